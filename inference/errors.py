@@ -1,0 +1,26 @@
+"""Why an image is not analysed.
+
+    InferenceError
+    ├── Refused      never attempted: this kind of image is not read (Summary of Analyses: Not Attempted)
+    ├── Failed       attempted, and it cannot work (Summary of Analyses: Failed)
+    └── ModelError   the shipped model cannot be used at all: nothing can be analysed
+
+The message of `Refused` and `Failed` goes into the report that the radiologist reads: a sentence without
+paths, traces or names. None of them is worth another try.
+"""
+
+
+class InferenceError(Exception):
+    """Root of all errors of this room."""
+
+
+class Refused(InferenceError):
+    """The image is of a kind that is not analysed."""
+
+
+class Failed(InferenceError):
+    """The image should be analysable and is not."""
+
+
+class ModelError(InferenceError):
+    """Manifest, weights or their hash are not what they must be; the message names the file and the mend."""

@@ -1,0 +1,174 @@
+"""What an analysis can say, as frozen values: no DICOM, no TensorFlow, no files.
+
+Everything between the reading of pixels and the writing of DICOM objects speaks in these. They survive a
+round trip through JSON (`dump` and `load`), which is how a finding is kept between two processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Point: TypeAlias = tuple[float, float]
+"""Column and row in pixels of the source image; 0, 0 is the top-left corner of the top-left pixel (PS3.3 C.18.6)."""
+
+
+class ClassKey(StrEnum):
+    """The four classes, in the order of the network's output (OUTPUT: TID 1500 score items keep it)."""
+
+    NORMAL = "NORMAL"
+    BENIGN = "BENIGN"
+    BENIGN_WITHOUT_CALLBACK = "BENIGN_WITHOUT_CALLBACK"
+    MALIGNANT = "MALIGNANT"
+
+    @property
+    def label(self) -> str:
+        """The class as people read it, for example ``Benign without callback``."""
+        return self.value.replace("_", " ").capitalize()
+
+
+CLASSES: tuple[ClassKey, ...] = tuple(ClassKey)
+"""All classes in network order."""
+
+
+class Laterality(StrEnum):
+    """Image Laterality (0020,0062)."""
+
+    RIGHT = "R"
+    LEFT = "L"
+    BOTH = "B"
+
+
+class AnalysisStatus(StrEnum):
+    """How an analysis ended (CID 6042); the value is the code's meaning."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    NOT_ATTEMPTED = "Not Attempted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """Where the network looked: the largest connected area of the map at or above half of its maximum."""
+
+    center: Point
+    """Centre of the second-moment ellipse."""
+    ellipse: tuple[Point, Point, Point, Point]
+    """Two ends of the major axis, then two of the minor axis (PS3.3 C.18.6.1.2), rounded to half pixels."""
+    mean_activation: float
+    """Mean of the map inside the area, as a share (0 to 1) of the map's maximum."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Analysed:
+    """The result for one image that went through the network."""
+
+    scores: tuple[float, float, float, float]
+    """Softmax scores (0 to 1) after temperature scaling, in the order of `CLASSES`."""
+    label: ClassKey
+    """The most probable class."""
+    at_operating_point: bool
+    """Whether the malignant score reaches the manifest's operating point."""
+    explained: ClassKey
+    """The class that the Grad-CAM explains: Malignant at the operating point, else the most probable but Normal."""
+    peak: Point
+    """Hottest point of the map."""
+    region: Region | None
+    """None where no region is shown: a Normal image below the operating point, or a flat map."""
+
+    @property
+    def malignant(self) -> float:
+        """The malignant score, 0 to 1."""
+        return self.scores[CLASSES.index(ClassKey.MALIGNANT)]
+
+    @property
+    def shows_region(self) -> bool:
+        """Whether map and region may be shown: label not Normal, or operating point reached."""
+        return self.label is not ClassKey.NORMAL or self.at_operating_point
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotAnalysed:
+    """An image without a result, and why, in words for a radiographer (no traces, no paths)."""
+
+    status: AnalysisStatus
+    reason: str
+
+
+Finding: TypeAlias = Analysed | NotAnalysed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelIdentity:
+    """What the results must say about the network that made them (TID 4019)."""
+
+    name: str
+    version: str
+    manufacturer: str
+    weights_sha256: str
+    preprocessing: str
+    """Identifier of the preprocessing, for example ``breast-crop-1``."""
+    calibrated: bool
+    operating_point: float
+    """Malignant score, 0 to 1, at or above which image and breast say so."""
+    meanings: Mapping[ClassKey, str]
+    """What each class means, because of the labels that the network was trained on."""
+
+
+def dump(finding: Finding) -> str:
+    """Write ``finding`` as one line of JSON that `load` reads back unchanged."""
+    match finding:
+        case NotAnalysed(status=status, reason=reason):
+            return json.dumps({"status": status.value, "reason": reason})
+        case Analysed(region=region):
+            return json.dumps(
+                {
+                    "status": AnalysisStatus.SUCCEEDED.value,
+                    "scores": finding.scores,
+                    "label": finding.label.value,
+                    "at_operating_point": finding.at_operating_point,
+                    "explained": finding.explained.value,
+                    "peak": finding.peak,
+                    "region": None
+                    if region is None
+                    else {
+                        "center": region.center,
+                        "ellipse": region.ellipse,
+                        "mean_activation": region.mean_activation,
+                    },
+                }
+            )
+
+
+def load(text: str) -> Finding:
+    """Read what `dump` wrote. Raises KeyError or ValueError for anything else."""
+    fields: dict[str, Any] = json.loads(text)
+    status = AnalysisStatus(fields["status"])
+    if status is not AnalysisStatus.SUCCEEDED:
+        return NotAnalysed(status=status, reason=fields["reason"])
+    normal, benign, without_callback, malignant = fields["scores"]
+    return Analysed(
+        scores=(normal, benign, without_callback, malignant),
+        label=ClassKey(fields["label"]),
+        at_operating_point=fields["at_operating_point"],
+        explained=ClassKey(fields["explained"]),
+        peak=_point(fields["peak"]),
+        region=None if fields["region"] is None else _region(fields["region"]),
+    )
+
+
+def _point(pair: list[float]) -> Point:
+    column, row = pair
+    return (column, row)
+
+
+def _region(fields: dict[str, Any]) -> Region:
+    one, two, three, four = (_point(pair) for pair in fields["ellipse"])
+    return Region(
+        center=_point(fields["center"]),
+        ellipse=(one, two, three, four),
+        mean_activation=fields["mean_activation"],
+    )
