@@ -1,0 +1,56 @@
+# Every target sets up what it needs: a virtual environment in .venv with the pinned, hashed requirements.
+# Needs Python 3.11 to 3.13, make and a package index. PYTHON=python3.12 make demo chooses an interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config.toml
+
+.PHONY: demo serve test check format bench lock clean help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
+
+$(VENV)/run: requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "SecondRead needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + ": say PYTHON=python3.12 make …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/run ## send two real studies through a real node and show what comes back
+	$(BIN)/python -m scp demo
+
+serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for another)
+	$(BIN)/python -m scp --config $(CONFIG)
+
+test: $(VENV)/dev ## run all tests; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/dev ## format, lint, types, import rules, contents of the wheel
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m tests.support.wheel dist/*.whl
+
+bench: $(VENV)/dev ## measure against real peers (DCMTK and Orthanc must be installed)
+	$(BIN)/python bench/receive.py
+	$(BIN)/python bench/end_to_end.py
+
+format: $(VENV)/dev ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## pin the requirements anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --group build pyproject.toml --output-file requirements/run.txt
+
+clean: ## remove environment, caches and run-time data
+	rm -rf $(VENV) dist build var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,62 @@
+"""The "analyse" job: one kept image → its finding, and the heatmap picture that goes with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference import findings
+from inference.pipeline import Analysis
+from storage import jobs, studies
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import FindingRecord, Job
+
+
+class Analyst(Protocol):
+    """What this job needs of `inference.pipeline.Analyst`."""
+
+    def analyse(self, path: Path) -> Analysis:
+        """Read and judge one DICOM file; an image that cannot be read is a finding too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnalysisJob:
+    """Does analyse jobs."""
+
+    database: Database
+    archive: Archive
+    analyst: Analyst
+    now: Callable[[], datetime]
+
+    def __call__(self, job: Job) -> None:
+        """Analyse the job's image and commit its finding with the job's end."""
+        assert job.sop_instance_uid is not None  # noqa: S101 - the schema's CHECK says so
+        with self.database.read() as tx:
+            instance = studies.find(tx, job.sop_instance_uid)
+        assert instance is not None  # noqa: S101 - retention never removes what a live job names
+        analysis = self.analyst.analyse(self.archive.path(instance.file))
+        heatmap = None if analysis.heatmap is None else self._keep(analysis.heatmap, instance.file)
+        with self.database.write() as tx:
+            now = self.now()
+            record = FindingRecord(
+                sop_instance_uid=job.sop_instance_uid,
+                finding=findings.dump(analysis.finding),
+                analysed_at=now,
+                heatmap=heatmap,
+            )
+            jobs.finish_analysis(tx, job.lease, record, now=now)
+
+    def _keep(self, picture: NDArray[np.uint8], source: str) -> str:
+        """Keep the picture losslessly until its study is reported: rendering needs the pixels, reporting not."""
+        encoded = io.BytesIO()
+        Image.fromarray(picture).save(encoded, format="PNG", compress_level=1)
+        return self.archive.keep_bytes(encoded.getvalue(), folder="heatmaps", key=source, suffix=".png")

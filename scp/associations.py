@@ -1,0 +1,114 @@
+"""Who is connected: which calling AE titles have an open association, and who may open one."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from scp.config import Settings, admission_lines
+
+
+Rejection = tuple[int, int, int]
+"""Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+UNKNOWN_CALLER: Final[Rejection] = (1, 1, 3)
+WRONG_CALLED_TITLE: Final[Rejection] = (1, 1, 7)
+LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The answer to an association request."""
+
+    rejection: Rejection | None
+    """None admits."""
+    reason: str
+    """The sentence for the log."""
+    remedy: str | None = None
+    """TOML lines that would admit the caller."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What an A-ASSOCIATE-RQ says of its sender."""
+
+    calling_ae: str
+    called_ae: str
+    address: str
+
+
+class Door:
+    """Decides who may come in and remembers who is inside. Safe for use from many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._inside: dict[Hashable, Request] = {}
+
+    def judge(self, request: Request) -> Verdict:
+        """Return the answer to ``request``."""
+        node = self._settings.node
+        if request.called_ae != node.ae_title:
+            return Verdict(
+                rejection=WRONG_CALLED_TITLE,
+                reason=f"called AE title {request.called_ae!r} is not this node's, {node.ae_title!r}: "
+                "correct it at the peer",
+            )
+        peer = self._settings.peer(request.calling_ae)
+        if peer is None:
+            return Verdict(
+                rejection=UNKNOWN_CALLER,
+                reason=f"calling AE title {request.calling_ae!r} is not among the [[peers]] of the configuration",
+                remedy=admission_lines(request.calling_ae, request.address),
+            )
+        if peer.addresses and not _within(request.address, tuple(str(one) for one in peer.addresses)):
+            # the same answer as to a stranger, who does not learn so that the title is known
+            return Verdict(
+                rejection=UNKNOWN_CALLER,
+                reason=f"peer {request.calling_ae!r} called from {request.address}, which its addresses do not "
+                f"allow: add it to them if it is right",
+            )
+        return self._count(request)
+
+    def _count(self, request: Request) -> Verdict:
+        node = self._settings.node
+        with self._lock:
+            addresses = [one.address for one in self._inside.values()]
+        if len(addresses) >= node.max_associations:
+            return Verdict(
+                rejection=LIMIT_EXCEEDED,
+                reason=f"{len(addresses)} associations are open: [node] max_associations is reached",
+            )
+        if (there := addresses.count(request.address)) >= node.max_associations_per_address:
+            return Verdict(
+                rejection=LIMIT_EXCEEDED,
+                reason=f"{there} associations are open from {request.address}: "
+                "[node] max_associations_per_address is reached",
+            )
+        return Verdict(rejection=None, reason="admitted")
+
+    def entered(self, key: Hashable, request: Request) -> None:
+        """Remember an established association."""
+        with self._lock:
+            self._inside[key] = request
+
+    def left(self, key: Hashable) -> bool:
+        """Forget an association; tell whether it had been established."""
+        with self._lock:
+            return self._inside.pop(key, None) is not None
+
+    def busy(self) -> frozenset[str]:
+        """Return the calling AE titles that have an association open now."""
+        with self._lock:
+            return frozenset(one.calling_ae for one in self._inside.values())
+
+
+def _within(address: str, allowed: tuple[str, ...]) -> bool:
+    """Tell whether ``address`` lies in one of the ``allowed`` addresses or networks."""
+    caller = ipaddress.ip_address(address)
+    if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped:
+        caller = caller.ipv4_mapped
+    return any(caller in ipaddress.ip_network(one, strict=False) for one in allowed)

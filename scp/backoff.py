@@ -1,0 +1,15 @@
+"""When to try again: a pure function of the attempt."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+def delay(attempt: int, *, first: timedelta, longest: timedelta, jitter: float) -> timedelta:
+    """Return how long to wait after the ``attempt``-th failure (1 is the first).
+
+    The wait doubles from ``first`` up to ``longest``. ``jitter``, 0 to 1, shortens it by at most a
+    quarter, so that peers that failed together do not come back together.
+    """
+    doubled = first * 2 ** min(max(attempt, 1) - 1, 30)
+    return min(doubled, longest) * (1 - jitter / 4)

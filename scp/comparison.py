@@ -1,0 +1,38 @@
+"""Whether two files hold the same pixels, decided in a process of its own.
+
+A modality sends an image compressed, the PACS forwards it uncompressed: same UID, other bytes. Only
+decoding tells, and a decoder that crashes on a crafted stream must not take the listener with it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pydicom
+import structlog
+
+log = structlog.get_logger(__name__)
+
+TIME_LIMIT: Final = 60.0
+"""Seconds; decoding the largest mammograms takes about one."""
+
+
+def same_pixels(one: Path, other: Path) -> bool:
+    """Tell whether ``one`` and ``other`` decode to equal stored values; what cannot be decoded differs."""
+    process = multiprocessing.get_context("spawn").Process(target=_compare, args=(one, other), daemon=True)
+    process.start()
+    process.join(TIME_LIMIT)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    if process.exitcode not in (0, 1):
+        log.warning("pixels of two transfer syntaxes could not be compared", exit_code=process.exitcode)
+    return process.exitcode == 0
+
+
+def _compare(one: Path, other: Path) -> None:
+    equal = np.array_equal(pydicom.dcmread(one).pixel_array, pydicom.dcmread(other).pixel_array)
+    raise SystemExit(0 if equal else 1)

@@ -1,0 +1,191 @@
+"""What is owed to one destination, sent over one association; every object's own status settles its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import pydicom
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from inference import variant
+from scp import backoff, contexts, status
+from scp.config import Peer, Settings
+from storage import outbox
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import Delivery
+
+log = structlog.get_logger(__name__)
+
+TRIES_OF_A_REFUSED_OBJECT: Final = 6
+"""A peer that answers "cannot understand" may have a passing fault; after so many answers it means it."""
+
+REPORTS: Final = frozenset({contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR})
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of the peer, not a fault of ours
+    """No association could be had, or it broke: everything that was due is tried again later."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Courier:
+    """Delivers what is due to one destination at a time; safe to use from one thread per destination."""
+
+    settings: Settings
+    database: Database
+    archive: Archive
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+    def deliver(self, destination: str) -> int:
+        """Send all that is due to ``destination``; return how many objects it has kept."""
+        with self.database.read() as tx:
+            due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
+        if not due:
+            return 0
+        peer = self.settings.peer(destination)
+        if peer is None or peer.host is None or peer.port is None:
+            for one in due:
+                self._never(one, None, f"{destination!r} has no host and port in the configuration's [[peers]]")
+            return 0
+        try:
+            return self._send_all(peer, due)
+        except Unreachable as error:
+            log.warning("destination unreachable", destination=destination, reason=str(error), owed=len(due))
+            self._again_all(due, str(error))
+            return 0
+
+    def postpone(self, destination: str) -> None:
+        """Put off all that is due to ``destination`` after a fault of ours, so that it is not tried in a loop."""
+        with self.database.read() as tx:
+            due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
+        self._again_all(due, "a fault of the node, see its log")
+
+    def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
+        association = self._associate(peer, due)
+        kept = 0
+        try:
+            for number, one in enumerate(due):
+                try:
+                    kept += self._send(association, peer, one)
+                except Unreachable as error:
+                    log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
+                    self._again_all(due[number:], str(error))
+                    break
+        finally:
+            if association.is_established:
+                association.release()
+        return kept
+
+    def _again_all(self, due: Sequence[Delivery], reason: str) -> None:
+        for one in due:
+            self._again(one, reason)
+
+    def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
+        entity = AE(ae_title=self.settings.node.ae_title)
+        delivery = self.settings.delivery
+        entity.connection_timeout = delivery.connect_timeout_seconds
+        entity.acse_timeout = delivery.connect_timeout_seconds
+        entity.dimse_timeout = delivery.answer_timeout_seconds
+        entity.network_timeout = delivery.answer_timeout_seconds
+        entity.maximum_pdu_size = self.settings.node.max_pdu
+        classes = {one.sop_class_uid for one in due}
+        proposed = contexts.proposed(classes | REPORTS if classes & REPORTS else classes)
+        association = entity.associate(peer.host, peer.port, contexts=proposed, ae_title=peer.ae_title)
+        if not association.is_established and not association.rejected_contexts:
+            raise Unreachable(_why_not(association, peer))
+        return association
+
+    def _send(self, association: Association, peer: Peer, one: Delivery) -> bool:
+        """Send one object and settle its row; tell whether the peer has kept it.
+
+        Raises Unreachable where the association broke: this object and the rest stay owed.
+        """
+        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        sop_class = _class_to_send(one.sop_class_uid, peer, accepted)
+        if sop_class is None:
+            self._never(one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.sop_class_uid).name}")
+            return False
+        try:
+            data_set = pydicom.dcmread(self.archive.path(one.file))
+        except (OSError, InvalidDicomError) as error:
+            self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
+            return False
+        if sop_class != one.sop_class_uid:
+            data_set = variant.in_class(data_set, sop_class)
+        if not association.is_established:
+            raise Unreachable("the association broke")
+        answer = association.send_c_store(data_set)
+        if "Status" not in answer:
+            raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
+        return self._settle(one, answer, sent_as=str(data_set.SOPInstanceUID))
+
+    def _settle(self, one: Delivery, answer: Dataset, *, sent_as: str) -> bool:
+        """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
+        code = int(answer.Status)
+        words = f"status 0x{code:04X}"
+        if comment := str(answer.get("ErrorComment") or ""):
+            log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
+        if status.delivered(code):
+            with self.database.write() as tx:
+                outbox.sent(tx, one.id, status=code, sent_as=sent_as, now=self.now())
+            log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
+            return True
+        if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
+            self._again(one, f"{one.destination} answered {words}", code)
+        else:
+            self._never(one, code, f"{one.destination} refused it with {words}")
+        return False
+
+    def _again(self, one: Delivery, reason: str, code: int | None = None) -> None:
+        delivery = self.settings.delivery
+        wait = backoff.delay(
+            one.attempts + 1,
+            first=timedelta(seconds=delivery.first_retry_seconds),
+            longest=timedelta(seconds=delivery.longest_retry_seconds),
+            jitter=self.jitter(),
+        )
+        with self.database.write() as tx:
+            now = self.now()
+            outbox.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)
+
+    def _never(self, one: Delivery, code: int | None, reason: str) -> None:
+        log.error(
+            "delivery parked", destination=one.destination, sop_instance_uid=one.sop_instance_uid, reason=reason
+        )
+        with self.database.write() as tx:
+            outbox.never(tx, one.id, status=code, reason=reason, now=self.now())
+
+
+def _class_to_send(made: str, peer: Peer, accepted: set[str]) -> str | None:
+    """Return the SOP class to send an object of class ``made`` in, or None where the peer takes none.
+
+    A report goes in the class that the peer is configured for, else in the other one if only that is accepted.
+    """
+    if made not in REPORTS:
+        return made if made in accepted else None
+    wished = {
+        "comprehensive": contexts.COMPREHENSIVE_SR,
+        "comprehensive3d": contexts.COMPREHENSIVE_3D_SR,
+        None: made,
+    }[peer.sr_class]
+    return next((one for one in (wished, *sorted(REPORTS)) if one in accepted), None)
+
+
+def _why_not(association: Association, peer: Peer) -> str:
+    """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        reason = getattr(answer, "reason_str", "no reason given")
+        return f"{where} rejected the association ({reason}): register this node's AE title and address there"
+    if association.is_aborted:
+        return f"{where} aborted the association or did not answer in time"
+    return f"{where} cannot be reached: nothing answers there"

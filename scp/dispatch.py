@@ -1,0 +1,85 @@
+"""Keeps deliveries going: one thread per destination at a time, so that none waits for another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from scp.bell import Bell
+from scp.deliver import Courier
+from storage import outbox
+from storage.database import Database
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS: Final = 2.0
+"""How long the dispatcher sleeps when nothing rings: the grain of every retry."""
+
+
+class Dispatcher:
+    """Owns the threads that deliver. `start`, then `stop`; `ring` when something new is owed."""
+
+    def __init__(self, *, database: Database, courier: Courier, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._courier = courier
+        self._now = now
+        self._bell = Bell()
+        self._stopping = threading.Event()
+        self._running: dict[str, threading.Thread] = {}
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Look at the outbox now."""
+        self._bell.ring()
+
+    def stop(self, seconds: float) -> bool:
+        """Begin nothing new, wait at most ``seconds`` for what is under way; tell whether all of it ended.
+
+        What is cut off stays owed: its row says so until the peer's answer is recorded.
+        """
+        deadline = time.monotonic() + seconds
+        self._stopping.set()
+        self._bell.ring()
+        for thread in (self._thread, *self._running.values()):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._running.values())
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._send_out()
+            except StorageError as error:
+                log.warning("outbox cannot be read, trying again", reason=str(error))
+            self._bell.wait(IDLE_SECONDS)
+
+    def _send_out(self) -> None:
+        with self._database.read() as tx:
+            destinations = outbox.due_destinations(tx, now=self._now())
+        for destination in destinations:
+            under_way = self._running.get(destination)
+            if under_way is None or not under_way.is_alive():
+                # daemon threads: a peer that hangs must not keep the process from ending
+                thread = threading.Thread(
+                    target=self._deliver, args=(destination,), name=f"deliver-{destination}", daemon=True
+                )
+                self._running[destination] = thread
+                thread.start()
+
+    def _deliver(self, destination: str) -> None:
+        try:
+            while self._courier.deliver(destination) and not self._stopping.is_set():
+                pass  # more may have fallen due meanwhile
+        except Exception:
+            # An unforeseen fault with one destination must not end the deliveries to the others.
+            log.exception("delivery failed, trying again later", destination=destination)
+            self._courier.postpone(destination)

@@ -1,0 +1,146 @@
+"""The Storage and Verification SCP: binds pynetdicom's events to the door and the receiver, nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
+
+from scp import contexts, status
+from scp.associations import Door, Request
+from scp.config import Settings
+from scp.receive import Receiver
+from scp.status import COMMENT_LENGTH, Refusal
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """Turns what happens on the network into calls, and their outcome into statuses."""
+
+    settings: Settings
+    receiver: Receiver
+    door: Door
+    left: Callable[[], None]
+    """Called when an association has ended: a study may be complete now."""
+
+    def start(self) -> ThreadedAssociationServer:
+        """Listen at the configured address; the port of the returned server tells where.
+
+        Raises OSError where the address cannot be bound.
+        """
+        node = self.settings.node
+        _receive_in_chunks(self.receiver.archive.incoming)
+        entity = AE(ae_title=node.ae_title)
+        entity.supported_contexts = contexts.accepted()
+        entity.maximum_pdu_size = node.max_pdu
+        # The door counts; pynetdicom's own limit would let idle sockets, which never ask, shut out everybody.
+        entity.maximum_associations = 100_000
+        entity.acse_timeout = node.acse_timeout_seconds
+        entity.dimse_timeout = node.dimse_timeout_seconds
+        entity.network_timeout = node.network_timeout_seconds
+        server = entity.start_server((node.host, node.port), block=False, evt_handlers=self._handlers())
+        assert server is not None  # noqa: S101 - start_server returns None only when it blocks
+        return server
+
+    def _handlers(self) -> list[evt.EventHandlerType]:
+        return [
+            (evt.EVT_REQUESTED, self.on_requested),
+            (evt.EVT_ESTABLISHED, self.on_established),
+            (evt.EVT_CONN_CLOSE, self.on_closed),
+            (evt.EVT_C_STORE, self.on_store),
+        ]
+
+    def on_requested(self, event: Event) -> None:
+        """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
+        request = _request(event)
+        verdict = self.door.judge(request)
+        if verdict.rejection is not None:
+            log.warning(
+                "association rejected",
+                reason=verdict.reason,
+                calling_ae=request.calling_ae,
+                address=request.address,
+                **({"to_admit_it_add": verdict.remedy} if verdict.remedy else {}),
+            )
+            event.assoc.acse.send_reject(*verdict.rejection)
+            event.assoc.kill()
+
+    def on_established(self, event: Event) -> None:
+        """Remember who is connected."""
+        self.door.entered(event.assoc, _request(event))
+
+    def on_closed(self, event: Event) -> None:
+        """Forget who was connected, and what it left unfinished."""
+        _remove_unfinished(event)
+        if self.door.left(event.assoc):
+            self.left()
+
+    def on_store(self, event: Event) -> int | Dataset:
+        """Answer one C-STORE request: success means that the instance is on disk and in the book."""
+        calling_ae = _request(event).calling_ae
+        try:
+            self.receiver.keep(event.dataset_path, calling_ae=calling_ae)
+        except Refusal as refusal:
+            log.warning(
+                "instance refused",
+                reason=str(refusal),
+                status=f"0x{refusal.status:04X}",
+                sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+                peer=calling_ae,
+            )
+            return _answer(refusal.status, str(refusal))
+        except (StorageError, OSError) as error:
+            log.exception("instance not kept: the peer is asked to try again later", peer=calling_ae)
+            return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({type(error).__name__})")
+        except Exception:
+            log.exception("instance not kept: this is a fault of the node", peer=calling_ae)
+            return _answer(status.PROCESSING_FAILURE, "fault of the node, see its log")
+        return status.SUCCESS
+
+
+def _receive_in_chunks(folder: Path) -> None:
+    """Have pynetdicom write data sets to ``folder`` as they come, never holding an image in memory.
+
+    Both switches are the library's own and belong to the process: one process, one listener.
+    """
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    _config.LOG_HANDLER_LEVEL = "none"
+    tempfile.tempdir = str(folder)
+
+
+def _request(event: Event) -> Request:
+    requestor = event.assoc.requestor
+    primitive = requestor.primitive
+    return Request(
+        calling_ae=primitive.calling_ae_title.strip(),
+        called_ae=primitive.called_ae_title.strip(),
+        address=requestor.address,
+    )
+
+
+def _answer(code: int, comment: str) -> Dataset:
+    answer = Dataset()
+    answer.Status = code
+    answer.ErrorComment = comment[:COMMENT_LENGTH]
+    return answer
+
+
+def _remove_unfinished(event: Event) -> None:
+    """Remove the file of a data set whose association broke before its end: pynetdicom leaves it for ever."""
+    message = event.assoc.dimse.message
+    file = getattr(message, "_data_set_file", None)
+    if file is None:
+        return
+    file.close()
+    Path(file.name).unlink(missing_ok=True)
+    log.warning("association ended in the middle of a data set, its bytes were removed")

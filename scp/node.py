@@ -1,0 +1,165 @@
+"""The composition root: builds every part, starts them in order, stops them in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+from pynetdicom.transport import ThreadedAssociationServer
+
+from models import manifest
+from models.manifest import ManifestError
+from scp import comparison, product, timers
+from scp.associations import Door
+from scp.config import Settings
+from scp.deliver import Courier
+from scp.dispatch import Dispatcher
+from scp.listener import Listener
+from scp.receive import Receiver
+from scp.timers import Chores
+from scp.worker import EPITAPH
+from scp.workshop import Workshop
+from storage import jobs, studies
+from storage.archive import Archive
+from storage.database import Database
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+OK: Final = 0
+FAILED: Final = 1
+STOP_SECONDS: Final = 20.0
+"""How long each of association, job and delivery under way may take to end after SIGTERM."""
+
+
+class CannotStart(Exception):  # noqa: N818 - a state, told in a sentence
+    """The node cannot start; the message says why and what to do."""
+
+
+def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
+    """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code."""
+    os.umask(0o077)
+    stop = stop or _stop_on_signals()
+    try:
+        with _alone(settings.node.data_dir):
+            database = Database.open(settings.node.data_dir)
+            try:
+                _serve(settings, database, stop)
+            finally:
+                database.close()
+                log.info("database closed")
+    except (CannotStart, StorageError, ManifestError, OSError) as error:
+        log.error("node cannot run", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
+        return FAILED
+    return OK
+
+
+def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
+    archive = Archive(settings.node.data_dir)
+    manifest.verify(manifest.load(manifest.locate(settings.model.name)))
+    _recover(database, archive)
+    door = Door(settings)
+    courier = Courier(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
+    dispatcher = Dispatcher(database=database, courier=courier, now=_now)
+    workshop = Workshop(settings=settings, database=database, finished=dispatcher.ring, now=_now)
+    chores = Chores(
+        settings=settings, database=database, archive=archive, busy=door.busy, work=workshop.ring, now=_now
+    )
+    receiver = Receiver(
+        database=database,
+        archive=archive,
+        device=product.device(settings.node.ae_title),
+        disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
+        destinations=settings.destinations,
+        same_pixels=comparison.same_pixels,
+        now=_now,
+        arrived=workshop.ring,
+    )
+    listener = Listener(settings=settings, receiver=receiver, door=door, left=chores.complete_studies)
+    server = listener.start()
+    workshop.start()
+    dispatcher.start()
+    end_ticks = timers.start(chores)
+    log.info(
+        "node listening",
+        ae_title=settings.node.ae_title,
+        host=settings.node.host,
+        port=server.server_address[1],
+        peers=len(settings.peers),
+    )
+    try:
+        stop.wait()
+    finally:
+        _stop(server, end_ticks, workshop, dispatcher)
+
+
+def _stop(
+    server: ThreadedAssociationServer, end_ticks: Callable[[], None], workshop: Workshop, dispatcher: Dispatcher
+) -> None:
+    """Stop in this order, each within its bound; what is cut off is owed and goes on at the next start.
+
+    1. Listening stops: nobody new is promised anything. 2. Open associations finish what they send: their
+    promises need the database. 3. Ticks stop: nothing new falls due. 4. The worker ends its job or gives its
+    lease back. 5. Deliveries under way record their answers. Then the database closes.
+    """
+    log.info("stopping: no new associations")
+    server.shutdown()
+    for association in server.active_associations:
+        association.join(STOP_SECONDS)
+        if association.is_alive():
+            log.warning("association aborted at the end of the time to stop")
+            association.abort()
+    end_ticks()
+    if not workshop.stop(STOP_SECONDS):
+        log.warning("job cut off at the end of the time to stop, it is back in the queue")
+    if not dispatcher.stop(STOP_SECONDS):
+        log.warning("delivery cut off at the end of the time to stop, it stays owed")
+
+
+def _recover(database: Database, archive: Archive) -> None:
+    """Put right what a crash has left: leases of the dead, half-written files, files that no row names."""
+    archive.clear_incoming()
+    with database.write() as tx:
+        parked = jobs.release_all(tx, now=_now(), epitaph=EPITAPH)
+        referenced = studies.referenced_files(tx)
+    for job in parked:
+        log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
+    if orphans := archive.sweep(referenced):
+        log.info("files that nothing names were removed", files=orphans)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Hold ``data_dir`` for this process alone. Raises CannotStart where another node has it."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "node.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

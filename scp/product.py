@@ -1,0 +1,22 @@
+"""Who we are: version and the equipment that results name as their maker."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from inference.identity import Device
+
+__version__ = "0.1.0"
+
+MANUFACTURER: Final = "SecondRead"
+MODEL_NAME: Final = "SecondRead mammography node"
+
+
+def device(ae_title: str) -> Device:
+    """Return this node as a device (PS3.3 C.7.5.1); the AE title is what tells installations apart."""
+    return Device(
+        manufacturer=MANUFACTURER,
+        model_name=MODEL_NAME,
+        serial_number=ae_title,
+        software_version=__version__,
+    )

@@ -1,0 +1,14 @@
+"""Opens the network that the configuration names. Imports TensorFlow: never import it in the listener."""
+
+from __future__ import annotations
+
+from inference.classifier import Classifier
+from inference.pipeline import Analyst
+from models import manifest
+from scp.config import Settings
+
+
+def open_analyst(settings: Settings) -> Analyst:
+    """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence."""
+    chosen = manifest.load(manifest.locate(settings.model.name))
+    return Analyst(classifier=Classifier.open(chosen), options=settings.outputs.options())

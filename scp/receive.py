@@ -1,0 +1,165 @@
+"""One received file → kept or refused. Success means that file and row are both committed.
+
+Knows no network: a path and two names come in, an answer goes out. `scp.listener` translates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from inference import exam
+from inference.identity import Device
+from scp import incoming
+from scp.incoming import Incoming
+from scp.status import Foreign, OtherPixels, OutOfResources
+from storage import studies
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import Arrival, Kept
+
+log = structlog.get_logger(__name__)
+
+TOMOSYNTHESIS = frozenset({"1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4"})
+"""Breast Tomosynthesis, For Presentation and For Processing: kept without pixels, as they are not analysed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receiver:
+    """Keeps what comes in, or raises a `scp.status.Refusal` that says why not."""
+
+    database: Database
+    archive: Archive
+    device: Device
+    disk_reserve: int
+    """Bytes that must stay free: below them nothing is kept."""
+    destinations: Callable[[str], Sequence[str]]
+    """Where results go for what a calling AE title sends."""
+    same_pixels: Callable[[Path, Path], bool]
+    """Whether two files that differ in transfer syntax hold the same pixels."""
+    now: Callable[[], datetime]
+    arrived: Callable[[], None]
+    """Called after something new is kept: there is work."""
+    locks: tuple[threading.Lock, ...] = field(default_factory=lambda: tuple(threading.Lock() for _ in range(64)))
+    """One instance is received by one thread at a time; a UID always meets the same lock."""
+
+    def keep(self, path: Path, *, calling_ae: str) -> Kept | None:
+        """Keep the file at ``path``, which the caller may delete afterwards.
+
+        Returns what became of it, or None for a result of this node that came back: dropped, with success.
+        A return means committed; a raised `Refusal` means that nothing was changed.
+        """
+        self._check_room()
+        received = incoming.read(path)
+        if self._is_ours(received):
+            log.info("own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae)
+            return None
+        if not exam.is_mammogram(received.header):
+            raise Foreign(f"not a mammogram: {received.header.SOPClassUID.name}")
+        kept = self._record(received, calling_ae)
+        if kept in (Kept.NEW, Kept.HEADER_CHANGED):
+            self.arrived()
+        return kept
+
+    def _check_room(self) -> None:
+        free = self.archive.free_bytes()
+        if free < self.disk_reserve:
+            log.error("disk reserve reached, store refused", free_bytes=free, reserve_bytes=self.disk_reserve)
+            raise OutOfResources("disk reserve of the node reached, try again later")
+
+    def _is_ours(self, received: Incoming) -> bool:
+        """Tell whether this is a result of a SecondRead node: they are never analysed again."""
+        header = received.header
+        return (
+            header.get("Manufacturer") == self.device.manufacturer
+            and header.get("ManufacturerModelName") == self.device.model_name
+        )
+
+    def _record(self, received: Incoming, calling_ae: str) -> Kept:
+        arrival = _arrival(received, calling_ae)
+        with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
+            arrival = self._recognise(arrival, received.path)
+            file = self.archive.keep(received.path, uid=arrival.sop_instance_uid, digest=_digest(arrival))
+            with self.database.write() as tx:
+                outcome = studies.record(
+                    tx,
+                    replace(arrival, file=file),
+                    destinations=self.destinations(calling_ae),
+                    now=self.now(),
+                )
+            for replaced in outcome.replaced_files:
+                self.archive.remove(replaced)
+        if outcome.kept in (Kept.NEW, Kept.HEADER_CHANGED) and arrival.sop_class_uid in TOMOSYNTHESIS:
+            self._drop_pixels(received, file)
+        log.info(
+            "instance received",
+            outcome=outcome.kept.value,
+            sop_instance_uid=arrival.sop_instance_uid,
+            study=arrival.study_uid,
+            peer=calling_ae,
+            bytes=received.size,
+        )
+        return outcome.kept
+
+    def _recognise(self, arrival: Arrival, path: Path) -> Arrival:
+        """Return ``arrival`` as the kept instance where both hold the same pixels in other transfer syntaxes.
+
+        Raises OtherPixels where they differ: the first is kept, this one refused.
+        """
+        with self.database.read() as tx:
+            known = studies.find(tx, arrival.sop_instance_uid)
+        if known is None or known.pixel_sha256 == arrival.pixel_sha256:
+            return arrival
+        if known.transfer_syntax_uid != arrival.transfer_syntax_uid and self.same_pixels(
+            self.archive.path(known.file), path
+        ):
+            return replace(arrival, pixel_sha256=known.pixel_sha256)
+        log.warning(
+            "instance refused: its SOP Instance UID is kept with other pixels already",
+            sop_instance_uid=arrival.sop_instance_uid,
+            peer=arrival.source_ae,
+        )
+        raise OtherPixels("SOP Instance UID is kept with other pixels already")
+
+    def _drop_pixels(self, received: Incoming, file: str) -> None:
+        """Keep only the header of a tomosynthesis image: its frames are not analysed and may be gigabytes."""
+        header = exam.header_only(received.header)
+        uid = str(received.header.SOPInstanceUID)
+        smaller = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
+        with self.database.write() as tx:
+            studies.drop_pixels(tx, uid, file=smaller, size=len(header), now=self.now())
+        self.archive.remove(file)
+
+
+def _arrival(received: Incoming, calling_ae: str) -> Arrival:
+    header = received.header
+    image = exam.describe(header)
+    analysable = exam.objection(image) is None
+    standard = (image.laterality, image.view) in exam.STANDARD_VIEWS
+    return Arrival(
+        sop_instance_uid=image.sop_instance_uid,
+        sop_class_uid=image.sop_class_uid,
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        study_uid=image.study_instance_uid,
+        series_uid=image.series_instance_uid,
+        header_digest=exam.header_digest(header),
+        attributes_digest=exam.attributes_digest(header),
+        pixel_sha256=received.pixel_sha256,
+        file="",
+        size=received.size,
+        standard_view=f"{image.laterality}{image.view}" if analysable and standard else None,
+        analysable=analysable,
+        source_ae=calling_ae,
+    )
+
+
+def _digest(arrival: Arrival) -> str:
+    """Return what names the content of a file: other content, other name."""
+    parts = (arrival.transfer_syntax_uid, arrival.header_digest, arrival.pixel_sha256)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""The "report" job: a complete study's findings → the objects to send back, and who is owed them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from inference import exam, findings
+from inference.assemble import study_objects
+from inference.findings import ModelIdentity
+from inference.identity import Device
+from inference.options import OutputOptions, Predecessor, StudyImage
+from storage import jobs, studies
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import FindingRecord, Instance, Job, NewResult, Report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportJob:
+    """Does report jobs."""
+
+    database: Database
+    archive: Archive
+    device: Device
+    identity: ModelIdentity
+    options: OutputOptions
+    now: Callable[[], datetime]
+
+    def __call__(self, job: Job) -> None:
+        """Build the results of the job's study; commit them, owed to every destination, with the job's end."""
+        with self.database.read() as tx:
+            kept = studies.images(tx, job.study_uid)
+            last = studies.last_report(tx, job.study_uid)
+        images = [self._image(instance, record) for instance, record in kept if record is not None]
+        objects = study_objects(
+            images,
+            made_at=job.created_at,
+            device=self.device,
+            identity=self.identity,
+            options=self.options,
+            predecessor=None if last is None else _predecessor(last, job.study_uid),
+        )
+        results = [self._keep(one) for one in objects]
+        with self.database.write() as tx:
+            jobs.finish_report(
+                tx, job.lease, results=results, made_at=job.created_at, images=len(images), now=self.now()
+            )
+
+    def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
+        return StudyImage(
+            source=exam.read(self.archive.path(instance.file)),
+            finding=findings.load(record.finding),
+            analysed_at=record.analysed_at,
+            heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),
+        )
+
+    def _keep(self, result: Dataset) -> NewResult:
+        """Write ``result`` to disk. The same UID has the same bytes, so a repeated job writes the same file."""
+        encoded = io.BytesIO()
+        result.save_as(encoded, enforce_file_format=True)
+        uid = str(result.SOPInstanceUID)
+        data = encoded.getvalue()
+        return NewResult(
+            sop_instance_uid=uid,
+            kind="SR" if result.Modality == "SR" else "SC",
+            sop_class_uid=str(result.SOPClassUID),
+            transfer_syntax_uid=str(result.file_meta.TransferSyntaxUID),
+            series_uid=str(result.SeriesInstanceUID),
+            instance_number=int(result.InstanceNumber),
+            file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
+            size=len(data),
+        )
+
+
+def _predecessor(last: Report, study_uid: str) -> Predecessor:
+    return Predecessor(
+        sop_class_uid=last.sop_class_uid,
+        sop_instance_uid=last.sop_instance_uid,
+        series_instance_uid=last.series_uid,
+        study_instance_uid=study_uid,
+        images=last.images,
+        made_at=last.made_at,
+        instance_number=last.sequence,
+    )

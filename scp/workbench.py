@@ -1,0 +1,107 @@
+"""The worker's process from inside: its wiring, its loop, and the words of its pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Final
+
+from scp import logs, product
+from scp.analysis_job import AnalysisJob
+from scp.config import Settings
+from scp.report_job import ReportJob
+from scp.worker import Worker
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import Job, JobKind
+
+WAKE: Final = b"wake"
+STOP: Final = b"stop"
+AWAKE: Final = b"awake"
+READY: Final = b"ready"
+BEGIN: Final = b"begin"
+DONE: Final = b"done"
+
+IDLE_SECONDS: Final = 1.0
+"""How long an idle worker waits before it looks by itself: for what falls due with time."""
+
+
+def main(settings: Settings, owner: str, pipe: Connection) -> None:
+    """Do jobs until told to stop. The parent decides about signals; without it there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.umask(0o077)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    logs.configure(settings.log)
+    database = Database.open(settings.node.data_dir)
+    try:
+        worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
+        pipe.send_bytes(READY)
+        _work(worker, pipe)
+    except (BrokenPipeError, EOFError):
+        return  # the parent is gone
+    finally:
+        database.close()
+
+
+def _work(worker: Worker, pipe: Connection) -> None:
+    stop = False
+    while not stop:
+        done = worker.step() is not None
+        if done:
+            pipe.send_bytes(DONE)
+        while pipe.poll(0 if done else IDLE_SECONDS):
+            done = True  # look for work at once, then wait again
+            if pipe.recv_bytes() == STOP:
+                stop = True
+                break
+            pipe.send_bytes(AWAKE)
+
+
+def _worker(settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]) -> Worker:
+    # TensorFlow is imported here, in the worker's process, and nowhere else in the node
+    from scp.reading import open_analyst  # noqa: PLC0415
+
+    archive = Archive(settings.node.data_dir)
+    analyst = open_analyst(settings)
+    analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=_now)
+    report = ReportJob(
+        database=database,
+        archive=archive,
+        device=product.device(settings.node.ae_title),
+        identity=analyst.identity,
+        options=settings.outputs.options(),
+        now=_now,
+    )
+
+    def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:
+        def run(job: Job) -> None:
+            announce()
+            do(job)
+
+        return run
+
+    return Worker(
+        owner=owner,
+        database=database,
+        lease=timedelta(seconds=settings.worker.lease_seconds),
+        do={JobKind.ANALYSE: announced(analyse), JobKind.REPORT: announced(report)},
+        now=_now,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone, however that happened: a new node starts its own worker."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

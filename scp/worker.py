@@ -1,0 +1,129 @@
+"""Claims a job, has it done, and settles how it ended. One job at a time.
+
+Every step may be killed at any moment: the lease runs out, the job is claimed again, and the same job
+gives the same result. What goes wrong ends in *again, later* or *never, because…*; nothing stops the worker.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from inference import findings
+from inference.findings import AnalysisStatus, NotAnalysed
+from scp import backoff
+from storage import jobs
+from storage.database import Database
+from storage.errors import LeaseLost, StorageError
+from storage.records import FindingRecord, Job, JobKind, Lease
+
+log = structlog.get_logger(__name__)
+
+EPITAPH: Final = findings.dump(
+    NotAnalysed(
+        status=AnalysisStatus.FAILED, reason="the analysis stopped unexpectedly and was not tried again"
+    )
+)
+"""The finding of an image whose analysis failed for a reason that is ours: the study is reported all the same."""
+
+TRIES: Final = 8
+"""How often a job is tried again after failures of storage before it is parked: about an hour."""
+
+FIRST_WAIT: Final = timedelta(seconds=5)
+LONGEST_WAIT: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """Does the jobs of the queue, each kind by its own function."""
+
+    owner: str
+    """Names this worker in its leases."""
+    database: Database
+    lease: timedelta
+    """How long a claim stands without a heartbeat."""
+    do: Mapping[JobKind, Callable[[Job], None]]
+    """What does a job; it commits the result and the job's end in one transaction."""
+    now: Callable[[], datetime]
+
+    def step(self) -> JobKind | None:
+        """Claim one job and do it. Returns its kind, or None where nothing was due."""
+        with self.database.write() as tx:
+            job = jobs.claim(tx, owner=self.owner, now=self.now(), lease=self.lease)
+        if job is None:
+            return None
+        started = time.monotonic()
+        try:
+            with self._heartbeat(job.lease):
+                self.do[job.kind](job)
+        except LeaseLost:
+            log.warning("job was taken over, its result is dropped", job=job.id)
+        except (StorageError, OSError) as error:
+            self._again(job, error)
+        except Exception as error:  # noqa: BLE001 - a bug must not stop the worker: the job is parked with its trace
+            self._never(job, error)
+        else:
+            log.info(
+                "job done",
+                job=job.id,
+                kind=job.kind.value,
+                study=job.study_uid,
+                seconds=round(time.monotonic() - started, 2),
+            )
+        return job.kind
+
+    @contextmanager
+    def _heartbeat(self, lease: Lease) -> Iterator[None]:
+        """Extend the lease while the job runs; a lost lease is found out when the job commits."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(self.lease.total_seconds() / 4):
+                try:
+                    with self.database.write() as tx:
+                        jobs.heartbeat(tx, lease, now=self.now(), duration=self.lease)
+                except StorageError as error:
+                    log.warning("heartbeat failed", job=lease.job_id, reason=str(error))
+
+        thread = threading.Thread(target=beat, name=f"heartbeat-{lease.job_id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _again(self, job: Job, error: Exception) -> None:
+        if job.attempts >= TRIES:
+            self._never(job, error)
+            return
+        wait = backoff.delay(job.attempts, first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=0.0)
+        log.warning("job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds())
+        with self.database.write() as tx:
+            now = self.now()
+            jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now)
+
+    def _never(self, job: Job, error: Exception) -> None:
+        log.error("job parked", job=job.id, kind=job.kind.value, study=job.study_uid, exc_info=error)
+        now = self.now()
+        epitaph = (
+            FindingRecord(
+                sop_instance_uid=job.sop_instance_uid,
+                finding=EPITAPH,
+                analysed_at=now,
+                heatmap=None,
+            )
+            if job.sop_instance_uid is not None
+            else None
+        )
+        trace = "".join(traceback.format_exception(error))
+        with self.database.write() as tx:
+            jobs.never(tx, job.lease, reason=type(error).__name__, trace=trace, finding=epitaph, now=now)

@@ -1,0 +1,173 @@
+"""The worker's process from outside: started, watched, restarted.
+
+TensorFlow and the decoders live in that process alone. If it dies, its job returns to the queue and it is
+started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.workbench`
+has the words). A pipe, because a process that is killed while it holds the lock of a shared event or queue
+would leave the other side waiting for ever.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection, wait
+from typing import Final
+
+import structlog
+
+from scp import backoff, workbench
+from scp.config import Settings
+from scp.worker import EPITAPH
+from storage import jobs
+from storage.database import Database
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+FIRST_RESTART: Final = timedelta(milliseconds=200)
+LONGEST_RESTART: Final = timedelta(minutes=1)
+STEADY_SECONDS: Final = 60.0
+"""A process that lived so long did not die of its start: the next one is started at once."""
+
+
+class Workshop:
+    """Owns the worker's process. `start`, `ring` when there is work, `stop` in the end."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        finished: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._finished = finished
+        self._now = now
+        self._stopping = threading.Event()
+        self._pipe_lock = threading.Lock()
+        self._pipe: Connection | None = None
+        self._wake_pending = False
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._thread = threading.Thread(target=self._run, name="workshop", daemon=True)
+        self.ready = threading.Event()
+        """Set once a worker has loaded its network."""
+
+    def start(self) -> None:
+        """Start the worker and keep one alive until `stop`."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Tell the worker that there is work, unless it has not yet heard the last ring."""
+        with self._pipe_lock:
+            if self._pipe is None or self._wake_pending:
+                return
+            self._wake_pending = True
+            self._say(workbench.WAKE)
+
+    def stop(self, seconds: float) -> bool:
+        """Let the job under way end for at most ``seconds``, then end the process; tell whether it ended itself.
+
+        A job that is cut off goes back to the queue, without blame.
+        """
+        self._stopping.set()
+        with self._pipe_lock:
+            self._say(workbench.STOP)
+        self._thread.join(seconds)
+        process = self._process
+        if process is None or not process.is_alive():
+            return True
+        process.kill()
+        self._thread.join()
+        return False
+
+    def _say(self, word: bytes) -> None:
+        """Write ``word`` to the worker; one that is gone will be noticed by the watching thread."""
+        if self._pipe is None:
+            return
+        try:
+            self._pipe.send_bytes(word)
+        except (BrokenPipeError, OSError):
+            log.debug("worker is gone, nothing to tell it")
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            owner = f"worker-{uuid.uuid4().hex}"
+            started = time.monotonic()
+            code = self._one_life(owner)
+            self._settle(owner, died=not self._stopping.is_set())
+            if self._stopping.is_set():
+                return
+            failures = 0 if time.monotonic() - started > STEADY_SECONDS else failures + 1
+            pause = backoff.delay(failures, first=FIRST_RESTART, longest=LONGEST_RESTART, jitter=0.0)
+            log.error("worker died, restarting", exit_code=code, in_seconds=round(pause.total_seconds(), 1))
+            self._stopping.wait(pause.total_seconds())
+
+    def _one_life(self, owner: str) -> int | None:
+        """Start a worker and attend to it until it has ended; return its exit code."""
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(
+            target=workbench.main, args=(self._settings, owner, theirs), name=owner, daemon=True
+        )
+        process.start()
+        theirs.close()
+        with self._pipe_lock:
+            self._pipe, self._process, self._wake_pending = ours, process, False
+        if self._stopping.is_set():
+            self._say(workbench.STOP)
+        self._attend(ours, process)
+        process.join()
+        with self._pipe_lock:
+            self._pipe = None
+        ours.close()
+        return process.exitcode
+
+    def _attend(self, pipe: Connection, process: multiprocessing.process.BaseProcess) -> None:
+        """Hear what the worker says until it is gone; kill it when a job exceeds its time."""
+        limit = self._settings.worker.job_timeout_seconds
+        deadline: float | None = None
+        while True:
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not wait([pipe], remaining):
+                log.error("job exceeded its time, its worker is ended", limit_seconds=limit)
+                process.kill()
+                return
+            try:
+                word = pipe.recv_bytes()
+            except (EOFError, OSError):
+                return
+            deadline = time.monotonic() + limit if word == workbench.BEGIN else None
+            self._hear(word)
+
+    def _hear(self, word: bytes) -> None:
+        if word == workbench.AWAKE:
+            with self._pipe_lock:
+                self._wake_pending = False
+        elif word == workbench.READY:
+            log.info("worker ready")
+            self.ready.set()
+        elif word == workbench.DONE:
+            self._finished()
+
+    def _settle(self, owner: str, *, died: bool) -> None:
+        """Return the dead worker's job to the queue, or park it if it has killed two."""
+        while True:
+            try:
+                with self._database.write() as tx:
+                    parked = jobs.release_owner(tx, owner, now=self._now(), died=died, epitaph=EPITAPH)
+            except StorageError as error:
+                log.warning("leases of a dead worker cannot be returned yet", reason=str(error))
+                if self._stopping.wait(1.0):
+                    return  # the next start releases them
+                continue
+            for job in parked:
+                log.error("job parked: it has ended its worker twice", job=job.id, study=job.study_uid)
+            if parked:
+                self._finished()
+            return
