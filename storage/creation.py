@@ -1,0 +1,91 @@
+"""How a database file comes into being, and how an existing one is looked at before anything is written.
+
+A node that loses its database must not start with an empty one: every promise would be forgotten, and the
+images behind them swept away as files that nobody names.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from storage.errors import DatabaseError
+
+
+def refuse_silent_loss(file: Path) -> None:
+    """Raise DatabaseError where ``file`` is missing or empty but should not be."""
+    if file.exists():
+        if file.stat().st_size == 0:
+            raise DatabaseError(
+                f"database {file} is empty: put a backup in its place, or remove it to start with nothing"
+            )
+        return
+    kept = next((one for one in (file.parent / "instances").rglob("*") if one.is_file()), None)
+    if kept is not None:
+        raise DatabaseError(
+            f"database {file} is missing, but {file.parent / 'instances'} holds images: put a backup of the "
+            "database in its place, or move the images away to start with nothing"
+        )
+
+
+def create(file: Path, fill: Callable[[Path], None]) -> None:
+    """Make the database under another name with ``fill``, then give it its name: whole or not at all.
+
+    Where another process was faster, its database stands.
+    """
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(descriptor)
+    new = Path(name)
+    try:
+        fill(new)
+        _close_cleanly(new)
+        # A link, not a rename: it never replaces a database that came in between.
+        os.link(new, file)
+        synced(file.parent)
+    except FileExistsError:
+        pass  # made by another process a moment ago
+    except OSError as error:
+        raise DatabaseError(
+            f"database {file} cannot be made: {error.strerror}: check its directory"
+        ) from error
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{new}{suffix}").unlink(missing_ok=True)
+
+
+def examine(file: Path) -> None:
+    """Read ``file`` without writing. Raises DatabaseError or sqlite3.DatabaseError if it is damaged."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        known = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+        ).fetchone()
+    if said != "ok":
+        raise DatabaseError(
+            f"database {file} is damaged ({said}): stop the node and put a backup in its place; "
+            "it was left as it is"
+        )
+    if not known[0]:
+        raise DatabaseError(
+            f"{file} is a database of another program: move it away, or set [node] data_dir elsewhere"
+        )
+
+
+def _close_cleanly(new: Path) -> None:
+    """Leave WAL mode, so that the file alone is the database, and sync it."""
+    with closing(sqlite3.connect(new)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    synced(new)
+
+
+def synced(path: Path) -> None:
+    """Sync a file or a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""One SQLite file, opened so that a committed transaction survives a power cut.
+
+WAL, synchronous=FULL, foreign keys on; every write transaction begins with BEGIN IMMEDIATE, so that two
+processes queue up at its start instead of failing in its middle. The driver's own transaction handling is
+switched off, as SQLAlchemy's documentation of the SQLite dialect says.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+
+from storage import creation, upgrade
+from storage.errors import Conflict, DatabaseError, Full
+
+NAME: Final = "secondread.sqlite"
+"""The database's file inside the data directory."""
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for another process's write transaction."""
+
+_BEGIN = "secondread_begin"
+
+_MENDS: Final = (
+    ("full", Full, "the disk is full: make room, the work goes on by itself"),
+    ("locked", DatabaseError, "another process holds it: stop what else uses it, or wait"),
+    ("readonly", DatabaseError, "it cannot be written: give the node's user write permission to it"),
+    ("malformed", DatabaseError, "it is damaged: stop the node and put a backup in its place"),
+    ("not a database", DatabaseError, "it is damaged: stop the node and put a backup in its place"),
+    ("unable to open", DatabaseError, "it cannot be opened: check path, owner and permissions"),
+    ("disk i/o", DatabaseError, "the disk fails: check it, then the file with `secondread check`"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Database:
+    """The open database. Safe for use from many threads; every process opens its own."""
+
+    file: Path
+    engine: Engine
+
+    @classmethod
+    def open(cls, data_dir: Path, *, patience: float = PATIENCE, scripts: Path = upgrade.SCRIPTS) -> Self:
+        """Open the database in ``data_dir``, made if there is none, migrated (after a backup) if it is old.
+
+        Parameters
+        ----------
+        data_dir
+            Made with its parents where missing, for this user alone.
+        patience
+            Seconds to wait for another process's write transaction.
+        scripts
+            The migrations.
+
+        Raises
+        ------
+        DatabaseError
+            It is damaged, locked, read-only, newer than this program, or missing although the archive
+            holds images. It is left as it was; never does an empty one silently take its place.
+        """
+        file = data_dir / NAME
+        try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            creation.refuse_silent_loss(file)
+        except OSError as error:
+            raise DatabaseError(
+                f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
+            ) from error
+        if not file.exists():
+            creation.create(file, lambda new: _migrate(new, patience, scripts))
+        with translated(file):
+            creation.examine(file)
+        _migrate(file, patience, scripts)
+        return cls(file, _engine(file, patience))
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a transaction that may write: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK if the body raises."""
+        with translated(self.file):
+            connection = self.engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"})
+            with connection, connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a transaction that sees one moment of the database and cannot write."""
+        with translated(self.file):
+            connection = self.engine.connect().execution_options(**{_BEGIN: "DEFERRED"})
+            with connection, connection.begin():
+                yield connection
+
+    def integrity(self) -> str:
+        """Return ``ok``, or what SQLite finds wrong with the file. Reads all of it."""
+        with self.read() as tx:
+            lines = tx.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            orphans = tx.exec_driver_sql("PRAGMA foreign_key_check").all()
+        found = [str(line) for line in lines if line != "ok"]
+        found += [f"a row of {row[0]} names a row of {row[2]} that is missing" for row in orphans]
+        return "\n".join(found) or "ok"
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def translated(file: Path) -> Iterator[None]:
+    """Turn the driver's errors into this room's: a sentence with the file's name and what to do."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(f"{file.name} refused the change: {error.orig}") from error
+    except DBAPIError as error:
+        raise _sentence(file, str(error.orig)) from error
+    except StatementError as error:
+        # A value that its column type refuses (a naive datetime): the caller's mistake, not the database's.
+        raise (error.orig or error) from None
+    except sqlite3.DatabaseError as error:
+        raise _sentence(file, str(error)) from error
+
+
+def _sentence(file: Path, said: str) -> DatabaseError:
+    for word, kind, mend in _MENDS:
+        if word in said.lower():
+            return kind(f"database {file}: {said}: {mend}")
+    return DatabaseError(f"database {file}: {said}: check the file with `secondread check`")
+
+
+def _migrate(file: Path, patience: float, scripts: Path) -> None:
+    engine = _engine(file, patience)
+    try:
+        with translated(file), Database(file, engine).write() as tx:
+            upgrade.bring_up_to_date(tx, file, scripts=scripts)
+    finally:
+        engine.dispose()
+
+
+def _engine(file: Path, patience: float) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)),
+        connect_args={"timeout": patience},
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    kind = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
+    # A write inside read() would be rolled back or lock half way: SQLite refuses it instead.
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if kind == 'DEFERRED' else 'OFF'}")
+    connection.exec_driver_sql(f"BEGIN {kind}")

@@ -1,0 +1,31 @@
+"""What happened to a study: one line an event, never changed afterwards. UIDs, AE titles and numbers only."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from storage import schema
+from storage.records import Event
+
+
+def append(tx: Connection, study_uid: str, event: str, now: datetime, **fields: str | int) -> None:
+    """Write down that ``event`` happened to the study now. No names, no free text."""
+    tx.execute(
+        insert(schema.events).values(
+            study_uid=study_uid, event=event, at=now, fields=json.dumps(fields, sort_keys=True)
+        )
+    )
+
+
+def of(tx: Connection, study_uid: str) -> list[Event]:
+    """Return everything that happened to the study, oldest first."""
+    rows = tx.execute(
+        select(schema.events).where(schema.events.c.study_uid == study_uid).order_by(schema.events.c.id)
+    )
+    return [
+        Event(study_uid=row.study_uid, event=row.event, at=row.at, fields=json.loads(row.fields))
+        for row in rows
+    ]

@@ -1,0 +1,162 @@
+"""The queue: claim a job under a lease, keep the lease alive, settle how the job ended.
+
+Of one image or one study at most one job is not done. A report waits until no image of its study is to be
+analysed. Who has lost a lease can settle nothing: its result is dropped and the job done again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, case, func, or_, select, update
+
+from storage import findings, history, schema, steps
+from storage.errors import LeaseLost
+from storage.leases import expire, release_all, release_owner
+from storage.records import FindingRecord, Job, JobKind, Lease
+from storage.reporting import finish_report, known_results
+from storage.states import LIVE, JobEvent, JobState
+
+__all__ = [
+    "again",
+    "claim",
+    "counts",
+    "expire",
+    "finish_analysis",
+    "finish_report",
+    "heartbeat",
+    "known_results",
+    "never",
+    "oldest_waiting",
+    "release_all",
+    "release_owner",
+    "retry_parked",
+]
+
+_jobs = schema.jobs
+
+
+def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job | None:
+    """Take the next job that is due for ``owner``: reports first, then the image that waits longest.
+
+    Returns None where nothing is due. The job goes to others when ``lease`` passes without a heartbeat.
+    """
+    other = _jobs.alias("other")
+    images_left = (
+        select(other.c.id)
+        .where(
+            other.c.study_uid == _jobs.c.study_uid,
+            other.c.kind == JobKind.ANALYSE,
+            other.c.state.in_(LIVE),
+        )
+        .exists()
+    )
+    row = tx.execute(
+        select(_jobs)
+        .where(
+            _jobs.c.state == JobState.WAITING,
+            _jobs.c.not_before <= now,
+            or_(_jobs.c.kind == JobKind.ANALYSE, ~images_left),
+        )
+        .order_by(case((_jobs.c.kind == JobKind.REPORT, 0), else_=1), _jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    granted = Lease(job_id=row.id, owner=owner, claim=row.claims + 1)
+    steps.take(
+        tx,
+        row,
+        JobEvent.CLAIMED,
+        now=now,
+        owner=owner,
+        lease_until=now + lease,
+        claims=granted.claim,
+        attempts=row.attempts + 1,
+    )
+    return steps.job(row, attempts=row.attempts + 1, lease=granted)
+
+
+def heartbeat(tx: Connection, lease: Lease, *, now: datetime, duration: timedelta) -> None:
+    """Let the lease run for ``duration`` from now. Raises LeaseLost."""
+    beaten = tx.execute(
+        update(_jobs)
+        .where(
+            _jobs.c.id == lease.job_id,
+            _jobs.c.state == JobState.RUNNING,
+            _jobs.c.owner == lease.owner,
+            _jobs.c.claims == lease.claim,
+        )
+        .values(lease_until=now + duration)
+    )
+    if beaten.rowcount != 1:
+        raise LeaseLost(lease.job_id)
+
+
+def finish_analysis(tx: Connection, lease: Lease, record: FindingRecord, *, now: datetime) -> tuple[str, ...]:
+    """Keep the finding and end the job. Returns files to remove after the commit. Raises LeaseLost."""
+    row = steps.held(tx, lease)
+    if row.sop_instance_uid != record.sop_instance_uid:
+        raise ValueError(f"job {lease.job_id} is not about the image of this finding")
+    steps.take(tx, row, JobEvent.SUCCEEDED, now=now)
+    return findings.put(tx, record, study_uid=row.study_uid, now=now)
+
+
+def again(tx: Connection, lease: Lease, *, not_before: datetime, reason: str, now: datetime) -> None:
+    """Put the job back: it may work later. Raises LeaseLost."""
+    steps.take(
+        tx, steps.held(tx, lease), JobEvent.FAILED_FOR_NOW, now=now, not_before=not_before, reason=reason
+    )
+
+
+def never(
+    tx: Connection,
+    lease: Lease,
+    *,
+    reason: str,
+    trace: str | None,
+    now: datetime,
+    finding: FindingRecord | None,
+) -> tuple[str, ...]:
+    """Park the job, with a ``reason`` a person can act on. Returns files to remove after the commit.
+
+    An analyse job leaves the failure ``finding`` behind, so that its study is reported all the same; without
+    one ValueError is raised. Raises LeaseLost.
+    """
+    row = steps.held(tx, lease)
+    if (finding.sop_instance_uid if finding else None) != row.sop_instance_uid:
+        raise ValueError(f"job {lease.job_id} needs a failure finding of its own image, a report needs none")
+    steps.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, trace=trace)
+    history.append(tx, row.study_uid, "job parked", now, job=row.id, kind=row.kind.value)
+    return () if finding is None else findings.put(tx, finding, study_uid=row.study_uid, now=now)
+
+
+def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime) -> int:
+    """Let parked jobs, of all studies or one, start over. Returns how many."""
+    query = select(_jobs).where(_jobs.c.state == JobState.PARKED)
+    if study_uid is not None:
+        query = query.where(_jobs.c.study_uid == study_uid)
+    rows = tx.execute(query.with_for_update()).all()
+    for row in rows:
+        steps.take(tx, row, JobEvent.RETRIED, now=now, not_before=now, **steps.FRESH)
+        history.append(tx, row.study_uid, "job retried", now, job=row.id, kind=row.kind.value)
+    return len(rows)
+
+
+def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
+    """Return how many jobs stand where. Every kind and state is named."""
+    found = {kind: dict.fromkeys(JobState, 0) for kind in JobKind}
+    for kind, state, number in tx.execute(
+        select(_jobs.c.kind, _jobs.c.state, func.count()).group_by(_jobs.c.kind, _jobs.c.state)
+    ):
+        found[kind][state] = number
+    return found
+
+
+def oldest_waiting(tx: Connection) -> datetime | None:
+    """Return since when the oldest job that is not begun has been waiting."""
+    oldest: datetime | None = tx.execute(
+        select(func.min(_jobs.c.created_at)).where(_jobs.c.state == JobState.WAITING)
+    ).scalar_one()
+    return oldest

@@ -1,0 +1,112 @@
+"""One line a study: what the ``studies`` command and the console show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Row, Select, case, func, select
+
+from storage import schema
+from storage.records import DeliveryCounts, JobKind, StudyOverview, StudyState
+from storage.states import LIVE, DeliveryState, JobState
+
+_COUNTED = {
+    DeliveryState.SENT: "sent",
+    DeliveryState.OWED: "owed",
+    DeliveryState.PARKED: "parked",
+}
+
+
+def overview(
+    tx: Connection, *, study_uid: str | None = None, limit: int | None = None
+) -> list[StudyOverview]:
+    """Return one line for each study that has images, or for ``study_uid`` alone; the latest alive first.
+
+    A study whose images all moved to another one has no line.
+    """
+    wanted = _images().limit(limit)
+    if study_uid is not None:
+        wanted = wanted.where(schema.studies.c.study_uid == study_uid)
+    among = select(wanted.subquery().c.study_uid)
+    jobs = _jobs(tx, among)
+    deliveries = _deliveries(tx, among)
+    return [
+        StudyOverview(
+            study_uid=row.study_uid,
+            images=row.images,
+            analysed=row.analysed,
+            not_analysed=row.found - row.analysed,
+            state=_state(row, jobs.get(row.study_uid, {}), deliveries.get(row.study_uid, {})),
+            first_at=row.first_at,
+            last_at=row.last_at,
+            deliveries=deliveries.get(row.study_uid, {}),
+        )
+        for row in tx.execute(wanted)
+    ]
+
+
+_Jobs: TypeAlias = Mapping[tuple[JobKind, JobState], int]
+
+
+def _state(row: Row[Any], jobs: _Jobs, deliveries: Mapping[str, DeliveryCounts]) -> StudyState:
+    """Return what matters most: first what needs a person, then the step that the study waits for."""
+    parked = any(state is JobState.PARKED for _, state in jobs)
+    if parked or any(count.parked for count in deliveries.values()):
+        return StudyState.PARKED
+    if any((JobKind.ANALYSE, state) in jobs for state in LIVE):
+        begun = row.found or (JobKind.ANALYSE, JobState.RUNNING) in jobs
+        return StudyState.ANALYSING if begun else StudyState.RECEIVED
+    if row.changed or any((JobKind.REPORT, state) in jobs for state in LIVE):
+        return StudyState.WAITING
+    if any(count.owed for count in deliveries.values()):
+        return StudyState.REPORTED
+    return StudyState.DELIVERED
+
+
+def _images() -> Select[Any]:
+    studies, instances, findings = schema.studies, schema.instances, schema.findings
+    return (
+        select(
+            studies.c.study_uid,
+            studies.c.changed,
+            studies.c.first_at,
+            studies.c.last_at,
+            func.count(instances.c.sop_instance_uid).label("images"),
+            func.count(findings.c.sop_instance_uid).label("found"),
+            func.coalesce(func.sum(case((findings.c.succeeded, 1), else_=0)), 0).label("analysed"),
+        )
+        .join(instances, instances.c.study_uid == studies.c.study_uid)
+        .outerjoin(findings, findings.c.sop_instance_uid == instances.c.sop_instance_uid)
+        .group_by(studies.c.study_uid, studies.c.changed, studies.c.first_at, studies.c.last_at)
+        .order_by(studies.c.last_at.desc(), studies.c.study_uid)
+    )
+
+
+def _jobs(tx: Connection, among: Select[Any]) -> dict[str, dict[tuple[JobKind, JobState], int]]:
+    jobs = schema.jobs
+    found: dict[str, dict[tuple[JobKind, JobState], int]] = {}
+    for study_uid, kind, state, number in tx.execute(
+        select(jobs.c.study_uid, jobs.c.kind, jobs.c.state, func.count())
+        .where(jobs.c.study_uid.in_(among), jobs.c.state != JobState.DONE)
+        .group_by(jobs.c.study_uid, jobs.c.kind, jobs.c.state)
+    ):
+        found.setdefault(study_uid, {})[kind, state] = number
+    return found
+
+
+def _deliveries(tx: Connection, among: Select[Any]) -> dict[str, dict[str, DeliveryCounts]]:
+    results, deliveries = schema.results, schema.deliveries
+    found: dict[str, dict[str, DeliveryCounts]] = {}
+    for study_uid, destination, state, number in tx.execute(
+        select(results.c.study_uid, deliveries.c.destination, deliveries.c.state, func.count())
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .where(results.c.study_uid.in_(among), deliveries.c.state != DeliveryState.WITHDRAWN)
+        .group_by(results.c.study_uid, deliveries.c.destination, deliveries.c.state)
+        .order_by(results.c.study_uid, deliveries.c.destination)
+    ):
+        of_study = found.setdefault(study_uid, {})
+        so_far = of_study.get(destination, DeliveryCounts())
+        of_study[destination] = replace(so_far, **{_COUNTED[state]: number})
+    return found

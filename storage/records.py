@@ -1,0 +1,228 @@
+"""What comes in and goes out of this room: frozen values, one for each kind of row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from storage.states import DeliveryState
+
+
+class JobKind(StrEnum):
+    """What there is to do."""
+
+    ANALYSE = "ANALYSE"
+    """One image."""
+    REPORT = "REPORT"
+    """One study, after its images."""
+
+
+class ResultKind(StrEnum):
+    """What kind of object goes back."""
+
+    SR = "SR"
+    SC = "SC"
+    NOTICE = "NOTICE"
+
+
+class Kept(StrEnum):
+    """What became of an arrival."""
+
+    NEW = "NEW"
+    DUPLICATE = "DUPLICATE"
+    """Same pixels, same header: nothing new."""
+    HEADER_CHANGED = "HEADER_CHANGED"
+    """Same pixels, another header: it is the current one now."""
+    CONFLICT = "CONFLICT"
+    """Same UID, other pixels: the first stands, nothing was changed."""
+
+
+class StudyState(StrEnum):
+    """Where a study stands, in the words of the ``studies`` command."""
+
+    RECEIVED = "received"
+    ANALYSING = "analysing"
+    WAITING = "waiting"
+    """All images analysed; waiting to be complete, or for its report to be built."""
+    REPORTED = "reported"
+    """Results are made and not all of them sent."""
+    DELIVERED = "delivered"
+    PARKED = "parked"
+    """A job or a delivery needs a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """One received instance whose file is already safe in the archive."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_uid: str
+    series_uid: str
+    header_digest: str
+    """Equal where nothing that is copied or displayed differs."""
+    attributes_digest: str
+    """Equal where the copied patient and study attributes are."""
+    pixel_sha256: str
+    file: str
+    """Relative to the data directory."""
+    size: int
+    """Bytes of the file."""
+    standard_view: str | None
+    """RCC, LCC, RMLO or LMLO, else None."""
+    analysable: bool
+    """Whether the header alone lets it be analysed; only such images make a study complete."""
+    source_ae: str
+    """Calling AE title of the sender."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instance(Arrival):
+    """One kept instance: the current header and file of its SOP Instance UID."""
+
+    received_at: datetime
+    """When this header came in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What `studies.record` did."""
+
+    kept: Kept
+    replaced_files: tuple[str, ...]
+    """Files that no row names any more: remove them after the commit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """The right to finish one claim of one job."""
+
+    job_id: int
+    owner: str
+    claim: int
+    """Counts the claims of the job, so that an owner's old lease is never taken for its new one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One claimed job."""
+
+    id: int
+    kind: JobKind
+    sop_instance_uid: str | None
+    """The image to analyse; None for a report."""
+    study_uid: str
+    attempts: int
+    """How often it was claimed since it was made, retried or renewed; 1 at the first claim."""
+    deaths: int
+    """How many workers it has killed."""
+    created_at: datetime
+    lease: Lease
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindingRecord:
+    """What an analysis said of one image."""
+
+    sop_instance_uid: str
+    finding: str
+    """JSON whose ``status`` is ``Succeeded`` where the image was analysed."""
+    analysed_at: datetime
+    heatmap: str | None
+    """Picture of the heatmap, relative to the data directory."""
+    run_digest: str = ""
+    """Names model and options that made it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewResult:
+    """One finished object whose file is already safe in the archive."""
+
+    sop_instance_uid: str
+    kind: ResultKind
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    series_uid: str
+    file: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultObject(NewResult):
+    """One kept result object."""
+
+    study_uid: str
+    report_id: int
+    """The latest report that it belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """One report of one study."""
+
+    id: int
+    study_uid: str
+    sequence: int
+    """1 for the first report of the study."""
+    made_at: datetime
+    images: int
+    """How many images it is about."""
+    sr_sop_class_uid: str | None
+    """The Structured Report; None where it consists of images only."""
+    sr_sop_instance_uid: str | None
+    sr_series_uid: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One object owed to one destination."""
+
+    id: int
+    result: ResultObject
+    destination: str
+    state: DeliveryState
+    attempts: int
+    """How often it was offered to the peer."""
+    not_before: datetime
+    last_status: int | None
+    """The peer's last C-STORE status; None where none came."""
+    reason: str | None
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryCounts:
+    """How many deliveries of a study stand where."""
+
+    sent: int = 0
+    owed: int = 0
+    parked: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyOverview:
+    """One line of the ``studies`` command."""
+
+    study_uid: str
+    images: int
+    analysed: int
+    not_analysed: int
+    """Images whose analysis ended without a result."""
+    state: StudyState
+    first_at: datetime
+    last_at: datetime
+    deliveries: Mapping[str, DeliveryCounts]
+    """By destination; those withdrawn are not counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One line of a study's history."""
+
+    study_uid: str
+    event: str
+    at: datetime
+    fields: Mapping[str, str | int]

@@ -1,0 +1,220 @@
+"""The tables. What the code promises, the database repeats: CHECKs, foreign keys, partial unique indexes.
+
+A change here needs a new file in ``migrations/versions``; a test compares the two. Numbered rows never
+reuse a number (sqlite_autoincrement), so that a stale lease cannot meet a new job.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from storage.columns import Instant, words
+from storage.records import JobKind, ResultKind
+from storage.states import DeliveryState, JobState
+
+UID: Final = String(64)
+"""PS3.5 6.2: a UI has at most 64 characters."""
+AE: Final = String(64)
+FILE: Final = String(255)
+DIGEST: Final = String(64)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+studies: Final = Table(
+    "studies",
+    metadata,
+    Column("study_uid", UID, primary_key=True),
+    # True where something changed that no report job covers yet
+    Column("changed", Boolean, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    # last sign of life of any kind: what retention counts from
+    Column("last_at", Instant, nullable=False),
+    Index("ix_studies_changed", "changed"),
+)
+
+senders: Final = Table(
+    "senders",
+    metadata,
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), primary_key=True),
+    Column("ae_title", AE, primary_key=True),
+)
+
+destinations: Final = Table(
+    "destinations",
+    metadata,
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), primary_key=True),
+    Column("destination", AE, primary_key=True),
+)
+
+instances: Final = Table(
+    "instances",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
+    Column("series_uid", UID, nullable=False),
+    Column("header_digest", DIGEST, nullable=False),
+    Column("attributes_digest", DIGEST, nullable=False),
+    Column("pixel_sha256", DIGEST, nullable=False),
+    Column("file", FILE, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("standard_view", String(4)),
+    Column("analysable", Boolean, nullable=False),
+    Column("source_ae", AE, nullable=False),
+)
+
+findings: Final = Table(
+    "findings",
+    metadata,
+    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid"), primary_key=True),
+    Column("finding", Text, nullable=False),
+    # read once from the finding's status, so that counting needs no JSON
+    Column("succeeded", Boolean, nullable=False),
+    Column("analysed_at", Instant, nullable=False),
+    Column("heatmap", FILE),
+    Column("run_digest", DIGEST, nullable=False),
+)
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", words(JobKind, "kind"), nullable=False),
+    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid")),
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
+    Column("state", words(JobState, "state"), nullable=False),
+    Column("owner", String(128)),
+    Column("lease_until", Instant),
+    Column("claims", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("releases", Integer, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("reason", Text),
+    Column("trace", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    CheckConstraint("(kind = 'ANALYSE') = (sop_instance_uid IS NOT NULL)", name="image_or_study"),
+    CheckConstraint("(state = 'RUNNING') = (owner IS NOT NULL)", name="running_is_owned"),
+    CheckConstraint("(state = 'RUNNING') = (lease_until IS NOT NULL)", name="running_is_leased"),
+    CheckConstraint("(state IN ('DONE', 'PARKED')) = (finished_at IS NOT NULL)", name="finished_has_time"),
+    Index("ix_jobs_state", "state", "kind", "id"),
+    sqlite_autoincrement=True,
+)
+
+# A parked job counts too: when a person brings it back, it must not meet a second one.
+_OPEN_ANALYSIS = text("kind = 'ANALYSE' AND state <> 'DONE'")
+_OPEN_REPORT = text("kind = 'REPORT' AND state <> 'DONE'")
+
+Index(
+    "one_open_analysis",
+    jobs.c.sop_instance_uid,
+    unique=True,
+    sqlite_where=_OPEN_ANALYSIS,
+    postgresql_where=_OPEN_ANALYSIS,
+)
+Index(
+    "one_open_report",
+    jobs.c.study_uid,
+    unique=True,
+    sqlite_where=_OPEN_REPORT,
+    postgresql_where=_OPEN_REPORT,
+)
+
+reports: Final = Table(
+    "reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("images", Integer, nullable=False),
+    # False once a newer report replaced it or a changed header made it untrue
+    Column("current", Boolean, nullable=False),
+    Column("sr_sop_class_uid", UID),
+    Column("sr_sop_instance_uid", UID),
+    Column("sr_series_uid", UID),
+    UniqueConstraint("study_uid", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+_CURRENT = text("current")
+
+Index(
+    "one_current_report",
+    reports.c.study_uid,
+    unique=True,
+    sqlite_where=_CURRENT,
+    postgresql_where=_CURRENT,
+)
+
+results: Final = Table(
+    "results",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
+    Column("kind", words(ResultKind, "kind"), nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
+    Column("series_uid", UID, nullable=False),
+    Column("file", FILE, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("report_id", Integer, ForeignKey("reports.id"), nullable=False, index=True),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance_uid", UID, ForeignKey("results.sop_instance_uid"), nullable=False),
+    Column("destination", AE, nullable=False),
+    Column("state", words(DeliveryState, "state"), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("last_status", Integer),
+    Column("reason", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    UniqueConstraint("sop_instance_uid", "destination"),
+    CheckConstraint("(state = 'SENT') = (sent_at IS NOT NULL)", name="sent_has_time"),
+    Index("ix_deliveries_state", "state", "destination", "not_before"),
+    sqlite_autoincrement=True,
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_uid", UID, nullable=False, index=True),
+    Column("event", String(64), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("fields", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

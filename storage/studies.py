@@ -1,0 +1,222 @@
+"""What has arrived: instances grouped into studies, and what of them has changed since the last report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select, update
+
+from storage import findings, history, outbox, reporting, schema, steps
+from storage.completeness import due_for_report, make_report_jobs
+from storage.errors import Unknown
+from storage.overview import overview
+from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded, Report
+from storage.states import DeliveryState, JobState
+
+__all__ = [
+    "drop_pixels",
+    "due_for_report",
+    "find",
+    "images",
+    "last_report",
+    "make_report_jobs",
+    "overview",
+    "record",
+]
+
+_instances = schema.instances
+_studies = schema.studies
+
+
+def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now: datetime) -> Recorded:
+    """Write down an instance whose file is in the archive, with the job and the changes that it causes.
+
+    Parameters
+    ----------
+    tx
+        A write transaction; the sender may be told of success once it is committed.
+    arrival
+        What came in.
+    destinations
+        Where the results of what this sender sends go; added to those of the study.
+    now
+        The time of arrival.
+
+    Returns
+    -------
+    Recorded
+        NEW and HEADER_CHANGED made an analyse job and marked the study changed; DUPLICATE only added its
+        sender and owes it the results that there are; CONFLICT changed nothing.
+    """
+    known = find(tx, arrival.sop_instance_uid)
+    if known is None:
+        return _add(tx, arrival, destinations, now)
+    if known.pixel_sha256 != arrival.pixel_sha256:
+        return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(known.file, arrival.file))
+    if (known.header_digest, known.study_uid) != (arrival.header_digest, arrival.study_uid):
+        return _change(tx, known, arrival, destinations, now)
+    _join(tx, arrival, destinations, now)
+    for destination in destinations:
+        outbox.owe(tx, known.study_uid, destination, now=now)
+    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(known.file, arrival.file))
+
+
+def drop_pixels(tx: Connection, sop_instance_uid: str, *, file: str, size: int, now: datetime) -> None:
+    """Let the header-only ``file`` of ``size`` bytes stand for the instance. Raises Unknown."""
+    dropped = tx.execute(
+        update(_instances)
+        .where(_instances.c.sop_instance_uid == sop_instance_uid)
+        .values(file=file, size=size)
+    )
+    if dropped.rowcount != 1:
+        raise Unknown(f"there is no instance {sop_instance_uid} (any more)")
+    job = steps.unfinished(tx, JobKind.ANALYSE, study_uid="", image=sop_instance_uid)
+    if job is not None and job.state is JobState.RUNNING:
+        # It may be about to open the file that goes away.
+        steps.renew_analysis(tx, sop_instance_uid, study_uid=job.study_uid, now=now)
+
+
+def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
+    """Return the instance as it is kept, or None."""
+    row = tx.execute(
+        select(_instances).where(_instances.c.sop_instance_uid == sop_instance_uid)
+    ).one_or_none()
+    return None if row is None else Instance(**steps.fields(row))
+
+
+def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord | None]]:
+    """Return the study's instances by SOP Instance UID, each with its finding if it has one."""
+    kept = tx.execute(
+        select(_instances).where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
+    ).all()
+    said = tx.execute(
+        select(schema.findings)
+        .join(_instances, _instances.c.sop_instance_uid == schema.findings.c.sop_instance_uid)
+        .where(_instances.c.study_uid == study_uid)
+    )
+    found = {row.sop_instance_uid: _finding(row) for row in said}
+    return [(Instance(**steps.fields(row)), found.get(row.sop_instance_uid)) for row in kept]
+
+
+def last_report(tx: Connection, study_uid: str) -> Report | None:
+    """Return the study's latest report that a peer has or will have: the predecessor of the next one.
+
+    A report whose Structured Report was withdrawn everywhere before it was sent does not count.
+    """
+    rows = tx.execute(
+        select(schema.reports)
+        .where(schema.reports.c.study_uid == study_uid)
+        .order_by(schema.reports.c.sequence.desc())
+    )
+    return next((_report(row) for row in rows if not _wholly_withdrawn(tx, row.sr_sop_instance_uid)), None)
+
+
+def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> Recorded:
+    _join(tx, arrival, destinations, now)
+    tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
+    steps.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
+    _log(tx, "received", arrival, now)
+    steps.mark_changed(tx, arrival.study_uid, now=now)
+    return Recorded(kept=Kept.NEW, replaced_files=())
+
+
+def _change(
+    tx: Connection, known: Instance, arrival: Arrival, destinations: Sequence[str], now: datetime
+) -> Recorded:
+    _join(tx, arrival, destinations, now)
+    tx.execute(
+        update(_instances)
+        .where(_instances.c.sop_instance_uid == known.sop_instance_uid)
+        .values(**_columns(arrival), received_at=now)
+    )
+    tx.execute(
+        update(schema.jobs)
+        .where(schema.jobs.c.sop_instance_uid == known.sop_instance_uid)
+        .values(study_uid=arrival.study_uid)
+    )
+    heatmap = findings.take_away(tx, known.sop_instance_uid)
+    steps.renew_analysis(tx, known.sop_instance_uid, study_uid=arrival.study_uid, now=now)
+    _log(tx, "header changed", arrival, now)
+    _restate(tx, arrival.study_uid, now)
+    if known.study_uid != arrival.study_uid:
+        _log(tx, "moved to another study", known, now)
+        _restate(tx, known.study_uid, now)
+    return Recorded(kept=Kept.HEADER_CHANGED, replaced_files=(*_unless(arrival.file, known.file), *heatmap))
+
+
+def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
+    """Take back what the study's results say; ask for a new report if it still has images."""
+    reporting.retract(tx, study_uid, now=now)
+    left = tx.execute(
+        select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid).limit(1)
+    ).first()
+    if left is not None:
+        steps.mark_changed(tx, study_uid, now=now)
+        return
+    steps.overtake_report(tx, study_uid, now=now)
+    tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(changed=False, last_at=now))
+
+
+def _join(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> None:
+    """See to it that the arrival's study, its sender and their destinations are known."""
+    study_uid = arrival.study_uid
+    seen = tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(last_at=now))
+    if seen.rowcount == 0:
+        tx.execute(
+            insert(_studies).values(
+                study_uid=study_uid, changed=False, changed_at=now, first_at=now, last_at=now
+            )
+        )
+    _remember(tx, schema.senders, study_uid=study_uid, ae_title=arrival.source_ae)
+    for destination in destinations:
+        _remember(tx, schema.destinations, study_uid=study_uid, destination=destination)
+
+
+def _remember(tx: Connection, table: Table, **key: str) -> None:
+    known = tx.execute(select(table).filter_by(**key)).first()
+    if known is None:
+        tx.execute(insert(table).values(**key))
+
+
+def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
+    states = set(
+        tx.execute(
+            select(schema.deliveries.c.state).where(schema.deliveries.c.sop_instance_uid == sop_instance_uid)
+        ).scalars()
+    )
+    return states == {DeliveryState.WITHDRAWN}
+
+
+def _log(tx: Connection, event: str, arrival: Arrival, now: datetime) -> None:
+    history.append(
+        tx,
+        arrival.study_uid,
+        event,
+        now,
+        sop_instance_uid=arrival.sop_instance_uid,
+        sender=arrival.source_ae,
+    )
+
+
+def _unless(current: str, file: str) -> tuple[str, ...]:
+    return () if file == current else (file,)
+
+
+def _columns(arrival: Arrival) -> dict[str, object]:
+    return {name: getattr(arrival, name) for name in Arrival.__dataclass_fields__}
+
+
+def _finding(row: Row[Any]) -> FindingRecord:
+    return FindingRecord(
+        sop_instance_uid=row.sop_instance_uid,
+        finding=row.finding,
+        analysed_at=row.analysed_at,
+        heatmap=row.heatmap,
+        run_digest=row.run_digest,
+    )
+
+
+def _report(row: Row[Any]) -> Report:
+    return Report(**{name: getattr(row, name) for name in Report.__dataclass_fields__})
