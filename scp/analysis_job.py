@@ -53,7 +53,9 @@ class AnalysisJob:
                 analysed_at=now,
                 heatmap=heatmap,
             )
-            jobs.finish_analysis(tx, job.lease, record, now=now)
+            unneeded = jobs.finish_analysis(tx, job.lease, record, now=now)
+        for file in unneeded:
+            self.archive.remove(file)
 
     def _keep(self, picture: NDArray[np.uint8], source: str) -> str:
         """Keep the picture losslessly until its study is reported: rendering needs the pixels, reporting not."""

@@ -96,7 +96,7 @@ class Courier:
         entity.dimse_timeout = delivery.answer_timeout_seconds
         entity.network_timeout = delivery.answer_timeout_seconds
         entity.maximum_pdu_size = self.settings.node.max_pdu
-        classes = {one.sop_class_uid for one in due}
+        classes = {one.result.sop_class_uid for one in due}
         proposed = contexts.proposed(classes | REPORTS if classes & REPORTS else classes)
         association = entity.associate(peer.host, peer.port, contexts=proposed, ae_title=peer.ae_title)
         if not association.is_established and not association.rejected_contexts:
@@ -109,16 +109,16 @@ class Courier:
         Raises Unreachable where the association broke: this object and the rest stay owed.
         """
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        sop_class = _class_to_send(one.sop_class_uid, peer, accepted)
+        sop_class = _class_to_send(one.result.sop_class_uid, peer, accepted)
         if sop_class is None:
-            self._never(one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.sop_class_uid).name}")
+            self._never(one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.result.sop_class_uid).name}")
             return False
         try:
-            data_set = pydicom.dcmread(self.archive.path(one.file))
+            data_set = pydicom.dcmread(self.archive.path(one.result.file))
         except (OSError, InvalidDicomError) as error:
             self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
-        if sop_class != one.sop_class_uid:
+        if sop_class != one.result.sop_class_uid:
             data_set = variant.in_class(data_set, sop_class)
         if not association.is_established:
             raise Unreachable("the association broke")
@@ -135,7 +135,7 @@ class Courier:
             log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
         if status.delivered(code):
             with self.database.write() as tx:
-                outbox.sent(tx, one.id, status=code, sent_as=sent_as, now=self.now())
+                outbox.sent(tx, one.id, status=code, now=self.now())
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
         if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
@@ -158,7 +158,7 @@ class Courier:
 
     def _never(self, one: Delivery, code: int | None, reason: str) -> None:
         log.error(
-            "delivery parked", destination=one.destination, sop_instance_uid=one.sop_instance_uid, reason=reason
+            "delivery parked", destination=one.destination, sop_instance_uid=one.result.sop_instance_uid, reason=reason
         )
         with self.database.write() as tx:
             outbox.never(tx, one.id, status=code, reason=reason, now=self.now())

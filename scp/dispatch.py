@@ -64,7 +64,7 @@ class Dispatcher:
 
     def _send_out(self) -> None:
         with self._database.read() as tx:
-            destinations = outbox.due_destinations(tx, now=self._now())
+            destinations = outbox.due(tx, now=self._now())
         for destination in destinations:
             under_way = self._running.get(destination)
             if under_way is None or not under_way.is_alive():

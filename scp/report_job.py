@@ -17,7 +17,7 @@ from inference.options import OutputOptions, Predecessor, StudyImage
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database
-from storage.records import FindingRecord, Instance, Job, NewResult, Report
+from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +47,11 @@ class ReportJob:
         )
         results = [self._keep(one) for one in objects]
         with self.database.write() as tx:
-            jobs.finish_report(
+            unneeded = jobs.finish_report(
                 tx, job.lease, results=results, made_at=job.created_at, images=len(images), now=self.now()
             )
+        for file in unneeded:
+            self.archive.remove(file)
 
     def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
         return StudyImage(
@@ -67,21 +69,28 @@ class ReportJob:
         data = encoded.getvalue()
         return NewResult(
             sop_instance_uid=uid,
-            kind="SR" if result.Modality == "SR" else "SC",
+            kind=_kind(result),
             sop_class_uid=str(result.SOPClassUID),
             transfer_syntax_uid=str(result.file_meta.TransferSyntaxUID),
             series_uid=str(result.SeriesInstanceUID),
-            instance_number=int(result.InstanceNumber),
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
 
 
-def _predecessor(last: Report, study_uid: str) -> Predecessor:
+def _kind(result: Dataset) -> ResultKind:
+    if result.Modality == "SR":
+        return ResultKind.SR
+    return ResultKind.SC if "DerivationCodeSequence" in result else ResultKind.NOTICE
+
+
+def _predecessor(last: Report, study_uid: str) -> Predecessor | None:
+    if last.sr_sop_instance_uid is None or last.sr_sop_class_uid is None or last.sr_series_uid is None:
+        return None
     return Predecessor(
-        sop_class_uid=last.sop_class_uid,
-        sop_instance_uid=last.sop_instance_uid,
-        series_instance_uid=last.series_uid,
+        sop_class_uid=last.sr_sop_class_uid,
+        sop_instance_uid=last.sr_sop_instance_uid,
+        series_instance_uid=last.sr_series_uid,
         study_instance_uid=study_uid,
         images=last.images,
         made_at=last.made_at,

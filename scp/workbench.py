@@ -89,6 +89,7 @@ def _worker(settings: Settings, owner: str, database: Database, *, announce: Cal
     return Worker(
         owner=owner,
         database=database,
+        archive=archive,
         lease=timedelta(seconds=settings.worker.lease_seconds),
         do={JobKind.ANALYSE: announced(analyse), JobKind.REPORT: announced(report)},
         now=_now,

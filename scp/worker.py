@@ -21,6 +21,7 @@ from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
 from scp import backoff
 from storage import jobs
+from storage.archive import Archive
 from storage.database import Database
 from storage.errors import LeaseLost, StorageError
 from storage.records import FindingRecord, Job, JobKind, Lease
@@ -48,6 +49,7 @@ class Worker:
     owner: str
     """Names this worker in its leases."""
     database: Database
+    archive: Archive
     lease: timedelta
     """How long a claim stands without a heartbeat."""
     do: Mapping[JobKind, Callable[[Job], None]]
@@ -126,4 +128,8 @@ class Worker:
         )
         trace = "".join(traceback.format_exception(error))
         with self.database.write() as tx:
-            jobs.never(tx, job.lease, reason=type(error).__name__, trace=trace, finding=epitaph, now=now)
+            unneeded = jobs.never(
+                tx, job.lease, reason=type(error).__name__, trace=trace, finding=epitaph, now=now
+            )
+        for file in unneeded:
+            self.archive.remove(file)

@@ -1,0 +1,136 @@
+"""How long a study takes from the last acknowledged image to the acknowledged report, and images per minute.
+
+Sends studies of four full-size mammograms (4096 x 3328, 16 bit, with a breast in them) to a real node over
+loopback and waits for the reports in a real Storage SCP. First one study at a time (latency), then all at
+once (throughput with the queue full). Beside each: DCMTK's storescu and storescp moving the same files, the
+lower bound of any system that sends and stores them.
+
+    python bench/end_to_end.py [--studies 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.support.archive_scp import ArchiveSCP, reports  # noqa: E402
+from tests.support.mammograms import mammogram, write  # noqa: E402
+from tests.support.node_process import NodeProcess, peer  # noqa: E402
+from tests.support.peers import free_port  # noqa: E402
+
+ROWS, COLUMNS = 4096, 3328
+VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+
+
+def make_studies(folder: Path, count: int) -> list[list[Path]]:
+    """Write ``count`` studies of four views."""
+    studies = []
+    for study in range(count):
+        paths = []
+        for number, (laterality, view) in enumerate(VIEWS, 1):
+            path = folder / f"{study}-{laterality}{view}.dcm"
+            image = mammogram(
+                laterality,
+                view,
+                rows=ROWS,
+                columns=COLUMNS,
+                study=f"bench-{study}",
+                number=number,
+                lesion=study % 2 == 0,
+                bits=16,
+            )
+            write(image, path)
+            paths.append(path)
+        studies.append(paths)
+    return studies
+
+
+def send(paths: list[Path], port: int, called: str) -> float:
+    """Store ``paths`` on one association with storescu; return the seconds."""
+    started = time.perf_counter()
+    subprocess.run(
+        [
+            "storescu",
+            "-aet",
+            "PACS",
+            "-aec",
+            called,
+            "-pdu",
+            "131072",
+            "127.0.0.1",
+            str(port),
+            *map(str, paths),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - started
+
+
+def lower_bound(paths: list[Path], folder: Path) -> float:
+    """Return the seconds in which storescp alone takes the same files."""
+    port = free_port()
+    process = subprocess.Popen(
+        ["storescp", "-od", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while subprocess.run(
+            ["echoscu", "127.0.0.1", str(port)], capture_output=True, check=False
+        ).returncode:
+            time.sleep(0.05)
+        return send(paths, port, "STORESCP")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, ArchiveSCP("PACS") as pacs:
+        source, sink, home = (Path(scratch, name) for name in ("images", "sink", "node"))
+        for folder in (source, sink, home):
+            folder.mkdir()
+        studies = make_studies(source, arguments.studies * 2 + 1)
+        warm_up, singles, together = (
+            studies[0],
+            studies[1 : arguments.studies + 1],
+            studies[arguments.studies + 1 :],
+        )
+        bound = lower_bound([path for paths in together for path in paths], sink)
+        with NodeProcess(home, peers=peer("PACS", pacs.port)) as node:
+            send(warm_up, node.port, "SECONDREAD")
+            pacs.wait_for(lambda received: len(reports(received)) == 1, 300)
+            latencies = []
+            for number, paths in enumerate(singles, 2):
+                send(paths, node.port, "SECONDREAD")
+                acknowledged = time.perf_counter()
+                pacs.wait_for(lambda received, wanted=number: len(reports(received)) == wanted, 300)
+                latencies.append(time.perf_counter() - acknowledged)
+            done = len(singles) + 1
+            started = time.perf_counter()
+            for paths in together:
+                send(paths, node.port, "SECONDREAD")
+            pacs.wait_for(lambda received: len(reports(received)) == done + len(together), 900)
+            whole = time.perf_counter() - started
+    images = 4 * len(together)
+    print(
+        f"last image acknowledged -> report acknowledged: median {statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}], {len(latencies)} studies one at a time"
+    )
+    print(
+        f"queue full: {60 * images / whole:.0f} images a minute ({images} images in {whole:.1f} s, {whole / bound:.1f} times what storescp takes to store them)"
+    )
+
+
+if __name__ == "__main__":
+    main()

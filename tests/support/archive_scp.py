@@ -1,0 +1,71 @@
+"""A throw-away PACS in this process: a real Storage SCP that keeps what comes and can be told to misbehave."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+
+
+class ArchiveSCP:
+    """Listens on a free loopback port. `status_for` decides the answer to each object; `wait_for` waits for them."""
+
+    def __init__(self, ae_title="PACS", *, contexts=None, port=0):
+        self.ae_title = ae_title
+        self.received: list[Dataset] = []
+        self.answers: list[int] = []
+        self.status_for: Callable[[Dataset], int] = lambda _: 0x0000
+        self._arrived = threading.Condition()
+        entity = AE(ae_title=ae_title)
+        entity.supported_contexts = contexts or AllStoragePresentationContexts
+        entity.add_supported_context(Verification)
+        entity.maximum_pdu_size = 131072
+        self._server = entity.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+        self.port = self._server.server_address[1]
+
+    def _store(self, event):
+        data_set = event.dataset
+        data_set.file_meta = event.file_meta
+        status = self.status_for(data_set)
+        with self._arrived:
+            self.answers.append(status)
+            if status == 0:
+                self.received.append(data_set)
+            self._arrived.notify_all()
+        return status
+
+    def wait_for(self, enough: Callable[[list[Dataset]], bool], seconds=60.0):
+        """Wait until ``enough`` of what was received holds; raises AssertionError after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        with self._arrived:
+            while not enough(self.received):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not self._arrived.wait(remaining):
+                    kinds = [one.Modality for one in self.received]
+                    raise AssertionError(
+                        f"not enough came within {seconds} s: {kinds}, answers {self.answers}"
+                    )
+            return list(self.received)
+
+    def close(self):
+        self._server.shutdown()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def reports(objects):
+    """The Structured Reports among ``objects``."""
+    return [one for one in objects if one.Modality == "SR"]
+
+
+def heatmaps(objects):
+    """The Secondary Captures among ``objects``."""
+    return [one for one in objects if one.Modality == "OT"]

@@ -1,0 +1,101 @@
+"""The node as its administrator runs it: ``python -m scp`` in a process group of its own, which can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from tests.support.peers import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class NodeProcess:
+    """Starts, kills and restarts a node on one data directory."""
+
+    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra=""):
+        self.folder = folder
+        self.port = free_port()
+        self.data_dir = folder / "data"
+        self.config = folder / "config.toml"
+        self.config.write_text(
+            f"""
+[node]
+host = "127.0.0.1"
+port = {self.port}
+data_dir = "{self.data_dir}"
+disk_reserve_mb = 10
+
+[study]
+quiet_seconds = {quiet_seconds}
+
+[delivery]
+first_retry_seconds = 1
+longest_retry_seconds = 2
+{extra}
+{peers}
+"""
+        )
+        self.log = folder / "node.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **environment):
+        """Start it and wait until it answers a C-ECHO."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scp", "--config", str(self.config)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+            )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
+        return self
+
+    def _answers(self):
+        entity = AE(ae_title="PACS")
+        entity.connection_timeout = 0.5
+        entity.add_requested_context(Verification)
+        association = entity.associate("127.0.0.1", self.port, ae_title="SECONDREAD")
+        if association.is_established:
+            association.release()
+            return True
+        return association.is_rejected  # it listens, PACS is a stranger to it
+
+    def kill(self):
+        """kill -9 of the whole node, its worker included."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self):
+        """SIGTERM, as an administrator stops it; returns the exit code."""
+        if self.process is None or self.process.poll() is not None:
+            return None
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        try:
+            self.stop()
+        finally:
+            if self.process.poll() is None:
+                self.kill()
+
+
+def peer(ae_title, port, **more):
+    """TOML of one peer on loopback."""
+    lines = [f'[[peers]]\nae_title = "{ae_title}"\nhost = "127.0.0.1"\nport = {port}']
+    lines += [f"{key} = {value}" for key, value in more.items()]
+    return "\n".join(lines) + "\n"

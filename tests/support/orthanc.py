@@ -1,0 +1,112 @@
+"""A real Orthanc on loopback, in memory of one test: DICOM and REST on free ports, auto-forwarding by Lua."""
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.peers import free_port, require
+
+AUTO_FORWARD = """
+function OnStoredInstance(instanceId, tags, metadata)
+   SendToModality(instanceId, 'secondread')
+end
+"""
+
+
+class Orthanc:
+    """Knows the node as the modality ``secondread``; ``with`` starts and ends it."""
+
+    def __init__(self, folder: Path, *, node_port: int, auto_forward=False, port=None, ae_title="ORTHANC"):
+        self.program = require("Orthanc")
+        self.port = port or free_port()
+        self.rest_port = free_port()
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        script = folder / "forward.lua"
+        script.write_text(AUTO_FORWARD if auto_forward else "")
+        self.configuration = folder / "orthanc.json"
+        self.configuration.write_text(
+            json.dumps(
+                {
+                    "StorageDirectory": str(folder / "db"),
+                    "IndexDirectory": str(folder / "db"),
+                    "DicomAet": ae_title,
+                    "DicomPort": self.port,
+                    "HttpPort": self.rest_port,
+                    "RemoteAccessAllowed": False,
+                    "DicomAlwaysAllowStore": True,
+                    "DicomModalities": {"secondread": ["SECONDREAD", "127.0.0.1", node_port]},
+                    "LuaScripts": [str(script)],
+                    "Plugins": [],
+                    "StableAge": 1,
+                }
+            )
+        )
+
+    def __enter__(self):
+        with (self.folder / "orthanc.log").open("wb") as log:
+            self.process = subprocess.Popen([self.program, str(self.configuration)], stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.get("/system")
+            except (urllib.error.URLError, ConnectionError):
+                assert self.process.poll() is None, (self.folder / "orthanc.log").read_text()
+                assert time.monotonic() < deadline, "Orthanc did not start"
+                time.sleep(0.05)  # a foreign program's start has no event to wait for
+            else:
+                return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.rest_port}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def file(self, instance):
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.rest_port}/instances/{instance}/file", timeout=30
+        ) as answer:
+            return answer.read()
+
+    def post(self, path, body):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", data=data, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def upload(self, path: Path):
+        return self.post("/instances", path.read_bytes())
+
+    def instances(self, study_uid):
+        """Modality and series of every instance of the study, by SOP Instance UID."""
+        found = self.post(
+            "/tools/find",
+            {"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}, "Expand": True},
+        )
+        rows = {}
+        for one in found:
+            series = self.get(f"/instances/{one['ID']}/series")["MainDicomTags"]
+            rows[one["MainDicomTags"]["SOPInstanceUID"]] = (
+                series["Modality"],
+                series["SeriesInstanceUID"],
+                one["ID"],
+            )
+        return rows
+
+    def wait_for(self, study_uid, enough, seconds=90):
+        """Wait until ``enough`` of the study's instances holds; return them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            rows = self.instances(study_uid)
+            if enough(rows):
+                return rows
+            assert time.monotonic() < deadline, (
+                f"not enough within {seconds} s: {sorted(r[0] for r in rows.values())}"
+            )
+            time.sleep(0.2)  # Orthanc's REST interface can only be asked
