@@ -191,6 +191,8 @@ class Delivery:
     """The peer's last C-STORE status; None where none came."""
     reason: str | None
     sent_at: datetime | None
+    sent_as: str | None
+    """SOP Instance UID under which it was sent, where that is not the object's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

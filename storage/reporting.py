@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from storage import history, outbox, schema, steps
+from storage import history, owing, schema, steps
 from storage.records import JobKind, Lease, NewResult, ResultKind, ResultObject
 from storage.states import JobEvent
 
@@ -53,8 +53,8 @@ def finish_report(
     report_id = _replace_report(tx, row.study_uid, results, made_at=made_at, images=images)
     unneeded = _keep(tx, row.study_uid, report_id, results)
     uids = [one.sop_instance_uid for one in results]
-    outbox.withdraw(tx, row.study_uid, keep=uids, now=now)
-    owed = outbox.owe_each(tx, uids, _destinations(tx, row.study_uid), now=now)
+    owing.withdraw(tx, row.study_uid, keep=uids, now=now)
+    owed = owing.owe_each(tx, uids, _destinations(tx, row.study_uid), now=now)
     tx.execute(update(schema.studies).where(schema.studies.c.study_uid == row.study_uid).values(last_at=now))
     history.append(tx, row.study_uid, "reported", now, report=report_id, images=images, deliveries=owed)
     return unneeded
@@ -63,7 +63,7 @@ def finish_report(
 def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
     """Stop sending the study's results: a header that they copy has changed. What was sent stays a fact."""
     tx.execute(update(_reports).where(_reports.c.study_uid == study_uid).values(current=False))
-    outbox.withdraw(tx, study_uid, now=now)
+    owing.withdraw(tx, study_uid, now=now)
 
 
 def _replace_report(

@@ -202,6 +202,8 @@ deliveries: Final = Table(
     Column("reason", Text),
     Column("created_at", Instant, nullable=False),
     Column("sent_at", Instant),
+    # where the peer took it in another SOP class, hence under another UID
+    Column("sent_as", UID),
     UniqueConstraint("sop_instance_uid", "destination"),
     CheckConstraint("(state = 'SENT') = (sent_at IS NOT NULL)", name="sent_has_time"),
     Index("ix_deliveries_state", "state", "destination", "not_before"),

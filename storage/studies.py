@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from storage import findings, history, outbox, reporting, schema, steps
+from storage import findings, history, owing, reporting, schema, steps
 from storage.completeness import due_for_report, make_report_jobs
 from storage.errors import Unknown
 from storage.overview import overview
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded, Report
+from storage.retention import referenced_files
 from storage.states import DeliveryState, JobState
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "make_report_jobs",
     "overview",
     "record",
+    "referenced_files",
 ]
 
 _instances = schema.instances
@@ -59,7 +61,7 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
         return _change(tx, known, arrival, destinations, now)
     _join(tx, arrival, destinations, now)
     for destination in destinations:
-        outbox.owe(tx, known.study_uid, destination, now=now)
+        owing.owe(tx, known.study_uid, destination, now=now)
     return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(known.file, arrival.file))
 
 

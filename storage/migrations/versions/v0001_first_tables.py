@@ -217,6 +217,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("created_at", Instant(), nullable=False),
         sa.Column("sent_at", Instant(), nullable=True),
+        sa.Column("sent_as", sa.String(length=64), nullable=True),
         sa.CheckConstraint("(state = 'SENT') = (sent_at IS NOT NULL)", name="sent_has_time"),
         sa.ForeignKeyConstraint(
             ["sop_instance_uid"], ["results.sop_instance_uid"], name="fk_deliveries_sop_instance_uid"
