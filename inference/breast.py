@@ -1,0 +1,198 @@
+"""Where the breast is: tissue against background, without frames, labels and padding.
+
+All decisions are taken on a small copy of the image (longest side `GRID`), so that a 14-megapixel mammogram
+costs little more than a thumbnail; the outline is then brought back to the source's pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from inference.errors import Failed
+from inference.pixels import Picture
+
+GRID: Final = 320
+"""Longest side of the working copy in pixels: an outline is good to about a 300th of the image's height."""
+
+_LEAST_CONTRAST: Final = 0.02
+_LEAST_AREA: Final = 0.03
+_MOST_AREA: Final = 0.985
+_WHITE: Final = 0.97
+_FRAME_LEVEL: Final = 0.8
+_STRIP_LEVEL: Final = 0.93
+_FRAME_SHARE: Final = 0.9
+_SATURATED_SHARE: Final = 0.6
+
+Flags = NDArray[np.bool_]
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Breast:
+    """The breast in one image."""
+
+    mask: NDArray[np.bool_]
+    """Rows by columns of the source, true on breast (with the pectoral muscle and the axilla)."""
+    box: tuple[int, int, int, int]
+    """Left, top, right and bottom (the last two exclusive) of the mask in pixels of the source."""
+    chest_wall: Literal["left", "right"]
+    """Side of the picture on which the chest wall lies."""
+
+
+def find(picture: Picture) -> Breast:
+    """Find the breast in ``picture``.
+
+    Raises
+    ------
+    Failed
+        The image is blank, saturated or shows no breast.
+    """
+    small, hidden = _working_copy(picture)
+    _check_contrast(small, hidden)
+    tissue = _tissue(small, _frames(small) | hidden)
+    outline = _breast_of(tissue, small)
+    _check_exposure(small, outline)
+    mask = _at_size(outline, picture.grey.shape)
+    if picture.padding is not None:
+        mask &= ~picture.padding
+    return Breast(mask=mask, box=_box(mask), chest_wall=_chest_wall(outline, small))
+
+
+def _working_copy(picture: Picture) -> tuple[Values, Flags]:
+    """Return grey values and padding on a grid whose longest side is at most `GRID`."""
+    rows, columns = picture.grey.shape
+    step = max(rows, columns) / GRID
+    size = (max(1, round(columns / step)), max(1, round(rows / step))) if step > 1 else (columns, rows)
+    small = np.asarray(Image.fromarray(picture.grey).resize(size, Image.Resampling.BOX))
+    if picture.padding is None:
+        return small, np.zeros(small.shape, bool)
+    padding = Image.fromarray(picture.padding.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+    return small, np.asarray(padding) > 127  # noqa: PLR2004 -- half of 255
+
+
+def _check_contrast(small: Values, hidden: Flags) -> None:
+    shown = small[~hidden]
+    if not shown.size:
+        raise Failed("image quality not sufficient: the whole image is marked as padding")
+    low, high = np.percentile(shown, (0.5, 99.5))
+    if high - low < _LEAST_CONTRAST:
+        raise Failed("image quality not sufficient: the image is blank, all of it has nearly one brightness")
+
+
+def _frames(small: Values) -> Flags:
+    """Mark white frames: border lines bright over most of their length, and thin white strips at a border."""
+    bright = small > _FRAME_LEVEL
+    frame = _thin_strips(small > _STRIP_LEVEL)
+    for axis in (0, 1):
+        lines = bright.mean(axis=1 - axis) > _FRAME_SHARE
+        lead = int(np.argmin(lines[: len(lines) // 5])) if lines[0] else 0
+        tail = int(np.argmin(lines[::-1][: len(lines) // 5])) if lines[-1] else 0
+        view = frame if axis == 0 else frame.T
+        view[:lead] = True
+        view[len(lines) - tail :] = True
+    return frame
+
+
+def _thin_strips(white: Flags) -> Flags:
+    """Mark what is white, near a border and too thin for a muscle: the remains of a frame scanned askew."""
+    radius = max(1, max(white.shape) // 100)
+    thin = white & ~_opened(white, radius)
+    inner = slice(2 * radius + 1, -2 * radius - 1)
+    thin[inner, inner] = False
+    return np.asarray(thin)
+
+
+def _tissue(small: Values, hidden: Flags) -> Flags:
+    """Mark what is brighter than the background."""
+    smooth = ndimage.gaussian_filter(np.sqrt(np.clip(small, 0, 1)), 1.0)
+    shown = smooth[~hidden]
+    if not shown.size:
+        raise Failed("no breast found: nothing but a white frame")
+    dark, bright = _two_levels(shown)
+    return np.asarray((smooth > dark + 0.3 * (bright - dark)) & ~hidden)
+
+
+def _two_levels(values: Values) -> tuple[float, float]:
+    """Return typical brightness of background and tissue, parted by Otsu's threshold."""
+    counts, edges = np.histogram(values, 128)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centres)
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (sums[-1] * below / below[-1] - sums) ** 2 / (below * above)
+    threshold = edges[1:][int(np.nanargmax(np.where(above > 0, between, np.nan)))]
+    return float(np.percentile(values[values <= threshold], 75)), float(np.median(values[values > threshold]))
+
+
+def _breast_of(tissue: Flags, small: Values) -> Flags:
+    """Return the largest solid piece of ``tissue``, cut free from labels and thin lines, holes filled."""
+    radius = max(2, round(max(tissue.shape) * 0.02))
+    solid = _opened(tissue, radius)
+    pieces, count = ndimage.label(solid)
+    if not count:
+        raise Failed("no breast found: nothing in the image is large and bright enough")
+    numbers = np.arange(1, count + 1)
+    areas = ndimage.sum_labels(solid, pieces, numbers)
+    white = ndimage.sum_labels(small > _WHITE, pieces, numbers) / areas
+    best = int(np.argmax(np.where(white > 0.9, areas * 0.05, areas)))  # noqa: PLR2004 -- a plate or a strip, not tissue
+    core = pieces == numbers[best]
+    outline = _filled(_grown(core, radius) & tissue | core)
+    share = outline.mean()
+    if share < _LEAST_AREA:
+        raise Failed("no breast found: nothing in the image is large and bright enough")
+    if share > _MOST_AREA:
+        raise Failed("no breast found: the image has no dark background around a breast")
+    return np.asarray(outline)
+
+
+def _filled(flags: Flags) -> Flags:
+    """Fill holes: background that does not reach the border."""
+    background, _ = ndimage.label(np.pad(~flags, 1, constant_values=True))
+    return np.asarray(background[1:-1, 1:-1] != background[0, 0])
+
+
+def _opened(flags: Flags, radius: int) -> Flags:
+    """Remove what a square of 2 ``radius`` + 1 does not fit into; beyond the borders lies background."""
+    core = ndimage.minimum_filter(flags.view(np.uint8), 2 * radius + 1, mode="constant")
+    return np.asarray(ndimage.maximum_filter(core, 2 * radius + 1, mode="constant")).view(np.bool_)
+
+
+def _grown(flags: Flags, radius: int) -> Flags:
+    return np.asarray(ndimage.maximum_filter(flags.view(np.uint8), 2 * radius + 1)).view(np.bool_)
+
+
+def _check_exposure(small: Values, outline: Flags) -> None:
+    if (small[outline] > _WHITE).mean() > _SATURATED_SHARE:
+        raise Failed("image quality not sufficient: most of the breast is saturated (plain white)")
+
+
+def _at_size(flags: Flags, shape: tuple[int, ...]) -> Flags:
+    """Bring a small mask back to rows by columns of the source, with a smooth outline."""
+    rows, columns = shape
+    if flags.shape == shape:
+        return flags.copy()
+    large = Image.fromarray(flags.astype(np.uint8) * 255).resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.asarray(large) > 127  # noqa: PLR2004 -- half of 255
+
+
+def _box(mask: Flags) -> tuple[int, int, int, int]:
+    columns = np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not columns.size:
+        raise Failed("no breast found: nothing in the image is large and bright enough")
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _chest_wall(outline: Flags, small: Values) -> Literal["left", "right"]:
+    """Return the side on which the breast ends in a straight cut; if both do, in brighter tissue."""
+    left, top, right, bottom = _box(outline)
+    light = np.where(outline, small, 0)[top:bottom, left:right]
+    band = max(1, light.shape[1] // 10)
+    return "left" if light[:, :band].sum() >= light[:, -band:].sum() else "right"

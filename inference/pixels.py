@@ -1,0 +1,64 @@
+"""Pixels as they are meant to be shown: grey, 0 black to 1 white.
+
+Knows files and the grey-scale pipeline of PS3.3 C.7.6.3, C.11.1, C.11.2 and C.11.6. Does not know what a
+breast is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from inference.errors import Failed
+
+_SCALES: Final = (255, 1023, 4095, 16383, 65535)
+"""Full scales of 8, 10, 12, 14 and 16 bits: a 12-bit scan in a 16-bit file must not come out nearly black."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Picture:
+    """One image as it is meant to be shown."""
+
+    grey: NDArray[np.float32]
+    """Rows by columns, 0 (black) to 1 (white)."""
+    padding: NDArray[np.bool_] | None
+    """Rows by columns, true where the file says that there is no image (PS3.3 C.7.5.1.1.2), or None."""
+
+
+def from_image_file(path: Path) -> Picture:
+    """Read a PNG or JPEG of 8 or 16 bits; colour is reduced to its luminance.
+
+    Raises
+    ------
+    Failed
+        The file is no PNG or JPEG, or its pixels cannot be decoded.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as image:
+                return Picture(grey=_grey_of(image), padding=None)
+    except UnidentifiedImageError:
+        raise Failed("the file is neither DICOM nor a PNG or JPEG image") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise Failed(
+            "pixel data could not be decoded: the image file is damaged, cut short or too large"
+        ) from None
+
+
+def _grey_of(image: Image.Image) -> NDArray[np.float32]:
+    """Return the luminance of ``image`` as rows by columns, 0 to 1."""
+    if image.mode in {"L", "1"}:
+        return np.asarray(image.convert("L"), np.float32) / np.float32(255)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        highest = int(values.max(initial=0))
+        scale = next((full for full in _SCALES if highest <= full), highest)
+        return np.asarray(np.clip(values, 0, None) / np.float32(scale), np.float32)
+    return np.asarray(image.convert("RGB").convert("L"), np.float32) / np.float32(255)
