@@ -1,132 +1,186 @@
-"""``config.toml`` → frozen `Settings`: read once, passed in, every error names its key.
+"""The configuration: one TOML file, read once into frozen values that the rest is given.
 
-Keys are documented where they are declared. ``SECONDREAD_<SECTION>__<KEY>`` in the environment overrides
-the file, for example ``SECONDREAD_NODE__PORT=104``.
+Every key is declared here with its limits and nowhere else; unknown keys are refused. `scp.config_source`
+knows where the values come from, `scp.config_errors` how to say what is wrong with one.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import re
-import tomllib
+import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from inference.options import OutputOptions
+from models import manifest
+from scp import config_source
+from scp.config_errors import ConfigError, sentences
 
-ENVIRONMENT_PREFIX: Final = "SECONDREAD_"
-NOT_SETTINGS: Final = frozenset({"SECONDREAD_REQUIRE_PEERS"})
+if TYPE_CHECKING:
+    from inference.options import OutputOptions
+
+__all__ = ["ConfigError", "Peer", "Settings", "admission_lines", "load"]
+
+FOLDER: Final = "folder"
+"""Key of the validation context: where the configuration file lies."""
+
 PACKAGES: Final = ("scp", "inference", "storage", "models")
+AE_LENGTH: Final = 16
+AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
+USUAL_DICOM_PORT: Final = 104
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; the message names file, key, value and what is allowed."""
-
-
-def _ae_title(value: str) -> str:
-    if not re.fullmatch(r"[ !-\[\]-~]{1,16}", value) or not value.strip():
+def _ae_title(text: str) -> str:
+    """Check an Application Entity title (PS3.5 6.2, VR AE)."""
+    if not 1 <= len(text) <= AE_LENGTH or text != text.strip() or not set(text) <= AE_CHARACTERS:
         raise ValueError(
-            "an AE title has 1 to 16 ASCII characters, no backslash, not only spaces (PS3.5 6.2)"
+            f"an AE title has 1 to {AE_LENGTH} printable ASCII characters, no backslash, "
+            "and no space at either end"
         )
-    return value.strip()
+    return text
 
 
-def _network(value: str) -> str:
-    ipaddress.ip_network(value, strict=False)
-    return value
+def _network(text: str) -> str:
+    """Check one IP address or network; ``10.0.0.7`` means that host alone."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f'an IP address or a network such as "192.0.2.7" or "192.0.2.0/24" is allowed ({error})'
+        ) from error
+    return text
 
 
-AETitle = Annotated[str, AfterValidator(_ae_title)]
-Network = Annotated[str, AfterValidator(_network)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
+Network: TypeAlias = Annotated[str, AfterValidator(_network)]
+Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+SRClass: TypeAlias = Literal["comprehensive", "comprehensive3d"]
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
+    """What all sections have in common: frozen, nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Node(Section):
-    """Section ``[node]``: who we are, where we listen, where data lives."""
+    """Who this node is, where it listens and what it puts up with. Section ``[node]``."""
 
     ae_title: AETitle = "SECONDREAD"
-    """Called AE title; callers that use another one are rejected."""
-    host: str = "0.0.0.0"  # noqa: S104 - a DICOM node is there to be called; strangers are rejected
-    """Address to listen at."""
+    """What peers must call it; an association that calls another title is rejected."""
+    host: Host = "0.0.0.0"  # noqa: S104 - a node that modalities cannot reach is no node
+    """Address to listen at; 0.0.0.0 is every address of this machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
-    """Port to listen at; 0 takes a free one."""
-    data_dir: Path = Path("var")
-    """Database, images and results; relative to the configuration file."""
-    disk_reserve_mb: Annotated[int, Field(ge=0)] = 2000
-    """Below so many free megabytes, stores are answered 0xA700."""
-    max_pdu: Annotated[int, Field(ge=16384, le=1 << 24)] = 131072
-    """Bytes of a PDU that we offer to receive; measured, larger ones gain nothing."""
-    max_associations: Annotated[int, Field(ge=1)] = 64
-    """Associations open at a time."""
-    max_associations_per_address: Annotated[int, Field(ge=1)] = 32
-    """The same, from one address."""
-    acse_timeout_seconds: Seconds = 15
-    """How long a connection may take to ask for an association."""
+    """Port to listen at; 0 takes a free one, which the log names."""
+    data_dir: Annotated[Path, Field(validate_default=True, strict=False)] = Path("var")
+    """Where images, database and results are kept; relative to the configuration file."""
+    disk_reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 2000
+    """Below so many free megabytes images are refused with 0xA700 and accepted again by themselves."""
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Open associations in all; one more is rejected as "local limit exceeded"."""
+    max_associations_per_address: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Open associations of one address, so that one peer cannot shut out the others."""
+    max_pdu: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
+    """Bytes of the longest protocol data unit; larger is faster and takes more memory."""
+    acse_timeout_seconds: Seconds = 30
+    """How long a peer may take to answer about an association."""
     dimse_timeout_seconds: Seconds = 60
-    """How long a peer may take to answer a message."""
+    """How long a peer may take for one message."""
     network_timeout_seconds: Seconds = 120
-    """How long an association may be silent."""
+    """How long an open association may be idle."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
+        chosen = (_folder(info) / value.expanduser()).resolve()
+        home = Path(__file__).resolve().parent.parent
+        for package in (home / name for name in PACKAGES):
+            if chosen.is_relative_to(package):
+                raise ValueError(
+                    f"data may not lie inside the program ({package}), where an upgrade would remove it: "
+                    "name a directory of its own"
+                )
+        return chosen
 
 
 class Peer(Section):
-    """One ``[[peers]]``: who may store, and where results go."""
+    """An application entity that may store, receive or both. Each ``[[peers]]`` is one."""
 
     ae_title: AETitle
+    """Its calling AE title; also the name that ``results_to`` uses."""
     addresses: tuple[Network, ...] = ()
-    """Addresses or networks from which it may call; empty: any."""
-    host: str | None = None
-    """Where its own Storage SCP listens; without host and port nothing can be sent to it."""
+    """Where it may call from; empty means anywhere."""
+    host: Host | None = None
+    """Where it receives: a calling AE title is no return address. Without it nothing is sent there."""
     port: Port | None = None
+    """The port at which it receives."""
     results_to: tuple[AETitle, ...] | None = None
-    """Peers that get the results of what this one sends; left out: itself; empty: nobody."""
-    sr_class: Literal["comprehensive", "comprehensive3d"] | None = None
-    """SOP class of the reports that it is sent; left out: as ``[outputs]`` says."""
+    """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
+    sr_class: SRClass | None = None
+    """The SR class that it is sent; by default that of ``[outputs]``."""
 
-    @model_validator(mode="after")
-    def _whole_address(self) -> Self:
-        if (self.host is None) != (self.port is None):
-            raise ValueError("host and port belong together: give both or neither")
-        return self
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """AE titles of the peers that results of this peer's studies go to."""
+        return (self.ae_title,) if self.results_to is None else self.results_to
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it is known where this peer receives."""
+        return self.host is not None and self.port is not None
 
 
 class Study(Section):
-    """Section ``[study]``: when a study counts as complete."""
+    """When a study that has not its four standard views counts as complete. Section ``[study]``."""
 
     quiet_seconds: Seconds = 180
-    """No new image for so long means that the sender is done, where the four standard views are not in."""
+    """So long after its last image, however many there are."""
 
 
 class Model(Section):
-    """Section ``[model]``: which network reads."""
+    """Which trained network reads. Section ``[model]``."""
 
-    name: str = "document-cnn-1.0.0"
-    """A shipped ``<name>-<version>``, or the path of such a folder."""
+    name: Annotated[str, Field(min_length=1)] = manifest.DEFAULT
+    """A shipped model, or a folder with a manifest (``./my-model``, relative to the configuration file)."""
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, value: str, info: ValidationInfo) -> str:
+        if "/" not in value and "\\" not in value:
+            return value
+        return str((_folder(info) / Path(value).expanduser()).resolve())
 
 
 class Outputs(Section):
-    """Section ``[outputs]``: what is made."""
+    """What is sent back. Section ``[outputs]``."""
 
-    sr_class: Literal["comprehensive", "comprehensive3d"] = "comprehensive"
+    sr_class: SRClass = "comprehensive"
+    """SOP class of the report: Comprehensive SR or Comprehensive 3D SR."""
     sc_modality: Literal["OT", "MG"] = "OT"
-    """Modality of the heatmaps; MG lets hanging protocols place them among the mammograms."""
-    sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
-    """Pixels of the longest side of a heatmap; never enlarged."""
+    """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
+    sc_max_side: Annotated[int, Field(ge=512, le=8192)] = 2048
+    """Pixels of the heatmap's longest side; a smaller source is never enlarged."""
     notice: bool = True
-    """Whether a page names the images that were not analysed."""
+    """Whether a page says which images could not be analysed, and why."""
 
     def options(self) -> OutputOptions:
-        """Return the options as the room that builds the objects knows them."""
+        """Return the same in the words of `inference`."""
+        # imported here: pydicom comes with it, and `secondread --help` needs none
+        from inference.options import OutputOptions  # noqa: PLC0415
+
         return OutputOptions(
             sr_class=self.sr_class,
             sc_modality=self.sc_modality,
@@ -136,44 +190,55 @@ class Outputs(Section):
 
 
 class Delivery(Section):
-    """Section ``[delivery]``: how results are sent."""
+    """How results are sent, and sent again. Section ``[delivery]``."""
 
     first_retry_seconds: Seconds = 30
-    """Wait after the first failure; doubles with each one."""
-    longest_retry_seconds: Seconds = 900
+    """Wait after the first failure; it doubles with every further one."""
+    longest_retry_seconds: Seconds = 3600
+    """The longest that the wait grows to."""
     connect_timeout_seconds: Seconds = 15
     """How long a peer may take to accept a connection and an association."""
     answer_timeout_seconds: Seconds = 120
-    """How long it may take to answer one C-STORE."""
+    """How long a peer may take to answer one C-STORE."""
+
+    @field_validator("longest_retry_seconds")
+    @classmethod
+    def _not_shorter_than_the_first(cls, value: float, info: ValidationInfo) -> float:
+        first = info.data.get("first_retry_seconds", 0)
+        if value < first:
+            raise ValueError(f"at least first_retry_seconds ({first:g}) is allowed")
+        return value
 
 
 class Worker(Section):
-    """Section ``[worker]``: the process that analyses."""
+    """The process that reads images and writes reports. Section ``[worker]``."""
 
-    lease_seconds: Annotated[float, Field(ge=4)] = 60
-    """A claimed job without a heartbeat for so long goes back to the queue."""
-    job_timeout_seconds: Seconds = 300
-    """A job that takes longer has its process ended; the second time it is parked."""
+    lease_seconds: Annotated[float, Field(ge=2, le=3600, allow_inf_nan=False)] = 60
+    """How long a job stays with a worker that gives no sign of life."""
+    job_timeout_seconds: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = 300
+    """How long one job may take before its worker is ended."""
 
 
 class Retention(Section):
-    """Section ``[retention]``: how long delivered studies are kept."""
+    """How long delivered studies are kept. What is owed is never removed. Section ``[retention]``."""
 
-    days: Annotated[float, Field(gt=0)] = 14
-    """Counted from the last delivery. What is owed is never removed."""
+    days: Annotated[int, Field(ge=1, le=36_500)] = 30
+    """Days after a study's last change; older ones go, if wholly delivered."""
 
 
 class Log(Section):
-    """Section ``[log]``."""
+    """What the node writes to standard error. Section ``[log]``."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
     format: Literal["console", "json"] = "console"
+    """For people, or one JSON object a line for programs."""
 
 
 class Settings(Section):
     """The whole configuration."""
 
-    node: Node = Node()
+    node: Node = Field(default_factory=Node)
     peers: tuple[Peer, ...] = ()
     study: Study = Study()
     model: Model = Model()
@@ -183,94 +248,85 @@ class Settings(Section):
     retention: Retention = Retention()
     log: Log = Log()
 
-    @model_validator(mode="after")
-    def _known_peers(self) -> Self:
-        titles = [peer.ae_title for peer in self.peers]
-        if twice := {title for title in titles if titles.count(title) > 1}:
-            raise ValueError(f"peers: AE title {min(twice)!r} stands there twice")
-        for peer in self.peers:
-            for title in peer.results_to or ():
-                if title not in titles:
-                    raise ValueError(
-                        f"peers: results_to of {peer.ae_title!r} names {title!r}, which is no peer"
-                    )
-        return self
+    @field_validator("peers")
+    @classmethod
+    def _agree(cls, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        _check_names(peers)
+        _check_destinations(peers)
+        return peers
 
     def peer(self, ae_title: str) -> Peer | None:
         """Return the peer of that AE title, or None for a stranger."""
         return next((peer for peer in self.peers if peer.ae_title == ae_title), None)
 
     def destinations(self, ae_title: str) -> tuple[str, ...]:
-        """Return the AE titles that get the results of what ``ae_title`` sends."""
+        """Return where results of a study go that came from ``ae_title``; nowhere for a stranger."""
         peer = self.peer(ae_title)
-        if peer is None:
-            return ()
-        return (peer.ae_title,) if peer.results_to is None else peer.results_to
+        return () if peer is None else peer.destinations
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
-    """Read the settings from the TOML file at ``path`` and from ``environ``. Raises ConfigError."""
+    """Read the configuration file and what the environment overrides.
+
+    Raises
+    ------
+    ConfigError
+        With a sentence for everything that is wrong: file, key, value and what is allowed.
+    """
+    document, origins = config_source.read(path, environ, Settings)
+    document.setdefault("node", {})
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file; give one with --config, or copy config.toml"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    try:
-        settings = Settings.model_validate(_overridden(raw, environ))
+        # JSON, because pydantic's strict mode takes an array for a tuple and text for a path only there
+        return Settings.model_validate_json(
+            json.dumps(document, default=str), context={FOLDER: path.resolve().parent}
+        )
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {_sentence(one)}" for one in error.errors())) from None
-    return _at(settings, path)
+        raise ConfigError(path, sentences(error, document, Settings, origins)) from error
 
 
 def admission_lines(ae_title: str, address: str) -> str:
-    """Return the TOML that would admit a caller (its port, which a call does not tell, is the usual one)."""
-    return (
-        f"[[peers]]\nae_title = {json.dumps(ae_title)}\naddresses = [{json.dumps(address)}]\n"
-        f"host = {json.dumps(address)}\nport = 104  # where its Storage SCP listens"
+    """Return the lines for the configuration file that would admit the unknown peer ``ae_title``."""
+    return "\n".join(
+        (
+            "[[peers]]",
+            f"ae_title = {json.dumps(ae_title)}",
+            f"addresses = [{json.dumps(address)}]",
+            f"host = {json.dumps(address)}",
+            f"port = {USUAL_DICOM_PORT} # correct it: the port at which this peer receives results",
+        )
     )
 
 
-def _at(settings: Settings, path: Path) -> Settings:
-    """Make ``data_dir`` absolute and refuse one inside a package, where an upgrade would remove it."""
-    data_dir = (path.resolve().parent / settings.node.data_dir.expanduser()).resolve()
-    root = Path(__file__).resolve().parents[1]
-    if any(data_dir.is_relative_to(root / package) for package in PACKAGES):
-        raise ConfigError(
-            f"{path}: node.data_dir = {str(data_dir)!r} lies inside the program: choose another folder"
-        )
-    return settings.model_copy(update={"node": settings.node.model_copy(update={"data_dir": data_dir})})
+def _folder(info: ValidationInfo) -> Path:
+    return Path(info.context[FOLDER]) if info.context else Path.cwd()
 
 
-def _overridden(raw: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return ``raw`` with the environment's values; numbers and lists are read as TOML, the rest as text."""
-    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
-    for name, text in sorted(environ.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in NOT_SETTINGS:
-            continue
-        section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if not separator or section not in Settings.model_fields or section == "peers":
-            raise ConfigError(
-                f"environment: {name} names no setting; the form is {ENVIRONMENT_PREFIX}NODE__PORT"
+def _check_names(peers: tuple[Peer, ...]) -> None:
+    seen: set[str] = set()
+    for number, peer in enumerate(peers, start=1):
+        if peer.ae_title in seen:
+            raise ValueError(
+                f"peers[{number}].ae_title = {peer.ae_title!r} is there twice: one entry for each peer"
             )
-        merged.setdefault(section, {})[key] = _value(text)
-    return merged
+        seen.add(peer.ae_title)
+        if (peer.host is None) != (peer.port is None):
+            missing = "host" if peer.host is None else "port"
+            raise ValueError(
+                f"peers[{number}].{missing} is missing ({peer.ae_title!r}): host and port go together"
+            )
 
 
-def _value(text: str) -> object:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    if error["type"] == "extra_forbidden":
-        return f"{key}: there is no such key"
-    given = "" if error["type"] == "missing" or not error["loc"] else f" = {error['input']!r}"
-    return f"{key or 'configuration'}{given}: {error['msg'].removeprefix('Value error, ')}"
+def _check_destinations(peers: tuple[Peer, ...]) -> None:
+    reachable = {peer.ae_title: peer.reachable for peer in peers}
+    for number, peer in enumerate(peers, start=1):
+        for name in peer.destinations:
+            where = f"peers[{number}].results_to = {name!r}"
+            if name not in reachable:
+                raise ValueError(
+                    f"{where} is no ae_title of any [[peers]]; there is {', '.join(sorted(reachable))}"
+                )
+            if not reachable[name]:
+                raise ValueError(
+                    f"{where} cannot be sent to: give that peer host and port, or give {peer.ae_title!r} "
+                    "a results_to that can be reached ([] sends its results to nobody)"
+                )
