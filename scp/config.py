@@ -35,6 +35,7 @@ __all__ = ["ConfigError", "Peer", "Settings", "admission_lines", "load"]
 FOLDER: Final = "folder"
 """Key of the validation context: where the configuration file lies."""
 
+DEFAULT_DATA_DIR: Final = Path("var")
 PACKAGES: Final = ("scp", "inference", "storage", "models")
 AE_LENGTH: Final = 16
 AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
@@ -85,7 +86,7 @@ class Node(Section):
     """Address to listen at; 0.0.0.0 is every address of this machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     """Port to listen at; 0 takes a free one, which the log names."""
-    data_dir: Annotated[Path, Field(validate_default=True, strict=False)] = Path("var")
+    data_dir: Path = DEFAULT_DATA_DIR
     """Where images, database and results are kept; relative to the configuration file."""
     disk_reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 2000
     """Below so many free megabytes images are refused with 0xA700 and accepted again by themselves."""
@@ -274,7 +275,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         With a sentence for everything that is wrong: file, key, value and what is allowed.
     """
     document, origins = config_source.read(path, environ, Settings)
-    document.setdefault("node", {})
+    node = document.setdefault("node", {})
+    if isinstance(node, dict):
+        node.setdefault(
+            "data_dir", str(DEFAULT_DATA_DIR)
+        )  # so that the default, too, is relative to the file
     try:
         # JSON, because pydantic's strict mode takes an array for a tuple and text for a path only there
         return Settings.model_validate_json(
