@@ -53,10 +53,12 @@ class Courier:
         peer = self.settings.peer(destination)
         if peer is None or peer.host is None or peer.port is None:
             for one in due:
-                self._never(one, None, f"{destination!r} has no host and port in the configuration's [[peers]]")
+                self._never(
+                    one, None, f"{destination!r} has no host and port in the configuration's [[peers]]"
+                )
             return 0
         try:
-            return self._send_all(peer, due)
+            return self._send_all(peer, (peer.host, peer.port), due)
         except Unreachable as error:
             log.warning("destination unreachable", destination=destination, reason=str(error), owed=len(due))
             self._again_all(due, str(error))
@@ -68,8 +70,8 @@ class Courier:
             due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
         self._again_all(due, "a fault of the node, see its log")
 
-    def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
-        association = self._associate(peer, due)
+    def _send_all(self, peer: Peer, address: tuple[str, int], due: Sequence[Delivery]) -> int:
+        association = self._associate(peer, address, due)
         kept = 0
         try:
             for number, one in enumerate(due):
@@ -88,7 +90,7 @@ class Courier:
         for one in due:
             self._again(one, reason)
 
-    def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
+    def _associate(self, peer: Peer, address: tuple[str, int], due: Sequence[Delivery]) -> Association:
         entity = AE(ae_title=self.settings.node.ae_title)
         delivery = self.settings.delivery
         entity.connection_timeout = delivery.connect_timeout_seconds
@@ -98,7 +100,7 @@ class Courier:
         entity.maximum_pdu_size = self.settings.node.max_pdu
         classes = {one.result.sop_class_uid for one in due}
         proposed = contexts.proposed(classes | REPORTS if classes & REPORTS else classes)
-        association = entity.associate(peer.host, peer.port, contexts=proposed, ae_title=peer.ae_title)
+        association = entity.associate(*address, contexts=proposed, ae_title=peer.ae_title)
         if not association.is_established and not association.rejected_contexts:
             raise Unreachable(_why_not(association, peer))
         return association
@@ -111,7 +113,9 @@ class Courier:
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
         sop_class = _class_to_send(one.result.sop_class_uid, peer, accepted)
         if sop_class is None:
-            self._never(one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.result.sop_class_uid).name}")
+            self._never(
+                one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.result.sop_class_uid).name}"
+            )
             return False
         try:
             data_set = pydicom.dcmread(self.archive.path(one.result.file))
@@ -134,8 +138,9 @@ class Courier:
         if comment := str(answer.get("ErrorComment") or ""):
             log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
         if status.delivered(code):
+            other = sent_as if sent_as != one.result.sop_instance_uid else None
             with self.database.write() as tx:
-                outbox.sent(tx, one.id, status=code, now=self.now())
+                outbox.sent(tx, one.id, status=code, sent_as=other, now=self.now())
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
         if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
@@ -158,7 +163,10 @@ class Courier:
 
     def _never(self, one: Delivery, code: int | None, reason: str) -> None:
         log.error(
-            "delivery parked", destination=one.destination, sop_instance_uid=one.result.sop_instance_uid, reason=reason
+            "delivery parked",
+            destination=one.destination,
+            sop_instance_uid=one.result.sop_instance_uid,
+            reason=reason,
         )
         with self.database.write() as tx:
             outbox.never(tx, one.id, status=code, reason=reason, now=self.now())

@@ -30,7 +30,7 @@ class Listener:
     settings: Settings
     receiver: Receiver
     door: Door
-    left: Callable[[], None]
+    left: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
 
     def start(self) -> ThreadedAssociationServer:
@@ -95,7 +95,7 @@ class Listener:
                 "instance refused",
                 reason=str(refusal),
                 status=f"0x{refusal.status:04X}",
-                sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+                sop_instance_uid=str(getattr(event.request, "AffectedSOPInstanceUID", "")),
                 peer=calling_ae,
             )
             return _answer(refusal.status, str(refusal))
@@ -121,10 +121,11 @@ def _receive_in_chunks(folder: Path) -> None:
 def _request(event: Event) -> Request:
     requestor = event.assoc.requestor
     primitive = requestor.primitive
+    assert primitive is not None  # noqa: S101 - no event of an acceptor comes before its A-ASSOCIATE-RQ
     return Request(
         calling_ae=primitive.calling_ae_title.strip(),
         called_ae=primitive.called_ae_title.strip(),
-        address=requestor.address,
+        address=requestor.address or "",
     )
 
 

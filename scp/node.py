@@ -28,7 +28,7 @@ from scp.receive import Receiver
 from scp.timers import Chores
 from scp.worker import EPITAPH
 from scp.workshop import Workshop
-from storage import jobs, studies
+from storage import jobs, retention
 from storage.archive import Archive
 from storage.database import Database
 from storage.errors import StorageError
@@ -65,7 +65,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
-    manifest.verify(manifest.load(manifest.locate(settings.model.name)))
+    manifest.verify(manifest.load(product.model_folder(settings.model.name)))
     _recover(database, archive)
     door = Door(settings)
     courier = Courier(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
@@ -103,7 +103,10 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
 
 
 def _stop(
-    server: ThreadedAssociationServer, end_ticks: Callable[[], None], workshop: Workshop, dispatcher: Dispatcher
+    server: ThreadedAssociationServer,
+    end_ticks: Callable[[], None],
+    workshop: Workshop,
+    dispatcher: Dispatcher,
 ) -> None:
     """Stop in this order, each within its bound; what is cut off is owed and goes on at the next start.
 
@@ -130,7 +133,7 @@ def _recover(database: Database, archive: Archive) -> None:
     archive.clear_incoming()
     with database.write() as tx:
         parked = jobs.release_all(tx, now=_now(), epitaph=EPITAPH)
-        referenced = studies.referenced_files(tx)
+        referenced = retention.referenced_files(tx)
     for job in parked:
         log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
     if orphans := archive.sweep(referenced):

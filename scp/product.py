@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Final
 
 from inference.identity import Device
+from models import manifest
 
 __version__ = "0.1.0"
 
 MANUFACTURER: Final = "SecondRead"
 MODEL_NAME: Final = "SecondRead mammography node"
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder of a model, from ``[model] name``: a shipped one, or a path. Raises ManifestError."""
+    return Path(name) if os.sep in name else manifest.shipped(name)
 
 
 def device(ae_title: str) -> Device:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from inference.classifier import Classifier
 from inference.pipeline import Analyst
 from models import manifest
+from scp import product
 from scp.config import Settings
 
 
 def open_analyst(settings: Settings) -> Analyst:
     """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence."""
-    chosen = manifest.load(manifest.locate(settings.model.name))
+    chosen = manifest.load(product.model_folder(settings.model.name))
     return Analyst(classifier=Classifier.open(chosen), options=settings.outputs.options())

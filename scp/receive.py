@@ -46,7 +46,9 @@ class Receiver:
     now: Callable[[], datetime]
     arrived: Callable[[], None]
     """Called after something new is kept: there is work."""
-    locks: tuple[threading.Lock, ...] = field(default_factory=lambda: tuple(threading.Lock() for _ in range(64)))
+    locks: tuple[threading.Lock, ...] = field(
+        default_factory=lambda: tuple(threading.Lock() for _ in range(64))
+    )
     """One instance is received by one thread at a time; a UID always meets the same lock."""
 
     def keep(self, path: Path, *, calling_ae: str) -> Kept | None:
@@ -58,7 +60,9 @@ class Receiver:
         self._check_room()
         received = incoming.read(path)
         if self._is_ours(received):
-            log.info("own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae)
+            log.info(
+                "own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae
+            )
             return None
         if not exam.is_mammogram(received.header):
             raise Foreign(f"not a mammogram: {received.header.SOPClassUID.name}")
@@ -93,6 +97,9 @@ class Receiver:
                     destinations=self.destinations(calling_ae),
                     now=self.now(),
                 )
+                if not self.archive.path(file).exists():
+                    # retention forgot this very instance between the two lines above: let the peer send again
+                    raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             for replaced in outcome.replaced_files:
                 self.archive.remove(replaced)
         if outcome.kept in (Kept.NEW, Kept.HEADER_CHANGED) and arrival.sop_class_uid in TOMOSYNTHESIS:

@@ -32,7 +32,7 @@ class ReportJob:
     now: Callable[[], datetime]
 
     def __call__(self, job: Job) -> None:
-        """Build the results of the job's study; commit them, owed to every destination, with the job's end."""
+        """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
         with self.database.read() as tx:
             kept = studies.images(tx, job.study_uid)
             last = studies.last_report(tx, job.study_uid)
@@ -62,7 +62,7 @@ class ReportJob:
         )
 
     def _keep(self, result: Dataset) -> NewResult:
-        """Write ``result`` to disk. The same UID has the same bytes, so a repeated job writes the same file."""
+        """Write ``result`` to disk. Same UID, same bytes: a repeated job writes the same file."""
         encoded = io.BytesIO()
         result.save_as(encoded, enforce_file_format=True)
         uid = str(result.SOPInstanceUID)

@@ -43,7 +43,7 @@ class Unreadable(Refusal):
 
 
 class OtherPixels(Refusal):
-    """This SOP Instance UID is already kept with other pixels; the first one stands."""
+    """The SOP Instance UID is already kept with other pixels; the first one stands."""
 
     status = CANNOT_UNDERSTAND
 

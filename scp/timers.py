@@ -1,4 +1,4 @@
-"""What time brings: complete studies, expired leases, retention, a disk that fills. The only user of APScheduler.
+"""What time brings: complete studies, expired leases, retention. The only user of APScheduler.
 
 A tick calls one function and returns. Work is done elsewhere; a tick only makes it due.
 """
@@ -64,11 +64,13 @@ class Chores:
         """Remove what has been delivered and is older than the retention allows, oldest first."""
         before = self.now() - timedelta(days=self.settings.retention.days)
         with self.database.write() as tx:
-            files = retention.expired(tx, before=before)
-        for file in files:
-            self.archive.remove(file)
+            files = retention.unneeded(tx, retention.expired(tx, before=before))
+            for file in files:  # inside the transaction: nobody can come to need one of them meanwhile
+                self.archive.remove(file)
         if files:
-            log.info("delivered studies removed", files=len(files), older_than_days=self.settings.retention.days)
+            log.info(
+                "delivered studies removed", files=len(files), older_than_days=self.settings.retention.days
+            )
 
 
 def start(chores: Chores) -> Callable[[], None]:
@@ -80,10 +82,15 @@ def start(chores: Chores) -> Callable[[], None]:
         (chores.keep_house, HOUSEKEEPING_SECONDS),
     ):
         scheduler.add_job(
-            _surviving(chore), "interval", seconds=seconds, max_instances=1, coalesce=True, misfire_grace_time=None
+            _surviving(chore),
+            "interval",
+            seconds=seconds,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
         )
     scheduler.start()
-    return scheduler.shutdown
+    return lambda: scheduler.shutdown(wait=True)
 
 
 def _surviving(chore: Callable[[], object]) -> Callable[[], None]:

@@ -33,7 +33,7 @@ EPITAPH: Final = findings.dump(
         status=AnalysisStatus.FAILED, reason="the analysis stopped unexpectedly and was not tried again"
     )
 )
-"""The finding of an image whose analysis failed for a reason that is ours: the study is reported all the same."""
+"""The finding of an image whose analysis failed by a fault of ours: the study is reported all the same."""
 
 TRIES: Final = 8
 """How often a job is tried again after failures of storage before it is parked: about an hour."""
@@ -108,7 +108,9 @@ class Worker:
             self._never(job, error)
             return
         wait = backoff.delay(job.attempts, first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=0.0)
-        log.warning("job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds())
+        log.warning(
+            "job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds()
+        )
         with self.database.write() as tx:
             now = self.now()
             jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now)

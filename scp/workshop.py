@@ -71,7 +71,7 @@ class Workshop:
             self._say(workbench.WAKE)
 
     def stop(self, seconds: float) -> bool:
-        """Let the job under way end for at most ``seconds``, then end the process; tell whether it ended itself.
+        """Let the job under way end for at most ``seconds``, then end the process; tell if it ended itself.
 
         A job that is cut off goes back to the queue, without blame.
         """
