@@ -58,7 +58,7 @@ class AnalysisJob:
             self.archive.remove(file)
 
     def _keep(self, picture: NDArray[np.uint8], source: str) -> str:
-        """Keep the picture losslessly until its study is reported: rendering needs the pixels, reporting not."""
+        """Keep the picture losslessly: rendering needs the pixels, reporting then does not."""
         encoded = io.BytesIO()
         Image.fromarray(picture).save(encoded, format="PNG", compress_level=1)
         return self.archive.keep_bytes(encoded.getvalue(), folder="heatmaps", key=source, suffix=".png")

@@ -10,7 +10,6 @@ from typing import Final
 
 from scp.config import Settings, admission_lines
 
-
 Rejection = tuple[int, int, int]
 """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
@@ -61,15 +60,15 @@ class Door:
         if peer is None:
             return Verdict(
                 rejection=UNKNOWN_CALLER,
-                reason=f"calling AE title {request.calling_ae!r} is not among the [[peers]] of the configuration",
+                reason=f"calling AE title {request.calling_ae!r} is not among the configured [[peers]]",
                 remedy=admission_lines(request.calling_ae, request.address),
             )
         if peer.addresses and not _within(request.address, tuple(str(one) for one in peer.addresses)):
             # the same answer as to a stranger, who does not learn so that the title is known
             return Verdict(
                 rejection=UNKNOWN_CALLER,
-                reason=f"peer {request.calling_ae!r} called from {request.address}, which its addresses do not "
-                f"allow: add it to them if it is right",
+                reason=f"peer {request.calling_ae!r} called from {request.address}, which is not among its "
+                "addresses: add it to them if it is right",
             )
         return self._count(request)
 

@@ -11,5 +11,5 @@ def delay(attempt: int, *, first: timedelta, longest: timedelta, jitter: float) 
     The wait doubles from ``first`` up to ``longest``. ``jitter``, 0 to 1, shortens it by at most a
     quarter, so that peers that failed together do not come back together.
     """
-    doubled = first * 2 ** min(max(attempt, 1) - 1, 30)
+    doubled: timedelta = first * 2 ** min(max(attempt, 1) - 1, 30)
     return min(doubled, longest) * (1 - jitter / 4)

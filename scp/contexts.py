@@ -40,8 +40,9 @@ COMPANIONS: Final = (
 )
 """What travels in the same study: our own results, and others' documents.
 
-They are accepted in negotiation and answered one by one (own ones dropped with success, foreign ones refused),
-because some archives, Orthanc for one, send nothing at all of a study when one of its classes is refused.
+They are accepted in negotiation and answered one by one (own ones dropped with success, foreign ones
+refused), because some archives, Orthanc for one, send nothing at all of a study when one of its classes is
+refused.
 """
 
 

@@ -65,7 +65,7 @@ class Courier:
             return 0
 
     def postpone(self, destination: str) -> None:
-        """Put off all that is due to ``destination`` after a fault of ours, so that it is not tried in a loop."""
+        """Put off all that is due to ``destination`` after a fault of ours: it is not tried in a loop."""
         with self.database.read() as tx:
             due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
         self._again_all(due, "a fault of the node, see its log")
@@ -118,7 +118,7 @@ class Courier:
             )
             return False
         try:
-            data_set = pydicom.dcmread(self.archive.path(one.result.file))
+            data_set: Dataset = pydicom.dcmread(self.archive.path(one.result.file))
         except (OSError, InvalidDicomError) as error:
             self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
@@ -175,7 +175,8 @@ class Courier:
 def _class_to_send(made: str, peer: Peer, accepted: set[str]) -> str | None:
     """Return the SOP class to send an object of class ``made`` in, or None where the peer takes none.
 
-    A report goes in the class that the peer is configured for, else in the other one if only that is accepted.
+    A report goes in the class that the peer is configured for, else in the other one if only that is
+    accepted.
     """
     if made not in REPORTS:
         return made if made in accepted else None

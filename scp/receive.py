@@ -26,8 +26,10 @@ from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)
 
-TOMOSYNTHESIS = frozenset({"1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4"})
-"""Breast Tomosynthesis, For Presentation and For Processing: kept without pixels, as they are not analysed."""
+TOMOSYNTHESIS = frozenset(
+    {"1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5"}
+)
+"""Breast Tomosynthesis and its projections: kept without pixels, as they are not analysed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,10 +82,8 @@ class Receiver:
     def _is_ours(self, received: Incoming) -> bool:
         """Tell whether this is a result of a SecondRead node: they are never analysed again."""
         header = received.header
-        return (
-            header.get("Manufacturer") == self.device.manufacturer
-            and header.get("ManufacturerModelName") == self.device.model_name
-        )
+        maker = (header.get("Manufacturer"), header.get("ManufacturerModelName"))
+        return maker == (self.device.manufacturer, self.device.model_name)
 
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         arrival = _arrival(received, calling_ae)

@@ -17,6 +17,7 @@ class ArchiveSCP:
         self.received: list[Dataset] = []
         self.answers: list[int] = []
         self.status_for: Callable[[Dataset], int] = lambda _: 0x0000
+        self.abort_at: str | None = None
         self._arrived = threading.Condition()
         entity = AE(ae_title=ae_title)
         entity.supported_contexts = contexts or AllStoragePresentationContexts
@@ -30,6 +31,9 @@ class ArchiveSCP:
     def _store(self, event):
         data_set = event.dataset
         data_set.file_meta = event.file_meta
+        if data_set.SOPInstanceUID == self.abort_at:
+            event.assoc.abort()
+            return 0xC000
         status = self.status_for(data_set)
         with self._arrived:
             self.answers.append(status)

@@ -1,0 +1,86 @@
+"""A database in which a destination is owed real result objects, made without analysing anything."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+
+from storage import jobs, outbox, studies
+from storage.records import Arrival, FindingRecord, NewResult, ResultKind
+from tests.support.mammograms import mammogram, uid
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CLASSES = {ResultKind.SR: ComprehensiveSRStorage, ResultKind.SC: SecondaryCaptureImageStorage}
+
+
+def owe(database, archive, *, destinations=("PACS",), study="1", kinds=(ResultKind.SR, ResultKind.SC)):
+    """Bring one study through the queue by hand; return the SOP Instance UIDs that are owed now."""
+    study_uid = str(uid("owed", study))
+    with database.write() as tx:
+        studies.record(tx, _arrival(study_uid), destinations=destinations, now=NOW)
+        job = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
+        record = FindingRecord(
+            sop_instance_uid=job.sop_instance_uid,
+            finding='{"status": "Failed", "reason": "test"}',
+            analysed_at=NOW,
+            heatmap=None,
+        )
+        jobs.finish_analysis(tx, job.lease, record, now=NOW)
+        studies.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
+        results = [_result(archive, study, number, kind) for number, kind in enumerate(kinds)]
+        jobs.finish_report(tx, report.lease, results=results, made_at=NOW, images=1, now=NOW)
+    return [one.sop_instance_uid for one in results]
+
+
+def states(database):
+    """State and reason of every delivery, by SOP Instance UID."""
+    with database.read() as tx:
+        parked = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in outbox.parked(tx)}
+        later = outbox.due(tx, now=NOW + timedelta(days=365))
+        owed = {one.result.sop_instance_uid: ("OWED", one.reason) for rows in later.values() for one in rows}
+    return parked | owed
+
+
+def _arrival(study_uid):
+    return Arrival(
+        sop_instance_uid=f"{study_uid}.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        study_uid=study_uid,
+        series_uid=f"{study_uid}.2",
+        header_digest="h",
+        attributes_digest="a",
+        pixel_sha256="p",
+        file="instances/none",
+        size=1,
+        standard_view=None,
+        analysable=True,
+        source_ae="PACS",
+    )
+
+
+def _result(archive, study, number, kind):
+    data_set = mammogram(rows=16, columns=16, study=study, number=number, sop_class=CLASSES[kind])
+    data_set.Modality = "SR" if kind is ResultKind.SR else "OT"
+    data_set.file_meta.MediaStorageSOPClassUID = data_set.SOPClassUID = CLASSES[kind]
+    return NewResult(
+        sop_instance_uid=str(data_set.SOPInstanceUID),
+        kind=kind,
+        sop_class_uid=str(data_set.SOPClassUID),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        series_uid=str(data_set.SeriesInstanceUID),
+        file=archive.keep_bytes(encode(data_set), folder="results", key=str(number), suffix=".dcm"),
+        size=1,
+    )
+
+
+def encode(data_set):
+    """The bytes of ``data_set`` as a file."""
+    buffer = io.BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

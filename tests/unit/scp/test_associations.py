@@ -1,0 +1,68 @@
+import pytest
+
+from scp.associations import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Door, Request
+from scp.config import Node, Peer, Settings
+
+
+def door(*peers, **node):
+    return Door(Settings(node=Node(**node), peers=peers))
+
+
+def request(calling="PACS", called="SECONDREAD", address="10.1.2.3"):
+    return Request(calling_ae=calling, called_ae=called, address=address)
+
+
+PACS = Peer(ae_title="PACS", addresses=("10.1.2.0/24", "::1"), results_to=())
+
+
+def test_configured_peer_is_admitted():
+    assert door(PACS).judge(request()).rejection is None
+
+
+def test_stranger_is_rejected_with_the_lines_that_would_admit_it():
+    verdict = door(PACS).judge(request(calling="MODALITY1"))
+    assert verdict.rejection == UNKNOWN_CALLER
+    assert verdict.remedy.startswith('[[peers]]\nae_title = "MODALITY1"\naddresses = ["10.1.2.3"]')
+
+
+def test_known_title_from_another_address_gets_the_answer_of_a_stranger():
+    verdict = door(PACS).judge(request(address="10.9.9.9"))
+    assert verdict.rejection == UNKNOWN_CALLER
+    assert "10.9.9.9" in verdict.reason
+    assert verdict.remedy is None
+
+
+@pytest.mark.parametrize("address", ["10.1.2.77", "::1", "::ffff:10.1.2.77"])
+def test_addresses_may_be_networks_and_mapped_ones_count_as_what_they_are(address):
+    assert door(PACS).judge(request(address=address)).rejection is None
+
+
+def test_peer_without_addresses_may_call_from_anywhere():
+    assert door(Peer(ae_title="PACS", results_to=())).judge(request(address="203.0.113.9")).rejection is None
+
+
+def test_wrong_called_title_is_named():
+    verdict = door(PACS).judge(request(called="OTHER"))
+    assert verdict.rejection == WRONG_CALLED_TITLE
+    assert "OTHER" in verdict.reason
+
+
+def test_limits_of_the_node_and_of_one_address():
+    full = door(Peer(ae_title="PACS", results_to=()), max_associations=3, max_associations_per_address=2)
+    full.entered(1, request())
+    full.entered(2, request())
+    assert full.judge(request()).rejection == LIMIT_EXCEEDED
+    assert full.judge(request(address="10.1.2.4")).rejection is None
+    full.entered(3, request(address="10.1.2.4"))
+    assert full.judge(request(address="10.1.2.5")).rejection == LIMIT_EXCEEDED
+    assert full.left(1)
+    assert full.judge(request()).rejection is None
+
+
+def test_busy_are_those_inside_and_leaving_twice_is_harmless():
+    one = door(PACS)
+    one.entered("a", request())
+    assert one.busy() == {"PACS"}
+    assert one.left("a")
+    assert not one.left("a")
+    assert one.busy() == frozenset()

@@ -1,0 +1,178 @@
+from datetime import timedelta
+
+import pytest
+from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
+from pynetdicom.presentation import build_context
+
+from scp.config import Delivery, Peer, Settings
+from scp.deliver import TRIES_OF_A_REFUSED_OBJECT, Courier
+from storage import outbox
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import ResultKind
+from tests.support.archive_scp import ArchiveSCP
+from tests.support.owed import NOW, owe, states
+from tests.support.peers import free_port
+
+
+class Clock:
+    def __init__(self):
+        self.time = NOW
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path)
+
+
+@pytest.fixture
+def pacs():
+    with ArchiveSCP("PACS") as scp:
+        yield scp
+
+
+def courier(database, archive, clock, port, **peer):
+    settings = Settings(
+        peers=(Peer(ae_title="PACS", host="127.0.0.1", port=port, **peer),),
+        delivery=Delivery(connect_timeout_seconds=5, answer_timeout_seconds=5),
+    )
+    return Courier(settings=settings, database=database, archive=archive, now=clock, jitter=lambda: 0.0)
+
+
+def test_everything_due_goes_over_one_association_and_is_settled(database, archive, clock, pacs):
+    uids = owe(database, archive)
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 2
+    assert [one.SOPInstanceUID for one in pacs.received] == uids
+    assert states(database) == {}
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 0
+
+
+def test_each_objects_own_status_decides(database, archive, clock, pacs):
+    report, heatmap = owe(database, archive)
+    pacs.status_for = lambda one: 0xA700 if one.SOPInstanceUID == report else 0x0000
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert states(database) == {report: ("OWED", "PACS answered status 0xA700")}
+    clock.time += timedelta(seconds=31)
+    pacs.status_for = lambda _: 0xB000  # coerced: kept
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert states(database) == {}
+
+
+def test_object_that_is_refused_again_and_again_is_parked_with_its_status(database, archive, clock, pacs):
+    (report,) = owe(database, archive, kinds=[ResultKind.SR])
+    pacs.status_for = lambda _: 0xC123
+    for _ in range(TRIES_OF_A_REFUSED_OBJECT):
+        assert states(database)[report][0] == "OWED"
+        courier(database, archive, clock, pacs.port).deliver("PACS")
+        clock.time += timedelta(hours=2)
+    assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123")}
+
+
+def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive, clock):
+    uids = owe(database, archive)
+    port = free_port()
+    down = courier(database, archive, clock, port)
+    waits = []
+    while clock.time < NOW + timedelta(hours=24):
+        before = clock.time
+        assert down.deliver("PACS") == 0
+        with database.read() as tx:
+            clock.time = outbox.next_due(tx)
+        waits.append(clock.time - before)
+    assert waits[:4] == [timedelta(seconds=30 * 2**n) for n in range(4)]
+    assert max(waits) == timedelta(hours=1)
+    with ArchiveSCP("PACS", port=port) as pacs:
+        assert courier(database, archive, clock, port).deliver("PACS") == 2
+        assert [one.SOPInstanceUID for one in pacs.received] == uids
+
+
+def test_peer_that_rejects_our_title_stays_owed_with_the_mend_named(database, archive, clock, pacs):
+    (report,) = owe(database, archive, kinds=[ResultKind.SR])
+    pacs._server.ae.require_calling_aet = ["SOMEBODY"]
+    courier(database, archive, clock, pacs.port).deliver("PACS")
+    state, reason = states(database)[report]
+    assert state == "OWED"
+    assert "register this node's AE title" in reason
+
+
+def test_peer_that_takes_only_the_other_report_class_gets_that(database, archive, clock):
+    (report,) = owe(database, archive, kinds=[ResultKind.SR])
+    with ArchiveSCP("PACS", contexts=[build_context(Comprehensive3DSRStorage)]) as pacs:
+        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+        (received,) = pacs.received
+    assert received.SOPClassUID == Comprehensive3DSRStorage
+    assert received.SOPInstanceUID != report
+
+
+def test_peer_configured_for_3d_reports_gets_them_although_it_takes_both(database, archive, clock, pacs):
+    owe(database, archive, kinds=[ResultKind.SR])
+    courier(database, archive, clock, pacs.port, sr_class="comprehensive3d").deliver("PACS")
+    assert pacs.received[0].SOPClassUID == Comprehensive3DSRStorage
+
+
+def test_object_of_a_class_that_the_peer_does_not_accept_is_parked_and_the_others_go(
+    database, archive, clock
+):
+    report, heatmap = owe(database, archive)
+    with ArchiveSCP("PACS", contexts=[build_context(SecondaryCaptureImageStorage)]) as pacs:
+        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert states(database) == {report: ("PARKED", "PACS accepts no Comprehensive SR Storage")}
+
+
+def test_association_that_breaks_leaves_the_rest_owed(database, archive, clock, pacs):
+    report, heatmap = owe(database, archive)
+    pacs.abort_at = heatmap
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    state, reason = states(database)[heatmap]
+    assert state == "OWED"
+    assert "broke" in reason
+    pacs.abort_at = None
+    clock.time += timedelta(minutes=1)
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert len({one.SOPInstanceUID for one in pacs.received}) == 2
+
+
+def test_destination_that_left_the_configuration_is_parked_with_that_reason(database, archive, clock, pacs):
+    (report,) = owe(database, archive, destinations=["OLDPACS"], kinds=[ResultKind.SR])
+    assert courier(database, archive, clock, pacs.port).deliver("OLDPACS") == 0
+    state, reason = states(database)[report]
+    assert state == "PARKED"
+    assert "'OLDPACS' has no host and port" in reason
+
+
+def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archive, clock, pacs):
+    report, heatmap = owe(database, archive)
+    with database.read() as tx:
+        file = next(
+            one.result.file
+            for one in outbox.due(tx, now=NOW)["PACS"]
+            if one.result.sop_instance_uid == report
+        )
+    archive.remove(file)
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert states(database)[report] == ("PARKED", "the result's file cannot be read (FileNotFoundError)")
+
+
+def test_implicit_only_peer_is_served(database, archive, clock):
+    owe(database, archive)
+    contexts = [
+        build_context(uid, "1.2.840.10008.1.2")
+        for uid in ("1.2.840.10008.5.1.4.1.1.88.33", SecondaryCaptureImageStorage)
+    ]
+    with ArchiveSCP("PACS", contexts=contexts) as pacs:
+        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 2
