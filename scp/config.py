@@ -92,11 +92,11 @@ class Node(Section):
     """Below so many free megabytes images are refused with 0xA700 and accepted again by themselves."""
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
     """Open associations in all; one more is rejected as "local limit exceeded"."""
-    max_associations_per_address: Annotated[int, Field(ge=1, le=1000)] = 16
+    max_associations_per_address: Annotated[int, Field(ge=1, le=1000)] = 32
     """Open associations of one address, so that one peer cannot shut out the others."""
     max_pdu: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
     """Bytes of the longest protocol data unit; larger is faster and takes more memory."""
-    acse_timeout_seconds: Seconds = 30
+    acse_timeout_seconds: Seconds = 15
     """How long a peer may take to answer about an association."""
     dimse_timeout_seconds: Seconds = 60
     """How long a peer may take for one message."""
@@ -172,7 +172,7 @@ class Outputs(Section):
     """SOP class of the report: Comprehensive SR or Comprehensive 3D SR."""
     sc_modality: Literal["OT", "MG"] = "OT"
     """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
-    sc_max_side: Annotated[int, Field(ge=512, le=8192)] = 2048
+    sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
     """Pixels of the heatmap's longest side; a smaller source is never enlarged."""
     notice: bool = True
     """Whether a page says which images could not be analysed, and why."""
@@ -195,7 +195,7 @@ class Delivery(Section):
 
     first_retry_seconds: Seconds = 30
     """Wait after the first failure; it doubles with every further one."""
-    longest_retry_seconds: Seconds = 3600
+    longest_retry_seconds: Seconds = 900
     """The longest that the wait grows to."""
     connect_timeout_seconds: Seconds = 15
     """How long a peer may take to accept a connection and an association."""
@@ -223,8 +223,8 @@ class Worker(Section):
 class Retention(Section):
     """How long delivered studies are kept. What is owed is never removed. Section ``[retention]``."""
 
-    days: Annotated[int, Field(ge=1, le=36_500)] = 30
-    """Days after a study's last change; older ones go, if wholly delivered."""
+    days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 14
+    """A study goes so many days after its last delivery, if nothing of it is owed or parked."""
 
 
 class Log(Section):

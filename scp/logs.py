@@ -1,0 +1,193 @@
+"""Logging: one event a line with fields, to standard error, for people or as JSON. Configured once.
+
+Nobody's name, birth date or number is ever logged. Three things see to that, besides the care of whoever
+writes a log line: fields with a telling name or a value out of a data set are withheld, library warnings
+and exceptions that may quote a data set lose their words, and libraries that print data sets are kept quiet.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+import traceback
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from scp.config import PACKAGES, Log
+
+WITHHELD: Final = "withheld: it may identify a patient"
+
+IDENTIFYING: Final = (
+    "patient",
+    "birth",
+    "accession",
+    "physician",
+    "operator",
+    "institution",
+    "dataset",
+    "studydate",
+    "studytime",
+    "studyid",
+    "description",
+)
+"""A field whose name, in small letters and without underscores, contains one of these is withheld."""
+
+QUIET: Final[Mapping[str, int]] = {"pynetdicom": logging.WARNING, "pydicom": logging.CRITICAL + 1}
+"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (pydicom always)."""
+
+QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
+"""Packages whose exceptions and warnings may quote values of a data set."""
+
+
+def configure(log: Log, stream: TextIO | None = None) -> None:
+    """Send our events and those of libraries to ``stream`` (standard error) as ``[log]`` says."""
+    target = sys.stderr if stream is None else stream
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tell_exception,
+        _withhold,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(log, colours=target.isatty()),
+            ],
+        )
+    )
+    _route(handler, log.level.upper())
+
+
+def trace(error: BaseException) -> str:
+    """Return the traceback of ``error`` and of what led to it, without words that may quote a data set."""
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
+    return "\nwhich led to:\n".join(_one_trace(one) for one in reversed(chain))
+
+
+def _route(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(level)
+    for library, least in QUIET.items():
+        logging.getLogger(library).setLevel(least)
+    warnings.showwarning = _log_warning
+
+
+def _renderers(log: Log, *, colours: bool) -> list[Processor]:
+    if log.format == "json":
+        return [structlog.processors.EventRenamer("event"), structlog.processors.JSONRenderer(default=str)]
+    return [
+        _one_line,
+        structlog.dev.ConsoleRenderer(
+            colors=colours, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        ),
+    ]
+
+
+def _one_trace(error: BaseException) -> str:
+    frames = "Traceback:\n" + "".join(traceback.format_tb(error.__traceback__))
+    words = "(its words are withheld: they may quote a data set)" if _may_quote(error) else str(error)
+    return f"{frames}{type(error).__qualname__}: {words}"
+
+
+def _may_quote(error: BaseException) -> bool:
+    innermost = None
+    for innermost, _ in traceback.walk_tb(error.__traceback__):  # noqa: B007 - the last one is wanted
+        pass
+    origins = {type(error).__module__}
+    if innermost is not None:
+        origins.add(str(innermost.f_globals.get("__name__", "")))
+    return any(origin.partition(".")[0] in QUOTING for origin in origins)
+
+
+def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace ``exc_info`` by its trace, frames without their local values."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException):
+        event["exception"] = trace(error)
+    return event
+
+
+def _withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Withhold what identifies a patient, by the field's name or by the value's kind."""
+    return {key: _harmless(key, value) for key, value in event.items()}
+
+
+def _harmless(key: str, value: Any) -> Any:  # noqa: ANN401 - fields are of any kind
+    plain = "".join(character for character in key.casefold() if character.isalnum())
+    if any(word in plain for word in IDENTIFYING):
+        return WITHHELD
+    if isinstance(value, Mapping):
+        return {inner: _harmless(str(inner), one) for inner, one in value.items()}
+    if isinstance(value, BaseException):
+        return WITHHELD if _may_quote(value) else f"{type(value).__qualname__}: {value}"
+    if type(value).__module__.startswith("pydicom") and type(value).__name__ != "UID":
+        return WITHHELD
+    return value
+
+
+def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep what comes from outside from forging lines or colours.
+
+    Controls are escaped; a field of several lines, such as lines to copy, follows indented below.
+    """
+    told: EventDict = {}
+    below: list[str] = []
+    for key, value in event.items():
+        text = _printable(value) if isinstance(value, str) else value
+        if isinstance(text, str) and "\n" in text and key != "event":
+            below.append(textwrap.indent(text if key == "exception" else f"{key}:\n{text}", "    "))
+        else:
+            told[key] = text.replace("\n", " ") if isinstance(text, str) else text
+    return {**told, "exception": "\n".join(below)} if below else told
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
+        for character in text
+    )
+
+
+def _log_warning(  # noqa: PLR0917 - the signature is Python's
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - not needed
+    line: str | None = None,  # noqa: ARG001 - the same
+) -> None:
+    """Log a Python warning: where it arose and, unless it may quote a data set, what it says."""
+    parts = Path(filename).parts
+    words = {} if QUOTING.intersection(parts) else {"text": str(message)}
+    where = "/".join(parts[-2:])
+    structlog.get_logger(__name__).warning(
+        "warning of a library", category=category.__name__, where=f"{where}:{lineno}", **words
+    )
