@@ -1,0 +1,129 @@
+"""Is this the same header? Digests that do not change with encoding, order or empty attributes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
+
+from inference import views
+
+PATIENT_AND_STUDY: Final = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "OtherPatientIDsSequence",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "StudyID",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "TimezoneOffsetFromUTC",
+)
+"""What every result copies from its source (PS3.3 C.7.1.1 and C.7.2.1)."""
+
+_IMAGE: Final = (
+    "SOPClassUID",
+    "SeriesInstanceUID",
+    "PresentationIntentType",
+    "ImageType",
+    "ImageLaterality",
+    "Laterality",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "AnatomicRegionSequence",
+    "PatientOrientation",
+    "SpecimenDescriptionSequence",
+    "EstimatedRadiographicMagnificationFactor",
+    "SourceImageSequence",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ImagerPixelSpacing",
+    "BodyPartExamined",
+    "LossyImageCompression",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsStored",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "PresentationLUTShape",
+)
+"""What else decides whether and how an image is analysed, shown and described in its results."""
+
+
+def attributes_digest(header: Dataset) -> str:
+    """Return the SHA-256 (hexadecimal) of the patient and study attributes that results copy."""
+    return _sha256(_canonical(header, PATIENT_AND_STUDY))
+
+
+def header_digest(header: Dataset) -> str:
+    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, with side and view as read."""
+    return _sha256(
+        [
+            _canonical(header, PATIENT_AND_STUDY + _IMAGE),
+            views.side(header),
+            views.view(header),
+            sorted(views.specials(header)),
+        ]
+    )
+
+
+def _sha256(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _canonical(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
+    """Return the attributes that have a value: results write absent and empty ones alike."""
+    found = {keyword: _value(header, keyword) for keyword in keywords if keyword in header}
+    return {keyword: value for keyword, value in found.items() if value not in ("", [])}
+
+
+def _value(header: Dataset, keyword: str) -> str | list[Any]:
+    try:
+        value = header[keyword].value
+    except (
+        ValueError,
+        TypeError,
+        NotImplementedError,
+    ):  # a value that its VR forbids: its bytes are the value
+        return bytes(getattr(header.get_item(keyword), "value", b"") or b"").hex()
+    if header[keyword].VR == "SQ":
+        return [_canonical(item, sorted(item.dir())) for item in value]
+    if isinstance(value, MultiValue):
+        return [_text(part) for part in value]
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    """Return one value as text; a person's empty name components at the end say nothing (PS3.5 6.2.1.1)."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, PersonName):
+        return "=".join(group.rstrip("^ ") for group in str(value).split("=")).rstrip("=")
+    return str(value).strip()
