@@ -26,11 +26,6 @@ from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)
 
-TOMOSYNTHESIS = frozenset(
-    {"1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5"}
-)
-"""Breast Tomosynthesis and its projections: kept without pixels, as they are not analysed."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receiver:
@@ -102,7 +97,7 @@ class Receiver:
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             for replaced in outcome.replaced_files:
                 self.archive.remove(replaced)
-        if outcome.kept in (Kept.NEW, Kept.HEADER_CHANGED) and arrival.sop_class_uid in TOMOSYNTHESIS:
+        if outcome.kept in (Kept.NEW, Kept.HEADER_CHANGED) and arrival.sop_class_uid in exam.TOMOSYNTHESIS:
             self._drop_pixels(received, file)
         log.info(
             "instance received",

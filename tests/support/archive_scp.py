@@ -1,4 +1,4 @@
-"""A throw-away PACS in this process: a real Storage SCP that keeps what comes and can be told to misbehave."""
+"""A throw-away PACS in this process: a real Storage SCP that can be told to misbehave."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from pynetdicom.sop_class import Verification
 
 
 class ArchiveSCP:
-    """Listens on a free loopback port. `status_for` decides the answer to each object; `wait_for` waits for them."""
+    """Listens on a free loopback port. `status_for` decides each answer; `wait_for` waits for objects."""
 
     def __init__(self, ae_title="PACS", *, contexts=None, port=0):
         self.ae_title = ae_title

@@ -1,4 +1,4 @@
-"""The node as its administrator runs it: ``python -m scp`` in a process group of its own, which can be killed."""
+"""The node as its administrator runs it: ``python -m scp``, in a process group that can be killed."""
 
 import os
 import signal

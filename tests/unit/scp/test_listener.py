@@ -1,0 +1,142 @@
+"""The listener over a real loopback socket, with a receiver that keeps in memory what it was handed."""
+
+import threading
+
+import pytest
+from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.presentation import build_context
+
+from inference import decoders
+from scp import contexts
+from scp.associations import Door
+from scp.config import Node, Peer, Settings
+from scp.listener import Listener
+from scp.status import Foreign
+from storage.archive import Archive
+from tests.support.mammograms import mammogram
+from tests.support.scu import associate, store
+
+
+class Keeper:
+    """Stands for the receiver: what it keeps is decided by the test."""
+
+    def __init__(self, archive):
+        self.archive = archive
+        self.kept = []
+        self.fail = None
+
+    def keep(self, path, *, calling_ae):
+        if self.fail is not None:
+            raise self.fail
+        self.kept.append((path.read_bytes(), calling_ae))
+
+
+@pytest.fixture
+def keeper(tmp_path):
+    return Keeper(Archive(tmp_path))
+
+
+@pytest.fixture
+def left():
+    return threading.Event()
+
+
+@pytest.fixture
+def listener(keeper, left):
+    settings = Settings(
+        node=Node(host="127.0.0.1", port=0, data_dir=keeper.archive.data_dir),
+        peers=(Peer(ae_title="PACS", results_to=()),),
+    )
+    door = Door(settings)
+    server = Listener(settings=settings, receiver=keeper, door=door, left=left.set).start()
+    yield server.server_address[1]
+    server.shutdown()
+
+
+def test_echo_is_answered(listener):
+    association = associate(listener, [build_context(contexts.VERIFICATION)])
+    assert association.send_c_echo().Status == 0
+    association.release()
+
+
+def test_bytes_arrive_as_they_were_sent_and_the_sender_is_named(listener, keeper, left):
+    image = mammogram("R", "CC")
+    (answer,) = store(listener, [image])
+    assert answer.Status == 0
+    data, calling_ae = keeper.kept[0]
+    assert data.endswith(image.PixelData)
+    assert calling_ae == "PACS"
+    assert left.wait(10)
+
+
+def test_refusal_carries_status_and_comment_and_the_association_goes_on(listener, keeper):
+    keeper.fail = Foreign("not a mammogram: " + "x" * 100)
+    first, second = store(listener, [mammogram("R", "CC"), mammogram("L", "CC", number=2)])
+    assert first.Status == second.Status == 0xA900
+    assert first.ErrorComment.startswith("not a mammogram")
+    assert len(first.ErrorComment) == 64
+
+
+@pytest.mark.parametrize(("fault", "status"), [(OSError("disk"), 0xA700), (ZeroDivisionError("bug"), 0x0110)])
+def test_fault_of_the_node_is_a_failure_status_never_success(listener, keeper, fault, status):
+    keeper.fail = fault
+    assert [one.Status for one in store(listener, [mammogram("R", "CC")])] == [status]
+
+
+def test_stranger_is_rejected(listener):
+    association = associate(listener, [build_context(contexts.VERIFICATION)], calling="STRANGER")
+    assert association.is_rejected
+
+
+def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
+    """The sender aborts after the first fragments; pynetdicom alone would leave its file for ever."""
+    image = mammogram("R", "CC", rows=1024, columns=1024)
+    association = associate(listener, [build_context(image.SOPClassUID, ExplicitVRLittleEndian)])
+    assert association.is_established
+    begun = threading.Event()
+
+    def abort_after_some(event):
+        if len(event.pdu.encode()) > 10_000:
+            begun.set()
+            association.dul.socket.close()
+
+    association.bind(evt.EVT_PDU_SENT, abort_after_some)
+    association.requestor.maximum_length = 16384
+    association.acceptor.maximum_length = 16384
+    association.send_c_store(image)
+    assert begun.is_set()
+    assert left.wait(30)
+    assert list(keeper.archive.incoming.iterdir()) == []
+    assert keeper.kept == []
+
+
+def accepted_syntax(listener, sop_class, proposed):
+    association = associate(listener, [build_context(sop_class, proposed)])
+    try:
+        return [str(one.transfer_syntax[0]) for one in association.accepted_contexts]
+    finally:
+        association.release()
+
+
+def test_lossless_compression_is_preferred_as_sent_and_lossy_comes_last(listener):
+    lossy = [uid for uid in decoders.OFFERED if uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")]
+    for compressed in ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.5"):
+        proposed = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, *lossy, compressed]
+        assert accepted_syntax(listener, contexts.IMAGES[0], proposed) == [compressed]
+    assert accepted_syntax(listener, contexts.IMAGES[0], [*lossy, ImplicitVRLittleEndian]) == [
+        ImplicitVRLittleEndian
+    ]
+
+
+@pytest.mark.parametrize("sop_class", [*contexts.IMAGES, *contexts.COMPANIONS])
+def test_every_class_of_a_mammography_study_is_negotiated(listener, sop_class):
+    assert accepted_syntax(listener, sop_class, [ImplicitVRLittleEndian]) == [ImplicitVRLittleEndian]
+
+
+def test_class_of_another_world_is_not(listener):
+    entity = AE(ae_title="PACS")
+    entity.requested_contexts = [build_context(CTImageStorage), build_context(EnhancedSRStorage)]
+    association = entity.associate("127.0.0.1", listener, ae_title="SECONDREAD")
+    assert [one.abstract_syntax for one in association.rejected_contexts] == [CTImageStorage]
+    association.release()

@@ -1,0 +1,238 @@
+import io
+import os
+
+import pydicom
+import pytest
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+
+from scp import product
+from scp.comparison import same_pixels
+from scp.receive import Receiver
+from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
+from storage import jobs, studies
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import JobKind, Kept
+from storage.states import JobState
+from tests.support.mammograms import mammogram, write
+from tests.support.owed import NOW
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database.open(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def rings():
+    return []
+
+
+@pytest.fixture
+def receiver(tmp_path, database, rings):
+    return Receiver(
+        database=database,
+        archive=Archive(tmp_path / "data"),
+        device=product.device("SECONDREAD"),
+        disk_reserve=0,
+        destinations=lambda _: ("PACS",),
+        same_pixels=same_pixels,
+        now=lambda: NOW,
+        arrived=lambda: rings.append(1),
+    )
+
+
+@pytest.fixture
+def keep(tmp_path, receiver):
+    """Hand a data set to the receiver as pynetdicom does: a file in the incoming folder, removed after."""
+
+    def hand_in(data_set, calling_ae="PACS"):
+        path = receiver.archive.incoming / "received.dcm"
+        write(data_set, path)
+        try:
+            return receiver.keep(path, calling_ae=calling_ae)
+        finally:
+            path.unlink(missing_ok=True)
+
+    return hand_in
+
+
+def kept_files(receiver):
+    return list(receiver.archive.data_dir.rglob("*.dcm"))
+
+
+def waiting(database):
+    with database.read() as tx:
+        return jobs.counts(tx)[JobKind.ANALYSE][JobState.WAITING]
+
+
+def instance(database, data_set):
+    with database.read() as tx:
+        return studies.find(tx, str(data_set.SOPInstanceUID))
+
+
+def test_new_image_is_on_disk_in_the_book_and_in_the_queue(keep, receiver, database, rings):
+    image = mammogram("R", "CC")
+    assert keep(image) is Kept.NEW
+    row = instance(database, image)
+    assert (row.standard_view, row.analysable, row.source_ae) == ("RCC", True, "PACS")
+    assert pydicom.dcmread(receiver.archive.path(row.file)) == image
+    assert waiting(database) == 1
+    assert rings == [1]
+
+
+def test_same_image_again_is_success_and_nothing_new(keep, receiver, database, rings):
+    keep(mammogram("R", "CC"))
+    assert keep(mammogram("R", "CC")) is Kept.DUPLICATE
+    assert waiting(database) == 1
+    assert len(kept_files(receiver)) == 1
+    assert rings == [1]
+
+
+def test_same_pixels_in_another_transfer_syntax_are_the_same_image(keep, receiver, database):
+    image = mammogram("R", "CC")
+    keep(image)
+    compressed = mammogram("R", "CC")
+    compressed.compress(RLELossless, generate_instance_uid=False)
+    assert keep(compressed) is Kept.DUPLICATE
+    implicit = mammogram("R", "CC")
+    implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    assert keep(implicit) is Kept.DUPLICATE
+    deflated = mammogram("R", "CC")
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert keep(deflated) is Kept.DUPLICATE
+    assert len(kept_files(receiver)) == 1
+
+
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+def test_other_pixels_under_a_known_uid_are_refused_and_the_first_stay(keep, receiver, database, syntax):
+    image = mammogram("R", "CC")
+    keep(image)
+    other = mammogram("R", "CC", lesion=True)
+    if syntax is not None:
+        other.compress(syntax, generate_instance_uid=False)
+    with pytest.raises(OtherPixels):
+        keep(other)
+    (file,) = kept_files(receiver)
+    assert pydicom.dcmread(file).PixelData == image.PixelData
+    assert waiting(database) == 1
+
+
+def test_corrected_name_becomes_the_current_header(keep, receiver, database):
+    keep(mammogram("R", "CC", patient_name="Wrong^Jane"))
+    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is Kept.HEADER_CHANGED
+    (file,) = kept_files(receiver)
+    assert pydicom.dcmread(file).PatientName == "Right^Jane"
+
+
+def test_merged_study_moves_the_image(keep, database):
+    keep(mammogram("R", "CC"))
+    moved = mammogram("R", "CC")
+    moved.StudyInstanceUID = "1.2.3.4"
+    assert keep(moved) is Kept.HEADER_CHANGED
+    assert instance(database, moved).study_uid == "1.2.3.4"
+
+
+def test_second_sender_is_remembered_without_new_work(keep, database):
+    keep(mammogram("R", "CC"), "PACS")
+    assert keep(mammogram("R", "CC"), "MODALITY") is Kept.DUPLICATE
+    assert waiting(database) == 1
+
+
+def test_own_result_that_comes_back_is_dropped_with_success(keep, receiver, database):
+    result = mammogram("R", "CC", sop_class=SecondaryCaptureImageStorage)
+    result.Manufacturer, result.ManufacturerModelName = product.MANUFACTURER, product.MODEL_NAME
+    assert keep(result) is None
+    assert instance(database, result) is None
+    assert kept_files(receiver) == []
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "modality"),
+    [(ComprehensiveSRStorage, "SR"), (SecondaryCaptureImageStorage, "OT"), (CTImageStorage, "CT")],
+)
+def test_what_is_no_mammogram_is_refused_by_name(keep, receiver, sop_class, modality):
+    foreign = mammogram("R", "CC")
+    foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = sop_class
+    foreign.Modality = modality
+    with pytest.raises(Foreign, match="not a mammogram"):
+        keep(foreign)
+    assert kept_files(receiver) == []
+
+
+def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
+    tomosynthesis = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage)
+    assert keep(tomosynthesis) is Kept.NEW
+    row = instance(database, tomosynthesis)
+    assert not row.analysable
+    (file,) = kept_files(receiver)
+    assert file == receiver.archive.path(row.file)
+    kept = pydicom.dcmread(file)
+    assert "PixelData" not in kept
+    assert kept.PatientID == tomosynthesis.PatientID
+    assert keep(tomosynthesis) is Kept.DUPLICATE
+    assert len(kept_files(receiver)) == 1
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "PatientID"])
+def test_image_that_could_not_be_filed_is_refused_by_name(keep, keyword):
+    image = mammogram("R", "CC")
+    setattr(image, keyword, "")
+    with pytest.raises(Foreign, match=keyword.replace("ID", " ID") if keyword == "PatientID" else keyword):
+        keep(image)
+
+
+@pytest.mark.parametrize("uid", ["../../etc/passwd", "1.2.3/4", "a" * 10, "1." * 40])
+def test_uid_that_is_none_is_refused_and_never_becomes_a_path(keep, receiver, uid):
+    image = mammogram("R", "CC")
+    with pytest.warns(UserWarning, match="Invalid value"):
+        image.StudyInstanceUID = uid
+    with pytest.warns(UserWarning, match="Invalid value"), pytest.raises(Foreign, match="StudyInstanceUID"):
+        keep(image)
+    assert kept_files(receiver) == []
+
+
+def test_uid_of_command_and_data_set_must_agree(receiver):
+    image = mammogram("R", "CC")
+    buffer = io.BytesIO()
+    image.save_as(buffer, enforce_file_format=True)
+    other = image.SOPInstanceUID.replace("2.25.", "2.26.").encode()
+    data = buffer.getvalue().replace(image.SOPInstanceUID.encode(), other, 1)  # the first is the file meta's
+    path = receiver.archive.incoming / "received.dcm"
+    path.write_bytes(data)
+    with pytest.raises(Foreign, match="differ"):
+        receiver.keep(path, calling_ae="PACS")
+
+
+@pytest.mark.parametrize("content", [b"", b"no dicom", b"\0" * 128 + b"DICM", os.urandom(5000)])
+def test_bytes_that_are_no_data_set_are_refused(receiver, content):
+    path = receiver.archive.incoming / "received.dcm"
+    path.write_bytes(content)
+    with pytest.raises((Unreadable, Foreign)):
+        receiver.keep(path, calling_ae="PACS")
+
+
+def test_below_the_disk_reserve_nothing_is_kept(receiver, tmp_path, database):
+    full = Receiver(
+        **{
+            name: getattr(receiver, name)
+            for name in Receiver.__dataclass_fields__
+            if name not in ("disk_reserve", "locks")
+        },
+        disk_reserve=1 << 60,
+    )
+    path = receiver.archive.incoming / "received.dcm"
+    write(mammogram("R", "CC"), path)
+    with pytest.raises(OutOfResources):
+        full.keep(path, calling_ae="PACS")
+    assert waiting(database) == 0
