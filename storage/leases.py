@@ -41,7 +41,9 @@ def release_all(tx: Connection, *, now: datetime, epitaph: str) -> list[Job]:
 
 
 def _running(tx: Connection, *which: ColumnElement[bool]) -> list[Row[Any]]:
-    query = select(_jobs).where(_jobs.c.state == JobState.RUNNING, *which).order_by(_jobs.c.id)
+    # Reports first: parking an image's job overtakes a running report of its study, not a waiting one.
+    query = select(_jobs).where(_jobs.c.state == JobState.RUNNING, *which)
+    query = query.order_by(_jobs.c.kind.desc(), _jobs.c.id)
     return list(tx.execute(query.with_for_update()))
 
 

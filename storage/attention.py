@@ -1,0 +1,85 @@
+"""What needs a person, or keeps failing, and why: the reasons that the ``status`` command shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from storage import schema
+from storage.records import JobKind
+from storage.states import DeliveryState, JobState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedJob:
+    """A job that only a person brings back."""
+
+    job_id: int
+    kind: JobKind
+    study_uid: str
+    sop_instance_uid: str | None
+    reason: str
+    parked_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """Why objects have not arrived at a destination."""
+
+    destination: str
+    state: DeliveryState
+    """OWED: it goes on by itself; PARKED: it does not."""
+    reason: str
+    objects: int
+    next_try: datetime
+
+
+def parked_jobs(tx: Connection) -> list[ParkedJob]:
+    """Return the parked jobs, the longest parked first."""
+    jobs = schema.jobs
+    rows = tx.execute(
+        select(jobs).where(jobs.c.state == JobState.PARKED).order_by(jobs.c.finished_at, jobs.c.id)
+    )
+    return [
+        ParkedJob(
+            job_id=row.id,
+            kind=row.kind,
+            study_uid=row.study_uid,
+            sop_instance_uid=row.sop_instance_uid,
+            reason=row.reason or "",
+            parked_at=row.finished_at,
+        )
+        for row in rows
+    ]
+
+
+def troubles(tx: Connection) -> list[Trouble]:
+    """Return why deliveries failed that are owed still or parked, by destination."""
+    deliveries = schema.deliveries
+    rows = tx.execute(
+        select(
+            deliveries.c.destination,
+            deliveries.c.state,
+            deliveries.c.reason,
+            func.count().label("objects"),
+            func.min(deliveries.c.not_before).label("next_try"),
+        )
+        .where(
+            deliveries.c.state.in_((DeliveryState.OWED, DeliveryState.PARKED)),
+            deliveries.c.reason.is_not(None),
+        )
+        .group_by(deliveries.c.destination, deliveries.c.state, deliveries.c.reason)
+        .order_by(deliveries.c.destination, deliveries.c.state.desc(), deliveries.c.reason)
+    )
+    return [
+        Trouble(
+            destination=row.destination,
+            state=row.state,
+            reason=row.reason,
+            objects=row.objects,
+            next_try=row.next_try,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,291 @@
+"""Claims, endings, deaths, restarts and crashes in any order: no job is lost, none is finished twice.
+
+Two connections work on one real SQLite file, with a clock that only the machine moves. A crash is a
+transaction that is rolled back, or whose connection goes away, before COMMIT.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from sqlalchemy import Connection, select
+
+from storage import jobs, schema, studies
+from storage.database import NAME, Database
+from storage.errors import LeaseLost
+from storage.records import Job, JobKind, Kept, ResultKind
+from storage.states import LIVE, JobState
+from tests.unit.storage.making import FAILED, LEASE, QUIET, START, arrival, finding, result
+
+STUDIES = ("1.2.1", "1.2.2")
+OWNERS = ("worker-1", "worker-2")
+
+
+class Crash(Exception):  # noqa: N818
+    """The process ends here."""
+
+
+class Queue(RuleBasedStateMachine):
+    """The queue as two processes see it, beside a model that a child could keep."""
+
+    claimed = Bundle("claimed")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        self._path = Path(self._directory.name)
+        (self._path / NAME).write_bytes(_empty_database())
+        self.connections = [Database.open(self._path) for _ in range(2)]
+        self.turn = 0
+        self.now = START
+        self.images: dict[str, tuple[str, int]] = {}
+        """What must be analysed: UID → its study and the version of its header."""
+        self.about: dict[int, tuple[JobKind, str]] = {}
+        """What a job is about: job → kind and UID of image or study."""
+        self.holders: dict[int, tuple[str, int]] = {}
+        """Who holds a job: job → owner and number of the claim."""
+        self.finished: set[int] = set()
+
+    def teardown(self) -> None:
+        for one in self.connections:
+            one.close()
+        self._directory.cleanup()
+
+    @property
+    def database(self) -> Database:
+        """The two connections take turns, so that each sees what the other did."""
+        self.turn = 1 - self.turn
+        return self.connections[self.turn]
+
+    @initialize(images=st.integers(1, 2))
+    def study_arrives(self, images: int) -> None:
+        for number in range(images):
+            self.receive(number, STUDIES[0], 0, crash=False)
+
+    @rule(
+        number=st.integers(0, 1),
+        study=st.sampled_from((*STUDIES[:1] * 3, STUDIES[1])),
+        header=st.integers(0, 1),
+        crash=st.booleans(),
+    )
+    def receive(self, number: int, study: str, header: int, *, crash: bool) -> None:
+        """Receive an image: new, again, with another header, or moved to another study."""
+        one = arrival(
+            number,
+            study=study,
+            sop_instance_uid=f"1.2.3.{number}",
+            header_digest=f"{study}-{header}",
+            file=f"instances/{number}-{study}-{header}.dcm",
+        )
+        with self._write(crash=crash) as tx:
+            outcome = studies.record(tx, one, destinations=["PACS"], now=self.now)
+        if crash:
+            return
+        before = self.images.get(one.sop_instance_uid)
+        assert (before == (study, header)) == (outcome.kept is Kept.DUPLICATE)
+        self.images[one.sop_instance_uid] = (study, header)
+        if outcome.kept is not Kept.DUPLICATE:
+            self._let_go(JobKind.ANALYSE, {one.sop_instance_uid})
+            self._let_go(JobKind.REPORT, {study, *(before or ())[:1]})
+
+    @rule()
+    def images_are_analysed(self) -> None:
+        """Do at once what else would take luck: every image that waits; then ask for the report."""
+        self.now += timedelta(seconds=100)
+        while True:
+            with self._write() as tx:
+                job = jobs.claim(tx, owner=OWNERS[0], now=self.now, lease=LEASE)
+                if job is None or job.kind is JobKind.REPORT:
+                    tx.rollback()
+                    break
+                self._check_claim(job)
+                assert job.sop_instance_uid is not None
+                jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
+            self._ended(job)
+        self.now += QUIET
+        with self._write() as tx:
+            studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+
+    @rule(target=claimed, owner=st.sampled_from((OWNERS[0], *OWNERS)), crash=st.booleans())
+    def claim(self, owner: str, *, crash: bool) -> object:
+        with self._write(crash=crash) as tx:
+            job = jobs.claim(tx, owner=owner, now=self.now, lease=LEASE)
+        if job is None or crash:
+            return multiple()
+        self._check_claim(job)
+        self.holders[job.id] = (owner, job.lease.claim)
+        self.about[job.id] = (job.kind, job.sop_instance_uid or job.study_uid)
+        return job
+
+    @rule(job=claimed, how=st.sampled_from(("finished", "again", "never")), crash=st.booleans())
+    def settle(self, job: Job, how: str, *, crash: bool) -> None:
+        """End a claim that may have been lost, or settled already."""
+        held = self._holds(job)
+        try:
+            with self._write(crash=crash) as tx:
+                getattr(self, f"_{how}")(tx, job)
+        except LeaseLost:
+            assert not held, "the holder of a lease was refused"
+            return
+        assert held, "a lease that was lost was accepted"
+        if crash:
+            return
+        del self.holders[job.id]
+        if how != "again":
+            self._ended(job, done=how == "finished")
+
+    @rule(job=claimed)
+    def heartbeat(self, job: Job) -> None:
+        try:
+            with self._write() as tx:
+                jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)
+        except LeaseLost:
+            assert not self._holds(job)
+        else:
+            assert self._holds(job)
+
+    @rule(seconds=st.sampled_from((0, 30, 60)))
+    def leases_expire(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+        with self._write() as tx:
+            running = select(schema.jobs.c.id).where(
+                schema.jobs.c.state == JobState.RUNNING, schema.jobs.c.lease_until <= self.now
+            )
+            lost = set(tx.execute(running).scalars())
+            parked = jobs.expire(tx, now=self.now, epitaph=FAILED)
+        self._given_back(lost, parked)
+
+    @rule(owner=st.sampled_from((OWNERS[0], *OWNERS)), died=st.booleans())
+    def worker_ends(self, owner: str, *, died: bool) -> None:
+        with self._write() as tx:
+            parked = jobs.release_owner(tx, owner, now=self.now, died=died, epitaph=FAILED)
+        self._given_back({job for job, held in self.holders.items() if held[0] == owner}, parked)
+
+    @rule()
+    def node_restarts(self) -> None:
+        self.connections[0].close()
+        self.connections[0] = Database.open(self._path)
+        with self._write() as tx:
+            parked = jobs.release_all(tx, now=self.now, epitaph=FAILED)
+        self._given_back(set(self.holders), parked)
+
+    @rule()
+    def person_retries(self) -> None:
+        with self._write() as tx:
+            jobs.retry_parked(tx, now=self.now)
+
+    @invariant()
+    def every_image_has_a_finding_or_a_job(self) -> None:
+        with self.database.read() as tx:
+            live = self._jobs(tx, JobKind.ANALYSE, LIVE)
+            found = set(tx.execute(select(schema.findings.c.sop_instance_uid)).scalars())
+            kept = {row.sop_instance_uid: row for row in tx.execute(select(schema.instances))}
+        assert set(kept) == set(self.images)
+        for uid, (study, header) in self.images.items():
+            assert (kept[uid].study_uid, kept[uid].header_digest) == (study, f"{study}-{header}")
+            assert uid in live or uid in found, f"image {uid} was lost"
+
+    @invariant()
+    def every_study_is_reported_or_will_be(self) -> None:
+        with self.database.read() as tx:
+            open_reports = self._jobs(tx, JobKind.REPORT, (*LIVE, JobState.PARKED))
+            current = set(
+                tx.execute(select(schema.reports.c.study_uid).where(schema.reports.c.current)).scalars()
+            )
+            changed = set(
+                tx.execute(select(schema.studies.c.study_uid).where(schema.studies.c.changed)).scalars()
+            )
+        for study in {study for study, _ in self.images.values()}:
+            assert study in changed | open_reports | current, f"study {study} was lost"
+
+    @invariant()
+    def the_holders_are_those_of_the_model(self) -> None:
+        with self.database.read() as tx:
+            rows = tx.execute(select(schema.jobs).where(schema.jobs.c.state == JobState.RUNNING))
+            assert {row.id: (row.owner, row.claims) for row in rows} == self.holders
+
+    @contextmanager
+    def _write(self, *, crash: bool = False) -> Iterator[Connection]:
+        """Give a write transaction; with ``crash`` its connection is gone before its COMMIT."""
+        with suppress(Crash), self.database.write() as tx:
+            yield tx
+            if crash:
+                tx.invalidate()
+                raise Crash
+
+    def _finished(self, tx: Connection, job: Job) -> None:
+        if job.sop_instance_uid is not None:
+            jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
+        else:
+            results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
+            jobs.finish_report(tx, job.lease, results=results, made_at=self.now, images=1, now=self.now)
+
+    def _again(self, tx: Connection, job: Job) -> None:
+        jobs.again(tx, job.lease, not_before=self.now + LEASE, reason="later", now=self.now)
+
+    def _never(self, tx: Connection, job: Job) -> None:
+        epitaph = None if job.sop_instance_uid is None else finding(job.sop_instance_uid, FAILED)
+        jobs.never(tx, job.lease, reason="no", trace="trace", finding=epitaph, now=self.now)
+
+    def _check_claim(self, job: Job) -> None:
+        assert job.id not in self.holders, "a job that someone holds was given to another"
+        assert job.id not in self.finished, "a job was given out after its end"
+        if job.kind is JobKind.REPORT:
+            with self.database.read() as tx:
+                said = [record for _, record in studies.images(tx, job.study_uid)]
+            assert None not in said, "a report was begun before its images were analysed"
+
+    def _ended(self, job: Job, *, done: bool = True) -> None:
+        if done:
+            assert job.id not in self.finished, "a job was finished twice"
+            self.finished.add(job.id)
+        if job.kind is JobKind.ANALYSE:
+            # the finding is news to a report that is being built
+            self._let_go(JobKind.REPORT, {job.study_uid})
+
+    def _given_back(self, lost: set[int], parked: list[Job]) -> None:
+        for one in lost:
+            del self.holders[one]
+        for one in parked:
+            self._ended(one, done=False)
+
+    def _holds(self, job: Job) -> bool:
+        return self.holders.get(job.id) == (job.lease.owner, job.lease.claim)
+
+    def _let_go(self, kind: JobKind, subjects: set[str]) -> None:
+        for job in list(self.holders):
+            if self.about[job][0] is kind and self.about[job][1] in subjects:
+                del self.holders[job]
+
+    @staticmethod
+    def _jobs(tx: Connection, kind: JobKind, states: tuple[JobState, ...]) -> set[str]:
+        column = schema.jobs.c.sop_instance_uid if kind is JobKind.ANALYSE else schema.jobs.c.study_uid
+        rows = tx.execute(select(column).where(schema.jobs.c.kind == kind, schema.jobs.c.state.in_(states)))
+        return set(rows.scalars())
+
+
+@cache
+def _empty_database() -> bytes:
+    """Return a database file without rows, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        Database.open(Path(directory)).close()
+        return (Path(directory) / NAME).read_bytes()
+
+
+Queue.TestCase.settings = settings(
+    max_examples=80,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+test_queue_keeps_its_promises = Queue.TestCase

@@ -1,0 +1,142 @@
+"""Builders for tests of promises: arrivals, findings, results, and a hand that drives one database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from storage import jobs, outbox, studies
+from storage.database import Database
+from storage.records import (
+    Arrival,
+    Delivery,
+    FindingRecord,
+    Job,
+    JobKind,
+    NewResult,
+    Recorded,
+    ResultKind,
+)
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+QUIET = timedelta(seconds=180)
+VIEWS = ("RCC", "LCC", "RMLO", "LMLO")
+STUDY = "1.2.9"
+SUCCEEDED = '{"status": "Succeeded"}'
+FAILED = '{"status": "Failed", "reason": "stopped"}'
+
+
+def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arrival:
+    """Return the arrival of image ``number``; 0 to 3 are the standard views."""
+    view = VIEWS[number] if number < len(VIEWS) else None
+    made = Arrival(
+        sop_instance_uid=f"{study}.{number}",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        study_uid=study,
+        series_uid=f"{study}.100",
+        header_digest="header",
+        attributes_digest="attributes",
+        pixel_sha256="pixels",
+        file=f"instances/{number}.dcm",
+        size=1000,
+        standard_view=view,
+        analysable=True,
+        source_ae="PACS",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def finding(uid: str, text: str = SUCCEEDED, *, heatmap: str | None = None) -> FindingRecord:
+    return FindingRecord(sop_instance_uid=uid, finding=text, analysed_at=START, heatmap=heatmap)
+
+
+def result(uid: str, kind: ResultKind = ResultKind.SC, *, file: str | None = None) -> NewResult:
+    return NewResult(
+        sop_instance_uid=uid,
+        kind=kind,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        series_uid="1.2.9.9001",
+        file=file or f"results/{uid}.dcm",
+        size=100,
+    )
+
+
+@dataclass
+class Hand:
+    """Does by hand what the node does, at a time of its choice."""
+
+    database: Database
+    now: datetime = START
+    owner: str = "worker-1"
+    destinations: Sequence[str] = field(default=("PACS",))
+
+    def wait(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+    def receive(self, one: Arrival, destinations: Sequence[str] | None = None) -> Recorded:
+        with self.database.write() as tx:
+            return studies.record(
+                tx,
+                one,
+                destinations=self.destinations if destinations is None else destinations,
+                now=self.now,
+            )
+
+    def receive_study(self, study: str = STUDY, images: int = 4) -> None:
+        for number in range(images):
+            self.receive(arrival(number, study=study))
+
+    def claim(self, owner: str | None = None) -> Job | None:
+        with self.database.write() as tx:
+            return jobs.claim(tx, owner=owner or self.owner, now=self.now, lease=LEASE)
+
+    def claimed(self, owner: str | None = None) -> Job:
+        job = self.claim(owner)
+        assert job is not None
+        return job
+
+    def analyse(self, job: Job, text: str = SUCCEEDED, *, heatmap: str | None = None) -> tuple[str, ...]:
+        assert job.sop_instance_uid is not None
+        with self.database.write() as tx:
+            record = finding(job.sop_instance_uid, text, heatmap=heatmap)
+            return jobs.finish_analysis(tx, job.lease, record, now=self.now)
+
+    def analyse_all(self) -> None:
+        while (job := self.claim()) is not None and job.kind is JobKind.ANALYSE:
+            self.analyse(job)
+        assert job is None
+
+    def ask_for_reports(self, busy: Collection[str] = ()) -> int:
+        with self.database.write() as tx:
+            return studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
+
+    def report(self, job: Job, *uids: str, document: str = "1.2.9.1") -> tuple[str, ...]:
+        results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
+        with self.database.write() as tx:
+            return jobs.finish_report(
+                tx, job.lease, results=results, made_at=job.created_at, images=len(uids), now=self.now
+            )
+
+    def answer_study(self, *uids: str, study: str = STUDY, document: str = "1.2.9.1") -> None:
+        """Receive, analyse and report a whole study."""
+        self.receive_study(study)
+        self.analyse_all()
+        assert self.ask_for_reports() == 1
+        self.report(self.claimed(), *uids, document=document)
+
+    def due(self, destination: str = "PACS") -> list[Delivery]:
+        with self.database.read() as tx:
+            return outbox.due(tx, now=self.now).get(destination, [])
+
+    def due_uids(self, destination: str = "PACS") -> list[str]:
+        return [one.result.sop_instance_uid for one in self.due(destination)]
+
+    def send_all(self) -> None:
+        with self.database.write() as tx:
+            for deliveries in outbox.due(tx, now=self.now).values():
+                for one in deliveries:
+                    outbox.sent(tx, one.id, status=0, now=self.now)
