@@ -27,6 +27,9 @@ _WHITE: Final = 0.97
 _FRAME_LEVEL: Final = 0.8
 _STRIP_LEVEL: Final = 0.93
 _FRAME_SHARE: Final = 0.9
+_STRIP_LENGTH: Final = 0.25
+_LEG_WIDTH: Final = 0.15
+_LEG_LENGTH: Final = 0.04
 _SATURATED_SHARE: Final = 0.6
 
 Flags = NDArray[np.bool_]
@@ -55,8 +58,8 @@ def find(picture: Picture) -> Breast:
     """
     small, hidden = _working_copy(picture)
     _check_contrast(small, hidden)
-    tissue = _tissue(small, _frames(small) | hidden)
-    outline = _breast_of(tissue, small)
+    tissue = _tissue(np.where(hidden, 0, small), _frames(small)) & ~hidden
+    outline = _without_legs(_breast_of(tissue, small))
     _check_exposure(small, outline)
     mask = _at_size(outline, picture.grey.shape)
     if picture.padding is not None:
@@ -100,12 +103,19 @@ def _frames(small: Values) -> Flags:
 
 
 def _thin_strips(white: Flags) -> Flags:
-    """Mark what is white, near a border and too thin for a muscle: the remains of a frame scanned askew."""
+    """Mark what is white, near a border, long, and nowhere as wide as a muscle: a frame scanned askew."""
     radius = max(1, max(white.shape) // 100)
-    thin = white & ~_opened(white, radius)
-    inner = slice(2 * radius + 1, -2 * radius - 1)
-    thin[inner, inner] = False
-    return np.asarray(thin)
+    edge = np.ones(white.shape, bool)
+    edge[2 * radius + 1 : -2 * radius - 1, 2 * radius + 1 : -2 * radius - 1] = False
+    pieces, _ = ndimage.label(white & edge)
+    inner = set(np.unique(pieces[_opened(white, radius)]).tolist())
+    strips = [
+        number
+        for number, place in enumerate(ndimage.find_objects(pieces), 1)
+        if number not in inner
+        and max(part.stop - part.start for part in place) > _STRIP_LENGTH * max(white.shape)
+    ]
+    return np.isin(pieces, strips)
 
 
 def _tissue(small: Values, hidden: Flags) -> Flags:
@@ -150,6 +160,20 @@ def _breast_of(tissue: Flags, small: Values) -> Flags:
     if share > _MOST_AREA:
         raise Failed("no breast found: the image has no dark background around a breast")
     return np.asarray(outline)
+
+
+def _without_legs(outline: Flags) -> Flags:
+    """Cut off narrow runs above and below the breast: fogged film edges and folds along the chest wall."""
+    widths = outline.sum(axis=1)
+    wide = np.flatnonzero(widths >= _LEG_WIDTH * widths.max())
+    rows = np.flatnonzero(widths)
+    least = _LEG_LENGTH * len(widths)
+    kept = outline.copy()
+    if wide[0] - rows[0] >= least:
+        kept[: wide[0]] = False
+    if rows[-1] - wide[-1] >= least:
+        kept[wide[-1] + 1 :] = False
+    return kept
 
 
 def _filled(flags: Flags) -> Flags:

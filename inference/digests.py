@@ -80,7 +80,7 @@ def attributes_digest(header: Dataset) -> str:
 
 
 def header_digest(header: Dataset) -> str:
-    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, with side and view as read."""
+    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, side and view included."""
     return _sha256(
         [
             _canonical(header, PATIENT_AND_STUDY + _IMAGE),

@@ -246,7 +246,8 @@ def _objection_to_pixels(image: SourceImage) -> str | None:
 def _without_pixels(header: Dataset) -> Dataset:
     """Return a shallow copy without Pixel Data; `Dataset.copy` would share its elements with the caller's."""
     rest = Dataset({tag: header.get_item(tag) for tag in header.keys() if tag != Tag("PixelData")})  # noqa: SIM118
-    rest.set_original_encoding(*header.original_encoding, header.original_character_set)
+    implicit_vr, little_endian = header.original_encoding
+    rest.set_original_encoding(implicit_vr, little_endian, header.original_character_set)
     if hasattr(header, "file_meta"):
         rest.file_meta = header.file_meta
     return rest

@@ -1,6 +1,6 @@
 """Pixels as they are meant to be shown: grey, 0 black to 1 white.
 
-Knows files and the grey-scale pipeline of PS3.3 C.7.6.3, C.11.1, C.11.2 and C.11.6. Does not know what a
+The doors for files: DICOM (`inference.decoding`, `inference.rendering`), PNG and JPEG. Does not know what a
 breast is.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from inference import decoding, rendering
 from inference.errors import Failed
 
 _SCALES: Final = (255, 1023, 4095, 16383, 65535)
@@ -29,6 +30,21 @@ class Picture:
     """Rows by columns, 0 (black) to 1 (white)."""
     padding: NDArray[np.bool_] | None
     """Rows by columns, true where the file says that there is no image (PS3.3 C.7.5.1.1.2), or None."""
+
+
+def from_dicom(path: Path) -> Picture:
+    """Decode a DICOM image and render it as it is meant to be shown.
+
+    Raises
+    ------
+    Refused
+        The image is coloured, has several frames or more than 16 bits.
+    Failed
+        The file is no DICOM file, or its pixels or display tables cannot be used.
+    """
+    header, stored = decoding.read(path)
+    grey, padding = rendering.render(header, stored)
+    return Picture(grey=grey, padding=padding)
 
 
 def from_image_file(path: Path) -> Picture:

@@ -1,0 +1,102 @@
+"""From a DICOM file to its stored values: decompressed, not yet rendered (PS3.5 8)."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import JPEGExtended12Bit
+
+from inference import decoders
+from inference.errors import Failed, Refused
+
+_ALLOCATED: Final = (8, 16)
+_DECODING_ERRORS: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom and its plugins raise for damaged streams; a crash is up to whoever runs the process."""
+
+_UNDECODABLE: Final = (
+    "pixel data could not be decoded: the file is damaged, cut short or of an unknown compression"
+)
+
+
+def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
+    """Return the data set of one single-frame grey image, and its stored values (rows by columns).
+
+    Raises
+    ------
+    Refused
+        The image is coloured, has several frames or more than 16 bits.
+    Failed
+        The file is no DICOM file, has no pixels, or they cannot be decoded.
+    """
+    try:
+        header = pydicom.dcmread(path)
+    except InvalidDicomError:
+        raise Failed("the file is not a DICOM file") from None
+    except _DECODING_ERRORS:
+        raise Failed("the DICOM header could not be read: the file is damaged or cut short") from None
+    _check(header)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
+            values = _decoded(header, path)
+    except _DECODING_ERRORS:
+        raise Failed(_UNDECODABLE) from None
+    if values.shape != (header.Rows, header.Columns):
+        raise Failed("pixel data could not be decoded: their size is not what the header says")
+    return header, values
+
+
+def _check(header: Dataset) -> None:
+    if not header.get("PixelData"):
+        raise Failed("the file has no pixel data")
+    photometric = header.get("PhotometricInterpretation")
+    if header.get("SamplesPerPixel", 1) != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise Refused(
+            "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
+        )
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise Refused("the image has more than one frame: only single projection mammograms are analysed")
+    if header.get("BitsAllocated") not in _ALLOCATED:
+        raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")
+
+
+def _decoded(header: Dataset, path: Path) -> NDArray[Any]:
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and header.BitsAllocated > 8:  # noqa: PLR2004 -- more than a byte
+        return _by_gdcm(header, path)
+    return pixel_array(header, decoding_plugin=decoders.FASTEST.get(syntax, ""))
+
+
+def _by_gdcm(header: Dataset, path: Path) -> NDArray[Any]:
+    """Decode with GDCM's own reader: its 12-bit JPEG Extended is sound, pydicom bars the way."""
+    import gdcm  # noqa: PLC0415 -- a heavy library for one rare syntax
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        raise ValueError("GDCM cannot read the file")
+    buffer = reader.GetImage().GetBuffer()
+    raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
+    kind = np.dtype("<i2" if header.PixelRepresentation else "<u2")
+    return np.frombuffer(raw, kind).reshape(header.Rows, header.Columns)
