@@ -1,0 +1,201 @@
+"""The ``analyze`` command: files in, one line each out; pictures and DICOM results into a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from inference import exam
+from inference.errors import InferenceError
+from inference.exam import SourceImage
+from inference.findings import (
+    CLASSES,
+    Analysed,
+    AnalysisStatus,
+    Finding,
+    Laterality,
+    ModelIdentity,
+    NotAnalysed,
+)
+from inference.options import StudyImage
+from inference.pipeline import Analysis, Analyst
+from scp import analyze_inputs, product, terminal
+from scp.analyze_outputs import Folder, by_study, reportable
+from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
+from scp.config import Settings
+from scp.reading import open_analyst
+
+log = structlog.get_logger(__name__)
+
+WORDS = {
+    AnalysisStatus.SUCCEEDED: "analysed",
+    AnalysisStatus.NOT_ATTEMPTED: "refused",
+    AnalysisStatus.FAILED: "failed",
+}
+"""The ``status`` of ``--json``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    file: Path
+    source: SourceImage | None
+    """The header of a DICOM file that could be read."""
+    finding: Finding
+    overlay: Path | None
+    seconds: float
+
+    @property
+    def status(self) -> AnalysisStatus:
+        """How the analysis ended."""
+        return self.finding.status if isinstance(self.finding, NotAnalysed) else AnalysisStatus.SUCCEEDED
+
+
+def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_json: bool) -> int:
+    """Analyse the files; exit code 1 if one failed, 0 if all were analysed or refused."""
+    files = analyze_inputs.expand(named)
+    if not files:
+        raise Complaint("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
+    folder = None if output is None else Folder(output)
+    with _progress() as progress:
+        task = progress.add_task("loading the network", total=len(files))
+        analyst = open_analyst(settings)
+        progress.update(task, description="analysing")
+        outcomes = []
+        for file in files:
+            outcome = _one(file, analyst, folder)
+            outcomes.append(outcome)
+            if as_json:
+                terminal.print_json(fields(outcome, analyst.identity))
+            progress.advance(task)
+    if not as_json:
+        _show(outcomes, analyst.identity)
+    written = folder is None or _write_results(outcomes, folder, settings, analyst.identity)
+    return OK if written and all(one.status is not AnalysisStatus.FAILED for one in outcomes) else FAILED
+
+
+def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
+    """Return the fields of one line of ``--json``. Their names, types and units are a promise to scripts."""
+    finding = outcome.finding
+    analysed = finding if isinstance(finding, Analysed) else None
+    region = analysed.region if analysed is not None else None
+    return {
+        "file": str(outcome.file),
+        "status": WORDS[outcome.status],
+        "reason": finding.reason if isinstance(finding, NotAnalysed) else None,
+        "laterality": _side(outcome.source),
+        "view": None if outcome.source is None else outcome.source.view,
+        "label": None if analysed is None else analysed.label.label,
+        "probabilities": None
+        if analysed is None
+        else {key.label: score for key, score in zip(CLASSES, analysed.scores, strict=True)},
+        "malignant_at_operating_point": None if analysed is None else analysed.at_operating_point,
+        "explained": None if analysed is None else analysed.explained.label,
+        "peak": None if analysed is None else analysed.peak,
+        "region": None if region is None else {"center": region.center, "ellipse": region.ellipse},
+        "model": {"name": identity.name, "version": identity.version},
+        "seconds": round(outcome.seconds, 3),
+    }
+
+
+def _one(file: Path, analyst: Analyst, folder: Folder | None) -> Outcome:
+    """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
+    started = time.monotonic()
+    source: SourceImage | None = None
+    overlay: Path | None = None
+    try:
+        picture = analyze_inputs.is_picture(file)
+        source = None if picture else exam.read(file)
+        analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file)
+        overlay = _keep(analysis, file, folder)
+        finding = analysis.finding
+    except OSError as error:
+        finding = _failed(f"cannot be read or its overlay not written ({error.strerror or error})")
+    except InferenceError as error:
+        finding = _failed(str(error))
+    except Exception as error:
+        log.exception("file not analysed", file=str(file))
+        finding = _failed(f"this is a fault of the program ({type(error).__name__}), its trace is above")
+    seconds = time.monotonic() - started
+    return Outcome(file=file, source=source, finding=finding, overlay=overlay, seconds=seconds)
+
+
+def _keep(analysis: Analysis, file: Path, folder: Folder | None) -> Path | None:
+    if folder is None or analysis.heatmap is None:
+        return None
+    return folder.keep_overlay(analysis.heatmap, file)
+
+
+def _failed(reason: str) -> NotAnalysed:
+    return NotAnalysed(status=AnalysisStatus.FAILED, reason=reason)
+
+
+def _side(source: SourceImage | None) -> str | None:
+    return None if source is None or source.laterality is None else Laterality(source.laterality).value
+
+
+def _write_results(
+    outcomes: Sequence[Outcome], folder: Folder, settings: Settings, identity: ModelIdentity
+) -> bool:
+    """Write the DICOM results of every study; tell whether all could be built."""
+    now = datetime.now(UTC)
+    images = [
+        StudyImage(source=one.source, finding=one.finding, analysed_at=now, heatmap=one.overlay)
+        for one in outcomes
+        if one.source is not None and reportable(one.source)
+    ]
+    objects, complete = 0, True
+    for of_study in by_study(images):
+        try:
+            objects += folder.keep_results(
+                of_study,
+                made_at=now,
+                device=product.device(settings.node.ae_title),
+                identity=identity,
+                options=settings.outputs.options(),
+            )
+        except Exception:
+            log.exception("no DICOM results for a study", study=of_study[0].source.study_instance_uid)
+            complete = False
+    overlays = sum(one.overlay is not None for one in outcomes)
+    terminal.err().print(f"{overlays} overlays and {objects} DICOM objects are in {folder.path}")
+    return complete
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=terminal.err(),
+        transient=True,
+    )
+
+
+def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
+    console = terminal.out()
+    columns = ["file", "image", "result", *(key.label for key in CLASSES), "seconds"]
+    console.print(terminal.table("Analysed files", columns, map(_row, outcomes)))
+    console.print(
+        f"{identity.name} {identity.version}. AI second read, investigational, not for diagnostic use. "
+        '"Normal" does not exclude cancer.'
+    )
+
+
+def _row(outcome: Outcome) -> list[object]:
+    shown = None if outcome.source is None else outcome.source.label
+    finding = outcome.finding
+    if isinstance(finding, NotAnalysed):
+        said = f"{WORDS[finding.status]}: {finding.reason}"
+        return [outcome.file, shown, said, *([None] * len(CLASSES)), f"{outcome.seconds:.1f}"]
+    warning = "; malignant score at or above operating point" if finding.at_operating_point else ""
+    scores = [f"{score:.2f}" for score in finding.scores]
+    return [outcome.file, shown, finding.label.label + warning, *scores, f"{outcome.seconds:.1f}"]

@@ -1,0 +1,87 @@
+"""What ``analyze --output`` writes: an overlay PNG for each image, and the DICOM results of each study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference import exam
+from inference.assemble import study_objects
+from inference.exam import SourceImage
+from inference.findings import ModelIdentity
+from inference.identity import Device
+from inference.options import OutputOptions, StudyImage
+from scp.complaint import Complaint
+
+
+class Folder:
+    """The folder of one run. Files of an earlier run with the same names are replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._names: set[str] = set()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Complaint(
+                f"{path} cannot be made ({error.strerror}): name another folder with --output"
+            ) from error
+
+    def keep_overlay(self, picture: NDArray[np.uint8], source: Path) -> Path:
+        """Write the overlay of ``source``; two sources of one name get two files."""
+        number, name = 1, f"{source.stem}-heatmap.png"
+        while name in self._names:
+            number += 1
+            name = f"{source.stem}-{number}-heatmap.png"
+        self._names.add(name)
+        Image.fromarray(picture).save(self.path / name)
+        return self.path / name
+
+    def keep_results(
+        self,
+        images: Sequence[StudyImage],
+        *,
+        made_at: datetime,
+        device: Device,
+        identity: ModelIdentity,
+        options: OutputOptions,
+    ) -> int:
+        """Build and write the objects that the node would send back for ``images`` of one study.
+
+        Returns how many.
+        """
+        objects = study_objects(
+            images, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
+        )
+        for made in objects:
+            made.save_as(self.path / f"{made.Modality}-{made.SOPInstanceUID}.dcm", enforce_file_format=True)
+        return len(objects)
+
+
+def reportable(image: SourceImage) -> bool:
+    """Whether results can refer to ``image``: a mammogram that says which instance of which study it is."""
+    named = image.sop_instance_uid and image.series_instance_uid and image.study_instance_uid
+    return bool(named) and exam.is_mammogram(image.header)
+
+
+def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:
+    """Group images by study, without repeated instances and raw data whose presentation is there."""
+    studies: dict[str, dict[str, StudyImage]] = {}
+    for image in images:
+        of_study = studies.setdefault(image.source.study_instance_uid, {})
+        of_study.setdefault(image.source.sop_instance_uid, image)
+    return [_without_raw_twins(list(of_study.values())) for of_study in studies.values()]
+
+
+def _without_raw_twins(images: list[StudyImage]) -> list[StudyImage]:
+    sources = [image.source for image in images]
+    return [
+        image
+        for image in images
+        if not (exam.is_for_processing(image.source) and exam.same_as_presented(image.source, sources))
+    ]

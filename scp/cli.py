@@ -1,0 +1,187 @@
+"""The command line: what can be asked, nothing about how it is done.
+
+Every command imports what it needs when it is called: `--help` and `status` do not wait for TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from inference.errors import InferenceError
+from models.manifest import ManifestError
+from scp import logs, terminal
+from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
+from scp.config import ConfigError, Log, Settings, load
+from storage.errors import StorageError
+
+# ruff: noqa: PLC0415 - imports inside commands are the point, see above
+
+DEFAULT_CONFIG: Final = Path("config.toml")
+
+FIRST_LINES: Final = """\
+there is no configuration file here. Name one with --config PATH, or write ./config.toml;
+these lines are enough (with the AE title and address of your PACS):
+
+    [[peers]]
+    ae_title = "PACS"
+    host = "192.0.2.7"
+    port = 104
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A DICOM node that gives every mammogram a second read. Without a command it starts the node.",
+)
+
+Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="PATH", help="Configuration file; ./config.toml by default."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def main() -> int:
+    """Run the command line; return the exit code. What can be expected to go wrong ends in a sentence."""
+    try:
+        app(prog_name="secondread")
+    except ConfigError as error:
+        return _say(error, WRONG_USAGE)
+    except Complaint as error:
+        return _say(error, error.code)
+    except (StorageError, ManifestError, InferenceError) as error:
+        return _say(error, FAILED)
+    except BrokenPipeError:
+        # the reader of a pipe has gone (`| head`); nothing may be written to it at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return OK
+
+
+def _say(error: Exception, code: int) -> int:
+    terminal.err().print(str(error), soft_wrap=True)
+    return code
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    *,
+    config: Config = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Start the node, unless a command says otherwise."""
+    logs.configure(Log(level="warning"))
+    context.obj = config
+    if version:
+        from scp.product import __version__
+
+        terminal.out().print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        settings = _settings(context, None)
+        logs.configure(settings.log)
+        from scp import node
+
+        raise typer.Exit(node.run(settings))
+
+
+@app.command()
+def demo(context: typer.Context, *, config: Config = None) -> None:
+    """Send two real studies through a node of its own and show what comes back (into ./var/demo)."""
+    path = config or context.obj
+    from scp import demo as command
+
+    raise typer.Exit(command.run(Path("var/demo"), Settings() if path is None else load(path, os.environ)))
+
+
+@app.command()
+def check(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
+    """Check configuration, database, weights, disk and port, and send a C-ECHO to every peer."""
+    settings = _settings(context, config)
+    from scp import preflight
+
+    raise typer.Exit(preflight.run(settings, _path(context, config), as_json=as_json))
+
+
+@app.command()
+def status(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
+    """Show whether the node runs, what waits, what is owed to whom, and what is parked and why."""
+    settings = _settings(context, config)
+    from scp import health
+
+    raise typer.Exit(health.run(settings, as_json=as_json))
+
+
+@app.command()
+def studies(
+    context: typer.Context,
+    study_uid: Annotated[str | None, typer.Argument(metavar="[UID]", help="Show the history of one.")] = None,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many, the latest.")] = 100,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List studies and where they stand; with a UID, what happened to one."""
+    settings = _settings(context, config)
+    from scp import studies_view
+
+    raise typer.Exit(studies_view.run(settings, study_uid=study_uid, limit=limit, as_json=as_json))
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    *,
+    study: Annotated[str | None, typer.Option(metavar="UID", help="One study.")] = None,
+    destination: Annotated[str | None, typer.Option(metavar="AE", help="Deliveries to one peer.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let parked jobs and deliveries start over, and deliveries that wait for their time be due now."""
+    settings = _settings(context, config)
+    from scp import retry as command
+
+    raise typer.Exit(
+        command.run(
+            settings, study_uid=study, destination=destination, everything=everything, as_json=as_json
+        )
+    )
+
+
+@app.command()
+def analyze(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="DICOM, PNG or JPEG; or folders.")],
+    *,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write overlay PNGs and DICOM results here.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Analyse files without any network."""
+    # no peer and no port is needed here, so the default file may be missing
+    missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
+    settings = Settings() if missing else _settings(context, config)
+    from scp import analyze as command
+
+    raise typer.Exit(command.run(settings, files, output=output, as_json=as_json))
+
+
+def _path(context: typer.Context, config: Path | None) -> Path:
+    """Return the file named behind the command, else before it, else the default."""
+    return config or context.obj or DEFAULT_CONFIG
+
+
+def _settings(context: typer.Context, config: Path | None) -> Settings:
+    path = _path(context, config)
+    if path == DEFAULT_CONFIG and not path.exists():
+        raise Complaint(FIRST_LINES, code=WRONG_USAGE)
+    return load(path, os.environ)

@@ -1,0 +1,17 @@
+"""What a command says instead of a result: a sentence, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+
+
+class Complaint(Exception):  # noqa: N818 - a sentence for the person at the command line
+    """A command cannot do what it was asked to; the message says why and what to do."""
+
+    def __init__(self, sentence: str, *, code: int = FAILED) -> None:
+        super().__init__(sentence)
+        self.code = code

@@ -1,0 +1,209 @@
+"""The ``status`` command: is the node running, what waits, what is owed to whom, and why not sent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from scp import ledger, running, terminal
+from scp.complaint import OK
+from scp.config import Settings
+from storage import attention, jobs, outbox
+from storage.attention import ParkedJob, Trouble
+from storage.database import Database
+from storage.states import DeliveryState, JobState
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """Who the node is and whether it runs."""
+
+    running: bool
+    pid: int | None
+    ae_title: str
+    port: int
+    data_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """How deliveries to one destination stand, in objects."""
+
+    ae_title: str
+    configured: bool
+    """Whether the configuration says where it is."""
+    owed: int
+    sent: int
+    parked: int
+    withdrawn: int
+    oldest_owed: datetime | None
+    last_success: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disk:
+    """Room in the data directory."""
+
+    free_mb: int
+    reserve_mb: int
+    accepting: bool
+    """Whether images are accepted: free room is above the reserve."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """All of it; the fields are those of ``--json``."""
+
+    node: Node
+    queue: Mapping[str, Mapping[str, int]]
+    """Jobs by kind and state."""
+    oldest_waiting: datetime | None
+    destinations: tuple[Destination, ...]
+    troubles: tuple[Trouble, ...]
+    parked_jobs: tuple[ParkedJob, ...]
+    disk: Disk
+
+
+def run(settings: Settings, *, as_json: bool) -> int:
+    """Print how the node is doing."""
+    with ledger.opened(settings) as database:
+        health = look(database, settings)
+    if as_json:
+        terminal.print_json(asdict(health))
+    else:
+        _show(health, terminal.out())
+    return OK
+
+
+def look(database: Database, settings: Settings) -> Health:
+    """Gather everything from one moment of the database."""
+    with database.read() as tx:
+        return Health(
+            node=_node(settings),
+            queue={
+                kind.value.lower(): {state.value.lower(): number for state, number in by_state.items()}
+                for kind, by_state in jobs.counts(tx).items()
+            },
+            oldest_waiting=jobs.oldest_waiting(tx),
+            destinations=_destinations(
+                settings, outbox.counts(tx), outbox.oldest_owed(tx), outbox.last_success(tx)
+            ),
+            troubles=tuple(attention.troubles(tx)),
+            parked_jobs=tuple(attention.parked_jobs(tx)),
+            disk=_disk(settings),
+        )
+
+
+def _node(settings: Settings) -> Node:
+    pid = running.node_pid(settings.node.data_dir)
+    return Node(
+        running=pid is not None,
+        pid=pid,
+        ae_title=settings.node.ae_title,
+        port=settings.node.port,
+        data_dir=settings.node.data_dir,
+    )
+
+
+def _destinations(
+    settings: Settings,
+    counts: Mapping[str, Mapping[DeliveryState, int]],
+    oldest: Mapping[str, datetime],
+    last: Mapping[str, datetime],
+) -> tuple[Destination, ...]:
+    """Return one entry for each peer that can be sent to and each destination of a delivery."""
+    reachable = {peer.ae_title for peer in settings.peers if peer.reachable}
+    none = dict.fromkeys(DeliveryState, 0)
+    return tuple(
+        Destination(
+            ae_title=name,
+            configured=name in reachable,
+            owed=counts.get(name, none)[DeliveryState.OWED],
+            sent=counts.get(name, none)[DeliveryState.SENT],
+            parked=counts.get(name, none)[DeliveryState.PARKED],
+            withdrawn=counts.get(name, none)[DeliveryState.WITHDRAWN],
+            oldest_owed=oldest.get(name),
+            last_success=last.get(name),
+        )
+        for name in sorted(reachable | counts.keys())
+    )
+
+
+def _disk(settings: Settings) -> Disk:
+    free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
+    reserve = settings.node.disk_reserve_mb
+    return Disk(free_mb=free, reserve_mb=reserve, accepting=free >= reserve)
+
+
+def _show(health: Health, console: Console) -> None:
+    node, disk = health.node, health.disk
+    state = f"running (process {node.pid})" if node.running else "NOT running"
+    console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
+    refusing = "" if disk.accepting else ": images are REFUSED (0xA700) until there is room"
+    console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
+    if health.oldest_waiting is not None:
+        console.print(f"oldest job waiting since {terminal.moment(health.oldest_waiting)}")
+    states = [state.value.lower() for state in JobState]
+    rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
+    console.print(terminal.table("Jobs", ["", *states], rows))
+    _show_deliveries(health, console)
+    if health.parked_jobs:
+        console.print(
+            terminal.table(
+                "Parked jobs: each needs a person, then `retry`",
+                ["kind", "study", "image", "since", "reason"],
+                (
+                    (
+                        one.kind.lower(),
+                        one.study_uid,
+                        one.sop_instance_uid,
+                        terminal.moment(one.parked_at),
+                        one.reason,
+                    )
+                    for one in health.parked_jobs
+                ),
+            )
+        )
+
+
+def _show_deliveries(health: Health, console: Console) -> None:
+    console.print(
+        terminal.table(
+            "Results",
+            ["destination", "owed", "sent", "parked", "withdrawn", "owed since", "last success"],
+            (
+                (
+                    one.ae_title if one.configured else f"{one.ae_title} (no host and port configured)",
+                    one.owed,
+                    one.sent,
+                    one.parked,
+                    one.withdrawn,
+                    terminal.moment(one.oldest_owed),
+                    terminal.moment(one.last_success),
+                )
+                for one in health.destinations
+            ),
+        )
+    )
+    if health.troubles:
+        console.print(
+            terminal.table(
+                "Not delivered, and why",
+                ["destination", "objects", "state", "next try", "reason"],
+                (
+                    (one.destination, one.objects, one.state.lower(), _next_try(one), one.reason)
+                    for one in health.troubles
+                ),
+            )
+        )
+
+
+def _next_try(trouble: Trouble) -> str | None:
+    return terminal.moment(trouble.next_try) if trouble.state is DeliveryState.OWED else "after `retry`"

@@ -1,0 +1,47 @@
+"""The ``retry`` command: parked jobs and deliveries start over, waiting deliveries become due now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from scp import ledger, running, terminal
+from scp.complaint import OK, WRONG_USAGE, Complaint
+from scp.config import Settings
+from storage import jobs, outbox, overview
+from storage.database import Database
+
+
+def run(
+    settings: Settings, *, study_uid: str | None, destination: str | None, everything: bool, as_json: bool
+) -> int:
+    """Bring back what was named; jobs are brought back unless only a destination was."""
+    if everything == (study_uid is not None or destination is not None):
+        raise Complaint(
+            "name what to retry: --study UID, --destination AE or both, or else --all", code=WRONG_USAGE
+        )
+    with ledger.opened(settings) as database:
+        _check(database, settings, study_uid, destination)
+        now = datetime.now(UTC)
+        with database.write() as tx:
+            started = 0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now)
+            due = outbox.retry(tx, study_uid=study_uid, destination=destination, now=now)
+    if as_json:
+        terminal.print_json({"jobs": started, "deliveries": due})
+        return OK
+    console = terminal.out()
+    console.print(f"{started} parked jobs start over, {due} deliveries are due now")
+    if started + due and running.node_pid(settings.node.data_dir) is None:
+        console.print("the node is not running: they are done when it is started")
+    return OK
+
+
+def _check(database: Database, settings: Settings, study_uid: str | None, destination: str | None) -> None:
+    with database.read() as tx:
+        unknown = study_uid is not None and not overview.overview(tx, study_uid=study_uid)
+        known = {peer.ae_title for peer in settings.peers} | outbox.counts(tx).keys()
+    if unknown:
+        raise Complaint(f"study {study_uid} is unknown to this node: `studies` lists those it has")
+    if destination is not None and destination not in known:
+        raise Complaint(
+            f"no destination {destination!r}: there is {', '.join(sorted(known)) or 'none'}", code=WRONG_USAGE
+        )
