@@ -1,7 +1,7 @@
 """Transfer syntaxes whose pixels really decode here, in the order in which they are preferred.
 
 Each is proven by a test that stores an image at every bit depth the syntax allows, and compares it with its
-source. Imports no decoder: the listening process offers what stands here and never touches a pixel.
+source. Constants only: the listening process offers what stands here and never touches a pixel.
 """
 
 from __future__ import annotations
