@@ -49,7 +49,7 @@ def pacs():
 def courier(database, archive, clock, port, **peer):
     settings = Settings(
         peers=(Peer(ae_title="PACS", host="127.0.0.1", port=port, **peer),),
-        delivery=Delivery(connect_timeout_seconds=5, answer_timeout_seconds=5),
+        delivery=Delivery(longest_retry_seconds=3600, connect_timeout_seconds=5, answer_timeout_seconds=5),
     )
     return Courier(settings=settings, database=database, archive=archive, now=clock, jitter=lambda: 0.0)
 

@@ -102,8 +102,6 @@ def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
             association.dul.socket.close()
 
     association.bind(evt.EVT_PDU_SENT, abort_after_some)
-    association.requestor.maximum_length = 16384
-    association.acceptor.maximum_length = 16384
     association.send_c_store(image)
     assert begun.is_set()
     assert left.wait(30)
