@@ -1,0 +1,144 @@
+"""The ``demo`` command: two real patients through a real node into a real archive, all on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from inference import findings
+from inference.findings import Finding
+from scp import demo_cases, demo_node, ledger, terminal
+from scp import running as nodes
+from scp.complaint import Complaint
+from scp.config import Settings, load
+from scp.demo_archive import DemoArchive, Received
+from scp.demo_cases import DemoStudy
+from scp.demo_node import DemoNode
+from scp.demo_show import by_study, lay_out, show, verdict
+from scp.status import SUCCESS
+from storage import studies
+
+ARCHIVE: Final = "DEMOPACS"
+MARK: Final = ".secondread-demo"
+"""Says that a folder is the demo's own, so that the next demo may remove it."""
+RESULTS_SECONDS: Final = 300.0
+LOOK_SECONDS: Final = 1.0
+
+
+def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -> int:
+    """Show the whole path; exit code 0 only if a report and a heatmap for every image came back."""
+    console = terminal.out()
+    cases = demo_cases.studies()
+    _fresh(folder)
+    console.print(f"{demo_cases.REGROUPED}\n{demo_cases.ATTRIBUTION}\n", soft_wrap=True)
+    archive = DemoArchive(ARCHIVE, folder / "archive")
+    config = demo_node.write_config(folder, archive=ARCHIVE, port=archive.start(), settings=settings)
+    try:
+        with demo_node.running(config, folder / "node.log") as node:
+            console.print(f"node on port {node.port} of this machine, its log in {node.log}")
+            stored = _send_and_wait(cases, node, archive, seconds)
+    finally:
+        archive.stop()
+    returned = by_study(cases, archive.received())
+    show(returned, stored, _findings(config, cases))
+    for one in returned:
+        lay_out(one, folder / one.study.name)
+    return verdict(returned, folder)
+
+
+def _fresh(folder: Path) -> None:
+    """Make ``folder`` empty: an earlier demo is removed, anything else is left alone."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).exists():
+            raise Complaint(f"{folder} holds files that are not of a demo: move them away")
+        if nodes.node_pid(folder / "data") is not None:
+            raise Complaint(f"another demo is running in {folder}: wait until it ends")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
+
+
+def _send_and_wait(
+    cases: Sequence[DemoStudy], node: DemoNode, archive: DemoArchive, seconds: float
+) -> dict[str, float]:
+    """Send everything, wait for the results; return when each image was acknowledged (monotonic seconds)."""
+    images = sum(len(case.images) for case in cases)
+    with _progress() as progress:
+        sending = progress.add_task("images stored", total=images)
+        waiting = progress.add_task("results returned", total=images + len(cases))
+        stored: dict[str, float] = {}
+        for case in cases:
+            stored |= _send(case, node.port, progress, sending)
+        _wait(
+            cases,
+            node,
+            archive,
+            seconds=seconds,
+            tell=lambda number: progress.update(waiting, completed=number),
+        )
+    return stored
+
+
+def _send(case: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[str, float]:
+    """Store one study over one association, as an archive forwards it."""
+    entity = AE(ae_title=ARCHIVE)
+    kinds = {(str(one.SOPClassUID), str(one.file_meta.TransferSyntaxUID)) for one in case.images}
+    wanted = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
+    association = entity.associate("127.0.0.1", port, contexts=wanted, ae_title=Settings().node.ae_title)
+    if not association.is_established:
+        raise Complaint("the node did not accept the association, see its log")
+    stored: dict[str, float] = {}
+    try:
+        for image in case.images:
+            answer = association.send_c_store(image)
+            if answer.get("Status") != SUCCESS:
+                raise Complaint(
+                    f"the node did not keep an image (status {answer.get('Status')}), see its log"
+                )
+            stored[str(image.SOPInstanceUID)] = time.monotonic()
+            progress.advance(task)
+    finally:
+        association.release()
+    return stored
+
+
+def _wait(
+    cases: Sequence[DemoStudy],
+    node: DemoNode,
+    archive: DemoArchive,
+    *,
+    seconds: float,
+    tell: Callable[[int], None],
+) -> None:
+    """Wait for the results, at most ``seconds`` and only while the node lives; ``tell`` how many there are."""
+    deadline = time.monotonic() + seconds
+
+    def complete(received: Mapping[str, Received]) -> bool:
+        tell(len(received))
+        return all(one.complete for one in by_study(cases, received))
+
+    while time.monotonic() < deadline and not archive.wait_for(complete, seconds=LOOK_SECONDS):
+        node.check()
+
+
+def _findings(config: Path, cases: Sequence[DemoStudy]) -> dict[str, Finding]:
+    """Return what the node has found, by SOP Instance UID, from its database."""
+    with ledger.opened(load(config, {})) as database, database.read() as tx:
+        kept = [pair for case in cases for pair in studies.images(tx, case.study_uid)]
+    return {
+        instance.sop_instance_uid: findings.load(record.finding)
+        for instance, record in kept
+        if record is not None
+    }
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=terminal.err())

@@ -1,0 +1,106 @@
+"""What the demo shows of what came back: a table, files with names that people read, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from inference import exam
+from inference.findings import CLASSES, Analysed, Finding
+from scp import terminal
+from scp.complaint import FAILED, OK
+from scp.demo_archive import REPORTS, Received
+from scp.demo_cases import DemoStudy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Returned:
+    """What came back for one study."""
+
+    study: DemoStudy
+    report: Received | None
+    heatmaps: Mapping[str, Received]
+    """By SOP Instance UID of the source image."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the report and a heatmap for every image are there."""
+        return self.report is not None and len(self.heatmaps) == len(self.study.images)
+
+
+def by_study(cases: Sequence[DemoStudy], received: Mapping[str, Received]) -> list[Returned]:
+    """Sort what came back by study, heatmaps by the image that they name as their source."""
+    return [
+        _of_study(case, [one for one in received.values() if _study(one) == case.study_uid]) for case in cases
+    ]
+
+
+def _of_study(case: DemoStudy, received: Sequence[Received]) -> Returned:
+    return Returned(
+        study=case,
+        report=next((one for one in received if str(one.header.SOPClassUID) in REPORTS), None),
+        heatmaps={
+            str(one.header.SourceImageSequence[0].ReferencedSOPInstanceUID): one
+            for one in received
+            if "DerivationCodeSequence" in one.header
+        },
+    )
+
+
+def _study(one: Received) -> str:
+    return str(one.header.StudyInstanceUID)
+
+
+def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Finding]) -> None:
+    columns = ["study", "view", "label", *(f"{key.label} score" for key in CLASSES), "seconds"]
+    rows = [_row(one, image, stored, found) for one in returned for image in one.study.images]
+    console = terminal.out()
+    console.print(terminal.table("What came back", columns, rows))
+    console.print("seconds: from the node's acknowledgement of the image to its heatmap in the archive, the")
+    console.print("loading of the network included. AI second read, investigational, not for diagnostic use.")
+
+
+def _row(
+    one: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Finding]
+) -> list[object]:
+    uid = str(image.SOPInstanceUID)
+    finding, heatmap = found.get(uid), one.heatmaps.get(uid)
+    seconds = None if heatmap is None else f"{heatmap.at - stored[uid]:.1f}"
+    if isinstance(finding, Analysed):
+        warning = " (malignant score at or above operating point)" if finding.at_operating_point else ""
+        said = [finding.label.label + warning, *(f"{score:.2f}" for score in finding.scores)]
+    else:
+        said = ["not analysed yet" if finding is None else finding.reason, *([""] * len(CLASSES))]
+    return [one.study.name, exam.describe(image).label, *said, seconds]
+
+
+def lay_out(one: Returned, folder: Path) -> None:
+    """Give the returned files names that people read, and every heatmap a PNG beside it."""
+    folder.mkdir()
+    if one.report is not None:
+        one.report.path.rename(folder / "report.dcm")
+    for image in one.study.images:
+        heatmap = one.heatmaps.get(str(image.SOPInstanceUID))
+        if heatmap is not None:
+            name = exam.describe(image).label.replace(" ", "-")
+            file = heatmap.path.rename(folder / f"{name}-heatmap.dcm")
+            Image.fromarray(pydicom.dcmread(file).pixel_array).save(folder / f"{name}-heatmap.png")
+
+
+def verdict(returned: Sequence[Returned], folder: Path) -> int:
+    console = terminal.out()
+    for one in returned:
+        report = "a Structured Report" if one.report is not None else "NO Structured Report"
+        heatmaps = f"{len(one.heatmaps)} of {len(one.study.images)} heatmaps"
+        console.print(
+            f"{one.study.name}: {report}, {heatmaps} and their PNG previews in {folder / one.study.name}"
+        )
+    if all(one.complete for one in returned):
+        return OK
+    terminal.err().print(f"not everything came back: see {folder / 'node.log'}")
+    return FAILED
