@@ -1,0 +1,150 @@
+"""Every coded concept that the results use, named once (PS3.16; private codes in `PRIVATE_SCHEME`).
+
+Which concept stands where is the business of the files that build the objects; here it is only spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from inference.findings import AnalysisStatus, ClassKey, Laterality
+
+PRIVATE_SCHEME: Final = "99MAMMOAI"
+"""Designator of our own codes; those of private schemes begin with 99 (PS3.16 section 8)."""
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value, "DCM", meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value, "SCT", meaning)
+
+
+def _own(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+# The units
+PERCENT: Final = Code("%", "UCUM", "Percent")
+MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+PIXELS: Final = Code("{pixels}", "UCUM", "pixels")
+
+# Classes and scores. No standard code says "benign without callback", and BI-RADS categories are a reader's
+# judgement of a whole examination: neither is borrowed. Code Value is SH, 16 characters at most.
+FINDING_OF: Final[Mapping[ClassKey, Code]] = MappingProxyType(
+    {
+        ClassKey.NORMAL: _sct("17621005", "Normal"),
+        ClassKey.BENIGN: _sct("30807003", "Benign"),
+        ClassKey.BENIGN_WITHOUT_CALLBACK: _own("BENIGN_NO_CB", "Benign without callback"),
+        ClassKey.MALIGNANT: _sct("21594007", "Malignant"),
+    }
+)
+"""The class as a Finding."""
+# "Probability of cancer" (111047, DCM) would be untrue for a softmax score, hence a concept of its own for
+# each: one shared name would give four equal lines in viewers that print name and value only.
+SCORE_OF: Final[Mapping[ClassKey, Code]] = MappingProxyType(
+    {
+        ClassKey.NORMAL: _own("SCORE_NORMAL", "AI score: Normal"),
+        ClassKey.BENIGN: _own("SCORE_BENIGN", "AI score: Benign"),
+        ClassKey.BENIGN_WITHOUT_CALLBACK: _own("SCORE_BENIGN_NCB", "AI score: Benign without callback"),
+        ClassKey.MALIGNANT: _own("SCORE_MALIGNANT", "AI score: Malignant"),
+    }
+)
+"""The name of a class's score (NUM, percent)."""
+NOT_PERFORMED: Final = _sct("262008008", "Not performed")
+
+# Anatomy
+BREAST: Final = _sct("76752008", "Breast")
+LATERALITY: Final = _sct("272741003", "Laterality")
+SIDE_OF: Final[Mapping[Laterality, Code]] = MappingProxyType(
+    {
+        Laterality.RIGHT: _sct("24028007", "Right"),
+        Laterality.LEFT: _sct("7771000", "Left"),
+        Laterality.BOTH: _sct("51440002", "Bilateral"),
+    }
+)
+"""CID 244 Laterality."""
+VIEW_OF: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        "CC": _sct("399162004", "cranio-caudal"),
+        "MLO": _sct("399368009", "medio-lateral oblique"),
+        "ML": _sct("399260004", "medial-lateral"),
+        "LM": _sct("399352003", "latero-medial"),
+    }
+)
+"""CID 4014 View for Mammography: for sources that name their view without a code."""
+
+# The report itself
+IMAGING_MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
+PROCEDURE_REPORTED: Final = _dcm("121058", "Procedure reported")
+DEVICE: Final = _dcm("121007", "Device")
+OBSERVER_TYPE: Final = _dcm("121005", "Observer Type")
+FINDING: Final = _dcm("121071", "Finding")
+COMMENT: Final = _dcm("121106", "Comment")
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+SUMMARY_OF_ANALYSES: Final = _dcm("111065", "Summary of Analyses")
+SUCCEEDED: Final = _dcm("111222", "Succeeded")
+PARTIALLY_SUCCEEDED: Final = _dcm("111223", "Partially Succeeded")
+STATUS_OF: Final[Mapping[AnalysisStatus, Code]] = MappingProxyType(
+    {
+        AnalysisStatus.SUCCEEDED: SUCCEEDED,
+        AnalysisStatus.FAILED: _dcm("111224", "Failed"),
+        AnalysisStatus.NOT_ATTEMPTED: _dcm("111225", "Not Attempted"),
+    }
+)
+"""CID 6042 Status of Results."""
+ARTIFICIAL_INTELLIGENCE: Final = _dcm("123110", "Artificial Intelligence")
+
+# Its image library
+IMAGE_LIBRARY: Final = _dcm("111028", "Image Library")
+IMAGE_LIBRARY_GROUP: Final = _dcm("126200", "Image Library Group")
+SOURCE: Final = _sct("260753009", "Source")
+MODALITY: Final = _dcm("121139", "Modality")
+MAMMOGRAPHY: Final = _dcm("MG", "Mammography")
+TARGET_REGION: Final = _dcm("123014", "Target Region")
+IMAGE_LATERALITY: Final = _dcm("111027", "Image Laterality")
+IMAGE_VIEW: Final = _dcm("111031", "Image View")
+IMAGE_VIEW_MODIFIER: Final = _dcm("111032", "Image View Modifier")
+ACQUISITION_DATE: Final = _dcm("126201", "Acquisition Date")
+PIXEL_DATA_ROWS: Final = _dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS: Final = _dcm("110911", "Pixel Data Columns")
+ORIENTATION_ROW: Final = _dcm("111044", "Patient Orientation Row")
+ORIENTATION_COLUMN: Final = _dcm("111043", "Patient Orientation Column")
+HORIZONTAL_SPACING: Final = _dcm("111026", "Horizontal Pixel Spacing")
+VERTICAL_SPACING: Final = _dcm("111066", "Vertical Pixel Spacing")
+
+# Its regions
+GRAD_CAM: Final = _dcm("130403", "Gradient-weighted class activation")
+BOUNDED_BY: Final = _sct("75958009", "Bounded by")
+MEAN: Final = _sct("373098007", "Mean")
+ORIGINAL_SOURCE: Final = _dcm("111040", "Original Source")
+
+# The headers
+PROCESSING_EQUIPMENT: Final = _dcm("109102", "Processing Equipment")
+SOURCE_IMAGE: Final = _dcm("121322", "Source image for image processing operation")
+SPATIAL_RESAMPLING: Final = _dcm("113085", "Spatial resampling")
+
+
+def item(code: Code) -> Dataset:
+    """Return ``code`` as the item of a code sequence (PS3.3 section 8.8)."""
+    written = Dataset()
+    written.CodeValue = code.value
+    written.CodingSchemeDesignator = code.scheme_designator
+    written.CodeMeaning = code.meaning
+    return written
+
+
+def private_scheme(responsible: str) -> Dataset:
+    """Return the item of Coding Scheme Identification Sequence for `PRIVATE_SCHEME` (PS3.3 C.12.1)."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = PRIVATE_SCHEME
+    scheme.CodingSchemeName = "Mammography AI node local codes"
+    scheme.CodingSchemeVersion = "1"
+    scheme.CodingSchemeResponsibleOrganization = responsible
+    return scheme

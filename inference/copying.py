@@ -1,0 +1,113 @@
+"""Attributes taken over from a source image, so that what is wrong in the source does not stop a result.
+
+Texts and identifiers are copied as they are: a result belongs to the very patient that the source names.
+Values with a fixed form (dates, ages, codes, numbers) that break it are left out, because nobody could read
+them. Everything is decoded here, and written again as UTF-8 by whoever saves the copy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pydicom import config
+from pydicom.datadict import dictionary_VM
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import validate_value
+
+_TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
+_FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
+
+
+@contextmanager
+def tolerant() -> Iterator[None]:
+    """Read values of bad form without the warnings that pydicom gives for each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def copied(source: Dataset, keyword: str) -> DataElement | None:
+    """Return a copy of the element ``keyword`` of ``source``; None where absent, empty or of bad form."""
+    with tolerant():
+        return _element(source, Tag(keyword))
+
+
+def copy_all(source: Dataset, target: Dataset, keywords: Iterable[str]) -> None:
+    """Copy what can be copied of ``keywords`` from ``source`` to ``target``."""
+    for keyword in keywords:
+        element = copied(source, keyword)
+        if element is not None:
+            target[element.tag] = element
+
+
+def texts(source: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of the element ``keyword`` as texts; none where absent, empty or of bad form."""
+    element = copied(source, keyword)
+    return () if element is None else _texts(element.value)
+
+
+def text(source: Dataset, keyword: str) -> str | None:
+    """Return the first value of the element ``keyword`` as text; None where there is none."""
+    values = texts(source, keyword)
+    return values[0] if values else None
+
+
+def items(source: Dataset, keyword: str) -> list[Dataset]:
+    """Return copies of the items of the sequence ``keyword``; none where absent."""
+    element = copied(source, keyword)
+    return list(element.value) if element is not None and element.VR == "SQ" else []
+
+
+def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
+    try:
+        found = source[tag]
+    except (KeyError, ValueError, TypeError, OverflowError, NotImplementedError):
+        return None  # absent, or not to be read at all: a result does not depend on it
+    if found.is_empty:
+        return None
+    if found.VR == "SQ":
+        return DataElement(tag, "SQ", Sequence([_dataset(item) for item in found.value]))
+    if found.VR in _TEXT:
+        return _written(tag, found.VR, _texts(found.value))
+    if found.VR in _FIXED_FORM:
+        return _fixed_form(found)
+    return None  # no binary element is ever copied
+
+
+def _dataset(source: Dataset) -> Dataset:
+    target = Dataset()
+    for tag in list(source.keys()):
+        element = _element(source, tag)
+        if element is not None:
+            target[tag] = element
+    return target
+
+
+def _fixed_form(found: DataElement) -> DataElement | None:
+    values = _texts(found.value)
+    if dictionary_VM(found.tag) == "1":
+        values = values[:1]
+    try:
+        for value in values:
+            validate_value(found.VR, value, config.RAISE)
+    except ValueError:
+        return None
+    return _written(found.tag, found.VR, values)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return one or many values as texts, decoded (a PersonName keeps its source's bytes otherwise)."""
+    many = value if isinstance(value, MultiValue | list | tuple) else [value]
+    return tuple(str(one) for one in many)
+
+
+def _written(tag: BaseTag, vr: str, values: tuple[str, ...]) -> DataElement:
+    value = values[0] if len(values) == 1 else list(values)
+    return DataElement(tag, vr, value, validation_mode=config.IGNORE)

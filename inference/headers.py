@@ -1,0 +1,126 @@
+"""What every object that is sent back has in its header: patient, study, equipment, times.
+
+All objects of a study copy patient and study from one and the same source image, so that they agree even
+where the sources do not (PS3.3 C.7.1.1, C.7.2.1).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from inference import codes, copying
+from inference.digests import PATIENT_AND_STUDY
+from inference.exam import SourceImage
+from inference.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Device, Maker
+
+_NEVER_MISSING: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+)
+"""Type 2: written empty where the source has none."""
+_OFFSET: Final = re.compile(r"([+-])(\d{2})([0-5]\d)")
+
+
+def patient_and_study(first: SourceImage) -> Dataset:
+    """Return the patient and study attributes of ``first``, re-encoded as UTF-8 and free of broken values."""
+    header = Dataset()
+    header.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in _NEVER_MISSING:
+        setattr(header, keyword, "")
+    copying.copy_all(first.header, header, PATIENT_AND_STUDY)
+    return header
+
+
+def dress(
+    result: Dataset,
+    first: SourceImage,
+    *,
+    maker: Maker,
+    made_at: datetime,
+    series_made_at: datetime,
+) -> None:
+    """Write patient, study, equipment and times into ``result``, and its file meta information.
+
+    ``made_at`` dates the instance, ``series_made_at`` the series: it must be one for all of its instances.
+    """
+    result.update(patient_and_study(first))
+    _equip(result, maker.device)
+    result.DeviceUID = result.InstanceCreatorUID = maker.device.uid
+    result.SeriesDate, result.SeriesTime = date_and_time(series_made_at, first)
+    for role in ("Content", "InstanceCreation"):
+        date, time = date_and_time(made_at, first)
+        setattr(result, f"{role}Date", date)
+        setattr(result, f"{role}Time", time)
+    result.ContributingEquipmentSequence = Sequence([_contribution(first, maker, made_at)])
+    result.file_meta = _file_meta(result)
+
+
+def date_and_time(moment: datetime, first: SourceImage) -> tuple[str, str]:
+    """Return ``moment`` (aware) as DA and TM in the study's time zone (PS3.3 C.12.1.1.8)."""
+    there = local(moment, first)
+    return there.strftime("%Y%m%d"), there.strftime("%H%M%S")
+
+
+def local(moment: datetime, first: SourceImage) -> datetime:
+    """Return ``moment`` in the source's Timezone Offset From UTC; without one, in the zone of this machine.
+
+    Without the offset, times in DICOM are local, and the node stands where the mammography unit stands.
+    """
+    offset = _OFFSET.fullmatch(copying.text(first.header, "TimezoneOffsetFromUTC") or "")
+    if offset is None:
+        return moment.astimezone()
+    sign, hours, minutes = offset.groups()
+    ahead = timedelta(hours=int(hours), minutes=int(minutes))
+    if ahead >= timedelta(days=1):
+        return moment.astimezone()
+    return moment.astimezone(timezone(-ahead if sign == "-" else ahead))
+
+
+def image_reference(image: SourceImage) -> Dataset:
+    """Return the item that refers to ``image`` (PS3.3 table 10-11)."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = image.sop_class_uid
+    reference.ReferencedSOPInstanceUID = image.sop_instance_uid
+    return reference
+
+
+def _equip(target: Dataset, device: Device) -> None:
+    target.Manufacturer = device.manufacturer
+    target.ManufacturerModelName = device.model_name
+    target.DeviceSerialNumber = device.serial_number
+    target.SoftwareVersions = device.software_version
+
+
+def _contribution(first: SourceImage, maker: Maker, made_at: datetime) -> Dataset:
+    contribution = Dataset()
+    contribution.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.PROCESSING_EQUIPMENT)])
+    _equip(contribution, maker.device)
+    contribution.ContributionDateTime = "".join(date_and_time(made_at, first))
+    contribution.ContributionDescription = (
+        f"{maker.model.name} {maker.model.version}, weights sha256 {maker.model.weights_sha256[:16]}"
+    )
+    return contribution
+
+
+def _file_meta(result: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = result.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    return meta

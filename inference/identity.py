@@ -1,0 +1,116 @@
+"""Who made a result and under which UID: the same work always gets the same UID.
+
+UIDs are UUIDs of a canonical text of everything that defines the object (PS3.5 B.2), never random. Same
+UID, same bytes: whatever is seen in an object stands in its key, except times, which are stored with the
+finding and handed in again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from pydicom.uid import UID
+
+from inference.findings import Analysed, Finding, ModelIdentity, NotAnalysed
+from inference.options import OutputOptions
+
+_NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
+"""Fixed for the product, for ever: another one gives every object another UID."""
+
+SCHEMA: Final = "secondread-objects-1"
+"""Raise it when the rules for the content of the objects change."""
+
+IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002140")
+"""Names the software that wrote a file (PS3.7 D.3.3.2): one constant, not derived (PS3.5 B.2)."""
+IMPLEMENTATION_VERSION: Final = "SECONDREAD"
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of ``value`` (anything that JSON can say) as 64 hexadecimal digits."""
+    return hashlib.sha256(_canonical(value).encode("ascii")).hexdigest()
+
+
+def uid(kind: str, **key: object) -> str:
+    """Derive the UID of the thing of that ``kind`` which ``key`` defines (PS3.5 B.2: 2.25 and a UUID)."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, _canonical({'kind': kind, **key})).int}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A node as equipment (PS3.3 C.7.5.1)."""
+
+    manufacturer: str
+    model_name: str
+    serial_number: str
+    software_version: str
+
+    @property
+    def uid(self) -> str:
+        """Device UID: it outlives updates of the software."""
+        return uid("device", manufacturer=self.manufacturer, model=self.model_name, serial=self.serial_number)
+
+
+def run_key(identity: ModelIdentity, options: OutputOptions) -> dict[str, Any]:
+    """Return what tells one way of making results from another: network, output rules and configuration."""
+    settings = {
+        "manufacturer": identity.manufacturer,
+        "preprocessing": identity.preprocessing,
+        "calibrated": identity.calibrated,
+        "operating_point": identity.operating_point,
+        "meanings": {key.value: meaning for key, meaning in identity.meanings.items()},
+        "options": asdict(options),
+    }
+    return {
+        "model": identity.name,
+        "version": identity.version,
+        "weights": identity.weights_sha256,
+        "schema": SCHEMA,
+        "config": digest(settings),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Maker:
+    """One node with one network and one configuration: who makes a result."""
+
+    device: Device
+    model: ModelIdentity
+    options: OutputOptions
+
+    def key(self) -> dict[str, Any]:
+        """Return what goes into every UID: two nodes, or two versions of one, write different headers."""
+        return {
+            "run": run_key(self.model, self.options),
+            "device": self.device.uid,
+            "software": self.device.software_version,
+        }
+
+    def tracking_uid(self, level: str, image: str, number: int) -> str:
+        """Return the Tracking Unique Identifier of image or region ``number``, the same in all objects."""
+        run = run_key(self.model, self.options)
+        return uid("tracking", level=level, image=image, number=number, run=run)
+
+
+def finding_key(finding: Finding) -> dict[str, Any]:
+    """Return what an object shows of ``finding``, scores to 4 decimals: smaller differences are noise."""
+    match finding:
+        case NotAnalysed(status=status, reason=reason):
+            return {"status": status.value, "reason": reason}
+        case Analysed(region=region):
+            return {
+                "scores": [round(score, 4) for score in finding.scores],
+                "label": finding.label.value,
+                "operating_point": finding.at_operating_point,
+                "explained": finding.explained.value,
+                "region": None
+                if region is None
+                else {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)},
+            }

@@ -1,0 +1,109 @@
+"""The report's Image Library (PS3.16 TID 1600): every image that was looked at, in coded words.
+
+Built here because highdicom's own has neither side nor view, and refuses images without spacing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from highdicom.sr import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DateContentItem,
+    ImageContentItem,
+    NumContentItem,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+
+from inference import codes, projection
+from inference.exam import SourceImage
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+
+def library(images: Sequence[SourceImage]) -> ContainerContentItem:
+    """Return the container that lists ``images``; what a source does not say is left out."""
+    group = ContainerContentItem(name=codes.IMAGE_LIBRARY_GROUP, relationship_type=_CONTAINS)
+    group.ContentSequence = ContentSequence(
+        [
+            CodeContentItem(codes.MODALITY, codes.MAMMOGRAPHY, _CONTEXT),
+            CodeContentItem(codes.TARGET_REGION, codes.BREAST, _CONTEXT),
+            *(_entry(image) for image in images),
+        ]
+    )
+    whole = ContainerContentItem(name=codes.IMAGE_LIBRARY, relationship_type=_CONTAINS, template_id="1600")
+    whole.ContentSequence = ContentSequence([group])
+    return whole
+
+
+def _entry(image: SourceImage) -> ImageContentItem:
+    entry = ImageContentItem(
+        name=codes.SOURCE,
+        referenced_sop_class_uid=image.sop_class_uid,
+        referenced_sop_instance_uid=image.sop_instance_uid,
+        relationship_type=_CONTAINS,
+    )
+    described = [*_pixel_matrix(image), *_anatomy(image), *_geometry(image)]
+    if described:
+        entry.ContentSequence = ContentSequence(described)
+    return entry
+
+
+def _pixel_matrix(image: SourceImage) -> list[ContentItem]:
+    """Return acquisition date and size (TID 1602)."""
+    found: list[ContentItem] = []
+    day = projection.acquisition_date(image)
+    if day is not None:
+        found.append(DateContentItem(codes.ACQUISITION_DATE, day, _CONTEXT))
+    for name, amount in (
+        (codes.PIXEL_DATA_ROWS, image.rows),
+        (codes.PIXEL_DATA_COLUMNS, image.columns),
+    ):
+        if amount:
+            found.append(NumContentItem(name, amount, codes.PIXELS, relationship_type=_CONTEXT))
+    return found
+
+
+def _anatomy(image: SourceImage) -> list[ContentItem]:
+    """Return side and view (TID 1602, 1603)."""
+    found: list[ContentItem] = []
+    if image.laterality is not None:
+        found.append(CodeContentItem(codes.IMAGE_LATERALITY, codes.SIDE_OF[image.laterality], _CONTEXT))
+    viewed = projection.view(image)
+    if viewed is not None:
+        view, modifiers = viewed
+        item = CodeContentItem(codes.IMAGE_VIEW, view, _CONTEXT)
+        if modifiers:
+            item.ContentSequence = ContentSequence(
+                [
+                    CodeContentItem(
+                        codes.IMAGE_VIEW_MODIFIER, modifier, RelationshipTypeValues.HAS_CONCEPT_MOD
+                    )
+                    for modifier in modifiers
+                ]
+            )
+        found.append(item)
+    return found
+
+
+def _geometry(image: SourceImage) -> list[ContentItem]:
+    """Return orientation and spacing (TID 1603)."""
+    found: list[ContentItem] = []
+    directions = projection.orientation(image)
+    if directions is not None:
+        found.append(TextContentItem(codes.ORIENTATION_ROW, directions[0], _CONTEXT))
+        found.append(TextContentItem(codes.ORIENTATION_COLUMN, directions[1], _CONTEXT))
+    spacing = projection.spacing(image)
+    if spacing is not None:
+        between_rows, between_columns = spacing
+        for name, amount in (
+            (codes.HORIZONTAL_SPACING, between_columns),
+            (codes.VERTICAL_SPACING, between_rows),
+        ):
+            found.append(NumContentItem(name, amount, codes.MILLIMETER, relationship_type=_CONTEXT))
+    return found

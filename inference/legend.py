@@ -1,0 +1,167 @@
+"""The strip below a heatmap: what is seen above it, by whom, how sure, and what it is not.
+
+All sizes follow from the width of the picture, so that side, view and "AI" can still be read when a viewer
+shows a thumbnail 150 pixels wide, and everything else at full size even on a narrow picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from inference import colormap, wording
+from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity
+from inference.lettering import Box, Colour, Fonts, Mark, Words, line_step, paint
+
+BACKGROUND: Final[Colour] = (14, 14, 16)
+WHITE: Final[Colour] = (255, 255, 255)
+GREY: Final[Colour] = (178, 178, 184)
+FAINT: Final[Colour] = (64, 64, 70)
+AMBER: Final[Colour] = (255, 200, 60)
+
+_SMALLEST_TEXT: Final = 12
+"""Pixels of font size below which nothing is written, unless a single word would not fit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strip:
+    """Where everything goes on a strip of that width and height."""
+
+    width: int
+    height: int
+    marks: tuple[Mark, ...]
+
+
+def strip(
+    finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, coloured: bool, fonts: Fonts
+) -> Strip:
+    """Lay out the strip for a picture ``width`` pixels wide; ``coloured`` tells whether a map is shown."""
+    drafting = _Drafting(width, fonts)
+    drafting.headline(f"AI  {caption}")
+    drafting.line(wording.label_and_score(finding), WHITE, bold=True, scale=1.25)
+    for remark in wording.remarks(finding):
+        drafting.line(remark, AMBER, bold=finding.at_operating_point)
+    drafting.scores(finding)
+    if coloured:
+        drafting.colour_bar(finding.explained)
+    drafting.line(f"{identity.name} {identity.version}, investigational", GREY, scale=0.85)
+    return drafting.finished()
+
+
+def painted(laid_out: Strip, fonts: Fonts) -> Image.Image:
+    """Return the strip as an RGB picture."""
+    image = Image.new("RGB", (laid_out.width, laid_out.height), BACKGROUND)
+    paint(image, laid_out.marks, fonts)
+    return image
+
+
+class _Drafting:
+    """Places marks from top to bottom."""
+
+    def __init__(self, width: int, fonts: Fonts) -> None:
+        self._fonts = fonts
+        self._width = width
+        self._base = max(_SMALLEST_TEXT, round(min(width / 40, 40)))
+        self._margin = max(2, round(width * 0.025))
+        self._inner = width - 2 * self._margin
+        self._marks: list[Mark] = [_box(0, 0, width, max(1, width // 800), FAINT)]
+        self._top = round(self._base * 0.7)
+
+    def headline(self, text: str) -> None:
+        """Write side and view large, and beside them (or below, for want of room) what this is not for."""
+        wanted = max(_SMALLEST_TEXT, round(self._width * 0.1))
+        large = Words(text=text, size=wanted, colour=WHITE, bold=True, left=self._margin, top=self._top)
+        room = round(self._inner * 0.58)
+        fits = self._fonts.fitted(large, room)
+        if fits.size < wanted * 0.6:
+            fits, room = self._fonts.fitted(large, self._inner), self._inner
+        self._marks.append(fits)
+        height = line_step(fits.size)
+        left = self._margin + round(self._fonts.width(fits)) + self._base
+        beside = self._margin + self._inner - left
+        words = Words(
+            text=wording.NOT_FOR_DIAGNOSIS, size=round(self._width * 0.042), colour=AMBER, bold=True
+        )
+        if room < self._inner and beside > self._inner * 0.25:
+            self._beside(words, left, beside, height)
+        else:
+            self._top += height
+            self.line(words.text, AMBER, bold=True, scale=1.25)
+            return
+        self._top += height + round(self._base * 0.3)
+
+    def _beside(self, words: Words, left: int, width: int, height: int) -> None:
+        size = max(words.size, _SMALLEST_TEXT)
+        lines = self._fonts.wrapped(replace(words, size=size), width)
+        while len(lines) * line_step(lines[0].size) > height and lines[0].size > _SMALLEST_TEXT:
+            lines = self._fonts.wrapped(replace(words, size=lines[0].size - 1), width)
+        step = line_step(lines[0].size)
+        top = self._top + max(0, (height - step * len(lines)) // 2)
+        self._marks += [replace(one, left=left, top=top + step * number) for number, one in enumerate(lines)]
+
+    def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
+        """Write ``text`` over the whole width, on more lines where it needs them."""
+        size = max(_SMALLEST_TEXT, round(self._base * scale))
+        words = Words(text=text, size=size, colour=colour, bold=bold, left=self._margin, top=self._top)
+        lines = self._fonts.wrapped(words, self._inner)
+        self._marks += lines
+        self._top = lines[-1].top + line_step(lines[-1].size)
+
+    def scores(self, finding: Analysed) -> None:
+        """Write each class with its score and a bar, in four, two or one columns."""
+        self._top += round(self._base * 0.35)
+        gap = self._base
+        entries = [(key.label, score) for key, score in zip(CLASSES, finding.scores, strict=True)]
+        columns = next((count for count in (4, 2) if self._fit(entries, count, gap)), 1)
+        width = (self._inner - gap * (columns - 1)) // columns
+        step = line_step(self._base) + round(self._base * 0.75)
+        for number, (label, score) in enumerate(entries):
+            row, column = divmod(number, columns)
+            self._score(label, score, self._margin + column * (width + gap), self._top + row * step, width)
+        self._top += step * (len(entries) // columns)
+
+    def _fit(self, entries: list[tuple[str, float]], columns: int, gap: int) -> bool:
+        width = (self._inner - gap * (columns - 1)) // columns
+        return all(
+            self._fonts.width(self._small(f"{label}  {wording.percent(score)}")) <= width
+            for label, score in entries
+        )
+
+    def _small(self, text: str) -> Words:
+        return Words(text=text, size=self._base, colour=GREY)
+
+    def _score(self, label: str, score: float, left: int, top: int, width: int) -> None:
+        value = replace(self._small(wording.percent(score)), colour=WHITE)
+        value = self._fonts.fitted(value, width)
+        room = width - round(self._fonts.width(value))
+        name = self._fonts.fitted(self._small(label), max(1, room - self._base // 2))
+        self._marks.append(replace(name, left=left, top=top))
+        self._marks.append(replace(value, left=left + room, top=top))
+        bar, thick = top + line_step(self._base), max(2, self._base // 5)
+        self._marks.append(_box(left, bar, width, thick, FAINT))
+        self._marks.append(_box(left, bar, round(width * score), thick, WHITE))
+
+    def colour_bar(self, explained: ClassKey) -> None:
+        """Draw the colours from low to high and say which class they explain."""
+        low, high = self._small("low"), self._small("high")
+        left = self._margin + round(self._fonts.width(low)) + self._base // 2
+        right = self._margin + min(self._inner, self._base * 22)
+        end = right - round(self._fonts.width(high)) - self._base // 2
+        self.line(f'Grad-CAM for "{explained.label}": where the network looked', GREY)
+        top = self._top + self._base // 4
+        self._marks.append(replace(low, left=self._margin, top=top))
+        self._marks.append(
+            Box(left=left, top=top, width=end - left, height=self._base, colours=colormap.table())
+        )
+        self._marks.append(replace(high, left=end + self._base // 2, top=top))
+        self._top = top + line_step(self._base) + self._base // 4
+
+    def finished(self) -> Strip:
+        return Strip(width=self._width, height=self._top + round(self._base * 0.6), marks=tuple(self._marks))
+
+
+def _box(left: int, top: int, width: int, height: int, colour: Colour) -> Box:
+    return Box(left=left, top=top, width=width, height=height, colours=np.array([colour], dtype=np.uint8))

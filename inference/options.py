@@ -1,0 +1,51 @@
+"""What `study_objects` is given: values that carry a study's findings to the objects sent back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from inference.exam import SourceImage
+from inference.findings import Finding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputOptions:
+    """The choices that a site has about its results."""
+
+    sr_class: Literal["comprehensive", "comprehensive3d"] = "comprehensive"
+    """Comprehensive SR, or Comprehensive 3D SR with the same tree (IHE AIR asks for it)."""
+    sc_modality: Literal["OT", "MG"] = "OT"
+    """Modality of the heatmaps. With MG a hanging protocol may put one in a mammogram's place."""
+    sc_max_side: int = 2048
+    """Longest side of a heatmap, legend included, in pixels. Nothing is ever enlarged."""
+    notice: bool = True
+    """Whether a page that names the images without a result is sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyImage:
+    """One image of the study, and what came of it."""
+
+    source: SourceImage
+    finding: Finding
+    analysed_at: datetime
+    """When the finding was first made, aware; a repeated job hands in the same."""
+    heatmap: Path | None
+    """Lossless PNG of `heatmap.render`; None where the image was not analysed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predecessor:
+    """The report of this study that a new one replaces (PS3.3 C.17.2)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    images: int
+    """How many images it spoke of."""
+    made_at: datetime
+    instance_number: int
