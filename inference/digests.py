@@ -52,6 +52,7 @@ _IMAGE: Final = (
     "AcquisitionTime",
     "ImagerPixelSpacing",
     "BodyPartExamined",
+    "OrganExposed",
     "LossyImageCompression",
     "Rows",
     "Columns",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final, TypeVar
 
 from pydicom import Dataset
@@ -105,6 +106,7 @@ _TEXTS: Final = (
     "ImageComments",
     "AcquisitionDeviceProcessingDescription",
 )
+_KINDS: Final = ("ImageType", "OrganExposed", "BodyPartExamined")
 _CONTACT: Final = 1.3
 """Geometric magnification of contact mammography stays below this (about 1.1), magnification views do not."""
 
@@ -124,7 +126,7 @@ def view(header: Dataset) -> str | None:
 def specials(header: Dataset) -> frozenset[str]:
     """Return what makes this no plain view of one breast, in the words of `SPECIAL_CODES` and a few more."""
     found = {SPECIAL_CODES[code] for code in _codes(header) if code in SPECIAL_CODES}
-    for words in (*_fields(header), *_texts(header), words_of(header, "ImageType")):
+    for words in (*_fields(header), *_texts(header), *(words_of(header, keyword) for keyword in _KINDS)):
         found |= {_SPECIAL_WORDS[word] for word in words if word in _SPECIAL_WORDS}
         found |= {_LETTERS[match["special"]] for match in _matches(words, _IN_FIELD) if match["special"]}
         found |= {"cleavage" for match in _matches(words, _IN_FIELD) if match["view"] == "CV"}
@@ -172,14 +174,20 @@ def _views(header: Dataset) -> Iterator[str | None]:
 
 
 def _sides_in(words: list[str]) -> Iterator[Laterality]:
-    """Yield sides: part of a view word, written out, or a letter beside a view (l'image is not left)."""
-    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
-        beside_view = any(_IN_FIELD.fullmatch(other) for other in (before, after))
-        if match := _IN_TEXT.fullmatch(word):
-            if match["side"]:
-                yield _SIDE_WORDS[match["side"]]
-        elif word in _SIDE_WORDS and (len(word) > 1 or beside_view):
+    """Yield sides: part of a view word, written out, or as letters of which one stands beside a view.
+
+    A lone letter is no side (l'image), and where one counts all do: ``R/L CC`` names both sides.
+    """
+    for word in words:
+        match = _IN_TEXT.fullmatch(word)
+        if match and match["side"]:
+            yield _SIDE_WORDS[match["side"]]
+        elif len(word) > 1 and word in _SIDE_WORDS:
             yield _SIDE_WORDS[word]
+    letters = sorted({"R", "L"} & set(words))
+    neighbours = [{one, other} for one, other in pairwise(words) if {one, other} & set(letters)]
+    if any(_IN_TEXT.fullmatch(word) for pair in neighbours for word in pair):
+        yield from (_SIDE_WORDS[letter] for letter in letters)
 
 
 def _matches(words: list[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:

