@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
-"""Column and row in pixels of the source image; 0, 0 is the top-left corner of the top-left pixel (PS3.3 C.18.6)."""
+"""Column and row in pixels of the source; 0, 0 is the top-left corner of its first pixel (PS3.3 C.18.6)."""
 
 
 class ClassKey(StrEnum):
@@ -73,7 +73,7 @@ class Analysed:
     at_operating_point: bool
     """Whether the malignant score reaches the manifest's operating point."""
     explained: ClassKey
-    """The class that the Grad-CAM explains: Malignant at the operating point, else the most probable but Normal."""
+    """What the Grad-CAM explains: Malignant at the operating point, else the likeliest class but Normal."""
     peak: Point
     """Hottest point of the map."""
     region: Region | None
@@ -88,6 +88,10 @@ class Analysed:
     def shows_region(self) -> bool:
         """Whether map and region may be shown: label not Normal, or operating point reached."""
         return self.label is not ClassKey.NORMAL or self.at_operating_point
+
+    def without_region(self) -> Analysed:
+        """Return the same result with no region to show."""
+        return replace(self, region=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,7 +36,9 @@ class ReportJob:
         with self.database.read() as tx:
             kept = studies.images(tx, job.study_uid)
             last = studies.last_report(tx, job.study_uid)
-        images = [self._image(instance, record) for instance, record in kept if record is not None]
+        images = _mentioned(
+            [self._image(instance, record) for instance, record in kept if record is not None]
+        )
         objects = study_objects(
             images,
             made_at=job.created_at,
@@ -76,6 +78,16 @@ class ReportJob:
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
+
+
+def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
+    """Return ``images`` without the For Processing ones whose For Presentation twin is among them."""
+    sources = [image.source for image in images]
+    return [
+        image
+        for image in images
+        if not (exam.is_for_processing(image.source) and exam.same_as_presented(image.source, sources))
+    ]
 
 
 def _kind(result: Dataset) -> ResultKind:
