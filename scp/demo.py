@@ -117,7 +117,7 @@ def _wait(
     seconds: float,
     tell: Callable[[int], None],
 ) -> None:
-    """Wait for the results, at most ``seconds`` and only while the node lives; ``tell`` how many there are."""
+    """Wait for the results, at most ``seconds`` and while the node lives; ``tell`` how many there are."""
     deadline = time.monotonic() + seconds
 
     def complete(received: Mapping[str, Received]) -> bool:

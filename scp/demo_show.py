@@ -57,6 +57,7 @@ def _study(one: Received) -> str:
 
 
 def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Finding]) -> None:
+    """Print one row for each image: what the node found, and how long its heatmap took."""
     columns = ["study", "view", "label", *(f"{key.label} score" for key in CLASSES), "seconds"]
     rows = [_row(one, image, stored, found) for one in returned for image in one.study.images]
     console = terminal.out()
@@ -93,13 +94,12 @@ def lay_out(one: Returned, folder: Path) -> None:
 
 
 def verdict(returned: Sequence[Returned], folder: Path) -> int:
+    """Say what lies where; return the exit code: 0 only if everything came back."""
     console = terminal.out()
     for one in returned:
         report = "a Structured Report" if one.report is not None else "NO Structured Report"
         heatmaps = f"{len(one.heatmaps)} of {len(one.study.images)} heatmaps"
-        console.print(
-            f"{one.study.name}: {report}, {heatmaps} and their PNG previews in {folder / one.study.name}"
-        )
+        console.print(f"{one.study.name}: {report}, {heatmaps}, PNG previews in {folder / one.study.name}")
     if all(one.complete for one in returned):
         return OK
     terminal.err().print(f"not everything came back: see {folder / 'node.log'}")

@@ -1,0 +1,222 @@
+import pickle
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scp import config
+from scp.config import ConfigError, Peer, Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def load(tmp_path, text, **environ):
+    path = tmp_path / "node.toml"
+    path.write_text(text, encoding="utf-8")
+    return config.load(path, environ)
+
+
+def complaint(tmp_path, text, **environ):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, **environ)
+    return str(caught.value)
+
+
+def test_empty_file_gives_the_defaults(tmp_path):
+    settings = load(tmp_path, "")
+    assert settings.node.ae_title == "SECONDREAD"
+    assert settings.node.port == 11112
+    assert settings.study.quiet_seconds == 180
+    assert settings.peers == ()
+
+
+def test_shipped_file_holds_every_default_and_nothing_else():
+    shipped = config.load(ROOT / "config.toml", {})
+    document = tomllib.loads((ROOT / "config.toml").read_text(encoding="utf-8"))
+    for name, field in Settings.model_fields.items():
+        if name != "peers":
+            assert set(document[name]) == set(field.annotation.model_fields), name
+    assert shipped.model_copy(update={"node": Settings().node}) == Settings()
+    assert shipped.node.data_dir == ROOT / "var"
+
+
+def test_peers_in_the_comments_of_the_shipped_file_are_valid(tmp_path):
+    text = (ROOT / "config.toml").read_text(encoding="utf-8")
+    lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
+    peers = "\n".join(
+        line for line in lines if line.startswith(("[[peers]]", "ae_title", "addresses", "host"))
+    )
+    rest = "\n".join(line for line in lines if line.startswith(("port", "results_to")))
+    assert len(tomllib.loads(peers)["peers"]) == 2
+    assert set(tomllib.loads(rest)) == {"port", "results_to"}
+
+
+def test_settings_are_frozen_and_can_be_sent_to_another_process(tmp_path):
+    settings = load(tmp_path, '[[peers]]\nae_title = "PACS"\nhost = "pacs"\nport = 104')
+    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - our own bytes
+    with pytest.raises(ValueError, match="frozen"):
+        settings.node.port = 1
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path):
+    settings = load(tmp_path, '[node]\ndata_dir = "./data"\n[model]\nname = "./mine"')
+    assert settings.node.data_dir == tmp_path / "data"
+    assert settings.model.name == str(tmp_path / "mine")
+    assert load(tmp_path, "").node.data_dir == tmp_path / "var"
+    assert load(tmp_path, '[model]\nname = "document-cnn-1.0.0"').model.name == "document-cnn-1.0.0"
+
+
+def test_whole_numbers_do_for_seconds(tmp_path):
+    assert load(tmp_path, "[study]\nquiet_seconds = 5").study.quiet_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[node]\nport = 70000", ["node.port = 70000", "at most 65535"]),
+        ('[node]\nport = "104"', ['node.port = "104"', "a whole number"]),
+        ("[node]\nport = true", ["node.port = true", "a whole number"]),
+        ("[node]\nprot = 104", ["node.prot is unknown", "did you mean port?"]),
+        ("[nodes]\nport = 104", ["nodes is unknown", "did you mean node?"]),
+        ("node = 3", ["node = 3", "a section"]),
+        ("[node]\ndata_dir = 3", ["node.data_dir = 3", "allowed"]),
+        ("[study]\nquiet_seconds = 0", ["study.quiet_seconds = 0", "more than 0"]),
+        ("[study]\nquiet_seconds = nan", ["study.quiet_seconds = NaN", "a finite number"]),
+        ("[study]\nquiet_seconds = 2026-01-01", ['study.quiet_seconds = "2026-01-01"', "a number"]),
+        ('[outputs]\nsr_class = "basic"', ["outputs.sr_class", "'comprehensive' or 'comprehensive3d'"]),
+        ("[outputs]\nnotice = 1", ["outputs.notice = 1", "true or false"]),
+        ('[node]\nae_title = "SEVENTEENLETTERSX"', ["node.ae_title", "1 to 16 printable ASCII"]),
+        ('[node]\nae_title = "A\\\\B"', ["node.ae_title", "no backslash"]),
+        ('[node]\nae_title = " A"', ["node.ae_title", "no space at either end"]),
+        ("peers = 4", ["peers = 4", "a list"]),
+        ("[peers]\nx = 1", ["peers", "a list"]),
+        ("[[peers]]\nport = 104", ["peers[1].ae_title is missing"]),
+        (
+            '[[peers]]\nae_title = "A"\nresults_to = []\n[[peers]]\nae_title = "B"\nhost = ""',
+            ["peers[2].host ('B') = \"\"", "may not be empty"],
+        ),
+        (
+            '[[peers]]\nae_title = "A"\naddresses = ["10.0.0.1", "10.0.0.5/24"]',
+            ["peers[1].addresses[2] ('A') = \"10.0.0.5/24\"", "has host bits set"],
+        ),
+        (
+            "[delivery]\nfirst_retry_seconds = 60\nlongest_retry_seconds = 30",
+            ["delivery.longest_retry_seconds = 30", "at least first_retry_seconds (60)"],
+        ),
+    ],
+)
+def test_every_mistake_names_file_key_value_and_what_is_allowed(tmp_path, text, words):
+    said = complaint(tmp_path, text)
+    assert said.startswith(str(tmp_path / "node.toml"))
+    for word in words:
+        assert word in said
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    said = complaint(tmp_path, "[node]\nport = 70000\nmax_pdu = 1\n[log]\nlevel = 'LOUD'")
+    assert len(said.splitlines()) == 3
+
+
+def test_error_in_toml_names_line_and_column(tmp_path):
+    said = complaint(tmp_path, "[node]\nport = \n")
+    assert "line 2, column 8" in said
+
+
+def test_missing_directory_and_wrongly_encoded_files_are_told_in_a_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(tmp_path, {})
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"[node]\n# M\xfcnchen\n")
+    with pytest.raises(ConfigError, match=r"not UTF-8 text \(line 2\)"):
+        config.load(path, {})
+
+
+@pytest.mark.parametrize("package", ["scp", "inference", "storage", "models"])
+def test_data_may_not_lie_inside_the_program(tmp_path, package):
+    said = complaint(tmp_path, f'[node]\ndata_dir = "{ROOT / package / "data"}"')
+    assert "node.data_dir" in said
+    assert "inside the program" in said
+
+
+def peer(name, **more):
+    return "\n".join(
+        ["[[peers]]", f'ae_title = "{name}"', *(f"{key} = {value}" for key, value in more.items()), ""]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (peer("A", results_to="[]") + peer("A", results_to="[]"), ["peers[2].ae_title", "'A'", "twice"]),
+        (peer("A", host='"a"'), ["peers[1].port is missing", "host and port go together"]),
+        (peer("A", port=104), ["peers[1].host is missing"]),
+        (peer("A", results_to='["B"]'), ["peers[1].results_to = 'B'", "no ae_title of any [[peers]]"]),
+        (peer("A"), ["'A'", "host and port", "results_to"]),
+        (
+            peer("A", results_to='["B"]') + peer("B", results_to="[]"),
+            ["peers[1].results_to = 'B' cannot be sent to"],
+        ),
+    ],
+)
+def test_peers_that_do_not_agree_are_refused(tmp_path, text, words):
+    said = complaint(tmp_path, text)
+    for word in words:
+        assert word in said
+
+
+def test_results_go_to_the_sender_unless_something_else_is_said(tmp_path):
+    pacs = peer("PACS", host='"pacs"', port=104)
+    settings = load(tmp_path, pacs + peer("MOD", results_to='["PACS"]') + peer("DEAF", results_to="[]"))
+    assert settings.destinations("PACS") == ("PACS",)
+    assert settings.destinations("MOD") == ("PACS",)
+    assert settings.destinations("DEAF") == ()
+    assert settings.destinations("STRANGER") == ()
+    assert settings.peer("STRANGER") is None
+    assert settings.peer("MOD").results_to == ("PACS",)
+
+
+def test_environment_overrides_the_file(tmp_path):
+    settings = load(
+        tmp_path,
+        "[node]\nport = 104\nae_title = 'FILE'",
+        SECONDREAD_NODE__AE_TITLE="123",
+        SECONDREAD_NODE__PORT="2000",
+        SECONDREAD_OUTPUTS__NOTICE="false",
+        SECONDREAD_NODE__DATA_DIR="elsewhere",
+        SECONDREAD_STUDY__QUIET_SECONDS="2.5",
+    )
+    assert settings.node.ae_title == "123"
+    assert settings.node.port == 2000
+    assert settings.outputs.notice is False
+    assert settings.node.data_dir == tmp_path / "elsewhere"
+    assert settings.study.quiet_seconds == 2.5
+
+
+def test_wrong_value_in_the_environment_names_the_variable(tmp_path):
+    said = complaint(tmp_path, "", SECONDREAD_NODE__PORT="many")
+    assert 'node.port = "many" (from environment variable SECONDREAD_NODE__PORT)' in said
+
+
+@pytest.mark.parametrize(
+    "name", ["SECONDREAD_NODES__PORT", "SECONDREAD_NODE__PROT", "SECONDREAD_PEERS__PORT"]
+)
+def test_unknown_override_is_refused(tmp_path, name):
+    assert f"{name} names no key" in complaint(tmp_path, "", **{name: "1"})
+
+
+def test_variables_of_others_are_left_alone(tmp_path):
+    load(tmp_path, "", SECONDREAD_PORT="tcp://10.0.0.1:11112", SECONDREAD_REQUIRE_PEERS="1", OTHER__KEY="x")
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "2001:db8::1"])
+def test_lines_that_admit_a_stranger_do(tmp_path, address):
+    settings = load(tmp_path, config.admission_lines('A "B', address))
+    assert settings.peers == (Peer(ae_title='A "B', addresses=(address,), host=address, port=104),)
+    assert settings.destinations('A "B') == ('A "B',)
+
+
+def test_options_are_those_of_the_outputs(tmp_path):
+    options = load(tmp_path, '[outputs]\nsc_modality = "MG"\nsc_max_side = 1024').outputs.options()
+    assert (options.sc_modality, options.sc_max_side, options.sr_class) == ("MG", 1024, "comprehensive")
