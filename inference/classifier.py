@@ -1,0 +1,174 @@
+"""The network at work: a batch of prepared images in, scores and Grad-CAM maps out, in one compiled call.
+
+Opening checks the weights' hash before anything of them is loaded. The same batch gives the same bits, run
+after run: one batch size (short batches are filled up with black), a fixed number of threads, deterministic
+operations. Not for use from several threads at once. The listening process never imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import explain
+from inference.errors import Failed, ModelError
+from inference.findings import CLASSES, ClassKey, ModelIdentity
+from inference.preprocess import PREPROCESSING
+from models import manifest as manifests
+from models import networks
+from models.manifest import Manifest, ManifestError
+from models.networks import keras, tf
+
+DEFAULT_THREADS: Final = 2
+"""Processor threads of one network; more processes, not more threads, make a node faster."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reading:
+    """What the network says about one image."""
+
+    scores: tuple[float, float, float, float]
+    """Softmax scores (0 to 1) after temperature scaling, in the order of `findings.CLASSES`."""
+    at_operating_point: bool
+    """Whether the malignant score reaches the manifest's operating point."""
+    explained: ClassKey
+    """The class that `map` explains."""
+    map: NDArray[np.float32]
+    """Grad-CAM at the last convolution, h by w over the network's input, never negative, not normalised."""
+
+
+class Classifier:
+    """One network with its weights, ready to read images."""
+
+    def __init__(self, network: keras.Model, manifest: Manifest, *, batch: int) -> None:
+        self.identity = _identity(manifest)
+        self.rows = manifest.rows
+        self.columns = manifest.columns
+        self._batch = batch
+        self._call = _compile(network, manifest, batch)
+        self._call(tf.zeros((batch, self.rows, self.columns, 1)))  # traced now, not at the first image
+
+    @classmethod
+    def open(cls, manifest: Manifest, *, threads: int = DEFAULT_THREADS, batch: int = 1) -> Classifier:
+        """Load the manifest's network, ready and compiled.
+
+        Parameters
+        ----------
+        manifest
+            Says which network, which weights and how its scores are to be read.
+        threads
+            Processor threads that TensorFlow uses in this whole process.
+        batch
+            Images of one compiled call. Longer batches are cut into such pieces, shorter ones filled up.
+
+        Raises
+        ------
+        ModelError
+            Where weights, network or preprocessing are not what the manifest says.
+        """
+        _check(manifest)
+        try:
+            networks.fix_computation(threads)
+            network = networks.build(
+                manifest.network, rows=manifest.rows, columns=manifest.columns, classes=len(CLASSES)
+            )
+            networks.load_weights(network, manifest.weights_path)
+        except (RuntimeError, networks.UnknownNetworkError, networks.WeightsError) as error:
+            raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
+        return cls(network, manifest, batch=batch)
+
+    def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
+        """Read images one by one in order: scores, explained class and map of each.
+
+        Parameters
+        ----------
+        batch
+            (n, rows, columns, 1), 0 to 1, as `inference.preprocess.prepare` makes them.
+
+        Returns
+        -------
+        list
+            One entry per image: `Failed` (not raised) where the network gives no usable number for it.
+
+        Raises
+        ------
+        ValueError
+            Where the shape is another one.
+        """
+        if batch.shape[1:] != (self.rows, self.columns, 1):
+            raise ValueError(
+                f"images are {batch.shape[1:]}, this network reads {(self.rows, self.columns, 1)}"
+            )
+        readings: list[Reading | Failed] = []
+        for start in range(0, len(batch), self._batch):
+            readings += self._read_piece(batch[start : start + self._batch])
+        return readings
+
+    def _read_piece(self, images: NDArray[np.float32]) -> list[Reading | Failed]:
+        filled = np.zeros((self._batch, self.rows, self.columns, 1), np.float32)
+        filled[: len(images)] = images
+        answer = [tensor.numpy() for tensor in self._call(tf.constant(filled))]
+        return [_reading(*(part[number] for part in answer)) for number in range(len(images))]
+
+
+def _check(manifest: Manifest) -> None:
+    if manifest.preprocessing != PREPROCESSING:
+        raise ModelError(
+            f"model {manifest.name} {manifest.version} was trained with preprocessing "
+            f"{manifest.preprocessing!r}, this version prepares with {PREPROCESSING!r}"
+        )
+    if manifest.classes != tuple(CLASSES):
+        raise ModelError(f"model {manifest.name} {manifest.version} has classes {manifest.classes}")
+    try:
+        manifests.verify(manifest)
+    except ManifestError as error:
+        raise ModelError(str(error)) from error
+
+
+def _identity(manifest: Manifest) -> ModelIdentity:
+    return ModelIdentity(
+        name=manifest.name,
+        version=manifest.version,
+        manufacturer=manifest.manufacturer,
+        weights_sha256=manifest.sha256,
+        preprocessing=manifest.preprocessing,
+        calibrated=manifest.calibrated,
+        operating_point=manifest.operating_point,
+        meanings={key: manifest.meanings[key] for key in CLASSES},
+    )
+
+
+def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[Any], tuple[Any, ...]]:
+    """Make the one call: images to (scores, at operating point, explained class, maps)."""
+    opened = networks.with_activations(network)
+    shape = tf.TensorSpec((batch, manifest.rows, manifest.columns, 1), tf.float32)
+
+    def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
+        with tf.GradientTape() as tape:
+            activations, logits = opened(images, training=False)
+            scores = tf.nn.softmax(logits / manifest.temperature)
+            explained, reached = explain.explained_class(scores, manifest.operating_point)
+            logit = tf.gather(logits, explained, axis=-1, batch_dims=1)
+        maps = explain.grad_cam(activations, tape.gradient(logit, activations))
+        return scores, reached, explained, maps
+
+    compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape])
+    return compiled
+
+
+def _reading(
+    scores: NDArray[np.float32], reached: np.bool_, explained: np.int32, map_: NDArray[np.float32]
+) -> Reading | Failed:
+    if not (np.isfinite(scores).all() and np.isfinite(map_).all()):
+        return Failed("the network gave no usable score for this image")
+    normal, benign, without_callback, malignant = (float(score) for score in scores)
+    return Reading(
+        scores=(normal, benign, without_callback, malignant),
+        at_operating_point=bool(reached),
+        explained=CLASSES[int(explained)],
+        map=map_,
+    )

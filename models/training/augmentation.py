@@ -1,0 +1,77 @@
+"""Cut-outs of prepared images, moved a little: shift, rotation, zoom, shear and flip as one affine map each.
+
+Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow in one interpolation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.networks import tf
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How far a cut-out may be moved, each drawn evenly between minus and plus."""
+
+    degrees: float
+    shift: float
+    """Share of the cut-out's side."""
+    zoom: float
+    shear: float
+    """Radians."""
+    flip: bool
+    """Whether half of the cut-outs are mirrored left to right."""
+
+
+WHOLE: Final = Limits(degrees=10.0, shift=0.05, zoom=0.1, shear=0.1, flip=True)
+"""For whole images, as in the customer's document."""
+LESION: Final = Limits(degrees=180.0, shift=0.2, zoom=0.2, shear=0.1, flip=True)
+"""For small cut-outs, which have no natural top; the lesion stays inside."""
+
+
+def draw(
+    generator: np.random.Generator, centres: NDArray[np.float64], side: int, limits: Limits
+) -> NDArray[np.float32]:
+    """Draw one map per cut-out.
+
+    Parameters
+    ----------
+    centres
+        Column and row in the image that the middle of each unmoved cut-out shows: (n, 2).
+    side
+        Rows and columns of the cut-outs.
+
+    Returns
+    -------
+    NDArray
+        (n, 8): the first eight entries, row by row, of the matrices that take (column, row, 1) of the
+        cut-out to (column, row, 1) of the image, as `apply` wants them.
+    """
+    count = len(centres)
+    angle = np.deg2rad(generator.uniform(-limits.degrees, limits.degrees, count))
+    slant = angle + generator.uniform(-limits.shear, limits.shear, count)
+    zoom = generator.uniform(1 - limits.zoom, 1 + limits.zoom, count)
+    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * side
+    mirror = np.where(limits.flip & (generator.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004 - half of them
+    matrix = np.zeros((count, 3, 3))
+    matrix[:, 0, 0], matrix[:, 0, 1] = mirror * zoom * np.cos(angle), -zoom * np.sin(slant)
+    matrix[:, 1, 0], matrix[:, 1, 1] = mirror * zoom * np.sin(angle), zoom * np.cos(slant)
+    matrix[:, :2, 2] = centres + shift - matrix[:, :2, :2] @ np.full(2, (side - 1) / 2)
+    return matrix.reshape(count, 9)[:, :8].astype(np.float32)
+
+
+def apply(images: Any, maps: Any, side: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    """Cut a square of ``side`` out of images (n, rows, columns, 1) by maps from `draw`; outside is black."""
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=maps,
+        output_shape=[side, side],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )

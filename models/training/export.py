@@ -1,0 +1,108 @@
+"""Write the folder that is shipped: weights, manifest, card, notice, evaluation, out-of-fold predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from inference.preprocess import PREPROCESSING
+from models import manifest
+from models.training import card, predictions
+from models.training.evaluate import evaluate
+from models.training.recipes import Recipe
+
+PREDICTIONS: Final = "out_of_fold.csv"
+EVALUATION: Final = "evaluation.json"
+WEIGHTS: Final = "weights.npz"
+
+
+class ExportError(Exception):
+    """The model cannot be written; the message says what is missing or in the way."""
+
+
+def export(
+    run: Path, weights: Path, folder: Path, *, recipe: Recipe, version: str, digest: str, replace: bool
+) -> Path:
+    """Write ``folder`` and read its manifest back.
+
+    Parameters
+    ----------
+    run
+        Where `evaluate` left the out-of-fold predictions.
+    weights
+        Of the network that was trained on everything.
+    digest
+        Of images and labels, from `prepare`.
+    replace
+        Whether a folder that is there may be overwritten.
+
+    Raises
+    ------
+    ExportError
+        Where something is missing, or the folder exists and may not be replaced.
+    """
+    table = run / PREDICTIONS
+    for path, command in ((table, "evaluate"), (weights, "train")):
+        if not path.exists():
+            raise ExportError(f"{path} is missing; run `{command}` first")
+    if folder.exists() and not replace:
+        raise ExportError(f"{folder} exists; add --replace to overwrite it, or choose another version")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, folder / WEIGHTS)
+    shutil.copyfile(table, folder / PREDICTIONS)
+    figures = evaluate(predictions.read(table))
+    (folder / EVALUATION).write_text(as_json(figures), encoding="utf-8")
+    (folder / card.CARD).write_text(
+        card.render(figures, name=recipe.network, version=version), encoding="utf-8"
+    )
+    (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
+    (folder / "manifest.toml").write_text(
+        _manifest(figures, recipe, version=version, digest=digest, weights=folder / WEIGHTS), encoding="utf-8"
+    )
+    manifest.verify(manifest.load(folder))
+    return folder
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    """Write the evaluation as it is committed."""
+    return json.dumps(figures, indent=1) + "\n"
+
+
+def _manifest(figures: dict[str, Any], recipe: Recipe, *, version: str, digest: str, weights: Path) -> str:
+    meanings = "\n".join(f"{key.value} = {json.dumps(text)}" for key, text in card.MEANINGS.items())
+    basis = card.bases(figures)
+    return f"""\
+# Written by `python -m models.training export`; the figures are explained in {card.CARD}.
+name = {json.dumps(recipe.network)}
+version = {json.dumps(version)}
+manufacturer = "SecondRead"
+network = {json.dumps(recipe.network)}
+classes = {json.dumps(list(manifest.CLASS_KEYS))}
+
+[weights]
+file = "{WEIGHTS}"
+sha256 = "{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+
+[input]
+rows = {recipe.rows}
+columns = {recipe.columns}
+preprocessing = "{PREPROCESSING}"
+
+[calibration]
+temperature = {figures["temperature"]}
+calibrated = true
+basis = {json.dumps(basis.calibration)}
+
+[operating_point]
+malignant = {figures["operating_point"]}
+basis = {json.dumps(basis.operating_point)}
+
+[training]
+data_digest = "{digest}"
+
+[meanings]
+{meanings}
+"""
