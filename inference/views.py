@@ -100,12 +100,9 @@ _AMOUNT: Final = re.compile(r"\d\s*(?:CC|ML)\b")
 _LETTERS: Final = {"M": "magnification", "S": "spot compression"}
 _FIELDS: Final = ("ViewPosition", "PatientOrientation")
 """View Position, and where CBIS-DDSM writes ``CC`` or ``MLO``; true orientations (A, FR, …) match no view."""
-_TEXTS: Final = (
-    "SeriesDescription",
-    "ProtocolName",
-    "ImageComments",
-    "AcquisitionDeviceProcessingDescription",
-)
+_TITLES: Final = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_TEXTS: Final = (*_TITLES, "ImageComments")
+"""Free comments may name a side, but a biopsy that they name was another day's."""
 _KINDS: Final = ("ImageType", "OrganExposed", "BodyPartExamined")
 _CONTACT: Final = 1.3
 """Geometric magnification of contact mammography stays below this (about 1.1), magnification views do not."""
@@ -126,15 +123,28 @@ def view(header: Dataset) -> str | None:
 def specials(header: Dataset) -> frozenset[str]:
     """Return what makes this no plain view of one breast, in the words of `SPECIAL_CODES` and a few more."""
     found = {SPECIAL_CODES[code] for code in _codes(header) if code in SPECIAL_CODES}
-    for words in (*_fields(header), *_texts(header), *(words_of(header, keyword) for keyword in _KINDS)):
+    for words in (words_of(header, keyword) for keyword in (*_FIELDS, *_KINDS, *_TITLES)):
         found |= {_SPECIAL_WORDS[word] for word in words if word in _SPECIAL_WORDS}
-        found |= {_LETTERS[match["special"]] for match in _matches(words, _IN_FIELD) if match["special"]}
-        found |= {"cleavage" for match in _matches(words, _IN_FIELD) if match["view"] == "CV"}
+        if "POST" in words:  # an ordinary mammogram after the event
+            found -= {"biopsy", "stereotactic"}
+    for match in _abbreviations(header):
+        if match["special"]:
+            found.add(_LETTERS[match["special"]])
+        if match["view"] == "CV":
+            found.add("cleavage")
     if _magnified(header):
         found.add("magnification")
     if header.get("SpecimenDescriptionSequence"):
         found.add("specimen")
     return frozenset(found)
+
+
+def _abbreviations(header: Dataset) -> Iterator[re.Match[str]]:
+    """Yield view abbreviations: in fields all, in titles those with a side (SCC alone is a carcinoma)."""
+    for words in _fields(header):
+        yield from _matches(words, _IN_FIELD)
+    for words in (words_of(header, keyword) for keyword in _TITLES):
+        yield from (match for match in _matches(words, _IN_TEXT) if match["side"])
 
 
 def words_of(header: Dataset, keyword: str) -> list[str]:

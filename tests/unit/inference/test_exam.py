@@ -175,6 +175,8 @@ def test_other_objects_are_not(header):
         mammogram(sop_class=SecondaryCaptureImageStorage, **SMALL),
         mammogram(EstimatedRadiographicMagnificationFactor="1.07", **SMALL),
         mammogram(SeriesDescription="something", ImageLaterality=None, **SMALL),
+        mammogram(ImageComments="scar of a biopsy, SCC, mat, spot", **SMALL),
+        mammogram(SeriesDescription="R CC post biopsy", **SMALL),
     ],
 )
 def test_plain_views_are_analysed(header):
@@ -205,6 +207,7 @@ def modified(value, scheme="SCT"):
         (mammogram(EstimatedRadiographicMagnificationFactor="1.8", **SMALL), "magnification"),
         (mammogram(ViewPosition="RMCC", **SMALL), "magnification"),
         (mammogram(ViewPosition="CV", **SMALL), "cleavage"),
+        (mammogram(ViewPosition=None, SeriesDescription="RMCC", **SMALL), "magnification"),
         (mammogram(SeriesDescription="R CC Mag", **SMALL), "magnification"),
         (mammogram(SeriesDescription="R CC Spot", **SMALL), "spot"),
         (mammogram(ProtocolName="Stereo pair", **SMALL), "stereotactic"),

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from inference import breast, pixels
+from inference.errors import Failed
+from inference.pixels import Picture
+from tests.support.mammograms import mammogram, pixel_values, write
+
+ROWS, COLUMNS = 640, 512
+
+
+def drawn(laterality="L", view="MLO", *, rows=ROWS, columns=COLUMNS):
+    return pixel_values(laterality, view, rows=rows, columns=columns, bits=8).astype(np.float32) / 255
+
+
+def truth(grey):
+    """The drawn breast: all that is brighter than the drawn background."""
+    return grey > 0.1
+
+
+def find(grey, padding=None):
+    return breast.find(Picture(grey=grey.astype(np.float32), padding=padding))
+
+
+def overlap(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+@pytest.mark.parametrize("laterality", ["L", "R"])
+@pytest.mark.parametrize("view", ["CC", "MLO"])
+@pytest.mark.parametrize(("rows", "columns"), [(640, 512), (641, 511), (150, 101), (1500, 1200)])
+def test_the_mask_is_the_breast(laterality, view, rows, columns):
+    grey = drawn(laterality, view, rows=rows, columns=columns)
+    found = find(grey)
+    assert found.mask.shape == grey.shape
+    assert overlap(found.mask, truth(grey)) > 0.96
+    assert found.chest_wall == ("left" if laterality == "L" else "right")
+
+
+def test_the_box_is_that_of_the_mask():
+    found = find(drawn("R"))
+    left, top, right, bottom = found.box
+    rows, columns = np.nonzero(found.mask)
+    assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+def framed(grey):
+    grey = grey.copy()
+    grey[:6], grey[-9:], grey[:, -7:] = 1, 1, 1
+    return grey
+
+
+def askew(grey):
+    grey = grey.copy()
+    for row in range(ROWS):
+        grey[row, : 2 + row // 100] = 1
+    return grey
+
+
+def labelled(grey):
+    grey = grey.copy()
+    grey[40:100, 380:470] = 1
+    grey[50:90, 400:410] = 0
+    return grey
+
+
+def touching(grey):
+    """Thin letters and a line that run into the breast."""
+    grey = grey.copy()
+    grey[300:306, 300:] = 1
+    grey[340:350, 330:420] = 0.9
+    return grey
+
+
+def barred(grey):
+    grey = grey.copy()
+    grey[:, 440:490] = 1
+    return grey
+
+
+def lettered(grey):
+    """Black margins left and right, as mini-MIAS pads its films to squares."""
+    return np.pad(grey, ((0, 0), (150, 120)))
+
+
+@pytest.mark.parametrize("spoil", [framed, askew, labelled, touching, barred, lettered])
+def test_frames_labels_and_margins_are_masked(spoil):
+    clean = drawn("L")
+    found = find(spoil(clean))
+    expected = truth(lettered(clean) if spoil is lettered else clean)
+    assert overlap(found.mask, expected) > 0.93
+    assert found.chest_wall == "left"
+
+
+def test_a_fogged_film_edge_along_the_chest_wall_is_cut_off():
+    grey = drawn("L", "CC")
+    top = np.flatnonzero(truth(grey).any(axis=1))[0]
+    grey[:, :25] = np.maximum(grey[:, :25], 0.25)
+    assert find(grey).box[1] > top - 20
+
+
+def test_padding_is_no_breast_and_does_not_shift_the_threshold():
+    grey = drawn("L", "MLO")
+    background = ~ndimage.binary_dilation(truth(grey), iterations=2)
+    found = find(np.where(background, 0, grey), padding=background)
+    assert overlap(found.mask, truth(grey)) > 0.95
+    assert not (found.mask & background).any()
+
+
+def test_a_dark_implant_inside_the_breast_belongs_to_it():
+    grey = drawn("L", "CC")
+    grey[250:380, 40:150] = 0.02
+    assert find(grey).mask[300, 90]
+
+
+def test_mirroring_mirrors_the_mask():
+    grey = drawn("L")
+    one, other = find(grey), find(grey[:, ::-1])
+    assert other.chest_wall == "right"
+    assert overlap(one.mask, other.mask[:, ::-1]) > 0.995
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_a_blank_image_is_told_so(value):
+    with pytest.raises(Failed, match="image quality not sufficient: the image is blank"):
+        find(np.full((ROWS, COLUMNS), value))
+
+
+def test_an_image_that_is_all_padding_is_told_so():
+    with pytest.raises(Failed, match="padding"):
+        find(drawn(), padding=np.ones((ROWS, COLUMNS), bool))
+
+
+def test_a_saturated_breast_is_told_so():
+    with pytest.raises(Failed, match="image quality not sufficient: most of the breast is saturated"):
+        find(np.where(truth(drawn()), 1.0, 0.0))
+
+
+def specks(grey):
+    grey = np.zeros_like(grey)
+    grey[100:170, 100:160] = 0.7
+    return grey
+
+
+def white_frame_only(grey):
+    return framed(np.zeros_like(grey))
+
+
+@pytest.mark.parametrize("make", [specks, white_frame_only])
+def test_an_image_without_a_breast_is_told_so(make):
+    with pytest.raises(Failed, match="no breast found"):
+        find(make(drawn()))
+
+
+def test_a_dicom_file_is_found_in_whatever_photometric_interpretation(tmp_path):
+    boxes = []
+    for photometric in ("MONOCHROME1", "MONOCHROME2"):
+        ds = mammogram("R", "MLO", photometric=photometric)
+        boxes.append(breast.find(pixels.from_dicom(write(ds, tmp_path / "a.dcm"))).box)
+    assert boxes[0] == boxes[1]
+
+
+def test_tiny_images_end_in_words_and_not_in_errors():
+    for shape in [(1, 1), (1, 50), (3, 3), (9, 2)]:
+        with pytest.raises(Failed):
+            find(np.zeros(shape))

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from inference import region
+
+
+def blob(rows, columns, column, row, across, down, angle=0.0):
+    y, x = np.mgrid[0:rows, 0:columns] + 0.5
+    u = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
+    v = -(x - column) * np.sin(angle) + (y - row) * np.cos(angle)
+    return np.exp(-((u / across) ** 2) - (v / down) ** 2).astype(np.float32)
+
+
+def whole(map_):
+    return np.ones(map_.shape, bool)
+
+
+def lengths(found):
+    one, two, three, four = (np.array(point) for point in found.ellipse)
+    return np.linalg.norm(two - one), np.linalg.norm(four - three)
+
+
+def test_a_round_blob_gives_a_circle_around_it():
+    heat = blob(401, 301, 120.0, 200.0, 50, 50)
+    peak, found = region.locate(heat, whole(heat))
+    assert peak == pytest.approx((120, 200), abs=1)
+    assert found.center == pytest.approx((120, 200), abs=0.5)
+    radius = 50 * np.sqrt(
+        np.log(2)
+    )  # where the blob falls to a half; two sigmas of a full disc are its radius
+    assert lengths(found) == pytest.approx((2 * radius, 2 * radius), abs=1.5)
+    assert 0.5 < found.mean_activation < 1
+
+
+def test_the_major_axis_comes_first_and_follows_the_blob():
+    heat = blob(500, 500, 250, 250, 120, 40, angle=np.pi / 6)
+    _, found = region.locate(heat, whole(heat))
+    major, minor = lengths(found)
+    assert major == pytest.approx(3 * minor, rel=0.05)
+    along = np.subtract(found.ellipse[1], found.ellipse[0]) / major
+    assert abs(along @ [np.cos(np.pi / 6), np.sin(np.pi / 6)]) > 0.999
+
+
+def test_points_are_half_pixels_within_the_image():
+    heat = blob(200, 150, 3, 197, 60, 30)
+    _, found = region.locate(heat, whole(heat))
+    for column, row in (found.center, *found.ellipse):
+        assert (2 * column).is_integer()
+        assert (2 * row).is_integer()
+        assert 0 <= column <= 150
+        assert 0 <= row <= 200
+
+
+def test_the_largest_area_wins_the_hottest_pixel_stays_the_peak():
+    heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
+    peak, found = region.locate(heat, whole(heat))
+    assert peak == pytest.approx((60, 60), abs=1)
+    assert found.center == pytest.approx((200, 200), abs=1)
+
+
+def test_only_the_breast_counts():
+    heat = np.maximum(blob(300, 300, 250, 150, 30, 30), 0.4 * blob(300, 300, 50, 150, 20, 20))
+    breast = np.zeros(heat.shape, bool)
+    breast[:, :120] = True
+    peak, found = region.locate(heat, breast)
+    assert peak == pytest.approx((50, 150), abs=1)
+    assert found.center == pytest.approx((50, 150), abs=1)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 7.5, np.nan, np.inf])
+def test_a_map_that_says_nothing_has_no_region_and_peaks_in_the_middle_of_the_breast(value):
+    breast = np.zeros((100, 80), bool)
+    breast[20:60, 10:30] = True
+    assert region.locate(np.full((100, 80), value, np.float32), breast) == ((20.0, 40.0), None)
+
+
+def test_a_single_hot_pixel_has_a_region_at_its_place():
+    heat = np.zeros((3000, 2001), np.float32)
+    heat[1234, 567] = 3
+    peak, found = region.locate(heat, whole(heat))
+    assert peak == (567.5, 1234.5)
+    assert found.center == (567.5, 1234.5)
+    assert found.mean_activation == 1
+
+
+def test_scaling_the_map_changes_nothing():
+    heat = blob(300, 200, 80, 120, 40, 25)
+    assert region.locate(1000 * heat, whole(heat))[0] == region.locate(heat, whole(heat))[0]
+    many, few = region.locate(1000 * heat, whole(heat))[1], region.locate(heat, whole(heat))[1]
+    assert many.ellipse == few.ellipse
+    assert many.mean_activation == pytest.approx(few.mean_activation, rel=1e-5)
+
+
+def test_a_large_map_gives_what_a_full_grid_gives(monkeypatch):
+    heat = blob(2600, 2100, 900, 1500, 300, 150, angle=0.4)
+    _, coarse = region.locate(heat, whole(heat))
+    monkeypatch.setattr(region, "_GRID", 10_000)
+    _, fine = region.locate(heat, whole(heat))
+    assert np.allclose(coarse.ellipse, fine.ellipse, atol=1)
+    assert coarse.mean_activation == pytest.approx(fine.mean_activation, abs=0.002)
