@@ -64,6 +64,7 @@ def examine(file: Path) -> None:
         known = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
         ).fetchone()
+    said = " ".join(said.split())
     if said != "ok":
         raise DatabaseError(
             f"database {file} is damaged ({said}): stop the node and put a backup in its place; "

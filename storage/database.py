@@ -147,6 +147,8 @@ def _engine(file: Path, patience: float) -> Engine:
         URL.create("sqlite", database=str(file)),
         connect_args={"timeout": patience},
         hide_parameters=True,
+        # a thread waits for the lock of the database, never for a place in the pool
+        max_overflow=-1,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

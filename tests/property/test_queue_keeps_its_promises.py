@@ -6,27 +6,38 @@ transaction that is rolled back, or whose connection goes away, before COMMIT.
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
-from sqlalchemy import Connection, select
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Connection, event, select
 
 from storage import jobs, schema, studies
 from storage.database import NAME, Database
 from storage.errors import LeaseLost
 from storage.records import Job, JobKind, Kept, ResultKind
 from storage.states import LIVE, JobState
-from tests.unit.storage.making import FAILED, LEASE, QUIET, START, arrival, finding, result
+from tests.unit.storage.making import (
+    FAILED,
+    LEASE,
+    QUIET,
+    START,
+    arrival,
+    empty_database,
+    finding,
+    result,
+)
 
 STUDIES = ("1.2.1", "1.2.2")
 OWNERS = ("worker-1", "worker-2")
+OWNER = st.sampled_from((OWNERS[0], *OWNERS))
+SELDOM = st.sampled_from((False, False, False, True))
 
 
 class Crash(Exception):  # noqa: N818
@@ -36,15 +47,13 @@ class Crash(Exception):  # noqa: N818
 class Queue(RuleBasedStateMachine):
     """The queue as two processes see it, beside a model that a child could keep."""
 
-    claimed = Bundle("claimed")
-
     def __init__(self) -> None:
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self._path = Path(self._directory.name)
-        (self._path / NAME).write_bytes(_empty_database())
-        self.connections = [Database.open(self._path) for _ in range(2)]
-        self.turn = 0
+        (self._path / NAME).write_bytes(empty_database())
+        self.connections = [self._open() for _ in range(2)]
+        self.turns = 0
         self.now = START
         self.images: dict[str, tuple[str, int]] = {}
         """What must be analysed: UID → its study and the version of its header."""
@@ -53,6 +62,8 @@ class Queue(RuleBasedStateMachine):
         self.holders: dict[int, tuple[str, int]] = {}
         """Who holds a job: job → owner and number of the claim."""
         self.finished: set[int] = set()
+        self.claimed: list[Job] = []
+        """Every claim ever made: each may still be settled, rightly or too late."""
 
     def teardown(self) -> None:
         for one in self.connections:
@@ -62,8 +73,8 @@ class Queue(RuleBasedStateMachine):
     @property
     def database(self) -> Database:
         """The two connections take turns, so that each sees what the other did."""
-        self.turn = 1 - self.turn
-        return self.connections[self.turn]
+        self.turns += 1
+        return self.connections[self.turns % 2]
 
     @initialize(images=st.integers(1, 2))
     def study_arrives(self, images: int) -> None:
@@ -73,8 +84,8 @@ class Queue(RuleBasedStateMachine):
     @rule(
         number=st.integers(0, 1),
         study=st.sampled_from((*STUDIES[:1] * 3, STUDIES[1])),
-        header=st.integers(0, 1),
-        crash=st.booleans(),
+        header=st.integers(0, 9),
+        crash=SELDOM,
     )
     def receive(self, number: int, study: str, header: int, *, crash: bool) -> None:
         """Receive an image: new, again, with another header, or moved to another study."""
@@ -114,20 +125,31 @@ class Queue(RuleBasedStateMachine):
         with self._write() as tx:
             studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
 
-    @rule(target=claimed, owner=st.sampled_from((OWNERS[0], *OWNERS)), crash=st.booleans())
-    def claim(self, owner: str, *, crash: bool) -> object:
+    @rule(owner=OWNER, kind=st.sampled_from(JobKind), crash=SELDOM)
+    def claim(self, owner: str, kind: JobKind, *, crash: bool) -> None:
+        """Claim a job; where the queue is empty, first bring about one of ``kind``."""
+        if not self._something_is_due():
+            self.receive(0, STUDIES[0], 10 + self.turns, crash=False)
+            if kind is JobKind.REPORT:
+                self.images_are_analysed()
         with self._write(crash=crash) as tx:
             job = jobs.claim(tx, owner=owner, now=self.now, lease=LEASE)
         if job is None or crash:
-            return multiple()
+            return
         self._check_claim(job)
         self.holders[job.id] = (owner, job.lease.claim)
         self.about[job.id] = (job.kind, job.sop_instance_uid or job.study_uid)
-        return job
+        self.claimed.append(job)
 
-    @rule(job=claimed, how=st.sampled_from(("finished", "again", "never")), crash=st.booleans())
-    def settle(self, job: Job, how: str, *, crash: bool) -> None:
-        """End a claim that may have been lost, or settled already."""
+    @precondition(lambda self: self.claimed)
+    @rule(
+        back=st.integers(0, 2),
+        how=st.sampled_from(("finished", "finished", "again", "never", "heartbeat")),
+        crash=SELDOM,
+    )
+    def settle(self, back: int, how: str, *, crash: bool) -> None:
+        """End one of the last claims, which may have been lost, or settled already."""
+        job = self.claimed[-1 - min(back, len(self.claimed) - 1)]
         held = self._holds(job)
         try:
             with self._write(crash=crash) as tx:
@@ -136,51 +158,42 @@ class Queue(RuleBasedStateMachine):
             assert not held, "the holder of a lease was refused"
             return
         assert held, "a lease that was lost was accepted"
-        if crash:
+        if crash or how == "heartbeat":
             return
         del self.holders[job.id]
         if how != "again":
             self._ended(job, done=how == "finished")
 
-    @rule(job=claimed)
-    def heartbeat(self, job: Job) -> None:
-        try:
-            with self._write() as tx:
-                jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)
-        except LeaseLost:
-            assert not self._holds(job)
-        else:
-            assert self._holds(job)
-
-    @rule(seconds=st.sampled_from((0, 30, 60)))
-    def leases_expire(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+    @rule(owner=OWNER, how=st.sampled_from(("expires", "stops", "dies", "node restarts")))
+    def leases_go(self, owner: str, how: str) -> None:
+        """Give jobs back: leases that ran out, those of one worker, or all of them."""
+        lost = {job for job, held in self.holders.items() if held[0] == owner}
+        if how == "node restarts":
+            lost = set(self.holders)
+            self.connections[0].close()
+            self.connections[0] = self._open()
+        elif how == "expires":
+            self.now += LEASE / 2
+            lost = self._run_out()
         with self._write() as tx:
-            running = select(schema.jobs.c.id).where(
-                schema.jobs.c.state == JobState.RUNNING, schema.jobs.c.lease_until <= self.now
-            )
-            lost = set(tx.execute(running).scalars())
-            parked = jobs.expire(tx, now=self.now, epitaph=FAILED)
-        self._given_back(lost, parked)
+            if how == "node restarts":
+                parked = jobs.release_all(tx, now=self.now, epitaph=FAILED)
+            elif how == "expires":
+                parked = jobs.expire(tx, now=self.now, epitaph=FAILED)
+            else:
+                parked = jobs.release_owner(tx, owner, now=self.now, died=how == "dies", epitaph=FAILED)
+        for one in lost:
+            del self.holders[one]
+        for one in parked:
+            self._ended(one, done=False)
 
-    @rule(owner=st.sampled_from((OWNERS[0], *OWNERS)), died=st.booleans())
-    def worker_ends(self, owner: str, *, died: bool) -> None:
+    @rule(retries=st.booleans())
+    def time_brings_reports(self, *, retries: bool) -> None:
+        self.now += QUIET / 2
         with self._write() as tx:
-            parked = jobs.release_owner(tx, owner, now=self.now, died=died, epitaph=FAILED)
-        self._given_back({job for job, held in self.holders.items() if held[0] == owner}, parked)
-
-    @rule()
-    def node_restarts(self) -> None:
-        self.connections[0].close()
-        self.connections[0] = Database.open(self._path)
-        with self._write() as tx:
-            parked = jobs.release_all(tx, now=self.now, epitaph=FAILED)
-        self._given_back(set(self.holders), parked)
-
-    @rule()
-    def person_retries(self) -> None:
-        with self._write() as tx:
-            jobs.retry_parked(tx, now=self.now)
+            studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            if retries:
+                jobs.retry_parked(tx, now=self.now)
 
     @invariant()
     def every_image_has_a_finding_or_a_job(self) -> None:
@@ -212,6 +225,13 @@ class Queue(RuleBasedStateMachine):
             rows = tx.execute(select(schema.jobs).where(schema.jobs.c.state == JobState.RUNNING))
             assert {row.id: (row.owner, row.claims) for row in rows} == self.holders
 
+    def _open(self) -> Database:
+        """Open the file without waiting for the disk: what dies here is the process, not the machine."""
+        opened = Database.open(self._path)
+        opened.engine.dispose()
+        event.listen(opened.engine, "connect", _hasten)
+        return opened
+
     @contextmanager
     def _write(self, *, crash: bool = False) -> Iterator[Connection]:
         """Give a write transaction; with ``crash`` its connection is gone before its COMMIT."""
@@ -227,6 +247,9 @@ class Queue(RuleBasedStateMachine):
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
             jobs.finish_report(tx, job.lease, results=results, made_at=self.now, images=1, now=self.now)
+
+    def _heartbeat(self, tx: Connection, job: Job) -> None:
+        jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)
 
     def _again(self, tx: Connection, job: Job) -> None:
         jobs.again(tx, job.lease, not_before=self.now + LEASE, reason="later", now=self.now)
@@ -251,11 +274,19 @@ class Queue(RuleBasedStateMachine):
             # the finding is news to a report that is being built
             self._let_go(JobKind.REPORT, {job.study_uid})
 
-    def _given_back(self, lost: set[int], parked: list[Job]) -> None:
-        for one in lost:
-            del self.holders[one]
-        for one in parked:
-            self._ended(one, done=False)
+    def _something_is_due(self) -> bool:
+        with self.database.read() as tx:
+            due = select(schema.jobs.c.id).where(
+                schema.jobs.c.state == JobState.WAITING, schema.jobs.c.not_before <= self.now
+            )
+            return tx.execute(due).first() is not None
+
+    def _run_out(self) -> set[int]:
+        with self.database.read() as tx:
+            running = select(schema.jobs.c.id).where(
+                schema.jobs.c.state == JobState.RUNNING, schema.jobs.c.lease_until <= self.now
+            )
+            return set(tx.execute(running).scalars())
 
     def _holds(self, job: Job) -> bool:
         return self.holders.get(job.id) == (job.lease.owner, job.lease.claim)
@@ -272,16 +303,12 @@ class Queue(RuleBasedStateMachine):
         return set(rows.scalars())
 
 
-@cache
-def _empty_database() -> bytes:
-    """Return a database file without rows, made once."""
-    with tempfile.TemporaryDirectory() as directory:
-        Database.open(Path(directory)).close()
-        return (Path(directory) / NAME).read_bytes()
+def _hasten(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF").close()
 
 
 Queue.TestCase.settings = settings(
-    max_examples=80,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

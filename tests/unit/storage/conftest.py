@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import Database
-from tests.unit.storage.making import Hand
+from storage.database import NAME, Database
+from tests.unit.storage.making import Hand, empty_database
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / NAME).write_bytes(empty_database())
     opened = Database.open(tmp_path / "data")
     yield opened
     opened.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from storage import jobs, outbox, studies
-from storage.database import Database
+from storage.database import NAME, Database
 from storage.records import (
     Arrival,
     Delivery,
@@ -26,6 +29,14 @@ VIEWS = ("RCC", "LCC", "RMLO", "LMLO")
 STUDY = "1.2.9"
 SUCCEEDED = '{"status": "Succeeded"}'
 FAILED = '{"status": "Failed", "reason": "stopped"}'
+
+
+@cache
+def empty_database() -> bytes:
+    """Return a database file without rows, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        Database.open(Path(directory)).close()
+        return (Path(directory) / NAME).read_bytes()
 
 
 def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arrival:

@@ -1,0 +1,311 @@
+"""What an arrival changes."""
+
+import pytest
+from sqlalchemy import select
+
+from storage import history, jobs, outbox, schema, studies
+from storage.errors import LeaseLost, Unknown
+from storage.records import JobKind, Kept
+from storage.states import DeliveryState, JobState
+from tests.unit.storage.making import QUIET, START, STUDY, arrival
+
+OTHER = "1.2.7"
+
+
+def current(hand, number=0):
+    with hand.database.read() as tx:
+        return studies.find(tx, f"{STUDY}.{number}")
+
+
+def changed_header(number=0, **changes):
+    return arrival(
+        number, **{"header_digest": "corrected", "file": f"instances/{number}-corrected.dcm", **changes}
+    )
+
+
+def states(hand):
+    with hand.database.read() as tx:
+        rows = tx.execute(select(schema.deliveries.c.sop_instance_uid, schema.deliveries.c.state))
+        return {row.sop_instance_uid: row.state for row in rows}
+
+
+def last_report(hand, study=STUDY):
+    with hand.database.read() as tx:
+        return studies.last_report(tx, study)
+
+
+def test_a_new_instance_is_kept_with_a_job(hand):
+    outcome = hand.receive(arrival())
+    assert (outcome.kept, outcome.replaced_files) == (Kept.NEW, ())
+    kept = current(hand)
+    assert (kept.file, kept.received_at) == ("instances/0.dcm", START)
+    assert hand.claimed().sop_instance_uid == kept.sop_instance_uid
+
+
+def test_an_image_that_is_not_analysable_has_a_job_too(hand):
+    hand.receive(arrival(analysable=False, standard_view=None))
+    assert hand.claimed().kind is JobKind.ANALYSE
+
+
+def test_the_same_again_is_nothing_new(hand):
+    hand.receive(arrival())
+    outcome = hand.receive(arrival())
+    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ())
+    hand.analyse(hand.claimed())
+    assert hand.claim() is None
+
+
+def test_the_same_in_another_transfer_syntax_leaves_the_new_file_unneeded(hand):
+    hand.receive(arrival())
+    outcome = hand.receive(arrival(transfer_syntax_uid="1.2.840.10008.1.2.4.90", file="instances/j2k.dcm"))
+    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ("instances/j2k.dcm",))
+    assert current(hand).file == "instances/0.dcm"
+
+
+def test_other_pixels_change_nothing(hand):
+    hand.receive(arrival())
+    other = arrival(pixel_sha256="others", file="instances/forged.dcm", source_ae="MALLORY", study=STUDY)
+    outcome = hand.receive(other, ["MALLORY"])
+    assert (outcome.kept, outcome.replaced_files) == (Kept.CONFLICT, ("instances/forged.dcm",))
+    assert current(hand).file == "instances/0.dcm"
+    with hand.database.read() as tx:
+        assert tx.execute(select(schema.destinations.c.destination)).scalars().all() == ["PACS"]
+
+
+def test_a_changed_header_becomes_the_current_one(hand):
+    hand.receive(arrival())
+    hand.analyse(hand.claimed(), heatmap="heatmaps/0.png")
+    hand.wait(minutes=1)
+    outcome = hand.receive(changed_header())
+    assert outcome.kept is Kept.HEADER_CHANGED
+    assert outcome.replaced_files == ("instances/0.dcm", "heatmaps/0.png")
+    assert (current(hand).file, current(hand).received_at) == ("instances/0-corrected.dcm", hand.now)
+    hand.analyse(hand.claimed())
+
+
+def test_a_header_that_changes_while_its_image_is_analysed_drops_that_analysis(hand):
+    hand.receive(arrival())
+    stale = hand.claimed()
+    hand.receive(changed_header())
+    with pytest.raises(LeaseLost):
+        hand.analyse(stale)
+    fresh = hand.claimed()
+    assert (fresh.id, fresh.attempts) == (stale.id, 1)
+    hand.analyse(fresh)
+
+
+def test_a_header_that_changes_before_its_image_is_analysed_needs_no_second_job(hand):
+    hand.receive(arrival())
+    hand.receive(changed_header())
+    hand.analyse(hand.claimed())
+    assert hand.claim() is None
+
+
+def test_a_header_that_changes_brings_a_parked_image_back(hand):
+    hand.receive(arrival())
+    for _ in range(2):
+        hand.claimed()
+        with hand.database.write() as tx:
+            jobs.release_owner(tx, hand.owner, now=hand.now, died=True, epitaph='{"status": "Failed"}')
+    assert hand.claim() is None
+    hand.receive(changed_header())
+    assert hand.claimed().deaths == 0
+
+
+def test_a_header_that_changes_withdraws_what_is_not_sent_and_is_reported_again(hand):
+    hand.answer_study("1.1", "1.2")
+    first, *_ = hand.due()
+    with hand.database.write() as tx:
+        outbox.sent(tx, first.id, status=0, now=hand.now)
+    hand.receive(changed_header())
+    assert states(hand) == {
+        "1.2.9.1": DeliveryState.SENT,
+        "1.1": DeliveryState.WITHDRAWN,
+        "1.2": DeliveryState.WITHDRAWN,
+    }
+    assert hand.due() == []
+    hand.analyse(hand.claimed())
+    assert hand.ask_for_reports() == 0
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 1
+    assert last_report(hand).sr_sop_instance_uid == "1.2.9.1"
+    hand.report(hand.claimed(), "2.1", "2.2", document="1.2.9.2")
+    assert hand.due_uids() == ["1.2.9.2", "2.1", "2.2"]
+
+
+def test_a_header_that_is_changed_back_owes_the_first_results_again(hand):
+    hand.answer_study("1.1")
+    for header, uid, document in (("corrected", "2.1", "1.2.9.2"), ("header", "1.1", "1.2.9.1")):
+        hand.receive(changed_header(header_digest=header, file=f"instances/{header}.dcm"))
+        hand.analyse(hand.claimed())
+        hand.wait(minutes=3)
+        hand.ask_for_reports()
+        hand.report(hand.claimed(), uid, document=document)
+    assert hand.due_uids() == ["1.2.9.1", "1.1"]
+    assert states(hand)["2.1"] is DeliveryState.WITHDRAWN
+
+
+def test_results_withdrawn_everywhere_are_nobodys_predecessor(hand):
+    hand.answer_study("1.1")
+    assert last_report(hand).sr_sop_instance_uid == "1.2.9.1"
+    hand.receive(changed_header())
+    assert last_report(hand) is None
+
+
+def test_a_change_while_the_report_is_built_drops_that_report(hand):
+    hand.receive_study()
+    hand.analyse_all()
+    hand.ask_for_reports()
+    stale = hand.claimed()
+    hand.receive(arrival(4))
+    with pytest.raises(LeaseLost):
+        hand.report(stale, "1.1")
+    assert hand.due() == []
+    hand.analyse_all()
+    assert hand.ask_for_reports() == 1
+
+
+def test_a_merged_study_takes_its_image_along(hand):
+    """Same UID, another Study Instance UID: both studies say something else now."""
+    hand.answer_study("1.1", "1.2")
+    outcome = hand.receive(changed_header(study_uid=OTHER))
+    assert outcome.kept is Kept.HEADER_CHANGED
+    assert set(states(hand).values()) == {DeliveryState.WITHDRAWN}
+    hand.analyse(hand.claimed())
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 2
+    assert {hand.claimed().study_uid, hand.claimed().study_uid} == {STUDY, OTHER}
+    with hand.database.read() as tx:
+        assert [len(studies.images(tx, uid)) for uid in (STUDY, OTHER)] == [3, 1]
+        assert "moved to another study" in [one.event for one in history.of(tx, STUDY)]
+
+
+def test_a_study_that_lost_every_image_is_not_reported(hand):
+    hand.receive(arrival())
+    hand.receive(changed_header(study_uid=OTHER))
+    hand.analyse(hand.claimed())
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 1
+    assert hand.claimed().study_uid == OTHER
+    with hand.database.read() as tx:
+        assert [one.study_uid for one in studies.overview(tx)] == [OTHER]
+
+
+def test_a_study_that_lost_every_image_ends_its_report_job(hand):
+    hand.receive(arrival())
+    hand.analyse_all()
+    hand.wait(minutes=3)
+    hand.ask_for_reports()
+    stale = hand.claimed()
+    hand.receive(changed_header(study_uid=OTHER))
+    with pytest.raises(LeaseLost):
+        hand.report(stale, "1.1")
+    with hand.database.read() as tx:
+        assert jobs.counts(tx)[JobKind.REPORT][JobState.DONE] == 1
+
+
+def test_a_second_sender_of_a_reported_study_is_owed_the_results(hand):
+    hand.answer_study("1.1")
+    hand.send_all()
+    hand.receive(arrival(source_ae="OTHER"), ["OTHER", "PACS"])
+    assert hand.due_uids("OTHER") == ["1.2.9.1", "1.1"]
+    assert hand.due() == []
+    hand.receive(arrival(1, source_ae="OTHER"), ["OTHER", "PACS"])
+    assert len(hand.due("OTHER")) == 2
+
+
+def test_a_second_sender_of_a_study_without_report_is_owed_its_results_later(hand):
+    hand.receive_study()
+    hand.receive(arrival(source_ae="OTHER"), ["OTHER"])
+    hand.analyse_all()
+    hand.ask_for_reports()
+    hand.report(hand.claimed(), "1.1")
+    assert hand.due_uids("OTHER") == hand.due_uids("PACS") == ["1.2.9.1", "1.1"]
+
+
+def test_a_second_sender_is_not_owed_results_that_are_no_longer_true(hand):
+    hand.answer_study("1.1")
+    hand.receive(changed_header(0))
+    hand.receive(arrival(1, source_ae="OTHER"), ["OTHER"])
+    assert hand.due("OTHER") == []
+
+
+def test_four_standard_views_are_complete_at_once(hand):
+    hand.receive_study(images=3)
+    assert hand.ask_for_reports() == 0
+    hand.receive(arrival(3))
+    assert hand.ask_for_reports(busy={"PACS"}) == 0
+    assert hand.ask_for_reports(busy={"SOMEBODY"}) == 1
+    assert hand.ask_for_reports() == 0
+
+
+def test_a_view_that_is_not_analysable_completes_nothing(hand):
+    hand.receive_study(images=3)
+    hand.receive(arrival(3, analysable=False))
+    assert hand.ask_for_reports() == 0
+
+
+def test_a_quiet_study_is_complete_whatever_it_has(hand):
+    hand.receive(arrival(0))
+    hand.wait(seconds=100)
+    hand.receive(arrival(1))
+    hand.wait(seconds=100)
+    assert hand.ask_for_reports() == 0
+    hand.wait(seconds=80)
+    with hand.database.read() as tx:
+        assert studies.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
+
+
+def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(hand):
+    hand.answer_study("1.1")
+    hand.send_all()
+    hand.receive(arrival(4))
+    hand.analyse_all()
+    assert hand.ask_for_reports() == 0
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 1
+    last = last_report(hand)
+    assert (last.sequence, last.images, last.sr_sop_instance_uid) == (1, 1, "1.2.9.1")
+    hand.report(hand.claimed(), "1.1", "1.5", document="1.2.9.2")
+    assert last_report(hand).sequence == 2
+    assert hand.due_uids() == ["1.2.9.2", "1.5"]
+
+
+def test_dropping_pixels_replaces_the_file_and_renews_an_analysis_that_runs(hand):
+    hand.receive(arrival())
+    stale = hand.claimed()
+    with hand.database.write() as tx:
+        studies.drop_pixels(tx, f"{STUDY}.0", file="instances/header.dcm", size=7, now=hand.now)
+    assert (current(hand).file, current(hand).size) == ("instances/header.dcm", 7)
+    with pytest.raises(LeaseLost):
+        hand.analyse(stale)
+    hand.analyse(hand.claimed())
+
+
+def test_dropping_the_pixels_of_nothing_is_an_error(hand):
+    with pytest.raises(Unknown, match=r"1\.2\.404"), hand.database.write() as tx:
+        studies.drop_pixels(tx, "1.2.404", file="x", size=1, now=hand.now)
+
+
+def test_a_tomosynthesis_that_comes_again_stays_without_pixels(hand):
+    hand.receive(arrival())
+    with hand.database.write() as tx:
+        studies.drop_pixels(tx, f"{STUDY}.0", file="instances/header.dcm", size=7, now=hand.now)
+    outcome = hand.receive(arrival())
+    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ("instances/0.dcm",))
+
+
+def test_the_history_holds_uids_titles_and_numbers(hand):
+    hand.answer_study("1.1")
+    hand.send_all()
+    with hand.database.read() as tx:
+        events = history.of(tx, STUDY)
+    assert [one.event for one in events] == [
+        *["received"] * 4,
+        *["analysed"] * 4,
+        "complete",
+        "reported",
+        *["sent"] * 2,
+    ]
+    assert events[0].fields == {"sender": "PACS", "sop_instance_uid": f"{STUDY}.0"}
+    assert events[0].at == START
