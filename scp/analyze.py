@@ -109,32 +109,26 @@ def _one(file: Path, analyst: Analyst, folder: Folder | None) -> Outcome:
     """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
     started = time.monotonic()
     source: SourceImage | None = None
-    overlay: Path | None = None
     try:
         picture = analyze_inputs.is_picture(file)
         source = None if picture else exam.read(file)
         analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file)
-        overlay = _keep(analysis, file, folder)
-        finding = analysis.finding
     except OSError as error:
-        finding = _failed(f"cannot be read or its overlay not written ({error.strerror or error})")
+        analysis = _failed(f"the file cannot be read ({error.strerror or error})")
     except InferenceError as error:
-        finding = _failed(str(error))
+        analysis = _failed(str(error))
     except Exception as error:
         log.exception("file not analysed", file=str(file))
-        finding = _failed(f"this is a fault of the program ({type(error).__name__}), its trace is above")
+        analysis = _failed(f"this is a fault of the program ({type(error).__name__}), its trace is above")
     seconds = time.monotonic() - started
-    return Outcome(file=file, source=source, finding=finding, overlay=overlay, seconds=seconds)
+    overlay = (
+        None if folder is None or analysis.heatmap is None else folder.keep_overlay(analysis.heatmap, file)
+    )
+    return Outcome(file=file, source=source, finding=analysis.finding, overlay=overlay, seconds=seconds)
 
 
-def _keep(analysis: Analysis, file: Path, folder: Folder | None) -> Path | None:
-    if folder is None or analysis.heatmap is None:
-        return None
-    return folder.keep_overlay(analysis.heatmap, file)
-
-
-def _failed(reason: str) -> NotAnalysed:
-    return NotAnalysed(status=AnalysisStatus.FAILED, reason=reason)
+def _failed(reason: str) -> Analysis:
+    return Analysis(finding=NotAnalysed(status=AnalysisStatus.FAILED, reason=reason), heatmap=None)
 
 
 def _side(source: SourceImage | None) -> str | None:
@@ -161,6 +155,8 @@ def _write_results(
                 identity=identity,
                 options=settings.outputs.options(),
             )
+        except Complaint:
+            raise
         except Exception:
             log.exception("no DICOM results for a study", study=of_study[0].source.study_instance_uid)
             complete = False

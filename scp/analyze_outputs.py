@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -25,12 +26,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._names: set[str] = set()
-        try:
+        with _writing(path):
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Complaint(
-                f"{path} cannot be made ({error.strerror}): name another folder with --output"
-            ) from error
 
     def keep_overlay(self, picture: NDArray[np.uint8], source: Path) -> Path:
         """Write the overlay of ``source``; two sources of one name get two files."""
@@ -39,7 +36,8 @@ class Folder:
             number += 1
             name = f"{source.stem}-{number}-heatmap.png"
         self._names.add(name)
-        Image.fromarray(picture).save(self.path / name)
+        with _writing(self.path):
+            Image.fromarray(picture).save(self.path / name)
         return self.path / name
 
     def keep_results(
@@ -58,9 +56,22 @@ class Folder:
         objects = study_objects(
             images, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
         )
-        for made in objects:
-            made.save_as(self.path / f"{made.Modality}-{made.SOPInstanceUID}.dcm", enforce_file_format=True)
+        with _writing(self.path):
+            for made in objects:
+                made.save_as(
+                    self.path / f"{made.Modality}-{made.SOPInstanceUID}.dcm", enforce_file_format=True
+                )
         return len(objects)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Complaint(
+            f"{folder} cannot be written to ({error.strerror}): make room or name another --output"
+        ) from error
 
 
 def reportable(image: SourceImage) -> bool:

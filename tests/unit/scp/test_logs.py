@@ -9,24 +9,16 @@ import structlog
 
 from scp import logs
 from scp.config import Log
+from tests.support import logging_state
 
 NAME = "Doe^Jane"
 
 
 @pytest.fixture
 def stream():
-    """Somewhere to log to; everything that `configure` changes is put back."""
-    root = logging.getLogger()
-    handlers, level, show = root.handlers, root.level, warnings.showwarning
-    names = [*logs.PACKAGES, *logs.QUIET]
-    levels = {name: logging.getLogger(name).level for name in names}
-    yield io.StringIO()
-    root.handlers = handlers
-    root.setLevel(level)
-    warnings.showwarning = show
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    """Somewhere to log to."""
+    with logging_state.kept():
+        yield io.StringIO()
 
 
 def start(stream, *, level="info", form="json"):

@@ -1,0 +1,27 @@
+"""Puts logging back as it was: what a command configures ends with its test."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from scp import logs
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Restore handlers, levels, the display of warnings and structlog's configuration."""
+    root = logging.getLogger()
+    handlers, level, show = root.handlers, root.level, warnings.showwarning
+    levels = {name: logging.getLogger(name).level for name in (*logs.PACKAGES, *logs.QUIET)}
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        warnings.showwarning = show
+        for name, before in levels.items():
+            logging.getLogger(name).setLevel(before)
+        structlog.reset_defaults()

@@ -1,0 +1,348 @@
+import fcntl
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from scp import node, product, running
+from storage import inspection, jobs, outbox, studies
+from storage.archive import Archive
+from storage.database import NAME, Database
+from tests.support import owed
+from tests.support.command_line import CommandLine
+from tests.support.mammograms import uid
+
+ROOT = Path(__file__).resolve().parents[3]
+STUDY = str(uid("owed", "1"))
+
+
+@pytest.fixture
+def secondread(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SECONDREAD_")]:
+        monkeypatch.delenv(name)
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "node.toml"
+    path.write_text(
+        '[node]\ndata_dir = "data"\ndisk_reserve_mb = 1\n'
+        '[[peers]]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture
+def database(tmp_path):
+    """The database of a node that owes PACS two results of one study."""
+    opened = Database.open(tmp_path / "data")
+    owed.owe(opened, Archive(tmp_path / "data"))
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def running_node(data_dir):
+    """Hold the lock as a running node does."""
+    with (data_dir / running.LOCK).open("w") as lock:
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def park(database, reason="PACS refused it with status 0xA900"):
+    with database.write() as tx:
+        (rows,) = outbox.due(tx, now=datetime.now(UTC)).values()
+        for one in rows:
+            outbox.never(tx, one.id, status=0xA900, reason=reason, now=owed.NOW)
+
+
+# how it is called
+
+
+def test_help_names_every_command(secondread):
+    ended = secondread("--help")
+    assert ended.code == 0
+    for command in ("demo", "check", "status", "studies", "retry", "analyze"):
+        assert command in ended.out
+
+
+def test_version_is_that_of_the_product(secondread):
+    assert secondread("--version").out.strip() == product.__version__
+
+
+def test_unknown_options_and_commands_are_wrong_usage(secondread):
+    assert secondread("status", "--foo").code == 2
+    assert secondread("staus").code == 2
+
+
+@pytest.mark.parametrize("command", [[], ["status"], ["check"], ["studies"], ["retry", "--all"]])
+def test_without_a_configuration_one_learns_how_to_write_it(secondread, command):
+    ended = secondread(*command)
+    assert ended.code == 2
+    assert "--config PATH" in ended.err
+    assert "[[peers]]" in ended.err
+    assert ended.out == ""
+
+
+def test_named_configuration_must_exist(secondread):
+    ended = secondread("status", "--config", "other.toml")
+    assert ended.code == 2
+    assert "other.toml: there is no such file" in ended.err
+
+
+def test_wrong_configuration_is_told_without_a_trace(secondread, config):
+    config.write_text("[node]\nport = 70000\n", encoding="utf-8")
+    ended = secondread("--config", config, "status")
+    assert ended.code == 2
+    assert "node.port = 70000" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_configuration_may_be_named_before_and_after_the_command(secondread, config, database):
+    before = secondread("--config", config, "status", "--json")
+    after = secondread("status", "--json", "--config", config)
+    assert before.code == after.code == 0
+    assert before.json["destinations"] == after.json["destinations"]
+
+
+def test_default_configuration_lies_in_the_working_directory(secondread, config, database):
+    config.rename("config.toml")
+    assert secondread("status").code == 0
+
+
+def test_without_a_command_the_node_starts_with_the_settings(secondread, config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(node, "run", lambda settings: seen.append(settings) or 7)
+    assert secondread("--config", config).code == 7
+    assert seen[0].peers[0].ae_title == "PACS"
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["status", "--config", "{config}"], ["retry", "--all", "--config", "{config}"]]
+)
+def test_what_only_asks_is_quick_it_loads_neither_tensorflow_nor_a_decoder(config, database, words):
+    script = (
+        "import sys\nfrom scp import cli\n"
+        "try: cli.main()\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'tensorflow', 'keras', 'highdicom', 'pynetdicom', 'openjpeg'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    called = [word.format(config=config) for word in words]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *called], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+# status
+
+
+def test_status_without_a_database_says_so_and_makes_none(secondread, config, tmp_path):
+    ended = secondread("status", "--config", config)
+    assert ended.code == 1
+    assert "no database" in ended.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_path):
+    told = secondread("status", "--json", "--config", config).json
+    assert told["node"] == {
+        "running": False,
+        "pid": None,
+        "ae_title": "SECONDREAD",
+        "port": 11112,
+        "data_dir": str(tmp_path / "data"),
+    }
+    assert told["queue"]["analyse"] == {"waiting": 0, "running": 0, "done": 1, "parked": 0}
+    assert told["destinations"] == [
+        {
+            "ae_title": "PACS",
+            "configured": True,
+            "owed": 2,
+            "sent": 0,
+            "parked": 0,
+            "withdrawn": 0,
+            "oldest_owed": owed.NOW.isoformat(),
+            "last_success": None,
+        }
+    ]
+    assert told["disk"]["accepting"]
+
+
+def test_status_tells_why_something_has_not_arrived(secondread, config, database):
+    with database.write() as tx:
+        (first, second) = outbox.due(tx, now=owed.NOW)["PACS"]
+        later = owed.NOW + timedelta(minutes=1)
+        outbox.again(
+            tx, first.id, not_before=later, status=None, reason="nothing answers there", now=owed.NOW
+        )
+        outbox.never(tx, second.id, status=0xA900, reason="PACS refused it", now=owed.NOW)
+    told = secondread("status", "--json", "--config", config).json["troubles"]
+    assert {(one["state"], one["reason"], one["objects"]) for one in told} == {
+        ("OWED", "nothing answers there", 1),
+        ("PARKED", "PACS refused it", 1),
+    }
+    shown = secondread("status", "--config", config).out
+    assert "nothing answers there" in shown
+    assert "after `retry`" in shown
+
+
+def test_status_tells_of_parked_jobs(secondread, config, database):
+    with database.write() as tx:
+        studies.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
+        job = jobs.claim(tx, owner="test", now=owed.NOW, lease=timedelta(minutes=1))
+        failure = owed.FindingRecord(
+            sop_instance_uid=job.sop_instance_uid,
+            finding='{"status": "Failed"}',
+            analysed_at=owed.NOW,
+            heatmap=None,
+        )
+        jobs.never(tx, job.lease, reason="MemoryError", trace="the trace", finding=failure, now=owed.NOW)
+    (parked,) = secondread("status", "--json", "--config", config).json["parked_jobs"]
+    assert (parked["kind"], parked["study_uid"], parked["reason"]) == ("ANALYSE", "1.2.3", "MemoryError")
+    assert "MemoryError" in secondread("status", "--config", config).out
+
+
+def test_status_tells_whether_the_node_runs(secondread, config, database, tmp_path):
+    assert "NOT running" in secondread("status", "--config", config).out
+    with running_node(tmp_path / "data"):
+        told = secondread("status", "--json", "--config", config).json["node"]
+        assert (told["running"], told["pid"]) == (True, os.getpid())
+    assert running.node_pid(tmp_path / "data") is None  # the file is still there, nobody holds it
+
+
+def test_lock_of_a_process_that_is_gone_is_no_running_node(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / running.LOCK).write_text(str(gone.pid))
+    assert running.node_pid(tmp_path) is None
+    (tmp_path / running.LOCK).write_text("")
+    assert running.node_pid(tmp_path) is None
+
+
+def test_status_says_that_images_are_refused_below_the_reserve(secondread, config, database):
+    config.write_text(config.read_text().replace("disk_reserve_mb = 1", "disk_reserve_mb = 99999999"))
+    ended = secondread("status", "--config", config)
+    assert ended.code == 0
+    assert "REFUSED (0xA700)" in ended.out
+
+
+def test_destination_that_is_not_configured_any_more_is_named(secondread, config, database):
+    config.write_text(config.read_text().replace("PACS", "OTHER"))
+    destinations = secondread("status", "--json", "--config", config).json["destinations"]
+    assert [(one["ae_title"], one["configured"]) for one in destinations] == [
+        ("OTHER", True),
+        ("PACS", False),
+    ]
+
+
+def test_old_database_is_left_for_the_node_to_migrate(secondread, config, database, monkeypatch):
+    seen = inspection.Inspection(file=database.file, revision="0000", newest="0001")
+    monkeypatch.setattr(inspection, "inspect", lambda _: seen)
+    ended = secondread("status", "--config", config)
+    assert ended.code == 1
+    assert "start the node once" in ended.err
+
+
+def test_damaged_database_is_a_sentence(secondread, config, database, tmp_path):
+    database.close()
+    (tmp_path / "data" / NAME).write_bytes(b"no database at all" * 100)
+    ended = secondread("status", "--config", config)
+    assert ended.code == 1
+    assert "is damaged" in ended.err
+    assert "Traceback" not in ended.err
+
+
+# studies
+
+
+def test_studies_are_one_row_each(secondread, config, database, tmp_path):
+    owed.owe(database, Archive(tmp_path / "data"), study="2")
+    rows = secondread("studies", "--json", "--config", config).lines
+    assert {row["study_uid"] for row in rows} == {STUDY, str(uid("owed", "2"))}
+    assert rows[0]["state"] == "reported"
+    assert rows[0]["deliveries"] == {"PACS": {"sent": 0, "owed": 2, "parked": 0}}
+    assert STUDY in secondread("studies", "--config", config).out
+
+
+def test_more_studies_than_the_limit_are_not_passed_over_in_silence(secondread, config, database, tmp_path):
+    owed.owe(database, Archive(tmp_path / "data"), study="2")
+    assert len(secondread("studies", "--limit", "1", "--json", "--config", config).lines) == 1
+    assert "there are more" in secondread("studies", "--limit", "1", "--config", config).out
+    assert "there are more" not in secondread("studies", "--limit", "2", "--config", config).out
+
+
+def test_history_of_one_study_is_shown(secondread, config, database):
+    told = secondread("studies", STUDY, "--json", "--config", config).json
+    assert told["study"]["images"] == 1
+    assert told["events"]
+    assert told["events"][0]["at"] == owed.NOW.isoformat()
+    shown = secondread("studies", STUDY, "--config", config).out
+    assert "History" in shown
+    assert told["events"][0]["event"] in shown
+
+
+def test_unknown_study_is_a_complaint(secondread, config, database):
+    ended = secondread("studies", "1.2.3", "--config", config)
+    assert ended.code == 1
+    assert "1.2.3 is unknown" in ended.err
+
+
+# retry
+
+
+@pytest.mark.parametrize("words", [[], ["--all", "--study", STUDY], ["--all", "--destination", "PACS"]])
+def test_retry_wants_to_know_what(secondread, config, database, words):
+    ended = secondread("retry", *words, "--config", config)
+    assert ended.code == 2
+    assert "--study UID" in ended.err
+
+
+@pytest.mark.parametrize("words", [["--all"], ["--study", STUDY], ["--destination", "PACS"]])
+def test_parked_deliveries_are_owed_again(secondread, config, database, words):
+    park(database)
+    ended = secondread("retry", *words, "--json", "--config", config)
+    assert ended.json == {"jobs": 0, "deliveries": 2}
+    with database.read() as tx:
+        assert len(outbox.due(tx, now=datetime.now(UTC))["PACS"]) == 2
+        assert outbox.parked(tx) == []
+
+
+def test_retry_says_when_nobody_is_there_to_do_it(secondread, config, database, tmp_path):
+    park(database)
+    assert "not running" in secondread("retry", "--all", "--config", config).out
+    park(database)
+    with running_node(tmp_path / "data"):
+        assert "not running" not in secondread("retry", "--all", "--config", config).out
+
+
+def test_retry_of_something_unknown_is_a_complaint(secondread, config, database):
+    study = secondread("retry", "--study", "1.2.3", "--config", config)
+    assert (study.code, "1.2.3 is unknown" in study.err) == (1, True)
+    destination = secondread("retry", "--destination", "PCAS", "--config", config)
+    assert (destination.code, "there is PACS" in destination.err) == (2, True)
+
+
+def test_parked_jobs_of_a_study_start_over(secondread, config, database):
+    with database.write() as tx:
+        studies.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
+        job = jobs.claim(tx, owner="test", now=owed.NOW, lease=timedelta(minutes=1))
+        failure = owed.FindingRecord(
+            sop_instance_uid=job.sop_instance_uid,
+            finding='{"status": "Failed"}',
+            analysed_at=owed.NOW,
+            heatmap=None,
+        )
+        jobs.never(tx, job.lease, reason="MemoryError", trace=None, finding=failure, now=owed.NOW)
+    assert secondread("retry", "--destination", "PACS", "--json", "--config", config).json["jobs"] == 0
+    assert secondread("retry", "--study", "1.2.3", "--json", "--config", config).json["jobs"] == 1
+    assert secondread("status", "--json", "--config", config).json["queue"]["analyse"]["waiting"] == 1
