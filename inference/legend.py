@@ -74,33 +74,29 @@ class _Drafting:
         """Write side and view large, and beside them (or below, for want of room) what this is not for."""
         wanted = max(_SMALLEST_TEXT, round(self._width * 0.1))
         large = Words(text=text, size=wanted, colour=WHITE, bold=True, left=self._margin, top=self._top)
-        room = round(self._inner * 0.58)
-        fits = self._fonts.fitted(large, room)
-        if fits.size < wanted * 0.6:
-            fits, room = self._fonts.fitted(large, self._inner), self._inner
-        self._marks.append(fits)
-        height = line_step(fits.size)
-        left = self._margin + round(self._fonts.width(fits)) + self._base
-        beside = self._margin + self._inner - left
-        words = Words(
-            text=wording.NOT_FOR_DIAGNOSIS, size=round(self._width * 0.042), colour=AMBER, bold=True
-        )
-        if room < self._inner and beside > self._inner * 0.25:
-            self._beside(words, left, beside, height)
+        fits = self._fonts.fitted(large, round(self._inner * 0.58))
+        beside = self._beside(fits) if fits.size >= wanted * 0.6 else []
+        if not beside:
+            fits = self._fonts.fitted(large, self._inner)
+        self._marks += [fits, *beside]
+        self._top += line_step(fits.size)
+        if beside:
+            self._top += round(self._base * 0.3)
         else:
-            self._top += height
-            self.line(words.text, AMBER, bold=True, scale=1.25)
-            return
-        self._top += height + round(self._base * 0.3)
+            self.line(wording.NOT_FOR_DIAGNOSIS, AMBER, bold=True, scale=1.25)
 
-    def _beside(self, words: Words, left: int, width: int, height: int) -> None:
-        size = max(words.size, _SMALLEST_TEXT)
-        lines = self._fonts.wrapped(replace(words, size=size), width)
-        while len(lines) * line_step(lines[0].size) > height and lines[0].size > _SMALLEST_TEXT:
-            lines = self._fonts.wrapped(replace(words, size=lines[0].size - 1), width)
+    def _beside(self, large: Words) -> list[Words]:
+        """Return what stands to the right of ``large``, centred to it; nothing where it does not fit."""
+        left = self._margin + round(self._fonts.width(large)) + self._base
+        height = line_step(large.size)
+        size = max(_SMALLEST_TEXT, round(self._width * 0.042))
+        words = Words(text=wording.NOT_FOR_DIAGNOSIS, size=size, colour=AMBER, bold=True)
+        lines = self._fonts.wrapped(words, max(1, self._margin + self._inner - left))
         step = line_step(lines[0].size)
-        top = self._top + max(0, (height - step * len(lines)) // 2)
-        self._marks += [replace(one, left=left, top=top + step * number) for number, one in enumerate(lines)]
+        if lines[0].size < _SMALLEST_TEXT or len(lines) * step > height:
+            return []
+        top = self._top + (height - step * len(lines)) // 2
+        return [replace(one, left=left, top=top + step * number) for number, one in enumerate(lines)]
 
     def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
         """Write ``text`` over the whole width, on more lines where it needs them."""

@@ -1,0 +1,181 @@
+import io
+from datetime import timedelta, timezone
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from tests.support import results
+from tests.support.mammograms import mammogram
+
+
+def captures(images, **changes):
+    return [one for one in results.objects(images, **changes) if one.Modality != "SR"]
+
+
+def capture(header, folder, finding=None, **changes):
+    [one] = captures([results.study_image(header, finding or results.analysed(), folder)], **changes)
+    return one
+
+
+def stored(header):
+    file = io.BytesIO()
+    header.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def test_one_capture_for_each_analysed_image_in_hanging_order(tmp_path):
+    headers = results.four_views()
+    images = [results.study_image(header, results.analysed(), tmp_path) for header in reversed(headers)]
+    made = captures(images)
+    assert [(one.ImageLaterality, one.ViewPosition, one.InstanceNumber) for one in made] == [
+        ("R", "CC", 1),
+        ("L", "CC", 2),
+        ("R", "MLO", 3),
+        ("L", "MLO", 4),
+    ]
+    assert len({one.SOPInstanceUID for one in made}) == 4
+    assert len({one.SeriesInstanceUID for one in made}) == 1
+
+
+def test_capture_refers_to_its_source(tmp_path):
+    header = mammogram()
+    made = capture(header, tmp_path)
+    assert made.SOPClassUID == SecondaryCaptureImageStorage == made.file_meta.MediaStorageSOPClassUID
+    assert made.StudyInstanceUID == header.StudyInstanceUID
+    assert made.SeriesInstanceUID != header.SeriesInstanceUID
+    [source] = made.SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == header.SOPInstanceUID
+    assert source.SpatialLocationsPreserved == "NO"
+    assert list(made.PatientOrientation) == list(header.PatientOrientation)
+    assert made.ViewCodeSequence[0].CodeValue == header.ViewCodeSequence[0].CodeValue
+    assert "ViewModifierCodeSequence" not in made.ViewCodeSequence[0]
+    assert made.DerivationCodeSequence[0].CodeValue == "130403"
+    assert made.AcquisitionDate == header.AcquisitionDate
+    for absent in ("FrameOfReferenceUID", "PixelSpacing", "ImagerPixelSpacing", "WindowWidth"):
+        assert absent not in made
+
+
+def test_picture_is_stored_as_it_was_rendered(tmp_path):
+    image = results.study_image(mammogram(rows=301, columns=251), results.analysed(), tmp_path)
+    [made] = captures([image])
+    assert len(made.PixelData) % 2 == 0
+    assert made.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    with Image.open(image.heatmap) as kept:
+        assert np.array_equal(made.pixel_array, np.asarray(kept))
+
+
+def test_nothing_that_identifies_the_patient_is_burned_in(tmp_path):
+    same = {"rows": 320, "columns": 256}
+    one = capture(mammogram(patient_name="Doe^Jane", AccessionNumber="ACC9", **same), tmp_path)
+    other = capture(
+        mammogram(
+            patient_name="Roe^Mary", PatientID="X", StudyDate="20230101", AccessionNumber="ACC8", **same
+        ),
+        tmp_path,
+    )
+    assert one.PatientName != other.PatientName
+    assert one.PixelData == other.PixelData
+    assert one.BurnedInAnnotation == one.RecognizableVisualFeatures == "NO"
+    assert "NOT FOR DIAGNOSTIC USE" in one.SeriesDescription
+    assert one.SOPInstanceUID != other.SOPInstanceUID
+
+
+def test_normal_capture_claims_no_activation_map(tmp_path):
+    made = capture(mammogram(), tmp_path, results.analysed(results.NORMAL))
+    assert [code.CodeValue for code in made.DerivationCodeSequence] == ["113085"]
+    assert "without a map" in made.DerivationDescription
+
+
+def test_modality_is_the_sites_choice(tmp_path):
+    header = mammogram()
+    assert capture(header, tmp_path).Modality == "OT"
+    assert capture(header, tmp_path, options=results.with_options(sc_modality="MG")).Modality == "MG"
+
+
+@pytest.mark.parametrize("orientation", ["CC", "", ["A", "Q"], ["A", "R", "F"]])
+def test_misused_orientation_is_not_handed_on(tmp_path, orientation):
+    assert not capture(mammogram(PatientOrientation=orientation), tmp_path).PatientOrientation
+
+
+def test_unknown_side_is_said_to_be_unknown(tmp_path):
+    header = mammogram(
+        ImageLaterality=None, PatientOrientation="", SeriesDescription="x", ViewCodeSequence=None
+    )
+    known = mammogram("L", number=2)
+    images = [results.study_image(one, results.analysed(), tmp_path) for one in (header, known)]
+    made = {one.get("ImageLaterality"): one for one in captures(images)}
+    assert made[None].Laterality == ""
+    assert "Laterality" not in made["L"]
+    assert made[None].SeriesInstanceUID != made["L"].SeriesInstanceUID
+    assert made[None].ViewCodeSequence[0].CodeValue == "399162004"
+
+
+def test_lossy_stays_lossy(tmp_path):
+    lossy = mammogram(
+        LossyImageCompression="01", LossyImageCompressionRatio="12", LossyImageCompressionMethod="ISO_15444_1"
+    )
+    made = capture(lossy, tmp_path)
+    assert (made.LossyImageCompression, made.LossyImageCompressionRatio) == ("01", 12)
+    assert made.LossyImageCompressionMethod == "ISO_15444_1"
+    assert capture(mammogram(LossyImageCompression=None), tmp_path).LossyImageCompression == "00"
+    decoded = mammogram(LossyImageCompression=None)
+    image = results.study_image(decoded, results.analysed(), tmp_path)
+    image.source.header.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
+    assert captures([image])[0].LossyImageCompression == "01"
+
+
+def test_late_image_leaves_the_bytes_of_the_others_alone(tmp_path):
+    headers = results.four_views()
+    later = results.ANALYSED_AT + timedelta(minutes=9)
+    early = [results.study_image(header, results.analysed(), tmp_path) for header in headers[1:]]
+    late = results.study_image(headers[0], results.analysed(), tmp_path, analysed_at=later)
+    before = {one.SOPInstanceUID: stored(one) for one in captures(early)}
+    after = {one.SOPInstanceUID: stored(one) for one in captures([late, *early])}
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 1
+
+
+def test_second_image_of_a_view_takes_a_free_number(tmp_path):
+    headers = [mammogram(number=number) for number in (1, 2, 3)]
+    images = [
+        results.study_image(
+            header, results.analysed(), tmp_path, analysed_at=results.ANALYSED_AT + timedelta(minutes=number)
+        )
+        for number, header in enumerate(headers)
+    ]
+    numbers = {
+        one.SourceImageSequence[0].ReferencedSOPInstanceUID: one.InstanceNumber for one in captures(images)
+    }
+    assert [numbers[header.SOPInstanceUID] for header in headers] == [1, 5, 6]
+
+
+def test_notice_names_every_image_without_a_result(tmp_path):
+    headers = results.four_views()
+    images = [
+        results.study_image(headers[0], results.analysed(), tmp_path),
+        results.study_image(headers[1], results.failed(), tmp_path),
+        results.study_image(headers[3], results.refused(), tmp_path),
+    ]
+    heatmap, notice = captures(images)
+    assert notice.ImageLaterality == "L"
+    assert notice.SeriesInstanceUID != heatmap.SeriesInstanceUID
+    assert "DerivationCodeSequence" not in notice
+    named = [one.ReferencedSOPInstanceUID for one in notice.SourceImageSequence]
+    assert named == [headers[1].SOPInstanceUID, headers[3].SOPInstanceUID]
+    assert len(captures(images, options=results.with_options(notice=False))) == 1
+
+
+def test_notice_about_both_breasts_or_an_unknown_one_says_both(tmp_path):
+    headers = results.four_views()
+    both = [results.study_image(header, results.failed(), tmp_path) for header in headers]
+    assert captures(both)[0].ImageLaterality == "B"
+
+
+def test_times_are_those_of_the_study(tmp_path):
+    made = capture(mammogram(TimezoneOffsetFromUTC="+0530"), tmp_path)
+    there = results.ANALYSED_AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert made.ContentDate == made.DateOfSecondaryCapture == there.strftime("%Y%m%d")
+    assert made.ContentTime == made.SeriesTime == there.strftime("%H%M%S")
+    assert made.TimezoneOffsetFromUTC == "+0530"

@@ -1,0 +1,172 @@
+"""Sources as hospitals really send them: nothing in a header may stop a result."""
+
+import io
+import struct
+
+import pydicom
+import pytest
+from pydicom import config
+from pydicom.dataelem import DataElement
+from pydicom.tag import Tag
+
+from inference import copying, exam, headers
+from inference.options import StudyImage
+from tests.support import results
+from tests.support.mammograms import mammogram
+
+
+def from_disk(header, tmp_path):
+    """Read ``header`` as the node does: from bytes."""
+    path = tmp_path / "source.dcm"
+    header.save_as(path, enforce_file_format=True)
+    return exam.read(path)
+
+
+def broken(tmp_path, **values):
+    """A mammogram with values that their representations forbid."""
+    header = mammogram()
+    for keyword, value in values.items():
+        tag = Tag(keyword)
+        vr = pydicom.datadict.dictionary_VR(tag)
+        header[tag] = DataElement(tag, vr, value, validation_mode=config.IGNORE)
+    return from_disk(header, tmp_path)
+
+
+def result_of(source, tmp_path):
+    """All objects of one image, written and read again."""
+    finding = results.analysed()
+    rendered = results.study_image(mammogram(), finding, tmp_path).heatmap
+    image = StudyImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, heatmap=rendered)
+    read = []
+    for made in results.objects([image]):
+        file = io.BytesIO()
+        made.save_as(file, enforce_file_format=True)
+        file.seek(0)
+        read.append(pydicom.dcmread(file))
+    return read
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientBirthDate", "1960-01-02"),
+        ("PatientBirthDate", "19601399"),
+        ("StudyDate", "2024.05.01"),
+        ("StudyTime", "10:10:00"),
+        ("StudyTime", "2561"),
+        ("PatientAge", "64"),
+        ("PatientSex", "female!"),
+        ("AcquisitionDate", "yesterday"),
+        ("AcquisitionTime", "noon"),
+        ("TimezoneOffsetFromUTC", "CET"),
+        ("TimezoneOffsetFromUTC", "+9900"),
+        ("LossyImageCompression", "maybe"),
+    ],
+)
+def test_malformed_value_is_left_out(tmp_path, keyword, value):
+    for made in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
+        assert made.get(keyword) in (None, "", "00") or keyword == "TimezoneOffsetFromUTC"
+        assert made.PatientID == "SYN1"
+
+
+@pytest.mark.parametrize("value", ["0.15", "0\\0", "-1\\0.1", "1e999\\1"])
+def test_useless_spacing_is_left_out(tmp_path, value):
+    source = broken(tmp_path, ImagerPixelSpacing=value.split("\\"))
+    assert "111026" not in str(result_of(source, tmp_path)[0])
+
+
+def test_number_that_is_none_does_not_stop_a_result(tmp_path):
+    header = mammogram()
+    plain = tmp_path / "plain.dcm"
+    header.save_as(plain, enforce_file_format=True)
+    data = plain.read_bytes()
+    good = struct.pack("<HH2sH", 0x0018, 0x1164, b"DS", 10) + b"0.15\\0.15 "
+    assert good in data
+    plain.write_bytes(data.replace(good, good[:8] + b"wide\\high "))
+    assert len(result_of(exam.read(plain), tmp_path)) == 2
+
+
+def test_long_identifiers_are_kept_as_they_are(tmp_path):
+    long = "X" * 70
+    for made in result_of(
+        broken(tmp_path, PatientID=long, AccessionNumber="ACC-with-more-than-16-characters"), tmp_path
+    ):
+        with copying.tolerant():
+            assert made.PatientID == long
+            assert made.AccessionNumber == "ACC-with-more-than-16-characters"
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Müller^Zoë"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("ISO_IR 144", "\u041b\u044e\u043a^\u0421"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 192", "Ωmega^Ünïcode"),
+    ],
+)
+def test_names_are_written_again_as_utf_8(tmp_path, charset, name):
+    source = from_disk(
+        mammogram(patient_name=name, SpecificCharacterSet=charset, StudyDescription="Zoë"[:2]), tmp_path
+    )
+    for made in result_of(source, tmp_path):
+        assert made.SpecificCharacterSet == "ISO_IR 192"
+        assert str(made.PatientName) == name
+        assert name.encode() in made["PatientName"].value.encode(["utf8"])
+
+
+def test_unknown_character_set_and_broken_bytes_do_not_stop_a_result(tmp_path):
+    header = mammogram(patient_name="Muller^Zoe")
+    path = tmp_path / "source.dcm"
+    header.save_as(path, enforce_file_format=True)
+    path.write_bytes(
+        path.read_bytes().replace(b"Muller^Zoe", b"M\xfcller^Zo\xeb").replace(b"ISO_IR 192", b"ISO_IR 999")
+    )
+    with copying.tolerant():
+        source = exam.read(path)
+    assert len(result_of(source, tmp_path)) == 2
+
+
+def test_type_2_attributes_are_written_empty_where_the_source_has_none(tmp_path):
+    names = (
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "StudyID",
+    )
+    source = from_disk(mammogram(**dict.fromkeys(names)), tmp_path)
+    for made in result_of(source, tmp_path):
+        assert all(name in made and not made[name].value for name in names)
+
+
+def test_patient_and_study_are_copied_whole(tmp_path):
+    other = pydicom.Dataset()
+    other.PatientID, other.IssuerOfPatientID, other.TypeOfPatientID = "77", "ELSEWHERE", "TEXT"
+    source = from_disk(mammogram(OtherPatientIDsSequence=[other], TimezoneOffsetFromUTC="-0300"), tmp_path)
+    copied = headers.patient_and_study(source)
+    assert copied.OtherPatientIDsSequence[0].PatientID == "77"
+    assert copied.TimezoneOffsetFromUTC == "-0300"
+    for keyword in ("PatientName", "IssuerOfPatientID", "PatientAge", "StudyInstanceUID", "StudyDescription"):
+        assert copied[keyword].value == source.header[keyword].value
+
+
+def test_all_objects_agree_even_where_the_sources_do_not(tmp_path):
+    sources = [mammogram("R", StudyDescription="one"), mammogram("L", number=2, StudyDescription="two")]
+    images = [results.study_image(source, results.analysed(), tmp_path) for source in sources]
+    assert len({made.StudyDescription for made in results.objects(images)}) == 1
+
+
+def test_equipment_is_the_node(tmp_path):
+    for made in result_of(from_disk(mammogram(), tmp_path), tmp_path):
+        assert made.Manufacturer == "SecondRead"
+        assert made.DeviceSerialNumber == "SECONDREAD"
+        assert made.DeviceUID == results.DEVICE.uid
+        [contribution] = made.ContributingEquipmentSequence
+        assert contribution.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        assert results.MODEL.weights_sha256[:16] in contribution.ContributionDescription

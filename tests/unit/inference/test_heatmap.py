@@ -1,0 +1,250 @@
+import numpy as np
+import pytest
+
+from inference import colormap, heatmap, legend, outline
+from inference.findings import Region
+from inference.lettering import Box, Fonts, Words, line_step
+from inference.pixels import Picture
+from tests.support import results
+
+
+def flat(rows=400, columns=300, grey=0.5):
+    return Picture(grey=np.full((rows, columns), grey, np.float32), padding=None)
+
+
+def render(picture=None, finding=None, *, caption="R CC", warm=None, **options):
+    picture = picture or flat()
+    finding = finding or results.analysed(at=results.region(150, 150))
+    if warm is None and finding.region is not None:
+        warm = results.warm_map(picture.grey.shape, finding.region)
+    return heatmap.render(
+        picture,
+        warm,
+        finding,
+        caption=caption,
+        identity=results.MODEL,
+        options=results.with_options(**options),
+    )
+
+
+def lightness(colours):
+    """CIE L* of sRGB colours."""
+    share = colours / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    y = linear @ [0.2126729, 0.7151522, 0.0721750]
+    return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y)
+
+
+# Machado, Oliveira, Fernandes 2009, severity 1
+BLINDNESS = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def test_colours_grow_lighter_evenly():
+    steps = np.diff(lightness(colormap.table()))
+    assert colormap.table().shape == (256, 3)
+    assert steps.min() > -0.2  # whole sRGB steps make single entries waver
+    assert np.all(np.diff(lightness(colormap.table())[::8]) > 0)
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_colours_keep_their_order_for_colour_blind_people(kind):
+    share = colormap.table() / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(BLINDNESS[kind]).T, 0, 1)
+    encoded = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    assert np.all(np.diff(lightness(255 * encoded)[::16]) > 0)
+
+
+def test_strip_lies_below_and_the_sides_stay():
+    picture = flat(401, 301, grey=0.25)
+    finding = results.analysed(results.NORMAL)
+    rendered = render(picture, finding)
+    assert rendered.dtype == np.uint8
+    assert rendered.shape[1:] == (301, 3)
+    assert np.all(rendered[:401] == 64)
+    assert rendered.shape[0] > 401
+    assert (rendered[401:] > 200).any()
+
+
+def test_normal_image_has_no_colour():
+    rendered = render(finding=results.analysed(results.NORMAL))[:400]
+    assert np.all(rendered[..., 0] == rendered[..., 1])
+    assert np.all(rendered[..., 1] == rendered[..., 2])
+
+
+def test_map_of_an_image_without_a_region_is_not_shown():
+    finding = results.analysed(results.NORMAL)
+    with_map = render(finding=finding, warm=results.warm_map((400, 300), results.region(150, 150)))
+    assert np.array_equal(with_map, render(finding=finding))
+
+
+def test_cool_tissue_is_left_alone_and_hot_tissue_is_never_hidden():
+    at = results.region(150, 150)
+    warm = results.warm_map((400, 300), at)
+    coloured = render(warm=warm)[:400].astype(int)
+    line = outline.closed_line(at, rows=400, columns=300)
+    far = np.ones((400, 300), bool)
+    for column, row in line:
+        far[max(0, int(row) - 8) : int(row) + 8, max(0, int(column) - 8) : int(column) + 8] = False
+    assert np.all(coloured[(warm < 0.14) & far] == 128)
+    assert (coloured[(warm > 0.9) & far] != 128).any()
+    white = render(flat(grey=1.0), warm=warm)[:400][(warm > 0.5) & far].astype(int)
+    black = render(flat(grey=0.0), warm=warm)[:400][(warm > 0.5) & far].astype(int)
+    assert (white - black).min() >= round(255 * 0.55) - 1
+
+
+def test_contour_is_white_with_a_dark_halo():
+    rendered = render(flat(grey=0.5), warm=np.zeros((400, 300), np.float32))[:400]
+    assert (rendered.min(axis=2) > 240).any()
+    assert (rendered.max(axis=2) < 20).any()
+
+
+def test_map_without_any_activation_colours_nothing():
+    finding = results.analysed(at=results.region(150, 150))
+    rendered = render(finding=finding, warm=np.zeros((400, 300), np.float32))[:400]
+    assert np.all(rendered[..., 0] == rendered[..., 2])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3000, 1200), (1200, 3000), (2048, 2048), (2047, 7), (5, 900)])
+def test_longest_side_is_kept(rows, columns):
+    rendered = render(
+        flat(rows, columns), results.analysed(results.BENIGN, at=results.region(3, 3, along=2, across=1))
+    )
+    assert max(rendered.shape) <= 2048
+    assert rendered.shape[1] <= columns
+
+
+def test_smaller_limit_is_kept():
+    assert max(render(flat(900, 800), sc_max_side=512).shape) <= 512
+
+
+def test_small_picture_is_not_enlarged():
+    assert render(flat(300, 200), results.analysed(results.NORMAL)).shape[1] == 200
+
+
+@pytest.mark.parametrize("width", [120, 400, 843, 1664, 2048])
+@pytest.mark.parametrize("scores", [results.MALIGNANT, results.NORMAL, results.NORMAL_BUT_REACHED])
+@pytest.mark.parametrize("caption", ["R CC", "L MLO", "unknown side, CC"])
+def test_legend_fits(width, scores, caption):
+    fonts = Fonts()
+    laid_out = legend.strip(
+        results.analysed(scores),
+        caption=caption,
+        identity=results.MODEL,
+        width=width,
+        coloured=True,
+        fonts=fonts,
+    )
+    boxes = [extent(mark, fonts) for mark in laid_out.marks]
+    for left, top, right, bottom in boxes:
+        assert left >= 0
+        assert right <= width
+        assert 0 <= top < bottom <= laid_out.height
+    words = [extent(mark, fonts) for mark in laid_out.marks if isinstance(mark, Words)]
+    for number, one in enumerate(words):
+        assert not any(overlap(one, other) for other in words[number + 1 :])
+
+
+def extent(mark, fonts):
+    if isinstance(mark, Box):
+        return mark.left, mark.top, mark.left + mark.width, mark.top + mark.height
+    return mark.left, mark.top, mark.left + fonts.width(mark), mark.top + line_step(mark.size)
+
+
+def overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] - 1 and other[1] < one[3] - 1
+
+
+def legend_text(finding, caption="R CC", width=800):
+    laid_out = legend.strip(
+        finding, caption=caption, identity=results.MODEL, width=width, coloured=True, fonts=Fonts()
+    )
+    return " ".join(mark.text for mark in laid_out.marks if isinstance(mark, Words))
+
+
+def test_legend_says_what_must_be_said():
+    text = legend_text(results.analysed(results.MALIGNANT), caption="L MLO")
+    for words in (
+        "AI  L MLO",
+        "NOT FOR DIAGNOSTIC USE",
+        "Malignant 84.0 %",
+        "Malignant score at or above operating point",
+        "Benign without callback",
+        'Grad-CAM for "Malignant"',
+        "low",
+        "high",
+        "document-cnn 1.0.0",
+    ):
+        assert words in text
+
+
+def test_normal_never_stands_alone():
+    assert "no region marked: this does not exclude cancer" in legend_text(results.analysed(results.NORMAL))
+    reached = legend_text(results.analysed(results.NORMAL_BUT_REACHED))
+    assert "Malignant score at or above operating point" in reached
+    assert "Normal: this does not exclude cancer" in reached
+    assert 'Grad-CAM for "Malignant"' in reached
+
+
+@pytest.mark.parametrize("width", [400, 843, 1664])
+def test_side_and_view_can_be_read_on_a_thumbnail(width):
+    laid_out = legend.strip(
+        results.analysed(),
+        caption="R MLO",
+        identity=results.MODEL,
+        width=width,
+        coloured=True,
+        fonts=Fonts(),
+    )
+    headline = next(mark for mark in laid_out.marks if isinstance(mark, Words))
+    assert headline.text == "AI  R MLO"
+    assert headline.size * 150 / width >= 12
+
+
+def test_rendering_is_repeatable():
+    assert np.array_equal(render(), render())
+
+
+def test_outline_is_closed_and_stays_inside():
+    beyond = Region(
+        center=(5.0, 5.0),
+        ellipse=((0.0, 5.0), (65.0, 5.0), (5.0, 0.0), (5.0, 45.0)),
+        mean_activation=0.5,
+    )
+    line = outline.closed_line(beyond, rows=40, columns=60)
+    assert line[0] == line[-1]
+    assert len(line) <= 64
+    assert all(0 <= column <= 60 and 0 <= row <= 40 for column, row in line)
+    assert all((2 * value).is_integer() for point in line for value in point)
+    assert max(column for column, _ in line) == 60
+
+
+def test_outline_goes_through_the_ends_of_the_axes():
+    at = results.region(200, 240)
+    line = outline.closed_line(at, rows=640, columns=512)
+    for column, row in at.ellipse:
+        assert min(abs(column - x) + abs(row - y) for x, y in line) <= 1
+
+
+def test_notice_page_grows_with_its_lines():
+    short = heatmap.notice(["R CC: pixel data could not be decoded"], results.MODEL)
+    long = heatmap.notice([f"R CC: reason {number} " * 8 for number in range(30)], results.MODEL)
+    assert short.shape == (768, 1024, 3)
+    assert long.shape[0] > 768
+    assert long.shape[1] == 1024

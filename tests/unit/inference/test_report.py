@@ -1,0 +1,377 @@
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import highdicom
+import pytest
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from inference import codes
+from inference.findings import ClassKey
+from tests.support import results
+from tests.support.mammograms import mammogram
+from tests.support.results import comments, named
+
+
+def report(images, **changes):
+    return results.objects(images, **changes)[0]
+
+
+def study(folder, *findings, headers=None):
+    return [
+        results.study_image(header, finding, folder)
+        for header, finding in zip(headers or results.four_views(), findings, strict=True)
+    ]
+
+
+@pytest.fixture
+def lesion(tmp_path):
+    return study(
+        tmp_path,
+        results.analysed(results.MALIGNANT),
+        results.analysed(results.NORMAL),
+        results.analysed(results.NORMAL_BUT_REACHED),
+        results.analysed(results.BENIGN),
+    )
+
+
+def groups(sr):
+    return named(sr, codes.Code("125007", "DCM", "Measurement Group"))
+
+
+def identifier(group):
+    return named(group, codes.Code("112039", "DCM", "Tracking Identifier"))[0].TextValue
+
+
+def numbers(group):
+    return [
+        (item.ConceptNameCodeSequence[0].CodeValue, float(item.MeasuredValueSequence[0].NumericValue))
+        for item in group.ContentSequence
+        if item.ValueType == "NUM"
+    ]
+
+
+def top_findings(sr):
+    """The class per side in the Qualitative Evaluations."""
+    [evaluations] = named(sr, codes.QUALITATIVE_EVALUATIONS)
+    return {
+        item.ContentSequence[0].ConceptCodeSequence[0].CodeMeaning: item.ConceptCodeSequence[0].CodeMeaning
+        for item in evaluations.ContentSequence
+        if item.ValueType == "CODE" and item.ConceptNameCodeSequence[0].CodeValue == "121071"
+    }
+
+
+def test_header_says_preliminary_and_unverified(lesion):
+    sr = report(lesion)
+    assert sr.SOPClassUID == ComprehensiveSRStorage
+    assert (sr.Modality, sr.SeriesNumber, sr.InstanceNumber) == ("SR", 9002, 1)
+    assert (sr.PreliminaryFlag, sr.VerificationFlag, sr.CompletionFlag) == (
+        "PRELIMINARY",
+        "UNVERIFIED",
+        "COMPLETE",
+    )
+    assert "NOT FOR DIAGNOSTIC USE" in sr.SeriesDescription
+    assert sr.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99MAMMOAI"
+    assert sr.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+
+
+def test_evidence_lists_every_image_once(tmp_path):
+    headers = results.four_views()
+    images = study(tmp_path, *[results.analysed()] * 3, results.refused(), headers=headers)
+    [evidence] = report(images).CurrentRequestedProcedureEvidenceSequence
+    listed = [
+        reference.ReferencedSOPInstanceUID
+        for series in evidence.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    ]
+    assert sorted(listed) == sorted(header.SOPInstanceUID for header in headers)
+
+
+def test_every_image_has_its_scores_in_network_order(lesion):
+    group = groups(report(lesion))[0]
+    assert identifier(group) == "AI image R CC"
+    assert numbers(group) == [
+        ("SCORE_NORMAL", 4.0),
+        ("SCORE_BENIGN", 9.0),
+        ("SCORE_BENIGN_NCB", 3.0),
+        ("SCORE_MALIGNANT", 84.0),
+    ]
+
+
+def test_region_group_has_the_explained_score_only(lesion):
+    found = {identifier(group): group for group in groups(report(lesion))}
+    assert list(found) == [
+        "AI image R CC",
+        "AI region R CC",
+        "AI image L CC",
+        "AI image R MLO",
+        "AI region R MLO",
+        "AI image L MLO",
+        "AI region L MLO",
+    ]
+    assert numbers(found["AI region R CC"]) == [("SCORE_MALIGNANT", 84.0), ("130403", 73.1)]
+    assert numbers(found["AI region L MLO"])[0] == ("SCORE_BENIGN", 50.0)
+
+
+def test_malignant_is_explained_at_the_operating_point_whatever_the_label(lesion):
+    found = {identifier(group): group for group in groups(report(lesion))}
+    image, region = found["AI image R MLO"], found["AI region R MLO"]
+    assert named(image, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Normal"
+    assert named(region, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Malignant"
+    assert numbers(region)[0] == ("SCORE_MALIGNANT", 32.0)
+    assert "Malignant score at or above operating point" in comments(image)
+    assert "Most probable class Normal: this does not exclude cancer" in comments(image)
+
+
+def test_normal_always_comes_with_its_warning(lesion):
+    sr = report(lesion)
+    found = {identifier(group): group for group in groups(sr)}
+    assert comments(found["AI image L CC"]) == ["Normal, no region marked: this does not exclude cancer"]
+    assert any("does not exclude cancer" in text for text in comments(sr) if text.startswith("AI output"))
+
+
+def test_flat_map_is_said_to_be_flat(tmp_path):
+    finding = replace(results.analysed(results.BENIGN), region=None)
+    sr = report(study(tmp_path, finding, headers=[mammogram()]))
+    assert [identifier(group) for group in groups(sr)] == ["AI image R CC"]
+    assert "No region marked, the activation map is flat: this does not exclude cancer" in comments(sr)
+
+
+def test_what_the_stone_viewer_and_ohif_ask_for(lesion):
+    sr = report(lesion)
+    evidence = {
+        reference.ReferencedSOPInstanceUID
+        for series in sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    }
+    assert sr.ConceptNameCodeSequence[0].CodeValue == "126000"
+    trackings = []
+    for group in groups(sr):
+        assert group.ContentTemplateSequence[0].TemplateIdentifier == "1410"
+        [shape] = [item for item in group.ContentSequence if item.ValueType == "SCOORD"]
+        assert shape.ConceptNameCodeSequence[0].CodeValue == "111030"
+        assert shape.GraphicType == "POLYLINE"
+        points = list(zip(shape.GraphicData[::2], shape.GraphicData[1::2], strict=True))
+        assert points[0] == points[-1]
+        assert len(points) <= 64
+        assert all(0 <= column <= 256 and 0 <= row <= 320 for column, row in points)
+        [source] = shape.ContentSequence
+        assert source.RelationshipType == "SELECTED FROM"
+        assert source.ConceptNameCodeSequence[0].CodeValue == "111040"
+        assert source.ReferencedSOPSequence[0].ReferencedSOPInstanceUID in evidence
+        assert "ReferencedFrameNumber" not in source.ReferencedSOPSequence[0]
+        trackings += [item.UID for item in group.ContentSequence if item.ValueType == "UIDREF"]
+    assert len(set(trackings)) == len(trackings) == len(groups(sr))
+
+
+def test_highdicom_reads_it_back(lesion):
+    again = highdicom.sr.ComprehensiveSR.from_dataset(report(lesion))
+    assert len(again.content.get_planar_roi_measurement_groups()) == 7
+
+
+def test_breast_is_malignant_by_its_worst_view(lesion):
+    sr = report(lesion)
+    assert top_findings(sr) == {"Right": "Malignant", "Left": "Benign"}
+    assert (
+        "Right breast: Malignant (view CC). Malignant score per view: CC 84.0 %, MLO 32.0 %. "
+        "Malignant score at or above operating point (CC, MLO). Normal: this does not exclude cancer."
+    ) in comments(sr)
+
+
+def test_breast_is_not_normal_while_one_view_is_not(tmp_path):
+    normal_but_higher = replace(
+        results.analysed((0.75, 0.0, 0.0, 0.25)), at_operating_point=False, region=None
+    )
+    images = study(
+        tmp_path,
+        normal_but_higher,
+        results.analysed(results.BENIGN),
+        headers=[mammogram("R", "CC"), mammogram("R", "MLO")],
+    )
+    assert top_findings(report(images)) == {"Right": "Benign"}
+
+
+def test_breast_is_normal_where_every_view_is(tmp_path):
+    sr = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 4))
+    assert top_findings(sr) == {"Right": "Normal", "Left": "Normal"}
+    lines = [text for text in comments(sr) if "breast: Normal (every view)" in text]
+    assert len(lines) == 2
+    assert all("this does not exclude cancer" in line for line in lines)
+
+
+def test_breast_with_a_view_without_result_is_not_called_normal(tmp_path):
+    sr = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 3, results.failed()))
+    assert top_findings(sr) == {"Right": "Normal"}
+    assert any(text.startswith("Left breast: no class for the breast") for text in comments(sr))
+
+
+def test_unknown_side_counts_for_neither_breast(tmp_path):
+    header = mammogram(ImageLaterality=None, PatientOrientation="", SeriesDescription="x")
+    sr = report(study(tmp_path, results.analysed(), headers=[header]))
+    assert top_findings(sr) == {}
+    assert not named(sr, codes.LATERALITY)
+    assert not named(sr, codes.IMAGE_LATERALITY)
+    assert any(
+        text.startswith("Unknown side, CC: Malignant 84.0 %, counted for neither breast")
+        for text in comments(sr)
+    )
+
+
+def test_both_sides_in_one_image_have_a_line_of_their_own(tmp_path):
+    header = mammogram(ImageLaterality="B", PatientOrientation="", SeriesDescription="x", ViewPosition=None)
+    sr = report(study(tmp_path, results.analysed(), headers=[header]))
+    assert top_findings(sr) in ({"Bilateral": "Malignant"}, {})
+
+
+def test_partial_report_says_what_is_missing(tmp_path):
+    sr = report(
+        study(tmp_path, *[results.analysed()] * 2, results.failed(), results.refused("tomosynthesis"))
+    )
+    assert (sr.CompletionFlag, sr.CompletionFlagDescription) == ("PARTIAL", "2 of 4 images not analysed")
+    assert "Not analysed: R MLO: pixel data could not be decoded" in comments(sr)
+    assert "Not analysed: L MLO: tomosynthesis" in comments(sr)
+    found = {identifier(group): group for group in groups(sr)}
+    failed = found["AI image R MLO"]
+    assert named(failed, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Not performed"
+    assert named(failed, codes.SUMMARY_OF_ANALYSES)[0].ConceptCodeSequence[0].CodeMeaning == "Failed"
+    assert numbers(failed) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "status"),
+    [
+        ([results.analysed(), results.analysed()], "Succeeded"),
+        ([results.analysed(), results.failed()], "Partially Succeeded"),
+        ([results.refused(), results.failed()], "Failed"),
+        ([results.refused(), results.refused()], "Not Attempted"),
+    ],
+)
+def test_status_of_the_study(tmp_path, made, status):
+    sr = report(study(tmp_path, *made, headers=results.four_views()[:2]))
+    [evaluations] = named(sr, codes.QUALITATIVE_EVALUATIONS)
+    first = evaluations.ContentSequence[0]
+    assert first.ConceptNameCodeSequence[0].CodeValue == "111065"
+    assert first.ConceptCodeSequence[0].CodeMeaning == status
+
+
+def test_limits_and_class_meanings_are_printed(lesion):
+    texts = comments(report(lesion))
+    assert any(
+        "not calibrated" in text and "Operating point: malignant score 31.0 %" in text for text in texts
+    )
+    assert any("Benign: BI-RADS 3" in text and "Malignant: BI-RADS 4 to 6" in text for text in texts)
+    calibrated = replace(results.MODEL, calibrated=True)
+    assert any("temperature-scaled" in text for text in comments(report(lesion, identity=calibrated)))
+
+
+def test_library_has_what_the_sources_say(lesion):
+    [library] = named(report(lesion), codes.IMAGE_LIBRARY)
+    sides = [item.ConceptCodeSequence[0].CodeMeaning for item in named(library, codes.IMAGE_LATERALITY)]
+    assert sides == ["Right", "Left", "Right", "Left"]
+    for name in (codes.ACQUISITION_DATE, codes.IMAGE_VIEW, codes.ORIENTATION_ROW, codes.HORIZONTAL_SPACING):
+        assert len(named(library, name)) == 4
+
+
+def test_library_leaves_out_what_the_sources_do_not_say(tmp_path):
+    header = mammogram(
+        AcquisitionDate=None,
+        AcquisitionTime=None,
+        ImagerPixelSpacing=None,
+        PatientOrientation=None,
+        ViewCodeSequence=None,
+    )
+    [library] = named(report(study(tmp_path, results.analysed(), headers=[header])), codes.IMAGE_LIBRARY)
+    for name in (codes.ACQUISITION_DATE, codes.ORIENTATION_ROW, codes.HORIZONTAL_SPACING):
+        assert not named(library, name)
+    [view] = named(library, codes.IMAGE_VIEW)  # by the abbreviation in View Position
+    assert view.ConceptCodeSequence[0].CodeValue == "399162004"
+
+
+def test_procedure_is_named_only_as_the_source_names_it(tmp_path):
+    code = codes.item(codes.Code("P5-40010", "SRT", "Mammography"))
+    plain = report(study(tmp_path, results.analysed(), headers=[mammogram()]))
+    coded = report(study(tmp_path, results.analysed(), headers=[mammogram(ProcedureCodeSequence=[code])]))
+    assert not named(plain, codes.PROCEDURE_REPORTED)
+    assert named(coded, codes.PROCEDURE_REPORTED)[0].ConceptCodeSequence[0].CodeValue == "P5-40010"
+
+
+def test_comprehensive_3d_is_the_same_tree_under_another_uid(lesion):
+    flat, deep = report(lesion), report(lesion, options=results.with_options(sr_class="comprehensive3d"))
+    assert deep.SOPClassUID == Comprehensive3DSRStorage
+    assert deep.SOPInstanceUID != flat.SOPInstanceUID
+    assert deep.SeriesInstanceUID != flat.SeriesInstanceUID
+    assert len(groups(deep)) == len(groups(flat))
+
+
+def test_late_image_replaces_the_report(lesion):
+    old = report(lesion[:3])
+    new = report(lesion, predecessor=results.predecessor_of(old, images=3))
+    [reference] = new.PredecessorDocumentsSequence
+    [series] = reference.ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID
+    assert (new.InstanceNumber, new.SeriesInstanceUID) == (2, old.SeriesInstanceUID)
+    assert new.SOPInstanceUID != old.SOPInstanceUID
+    assert any(text.startswith("Replaces the report of 2024-05-01 ") for text in comments(new))
+    assert any(text.endswith(", 3 images") for text in comments(new))
+    assert (new.SeriesDate, new.SeriesTime) == (old.SeriesDate, old.SeriesTime)
+
+
+def test_images_of_two_studies_are_refused(tmp_path):
+    headers = [mammogram(study="1"), mammogram(study="2")]
+    with pytest.raises(ValueError, match="exactly one study"):
+        report(study(tmp_path, results.analysed(), results.analysed(), headers=headers))
+    with pytest.raises(ValueError, match="exactly one study"):
+        report([])
+
+
+def encoded(made):
+    files = []
+    for one in made:
+        file = io.BytesIO()
+        one.save_as(file, enforce_file_format=True)
+        files.append(file.getvalue())
+    return files
+
+
+def test_same_arguments_give_the_same_bytes(lesion, tmp_path):
+    again = study(tmp_path, *(image.finding for image in lesion))
+    assert encoded(results.objects(lesion)) == encoded(results.objects(list(reversed(again))))
+
+
+def test_no_time_but_the_given_ones_is_written(lesion):
+    later = {"made_at": results.MADE_AT + timedelta(days=400)}
+    one, other = report(lesion), report(lesion, **later)
+    assert one.SOPInstanceUID == other.SOPInstanceUID
+    assert other.ContentDate == other.InstanceCreationDate == "20250605"
+    assert other.ContributingEquipmentSequence[0].ContributionDateTime.startswith("20250605")
+    given = {"20240501", "20250605", "19600102"}
+    written = {str(item.value)[:8] for item in other.iterall() if item.VR in {"DA", "DT"} and item.value}
+    assert written <= given
+
+
+def test_scores_set_of_images_and_reasons_change_the_uid(tmp_path, lesion):
+    made = [
+        report(lesion),
+        report(lesion[:3]),
+        report([*lesion[:3], replace(lesion[3], finding=results.failed())]),
+        report([*lesion[:3], replace(lesion[3], finding=results.failed("another reason"))]),
+        report([*lesion[:3], replace(lesion[3], finding=results.analysed((0.1, 0.6, 0.2, 0.1)))]),
+        report(lesion, identity=replace(results.MODEL, version="1.0.1")),
+    ]
+    assert len({sr.SOPInstanceUID for sr in made}) == len(made)
+
+
+def test_corrected_name_makes_new_objects(tmp_path):
+    findings = [results.analysed()] * 4
+    one = results.objects(study(tmp_path, *findings, headers=results.four_views()))
+    other = results.objects(study(tmp_path, *findings, headers=results.four_views(patient_name="Roe^Jane")))
+    assert not {made.SOPInstanceUID for made in one} & {made.SOPInstanceUID for made in other}
+    assert {str(made.PatientName) for made in other} == {"Roe^Jane"}
+
+
+def test_explained_class_has_its_parameters(lesion):
+    sr = report(lesion)
+    parameters = {item.TextValue for item in named(sr, codes.Code("111002", "DCM", "Algorithm Parameters"))}
+    assert f"weights sha256={results.MODEL.weights_sha256}" in parameters
+    assert "preprocessing=breast-crop-1" in parameters
+    assert any(ClassKey.MALIGNANT.value in text for text in parameters)
