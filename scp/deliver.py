@@ -134,7 +134,7 @@ class Courier:
     def _settle(self, one: Delivery, answer: Dataset, *, sent_as: str) -> bool:
         """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
         code = int(answer.Status)
-        words = f"status 0x{code:04X}"
+        words = f"0x{code:04X}"
         if comment := str(answer.get("ErrorComment") or ""):
             log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
         if status.delivered(code):
@@ -144,9 +144,9 @@ class Courier:
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
         if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
-            self._again(one, f"{one.destination} answered {words}", code)
+            self._again(one, f"{one.destination} answered status {words}", code)
         else:
-            self._never(one, code, f"{one.destination} refused it with {words}")
+            self._never(one, code, f"{one.destination} refused it with status {words}")
         return False
 
     def _again(self, one: Delivery, reason: str, code: int | None = None) -> None:

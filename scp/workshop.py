@@ -56,7 +56,7 @@ class Workshop:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._thread = threading.Thread(target=self._run, name="workshop", daemon=True)
         self.ready = threading.Event()
-        """Set once a worker has loaded its network."""
+        """Set while there is a worker that has loaded its network."""
 
     def start(self) -> None:
         """Start the worker and keep one alive until `stop`."""
@@ -78,8 +78,11 @@ class Workshop:
         self._stopping.set()
         with self._pipe_lock:
             self._say(workbench.STOP)
-        self._thread.join(seconds)
+            loading = not self.ready.is_set()
         process = self._process
+        if loading and process is not None:
+            process.kill()  # it has claimed nothing yet, and would hear of the end only after the start
+        self._thread.join(seconds)
         if process is None or not process.is_alive():
             return True
         process.kill()
@@ -119,6 +122,7 @@ class Workshop:
         theirs.close()
         with self._pipe_lock:
             self._pipe, self._process, self._wake_pending = ours, process, False
+            self.ready.clear()
         if self._stopping.is_set():
             self._say(workbench.STOP)
         self._attend(ours, process)

@@ -1,4 +1,4 @@
-"""kill -9 of the whole node at each hand-over: everything acknowledged is answered, with the same bytes, once."""
+"""kill -9 of the whole node at each hand-over: all that was acknowledged is answered, with the same bytes."""
 
 import hashlib
 import time

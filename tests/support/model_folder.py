@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from inference.classifier import DEFAULT_THREADS
 from models import networks
 from models.manifest import CLASS_KEYS
 from models.networks import keras
@@ -13,6 +14,7 @@ from models.networks import keras
 def make(folder: Path, *, seed: int = 1, operating_point: float = 0.99, sha256: str | None = None) -> Path:
     """Write manifest and weights into ``folder``; ``sha256`` puts a wrong digest into the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
+    networks.fix_computation(DEFAULT_THREADS)  # as the classifier will: afterwards it is too late
     keras.utils.set_random_seed(seed)
     weights = folder / "weights.npz"
     networks.save_weights(networks.build("document-cnn", rows=64, columns=64), weights)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -62,6 +63,9 @@ longest_retry_seconds = 2
         return self
 
     def _answers(self):
+        with socket.socket() as probe:  # before it listens, pynetdicom would only log that it does not
+            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                return False
         entity = AE(ae_title="PACS")
         entity.connection_timeout = 0.5
         entity.add_requested_context(Verification)

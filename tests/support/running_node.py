@@ -1,0 +1,19 @@
+"""A data directory that looks as if a node were running on it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scp import running
+
+
+@contextmanager
+def lock_held(data_dir: Path) -> Iterator[None]:
+    """Hold the lock as a running node does; its process id is that of the test."""
+    with (data_dir / running.LOCK).open("w") as lock:
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
