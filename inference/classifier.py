@@ -112,7 +112,10 @@ class Classifier:
         filled = np.zeros((self._batch, self.rows, self.columns, 1), np.float32)
         filled[: len(images)] = images
         answer = [tensor.numpy() for tensor in self._call(tf.constant(filled))]
-        return [_reading(*(part[number] for part in answer)) for number in range(len(images))]
+        return [
+            _reading(*(part[number] for part in answer)) if np.isfinite(image).all() else _no_number()
+            for number, image in enumerate(images)
+        ]
 
 
 def _check(manifest: Manifest) -> None:
@@ -164,7 +167,7 @@ def _reading(
     scores: NDArray[np.float32], reached: np.bool_, explained: np.int32, map_: NDArray[np.float32]
 ) -> Reading | Failed:
     if not (np.isfinite(scores).all() and np.isfinite(map_).all()):
-        return Failed("the network gave no usable score for this image")
+        return _no_number()
     normal, benign, without_callback, malignant = (float(score) for score in scores)
     return Reading(
         scores=(normal, benign, without_callback, malignant),
@@ -172,3 +175,7 @@ def _reading(
         explained=CLASSES[int(explained)],
         map=map_,
     )
+
+
+def _no_number() -> Failed:
+    return Failed("the network gave no usable score for this image")

@@ -8,6 +8,7 @@ temperature of the manifest applies). Weights are kept as plain arrays (`.npz` w
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,9 @@ def load_weights(model: keras.Model, path: Path) -> None:
     Raises WeightsError where names or shapes differ.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as named:
+            arrays = {name: named[name] for name in named.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is not a file of weights: {error}") from error
     wanted = {variable.path: variable for variable in model.trainable_variables}
     _check_names(path, arrays, wanted)
@@ -127,8 +128,13 @@ def fix_computation(threads: int) -> None:
     Raises RuntimeError where TensorFlow has already begun to work with another number of threads.
     """
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"TensorFlow computes in this process already; its threads cannot become {threads} now"
+            ) from error
     tf.config.experimental.enable_op_determinism()
     with quiet.native_stderr_off():
         tf.constant(0)  # the first operation starts the context, which prints about absent graphics cards

@@ -74,7 +74,7 @@ def train_folds(
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     threads: Threads = 2,
 ) -> None:
-    """Train one network per fold and one on everything, and keep what each says about its held-out patients."""
+    """Train one network per fold and one on everything, each with a checkpoint after every epoch."""
     networks.fix_computation(threads)
     recipe = with_epochs(_recipe(network), epochs)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)

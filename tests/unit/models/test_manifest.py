@@ -1,0 +1,134 @@
+"""The manifest: complete, within its limits, and true about its weights."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from inference.findings import CLASSES
+from models import manifest
+from models.manifest import ManifestError
+
+DIGEST = hashlib.sha256(b"weights").hexdigest()
+TEXT = f"""
+name = "net"
+version = "1.2.3"
+manufacturer = "Somebody"
+network = "document-cnn"
+classes = ["NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT"]
+
+[weights]
+file = "weights.npz"
+sha256 = "{DIGEST}"
+
+[input]
+rows = 244
+columns = 240
+preprocessing = "breast-crop-1"
+
+[calibration]
+temperature = 1.5
+calibrated = true
+basis = "out of fold"
+
+[operating_point]
+malignant = 0.25
+basis = "90 %"
+
+[training]
+data_digest = "{"0" * 64}"
+
+[meanings]
+NORMAL = "n"
+BENIGN = "b"
+BENIGN_WITHOUT_CALLBACK = "w"
+MALIGNANT = "m"
+"""
+
+
+def folder(tmp_path: Path, text: str = TEXT, weights: bytes = b"weights") -> Path:
+    (tmp_path / "manifest.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "weights.npz").write_bytes(weights)
+    return tmp_path
+
+
+def test_every_value_is_read(tmp_path):
+    read = manifest.load(folder(tmp_path))
+    assert (read.name, read.version, read.manufacturer) == ("net", "1.2.3", "Somebody")
+    assert (read.rows, read.columns, read.preprocessing) == (244, 240, "breast-crop-1")
+    assert (read.temperature, read.calibrated, read.operating_point) == (1.5, True, 0.25)
+    assert read.meanings["MALIGNANT"] == "m"
+    assert read.weights_path == tmp_path / "weights.npz"
+    manifest.verify(read)
+
+
+def test_classes_are_those_of_a_finding():
+    assert tuple(key.value for key in CLASSES) == manifest.CLASS_KEYS
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "value"),
+    [
+        ('name = "net"', "name = 3", "name", "3"),
+        ('version = "1.2.3"', 'version = "a/b"', "version", "a/b"),
+        ("rows = 244", "rows = 2.5", "input.rows", "2.5"),
+        ("rows = 244", "rows = true", "input.rows", "True"),
+        ("columns = 240", "columns = 5", "input.columns", "5"),
+        ("temperature = 1.5", "temperature = 0", "calibration.temperature", "0"),
+        ("temperature = 1.5", 'temperature = "hot"', "calibration.temperature", "hot"),
+        ("temperature = 1.5", "temperature = nan", "calibration.temperature", "nan"),
+        ("calibrated = true", "calibrated = 1", "calibration.calibrated", "1"),
+        ("malignant = 0.25", "malignant = 1.2", "operating_point.malignant", "1.2"),
+        ('basis = "90 %"', 'basis = " "', "operating_point.basis", "' '"),
+        ('["NORMAL", "BENIGN", ', '["BENIGN", "NORMAL", ', "classes", "['BENIGN', 'NORMAL'"),
+        ('file = "weights.npz"', 'file = "../weights.npz"', "weights.file", "../weights.npz"),
+        (DIGEST, "abc", "weights.sha256", "abc"),
+        ('[weights]\nfile = "weights.npz"', 'weights = "x"\n[w]\nfile = "w"', "weights", "'x'"),
+        ("[training]", "[training]\nepoch = 3", "training.epoch", "3"),
+        ('MALIGNANT = "m"', 'MALIGNANT = "m"\nCYST = "c"', "meanings.CYST", "'c'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(tmp_path, old, new, key, value):
+    assert old in TEXT
+    with pytest.raises(ManifestError) as caught:
+        manifest.load(folder(tmp_path, TEXT.replace(old, new, 1)))
+    assert key in str(caught.value)
+    assert value in str(caught.value)
+    assert "allowed: " in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [line for line in TEXT.splitlines() if " = " in line])
+def test_every_key_must_be_there(tmp_path, line):
+    with pytest.raises(ManifestError, match=rf"{line.split(' = ')[0]}.* is missing"):
+        manifest.load(folder(tmp_path, TEXT.replace(line, "", 1)))
+
+
+def test_a_folder_without_manifest_is_named(tmp_path):
+    with pytest.raises(ManifestError, match=r"manifest\.toml cannot be read"):
+        manifest.load(tmp_path)
+
+
+def test_broken_toml_is_named(tmp_path):
+    with pytest.raises(ManifestError, match="not valid TOML"):
+        manifest.load(folder(tmp_path, "name = "))
+
+
+def test_other_weights_are_not_verified(tmp_path):
+    with pytest.raises(ManifestError, match=rf"weights\.npz have SHA-256 .* manifest says {DIGEST}"):
+        manifest.verify(manifest.load(folder(tmp_path, weights=b"other")))
+
+
+def test_missing_weights_are_not_verified(tmp_path):
+    read = manifest.load(folder(tmp_path))
+    read.weights_path.unlink()
+    with pytest.raises(ManifestError, match="cannot be read"):
+        manifest.verify(read)
+
+
+def test_an_unknown_model_is_refused_with_a_list_of_what_is_shipped():
+    with pytest.raises(ManifestError, match=manifest.DEFAULT):
+        manifest.shipped("resnet-9.9.9")
+
+
+def test_the_default_model_is_shipped_and_its_weights_are_true():
+    manifest.verify(manifest.load(manifest.shipped()))

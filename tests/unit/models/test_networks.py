@@ -1,0 +1,94 @@
+"""The networks: as the document says, and their weights kept as plain arrays."""
+
+import numpy as np
+import pytest
+
+from models import networks
+from models.networks import keras, tf
+from tests.support import models  # noqa: F401 - fixes the threads of this process
+
+
+@pytest.fixture(scope="module")
+def model():
+    return networks.build("document-cnn", rows=244, columns=244)
+
+
+def test_the_documents_network_is_as_the_document_says(model):
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.filters for layer in convolutions] == [32, 64, 128, 258]
+    assert {layer.kernel_size for layer in convolutions} == {(3, 3)}
+    assert {layer.padding for layer in convolutions} == {"same"}
+    assert {layer.activation.__name__ for layer in convolutions} == {"relu"}
+    pools = [layer for layer in model.layers if isinstance(layer, keras.layers.MaxPooling2D)]
+    assert [layer.pool_size for layer in pools] == [(2, 2), (3, 3), (3, 3), (3, 3)]
+    assert {layer.strides for layer in pools} == {(2, 2)}
+    assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == [0.3, 0.5]
+    dense, logits = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    assert (dense.units, float(dense.kernel_regularizer.l2)) == (64, pytest.approx(0.001))
+    assert logits.units == 4
+    assert model.input_shape == (None, 244, 244, 1)
+    assert model.count_params() == 406_982
+
+
+def test_the_last_convolution_is_the_one_with_258_filters(model):
+    assert model.get_layer(networks.last_convolution(model)).filters == 258
+
+
+def test_scores_add_up_and_come_from_the_logits(model):
+    images = np.random.default_rng(1).random((2, 244, 244, 1), np.float32)
+    activations, logits = networks.with_activations(model)(images)
+    scores = np.asarray(model(images))
+    assert activations.shape == (2, 29, 29, 258)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(scores, tf.nn.softmax(logits), rtol=1e-5)
+
+
+def test_weights_come_back_from_their_file(model, tmp_path):
+    networks.save_weights(model, tmp_path / "w.npz")
+    other = networks.build("document-cnn", rows=None, columns=None)
+    networks.load_weights(other, tmp_path / "w.npz")
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_same_weights_give_the_same_bytes(model, tmp_path):
+    networks.save_weights(model, tmp_path / "a.npz")
+    networks.save_weights(model, tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def arrays_of(model):
+    return {variable.path: np.asarray(variable) for variable in model.trainable_variables}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.pop("logits/bias"), "lacks logits/bias"),
+        (lambda arrays: arrays.update(extra=np.zeros(1)), "has not: extra"),
+        (lambda arrays: arrays.update({"logits/bias": np.zeros(5)}), r"logits/bias is \(5,\)"),
+    ],
+)
+def test_weights_of_another_network_are_refused(model, tmp_path, change, message):
+    arrays = arrays_of(model)
+    change(arrays)
+    np.savez(tmp_path / "w.npz", **arrays)
+    with pytest.raises(networks.WeightsError, match=message):
+        networks.load_weights(model, tmp_path / "w.npz")
+
+
+def test_a_pickle_is_never_opened(model, tmp_path):
+    np.savez(tmp_path / "w.npz", **{name: np.array([None]) for name in arrays_of(model)})
+    with pytest.raises(networks.WeightsError, match="not a file of weights"):
+        networks.load_weights(model, tmp_path / "w.npz")
+
+
+def test_a_broken_file_is_refused(model, tmp_path):
+    (tmp_path / "w.npz").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(networks.WeightsError, match="not a file of weights"):
+        networks.load_weights(model, tmp_path / "w.npz")
+
+
+def test_an_unknown_network_is_refused_with_a_list():
+    with pytest.raises(networks.UnknownNetworkError, match="document-cnn"):
+        networks.build("vgg", rows=32, columns=32)
