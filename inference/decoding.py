@@ -51,11 +51,11 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     """
     try:
         header = pydicom.dcmread(path)
+        _check(header)
     except InvalidDicomError:
         raise Failed("the file is not a DICOM file") from None
     except _DECODING_ERRORS:
         raise Failed("the DICOM header could not be read: the file is damaged or cut short") from None
-    _check(header)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
@@ -75,7 +75,7 @@ def _check(header: Dataset) -> None:
         raise Refused(
             "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
         )
-    if int(header.get("NumberOfFrames") or 1) > 1:
+    if str(header.get("NumberOfFrames") or 1).strip() != "1":
         raise Refused("the image has more than one frame: only single projection mammograms are analysed")
     if header.get("BitsAllocated") not in _ALLOCATED:
         raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")

@@ -106,17 +106,17 @@ class SourceImage:
     @property
     def rows(self) -> int:
         """Rows (0028,0010), 0 where absent."""
-        return int(self.header.get("Rows") or 0)
+        return _count(self.header, "Rows", 0)
 
     @property
     def columns(self) -> int:
         """Columns (0028,0011), 0 where absent."""
-        return int(self.header.get("Columns") or 0)
+        return _count(self.header, "Columns", 0)
 
     @property
     def frames(self) -> int:
         """Number of Frames (0028,0008), 1 where absent."""
-        return int(self.header.get("NumberOfFrames") or 1)
+        return _count(self.header, "NumberOfFrames", 1)
 
     @property
     def label(self) -> str:
@@ -195,6 +195,14 @@ def same_as_presented(processing: SourceImage, others: Sequence[SourceImage]) ->
         for other in others
         if other.study_instance_uid == processing.study_instance_uid and not is_for_processing(other)
     )
+
+
+def _count(header: Dataset, keyword: str, absent: int) -> int:
+    """Return a number of things; what is no number counts as absent."""
+    try:
+        return int(header.get(keyword) or absent)
+    except (ValueError, TypeError):
+        return absent
 
 
 def _made_from(presented: SourceImage, processing: SourceImage) -> bool:

@@ -346,3 +346,13 @@ def test_both_digests_see_patient_and_study(changed):
 def test_only_the_header_digest_sees_the_image(changed):
     assert exam.attributes_digest(mammogram(**changed, **SMALL)) == exam.attributes_digest(mammogram(**SMALL))
     assert exam.header_digest(mammogram(**changed, **SMALL)) != exam.header_digest(mammogram(**SMALL))
+
+
+def test_numbers_that_are_none_count_as_absent(tmp_path):
+    path = write(mammogram(NumberOfFrames=1, **SMALL), tmp_path / "a.dcm")
+    path.write_bytes(
+        path.read_bytes().replace(b"\x28\x00\x08\x00IS\x02\x001 ", b"\x28\x00\x08\x00IS\x02\x00x ")
+    )
+    image = exam.read(path)
+    with pytest.warns(UserWarning, match="IS"):
+        assert image.frames == 1
