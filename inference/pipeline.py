@@ -1,32 +1,48 @@
-"""The path of one image, in the order of its steps: pixels, breast, input, scores and map, region."""
+"""The table of contents: one image from its file to its finding and its heatmap.
+
+    file ▶ exam: may it be analysed? ▶ pixels ▶ breast ▶ preprocess ▶ classifier ▶ region ▶ heatmap
+
+An image that is not or cannot be analysed is a finding too, with its reason in words. Any other exception is
+a fault of the program and goes through to the caller.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference import breast, exam, heatmap, pixels, preprocess, region
-from inference.classifier import Classifier, Reading
+from inference.classifier import Reading
 from inference.errors import Failed, Refused
-from inference.findings import (
-    CLASSES,
-    Analysed,
-    AnalysisStatus,
-    Finding,
-    ModelIdentity,
-    NotAnalysed,
-    Point,
-    Region,
-)
+from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
 from inference.pixels import Picture
 
-UNNAMED = "side and view unknown"
-"""The caption of a PNG or JPEG, which says nothing of itself."""
+_PICTURE_FILE = "side and view not known"
+"""Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
+
+
+class Network(Protocol):
+    """What this room needs of `inference.classifier.Classifier`."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say about the network."""
+
+    @property
+    def rows(self) -> int:
+        """Height of the input."""
+
+    @property
+    def columns(self) -> int:
+        """Width of the input."""
+
+    def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
+        """Read prepared images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,68 +54,62 @@ class Analysis:
     """Height by width by 3, legend included; None where the image was not analysed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Analyst:
-    """Reads images with one network. Not for several threads at once."""
+    """Analyses image files with one network."""
 
-    classifier: Classifier
-    options: OutputOptions
+    def __init__(self, classifier: Network, options: OutputOptions) -> None:
+        self._classifier = classifier
+        self._options = options
 
     @property
     def identity(self) -> ModelIdentity:
-        """Who reads."""
-        return self.classifier.identity
+        """What results say about the network."""
+        return self._classifier.identity
 
     def analyse(self, path: Path) -> Analysis:
-        """Analyse the DICOM file at ``path``. An image that cannot be analysed is a finding, no exception."""
-
-        def steps() -> Analysis:
-            image = exam.read(path)
-            if (objection := exam.objection(image)) is not None:
-                raise Refused(objection)
-            return self._read(pixels.from_dicom(path), caption=image.label)
-
-        return _as_finding(steps)
+        """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`."""
+        try:
+            source = exam.read(path)
+            if reason := exam.objection(source):
+                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, reason)
+            return self._analysed(pixels.from_dicom(path), caption=source.label)
+        except Refused as refusal:
+            return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
+        except Failed as failure:
+            return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
     def analyse_image_file(self, path: Path) -> Analysis:
-        """Analyse the PNG or JPEG file at ``path``, in the same way."""
-        return _as_finding(lambda: self._read(pixels.from_image_file(path), caption=UNNAMED))
+        """Analyse a PNG or JPEG; its side and view are not known."""
+        try:
+            return self._analysed(pixels.from_image_file(path), caption=_PICTURE_FILE)
+        except Failed as failure:
+            return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
-    def _read(self, picture: Picture, *, caption: str) -> Analysis:
+    def _analysed(self, picture: Picture, *, caption: str) -> Analysis:
         found = breast.find(picture)
-        prepared = preprocess.prepare(picture, found, self.classifier.rows, self.classifier.columns)
-        (reading,) = self.classifier.read(prepared.values[np.newaxis])
+        prepared = preprocess.prepare(picture, found, self._classifier.rows, self._classifier.columns)
+        (reading,) = self._classifier.read(prepared.values[np.newaxis])
         if isinstance(reading, Failed):
             raise reading
-        map_ = prepared.geometry.map_to_source(reading.map)
-        peak, place = region.locate(map_, found.mask)
-        finding = _finding(reading, peak, place)
+        on_source = prepared.geometry.map_to_source(reading.map)
+        finding = _finding(reading, on_source, found.mask)
         drawn = heatmap.render(
-            picture, map_, finding, caption=caption, identity=self.identity, options=self.options
+            picture, on_source, finding, caption=caption, identity=self.identity, options=self._options
         )
         return Analysis(finding=finding, heatmap=drawn)
 
 
-def _finding(reading: Reading, peak: Point, place: Region | None) -> Analysed:
-    label = CLASSES[int(np.argmax(reading.scores))]
-    whole = Analysed(
+def _finding(reading: Reading, on_source: NDArray[np.float32], mask: NDArray[np.bool_]) -> Analysed:
+    peak, area = region.locate(on_source, mask)
+    finding = Analysed(
         scores=reading.scores,
-        label=label,
+        label=CLASSES[int(np.argmax(reading.scores))],
         at_operating_point=reading.at_operating_point,
         explained=reading.explained,
         peak=peak,
-        region=place,
+        region=area,
     )
-    return whole if whole.shows_region else whole.without_region()
-
-
-def _as_finding(steps: Callable[[], Analysis]) -> Analysis:
-    try:
-        return steps()
-    except Refused as refused:
-        return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refused))
-    except Failed as failed:
-        return _not_analysed(AnalysisStatus.FAILED, str(failed))
+    return finding if finding.shows_region else replace(finding, region=None)
 
 
 def _not_analysed(status: AnalysisStatus, reason: str) -> Analysis:

@@ -1,0 +1,143 @@
+"""From a file to a finding and a picture, with a real (small, untrained) network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import pixels
+from inference.classifier import Classifier
+from inference.errors import Failed
+from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
+from inference.options import OutputOptions
+from inference.pipeline import Analyst
+from models import manifest
+from tests.support.mammograms import mammogram, write
+from tests.support.models import model_folder, random_network
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    folder = model_folder(tmp_path_factory.mktemp("model"), random_network(), operating_point=1.0)
+    return Classifier.open(manifest.load(folder))
+
+
+@pytest.fixture
+def analyst(network):
+    return Analyst(classifier=network, options=OutputOptions())
+
+
+class Answering:
+    """A network that always answers the same."""
+
+    def __init__(self, network, answer):
+        self.identity, self.rows, self.columns = network.identity, network.rows, network.columns
+        self.answer = answer
+
+    def read(self, batch):
+        return [self.answer(batch)]
+
+
+def reading(network, *, scores, reached=False, explained=ClassKey.BENIGN):
+    def answer(batch):
+        (real,) = network.read(batch)
+        hot = np.zeros_like(real.map)
+        hot[0, 0] = 1
+        return replace(real, scores=scores, at_operating_point=reached, explained=explained, map=hot)
+
+    return Answering(network, answer)
+
+
+def test_a_mammogram_is_analysed(analyst, tmp_path):
+    analysis = analyst.analyse(write(mammogram("L", "MLO", lesion=True), tmp_path / "a.dcm"))
+    finding = analysis.finding
+    assert isinstance(finding, Analysed)
+    assert sum(finding.scores) == pytest.approx(1, abs=1e-5)
+    assert finding.label is CLASSES[int(np.argmax(finding.scores))]
+    assert 0 <= finding.peak[0] <= 512
+    assert 0 <= finding.peak[1] <= 640
+    assert analysis.heatmap.dtype == np.uint8
+    assert analysis.heatmap.shape[2] == 3
+
+
+def test_the_same_file_gives_the_same_analysis(analyst, tmp_path):
+    path = write(mammogram(), tmp_path / "a.dcm")
+    one, two = analyst.analyse(path), analyst.analyse(path)
+    assert one.finding == two.finding
+    assert one.heatmap.tobytes() == two.heatmap.tobytes()
+
+
+def test_a_picture_file_is_analysed_like_the_image_that_it_shows(analyst, tmp_path):
+    data_set = mammogram(voi="window")
+    grey = pixels.from_dicom(write(data_set, tmp_path / "a.dcm")).grey
+    Image.fromarray(np.rint(grey * 255).astype(np.uint8)).save(tmp_path / "a.png")
+    dicom, picture = analyst.analyse(tmp_path / "a.dcm"), analyst.analyse_image_file(tmp_path / "a.png")
+    np.testing.assert_allclose(picture.finding.scores, dicom.finding.scores, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [({"for_processing": True}, "For Processing"), ({"PhotometricInterpretation": "RGB"}, "grey")],
+)
+def test_what_the_header_forbids_is_not_attempted(analyst, tmp_path, attributes, words):
+    analysis = analyst.analyse(write(mammogram(**attributes), tmp_path / "a.dcm"))
+    assert analysis.finding.status is AnalysisStatus.NOT_ATTEMPTED
+    assert words in analysis.finding.reason
+    assert analysis.heatmap is None
+
+
+def test_broken_pixels_fail(analyst, tmp_path):
+    data_set = mammogram()
+    data_set.PixelData = data_set.PixelData[:1000]
+    analysis = analyst.analyse(write(data_set, tmp_path / "a.dcm"))
+    assert analysis.finding.status is AnalysisStatus.FAILED
+    assert str(tmp_path) not in analysis.finding.reason
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all" * 100])
+def test_a_file_that_is_no_image_fails(analyst, tmp_path, content):
+    (tmp_path / "a.bin").write_bytes(content)
+    for analyse in (analyst.analyse, analyst.analyse_image_file):
+        finding = analyse(tmp_path / "a.bin").finding
+        assert isinstance(finding, NotAnalysed)
+        assert finding.status is AnalysisStatus.FAILED
+
+
+def test_a_blank_picture_fails(analyst, tmp_path):
+    Image.fromarray(np.full((200, 100), 90, np.uint8)).save(tmp_path / "a.png")
+    finding = analyst.analyse_image_file(tmp_path / "a.png").finding
+    assert finding.status is AnalysisStatus.FAILED
+    assert "quality" in finding.reason
+
+
+def test_an_image_without_usable_score_fails(network, tmp_path):
+    failing = Answering(network, lambda _: Failed("the network gave no usable score for this image"))
+    analysis = Analyst(failing, OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm"))
+    assert analysis.finding == NotAnalysed(
+        status=AnalysisStatus.FAILED, reason="the network gave no usable score for this image"
+    )
+
+
+def test_a_fault_of_the_program_goes_through(network, tmp_path):
+    def broken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Analyst(Answering(network, broken), OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm"))
+
+
+def test_a_normal_image_has_a_peak_and_no_region(network, tmp_path):
+    normal = reading(network, scores=(0.7, 0.1, 0.1, 0.1))
+    finding = Analyst(normal, OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm")).finding
+    assert finding.label is ClassKey.NORMAL
+    assert finding.region is None
+    assert finding.peak
+
+
+def test_at_the_operating_point_a_normal_image_has_a_region(network, tmp_path):
+    suspicious = reading(network, scores=(0.7, 0.0, 0.0, 0.3), reached=True, explained=ClassKey.MALIGNANT)
+    finding = Analyst(suspicious, OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm")).finding
+    assert finding.label is ClassKey.NORMAL
+    assert (finding.at_operating_point, finding.explained) == (True, ClassKey.MALIGNANT)
+    assert finding.region is not None
