@@ -60,7 +60,7 @@ def render(
     size, strip = _fit((columns, rows), options.sc_max_side, strip_of)
     image = _grey(picture, size)
     if shown is not None:
-        image = _blend(image, shown)
+        _blend(image, shown)
     if finding.region is not None:
         line = outline.closed_line(finding.region, rows=rows, columns=columns)
         _draw_contour(image, [(x * size[0] / columns, y * size[1] / rows) for x, y in line])
@@ -99,34 +99,45 @@ def notice(lines: list[str], identity: ModelIdentity) -> NDArray[np.uint8]:
 def _fit(
     source: tuple[int, int], longest: int, strip_of: Callable[[int], legend.Strip]
 ) -> tuple[tuple[int, int], legend.Strip]:
-    """Return the picture's width and height and its strip, so that both together keep to ``longest``."""
-    scale = min(1.0, longest / max(source))
-    while True:
-        width, height = (max(1, int(side * scale)) for side in source)
-        strip = strip_of(width)
-        if height + strip.height <= longest or height == 1:
-            return (width, height), strip
-        # a narrower picture may need a higher strip: come down in small steps at least
-        scale = min(scale * 0.995, max(1, longest - strip.height) / source[1])
+    """Return the largest width and height of the picture with which it and its strip keep to ``longest``."""
+    columns, _ = source
+    narrow, wide = 1, max(1, int(columns * min(1.0, longest / max(source))))
+    while narrow < wide:
+        width = (narrow + wide + 1) // 2
+        if _height(width, source) + strip_of(width).height <= longest:
+            narrow = width
+        else:
+            wide = width - 1
+    return (narrow, _height(narrow, source)), strip_of(narrow)
+
+
+def _height(width: int, source: tuple[int, int]) -> int:
+    """Return the height of the picture that is ``width`` wide, in the proportions of ``source``."""
+    return max(1, round(source[1] * width / source[0]))
 
 
 def _grey(picture: Picture, size: tuple[int, int]) -> Image.Image:
     whole = Image.fromarray((picture.grey * 255 + 0.5).astype(np.uint8))
-    return whole.resize(size, Image.Resampling.LANCZOS).convert("RGB")
+    return whole.resize(size, Image.Resampling.LANCZOS, reducing_gap=1.0).convert("RGB")
 
 
-def _blend(image: Image.Image, map_on_source: NDArray[np.float32]) -> Image.Image:
+def _blend(image: Image.Image, map_on_source: NDArray[np.float32]) -> None:
     """Lay the map's colours over ``image``; whole numbers throughout, so that machines agree on the bytes."""
     highest = float(map_on_source.max())
     if highest <= 0:
-        return image
-    small = Image.fromarray(map_on_source).resize(image.size, Image.Resampling.BILINEAR)
+        return
+    small = Image.fromarray(map_on_source).resize(image.size, Image.Resampling.BILINEAR, reducing_gap=1.0)
     level = np.clip(np.asarray(small) * (255 / highest) + 0.5, 0, 255).astype(np.uint8)
     share = np.clip((np.arange(256) / 255 - _SHOWN_FROM) / (_FULL_FROM - _SHOWN_FROM), 0, 1)
     opacity = np.floor(255 * _OPAQUE_AT_MOST * share).astype(np.uint16)
     colours = colormap.table().astype(np.uint16) * opacity[:, np.newaxis]
-    below = np.asarray(image) * (255 - opacity[level])[..., np.newaxis]
-    return Image.fromarray(((below + colours[level] + 127) // 255).astype(np.uint8))
+    box = Image.fromarray(level >= round(255 * _SHOWN_FROM)).getbbox()
+    if box is None:
+        return
+    left, top, right, bottom = box
+    hot = level[top:bottom, left:right]
+    below = np.asarray(image.crop(box)) * (255 - opacity[hot])[..., np.newaxis]
+    image.paste(Image.fromarray(((below + colours[hot] + 127) // 255).astype(np.uint8)), (left, top))
 
 
 def _draw_contour(image: Image.Image, line: list[Point]) -> None:

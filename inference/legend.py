@@ -16,6 +16,9 @@ from inference import colormap, wording
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity
 from inference.lettering import Box, Colour, Fonts, Mark, Words, line_step, paint
 
+_NOT_FOR: Final = ("NOT FOR", "DIAGNOSTIC USE")
+"""`wording.NOT_FOR_DIAGNOSIS` on two lines."""
+
 BACKGROUND: Final[Colour] = (14, 14, 16)
 WHITE: Final[Colour] = (255, 255, 255)
 GREY: Final[Colour] = (178, 178, 184)
@@ -64,15 +67,15 @@ class _Drafting:
     def __init__(self, width: int, fonts: Fonts) -> None:
         self._fonts = fonts
         self._width = width
-        self._base = max(_SMALLEST_TEXT, round(min(width / 40, 40)))
+        self._base = max(_SMALLEST_TEXT, round(min(width / 60, 34)))
         self._margin = max(2, round(width * 0.025))
         self._inner = width - 2 * self._margin
         self._marks: list[Mark] = [_box(0, 0, width, max(1, width // 800), FAINT)]
-        self._top = round(self._base * 0.7)
+        self._top = round(self._base * 0.5)
 
     def headline(self, text: str) -> None:
         """Write side and view large, and beside them (or below, for want of room) what this is not for."""
-        wanted = max(_SMALLEST_TEXT, round(self._width * 0.1))
+        wanted = max(_SMALLEST_TEXT, round(self._width * 0.09))
         large = Words(text=text, size=wanted, colour=WHITE, bold=True, left=self._margin, top=self._top)
         fits = self._fonts.fitted(large, round(self._inner * 0.58))
         beside = self._beside(fits) if fits.size >= wanted * 0.6 else []
@@ -88,15 +91,15 @@ class _Drafting:
     def _beside(self, large: Words) -> list[Words]:
         """Return what stands to the right of ``large``, centred to it; nothing where it does not fit."""
         left = self._margin + round(self._fonts.width(large)) + self._base
-        height = line_step(large.size)
-        size = max(_SMALLEST_TEXT, round(self._width * 0.042))
-        words = Words(text=wording.NOT_FOR_DIAGNOSIS, size=size, colour=AMBER, bold=True)
-        lines = self._fonts.wrapped(words, max(1, self._margin + self._inner - left))
-        step = line_step(lines[0].size)
-        if lines[0].size < _SMALLEST_TEXT or len(lines) * step > height:
-            return []
-        top = self._top + (height - step * len(lines)) // 2
-        return [replace(one, left=left, top=top + step * number) for number, one in enumerate(lines)]
+        height, width = line_step(large.size), self._margin + self._inner - left
+        for share in (0.042, 0.039, 0.036, 0.033):
+            size = max(_SMALLEST_TEXT, round(self._width * share))
+            lines = [Words(text=text, size=size, colour=AMBER, bold=True, left=left) for text in _NOT_FOR]
+            step = line_step(size)
+            if max(map(self._fonts.width, lines)) <= width and len(lines) * step <= height:
+                top = self._top + (height - step * len(lines)) // 2
+                return [replace(line, top=top + step * row) for row, line in enumerate(lines)]
+        return []
 
     def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
         """Write ``text`` over the whole width, on more lines where it needs them."""
@@ -136,24 +139,32 @@ class _Drafting:
         name = self._fonts.fitted(self._small(label), max(1, room - self._base // 2))
         self._marks.append(replace(name, left=left, top=top))
         self._marks.append(replace(value, left=left + room, top=top))
-        bar, thick = top + line_step(self._base), max(2, self._base // 5)
+        bar, thick = top + line_step(self._base) + self._base // 8, max(2, self._base // 5)
         self._marks.append(_box(left, bar, width, thick, FAINT))
         self._marks.append(_box(left, bar, round(width * score), thick, WHITE))
 
     def colour_bar(self, explained: ClassKey) -> None:
-        """Draw the colours from low to high and say which class they explain."""
-        low, high = self._small("low"), self._small("high")
-        left = self._margin + round(self._fonts.width(low)) + self._base // 2
-        right = self._margin + min(self._inner, self._base * 22)
-        end = right - round(self._fonts.width(high)) - self._base // 2
-        self.line(f'Grad-CAM for "{explained.label}": where the network looked', GREY)
-        top = self._top + self._base // 4
-        self._marks.append(replace(low, left=self._margin, top=top))
-        self._marks.append(
-            Box(left=left, top=top, width=end - left, height=self._base, colours=colormap.table())
-        )
-        self._marks.append(replace(high, left=end + self._base // 2, top=top))
-        self._top = top + line_step(self._base) + self._base // 4
+        """Say which class the map explains, and draw the colours from low to high beside it, or below."""
+        text = self._small(f'Grad-CAM for "{explained.label}": where the network looked')
+        if self._fonts.width(text) > self._inner:
+            text = self._small(f'Grad-CAM for "{explained.label}"')
+        low, high, gap = self._small("low"), self._small("high"), self._base // 2
+        ends = round(self._fonts.width(low)) + round(self._fonts.width(high)) + 2 * gap
+        left = self._margin + round(self._fonts.width(text)) + 2 * self._base
+        if self._margin + self._inner - left - ends < 6 * self._base:
+            self.line(text.text, GREY)
+            left = self._margin
+        else:
+            self._marks.append(replace(text, left=self._margin, top=self._top))
+        run = min(self._margin + self._inner - left - ends, 16 * self._base)
+        start, thick = left + round(self._fonts.width(low)) + gap, line_step(self._base)
+        bar = Box(left=start, top=self._top, width=run, height=self._base, colours=colormap.table())
+        self._marks += [
+            replace(low, left=left, top=self._top),
+            replace(bar, top=self._top + (thick - self._base) // 2),
+            replace(high, left=start + run + gap, top=self._top),
+        ]
+        self._top += thick + self._base // 4
 
     def finished(self) -> Strip:
         return Strip(width=self._width, height=self._top + round(self._base * 0.6), marks=tuple(self._marks))

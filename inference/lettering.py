@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour: TypeAlias = tuple[int, int, int]
 
-LINE_HEIGHT: Final = 1.32
+LINE_HEIGHT: Final = 1.25
 """From one base line to the next, in units of the font's size."""
 _SMALLEST: Final = 4
 _FILES: Final = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}

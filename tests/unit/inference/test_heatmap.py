@@ -182,7 +182,7 @@ def test_legend_says_what_must_be_said():
     text = legend_text(results.analysed(results.MALIGNANT), caption="L MLO")
     for words in (
         "AI  L MLO",
-        "NOT FOR DIAGNOSTIC USE",
+        "NOT FOR DIAGNOSTIC USE",  # on two lines
         "Malignant 84.0 %",
         "Malignant score at or above operating point",
         "Benign without callback",
