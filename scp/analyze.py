@@ -178,8 +178,10 @@ def _progress() -> Progress:
 
 def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
     console = terminal.out()
-    columns = ["file", "image", "result", *(key.label for key in CLASSES), "seconds"]
+    columns = ["file", "image", "result", *(key.label for key in CLASSES), "operating point", "seconds"]
     console.print(terminal.table("Analysed files", columns, map(_row, outcomes)))
+    if any(isinstance(one.finding, Analysed) and one.finding.at_operating_point for one in outcomes):
+        console.print("REACHED: malignant score at or above operating point, whatever the label.")
     console.print(
         f"{identity.name} {identity.version}. AI second read, investigational, not for diagnostic use. "
         '"Normal" does not exclude cancer.'
@@ -188,10 +190,10 @@ def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
 
 def _row(outcome: Outcome) -> list[object]:
     shown = None if outcome.source is None else outcome.source.label
-    finding = outcome.finding
+    finding, seconds = outcome.finding, f"{outcome.seconds:.1f}"
     if isinstance(finding, NotAnalysed):
         said = f"{WORDS[finding.status]}: {finding.reason}"
-        return [outcome.file, shown, said, *([None] * len(CLASSES)), f"{outcome.seconds:.1f}"]
-    warning = "; malignant score at or above operating point" if finding.at_operating_point else ""
+        return [outcome.file, shown, said, *([None] * len(CLASSES)), None, seconds]
     scores = [f"{score:.2f}" for score in finding.scores]
-    return [outcome.file, shown, finding.label.label + warning, *scores, f"{outcome.seconds:.1f}"]
+    reached = "REACHED" if finding.at_operating_point else "below"
+    return [outcome.file, shown, finding.label.label, *scores, reached, seconds]

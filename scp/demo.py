@@ -50,6 +50,8 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     show(returned, stored, _findings(config, cases))
     for one in returned:
         lay_out(one, folder / one.study.name)
+    if not any((folder / "archive").iterdir()):
+        (folder / "archive").rmdir()
     return verdict(returned, folder)
 
 

@@ -58,12 +58,16 @@ def _study(one: Received) -> str:
 
 def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Finding]) -> None:
     """Print one row for each image: what the node found, and how long its heatmap took."""
-    columns = ["study", "view", "label", *(f"{key.label} score" for key in CLASSES), "seconds"]
+    columns = ["study", "view", "label", *(key.label for key in CLASSES), "operating point", "seconds"]
     rows = [_row(one, image, stored, found) for one in returned for image in one.study.images]
     console = terminal.out()
-    console.print(terminal.table("What came back", columns, rows))
-    console.print("seconds: from the node's acknowledgement of the image to its heatmap in the archive, the")
-    console.print("loading of the network included. AI second read, investigational, not for diagnostic use.")
+    console.print(terminal.table("What came back: labels and scores", columns, rows))
+    console.print(
+        "REACHED: malignant score at or above operating point, whatever the label. Seconds: from the node's "
+        "acknowledgement of the image to its heatmap in the archive, loading the network included.\n"
+        "AI second read, investigational, not for diagnostic use.",
+        soft_wrap=True,
+    )
 
 
 def _row(
@@ -73,10 +77,11 @@ def _row(
     finding, heatmap = found.get(uid), one.heatmaps.get(uid)
     seconds = None if heatmap is None else f"{heatmap.at - stored[uid]:.1f}"
     if isinstance(finding, Analysed):
-        warning = " (malignant score at or above operating point)" if finding.at_operating_point else ""
-        said = [finding.label.label + warning, *(f"{score:.2f}" for score in finding.scores)]
+        scores = [f"{score:.2f}" for score in finding.scores]
+        said = [finding.label.label, *scores, "REACHED" if finding.at_operating_point else "below"]
     else:
-        said = ["not analysed yet" if finding is None else finding.reason, *([""] * len(CLASSES))]
+        reason = "not analysed yet" if finding is None else finding.reason
+        said = [reason, *([""] * len(CLASSES)), ""]
     return [one.study.name, exam.describe(image).label, *said, seconds]
 
 

@@ -1,8 +1,6 @@
-import fcntl
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from storage.database import NAME, Database
 from tests.support import owed
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import uid
+from tests.support.running_node import lock_held
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = str(uid("owed", "1"))
@@ -46,16 +45,6 @@ def database(tmp_path):
     owed.owe(opened, Archive(tmp_path / "data"))
     yield opened
     opened.close()
-
-
-@contextmanager
-def running_node(data_dir):
-    """Hold the lock as a running node does."""
-    with (data_dir / running.LOCK).open("w") as lock:
-        lock.write(str(os.getpid()))
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def park(database, reason="PACS refused it with status 0xA900"):
@@ -214,7 +203,7 @@ def test_status_tells_of_parked_jobs(secondread, config, database):
 
 def test_status_tells_whether_the_node_runs(secondread, config, database, tmp_path):
     assert "NOT running" in secondread("status", "--config", config).out
-    with running_node(tmp_path / "data"):
+    with lock_held(tmp_path / "data"):
         told = secondread("status", "--json", "--config", config).json["node"]
         assert (told["running"], told["pid"]) == (True, os.getpid())
     assert running.node_pid(tmp_path / "data") is None  # the file is still there, nobody holds it
@@ -321,7 +310,7 @@ def test_retry_says_when_nobody_is_there_to_do_it(secondread, config, database, 
     park(database)
     assert "not running" in secondread("retry", "--all", "--config", config).out
     park(database)
-    with running_node(tmp_path / "data"):
+    with lock_held(tmp_path / "data"):
         assert "not running" not in secondread("retry", "--all", "--config", config).out
 
 

@@ -1,0 +1,258 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.uid import CTImageStorage
+
+from inference.findings import ClassKey, ModelIdentity
+from scp import analyze, analyze_inputs
+from scp.analyze import Outcome
+from tests.support import model_folder
+from tests.support.command_line import CommandLine
+from tests.support.mammograms import mammogram, write
+
+KEYS = [
+    "file",
+    "status",
+    "reason",
+    "laterality",
+    "view",
+    "label",
+    "probabilities",
+    "malignant_at_operating_point",
+    "explained",
+    "peak",
+    "region",
+    "model",
+    "seconds",
+]
+CLASSES = ["Normal", "Benign", "Benign without callback", "Malignant"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return model_folder.make(tmp_path_factory.mktemp("model"), operating_point=0.000001)
+
+
+@pytest.fixture
+def secondread(monkeypatch, capsys, tmp_path, model):
+    """`secondread analyze` with the untrained model, for which every image is at the operating point."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'[model]\nname = "{model}"\n', encoding="utf-8")
+    run = CommandLine(monkeypatch, capsys)
+    return lambda *words: run("analyze", "--config", config, *words)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return write(mammogram("L", "MLO", lesion=True), tmp_path / "left.dcm")
+
+
+@pytest.fixture
+def picture(tmp_path):
+    values = mammogram("R", "CC").pixel_array
+    path = tmp_path / "right.png"
+    Image.fromarray((values // 16).astype(np.uint8)).save(path)
+    return path
+
+
+def test_analysed_file_has_exactly_the_promised_form(secondread, image):
+    ended = secondread(image, "--json")
+    assert ended.code == 0
+    (line,) = ended.lines
+    assert list(line) == KEYS
+    assert line["file"] == str(image)
+    assert (line["status"], line["reason"]) == ("analysed", None)
+    assert (line["laterality"], line["view"]) == ("L", "MLO")
+    assert line["label"] in CLASSES
+    assert list(line["probabilities"]) == CLASSES
+    assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert line["malignant_at_operating_point"] is True
+    assert line["explained"] == "Malignant"
+    column, row = line["peak"]
+    assert 0 <= column <= 512
+    assert 0 <= row <= 640
+    assert line["region"] is None or (
+        set(line["region"]) == {"center", "ellipse"} and np.shape(line["region"]["ellipse"]) == (4, 2)
+    )
+    assert line["model"] == {"name": "untrained", "version": "0.0.1"}
+    assert line["seconds"] > 0
+
+
+def test_picture_says_nothing_of_side_and_view(secondread, picture):
+    (line,) = secondread(picture, "--json").lines
+    assert list(line) == KEYS
+    assert line["status"] == "analysed"
+    assert (line["laterality"], line["view"]) == (None, None)
+
+
+def test_refused_file_alone_is_no_failure(secondread, tmp_path):
+    raw = write(mammogram(for_processing=True), tmp_path / "raw.dcm")
+    ended = secondread(raw, "--json")
+    assert ended.code == 0
+    (line,) = ended.lines
+    assert list(line) == KEYS
+    assert line["status"] == "refused"
+    assert "For Processing" in line["reason"]
+    assert line["view"] == "CC"
+    nothing = ("label", "probabilities", "malignant_at_operating_point", "explained", "peak", "region")
+    assert [line[key] for key in nothing] == [None] * 6
+
+
+def test_one_failed_file_makes_exit_code_1_and_does_not_stop_the_others(secondread, tmp_path, image):
+    text = tmp_path / "text.dcm"
+    text.write_text("not an image")
+    ended = secondread(text, tmp_path / "missing.dcm", image, "--json")
+    assert ended.code == 1
+    assert [line["status"] for line in ended.lines] == ["failed", "failed", "analysed"]
+    assert "not a DICOM file" in ended.lines[0]["reason"]
+    assert "No such file" in ended.lines[1]["reason"]
+    assert "Traceback" not in ended.err
+
+
+def test_fault_of_the_program_is_one_files_outcome_too(secondread, image, picture, monkeypatch):
+    def break_down(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("inference.pixels.from_dicom", break_down)
+    ended = secondread(image, picture, "--json")
+    assert ended.code == 1
+    assert [line["status"] for line in ended.lines] == ["failed", "analysed"]
+    assert "ZeroDivisionError" in ended.lines[0]["reason"]
+    assert "break_down" in ended.err
+
+
+def test_table_shows_every_file_and_the_warning(secondread, image, tmp_path):
+    raw = write(mammogram(for_processing=True), tmp_path / "raw.dcm")
+    ended = secondread(image, raw)
+    assert ended.code == 0
+    assert "L MLO" in ended.out
+    assert "malignant score at or above operating point" in ended.out
+    assert "refused: For Processing" in ended.out
+    assert "not for diagnostic use" in ended.out
+
+
+def test_output_folder_gets_overlays_and_the_dicom_results_of_each_study(secondread, tmp_path, picture):
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, (side, view) in enumerate([("R", "CC"), ("L", "CC")], start=1):
+        write(mammogram(side, view, number=number), source / f"{number}.dcm")
+    write(mammogram("R", "CC", study="2"), source / "other.dcm")
+    folder = tmp_path / "out"
+    ended = secondread(source, picture, "--output", folder)
+    assert ended.code == 0
+    assert {path.name for path in folder.glob("*.png")} == {
+        "1-heatmap.png",
+        "2-heatmap.png",
+        "other-heatmap.png",
+        "right-heatmap.png",
+    }
+    objects = [pydicom.dcmread(path) for path in folder.glob("*.dcm")]
+    assert sorted(one.Modality for one in objects) == ["OT", "OT", "OT", "SR", "SR"]
+    studies = {one.StudyInstanceUID for one in objects}
+    assert studies == {pydicom.dcmread(path).StudyInstanceUID for path in source.glob("*.dcm")}
+    assert "4 overlays and 5 DICOM objects" in ended.err
+
+
+def test_failed_image_has_its_place_in_the_report_and_a_foreign_one_has_not(secondread, tmp_path):
+    blank = mammogram("R", "CC")
+    blank.PixelData = bytes(len(blank.PixelData))
+    foreign = mammogram("L", "CC", number=2)
+    foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    folder = tmp_path / "out"
+    ended = secondread(
+        write(blank, tmp_path / "blank.dcm"),
+        write(foreign, tmp_path / "ct.dcm"),
+        "--output",
+        folder,
+        "--json",
+    )
+    assert ended.code == 1
+    assert [line["status"] for line in ended.lines] == ["failed", "refused"]
+    (report,) = [one for one in map(pydicom.dcmread, folder.glob("*.dcm")) if one.Modality == "SR"]
+    assert str(blank.SOPInstanceUID) in report.to_json()
+    assert str(foreign.SOPInstanceUID) not in report.to_json()
+
+
+def test_two_files_of_one_name_get_two_overlays(secondread, tmp_path):
+    for number, name in enumerate("ab", start=1):
+        (tmp_path / name).mkdir()
+        write(mammogram(number=number), tmp_path / name / "image.dcm")
+    secondread(tmp_path / "a", tmp_path / "b", "--output", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        "image-heatmap.png",
+        "image-2-heatmap.png",
+    }
+
+
+def test_output_folder_that_cannot_be_is_a_sentence(secondread, image, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    ended = secondread(image, "--output", tmp_path / "out")
+    assert ended.code == 1
+    assert "cannot be written to" in ended.err
+
+
+def test_folder_without_images_is_wrong_usage(secondread, tmp_path):
+    (tmp_path / "empty").mkdir()
+    ended = secondread(tmp_path / "empty")
+    assert ended.code == 2
+    assert "no DICOM, PNG or JPEG file" in ended.err
+
+
+def test_model_that_cannot_be_used_is_a_sentence(monkeypatch, capsys, tmp_path, image):
+    bad = model_folder.make(tmp_path / "bad", sha256="0" * 64)
+    (tmp_path / "node.toml").write_text(f'[model]\nname = "{bad}"\n')
+    ended = CommandLine(monkeypatch, capsys)("analyze", image, "--config", tmp_path / "node.toml")
+    assert ended.code == 1
+    assert "SHA-256" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_without_any_configuration_the_defaults_do(monkeypatch, capsys, tmp_path, image):
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(analyze, "run", lambda settings, files, **_: seen.append((settings, files)) or 0)
+    run = CommandLine(monkeypatch, capsys)
+    assert run("analyze", image).code == 0
+    assert seen[0][0].peers == ()
+    assert run("analyze", image, "--config", "missing.toml").code == 2
+
+
+def test_folders_are_searched_for_images_and_named_files_taken_as_they_are(tmp_path):
+    folder = tmp_path / "in"
+    for name in ("b.dcm", "sub/a.PNG", "c.jpeg", "notes.txt", ".hidden/x.dcm", "DICOMDIR", "readme"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    for name in ("IM0001", "1.2.840.17"):
+        (folder / name).write_bytes(bytes(128) + b"DICM")
+    names = [str(path.relative_to(folder)) for path in analyze_inputs.expand([folder])]
+    assert names == ["1.2.840.17", "IM0001", "b.dcm", "c.jpeg", "sub/a.PNG"]
+    assert analyze_inputs.expand([folder / "notes.txt", folder / "notes.txt"]) == [folder / "notes.txt"]
+
+
+def test_line_of_a_normal_image_has_a_peak_and_no_region():
+    identity = ModelIdentity(
+        name="n",
+        version="1",
+        manufacturer="m",
+        weights_sha256="0",
+        preprocessing="p",
+        calibrated=True,
+        operating_point=0.5,
+        meanings={},
+    )
+    finding = analyze.Analysed(
+        scores=(0.7, 0.1, 0.1, 0.1),
+        label=ClassKey.NORMAL,
+        at_operating_point=False,
+        explained=ClassKey.BENIGN,
+        peak=(3.5, 4.0),
+        region=None,
+    )
+    outcome = Outcome(file=Path("x.png"), source=None, finding=finding, overlay=None, seconds=0.12345)
+    line = json.loads(json.dumps(analyze.fields(outcome, identity)))
+    assert (line["peak"], line["region"], line["explained"]) == ([3.5, 4.0], None, "Benign")
+    assert line["seconds"] == 0.123

@@ -1,0 +1,228 @@
+import os
+import socket
+import sqlite3
+import threading
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import CTImageStorage, Verification
+
+from scp import preflight
+from scp.config import Model, Node, Peer, Settings
+from scp.echo import echo
+from scp.preflight import Outcome
+from storage import inspection
+from storage.database import NAME, Database
+from tests.support import model_folder
+from tests.support.command_line import CommandLine
+from tests.support.peers import free_port
+from tests.support.running_node import lock_held
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return model_folder.make(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def look(tmp_path, model):
+    """Check a node; keywords change its section, returns the outcomes by what was looked at."""
+
+    def check(*peers, **node):
+        node = {"data_dir": tmp_path / "data", "port": 0, "disk_reserve_mb": 1, "host": "127.0.0.1", **node}
+        settings = Settings(node=Node(**node), peers=peers, model=Model(name=str(model)))
+        return {one.what: one for one in preflight.everything(settings, tmp_path / "config.toml")}
+
+    return check
+
+
+@pytest.fixture
+def scp():
+    """Start a Verification SCP with the attributes given; returns its port."""
+    servers = []
+
+    def start(*contexts, ae_title="PACS", **attributes):
+        entity = AE(ae_title=ae_title)
+        for context in contexts or (Verification,):
+            entity.add_supported_context(context)
+        for name, value in attributes.items():
+            setattr(entity, name, value)
+        servers.append(entity.start_server(("127.0.0.1", 0), block=False))
+        return servers[-1].server_address[1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def ask(port, *, calling="SECONDREAD", called="PACS", host="127.0.0.1", seconds=5.0):
+    return echo(host, port, calling=calling, called=called, seconds=seconds)
+
+
+def test_fresh_node_passes_and_nothing_is_made(look, tmp_path, scp):
+    checks = look(Peer(ae_title="PACS", host="127.0.0.1", port=scp()))
+    assert {check.outcome for check in checks.values()} == {Outcome.OK}
+    assert "first start" in checks["database"].words
+    assert not (tmp_path / "data").exists()
+
+
+def test_node_without_peers_is_worth_a_note(look):
+    assert look()["configuration"].outcome is Outcome.NOTE
+
+
+def test_sound_database_is_read_to_the_end(look, tmp_path):
+    Database.open(tmp_path / "data").close()
+    check = look()["database"]
+    assert check.outcome is Outcome.OK
+    assert "sound" in check.words
+
+
+def test_damaged_database_fails_and_is_left_as_it_is(look, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / NAME).write_bytes(b"damaged" * 1000)
+    assert look()["database"].outcome is Outcome.FAILED
+    assert (tmp_path / "data" / NAME).read_bytes() == b"damaged" * 1000
+
+
+def test_old_database_will_be_migrated_by_the_node_and_not_by_the_check(look, tmp_path, monkeypatch):
+    Database.open(tmp_path / "data").close()
+    seen = inspection.Inspection(file=tmp_path / "data" / NAME, revision="0000", newest="0001")
+    monkeypatch.setattr(inspection, "inspect", lambda _: seen)
+    check = look()["database"]
+    assert check.outcome is Outcome.NOTE
+    assert "0000" in check.words
+
+
+def test_newer_database_fails(look, tmp_path):
+    database = Database.open(tmp_path / "data")
+    database.close()
+    with sqlite3.connect(database.file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    check = look()["database"]
+    assert check.outcome is Outcome.FAILED
+    assert "newer" in check.words
+
+
+def test_weights_that_are_not_those_of_the_manifest_fail(look, model, tmp_path, monkeypatch):
+    weights = model / "weights.npz"
+    whole = weights.read_bytes()
+    try:
+        weights.write_bytes(whole[:-1])
+        check = look()["model"]
+    finally:
+        weights.write_bytes(whole)
+    assert check.outcome is Outcome.FAILED
+    assert "SHA-256" in check.words
+
+
+def test_too_little_disk_fails(look):
+    check = look(disk_reserve_mb=99_999_999)["disk"]
+    assert check.outcome is Outcome.FAILED
+    assert "images are refused" in check.words
+
+
+def test_directory_must_be_a_directory(look, tmp_path):
+    (tmp_path / "data").write_text("a file")
+    assert look(data_dir=tmp_path / "data" / "inside")["data directory"].outcome is Outcome.FAILED
+
+
+def test_port_of_a_stopped_node_must_be_free(look):
+    port = free_port()
+    assert look(port=port)[f"port {port}"].outcome is Outcome.OK
+    with socket.create_server(("127.0.0.1", port)):
+        check = look(port=port)[f"port {port}"]
+    assert check.outcome is Outcome.FAILED
+    assert "it is not our node" in check.words
+
+
+def test_running_node_must_answer_at_its_port(look, scp, tmp_path):
+    port = scp(ae_title="SECONDREAD")
+    (tmp_path / "data").mkdir()
+    with lock_held(tmp_path / "data"):
+        check = look(port=port)[f"port {port}"]
+        assert check.outcome is Outcome.OK
+        assert str(os.getpid()) in check.words
+        silent = free_port()
+        assert look(port=silent)[f"port {silent}"].outcome is Outcome.FAILED
+
+
+def test_rejection_proves_that_the_node_answers(look, scp, tmp_path):
+    port = scp(ae_title="SECONDREAD", require_calling_aet=["SOMEBODY"])
+    (tmp_path / "data").mkdir()
+    with lock_held(tmp_path / "data"):
+        assert look(port=port)[f"port {port}"].outcome is Outcome.OK
+
+
+def test_peer_that_only_sends_is_noted(look):
+    assert look(Peer(ae_title="MODALITY", results_to=()))["peer MODALITY"].outcome is Outcome.NOTE
+
+
+def test_peer_that_answers_is_timed(scp):
+    answer = ask(scp())
+    assert answer.ok
+    assert "ms" in answer.reason
+
+
+def test_peer_that_is_not_there():
+    answer = ask(free_port())
+    assert (answer.heard, answer.ok) == (False, False)
+    assert "nothing listens at 127.0.0.1" in answer.reason
+
+
+def test_host_that_nobody_knows():
+    assert "'no-such-host.invalid' is unknown" in ask(104, host="no-such-host.invalid").reason
+
+
+def test_peer_that_does_not_know_us(scp):
+    answer = ask(scp(require_calling_aet=["SOMEBODY"]))
+    assert (answer.heard, answer.ok) == (True, False)
+    assert "does not know our AE title SECONDREAD" in answer.reason
+
+
+def test_peer_of_another_name(scp):
+    assert "it is not called PACS" in ask(scp(ae_title="OTHER", require_called_aet=True)).reason
+
+
+def test_peer_without_verification(scp):
+    answer = ask(scp(CTImageStorage))
+    assert (answer.heard, answer.ok) == (True, False)
+    assert "does not accept Verification" in answer.reason
+
+
+def test_something_that_speaks_no_dicom():
+    """It accepts connections, hears the request out and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        answer = ask(server.getsockname()[1])
+        thread.join()
+    assert (answer.heard, answer.ok) == (False, False)
+    assert "no DICOM answer" in answer.reason
+
+
+@pytest.mark.parametrize(("port_of_peer", "code"), [("listening", 0), ("silent", 1)])
+def test_check_command_prints_and_ends_as_it_went(
+    monkeypatch, capsys, tmp_path, model, scp, port_of_peer, code
+):
+    port = scp() if port_of_peer == "listening" else free_port()
+    config = tmp_path / "node.toml"
+    config.write_text(
+        f'[node]\nport = 0\ndisk_reserve_mb = 1\n[model]\nname = "{model}"\n'
+        f'[[peers]]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\n'
+    )
+    secondread = CommandLine(monkeypatch, capsys)
+    table = secondread("check", "--config", config)
+    assert table.code == code
+    assert "peer PACS" in table.out
+    told = secondread("check", "--json", "--config", config)
+    assert told.code == code
+    assert told.json["ok"] is (code == 0)
+    assert {"what", "outcome", "words"} == set(told.json["checks"][0])

@@ -1,0 +1,45 @@
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from storage import inspection
+from storage.database import NAME
+from storage.errors import DatabaseError
+
+
+def test_nothing_is_there_and_nothing_is_made(tmp_path):
+    assert inspection.inspect(tmp_path / "data") is None
+    assert not (tmp_path / "data").exists()
+
+
+def test_database_of_this_program_is_current(database):
+    seen = inspection.inspect(database.file.parent)
+    assert seen.current
+    assert seen.file == database.file
+
+
+def revision(file, number):
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (number,))
+        connection.commit()
+
+
+def test_newer_database_is_refused(database):
+    revision(database.file, "9999")
+    with pytest.raises(DatabaseError, match="newer"):
+        inspection.inspect(database.file.parent)
+
+
+def test_look_leaves_the_file_as_it_is(tmp_path):
+    (tmp_path / NAME).write_bytes(b"damaged" * 1000)
+    with pytest.raises(DatabaseError, match="damaged"):
+        inspection.inspect(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == b"damaged" * 1000
+
+
+def test_database_that_is_gone_is_missed(tmp_path):
+    (tmp_path / "instances" / "00").mkdir(parents=True)
+    (tmp_path / "instances" / "00" / "image.dcm").write_bytes(b"")
+    with pytest.raises(DatabaseError, match="is missing"):
+        inspection.inspect(tmp_path)
