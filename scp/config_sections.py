@@ -1,0 +1,221 @@
+"""The sections of the configuration: every key, its limits, its default and what it is for."""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from models import manifest
+
+if TYPE_CHECKING:
+    from inference.options import OutputOptions
+
+FOLDER: Final = "folder"
+"""Key of the validation context: where the configuration file lies."""
+
+DEFAULT_DATA_DIR: Final = Path("var")
+PACKAGES: Final = ("scp", "inference", "storage", "models")
+AE_LENGTH: Final = 16
+AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
+
+
+def _ae_title(text: str) -> str:
+    """Check an Application Entity title (PS3.5 6.2, VR AE)."""
+    if not 1 <= len(text) <= AE_LENGTH or text != text.strip() or not set(text) <= AE_CHARACTERS:
+        raise ValueError(
+            f"an AE title has 1 to {AE_LENGTH} printable ASCII characters, no backslash, "
+            "and no space at either end"
+        )
+    return text
+
+
+def _network(text: str) -> str:
+    """Check one IP address or network; ``10.0.0.7`` means that host alone."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f'an IP address or a network such as "192.0.2.7" or "192.0.2.0/24" is allowed ({error})'
+        ) from error
+    return text
+
+
+AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
+Network: TypeAlias = Annotated[str, AfterValidator(_network)]
+Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+SRClass: TypeAlias = Literal["comprehensive", "comprehensive3d"]
+
+
+class Section(BaseModel):
+    """What all sections have in common: frozen, nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Node(Section):
+    """Who this node is, where it listens and what it puts up with. Section ``[node]``."""
+
+    ae_title: AETitle = "SECONDREAD"
+    """What peers must call it; an association that calls another title is rejected."""
+    host: Host = "0.0.0.0"  # noqa: S104 - a node that modalities cannot reach is no node
+    """Address to listen at; 0.0.0.0 is every address of this machine."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    """Port to listen at; 0 takes a free one, which the log names."""
+    data_dir: Path = DEFAULT_DATA_DIR
+    """Where images, database and results are kept; relative to the configuration file."""
+    disk_reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 2000
+    """Below so many free megabytes images are refused with 0xA700 and accepted again by themselves."""
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Open associations in all; one more is rejected as "local limit exceeded"."""
+    max_associations_per_address: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Open associations of one address, so that one peer cannot shut out the others."""
+    max_pdu: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
+    """Bytes of the longest protocol data unit; larger is faster and takes more memory."""
+    acse_timeout_seconds: Seconds = 15
+    """How long a peer may take to answer about an association."""
+    dimse_timeout_seconds: Seconds = 60
+    """How long a peer may take for one message."""
+    network_timeout_seconds: Seconds = 120
+    """How long an open association may be idle."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
+        chosen = (_folder(info) / value.expanduser()).resolve()
+        home = Path(__file__).resolve().parent.parent
+        for package in (home / name for name in PACKAGES):
+            if chosen.is_relative_to(package):
+                raise ValueError(
+                    f"data may not lie inside the program ({package}), where an upgrade would remove it: "
+                    "name a directory of its own"
+                )
+        return chosen
+
+
+class Peer(Section):
+    """An application entity that may store, receive or both. Each ``[[peers]]`` is one."""
+
+    ae_title: AETitle
+    """Its calling AE title; also the name that ``results_to`` uses."""
+    addresses: tuple[Network, ...] = ()
+    """Where it may call from; empty means anywhere."""
+    host: Host | None = None
+    """Where it receives: a calling AE title is no return address. Without it nothing is sent there."""
+    port: Port | None = None
+    """The port at which it receives."""
+    results_to: tuple[AETitle, ...] | None = None
+    """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
+    sr_class: SRClass | None = None
+    """The SR class that it is sent; by default that of ``[outputs]``."""
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """AE titles of the peers that results of this peer's studies go to."""
+        return (self.ae_title,) if self.results_to is None else self.results_to
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it is known where this peer receives."""
+        return self.host is not None and self.port is not None
+
+
+class Study(Section):
+    """When a study that has not its four standard views counts as complete. Section ``[study]``."""
+
+    quiet_seconds: Seconds = 180
+    """So long after its last image, however many there are."""
+
+
+class Model(Section):
+    """Which trained network reads. Section ``[model]``."""
+
+    name: Annotated[str, Field(min_length=1)] = manifest.DEFAULT
+    """A shipped model, or a folder with a manifest (``./my-model``, relative to the configuration file)."""
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, value: str, info: ValidationInfo) -> str:
+        if "/" not in value and "\\" not in value:
+            return value
+        return str((_folder(info) / Path(value).expanduser()).resolve())
+
+
+class Outputs(Section):
+    """What is sent back. Section ``[outputs]``."""
+
+    sr_class: SRClass = "comprehensive"
+    """SOP class of the report: Comprehensive SR or Comprehensive 3D SR."""
+    sc_modality: Literal["OT", "MG"] = "OT"
+    """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
+    sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
+    """Pixels of the heatmap's longest side; a smaller source is never enlarged."""
+    notice: bool = True
+    """Whether a page says which images could not be analysed, and why."""
+
+    def options(self) -> OutputOptions:
+        """Return the same in the words of `inference`."""
+        # imported here: pydicom comes with it, and `secondread --help` needs none
+        from inference.options import OutputOptions  # noqa: PLC0415
+
+        return OutputOptions(
+            sr_class=self.sr_class,
+            sc_modality=self.sc_modality,
+            sc_max_side=self.sc_max_side,
+            notice=self.notice,
+        )
+
+
+class Delivery(Section):
+    """How results are sent, and sent again. Section ``[delivery]``."""
+
+    first_retry_seconds: Seconds = 30
+    """Wait after the first failure; it doubles with every further one."""
+    longest_retry_seconds: Seconds = 900
+    """The longest that the wait grows to."""
+    connect_timeout_seconds: Seconds = 15
+    """How long a peer may take to accept a connection and an association."""
+    answer_timeout_seconds: Seconds = 120
+    """How long a peer may take to answer one C-STORE."""
+
+    @field_validator("longest_retry_seconds")
+    @classmethod
+    def _not_shorter_than_the_first(cls, value: float, info: ValidationInfo) -> float:
+        first = info.data.get("first_retry_seconds", 0)
+        if value < first:
+            raise ValueError(f"at least first_retry_seconds ({first:g}) is allowed")
+        return value
+
+
+class Worker(Section):
+    """The process that reads images and writes reports. Section ``[worker]``."""
+
+    lease_seconds: Annotated[float, Field(ge=2, le=3600, allow_inf_nan=False)] = 60
+    """How long a job stays with a worker that gives no sign of life."""
+    job_timeout_seconds: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = 300
+    """How long one job may take before its worker is ended."""
+
+
+class Retention(Section):
+    """How long delivered studies are kept. What is owed is never removed. Section ``[retention]``."""
+
+    days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 14
+    """A study goes so many days after its last delivery, if nothing of it is owed or parked."""
+
+
+class Log(Section):
+    """What the node writes to standard error. Section ``[log]``."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""
+    format: Literal["console", "json"] = "console"
+    """For people, or one JSON object a line for programs."""
+
+
+def _folder(info: ValidationInfo) -> Path:
+    return Path(info.context[FOLDER]) if info.context else Path.cwd()
