@@ -44,7 +44,7 @@ def test_auto_forwarded_study_gets_its_results_in_the_same_study(tmp_path, image
         }
         assert not series["MG"] & (series["OT"] | series["SR"])
         assert len(series["OT"]) == len(series["SR"]) == 1
-        # Orthanc forwarded our results back to us as well: they were dropped with success, nothing was made of them
+        # Orthanc forwarded our results back to us as well: dropped with success, nothing was made of them
         assert modalities(orthanc.instances(study_uid)) == COMPLETE
 
 
@@ -67,9 +67,8 @@ def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_p
         )
         assert job["InstancesCount"] == len(rows) + 1
         log = node.log.read_text()
-        assert (
-            log.count("not a mammogram: Comprehensive SR Storage") == 1
-        )  # refused alone, the others went on
+        # refused alone, the others went on
+        assert log.count("not a mammogram: Comprehensive SR Storage") == 1
         assert log.count("own result dropped") == 5
         assert log.count("outcome=DUPLICATE") == 4
         orthanc_rows = orthanc.instances(study_uid)

@@ -1,0 +1,141 @@
+"""The whole node in one thread, on a hand clock: receive, work, report, without network and processes."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pydicom
+
+from inference import exam, heatmap
+from inference.findings import Analysed, AnalysisStatus, ClassKey, ModelIdentity, NotAnalysed, Region
+from inference.options import OutputOptions
+from inference.pipeline import Analysis
+from inference.pixels import Picture
+from scp import product
+from scp.analysis_job import AnalysisJob
+from scp.config import Node, Peer, Settings, Study
+from scp.receive import Receiver
+from scp.report_job import ReportJob
+from scp.timers import Chores
+from scp.worker import Worker
+from storage import outbox
+from storage.archive import Archive
+from storage.database import Database
+from storage.records import JobKind
+from tests.support.mammograms import write
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+IDENTITY = ModelIdentity(
+    name="test network",
+    version="1",
+    manufacturer="nobody",
+    weights_sha256="0" * 64,
+    preprocessing="breast-crop-1",
+    calibrated=False,
+    operating_point=0.9,
+    meanings=dict.fromkeys(ClassKey, "a test"),
+)
+
+
+class ScriptedAnalyst:
+    """Stands for the network: reads headers as it does, and says the same of every image."""
+
+    identity = IDENTITY
+
+    def analyse(self, path):
+        image = exam.read(path)
+        if (objection := exam.objection(image)) is not None:
+            return Analysis(
+                finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), heatmap=None
+            )
+        finding = Analysed(
+            scores=(0.1, 0.2, 0.1, 0.6),
+            label=ClassKey.MALIGNANT,
+            at_operating_point=False,
+            explained=ClassKey.MALIGNANT,
+            peak=(100.0, 120.0),
+            region=Region(
+                center=(100.0, 120.0),
+                ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
+                mean_activation=0.7,
+            ),
+        )
+        picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
+        map_ = np.zeros((image.rows, image.columns), np.float32)
+        map_[110:130, 80:120] = 1
+        drawn = heatmap.render(
+            picture, map_, finding, caption=image.label, identity=IDENTITY, options=OutputOptions()
+        )
+        return Analysis(finding=finding, heatmap=drawn)
+
+
+class InProcessNode:
+    """One node on ``folder``; time moves only when the test moves it."""
+
+    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.now = START
+        self.busy = set()
+        self.settings = Settings(
+            node=Node(data_dir=folder / "data"),
+            peers=peers or (Peer(ae_title="PACS", host="127.0.0.1", port=104),),
+            study=Study(quiet_seconds=quiet_seconds),
+        )
+        self.database = Database.open(folder / "data")
+        self.archive = Archive(folder / "data")
+        analyst = analyst or ScriptedAnalyst()
+        common = {"database": self.database, "archive": self.archive, "now": self.clock}
+        device = product.device("SECONDREAD")
+        self.receiver = Receiver(
+            **common,
+            device=device,
+            disk_reserve=0,
+            destinations=self.settings.destinations,
+            same_pixels=lambda *_: True,
+            arrived=lambda: None,
+        )
+        report = ReportJob(**common, device=device, identity=analyst.identity, options=OutputOptions())
+        self.worker = Worker(
+            **common,
+            owner="test",
+            lease=timedelta(minutes=1),
+            do={JobKind.ANALYSE: AnalysisJob(**common, analyst=analyst), JobKind.REPORT: report},
+        )
+        self.chores = Chores(**common, settings=self.settings, busy=lambda: self.busy, work=lambda: None)
+
+    def clock(self):
+        return self.now
+
+    def receive(self, *data_sets, calling_ae="PACS"):
+        for data_set in data_sets:
+            path = self.archive.incoming / "received.dcm"
+            write(data_set, path)
+            self.receiver.keep(path, calling_ae=calling_ae)
+            path.unlink(missing_ok=True)
+
+    def work(self, *, later=timedelta(0)):
+        """Let ``later`` pass, then do all that is due. Returns the kinds of the jobs done."""
+        done = []
+        while (kind := self.worker.step()) is not None:
+            done.append(kind)
+        self.now += later
+        self.chores.complete_studies()
+        while (kind := self.worker.step()) is not None:
+            done.append(kind)
+        return done
+
+    def owed(self, destination="PACS"):
+        """The result objects that ``destination`` is owed, in the order in which they would be sent."""
+        with self.database.read() as tx:
+            rows = outbox.due(tx, now=self.now).get(destination, [])
+        return [pydicom.dcmread(self.archive.path(row.result.file)) for row in rows]
+
+    def deliver(self, destination="PACS"):
+        """Record that ``destination`` has taken all that it is owed; return those objects."""
+        objects = self.owed(destination)
+        with self.database.write() as tx:
+            for row in outbox.due(tx, now=self.now).get(destination, []):
+                outbox.sent(tx, row.id, status=0, now=self.now)
+        return objects
+
+    def close(self):
+        self.database.close()

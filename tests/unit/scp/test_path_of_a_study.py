@@ -1,0 +1,183 @@
+"""A study's way through receive, queue, report and outbox, on a hand clock and without a network."""
+
+from datetime import timedelta
+
+import pytest
+
+from scp.config import Peer
+from storage.records import JobKind
+from tests.support.archive_scp import heatmaps, reports
+from tests.support.in_process import InProcessNode, ScriptedAnalyst
+from tests.support.mammograms import mammogram
+
+VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+QUIET = timedelta(seconds=181)
+
+
+def study(**attributes):
+    return [
+        mammogram(side, view, number=number, **attributes) for number, (side, view) in enumerate(VIEWS, 1)
+    ]
+
+
+@pytest.fixture
+def node(tmp_path):
+    opened = InProcessNode(tmp_path)
+    yield opened
+    opened.close()
+
+
+def text_of(report):
+    return report.to_json()
+
+
+def test_four_standard_views_are_reported_at_once(node):
+    node.receive(*study())
+    assert node.work() == [JobKind.ANALYSE] * 4 + [JobKind.REPORT]
+    owed = node.owed()
+    assert (len(reports(owed)), len(heatmaps(owed))) == (1, 4)
+
+
+def test_an_open_association_of_the_sender_holds_the_report_back(node):
+    node.busy = {"PACS"}
+    node.receive(*study())
+    assert JobKind.REPORT not in node.work()
+    node.busy = set()
+    assert node.work() == [JobKind.REPORT]
+
+
+def test_an_incomplete_study_waits_for_its_quiet_time(node):
+    node.receive(*study()[:3])
+    assert JobKind.REPORT not in node.work(later=timedelta(seconds=179))
+    assert node.work(later=timedelta(seconds=2)) == [JobKind.REPORT]
+
+
+def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
+    node.receive(*study())
+    node.work()
+    (first,) = reports(node.deliver())
+    node.receive(mammogram("R", "CC", number=5))
+    assert JobKind.REPORT not in node.work()
+    node.work(later=QUIET)
+    owed = node.owed()
+    (second,) = reports(owed)
+    reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert second.InstanceNumber == first.InstanceNumber + 1
+    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert "Replaces the report of" in text_of(second)
+    assert len(heatmaps(owed)) == 1  # those of the other images are there already and are not sent again
+
+
+def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
+    node.receive(*study(patient_name="Wrong^Jane"))
+    node.work()
+    before = {one.SOPInstanceUID for one in node.owed()}
+    node.receive(*study(patient_name="Right^Jane"))
+    assert node.owed() == []
+    node.work(later=QUIET)
+    after = node.owed()
+    assert {str(one.PatientName) for one in after} == {"Right^Jane"}
+    assert before.isdisjoint({one.SOPInstanceUID for one in after})
+    assert len(after) == 5
+
+
+def test_a_merged_study_is_reported_under_its_new_uid_and_the_old_one_is_withdrawn(node):
+    node.receive(*study())
+    node.work()
+    moved = study()
+    for image in moved:
+        image.StudyInstanceUID = "1.2.3.4"
+    node.receive(*moved)
+    node.work(later=QUIET)
+    assert {one.StudyInstanceUID for one in node.owed()} == {"1.2.3.4"}
+
+
+def test_the_same_study_again_makes_nothing_new(node):
+    node.receive(*study())
+    node.work()
+    node.deliver()
+    node.receive(*study())
+    assert node.work(later=QUIET) == []
+    assert node.owed() == []
+
+
+def test_a_second_sender_gets_the_results_too(tmp_path):
+    peers = tuple(Peer(ae_title=title, host="127.0.0.1", port=104) for title in ("PACS", "MODALITY"))
+    node = InProcessNode(tmp_path, peers=peers)
+    node.receive(*study())
+    node.work()
+    assert node.owed("MODALITY") == []
+    node.receive(study()[0], calling_ae="MODALITY")
+    assert node.work(later=QUIET) == []
+    assert {one.SOPInstanceUID for one in node.owed("MODALITY")} == {
+        one.SOPInstanceUID for one in node.owed()
+    }
+    node.close()
+
+
+def test_results_to_sends_them_elsewhere(tmp_path):
+    peers = (
+        Peer(ae_title="MODALITY", results_to=("PACS", "RESEARCH")),
+        Peer(ae_title="PACS", host="127.0.0.1", port=104),
+        Peer(ae_title="RESEARCH", host="127.0.0.1", port=105),
+    )
+    node = InProcessNode(tmp_path, peers=peers)
+    node.receive(*study(), calling_ae="MODALITY")
+    node.work()
+    assert node.owed("MODALITY") == []
+    assert len(node.owed("PACS")) == len(node.owed("RESEARCH")) == 5
+    node.close()
+
+
+def test_for_processing_image_with_its_twin_is_not_mentioned(node):
+    twin = mammogram("R", "CC", number=9, for_processing=True)
+    twin.AcquisitionTime = study()[0].AcquisitionTime
+    node.receive(*study(), twin)
+    node.work(later=QUIET)
+    (report,) = reports(node.owed())
+    assert report.CompletionFlag == "COMPLETE"
+    assert str(twin.SOPInstanceUID) not in text_of(report)
+
+
+def test_for_processing_image_alone_is_reported_as_not_attempted(node):
+    node.receive(mammogram("R", "CC", for_processing=True))
+    node.work(later=QUIET)
+    owed = node.owed()
+    (report,) = reports(owed)
+    assert report.CompletionFlag == "PARTIAL"
+    assert "Not Attempted" in text_of(report)
+    assert len(heatmaps(owed)) == 1  # the notice page
+
+
+def test_a_bug_in_one_image_is_parked_and_the_study_reported_with_it_as_failed(tmp_path):
+    class Clumsy(ScriptedAnalyst):
+        def analyse(self, path):
+            if self.remaining:
+                self.remaining -= 1
+                raise ZeroDivisionError
+            return super().analyse(path)
+
+        remaining = 1
+
+    node = InProcessNode(tmp_path, analyst=Clumsy())
+    node.receive(*study())
+    node.work()
+    (report,) = reports(node.owed())
+    assert "the analysis stopped unexpectedly" in text_of(report)
+    assert report.CompletionFlagDescription == "1 of 4 images not analysed"
+    node.close()
+
+
+def test_same_study_into_two_empty_data_directories_gives_identical_bytes(tmp_path):
+    files = []
+    for name in ("one", "two"):
+        node = InProcessNode(tmp_path / name)
+        order = study() if name == "one" else study()[::-1]
+        node.receive(*order)
+        node.work()
+        results = node.archive.data_dir / "results"
+        files.append({path.name: path.read_bytes() for path in results.rglob("*.dcm")})
+        node.close()
+    assert len(files[0]) == 5
+    assert files[0] == files[1]
