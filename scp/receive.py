@@ -118,9 +118,7 @@ class Receiver:
             known = studies.find(tx, arrival.sop_instance_uid)
         if known is None or known.pixel_sha256 == arrival.pixel_sha256:
             return arrival
-        if known.transfer_syntax_uid != arrival.transfer_syntax_uid and self.same_pixels(
-            self.archive.path(known.file), path
-        ):
+        if self.same_pixels(self.archive.path(known.file), path):
             return replace(arrival, pixel_sha256=known.pixel_sha256)
         log.warning(
             "instance refused: its SOP Instance UID is kept with other pixels already",

@@ -1,4 +1,7 @@
-"""The worker's process from inside: its wiring, its loop, and the words of its pipe."""
+"""The worker's process from inside: its wiring and its loop.
+
+Imports TensorFlow: the listening process must never import this module.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,13 @@ from typing import Final
 from scp import logs, product
 from scp.analysis_job import AnalysisJob
 from scp.config import Settings
+from scp.reading import open_analyst
 from scp.report_job import ReportJob
+from scp.words import AWAKE, BEGIN, DONE, READY, STOP
 from scp.worker import Worker
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import Job, JobKind
-
-WAKE: Final = b"wake"
-STOP: Final = b"stop"
-AWAKE: Final = b"awake"
-READY: Final = b"ready"
-BEGIN: Final = b"begin"
-DONE: Final = b"done"
 
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
@@ -64,9 +62,6 @@ def _work(worker: Worker, pipe: Connection) -> None:
 
 
 def _worker(settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]) -> Worker:
-    # TensorFlow is imported here, in the worker's process, and nowhere else in the node
-    from scp.reading import open_analyst  # noqa: PLC0415
-
     archive = Archive(settings.node.data_dir)
     analyst = open_analyst(settings)
     analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=_now)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import structlog
 
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
-from scp import backoff
+from scp import backoff, logs
 from storage import jobs
 from storage.archive import Archive
 from storage.database import Database
@@ -64,15 +63,11 @@ class Worker:
             return None
         started = time.monotonic()
         try:
-            with self._heartbeat(job.lease):
-                self.do[job.kind](job)
+            settled = self._settled(job)
         except LeaseLost:
             log.warning("job was taken over, its result is dropped", job=job.id)
-        except (StorageError, OSError) as error:
-            self._again(job, error)
-        except Exception as error:  # noqa: BLE001 - a bug must not stop the worker: the job is parked with its trace
-            self._never(job, error)
-        else:
+            return job.kind
+        if settled:
             log.info(
                 "job done",
                 job=job.id,
@@ -81,6 +76,21 @@ class Worker:
                 seconds=round(time.monotonic() - started, 2),
             )
         return job.kind
+
+    def _settled(self, job: Job) -> bool:
+        """Do ``job``; tell whether it is done. Raises LeaseLost where someone else has it now."""
+        try:
+            with self._heartbeat(job.lease):
+                self.do[job.kind](job)
+        except LeaseLost:
+            raise
+        except (StorageError, OSError) as error:
+            self._again(job, error)
+            return False
+        except Exception as error:  # noqa: BLE001 - a bug must not stop the worker: the job is parked with its trace
+            self._never(job, error)
+            return False
+        return True
 
     @contextmanager
     def _heartbeat(self, lease: Lease) -> Iterator[None]:
@@ -128,10 +138,9 @@ class Worker:
             if job.sop_instance_uid is not None
             else None
         )
-        trace = "".join(traceback.format_exception(error))
         with self.database.write() as tx:
             unneeded = jobs.never(
-                tx, job.lease, reason=type(error).__name__, trace=trace, finding=epitaph, now=now
+                tx, job.lease, reason=type(error).__name__, trace=logs.trace(error), finding=epitaph, now=now
             )
         for file in unneeded:
             self.archive.remove(file)

@@ -1,9 +1,9 @@
 """The worker's process from outside: started, watched, restarted.
 
 TensorFlow and the decoders live in that process alone. If it dies, its job returns to the queue and it is
-started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.workbench`
-has the words). A pipe, because a process that is killed while it holds the lock of a shared event or queue
-would leave the other side waiting for ever.
+started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.words`). A
+pipe, because a process that is killed while it holds the lock of a shared event or queue would leave the
+other side waiting for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from scp import backoff, workbench
+from scp import backoff, words
 from scp.config import Settings
 from scp.worker import EPITAPH
 from storage import jobs
@@ -68,7 +68,7 @@ class Workshop:
             if self._pipe is None or self._wake_pending:
                 return
             self._wake_pending = True
-            self._say(workbench.WAKE)
+            self._say(words.WAKE)
 
     def stop(self, seconds: float) -> bool:
         """Let the job under way end for at most ``seconds``, then end the process; tell if it ended itself.
@@ -77,7 +77,7 @@ class Workshop:
         """
         self._stopping.set()
         with self._pipe_lock:
-            self._say(workbench.STOP)
+            self._say(words.STOP)
             loading = not self.ready.is_set()
         process = self._process
         if loading and process is not None:
@@ -116,7 +116,7 @@ class Workshop:
         """Start a worker and attend to it until it has ended; return its exit code."""
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=workbench.main, args=(self._settings, owner, theirs), name=owner, daemon=True
+            target=_begin, args=(self._settings, owner, theirs), name=owner, daemon=True
         )
         process.start()
         theirs.close()
@@ -124,7 +124,7 @@ class Workshop:
             self._pipe, self._process, self._wake_pending = ours, process, False
             self.ready.clear()
         if self._stopping.is_set():
-            self._say(workbench.STOP)
+            self._say(words.STOP)
         self._attend(ours, process)
         process.join()
         with self._pipe_lock:
@@ -146,17 +146,17 @@ class Workshop:
                 word = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
-            deadline = time.monotonic() + limit if word == workbench.BEGIN else None
+            deadline = time.monotonic() + limit if word == words.BEGIN else None
             self._hear(word)
 
     def _hear(self, word: bytes) -> None:
-        if word == workbench.AWAKE:
+        if word == words.AWAKE:
             with self._pipe_lock:
                 self._wake_pending = False
-        elif word == workbench.READY:
+        elif word == words.READY:
             log.info("worker ready")
             self.ready.set()
-        elif word == workbench.DONE:
+        elif word == words.DONE:
             self._finished()
 
     def _settle(self, owner: str, *, died: bool) -> None:
@@ -175,3 +175,10 @@ class Workshop:
             if parked:
                 self._finished()
             return
+
+
+def _begin(settings: Settings, owner: str, pipe: Connection) -> None:
+    """Run the worker. Imported in its own process alone: the listener does without TensorFlow."""
+    from scp import workbench  # noqa: PLC0415
+
+    workbench.main(settings, owner, pipe)

@@ -1,0 +1,13 @@
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("module", ["scp.node", "scp.cli"])
+def test_listening_process_does_without_tensorflow(module):
+    """It would take 600 MB and seconds of every start, and its crashes would be the listener's."""
+    heavy = "{'tensorflow', 'keras', 'highdicom', 'scipy'}"
+    code = f"import sys, {module}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
