@@ -68,7 +68,7 @@ def train_folds(
         typer.Option(help=f"Hold this fold out; {train.ALL}: train on everything. Default: each in turn."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of whole images, instead of the recipe's.", min=1)
+        int | None, typer.Option(help="Epochs of the lesion stage, instead of the recipe's.", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes order, movements, dropout and first weights.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
@@ -156,8 +156,7 @@ def _train_one(
             bars.remove_task(task)
 
         train.run(
-            prepared,
-            train.split(prepared, theirs, number),
+            train.training_set(prepared, theirs, number),
             folder,
             recipe,
             seed=seed,
@@ -168,9 +167,7 @@ def _train_one(
 
 
 def _line(name: str, epoch: train.Epoch) -> str:
-    held_out = "" if epoch.held_out_loss is None else f", held out {epoch.held_out_loss:.3f}"
-    loss = f"loss {epoch.loss:.3f}{held_out}, {epoch.seconds:.0f} s"
-    return f"{name}, epoch {epoch.number + 1} ({epoch.stage}): {loss}"
+    return f"{name}, {epoch.stage} {epoch.number + 1}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s"
 
 
 def _recipe(network: str) -> Recipe:

@@ -1,51 +1,144 @@
 """From lesions to whole images: a new head on what the convolutions have learned.
 
 A lesion fills a good part of its cut-out and a hundredth of its image, so that averaged over a whole image
-its trace is small beside what all breasts have in common. The last convolution is scaled up (a ReLU lets a
-factor through) until the averaged features differ between images by one, and the head begins centred on them.
+its trace is small beside what all breasts have in common. Therefore each channel of the last convolution is
+scaled (a ReLU lets a factor through) until its average differs between whole images by one, and the head
+begins centred. The convolutions then stay as they are: what they say about an image is computed once.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import networks
 from models.networks import keras, tf
-from models.training import dataset
+from models.training import dataset, objective
 from models.training.dataset import TrainingSet
+from models.training.recipes import HeadStage
 
-_IMAGES: Final = 256
-_BATCH: Final = 16
+Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""Wraps the batches of an epoch, given its title and their number."""
 
-
-def renew(model: keras.Model, data: TrainingSet) -> None:
-    """Scale the last convolution to whole images and draw the dense layers after it anew, centred."""
-    convolution = model.get_layer(networks.last_convolution(model))
-    features = _features(model, data)
-    factor = 1 / max(float(features.std(axis=0).mean()), 1e-6)
-    for variable in convolution.trainable_variables:
-        variable.assign(variable * factor)
-    first = True
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.Dense):
-            continue
-        kernel = layer.kernel_initializer(layer.kernel.shape)
-        layer.kernel.assign(kernel)
-        # Only the first dense layer sees the features; those after it start without a bias.
-        centre = (features * factor).mean(axis=0, keepdims=True) @ np.asarray(kernel) if first else 0.0
-        layer.bias.assign(tf.zeros_like(layer.bias) - tf.reshape(tf.cast(centre, tf.float32), [-1]))
-        first = False
+_PASS_BATCH: Final = 16
+_CLIP: Final = 1.0
+_DEAD: Final = 1e-6
 
 
-def _features(model: keras.Model, data: TrainingSet) -> np.ndarray:
-    """Average-pooled features of some whole training images: (n, channels)."""
-    pooling = next(layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
-    call = keras.Model(model.inputs[0], pooling.output)
-    some = data.positions[
-        np.linspace(0, len(data.positions) - 1, min(_IMAGES, len(data.positions))).astype(int)
-    ]
-    return np.concatenate(
-        [np.asarray(call(images)) for images in dataset.plain(data.images, some, batch=_BATCH)]
-    )
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Pooled:
+    """Whole images as the head sees them, and what is asked of it."""
+
+    features: NDArray[np.float32]
+    target: NDArray[np.float32]
+    log_share: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def fit(
+    model: keras.Model,
+    data: TrainingSet,
+    stage: HeadStage,
+    generator: np.random.Generator,
+    progress: Progress,
+) -> float:
+    """Scale the last convolution of ``model`` to whole images, train its head anew, return the last loss."""
+    pooled = _pool(model, data, stage, generator, progress)
+    spread = pooled.features.std(axis=0)
+    factor = np.where(spread > _DEAD, 1 / np.maximum(spread, _DEAD), 1).astype(np.float32)
+    for variable in model.get_layer(networks.last_convolution(model)).trainable_variables:
+        variable.assign(variable * factor)  # the channels are the last axis of kernel and bias
+    layers = _head_layers(model)
+    features = pooled.features * factor
+    _renew(layers, features.mean(axis=0))
+    return _train(layers, features, pooled, stage, generator=generator, progress=progress)
+
+
+def _pool(
+    model: keras.Model,
+    data: TrainingSet,
+    stage: HeadStage,
+    generator: np.random.Generator,
+    progress: Progress,
+) -> _Pooled:
+    call = tf.function(keras.Model(model.inputs[0], _pooling(model).output), reduce_retracing=True)
+    parts: list[tuple[NDArray[np.float32], ...]] = []
+    for number in range(stage.passes):
+        cuts = dataset.whole_images(data, generator, batch=_PASS_BATCH)
+        batches = progress(
+            dataset.stream(data.images, cuts, batch=_PASS_BATCH),
+            f"whole images, pass {number + 1}/{stage.passes}",
+            len(cuts.positions) // _PASS_BATCH,
+        )
+        for images, *asked in batches:
+            # training=True: the dropout before the pooling is drawn, once in each pass
+            parts.append((call(images, training=True).numpy(), *(part.numpy() for part in asked)))
+    features, target, log_share, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Pooled(features=features, target=target, log_share=log_share, weight=weight)
+
+
+def _renew(layers: list[Any], mean: NDArray[np.float32]) -> None:
+    """Draw the dense layers anew; the first takes the mean of its input away."""
+    centre: NDArray[np.float32] | None = mean
+    for layer in layers:
+        if isinstance(layer, keras.layers.Dense):
+            kernel = layer.kernel_initializer(layer.kernel.shape)
+            layer.kernel.assign(kernel)
+            layer.bias.assign(np.zeros(layer.units) if centre is None else -centre @ np.asarray(kernel))
+            centre = None
+
+
+def _train(
+    layers: list[Any],
+    features: NDArray[np.float32],
+    pooled: _Pooled,
+    stage: HeadStage,
+    *,
+    generator: np.random.Generator,
+    progress: Progress,
+) -> float:
+    head = _chained(layers, features.shape[1])
+    steps = len(features) // stage.batch * stage.epochs
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps))
+    variables = head.trainable_variables
+    optimizer.build(variables)
+
+    def eager_step(inputs: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - tensors
+        with tf.GradientTape() as tape:
+            loss = objective.loss(head(inputs, training=True), target, log_share, weight) + tf.add_n(
+                head.losses
+            )
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), _CLIP)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    step = tf.function(eager_step)
+    columns = (features, pooled.target, pooled.log_share, pooled.weight)
+    losses: list[float] = []
+    for _ in progress(range(stage.epochs), "head", stage.epochs):
+        order = generator.permutation(len(features))
+        order = order[: len(order) // stage.batch * stage.batch].reshape(-1, stage.batch)
+        losses = [float(step(*(column[members] for column in columns))) for members in order]
+    return float(np.mean(losses))
+
+
+def _pooling(model: keras.Model) -> Any:  # noqa: ANN401 - a Keras layer
+    return next(layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
+
+
+def _head_layers(model: keras.Model) -> list[Any]:
+    """Return the layers after the pooling, up to the logits."""
+    names = [layer.name for layer in model.layers]
+    return list(model.layers[names.index(_pooling(model).name) + 1 : names.index(networks.LOGITS) + 1])
+
+
+def _chained(layers: list[Any], channels: int) -> keras.Model:
+    inputs = keras.Input((channels,))
+    outputs = inputs
+    for layer in layers:
+        outputs = layer(outputs)
+    return keras.Model(inputs, outputs)

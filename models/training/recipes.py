@@ -1,4 +1,4 @@
-"""How each network is trained: stages in order, each with its own cut-outs and learning rate."""
+"""How each network is trained: its convolutions on lesions, then its head on whole images."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
-    """A number of epochs of one kind."""
+class LesionStage:
+    """The whole network on square cut-outs: lesions, and places of the same images without one."""
 
-    name: str
-    side: int | None
-    """Side of square cut-outs around lesions; None for whole images."""
+    side: int
+    """In pixels of the prepared image."""
     epochs: int
-    batch: int
     batches: int
-    """Batches of an epoch of cut-outs; an epoch of whole images shows each once."""
+    """In an epoch."""
+    batch: int
     learning_rate: float
-    """At the start, after a short warm-up; it falls along a cosine to nothing at the end of the stage."""
-    trained_from: str | None = None
-    """First layer that learns; those before it keep what they have learned. None: all learn."""
-    new_head: bool = False
-    """Whether the layers after the last convolution begin anew with this stage (see `head.renew`)."""
+    """After a short warm-up; it falls along a cosine to nothing at the end of the stage."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadStage:
+    """The layers behind the average pooling, begun anew, on what the convolutions say about whole images."""
+
+    passes: int
+    """How often every image goes through the convolutions, each time moved otherwise."""
+    epochs: int
+    """Over the results of all passes."""
+    batch: int
+    learning_rate: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +41,8 @@ class Recipe:
     network: str
     rows: int
     columns: int
-    stages: tuple[Stage, ...]
+    lesions: LesionStage
+    head: HeadStage
 
 
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
@@ -43,36 +51,13 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             network="document-cnn",
             rows=244,
             columns=244,
-            stages=(
-                Stage(name="lesions", side=64, epochs=16, batch=32, batches=100, learning_rate=1e-3),
-                Stage(
-                    name="head on whole images",
-                    side=None,
-                    epochs=3,
-                    batch=16,
-                    batches=0,
-                    learning_rate=2e-3,
-                    trained_from="dense",
-                    new_head=True,
-                ),
-                Stage(
-                    name="whole images",
-                    side=None,
-                    epochs=1,
-                    batch=16,
-                    batches=0,
-                    learning_rate=3e-4,
-                    trained_from="convolution_3",
-                ),
-            ),
+            lesions=LesionStage(side=64, epochs=20, batches=100, batch=32, learning_rate=1e-3),
+            head=HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3),
         )
     }
 )
 
 
 def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
-    """Give the stage of whole images another number of epochs; None changes nothing."""
-    if epochs is None:
-        return recipe
-    stages = (replace(stage, epochs=epochs) if stage.side is None else stage for stage in recipe.stages)
-    return replace(recipe, stages=tuple(stages))
+    """Give the lesion stage another number of epochs; None changes nothing."""
+    return recipe if epochs is None else replace(recipe, lesions=replace(recipe.lesions, epochs=epochs))
