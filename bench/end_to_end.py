@@ -124,12 +124,10 @@ def main() -> None:
             pacs.wait_for(lambda received: len(reports(received)) == done + len(together), 900)
             whole = time.perf_counter() - started
     images = 4 * len(together)
-    print(
-        f"last image acknowledged -> report acknowledged: median {statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}], {len(latencies)} studies one at a time"
-    )
-    print(
-        f"queue full: {60 * images / whole:.0f} images a minute ({images} images in {whole:.1f} s, {whole / bound:.1f} times what storescp takes to store them)"
-    )
+    spread = f"{statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}]"
+    print(f"last image acknowledged -> report acknowledged: median {spread}, {len(latencies)} studies")
+    times = f"{whole / bound:.1f} times what storescp takes to store them"
+    print(f"queue full: {60 * images / whole:.0f} images a minute ({images} in {whole:.1f} s, {times})")
 
 
 if __name__ == "__main__":

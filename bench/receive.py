@@ -38,7 +38,7 @@ MEGABYTE = 1_000_000
 
 
 def make_images(folder: Path, count: int) -> list[Path]:
-    """Write ``count`` different images: same header form, noise as pixels, so that nothing can be deduplicated."""
+    """Write ``count`` different images: noise as pixels, so that nothing can be compressed or recognised."""
     generator = np.random.default_rng(1)
     paths = []
     for number in range(count):
@@ -96,7 +96,6 @@ def node(folder: Path) -> Iterator[tuple[int, str, int]]:
     """Run the node, its worker stopped so that only receiving is measured."""
     process = NodeProcess(folder, peers=peer("PACS", free_port()), quiet_seconds=3600)
     with process:
-        assert process.process is not None
         children = (
             Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children").read_text().split()
         )
@@ -175,18 +174,15 @@ def main() -> None:
                     speeds.setdefault(name, []).append(size / send(images, port, called))
                     memory[name] = max(memory.get(name, 0.0), peak_memory(pid))
                 shutil.rmtree(folder)
-    print(
-        f"{arguments.images} images of {size / arguments.images:.1f} MB, {arguments.rounds} rounds, MB/s median [min-max], peak memory MB"
-    )
+    print(f"{arguments.images} images of {size / arguments.images:.1f} MB, {arguments.rounds} rounds")
+    print("receiver   MB/s median [min-max]   peak memory MB")
     for name, values in speeds.items():
-        print(
-            f"{name:10} {statistics.median(values):6.0f} [{min(values):.0f}-{max(values):.0f}]   {memory[name]:6.0f}"
-        )
+        spread = f"{statistics.median(values):6.0f} [{min(values):.0f}-{max(values):.0f}]"
+        print(f"{name:10} {spread:20} {memory[name]:6.0f}")
     for name in ("storescp", "orthanc"):
         ratios = [ours / theirs for ours, theirs in zip(speeds["node"], speeds[name], strict=True)]
-        print(
-            f"node / {name}: {statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}] round by round"
-        )
+        spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
+        print(f"node / {name}: {spread} round by round")
 
 
 if __name__ == "__main__":

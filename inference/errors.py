@@ -14,11 +14,11 @@ class InferenceError(Exception):
     """Root of all errors of this room."""
 
 
-class Refused(InferenceError):
+class Refused(InferenceError):  # noqa: N818 - what is said of the image, not a fault of ours
     """The image is of a kind that is not analysed."""
 
 
-class Failed(InferenceError):
+class Failed(InferenceError):  # noqa: N818 - the same
     """The image should be analysable and is not."""
 
 

@@ -69,7 +69,7 @@ def _image(image: Dataset, name: str, view: str, number: int) -> Dataset:
     image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = _uid(name, view)
     image.SeriesNumber = number
     image.StudyID = "1"
-    image.StudyDate, image.StudyTime, image.AccessionNumber = "20160101", "120000", ""  # one study, one of each
+    image.StudyTime = "120000"  # each view was published with a time of its own; a study has one
     return image
 
 

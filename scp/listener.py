@@ -11,7 +11,7 @@ import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import ThreadedAssociationServer as Server
 
 from scp import contexts, status
 from scp.associations import Door, Request
@@ -19,6 +19,8 @@ from scp.config import Settings
 from scp.receive import Receiver
 from scp.status import COMMENT_LENGTH, Refusal
 from storage.errors import StorageError
+
+__all__ = ["Listener", "Server"]
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +35,7 @@ class Listener:
     left: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
 
-    def start(self) -> ThreadedAssociationServer:
+    def start(self) -> Server:
         """Listen at the configured address; the port of the returned server tells where.
 
         Raises OSError where the address cannot be bound.

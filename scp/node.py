@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from pynetdicom.transport import ThreadedAssociationServer
 
 from models import manifest
 from models.manifest import ManifestError
@@ -23,7 +22,7 @@ from scp.associations import Door
 from scp.config import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
-from scp.listener import Listener
+from scp.listener import Listener, Server
 from scp.receive import Receiver
 from scp.timers import Chores
 from scp.worker import EPITAPH
@@ -103,7 +102,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
 
 
 def _stop(
-    server: ThreadedAssociationServer,
+    server: Server,
     end_ticks: Callable[[], None],
     workshop: Workshop,
     dispatcher: Dispatcher,
