@@ -52,9 +52,9 @@ def prepare_images(data: Data, work: Work, network: Network = "document-cnn", th
             progress=lambda outcomes, number: bars.track(outcomes, total=number, description="preparing"),
         )
     for file, reason in prepared.refused:
-        console.print(f"left out: {file}: {reason}", highlight=False)
+        console.print(f"left out: {file}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"{len(prepared.examples)} images prepared, {len(prepared.refused)} left out")
-    console.print(f"digest of images and labels: {prepared.digest}", highlight=False)
+    console.print(f"digest of images and labels: {prepared.digest}", highlight=False, soft_wrap=True)
 
 
 @app.command("train")
@@ -125,7 +125,7 @@ def export_model(
         digest=prepared.digest,
         replace=replace,
     )
-    console.print(f"written: {folder}", highlight=False)
+    console.print(f"written: {folder}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -133,7 +133,7 @@ def main() -> None:
     try:
         app()
     except _EXPECTED as error:
-        Console(stderr=True).print(f"error: {error}", style="red", highlight=False)
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         raise SystemExit(2) from error
 
 

@@ -18,6 +18,8 @@ from models.training.objective import balance
 _TISSUE: Final = 25
 """Grey value (of 255) above which a pixel of a prepared image counts as breast."""
 _TRIES: Final = 30
+_APART: Final = 1.1
+"""Sides between a lesion and a place without one: turned and shifted, it must not show the lesion."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -85,7 +87,7 @@ def lesion_cuts(
     for number, (example, box) in enumerate(chosen):
         centres[number, 0] = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         image = data.images[data.positions[example]]
-        centres[number, 1] = _elsewhere(image, data.lesions[example], generator, distance=side / 2)
+        centres[number, 1] = _elsewhere(image, data.lesions[example], generator, distance=side * _APART)
         target[number, 0] = data.examples[example].target
         target[number, 1, CLASSES.index(ClassKey.NORMAL)] = 1
     return Cuts(
@@ -148,11 +150,11 @@ def _lesions_by_kind(data: TrainingSet) -> tuple[list[tuple[int, Box]], list[tup
 def _elsewhere(
     image: NDArray[np.uint8], boxes: tuple[Box, ...], generator: np.random.Generator, *, distance: float
 ) -> tuple[float, float]:
-    """Draw a place in the breast, ``distance`` or more from every lesion if there is such a place."""
+    """Draw a place in the breast, ``distance`` or more from every lesion, or the farthest of some places."""
     rows, columns = np.nonzero(image > _TISSUE)
-    tries = generator.integers(len(rows), size=_TRIES)
-    for number in tries:
-        column, row = float(columns[number]), float(rows[number])
-        if all(max(abs((b[0] + b[2]) / 2 - column), abs((b[1] + b[3]) / 2 - row)) >= distance for b in boxes):
-            return column, row
-    return float(columns[tries[-1]]), float(rows[tries[-1]])
+    drawn = generator.integers(len(rows), size=_TRIES)
+    places = np.stack([columns[drawn], rows[drawn]], axis=1).astype(float)
+    middles = np.array([((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in boxes])
+    away = np.abs(places[:, np.newaxis] - middles).max(axis=2).min(axis=1)
+    column, row = places[int(np.argmax(np.minimum(away, distance)))]
+    return float(column), float(row)

@@ -1,7 +1,7 @@
 """Train one network for one fold: the lesion stage with a checkpoint after every epoch, then the head.
 
-The same seed gives the same weights, resumed or not: order and movements are drawn from the seed and the
-number of the epoch, and the state of dropout is part of the checkpoint.
+The same seed gives the same weights, resumed or not: order, movements and dropout are drawn from the seed and
+the number of the epoch.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def run(
 
     _learn_lesions(model, data, recipe.lesions, folder, seed=seed, progress=progress, note=note)
     began = time.monotonic()
-    keras.utils.set_random_seed(seed)  # the head starts alike whether the lesions were resumed or not
+    _seed(model, seed, recipe.lesions.epochs)
     loss = head.fit(model, data, recipe.head, np.random.default_rng([seed, recipe.lesions.epochs]), progress)
     note("head", recipe.lesions.epochs, loss, began)
     networks.save_weights(model, folder / WEIGHTS)
@@ -137,6 +137,7 @@ def _learn_lesions(
     steps = stage.epochs * stage.batches
     for number in range(int(finished), stage.epochs):
         began = time.monotonic()
+        _seed(model, seed, number)
         generator = np.random.default_rng([seed, number])
         cuts = dataset.lesion_cuts(data, generator, batch=stage.batch, batches=stage.batches, side=stage.side)
         losses = []
@@ -148,6 +149,14 @@ def _learn_lesions(
         finished.assign(number + 1)
         manager.save()
         note("lesions", number, float(np.mean(losses)), began)
+
+
+def _seed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Let whatever Keras draws in this epoch follow from ``seed`` and ``epoch``."""
+    keras.utils.set_random_seed(seed + epoch)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([seed, epoch])
 
 
 def _step(model: keras.Model, optimizer: Any) -> Callable[..., Any]:  # noqa: ANN401 - Keras is untyped

@@ -1,0 +1,180 @@
+"""From a table of images to weights: prepared once, trained, resumed with the same result."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import breast, pixels, preprocess
+from models import networks
+from models.networks import tf
+from models.training import folds, head, prepare, train
+from models.training.labels import Example
+from models.training.recipes import RECIPES, HeadStage, LesionStage, Recipe, with_epochs
+from tests.support import models  # noqa: F401 - fixes the threads of this process
+from tests.support.training import write_table
+
+SIDE = 64
+RECIPE = Recipe(
+    network="document-cnn",
+    rows=SIDE,
+    columns=SIDE,
+    lesions=LesionStage(side=32, epochs=2, batches=2, batch=4, learning_rate=1e-3),
+    head=HeadStage(passes=1, epochs=2, batch=8, learning_rate=1e-3),
+)
+
+
+def plainly(batches, *_):
+    return batches
+
+
+def make(data, work):
+    return prepare.run(data, work, rows=SIDE, columns=SIDE, processes=1, progress=plainly)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def prepared(table, tmp_path_factory):
+    return make(table, tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def training_set(prepared):
+    return train.training_set(prepared, folds.of(prepared.examples, {}), train.ALL)
+
+
+def run(data, folder, *, recipe=RECIPE, resume=False, report=lambda _: None):
+    train.run(data, folder, recipe, seed=3, resume=resume, progress=plainly, report=report)
+    with np.load(folder / train.WEIGHTS, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_images_are_prepared_by_the_nodes_own_functions(table, prepared):
+    picture = pixels.from_image_file(table / "3.png")
+    expected = preprocess.prepare(picture, breast.find(picture), SIDE, SIDE)
+    assert prepared.examples[3].file == "3.png"
+    np.testing.assert_allclose(
+        prepared.images[prepared.positions[3]], expected.values[..., 0] * 255, atol=0.51
+    )
+    left, top, right, bottom = prepared.lesions[3][0]
+    column, row = expected.geometry.to_input(60, 106)  # the spot's middle in the file
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((column, row))
+
+
+def test_what_cannot_be_used_is_named_and_counted(tmp_path):
+    data = write_table(tmp_path / "data")
+    (data / "1.png").write_bytes(b"no picture")
+    (data / "2.png").unlink()
+    Image.fromarray(np.full((50, 50), 7, np.uint8)).save(data / "4.png")
+    found = make(data, tmp_path / "work")
+    reasons = dict(found.refused)
+    assert sorted(reasons) == ["1.png", "2.png", "4.png"]
+    assert "neither DICOM nor a PNG" in reasons["1.png"]
+    assert "No such file" in reasons["2.png"]
+    assert "blank" in reasons["4.png"]
+    assert len(found.examples) == len(found.positions) == len(found.lesions) == 37
+    assert not {"1.png", "2.png", "4.png"} & {example.file for example in found.examples}
+
+
+def test_the_digest_changes_with_an_image_and_with_a_label(tmp_path, prepared):
+    data = write_table(tmp_path / "data")
+    assert make(data, tmp_path / "w").digest == prepared.digest
+    text = (data / "labels.csv").read_text()
+    (data / "labels.csv").write_text(text.replace("L,CC,Normal", "L,CC,Negative", 1))
+    assert make(data, tmp_path / "w").digest != prepared.digest
+    (data / "labels.csv").write_text(text)
+    (data / "0.png").write_bytes((data / "4.png").read_bytes())
+    assert make(data, tmp_path / "w").digest != prepared.digest
+
+
+def test_images_of_another_table_are_not_taken(tmp_path):
+    data = write_table(tmp_path / "data")
+    with pytest.raises(prepare.NotPreparedError, match="run `prepare`"):
+        prepare.load(data, tmp_path / "work", rows=SIDE, columns=SIDE)
+    make(data, tmp_path / "work")
+    write_table(data, patients=20)
+    with pytest.raises(prepare.NotPreparedError, match="another table"):
+        prepare.load(data, tmp_path / "work", rows=SIDE, columns=SIDE)
+
+
+def test_a_held_out_fold_is_not_in_the_training_set(prepared):
+    theirs = folds.of(prepared.examples, {})
+    for fold in range(folds.FOLDS):
+        held_out = {
+            example.person for example, its in zip(prepared.examples, theirs, strict=True) if its == fold
+        }
+        inside = {example.person for example in train.training_set(prepared, theirs, fold).examples}
+        assert held_out
+        assert not held_out & inside
+
+
+def test_a_resumed_run_gives_the_same_weights(training_set, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(epoch):
+        if (epoch.stage, epoch.number) == ("lesions", 0):
+            raise StoppedError
+
+    straight = run(training_set, tmp_path / "straight")
+    with pytest.raises(StoppedError):
+        run(training_set, tmp_path / "broken", report=stop)
+    resumed = run(training_set, tmp_path / "broken", resume=True)
+    for name, values in straight.items():
+        np.testing.assert_array_equal(resumed[name], values)
+
+
+def test_a_run_is_not_overwritten(training_set, tmp_path):
+    run(training_set, tmp_path)
+    with pytest.raises(train.UnfinishedRunError, match="--resume"):
+        run(training_set, tmp_path)
+    before = (tmp_path / train.WEIGHTS).read_bytes()
+    run(training_set, tmp_path, resume=True)
+    assert (tmp_path / train.WEIGHTS).read_bytes() == before
+
+
+def test_the_lesion_loss_falls(training_set, tmp_path):
+    seen = []
+    recipe = with_epochs(RECIPE, 40)
+    run(training_set, tmp_path, recipe=recipe, report=seen.append)
+    losses = [epoch.loss for epoch in seen if epoch.stage == "lesions"]
+    assert len(losses) == 40
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert [epoch.stage for epoch in seen][-1] == "head"
+
+
+def test_a_new_head_scales_the_last_convolution_and_nothing_before_it(training_set):
+    model = networks.build("document-cnn", rows=None, columns=None)
+    before = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
+    head.fit(model, training_set, RECIPE.head, np.random.default_rng(1), plainly)
+    after = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
+    for name in ("convolution_1", "convolution_2", "convolution_3"):
+        np.testing.assert_array_equal(after[f"{name}/kernel"], before[f"{name}/kernel"])
+    ratio = after["convolution_4/kernel"] / before["convolution_4/kernel"]
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1, :1, :1], ratio.shape), rtol=1e-3)
+    assert ratio.min() > 0
+    assert not np.allclose(after["logits/kernel"], before["logits/kernel"])
+
+
+def test_predictions_are_the_models_logits(prepared):
+    model = networks.build("document-cnn", rows=SIDE, columns=SIDE)
+    numbers = np.array([5, 0, 9])
+    found = train.predict(model, prepared, numbers)
+    images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
+    scores = np.asarray(model(images))
+    np.testing.assert_allclose(np.asarray(tf.nn.softmax(found)), scores, atol=1e-6)
+
+
+def test_every_recipe_builds_its_network():
+    for name, recipe in RECIPES.items():
+        assert recipe.network == name
+        assert networks.build(name, rows=recipe.rows, columns=recipe.columns).output_shape == (None, 4)
+
+
+def test_examples_know_no_path_when_they_come_from_predictions():
+    assert Example(
+        file="", source="s", device="", patient="p", laterality="L", view="CC", label="Normal"
+    ).person == ("s", "p")

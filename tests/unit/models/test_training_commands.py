@@ -1,0 +1,78 @@
+"""The commands, one after the other, on a tiny table: from images to a folder that the node opens."""
+
+import dataclasses
+
+import pytest
+from typer.testing import CliRunner
+
+from inference.classifier import Classifier
+from models import manifest
+from models.training import __main__ as commands
+from models.training import export, folds, recipes
+from models.training.recipes import HeadStage, LesionStage
+from tests.support import models  # noqa: F401 - fixes the threads of this process
+from tests.support.training import write_table
+
+TINY = dataclasses.replace(
+    recipes.RECIPES["document-cnn"],
+    rows=64,
+    columns=64,
+    lesions=LesionStage(side=32, epochs=1, batches=2, batch=4, learning_rate=1e-3),
+    head=HeadStage(passes=1, epochs=1, batch=8, learning_rate=1e-3),
+)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr(commands, "RECIPES", {"document-cnn": TINY})
+
+    def run_(*words):
+        return CliRunner().invoke(commands.app, [str(word) for word in words])
+
+    return run_
+
+
+def test_from_images_to_a_shipped_folder(run, tmp_path):
+    where = ("--data", write_table(tmp_path / "data", patients=160), "--work", tmp_path / "work")
+    (tmp_path / "data" / "7.png").write_bytes(b"broken")
+    prepared = run("prepare", *where, "--threads", 1)
+    assert prepared.exit_code == 0, prepared.output
+    assert "left out: 7.png" in prepared.output
+    assert "159 images prepared, 1 left out" in prepared.output
+
+    assert isinstance(run("export", *where, "--version", "1", "--to", tmp_path).exception, export.ExportError)
+    trained = run("train", *where)
+    assert trained.exit_code == 0, trained.output
+    assert all(f"fold {number}" in trained.output for number in range(folds.FOLDS))
+    assert "everything" in trained.output
+
+    evaluated = run("evaluate", *where)
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "inbreast" in evaluated.output
+
+    exported = run("export", *where, "--version", "0.0.1", "--to", tmp_path)
+    assert exported.exit_code == 0, exported.output
+    folder = tmp_path / "document-cnn-0.0.1"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "NOTICE.md", "card.md", "evaluation.json", "manifest.toml", "out_of_fold.csv", "weights.npz",
+    ]  # fmt: skip
+    read = manifest.load(folder)
+    assert read.training_data_digest in prepared.output
+    assert Classifier.open(read).rows == 64
+    again = run("export", *where, "--version", "0.0.1", "--to", tmp_path)
+    assert isinstance(again.exception, export.ExportError)
+    assert run("export", *where, "--version", "0.0.1", "--to", tmp_path, "--replace").exit_code == 0
+
+
+def test_an_unknown_network_is_refused_with_a_list(run, tmp_path):
+    answer = run("prepare", "--data", tmp_path, "--work", tmp_path, "--network", "vgg")
+    assert answer.exit_code == 2
+    assert "document-cnn" in answer.output
+
+
+def test_expected_errors_end_with_a_sentence(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["training", "prepare", "--data", str(tmp_path), "--work", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    assert "labels.csv cannot be read" in capsys.readouterr().err
