@@ -1,0 +1,38 @@
+"""The network between a file and the node's archive: what is stored over it must arrive as it was."""
+
+import shutil
+
+import pydicom
+
+from scp.associations import Door
+from scp.config import Node, Peer, Settings
+from scp.listener import Listener
+from storage.archive import Archive
+from tests.support.scu import store
+
+
+class Wire:
+    """A real listener on loopback whose receiver keeps each file under its number."""
+
+    def __init__(self, folder):
+        self.archive = Archive(folder)
+        self.kept = []
+        settings = Settings(
+            node=Node(host="127.0.0.1", port=0, data_dir=folder),
+            peers=(Peer(ae_title="PACS", results_to=()),),
+        )
+        listener = Listener(settings=settings, receiver=self, door=Door(settings), left=lambda: None)
+        self._server = listener.start()
+
+    def keep(self, path, *, calling_ae):
+        self.kept.append(self.archive.data_dir / f"{len(self.kept)}.dcm")
+        shutil.copyfile(path, self.kept[-1])
+
+    def carry(self, path):
+        """Store the file at ``path`` by C-STORE in its own transfer syntax; return the file that arrived."""
+        (answer,) = store(self._server.server_address[1], [pydicom.dcmread(path)])
+        assert answer.Status == 0
+        return self.kept[-1]
+
+    def close(self):
+        self._server.shutdown()
