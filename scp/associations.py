@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from scp.config import Settings, admission_lines
 
@@ -39,13 +38,24 @@ class Request:
     address: str
 
 
+class Visitor(Protocol):
+    """An association, as far as the door knows it. Must be hashable by identity."""
+
+    def is_alive(self) -> bool:
+        """Whether it can still send something."""
+
+
 class Door:
-    """Decides who may come in and remembers who is inside. Safe for use from many threads."""
+    """Decides who may come in and remembers who is inside. Safe for use from many threads.
+
+    Inside is whose thread is alive. pynetdicom's events do not suffice: they come in no fixed order, and the
+    last one not at all where the association's thread died of an exception.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._inside: dict[Hashable, Request] = {}
+        self._inside: dict[Visitor, Request] = {}
 
     def judge(self, request: Request) -> Verdict:
         """Return the answer to ``request``."""
@@ -74,8 +84,7 @@ class Door:
 
     def _count(self, request: Request) -> Verdict:
         node = self._settings.node
-        with self._lock:
-            addresses = [one.address for one in self._inside.values()]
+        addresses = [one.address for one in self._living()]
         if len(addresses) >= node.max_associations:
             return Verdict(
                 rejection=LIMIT_EXCEEDED,
@@ -89,20 +98,31 @@ class Door:
             )
         return Verdict(rejection=None, reason="admitted")
 
-    def entered(self, key: Hashable, request: Request) -> None:
+    def entered(self, visitor: Visitor, request: Request) -> None:
         """Remember an established association."""
         with self._lock:
-            self._inside[key] = request
+            self._inside[visitor] = request
 
-    def left(self, key: Hashable) -> bool:
+    def left(self, visitor: Visitor) -> bool:
         """Forget an association; tell whether it had been established."""
         with self._lock:
-            return self._inside.pop(key, None) is not None
+            return self._inside.pop(visitor, None) is not None
+
+    def departed(self) -> list[Visitor]:
+        """Forget and return the associations that ended without a word."""
+        with self._lock:
+            gone = [visitor for visitor in self._inside if not visitor.is_alive()]
+            for visitor in gone:
+                del self._inside[visitor]
+        return gone
 
     def busy(self) -> frozenset[str]:
         """Return the calling AE titles that have an association open now."""
+        return frozenset(one.calling_ae for one in self._living())
+
+    def _living(self) -> list[Request]:
         with self._lock:
-            return frozenset(one.calling_ae for one in self._inside.values())
+            return [request for visitor, request in self._inside.items() if visitor.is_alive()]
 
 
 def _within(address: str, allowed: tuple[str, ...]) -> bool:

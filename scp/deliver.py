@@ -110,6 +110,9 @@ class Courier:
 
         Raises Unreachable where the association broke: this object and the rest stay owed.
         """
+        with self.database.read() as tx:
+            if not outbox.is_owed(tx, one.id):
+                return False  # a newer result replaced it since the association was opened
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
         sop_class = _class_to_send(one.result.sop_class_uid, peer, accepted)
         if sop_class is None:

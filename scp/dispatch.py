@@ -58,13 +58,13 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 self._send_out()
-            except StorageError as error:
-                log.warning("outbox cannot be read, trying again", reason=str(error))
+            except (StorageError, RuntimeError) as error:  # RuntimeError: no thread to be had now
+                log.warning("deliveries cannot be begun now, trying again", reason=str(error))
             self._bell.wait(IDLE_SECONDS)
 
     def _send_out(self) -> None:
         with self._database.read() as tx:
-            destinations = outbox.due(tx, now=self._now())
+            destinations = outbox.due_destinations(tx, now=self._now())
         for destination in destinations:
             under_way = self._running.get(destination)
             if under_way is None or not under_way.is_alive():

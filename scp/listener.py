@@ -10,11 +10,12 @@ from pathlib import Path
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer as Server
 
-from scp import contexts, status
-from scp.associations import Door, Request
+from scp import contexts, leftovers, status
+from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.config import Settings
 from scp.receive import Receiver
 from scp.status import COMMENT_LENGTH, Refusal
@@ -62,10 +63,23 @@ class Listener:
             (evt.EVT_C_STORE, self.on_store),
         ]
 
+    def tend(self) -> None:
+        """Clean up after associations that ended without a word. To be called every second or so."""
+        for association in self.door.departed():
+            if isinstance(association, Association):
+                leftovers.remove_unserved(association)
+            self.left()
+
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
-        request = _request(event)
-        verdict = self.door.judge(request)
+        try:
+            verdict = self.door.judge(request := _request(event))
+        except Exception:
+            # pynetdicom would log it and admit the caller
+            log.exception("association rejected: the node could not decide about it")
+            event.assoc.acse.send_reject(*LIMIT_EXCEEDED)
+            event.assoc.kill()
+            return
         if verdict.rejection is not None:
             log.warning(
                 "association rejected",
@@ -83,9 +97,11 @@ class Listener:
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
-        _remove_unfinished(event)
-        if self.door.left(event.assoc):
-            self.left()
+        try:
+            leftovers.remove_unfinished(event.assoc)
+        finally:
+            if self.door.left(event.assoc):
+                self.left()
 
     def on_store(self, event: Event) -> int | Dataset:
         """Answer one C-STORE request: success means that the instance is on disk and in the book."""
@@ -136,14 +152,3 @@ def _answer(code: int, comment: str) -> Dataset:
     answer.Status = code
     answer.ErrorComment = comment[:COMMENT_LENGTH]
     return answer
-
-
-def _remove_unfinished(event: Event) -> None:
-    """Remove the file of a data set whose association broke before its end: pynetdicom leaves it for ever."""
-    message = event.assoc.dimse.message
-    file = getattr(message, "_data_set_file", None)
-    if file is None:
-        return
-    file.close()
-    Path(file.name).unlink(missing_ok=True)
-    log.warning("association ended in the middle of a data set, its bytes were removed")

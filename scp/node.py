@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 OK: Final = 0
 FAILED: Final = 1
 STOP_SECONDS: Final = 20.0
-"""How long each of association, job and delivery under way may take to end after SIGTERM."""
+"""How long associations, then the job, then deliveries under way may take to end after SIGTERM."""
 
 
 class CannotStart(Exception):  # noqa: N818 - a state, told in a sentence
@@ -84,10 +85,10 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         arrived=workshop.ring,
     )
     listener = Listener(settings=settings, receiver=receiver, door=door, left=chores.complete_studies)
-    server = listener.start()
+    server = _listen(listener, settings)
     workshop.start()
     dispatcher.start()
-    end_ticks = timers.start(chores)
+    end_ticks = timers.start(chores, tend=listener.tend)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,
@@ -99,6 +100,17 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         stop.wait()
     finally:
         _stop(server, end_ticks, workshop, dispatcher)
+
+
+def _listen(listener: Listener, settings: Settings) -> Server:
+    node = settings.node
+    try:
+        return listener.start()
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen at [node] host = {node.host!r}, port = {node.port} ({error.strerror}): "
+            "is another program there, or the address not this machine's?"
+        ) from error
 
 
 def _stop(
@@ -115,8 +127,9 @@ def _stop(
     """
     log.info("stopping: no new associations")
     server.shutdown()
+    deadline = time.monotonic() + STOP_SECONDS
     for association in server.active_associations:
-        association.join(STOP_SECONDS)
+        association.join(max(0.0, deadline - time.monotonic()))
         if association.is_alive():
             log.warning("association aborted at the end of the time to stop")
             association.abort()

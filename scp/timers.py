@@ -73,10 +73,14 @@ class Chores:
             )
 
 
-def start(chores: Chores) -> Callable[[], None]:
-    """Start the ticks; return what ends them, once those under way have returned."""
+def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
+    """Start the ticks; return what ends them, once those under way have returned.
+
+    ``tend`` looks after associations that ended without a word.
+    """
     scheduler = BackgroundScheduler(timezone="UTC")
     for chore, seconds in (
+        (tend, STUDIES_SECONDS),
         (chores.complete_studies, STUDIES_SECONDS),
         (chores.return_expired_leases, LEASES_SECONDS),
         (chores.keep_house, HOUSEKEEPING_SECONDS),

@@ -14,6 +14,8 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Final
 
+import structlog
+
 from scp import logs, product
 from scp.analysis_job import AnalysisJob
 from scp.config import Settings
@@ -23,7 +25,10 @@ from scp.words import AWAKE, BEGIN, DONE, READY, STOP
 from scp.worker import Worker
 from storage.archive import Archive
 from storage.database import Database
+from storage.errors import StorageError
 from storage.records import Job, JobKind
+
+log = structlog.get_logger(__name__)
 
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
@@ -48,9 +53,16 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
 
 
 def _work(worker: Worker, pipe: Connection) -> None:
-    stop = False
+    stop = holding = False
     while not stop:
-        done = worker.step() is not None
+        try:
+            if holding:
+                worker.give_back()
+                holding = False
+            done = worker.step() is not None
+        except StorageError as error:
+            log.warning("storage fails, the worker waits and tries again", reason=str(error))
+            done, holding = False, True
         if done:
             pipe.send_bytes(DONE)
         while pipe.poll(0 if done else IDLE_SECONDS):

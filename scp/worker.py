@@ -55,8 +55,16 @@ class Worker:
     """What does a job; it commits the result and the job's end in one transaction."""
     now: Callable[[], datetime]
 
+    def give_back(self) -> None:
+        """Return what this worker still holds to the queue, without blame: storage failed, not the job."""
+        with self.database.write() as tx:
+            jobs.release_owner(tx, self.owner, now=self.now(), died=False, epitaph=EPITAPH)
+
     def step(self) -> JobKind | None:
-        """Claim one job and do it. Returns its kind, or None where nothing was due."""
+        """Claim one job and do it. Returns its kind, or None where nothing was due.
+
+        Raises StorageError where not even the job's failure could be written down: `give_back`, later.
+        """
         with self.database.write() as tx:
             job = jobs.claim(tx, owner=self.owner, now=self.now(), lease=self.lease)
         if job is None:

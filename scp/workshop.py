@@ -103,7 +103,12 @@ class Workshop:
         while not self._stopping.is_set():
             owner = f"worker-{uuid.uuid4().hex}"
             started = time.monotonic()
-            code = self._one_life(owner)
+            try:
+                code = self._one_life(owner)
+            except OSError as error:  # no process, pipe or memory to be had now
+                log.warning("no worker can be started now", reason=error.strerror)
+                code = None
+            self.ready.clear()
             self._settle(owner, died=not self._stopping.is_set())
             if self._stopping.is_set():
                 return

@@ -58,6 +58,14 @@ def due_destinations(tx: Connection, *, now: datetime) -> list[str]:
     return sorted(tx.execute(query).scalars())
 
 
+def is_owed(tx: Connection, delivery_id: int) -> bool:
+    """Tell whether the delivery is still owed: a newer result may have replaced it meanwhile."""
+    state = tx.execute(
+        select(_deliveries.c.state).where(_deliveries.c.id == delivery_id)
+    ).scalar_one_or_none()
+    return state is DeliveryState.OWED
+
+
 def next_due(tx: Connection) -> datetime | None:
     """Return when the next delivery is due (it may be past), or None where nothing is owed."""
     earliest: datetime | None = tx.execute(

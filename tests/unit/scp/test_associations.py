@@ -8,6 +8,16 @@ def door(*peers, **node):
     return Door(Settings(node=Node(**node), peers=peers))
 
 
+class Visitor:
+    """An association that lives until the test says otherwise."""
+
+    def __init__(self):
+        self.alive = True
+
+    def is_alive(self):
+        return self.alive
+
+
 def request(calling="PACS", called="SECONDREAD", address="10.1.2.3"):
     return Request(calling_ae=calling, called_ae=called, address=address)
 
@@ -49,20 +59,33 @@ def test_wrong_called_title_is_named():
 
 def test_limits_of_the_node_and_of_one_address():
     full = door(Peer(ae_title="PACS", results_to=()), max_associations=3, max_associations_per_address=2)
-    full.entered(1, request())
-    full.entered(2, request())
+    visitors = [Visitor() for _ in range(3)]
+    full.entered(visitors[0], request())
+    full.entered(visitors[1], request())
     assert full.judge(request()).rejection == LIMIT_EXCEEDED
     assert full.judge(request(address="10.1.2.4")).rejection is None
-    full.entered(3, request(address="10.1.2.4"))
+    full.entered(visitors[2], request(address="10.1.2.4"))
     assert full.judge(request(address="10.1.2.5")).rejection == LIMIT_EXCEEDED
-    assert full.left(1)
+    assert full.left(visitors[0])
     assert full.judge(request()).rejection is None
 
 
 def test_busy_are_those_inside_and_leaving_twice_is_harmless():
     one = door(PACS)
-    one.entered("a", request())
+    visitor = Visitor()
+    one.entered(visitor, request())
     assert one.busy() == {"PACS"}
-    assert one.left("a")
-    assert not one.left("a")
+    assert one.left(visitor)
+    assert not one.left(visitor)
     assert one.busy() == frozenset()
+
+
+def test_who_died_without_a_word_is_neither_busy_nor_counted_and_is_told_once():
+    one = door(PACS, max_associations=1, max_associations_per_address=1)
+    visitor = Visitor()
+    one.entered(visitor, request())
+    visitor.alive = False
+    assert one.busy() == frozenset()
+    assert one.judge(request()).rejection is None
+    assert one.departed() == [visitor]
+    assert one.departed() == []

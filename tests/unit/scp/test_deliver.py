@@ -6,11 +6,12 @@ from pynetdicom.presentation import build_context
 
 from scp.config import Delivery, Peer, Settings
 from scp.deliver import TRIES_OF_A_REFUSED_OBJECT, Courier
-from storage import outbox
+from storage import outbox, owing
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
+from tests.support.mammograms import uid
 from tests.support.owed import NOW, owe, states
 from tests.support.peers import free_port
 
@@ -166,6 +167,19 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
     archive.remove(file)
     assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database)[report] == ("PARKED", "the result's file cannot be read (FileNotFoundError)")
+
+
+def test_result_that_is_replaced_while_it_waits_its_turn_is_not_sent(database, archive, clock, pacs):
+    report, heatmap = owe(database, archive)
+
+    def correct_the_name_meanwhile(_):
+        with database.write() as tx:
+            owing.withdraw(tx, str(uid("owed", "1")), now=NOW)
+        return 0x0000
+
+    pacs.status_for = correct_the_name_meanwhile
+    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert [one.SOPInstanceUID for one in pacs.received] == [report]
 
 
 def test_implicit_only_peer_is_served(database, archive, clock):

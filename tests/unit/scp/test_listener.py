@@ -1,10 +1,22 @@
 """The listener over a real loopback socket, with a receiver that keeps in memory what it was handed."""
 
+import io
+import socket
 import threading
+import time
+from dataclasses import dataclass
 
 import pytest
 from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
 from pynetdicom.presentation import build_context
 
 from inference import decoders
@@ -43,15 +55,35 @@ def left():
 
 
 @pytest.fixture
-def listener(keeper, left):
-    settings = Settings(
+def settings(keeper):
+    return Settings(
         node=Node(host="127.0.0.1", port=0, data_dir=keeper.archive.data_dir),
         peers=(Peer(ae_title="PACS", results_to=()),),
     )
-    door = Door(settings)
-    server = Listener(settings=settings, receiver=keeper, door=door, left=left.set).start()
-    yield server.server_address[1]
+
+
+@pytest.fixture
+def door(settings):
+    return Door(settings)
+
+
+@dataclass
+class Listening:
+    listener: Listener
+    port: int
+
+
+@pytest.fixture
+def listening(settings, keeper, door, left):
+    listener = Listener(settings=settings, receiver=keeper, door=door, left=left.set)
+    server = listener.start()
+    yield Listening(listener, server.server_address[1])
     server.shutdown()
+
+
+@pytest.fixture
+def listener(listening):
+    return listening.port
 
 
 def test_echo_is_answered(listener):
@@ -107,6 +139,75 @@ def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
     assert left.wait(30)
     assert list(keeper.archive.incoming.iterdir()) == []
     assert keeper.kept == []
+
+
+def waiting_for(done):
+    """The end of an association's thread has no event."""
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("fault", ["no SOP Instance UID", "unknown command", "context not accepted"])
+def test_malformed_message_leaks_neither_a_place_nor_a_file(door, listening, keeper, fault):
+    """pynetdicom's threads die of each of these without EVT_CONN_CLOSE."""
+    image = mammogram("R", "CC")
+    association = associate(listening.port, [build_context(image.SOPClassUID, ExplicitVRLittleEndian)])
+    waiting_for(lambda: door.busy() == {"PACS"})
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    request.DataSet = io.BytesIO(b"\0" * 5000)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    context_id = 1
+    if fault == "no SOP Instance UID":
+        del message.command_set.AffectedSOPInstanceUID
+    elif fault == "unknown command":
+        message.command_set.CommandField = 0x0999
+    else:
+        context_id = 99
+    for pdata in message.encode_msg(context_id, 16384):
+        association.dul.send_pdu(pdata)
+    waiting_for(lambda: door.busy() == frozenset())
+    association.abort()
+    listening.listener.tend()
+    assert door.departed() == []
+    assert list(keeper.archive.incoming.iterdir()) == []
+
+
+def test_caller_that_leaves_without_waiting_for_the_answer_leaves_no_trace(door, listening, left):
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", listening.port)) as stranger:
+            stranger.sendall(association_request())
+    waiting_for(lambda: door.busy() == frozenset())
+    listening.listener.tend()
+    assert door.departed() == []
+
+
+def test_fault_in_the_decision_rejects(listening, door, monkeypatch):
+    monkeypatch.setattr(door, "judge", lambda _: 1 / 0)
+    association = associate(listening.port, [build_context(contexts.VERIFICATION)])
+    assert association.is_rejected
+
+
+def association_request():
+    """The bytes of a valid A-ASSOCIATE-RQ of PACS."""
+    request = A_ASSOCIATE()
+    request.application_context_name = "1.2.840.10008.3.1.1.1"
+    request.calling_ae_title, request.called_ae_title = "PACS", "SECONDREAD"
+    context = build_context(contexts.VERIFICATION)
+    context.context_id = 1
+    request.presentation_context_definition_list = [context]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 16384
+    implementation.implementation_class_uid = "1.2.3"
+    request.user_information = [length, implementation]
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(request)
+    return pdu.encode()
 
 
 def accepted_syntax(listener, sop_class, proposed):

@@ -1,0 +1,44 @@
+"""Files of data sets that will never be whole: pynetdicom leaves them where an association breaks."""
+
+from __future__ import annotations
+
+import queue
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pynetdicom.association import Association
+
+log = structlog.get_logger(__name__)
+
+
+def remove_unfinished(association: Association) -> None:
+    """Remove the file of the data set that was under way when ``association`` ended."""
+    message = association.dimse.message
+    if message is not None and getattr(message, "_data_set_file", None) is not None:
+        _discard(message._data_set_file)  # noqa: SLF001 - the library has no other name for it
+        message._data_set_file = None  # noqa: SLF001
+        log.warning("association ended in the middle of a data set, its bytes were removed")
+
+
+def remove_unserved(association: Association) -> None:
+    """Remove the files of data sets that nobody will answer: the association's thread is dead."""
+    remove_unfinished(association)
+    while True:
+        try:
+            _, request = association.dimse.msg_queue.get_nowait()
+        except queue.Empty:
+            return
+        file = getattr(request, "_dataset_file", None)
+        if file is not None:
+            _discard(file)
+
+
+def _discard(file: Any) -> None:  # noqa: ANN401 - tempfile's wrapper has no public type
+    """Close and remove ``file``. On a full disk closing fails; it is removed all the same."""
+    try:
+        file.close()
+    except OSError as error:
+        log.warning("unfinished data set could not be closed", reason=error.strerror)
+    finally:
+        Path(file.name).unlink(missing_ok=True)
