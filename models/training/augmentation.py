@@ -1,6 +1,7 @@
 """Cut-outs of prepared images, moved a little: shift, rotation, zoom, shear and flip as one affine map each.
 
-Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow in one interpolation.
+Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow in one interpolation. An
+interpolation blurs, and the node's images are never blurred: a part of the cut-outs is moved without one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ class Limits:
     """Whether half of the cut-outs are mirrored left to right."""
 
 
-WHOLE: Final = Limits(degrees=10.0, shift=0.05, zoom=0.1, shear=0.1, flip=True)
-"""For whole images, as in the customer's document."""
+WHOLE: Final = Limits(degrees=10.0, shift=0.05, zoom=0.1, shear=0.1, flip=False)
+"""For whole images, as in the customer's document but not mirrored: the node turns every chest wall left."""
+STILL: Final = Limits(degrees=0.0, shift=0.0, zoom=0.0, shear=0.0, flip=False)
+"""As the node sees it."""
 LESION: Final = Limits(degrees=180.0, shift=0.2, zoom=0.2, shear=0.1, flip=True)
 """For small cut-outs, which have no natural top; the lesion stays inside."""
 
@@ -62,6 +65,23 @@ def draw(
     matrix[:, 0, 0], matrix[:, 0, 1] = mirror * zoom * np.cos(angle), -zoom * np.sin(slant)
     matrix[:, 1, 0], matrix[:, 1, 1] = mirror * zoom * np.sin(angle), zoom * np.cos(slant)
     matrix[:, :2, 2] = centres + shift - matrix[:, :2, :2] @ np.full(2, (side - 1) / 2)
+    return matrix.reshape(count, 9)[:, :8].astype(np.float32)
+
+
+def draw_sharp(
+    generator: np.random.Generator, centres: NDArray[np.float64], side: int, limits: Limits
+) -> NDArray[np.float32]:
+    """Draw maps as `draw` does, of whole pixels only: quarter turns, flips and shifts, no interpolation."""
+    count = len(centres)
+    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * side
+    turns = generator.integers(4, size=count)
+    cosine, sine = np.array([1, 0, -1, 0])[turns], np.array([0, 1, 0, -1])[turns]
+    mirror = np.where(limits.flip & (generator.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004 - half of them
+    matrix = np.zeros((count, 3, 3))
+    matrix[:, 0, 0], matrix[:, 0, 1] = mirror * cosine, -sine
+    matrix[:, 1, 0], matrix[:, 1, 1] = mirror * sine, cosine
+    middle = np.full(2, (side - 1) / 2)
+    matrix[:, :2, 2] = np.rint(centres + shift - middle) + middle - matrix[:, :2, :2] @ middle
     return matrix.reshape(count, 9)[:, :8].astype(np.float32)
 
 

@@ -51,7 +51,9 @@ class TrainingSet:
     """In pixels of the prepared image."""
 
 
-def whole_images(data: TrainingSet, generator: np.random.Generator, *, batch: int) -> Cuts:
+def whole_images(
+    data: TrainingSet, generator: np.random.Generator, *, batch: int, limits: augmentation.Limits
+) -> Cuts:
     """Draw one epoch of whole images, each once; what fills no batch is left out."""
     side = data.images.shape[1]
     order = generator.permutation(len(data.examples))
@@ -60,7 +62,7 @@ def whole_images(data: TrainingSet, generator: np.random.Generator, *, batch: in
     balanced = balance(data.examples)
     return Cuts(
         positions=data.positions[order],
-        maps=augmentation.draw(generator, centres, side, augmentation.WHOLE),
+        maps=augmentation.draw(generator, centres, side, limits),
         target=np.array([data.examples[number].target for number in order], np.float32),
         log_share=balanced.log_share[order],
         weight=balanced.weight[order],
@@ -92,7 +94,7 @@ def lesion_cuts(
         target[number, 1, CLASSES.index(ClassKey.NORMAL)] = 1
     return Cuts(
         positions=np.repeat(data.positions[[example for example, _ in chosen]], 2),
-        maps=augmentation.draw(generator, centres.reshape(-1, 2), side, augmentation.LESION),
+        maps=_moves(generator, centres, side),
         target=target.reshape(-1, len(CLASSES)),
         log_share=np.zeros((2 * pairs, len(CLASSES)), np.float32),
         weight=np.ones(2 * pairs, np.float32),
@@ -136,6 +138,16 @@ def plain(images: NDArray[np.uint8], positions: NDArray[np.int64], *, batch: int
 
 def _to_input(images: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
     return tf.cast(images, tf.float32)[..., None] / 255.0
+
+
+def _moves(generator: np.random.Generator, centres: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """Move pairs of cut-outs (pairs, 2, 2), half of the pairs freely and half by whole pixels."""
+    maps = np.empty((*centres.shape[:2], 8), np.float32)
+    sharp = generator.random(len(centres)) < 0.5  # noqa: PLR2004 - half of them
+    for draw, chosen in ((augmentation.draw, ~sharp), (augmentation.draw_sharp, sharp)):
+        moved = draw(generator, centres[chosen].reshape(-1, 2), side, augmentation.LESION)
+        maps[chosen] = moved.reshape(-1, 2, 8)
+    return maps.reshape(-1, 8)
 
 
 def _lesions_by_kind(data: TrainingSet) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:

@@ -2,8 +2,9 @@
 
 A lesion fills a good part of its cut-out and a hundredth of its image, so that averaged over a whole image
 its trace is small beside what all breasts have in common. Therefore each channel of the last convolution is
-scaled (a ReLU lets a factor through) until its average differs between whole images by one, and the head
-begins centred. The convolutions then stay as they are: what they say about an image is computed once.
+scaled (a ReLU lets a factor through) until its average differs between whole images by one. The convolutions
+then stay as they are: what they say about an image is computed once, and the head learns from it with the
+mean taken away (which its bias does afterwards): what all breasts have in common would drown every step.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from models import networks
 from models.networks import keras, tf
-from models.training import dataset, objective
+from models.training import augmentation, dataset, objective
 from models.training.dataset import TrainingSet
 from models.training.recipes import HeadStage
 
@@ -26,7 +27,9 @@ Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 _PASS_BATCH: Final = 16
 _CLIP: Final = 1.0
-_DEAD: Final = 1e-6
+_QUIET: Final = 0.1
+"""Channels that differ less than this share of the median channel are all but silent, and not blown up."""
+_TINY: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,13 +52,17 @@ def fit(
     """Scale the last convolution of ``model`` to whole images, train its head anew, return the last loss."""
     pooled = _pool(model, data, stage, generator, progress)
     spread = pooled.features.std(axis=0)
-    factor = np.where(spread > _DEAD, 1 / np.maximum(spread, _DEAD), 1).astype(np.float32)
+    factor = 1 / np.maximum(spread, _QUIET * np.median(spread) + _TINY)
     for variable in model.get_layer(networks.last_convolution(model)).trainable_variables:
         variable.assign(variable * factor)  # the channels are the last axis of kernel and bias
     layers = _head_layers(model)
     features = pooled.features * factor
-    _renew(layers, features.mean(axis=0))
-    return _train(layers, features, pooled, stage, generator=generator, progress=progress)
+    mean = features.mean(axis=0)
+    _renew(layers)
+    loss = _train(layers, features - mean, pooled, stage, generator=generator, progress=progress)
+    first = next(layer for layer in layers if isinstance(layer, keras.layers.Dense))
+    first.bias.assign(np.asarray(first.bias) - mean @ np.asarray(first.kernel))
+    return loss
 
 
 def _pool(
@@ -68,7 +75,8 @@ def _pool(
     call = tf.function(keras.Model(model.inputs[0], _pooling(model).output), reduce_retracing=True)
     parts: list[tuple[NDArray[np.float32], ...]] = []
     for number in range(stage.passes):
-        cuts = dataset.whole_images(data, generator, batch=_PASS_BATCH)
+        limits = augmentation.WHOLE if number else augmentation.STILL
+        cuts = dataset.whole_images(data, generator, batch=_PASS_BATCH, limits=limits)
         batches = progress(
             dataset.stream(data.images, cuts, batch=_PASS_BATCH),
             f"whole images, pass {number + 1}/{stage.passes}",
@@ -81,15 +89,11 @@ def _pool(
     return _Pooled(features=features, target=target, log_share=log_share, weight=weight)
 
 
-def _renew(layers: list[Any], mean: NDArray[np.float32]) -> None:
-    """Draw the dense layers anew; the first takes the mean of its input away."""
-    centre: NDArray[np.float32] | None = mean
+def _renew(layers: list[Any]) -> None:
     for layer in layers:
         if isinstance(layer, keras.layers.Dense):
-            kernel = layer.kernel_initializer(layer.kernel.shape)
-            layer.kernel.assign(kernel)
-            layer.bias.assign(np.zeros(layer.units) if centre is None else -centre @ np.asarray(kernel))
-            centre = None
+            layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
+            layer.bias.assign(layer.bias_initializer(layer.bias.shape))
 
 
 def _train(

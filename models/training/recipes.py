@@ -27,7 +27,7 @@ class HeadStage:
     """The layers behind the average pooling, begun anew, on what the convolutions say about whole images."""
 
     passes: int
-    """How often every image goes through the convolutions, each time moved otherwise."""
+    """How often every image goes through the convolutions: first as it is, then each time moved otherwise."""
     epochs: int
     """Over the results of all passes."""
     batch: int

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from models.training import augmentation, dataset
-from models.training.augmentation import Limits
+from models.training.augmentation import STILL, Limits
 from models.training.dataset import TrainingSet
 from models.training.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
-
-STILL = Limits(degrees=0, shift=0, zoom=0, shear=0, flip=False)
 
 
 def generator(seed=1):
@@ -46,6 +44,19 @@ def test_the_middle_stays_in_the_middle_however_it_is_turned(limits):
         found = cut(image, (23, 15), 21, limits, seed)
         row, column = (found * np.mgrid[:21, :21]).sum(axis=(1, 2)) / found.sum()
         assert (row, column) == pytest.approx((10, 10), abs=0.15)
+
+
+def test_sharp_moves_interpolate_nothing():
+    image = generator().random((40, 40)).astype(np.float32)
+    limits = Limits(degrees=180, shift=0.2, zoom=0.2, shear=0.1, flip=True)
+    maps = augmentation.draw_sharp(generator(), np.full((20, 2), 18.3), 16, limits)
+    images = np.broadcast_to(image[None, ..., None], (20, 40, 40, 1))
+    known = np.unique(image)
+    for found in augmentation.apply(images, maps, 16).numpy():
+        np.testing.assert_allclose(
+            found, known[np.abs(known[:, None] - found.ravel()).argmin(0)].reshape(found.shape), atol=1e-5
+        )
+    assert len(np.unique(maps[:, :2] @ [1, 3])) == 4
 
 
 def test_shifts_keep_to_their_limit_and_flips_come():
@@ -86,14 +97,14 @@ def test_a_lesion_comes_with_a_place_of_the_same_image_without_one(data):
 
 
 def test_an_epoch_of_whole_images_shows_each_once(data):
-    cuts = dataset.whole_images(data, generator(), batch=2)
+    cuts = dataset.whole_images(data, generator(), batch=2, limits=STILL)
     assert sorted(cuts.positions) == [1, 2, 3, 4]
     for position, target in zip(cuts.positions, cuts.target, strict=True):
         assert target.tolist() == list(data.examples[position - 1].target)
 
 
 def test_what_fills_no_batch_is_left_out(data):
-    assert len(dataset.whole_images(data, generator(), batch=3).positions) == 3
+    assert len(dataset.whole_images(data, generator(), batch=3, limits=STILL).positions) == 3
 
 
 def test_the_same_generator_gives_the_same_epoch(data):
