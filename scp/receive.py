@@ -83,22 +83,19 @@ class Receiver:
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         arrival = _arrival(received, calling_ae)
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
-            arrival = self._recognise(arrival, received.path)
-            file = self.archive.keep(received.path, uid=arrival.sop_instance_uid, digest=_digest(arrival))
+            arrival = self._file(self._recognise(arrival, received.path), received)
             with self.database.write() as tx:
                 outcome = studies.record(
                     tx,
-                    replace(arrival, file=file),
+                    arrival,
                     destinations=self.destinations(calling_ae),
                     now=self.now(),
                 )
-                if not self.archive.path(file).exists():
+                if not self.archive.path(arrival.file).exists():
                     # retention forgot this very instance between the two lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             for replaced in outcome.replaced_files:
                 self.archive.remove(replaced)
-        if outcome.kept in (Kept.NEW, Kept.HEADER_CHANGED) and arrival.sop_class_uid in exam.TOMOSYNTHESIS:
-            self._drop_pixels(received, file)
         log.info(
             "instance received",
             outcome=outcome.kept.value,
@@ -109,8 +106,24 @@ class Receiver:
         )
         return outcome.kept
 
+    def _file(self, arrival: Arrival, received: Incoming) -> Arrival:
+        """Bring to the archive what is kept of ``received``; return ``arrival`` with its file.
+
+        Of tomosynthesis that is the header alone: its frames are not analysed and may be gigabytes. They
+        never get into the archive, so nothing has to take them out again.
+        """
+        uid = arrival.sop_instance_uid
+        if arrival.sop_class_uid not in exam.TOMOSYNTHESIS:
+            file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
+            return replace(arrival, file=file)
+        header = exam.header_only(received.header)
+        file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
+        return replace(arrival, file=file, size=len(header))
+
     def _recognise(self, arrival: Arrival, path: Path) -> Arrival:
         """Return ``arrival`` as the kept instance where both hold the same pixels in other transfer syntaxes.
+
+        Of tomosynthesis no pixels are kept to compare: the digest that came first stands, whatever comes.
 
         Raises OtherPixels where they differ: the first is kept, this one refused.
         """
@@ -118,7 +131,8 @@ class Receiver:
             known = studies.find(tx, arrival.sop_instance_uid)
         if known is None or known.pixel_sha256 == arrival.pixel_sha256:
             return arrival
-        if self.same_pixels(self.archive.path(known.file), path):
+        both = {known.sop_class_uid, arrival.sop_class_uid}
+        if both <= exam.TOMOSYNTHESIS or self.same_pixels(self.archive.path(known.file), path):
             return replace(arrival, pixel_sha256=known.pixel_sha256)
         log.warning(
             "instance refused: its SOP Instance UID is kept with other pixels already",
@@ -126,15 +140,6 @@ class Receiver:
             peer=arrival.source_ae,
         )
         raise OtherPixels("SOP Instance UID is kept with other pixels already")
-
-    def _drop_pixels(self, received: Incoming, file: str) -> None:
-        """Keep only the header of a tomosynthesis image: its frames are not analysed and may be gigabytes."""
-        header = exam.header_only(received.header)
-        uid = str(received.header.SOPInstanceUID)
-        smaller = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
-        with self.database.write() as tx:
-            studies.drop_pixels(tx, uid, file=smaller, size=len(header), now=self.now())
-        self.archive.remove(file)
 
 
 def _arrival(received: Incoming, calling_ae: str) -> Arrival:

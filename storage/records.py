@@ -67,6 +67,7 @@ class Arrival:
     attributes_digest: str
     """Equal where the copied patient and study attributes are."""
     pixel_sha256: str
+    """Names the pixels by the bytes in which they first came; they may be kept in another transfer syntax."""
     file: str
     """Relative to the data directory."""
     size: int

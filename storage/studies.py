@@ -10,14 +10,12 @@ from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from storage import findings, history, owing, reporting, schema, steps
 from storage.completeness import due_for_report, make_report_jobs
-from storage.errors import Unknown
 from storage.overview import overview
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded, Report
 from storage.retention import referenced_files
-from storage.states import DeliveryState, JobState
+from storage.states import DeliveryState
 
 __all__ = [
-    "drop_pixels",
     "due_for_report",
     "find",
     "images",
@@ -63,21 +61,6 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
     for destination in destinations:
         owing.owe(tx, known.study_uid, destination, now=now)
     return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(known.file, arrival.file))
-
-
-def drop_pixels(tx: Connection, sop_instance_uid: str, *, file: str, size: int, now: datetime) -> None:
-    """Let the header-only ``file`` of ``size`` bytes stand for the instance. Raises Unknown."""
-    dropped = tx.execute(
-        update(_instances)
-        .where(_instances.c.sop_instance_uid == sop_instance_uid)
-        .values(file=file, size=size)
-    )
-    if dropped.rowcount != 1:
-        raise Unknown(f"there is no instance {sop_instance_uid} (any more)")
-    job = steps.unfinished(tx, JobKind.ANALYSE, study_uid="", image=sop_instance_uid)
-    if job is not None and job.state is JobState.RUNNING:
-        # It may be about to open the file that goes away.
-        steps.renew_analysis(tx, sop_instance_uid, study_uid=job.study_uid, now=now)
 
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:

@@ -135,6 +135,19 @@ def test_corrected_name_becomes_the_current_header(keep, receiver, database):
     assert pydicom.dcmread(file).PatientName == "Right^Jane"
 
 
+def test_corrected_name_in_another_transfer_syntax_is_known_when_it_comes_again(keep, receiver, database):
+    keep(mammogram("R", "CC", patient_name="Wrong^Jane"))
+    right = mammogram("R", "CC", patient_name="Right^Jane")
+    right.compress(RLELossless, generate_instance_uid=False)
+    assert keep(right) is Kept.HEADER_CHANGED
+    (file,) = kept_files(receiver)
+    assert keep(right) is Kept.DUPLICATE
+    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is Kept.DUPLICATE
+    assert kept_files(receiver) == [file]
+    with pytest.raises(OtherPixels):
+        keep(mammogram("R", "CC", patient_name="Right^Jane", lesion=True))
+
+
 def test_merged_study_moves_the_image(keep, database):
     keep(mammogram("R", "CC"))
     moved = mammogram("R", "CC")
@@ -180,8 +193,38 @@ def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
     kept = pydicom.dcmread(file)
     assert "PixelData" not in kept
     assert kept.PatientID == tomosynthesis.PatientID
+    assert row.size == file.stat().st_size
     assert keep(tomosynthesis) is Kept.DUPLICATE
+    assert kept_files(receiver) == [file]
+
+
+def test_corrected_name_of_tomosynthesis_wins_in_any_transfer_syntax(keep, receiver, database):
+    def named(name):
+        return mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage, patient_name=name)
+
+    keep(named("Wrong^Jane"))
+    right = named("Right^Jane")
+    right.compress(RLELossless, generate_instance_uid=False)
+    assert keep(right) is Kept.HEADER_CHANGED
+    (file,) = kept_files(receiver)
+    assert file == receiver.archive.path(instance(database, right).file)
+    assert pydicom.dcmread(file).PatientName == "Right^Jane"
+    assert keep(right) is Kept.DUPLICATE
+    assert keep(named("Right^Jane")) is Kept.DUPLICATE
+    assert kept_files(receiver) == [file]
+
+
+def test_tomosynthesis_never_has_its_pixels_in_the_archive(keep, receiver, monkeypatch):
+    tomosynthesis = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage)
+    monkeypatch.setattr(Archive, "keep", lambda *_args, **_rest: pytest.fail("the frames were kept"))
+    keep(tomosynthesis)
     assert len(kept_files(receiver)) == 1
+
+
+def test_other_class_under_the_uid_of_a_tomosynthesis_is_refused(keep, database):
+    keep(mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage))
+    with pytest.raises(OtherPixels):
+        keep(mammogram("R", "CC", lesion=True))
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "PatientID"])

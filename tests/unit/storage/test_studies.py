@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from storage import history, jobs, outbox, schema, studies
-from storage.errors import LeaseLost, Unknown
+from storage.errors import LeaseLost
 from storage.records import JobKind, Kept
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
@@ -269,30 +269,6 @@ def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(han
     hand.report(hand.claimed(), "1.1", "1.5", document="1.2.9.2")
     assert last_report(hand).sequence == 2
     assert hand.due_uids() == ["1.2.9.2", "1.5"]
-
-
-def test_dropping_pixels_replaces_the_file_and_renews_an_analysis_that_runs(hand):
-    hand.receive(arrival())
-    stale = hand.claimed()
-    with hand.database.write() as tx:
-        studies.drop_pixels(tx, f"{STUDY}.0", file="instances/header.dcm", size=7, now=hand.now)
-    assert (current(hand).file, current(hand).size) == ("instances/header.dcm", 7)
-    with pytest.raises(LeaseLost):
-        hand.analyse(stale)
-    hand.analyse(hand.claimed())
-
-
-def test_dropping_the_pixels_of_nothing_is_an_error(hand):
-    with pytest.raises(Unknown, match=r"1\.2\.404"), hand.database.write() as tx:
-        studies.drop_pixels(tx, "1.2.404", file="x", size=1, now=hand.now)
-
-
-def test_a_tomosynthesis_that_comes_again_stays_without_pixels(hand):
-    hand.receive(arrival())
-    with hand.database.write() as tx:
-        studies.drop_pixels(tx, f"{STUDY}.0", file="instances/header.dcm", size=7, now=hand.now)
-    outcome = hand.receive(arrival())
-    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ("instances/0.dcm",))
 
 
 def test_the_history_holds_uids_titles_and_numbers(hand):
