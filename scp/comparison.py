@@ -20,6 +20,11 @@ log = structlog.get_logger(__name__)
 TIME_LIMIT: Final = 60.0
 """Seconds; decoding the largest mammograms takes about one."""
 
+SAME: Final = 0
+UNDECODABLE: Final = 2
+DIFFERENT: Final = 3
+"""Exit codes. 1 is not among them: Python ends with it by itself, where the process cannot even begin."""
+
 
 def same_pixels(one: Path, other: Path) -> bool:
     """Tell whether ``one`` and ``other`` decode to equal stored values; what cannot be decoded differs."""
@@ -29,11 +34,15 @@ def same_pixels(one: Path, other: Path) -> bool:
     if process.exitcode is None:
         process.kill()
         process.join()
-    if process.exitcode not in (0, 1):
+    if process.exitcode not in (SAME, DIFFERENT):
         log.warning("pixels of two transfer syntaxes could not be compared", exit_code=process.exitcode)
-    return process.exitcode == 0
+    return process.exitcode == SAME
 
 
 def _compare(one: Path, other: Path) -> None:
-    equal = np.array_equal(decoding.read(one)[1], decoding.read(other)[1])
-    raise SystemExit(0 if equal else 1)
+    try:
+        equal = np.array_equal(decoding.read(one)[1], decoding.read(other)[1])
+    except Exception as error:  # whatever a decoder may raise: it means that nobody knows
+        # no trace: standard error is the node's log, and an exception may quote what it has read
+        raise SystemExit(UNDECODABLE) from error
+    raise SystemExit(SAME if equal else DIFFERENT)

@@ -3,6 +3,7 @@ import os
 
 import pydicom
 import pytest
+import structlog
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
     ComprehensiveSRStorage,
@@ -14,7 +15,7 @@ from pydicom.uid import (
 )
 
 from scp import product
-from scp.comparison import same_pixels
+from scp.comparison import UNDECODABLE, same_pixels
 from scp.receive import Receiver
 from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from storage import jobs, studies
@@ -126,6 +127,22 @@ def test_other_pixels_under_a_known_uid_are_refused_and_the_first_stay(keep, rec
     (file,) = kept_files(receiver)
     assert pydicom.dcmread(file).PixelData == image.PixelData
     assert waiting(database) == 1
+
+
+def test_pixels_that_cannot_be_decoded_are_told_from_those_that_differ(tmp_path, capfd):
+    whole, broken = tmp_path / "whole.dcm", tmp_path / "broken.dcm"
+    write(mammogram("R", "CC"), whole)
+    write(mammogram("R", "CC", lesion=True), broken)
+    with structlog.testing.capture_logs() as logged:
+        assert not same_pixels(whole, broken)
+    assert logged == []
+    broken.write_bytes(broken.read_bytes()[:-1000])
+    with structlog.testing.capture_logs() as logged:
+        assert not same_pixels(whole, broken)
+    (line,) = logged
+    assert "could not be compared" in line["event"]
+    assert line["exit_code"] == UNDECODABLE
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_corrected_name_becomes_the_current_header(keep, receiver, database):
