@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 OK: Final = 0
 FAILED: Final = 1
-STOP_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 10.0
 """How long associations, then the job, then deliveries under way may take to end after SIGTERM."""
 
 

@@ -20,6 +20,7 @@ class NodeProcess:
     """Starts, kills and restarts a node on one data directory."""
 
     def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra=""):
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.data_dir = folder / "data"
