@@ -1,6 +1,7 @@
 """One received file, read just far enough to decide about it: header and the digest of its pixels.
 
-The pixel data are never brought into memory: the header stops before them and the digest streams over them.
+Nothing large is ever brought into memory: the header stops before the pixel data and leaves out what is too
+long to be one, the digest streams over the pixels, and deflated data sets are inflated on the disk.
 """
 
 from __future__ import annotations
@@ -8,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from scp import inflation
 from scp.status import Foreign, Unreadable
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
@@ -24,6 +30,8 @@ UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 
 REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 CHUNK: Final = 1 << 20
+LARGEST_ELEMENT: Final = 10_000_000
+"""Bytes; what stands before the pixel data and is longer says nothing that the node reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +40,7 @@ class Incoming:
 
     path: Path
     header: Dataset
-    """The data set without its pixel data, file meta included."""
+    """The data set without its pixel data and without overlong elements, file meta included."""
     transfer_syntax_uid: str
     pixel_sha256: str
     """Hex digest of the value of Pixel Data as sent (of nothing where there is none)."""
@@ -51,15 +59,12 @@ def read(path: Path) -> Incoming:
         An attribute is missing without which nothing can be filed or sent back.
     """
     try:
-        with path.open("rb") as file:
-            header = pydicom.dcmread(file, stop_before_pixels=True)
+        transfer_syntax = UID(read_file_meta_info(path).TransferSyntaxUID)
+        with _opened(path, transfer_syntax) as file:
+            header = _header(file)
+            header.file_meta.TransferSyntaxUID = transfer_syntax
             _check(header)
-            transfer_syntax = str(header.file_meta.TransferSyntaxUID)
-            digest = (
-                _deflated_pixels(path)
-                if transfer_syntax == DeflatedExplicitVRLittleEndian
-                else _pixels(file, implicit=bool(pydicom.uid.UID(transfer_syntax).is_implicit_VR))
-            )
+            digest = _pixels(file, implicit=transfer_syntax.is_implicit_VR)
     except (InvalidDicomError, AttributeError, ValueError, KeyError, TypeError, EOFError) as error:
         raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
     except (NotImplementedError, RecursionError, zlib.error) as error:
@@ -67,10 +72,31 @@ def read(path: Path) -> Incoming:
     return Incoming(
         path=path,
         header=header,
-        transfer_syntax_uid=transfer_syntax,
+        transfer_syntax_uid=str(transfer_syntax),
         pixel_sha256=digest,
         size=path.stat().st_size,
     )
+
+
+@contextmanager
+def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
+    """Open the file at ``path``, inflated if it is deflated."""
+    if transfer_syntax == DeflatedExplicitVRLittleEndian:
+        with inflation.inflated(path, limit=inflation.LIMIT) as file:
+            yield file
+    else:
+        with path.open("rb") as file:
+            yield file
+
+
+def _header(file: IO[bytes]) -> Dataset:
+    """Read up to the pixel data, where ``file`` stands afterwards."""
+    header = pydicom.dcmread(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
+    for tag in list(header.keys()):
+        element = header.get_item(tag, keep_deferred=True)
+        if isinstance(element, RawDataElement) and element.value is None and element.length > LARGEST_ELEMENT:
+            del header[tag]  # deferred: pydicom would read it at the first touch, from a file that is moved
+    return header
 
 
 def _check(header: Dataset) -> None:
@@ -88,7 +114,7 @@ def _check(header: Dataset) -> None:
         raise Foreign("SOP UIDs of command and data set differ")
 
 
-def _pixels(file: BinaryIO, *, implicit: bool) -> str:
+def _pixels(file: IO[bytes], *, implicit: bool) -> str:
     """Digest the value that follows the element header at the current position.
 
     The header of Pixel Data is 8 bytes in Implicit VR and 12 in Explicit VR (PS3.5 7.1): without it, the
@@ -99,9 +125,3 @@ def _pixels(file: BinaryIO, *, implicit: bool) -> str:
     while chunk := file.read(CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _deflated_pixels(path: Path) -> str:
-    """Digest the pixels of a deflated data set, which has to be inflated to be read at all (PS3.5 A.5)."""
-    data = pydicom.dcmread(path).get("PixelData")
-    return hashlib.sha256(data or b"").hexdigest()

@@ -54,6 +54,13 @@ class Receiver:
         Returns what became of it, or None for a result of this node that came back: dropped, with success.
         A return means committed; a raised `Refusal` means that nothing was changed.
         """
+        try:
+            return self._keep(path, calling_ae)
+        except MemoryError as error:
+            log.error("no memory to receive an instance, store refused", peer=calling_ae)  # noqa: TRY400
+            raise OutOfResources("node has no memory for it now, try again later") from error
+
+    def _keep(self, path: Path, calling_ae: str) -> Kept | None:
         self._check_room()
         received = incoming.read(path)
         if self._is_ours(received):

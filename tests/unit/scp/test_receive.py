@@ -9,12 +9,13 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
 
-from scp import product
+from scp import incoming, inflation, product
 from scp.comparison import UNDECODABLE, same_pixels
 from scp.receive import Receiver
 from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
@@ -280,6 +281,54 @@ def test_bytes_that_are_no_data_set_are_refused(receiver, content):
     path.write_bytes(content)
     with pytest.raises((Unreadable, Foreign)):
         receiver.keep(path, calling_ae="PACS")
+
+
+def deflated(receiver, **attributes):
+    image = mammogram("R", "CC", **attributes)
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = receiver.archive.incoming / "received.dcm"
+    write(image, path)
+    return path
+
+
+def test_deflated_data_set_that_grows_too_large_is_refused_before_it_fills_anything(receiver, monkeypatch):
+    monkeypatch.setattr(inflation, "LIMIT", 100_000)
+    with pytest.raises(Unreadable, match="inflates to more than 100000 bytes"):
+        receiver.keep(deflated(receiver), calling_ae="PACS")
+    assert [one.name for one in receiver.archive.incoming.iterdir()] == ["received.dcm"]
+
+
+def test_deflated_data_set_that_is_cut_short_is_refused(receiver):
+    path = deflated(receiver)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(Unreadable):
+        receiver.keep(path, calling_ae="PACS")
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_overlong_element_before_the_pixels_is_kept_on_disk_and_never_in_memory(
+    keep, receiver, database, monkeypatch, syntax
+):
+    monkeypatch.setattr(incoming, "LARGEST_ELEMENT", 100_000)
+    image = mammogram("R", "CC")
+    image.add_new(0x00091001, "OB", bytes(200_000))
+    image.add_new(0x00090010, "LO", "TEST")
+    image.file_meta.TransferSyntaxUID = syntax
+    path = receiver.archive.incoming / "looked-at.dcm"
+    write(image, path)
+    assert 0x00091001 not in incoming.read(path).header
+    assert keep(image) is Kept.NEW
+    row = instance(database, image)
+    assert len(pydicom.dcmread(receiver.archive.path(row.file))[0x00091001].value) == 200_000
+
+
+def test_without_memory_the_peer_is_asked_to_try_again(keep, monkeypatch):
+    def greedy(_):
+        raise MemoryError
+
+    monkeypatch.setattr(incoming, "read", greedy)
+    with pytest.raises(OutOfResources, match="memory"):
+        keep(mammogram("R", "CC"))
 
 
 def test_below_the_disk_reserve_nothing_is_kept(receiver, tmp_path, database):
