@@ -92,10 +92,13 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
 def _header(file: IO[bytes]) -> Dataset:
     """Read up to the pixel data, where ``file`` stands afterwards."""
     header = pydicom.dcmread(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
-    for tag in list(header.keys()):
-        element = header.get_item(tag, keep_deferred=True)
-        if isinstance(element, RawDataElement) and element.value is None and element.length > LARGEST_ELEMENT:
-            del header[tag]  # deferred: pydicom would read it at the first touch, from a file that is moved
+    deferred = [
+        element.tag
+        for element in header.values()
+        if isinstance(element, RawDataElement) and element.value is None and element.length > LARGEST_ELEMENT
+    ]
+    for tag in deferred:
+        del header[tag]  # pydicom would read it at the first touch, from a file that is elsewhere by then
     return header
 
 

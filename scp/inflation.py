@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from pydicom.filebase import DicomFileLike
 from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
@@ -41,7 +42,7 @@ def inflated(path: Path, *, limit: int) -> Iterator[IO[bytes]]:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with path.open("rb") as deflated, tempfile.TemporaryFile(dir=path.parent) as whole:
         whole.write(PREAMBLE)
-        write_file_meta_info(whole, meta)
+        write_file_meta_info(DicomFileLike(whole), meta)
         deflated.seek(start)
         _inflate(deflated, whole, limit)
         whole.seek(0)
