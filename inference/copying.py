@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
 from pydicom import config
@@ -20,6 +21,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import validate_value
+
+from inference.attributes import UNREADABLE
 
 _TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
 _FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
@@ -68,7 +71,7 @@ def items(source: Dataset, keyword: str) -> list[Dataset]:
 def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
     try:
         found = source[tag]
-    except (KeyError, ValueError, TypeError, OverflowError, NotImplementedError):
+    except UNREADABLE:
         return None  # absent, or not to be read at all: a result does not depend on it
     if found.is_empty:
         return None
@@ -97,9 +100,18 @@ def _fixed_form(found: DataElement) -> DataElement | None:
     try:
         for value in values:
             validate_value(found.VR, value, config.RAISE)
-    except ValueError:
+            _check_calendar(found.VR, value)
+    except (ValueError, TypeError):
         return None
     return _written(found.tag, found.VR, values)
+
+
+def _check_calendar(vr: str, value: str) -> None:
+    """Raise ValueError for a range, which only queries have (PS3.5 6.2), and for a day that never was."""
+    if vr in {"DA", "TM"} and "-" in value:
+        raise ValueError("a range is neither a date nor a time")
+    if vr == "DA" and value:
+        datetime.strptime(value, "%Y%m%d")  # noqa: DTZ007 - a date has no zone
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from inference import views
+from inference.attributes import UNREADABLE
 
 PATIENT_AND_STUDY: Final = (
     "PatientName",
@@ -106,11 +107,7 @@ def _canonical(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
 def _value(header: Dataset, keyword: str) -> str | list[Any]:
     try:
         value = header[keyword].value
-    except (
-        ValueError,
-        TypeError,
-        NotImplementedError,
-    ):  # a value that its VR forbids: its bytes are the value
+    except UNREADABLE:  # a value that its VR forbids: its bytes are the value
         return bytes(getattr(header.get_item(keyword), "value", b"") or b"").hex()
     if header[keyword].VR == "SQ":
         return [_canonical(item, sorted(item.dir())) for item in value]

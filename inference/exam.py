@@ -23,7 +23,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import views
+from inference import attributes, views
 from inference.digests import attributes_digest, header_digest
 from inference.errors import Failed
 from inference.findings import Laterality
@@ -39,6 +39,7 @@ __all__ = [
     "header_only",
     "is_for_processing",
     "is_mammogram",
+    "is_mentioned",
     "objection",
     "read",
     "same_as_presented",
@@ -86,22 +87,22 @@ class SourceImage:
     @property
     def sop_class_uid(self) -> str:
         """SOP Class UID (0008,0016)."""
-        return str(self.header.get("SOPClassUID", ""))
+        return _text(self.header, "SOPClassUID")
 
     @property
     def sop_instance_uid(self) -> str:
         """SOP Instance UID (0008,0018)."""
-        return str(self.header.get("SOPInstanceUID", ""))
+        return _text(self.header, "SOPInstanceUID")
 
     @property
     def study_instance_uid(self) -> str:
         """Study Instance UID (0020,000D)."""
-        return str(self.header.get("StudyInstanceUID", ""))
+        return _text(self.header, "StudyInstanceUID")
 
     @property
     def series_instance_uid(self) -> str:
         """Series Instance UID (0020,000E)."""
-        return str(self.header.get("SeriesInstanceUID", ""))
+        return _text(self.header, "SeriesInstanceUID")
 
     @property
     def rows(self) -> int:
@@ -163,9 +164,9 @@ def header_only(header: Dataset) -> bytes:
 
 def is_mammogram(header: Dataset) -> bool:
     """Whether an object belongs here at all: mammography, tomosynthesis, or a capture with Modality MG."""
-    sop_class = header.get("SOPClassUID")
+    sop_class = _text(header, "SOPClassUID")
     if sop_class == SecondaryCaptureImageStorage:
-        return bool(header.get("Modality") == "MG")
+        return _text(header, "Modality") == "MG"
     return sop_class in PROJECTIONS or sop_class in TOMOSYNTHESIS
 
 
@@ -181,7 +182,7 @@ def is_for_processing(image: SourceImage) -> bool:
     """Whether these are raw detector values (PS3.3 A.26)."""
     return (
         image.sop_class_uid == DigitalMammographyXRayImageStorageForProcessing
-        or image.header.get("PresentationIntentType") == "FOR PROCESSING"
+        or _text(image.header, "PresentationIntentType") == "FOR PROCESSING"
     )
 
 
@@ -197,17 +198,27 @@ def same_as_presented(processing: SourceImage, others: Sequence[SourceImage]) ->
     )
 
 
+def is_mentioned(image: SourceImage, study: Sequence[SourceImage]) -> bool:
+    """Whether the report on ``study`` speaks of ``image``: not of raw data whose presentation is there."""
+    return not (is_for_processing(image) and same_as_presented(image, study))
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """Return an attribute as text, "" where it is absent or cannot be read."""
+    return str(attributes.value(header, keyword) or "")
+
+
 def _count(header: Dataset, keyword: str, absent: int) -> int:
     """Return a number of things; what is no number counts as absent."""
     try:
-        return int(header.get(keyword) or absent)
-    except (ValueError, TypeError):
+        return int(attributes.value(header, keyword) or absent)
+    except (ValueError, TypeError, OverflowError):
         return absent
 
 
 def _made_from(presented: SourceImage, processing: SourceImage) -> bool:
-    sources = presented.header.get("SourceImageSequence") or ()
-    named = {str(source.get("ReferencedSOPInstanceUID") or "") for source in sources} - {""}
+    sources = attributes.items(presented.header, "SourceImageSequence")
+    named = {_text(source, "ReferencedSOPInstanceUID") for source in sources} - {""}
     if named:
         return processing.sop_instance_uid in named
     known = processing.laterality is not None and processing.view is not None
@@ -219,8 +230,8 @@ def _acquisition(image: SourceImage) -> tuple[Laterality | None, str | None, str
     return (
         image.laterality,
         image.view,
-        str(header.get("AcquisitionDate") or ""),
-        str(header.get("AcquisitionTime") or ""),
+        _text(header, "AcquisitionDate"),
+        _text(header, "AcquisitionTime"),
     )
 
 
@@ -245,8 +256,8 @@ def _objection_to_view(image: SourceImage) -> str | None:
 def _objection_to_pixels(image: SourceImage) -> str | None:
     if image.frames > 1:
         return f"the image has {image.frames} frames: only single projection mammograms are analysed"
-    photometric = str(image.header.get("PhotometricInterpretation") or "")
-    if image.header.get("SamplesPerPixel", 1) != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+    photometric = _text(image.header, "PhotometricInterpretation")
+    if _count(image.header, "SamplesPerPixel", 1) != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         return "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
     return None
 

@@ -20,6 +20,7 @@ from highdicom.sr import (
 )
 
 from inference import codes, projection
+from inference.attributes import UNREADABLE
 from inference.exam import SourceImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -48,10 +49,21 @@ def _entry(image: SourceImage) -> ImageContentItem:
         referenced_sop_instance_uid=image.sop_instance_uid,
         relationship_type=_CONTAINS,
     )
-    described = [*_pixel_matrix(image), *_anatomy(image), *_geometry(image)]
+    described = _described(image)
     if described:
         entry.ContentSequence = ContentSequence(described)
     return entry
+
+
+def _described(image: SourceImage) -> list[ContentItem]:
+    """Return what is known of ``image``; nothing where a value in its header fits no content item.
+
+    The scores of a whole study must not be lost for a detail that nobody needs to read them.
+    """
+    try:
+        return [*_pixel_matrix(image), *_anatomy(image), *_geometry(image)]
+    except UNREADABLE:
+        return []
 
 
 def _pixel_matrix(image: SourceImage) -> list[ContentItem]:

@@ -33,7 +33,10 @@ def spacing(image: SourceImage) -> tuple[float, float] | None:
     """Return Imager Pixel Spacing as row spacing and column spacing in mm, None where absent or useless."""
     match copying.texts(image.header, "ImagerPixelSpacing"):
         case (rows, columns):
-            between_rows, between_columns = float(rows), float(columns)
+            try:
+                between_rows, between_columns = float(rows), float(columns)
+            except ValueError:
+                return None
             usable = all(math.isfinite(value) and value > 0 for value in (between_rows, between_columns))
             return (between_rows, between_columns) if usable else None
         case _:
@@ -43,7 +46,10 @@ def spacing(image: SourceImage) -> tuple[float, float] | None:
 def acquisition_date(image: SourceImage) -> date | None:
     """Return Acquisition Date, None where absent or malformed."""
     written = copying.text(image.header, "AcquisitionDate")
-    return None if written is None else datetime.strptime(written, "%Y%m%d").date()  # noqa: DTZ007 a date has no zone
+    try:
+        return None if written is None else datetime.strptime(written, "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        return None
 
 
 def view(image: SourceImage) -> tuple[Code, list[Code]] | None:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
+from inference import attributes
 from inference.findings import Laterality
 
 VIEW_CODES: Final = {
@@ -134,7 +135,7 @@ def specials(header: Dataset) -> frozenset[str]:
             found.add("cleavage")
     if _magnified(header):
         found.add("magnification")
-    if header.get("SpecimenDescriptionSequence"):
+    if attributes.items(header, "SpecimenDescriptionSequence"):
         found.add("specimen")
     return frozenset(found)
 
@@ -149,10 +150,7 @@ def _abbreviations(header: Dataset) -> Iterator[re.Match[str]]:
 
 def words_of(header: Dataset, keyword: str) -> list[str]:
     """Return the words of an attribute in capitals, cut at everything that is no letter."""
-    try:
-        value = header.get(keyword)
-    except (ValueError, TypeError, NotImplementedError):  # a value that its VR forbids says nothing
-        return []
+    value = attributes.value(header, keyword)
     text = " ".join(map(str, value)) if isinstance(value, (MultiValue, list)) else str(value or "")
     return re.findall(r"[A-Z]+", _AMOUNT.sub(" ", text.upper()))
 
@@ -214,7 +212,7 @@ def _texts(header: Dataset) -> list[list[str]]:
 
 def _magnified(header: Dataset) -> bool:
     try:
-        return float(header.get("EstimatedRadiographicMagnificationFactor") or 1) > _CONTACT
+        return float(attributes.value(header, "EstimatedRadiographicMagnificationFactor") or 1) > _CONTACT
     except (ValueError, TypeError):
         return False
 
@@ -222,16 +220,19 @@ def _magnified(header: Dataset) -> bool:
 def _places(header: Dataset) -> Iterator[Dataset]:
     """Yield the header and the items in which enhanced objects keep their anatomy (PS3.3 C.7.6.16.2.8)."""
     yield header
-    for shared in header.get("SharedFunctionalGroupsSequence") or ():
+    for shared in attributes.items(header, "SharedFunctionalGroupsSequence"):
         yield shared
-        yield from shared.get("FrameAnatomySequence") or ()
+        yield from attributes.items(shared, "FrameAnatomySequence")
 
 
 def _codes(header: Dataset) -> Iterator[str]:
     """Yield the code values of view, view modifier, anatomy and anatomy modifier."""
     for place in _places(header):
         for keyword in ("ViewCodeSequence", "AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
-            for item in place.get(keyword) or ():
-                yield str(item.get("CodeValue", ""))
+            for item in attributes.items(place, keyword):
+                yield str(attributes.value(item, "CodeValue") or "")
                 for inner in ("ViewModifierCodeSequence", "AnatomicRegionModifierSequence"):
-                    yield from (str(code.get("CodeValue", "")) for code in item.get(inner) or ())
+                    yield from (
+                        str(attributes.value(code, "CodeValue") or "")
+                        for code in attributes.items(item, inner)
+                    )

@@ -2,14 +2,15 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import pydicom
 import pytest
 from pydicom import config
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
-from inference import copying, exam, headers
+from inference import codes, copying, exam, headers, projection
 from inference.options import StudyImage
 from tests.support import results
 from tests.support.mammograms import mammogram
@@ -170,3 +171,66 @@ def test_equipment_is_the_node(tmp_path):
         [contribution] = made.ContributingEquipmentSequence
         assert contribution.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
         assert results.MODEL.weights_sha256[:16] in contribution.ContributionDescription
+
+
+BROKEN = [
+    ("AcquisitionDate", "DA", b"20240230"),
+    ("AcquisitionDate", "DA", b"20240101-20240202"),
+    ("AcquisitionDate", "DA", b"\\"),
+    ("AcquisitionTime", "SQ", b"CC"),
+    ("ImagerPixelSpacing", "DS", b"\\"),
+    ("ImagerPixelSpacing", "DS", b"1e308\\1e-400"),
+    ("Rows", "US", b"\x01\x02\x03"),
+    ("Rows", "IS", b"99999999999999999999999"),
+    ("SamplesPerPixel", "SQ", b"CC"),
+    ("AccessionNumber", "US", b"abc"),
+    ("PatientName", "SQ", b"CC"),
+    ("StudyDate", "DA", b"20240101-20240202"),
+    ("BodyPartExamined", "SQ", b"R\\L"),
+    ("ViewCodeSequence", "US", b"\x01\x02\x03\x04"),
+    ("ViewCodeSequence", "DS", b"12"),
+    ("AnatomicRegionSequence", "SQ", b"CC"),
+    ("SourceImageSequence", "LO", b"text"),
+    ("EstimatedRadiographicMagnificationFactor", "SQ", b"CC"),
+    ("ProcedureCodeSequence", "LO", b"text"),
+    ("PatientOrientation", "CS", b"A\\"),
+    ("TimezoneOffsetFromUTC", "SH", b"+9999"),
+]
+
+
+@pytest.mark.parametrize(("keyword", "vr", "content"), BROKEN)
+def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
+    header = mammogram(rows=96, columns=64)
+    sound = results.study_image(header, results.analysed(results.NORMAL), tmp_path)
+    with copying.tolerant():
+        broken = exam.describe(header).header
+        broken[keyword] = RawDataElement(Tag(keyword), vr, len(content), content, 0, False, True)
+        source = exam.describe(broken)
+        exam.objection(source)
+        exam.same_as_presented(source, [source])
+        made = results.objects([replace(sound, source=source)])
+    assert [one.Modality for one in made] == ["SR", "OT"]
+    for one in made:
+        one.save_as(io.BytesIO(), enforce_file_format=True)
+
+
+@pytest.mark.parametrize("written", ["20240230", "20240101-20240202"])
+def test_a_day_that_never_was_is_not_handed_on(tmp_path, written):
+    with copying.tolerant():
+        header = mammogram(AcquisitionDate=written)
+        made = results.objects([results.study_image(header, results.analysed(), tmp_path)])
+    assert "AcquisitionDate" not in made[1]
+    assert not results.named(made[0], codes.ACQUISITION_DATE)
+    assert results.named(made[0], codes.IMAGE_LATERALITY)
+
+
+def test_an_image_whose_details_fit_no_item_is_listed_without_them(tmp_path, monkeypatch):
+    def unfit(_):
+        raise ValueError("no content item can carry this")
+
+    monkeypatch.setattr(projection, "spacing", unfit)
+    header = mammogram(rows=96, columns=64)
+    report = results.objects([results.study_image(header, results.analysed(), tmp_path)])[0]
+    [library] = results.named(report, codes.IMAGE_LIBRARY)
+    assert len(results.named(library, codes.SOURCE)) == 1
+    assert not results.named(library, codes.IMAGE_LATERALITY)
