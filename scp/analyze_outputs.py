@@ -91,8 +91,4 @@ def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:
 
 def _without_raw_twins(images: list[StudyImage]) -> list[StudyImage]:
     sources = [image.source for image in images]
-    return [
-        image
-        for image in images
-        if not (exam.is_for_processing(image.source) and exam.same_as_presented(image.source, sources))
-    ]
+    return [image for image in images if exam.is_mentioned(image.source, sources)]

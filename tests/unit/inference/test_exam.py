@@ -264,6 +264,13 @@ def test_an_unknown_view_has_no_twin():
     assert not exam.same_as_presented(raw, [exam.describe(mammogram(**unknown, **SMALL))])
 
 
+def test_a_report_speaks_of_raw_data_only_where_its_presentation_is_missing():
+    raw, presented = processing_and_presentation()
+    assert not exam.is_mentioned(raw, [raw, presented])
+    assert exam.is_mentioned(presented, [raw, presented])
+    assert exam.is_mentioned(raw, [raw])
+
+
 def test_a_file_is_read_without_its_pixels(tmp_path):
     image = exam.read(write(mammogram("L", "MLO", study="7", **SMALL), tmp_path / "a.dcm"))
     assert "PixelData" not in image.header
