@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -15,25 +14,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
-from inference import decoders
+from inference import damage, decoders
 from inference.errors import Failed, Refused
 
 _ALLOCATED: Final = (8, 16)
-_DECODING_ERRORS: Final = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What pydicom and its plugins raise for damaged streams; a crash is up to whoever runs the process."""
-
+_MOST_PIXELS: Final = 400_000_000
+"""Of a compressed image, whose size nothing but its header tells: ten times the largest detector's."""
 _UNDECODABLE: Final = (
     "pixel data could not be decoded: the file is damaged, cut short or of an unknown compression"
 )
@@ -47,21 +33,20 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     Refused
         The image is coloured, has several frames or more than 16 bits.
     Failed
-        The file is no DICOM file, has no pixels, or they cannot be decoded.
+        The file is no DICOM file, has no pixels, fewer or more than can be, or they cannot be decoded.
+    OSError, MemoryError
+        The machine cannot do it now.
     """
-    try:
-        header = pydicom.dcmread(path)
+    with path.open("rb") as file, damage.told_as(damage.HEADER):
+        try:
+            header = pydicom.dcmread(file)
+        except InvalidDicomError:
+            raise Failed("the file is not a DICOM file") from None
         _check(header)
-    except InvalidDicomError:
-        raise Failed("the file is not a DICOM file") from None
-    except _DECODING_ERRORS:
-        raise Failed("the DICOM header could not be read: the file is damaged or cut short") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
-            values = _decoded(header, path)
-    except _DECODING_ERRORS:
-        raise Failed(_UNDECODABLE) from None
+        _check_size(header)
+    with warnings.catch_warnings(), damage.told_as(_UNDECODABLE):
+        warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
+        values = _decoded(header, path)
     if values.shape != (header.Rows, header.Columns):
         raise Failed("pixel data could not be decoded: their size is not what the header says")
     return header, values
@@ -81,6 +66,18 @@ def _check(header: Dataset) -> None:
         raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")
 
 
+def _check_size(header: Dataset) -> None:
+    """Refuse a size beyond belief before memory is taken for it."""
+    rows, columns = int(header.Rows), int(header.Columns)
+    if header.file_meta.TransferSyntaxUID.is_compressed:
+        if rows * columns > _MOST_PIXELS:
+            raise Failed(
+                f"the header speaks of {rows} by {columns} pixels: more than 400 megapixels are not decoded"
+            )
+    elif rows * columns * (int(header.BitsAllocated) // 8) > len(header.PixelData):
+        raise Failed("pixel data could not be decoded: they are cut short, the header speaks of more pixels")
+
+
 def _decoded(header: Dataset, path: Path) -> NDArray[Any]:
     syntax = header.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and header.BitsAllocated > 8:  # noqa: PLR2004 -- more than a byte
@@ -95,6 +92,7 @@ def _by_gdcm(header: Dataset, path: Path) -> NDArray[Any]:
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
     if not reader.Read():
+        path.open("rb").close()  # GDCM does not say why; an error of the machine is raised here
         raise ValueError("GDCM cannot read the file")
     buffer = reader.GetImage().GetBuffer()
     raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)

@@ -23,7 +23,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import attributes, views
+from inference import attributes, damage, views
 from inference.digests import attributes_digest, header_digest
 from inference.errors import Failed
 from inference.findings import Laterality
@@ -138,13 +138,14 @@ def read(path: Path) -> SourceImage:
     ------
     Failed
         The file is no DICOM file, or its header is damaged.
+    OSError
+        The file is not to be had now.
     """
-    try:
-        return describe(pydicom.dcmread(path, stop_before_pixels=True))
-    except InvalidDicomError:
-        raise Failed("the file is not a DICOM file") from None
-    except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
-        raise Failed("the DICOM header could not be read: the file is damaged or cut short") from None
+    with path.open("rb") as file, damage.told_as(damage.HEADER):
+        try:
+            return describe(pydicom.dcmread(file, stop_before_pixels=True))
+        except InvalidDicomError:
+            raise Failed("the file is not a DICOM file") from None
 
 
 def describe(header: Dataset) -> SourceImage:

@@ -3,7 +3,7 @@
     file ▶ exam: may it be analysed? ▶ pixels ▶ breast ▶ preprocess ▶ classifier ▶ region ▶ heatmap
 
 An image that is not or cannot be analysed is a finding too, with its reason in words. Any other exception is
-a fault of the program and goes through to the caller.
+a fault of the program or, as OSError and MemoryError, of the machine, and goes through to the caller.
 """
 
 from __future__ import annotations

@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from inference import decoding, rendering
+from inference import damage, decoding, rendering
 from inference.errors import Failed
 
 _SCALES: Final = (255, 1023, 4095, 16383, 65535)
 """Full scales of 8, 10, 12, 14 and 16 bits: a 12-bit scan in a 16-bit file must not come out nearly black."""
+
+_UNREADABLE_PICTURE: Final = (
+    "pixel data could not be decoded: the image file is damaged, cut short or too large"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,6 +45,8 @@ def from_dicom(path: Path) -> Picture:
         The image is coloured, has several frames or more than 16 bits.
     Failed
         The file is no DICOM file, or its pixels or display tables cannot be used.
+    OSError, MemoryError
+        The machine cannot do it now.
     """
     header, stored = decoding.read(path)
     grey, padding = rendering.render(header, stored)
@@ -54,18 +60,18 @@ def from_image_file(path: Path) -> Picture:
     ------
     Failed
         The file is no PNG or JPEG, or its pixels cannot be decoded.
+    OSError, MemoryError
+        The machine cannot do it now.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+    with path.open("rb") as file, warnings.catch_warnings(), damage.told_as(_UNREADABLE_PICTURE):
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(file, formats=("PNG", "JPEG")) as image:
                 return Picture(grey=_grey_of(image), padding=None)
-    except UnidentifiedImageError:
-        raise Failed("the file is neither DICOM nor a PNG or JPEG image") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Failed(
-            "pixel data could not be decoded: the image file is damaged, cut short or too large"
-        ) from None
+        except UnidentifiedImageError:
+            raise Failed("the file is neither DICOM nor a PNG or JPEG image") from None
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise Failed(_UNREADABLE_PICTURE) from None
 
 
 def _grey_of(image: Image.Image) -> NDArray[np.float32]:

@@ -1,0 +1,89 @@
+"""Damaged files are findings; faults of the machine are not."""
+
+import errno
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless
+
+from inference import damage, decoding, exam, pixels
+from inference.errors import Failed
+from tests.support.mammograms import mammogram, write
+
+READERS = (exam.read, decoding.read, pixels.from_dicom, pixels.from_image_file)
+
+
+def small(**attributes):
+    return mammogram(rows=64, columns=48, **attributes)
+
+
+class Failing(io.BytesIO):
+    """A file on a disk that fails after the first bytes."""
+
+    def __init__(self, content, error):
+        super().__init__(content)
+        self.error = error
+
+    def read(self, size=-1, /):
+        if self.tell() > 200:
+            raise self.error
+        return super().read(size)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_is_not_there_is_no_finding(reader, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        reader(tmp_path / "gone.dcm")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "input/output error"), MemoryError()])
+def test_a_machine_that_fails_while_reading_is_no_finding(reader, error, tmp_path, monkeypatch):
+    path = write(small(), tmp_path / "a.dcm")
+    if reader is pixels.from_image_file:
+        Image.new("L", (400, 300), 90).save(path, format="PNG", compress_level=0)
+    failing = Failing(path.read_bytes(), error)
+    monkeypatch.setattr(Path, "open", lambda *_: failing)
+    with pytest.raises(type(error)):
+        reader(path)
+
+
+def test_memory_that_runs_out_while_decoding_is_no_finding(tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "pixel_array", exhausted)
+    with pytest.raises(MemoryError):
+        decoding.read(write(small(), tmp_path / "a.dcm"))
+
+
+def test_an_oserror_without_a_number_is_said_of_the_content():
+    with pytest.raises(Failed, match="damaged"), damage.told_as("damaged"):
+        raise OSError("No tag to read at file position 2")  # pydicom's, of a sequence that breaks off
+
+
+def test_a_damaged_deflated_file_is_a_failure(tmp_path):
+    header = small()
+    header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    whole = write(header, tmp_path / "a.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(whole[:500] + b"\xff" * (len(whole) - 500))
+    with pytest.raises(Failed, match="damaged"):
+        decoding.read(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "words"), [(ExplicitVRLittleEndian, "cut short"), (JPEG2000Lossless, "400 megapixels")]
+)
+def test_a_size_beyond_belief_is_refused_before_anything_is_decoded(tmp_path, monkeypatch, syntax, words):
+    header = small(Rows=65535, Columns=65535)
+    if syntax.is_compressed:
+        header.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(100)])
+        header["PixelData"].is_undefined_length = True
+        header["PixelData"].VR = "OB"
+    header.file_meta.TransferSyntaxUID = syntax
+    monkeypatch.setattr(decoding, "pixel_array", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(Failed, match=words):
+        decoding.read(write(header, tmp_path / "a.dcm"))
