@@ -73,7 +73,6 @@ def _heatmaps(
             image,
             first,
             numbers[image.source.sop_instance_uid],
-            series_made_at=min(one.analysed_at for one in drawn),
             maker=maker,
         )
         for image in drawn

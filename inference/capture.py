@@ -42,7 +42,6 @@ def heatmap_object(
     first: SourceImage,
     number: int,
     *,
-    series_made_at: datetime,
     maker: Maker,
 ) -> Dataset:
     """Return the heatmap of an analysed ``image`` as Secondary Capture, with Instance Number ``number``.
@@ -75,13 +74,7 @@ def heatmap_object(
     _describe_derivation(capture, finding, maker.model)
     _embed(capture, _read(image))
     _secondary_capture_device(capture, maker.device, image.analysed_at, first)
-    headers.dress(
-        capture,
-        first,
-        maker=maker,
-        made_at=image.analysed_at,
-        series_made_at=series_made_at,
-    )
+    headers.dress(capture, first, maker=maker, made_at=image.analysed_at)
     return capture
 
 
@@ -93,7 +86,7 @@ def notice_object(
 ) -> Dataset | None:
     """Return the page that names the images without a result and why; None where every one has a result.
 
-    It is a series of its own: a later notice, with other images, must not disagree with its date.
+    It is a series of its own: what a notice says of its series, such as the side, is not true of a later one.
     """
     missing = [(image, image.finding) for image in images if isinstance(image.finding, NotAnalysed)]
     if not missing or not maker.options.notice:
@@ -125,7 +118,7 @@ def notice_object(
     lines = [f"{image.source.label}: {why.reason}" for image, why in missing]
     _embed(page, heatmap.notice(lines, maker.model))
     _secondary_capture_device(page, maker.device, made_at, first)
-    headers.dress(page, first, maker=maker, made_at=made_at, series_made_at=made_at)
+    headers.dress(page, first, maker=maker, made_at=made_at)
     return page
 
 

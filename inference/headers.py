@@ -50,16 +50,15 @@ def dress(
     *,
     maker: Maker,
     made_at: datetime,
-    series_made_at: datetime,
 ) -> None:
     """Write patient, study, equipment and times into ``result``, and its file meta information.
 
-    ``made_at`` dates the instance, ``series_made_at`` the series: it must be one for all of its instances.
+    ``made_at`` dates the instance. The series has no date (type 3): its instances are made on different days,
+    in later reports too, and must not disagree about it.
     """
     result.update(patient_and_study(first))
     _equip(result, maker.device)
     result.DeviceUID = result.InstanceCreatorUID = maker.device.uid
-    result.SeriesDate, result.SeriesTime = date_and_time(series_made_at, first)
     for role in ("Content", "InstanceCreation"):
         date, time = date_and_time(made_at, first)
         setattr(result, f"{role}Date", date)

@@ -70,13 +70,7 @@ def report_object(
     if predecessor is not None:
         report.PredecessorDocumentsSequence = Sequence([_predecessor_item(predecessor)])
     report.CodingSchemeIdentificationSequence = Sequence([codes.private_scheme(maker.device.manufacturer)])
-    headers.dress(
-        report,
-        first,
-        maker=maker,
-        made_at=made_at,
-        series_made_at=min(image.analysed_at for image in images),
-    )
+    headers.dress(report, first, maker=maker, made_at=made_at)
     return report
 
 

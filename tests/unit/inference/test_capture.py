@@ -137,6 +137,22 @@ def test_late_image_leaves_the_bytes_of_the_others_alone(tmp_path):
     assert len(after) == len(before) + 1
 
 
+def test_series_does_not_change_when_its_earliest_image_is_analysed_again(tmp_path):
+    def made(minutes):
+        times = [results.ANALYSED_AT + timedelta(minutes=after) for after in (minutes, 5, 6, 7)]
+        return captures(
+            [
+                results.study_image(header, results.analysed(), tmp_path, analysed_at=time)
+                for header, time in zip(results.four_views(), times, strict=True)
+            ]
+        )
+
+    before, after = made(0), made(90)
+    assert {one.SeriesInstanceUID for one in before} == {one.SeriesInstanceUID for one in after}
+    assert {(one.get("SeriesDate"), one.get("SeriesTime")) for one in (*before, *after)} == {(None, None)}
+    assert [stored(one) for one in before[1:]] == [stored(one) for one in after[1:]]
+
+
 def test_second_image_of_a_view_takes_a_free_number(tmp_path):
     headers = [mammogram(number=number) for number in (1, 2, 3)]
     images = [
@@ -177,5 +193,5 @@ def test_times_are_those_of_the_study(tmp_path):
     made = capture(mammogram(TimezoneOffsetFromUTC="+0530"), tmp_path)
     there = results.ANALYSED_AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert made.ContentDate == made.DateOfSecondaryCapture == there.strftime("%Y%m%d")
-    assert made.ContentTime == made.SeriesTime == there.strftime("%H%M%S")
+    assert made.ContentTime == made.InstanceCreationTime == there.strftime("%H%M%S")
     assert made.TimezoneOffsetFromUTC == "+0530"
