@@ -161,7 +161,6 @@ def _arrival(received: Incoming, calling_ae: str) -> Arrival:
         study_uid=image.study_instance_uid,
         series_uid=image.series_instance_uid,
         header_digest=exam.header_digest(header),
-        attributes_digest=exam.attributes_digest(header),
         pixel_sha256=received.pixel_sha256,
         file="",
         size=received.size,

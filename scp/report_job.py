@@ -7,17 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from pydicom.dataset import Dataset
 
 from inference import exam, findings
 from inference.assemble import study_objects
 from inference.findings import ModelIdentity
-from inference.identity import Device
+from inference.identity import Device, Maker, digest
 from inference.options import OutputOptions, Predecessor, StudyImage
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
+
+Kept = list[tuple[Instance, FindingRecord | None]]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,24 +41,62 @@ class ReportJob:
         with self.database.read() as tx:
             kept = studies.images(tx, job.study_uid)
             last = studies.last_report(tx, job.study_uid)
+            replaced = None if last is None else last.replaces
+            before = None if replaced is None else studies.numbered(tx, job.study_uid, replaced)
         images = _mentioned(
             [self._image(instance, record) for instance, record in kept if record is not None]
         )
+        content = self._content(images, kept)
+        made_at, predecessor = job.created_at, last
+        if last is not None and last.content_digest == content:
+            if last.current:
+                self._finish_unchanged(job)
+                return
+            # taken back or forgotten meanwhile, and true again: the same objects, to the byte
+            made_at, predecessor = last.made_at, before
+        self._report(job, images, content, made_at, predecessor)
+
+    def _finish_unchanged(self, job: Job) -> None:
+        with self.database.write() as tx:
+            jobs.finish_unchanged(tx, job.lease, now=self.now())
+        log.info("nothing new to report", study=job.study_uid)
+
+    def _report(
+        self, job: Job, images: list[StudyImage], content: str, made_at: datetime, predecessor: Report | None
+    ) -> None:
         objects = study_objects(
             images,
-            made_at=job.created_at,
+            made_at=made_at,
             device=self.device,
             identity=self.identity,
             options=self.options,
-            predecessor=None if last is None else _predecessor(last, job.study_uid),
+            predecessor=None if predecessor is None else _predecessor(predecessor),
         )
         results = [self._keep(one) for one in objects]
         with self.database.write() as tx:
             unneeded = jobs.finish_report(
-                tx, job.lease, results=results, made_at=job.created_at, images=len(images), now=self.now()
+                tx,
+                job.lease,
+                results=results,
+                made_at=made_at,
+                images=len(images),
+                content_digest=content,
+                replaces=None if predecessor is None else predecessor.sequence,
+                now=self.now(),
             )
         for file in unneeded:
             self.archive.remove(file)
+
+    def _content(self, images: list[StudyImage], kept: Kept) -> str:
+        """Return the digest of all that a report on ``images`` says, times and predecessor apart."""
+        maker = Maker(device=self.device, model=self.identity, options=self.options)
+        mentioned = {image.source.sop_instance_uid for image in images}
+        said = [
+            (instance.sop_instance_uid, instance.header_digest, record.finding)
+            for instance, record in kept
+            if record is not None and instance.sop_instance_uid in mentioned
+        ]
+        return digest({"maker": maker.key(), "images": sorted(said)})
 
     def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
         return StudyImage(
@@ -96,14 +139,14 @@ def _kind(result: Dataset) -> ResultKind:
     return ResultKind.SC if "DerivationCodeSequence" in result else ResultKind.NOTICE
 
 
-def _predecessor(last: Report, study_uid: str) -> Predecessor | None:
+def _predecessor(last: Report) -> Predecessor | None:
     if last.sr_sop_instance_uid is None or last.sr_sop_class_uid is None or last.sr_series_uid is None:
         return None
     return Predecessor(
         sop_class_uid=last.sr_sop_class_uid,
         sop_instance_uid=last.sr_sop_instance_uid,
         series_instance_uid=last.sr_series_uid,
-        study_instance_uid=study_uid,
+        study_instance_uid=last.study_uid,
         images=last.images,
         made_at=last.made_at,
         instance_number=last.sequence,

@@ -23,7 +23,7 @@ def due_for_report(tx: Connection, *, now: datetime, quiet: timedelta, busy: Col
 
     One that was never reported is due at once when its four standard views are in and analysable and none
     of its senders is in ``busy`` (AE titles with an open association); any other when nothing has changed
-    for ``quiet``.
+    for ``quiet``. Reports that outlive their study count: a study that comes again may have had more images.
     """
     changed = tx.execute(
         select(_studies.c.study_uid, _studies.c.changed_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
 
@@ -26,9 +27,8 @@ def put(tx: Connection, record: FindingRecord, *, study_uid: str, now: datetime)
             sop_instance_uid=record.sop_instance_uid,
             finding=record.finding,
             succeeded=succeeded,
-            analysed_at=record.analysed_at,
+            analysed_at=_first_made_at(tx, record),
             heatmap=record.heatmap,
-            run_digest=record.run_digest,
         )
     )
     history.append(
@@ -49,6 +49,30 @@ def take_away(tx: Connection, sop_instance_uid: str, *, keep: str | None = None)
     ).one_or_none()
     tx.execute(delete(_findings).where(_findings.c.sop_instance_uid == sop_instance_uid))
     return () if old is None or old.heatmap in (None, keep) else (old.heatmap,)
+
+
+def _first_made_at(tx: Connection, record: FindingRecord) -> datetime:
+    """Return when this finding of this image under this header was first made, which is written down.
+
+    It is never forgotten, with the study or otherwise: some hundred bytes buy that objects which are made
+    again have the times, hence the bytes, that they had.
+    """
+    header_digest = tx.execute(
+        select(schema.instances.c.header_digest).where(
+            schema.instances.c.sop_instance_uid == record.sop_instance_uid
+        )
+    ).scalar_one()
+    key = {
+        "sop_instance_uid": record.sop_instance_uid,
+        "header_digest": header_digest,
+        "finding_digest": hashlib.sha256(record.finding.encode()).hexdigest(),
+    }
+    first: datetime | None = tx.execute(
+        select(schema.first_findings.c.analysed_at).filter_by(**key)
+    ).scalar_one_or_none()
+    if first is None:
+        tx.execute(insert(schema.first_findings).values(**key, analysed_at=record.analysed_at))
+    return first or record.analysed_at
 
 
 def _notice(tx: Connection, study_uid: str, *, now: datetime) -> None:

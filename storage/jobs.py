@@ -14,7 +14,7 @@ from storage import findings, history, schema, steps
 from storage.errors import LeaseLost
 from storage.leases import expire, release_all, release_owner
 from storage.records import FindingRecord, Job, JobKind, Lease
-from storage.reporting import finish_report, known_results
+from storage.reporting import finish_report, finish_unchanged, known_results
 from storage.states import LIVE, JobEvent, JobState
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "expire",
     "finish_analysis",
     "finish_report",
+    "finish_unchanged",
     "heartbeat",
     "known_results",
     "never",

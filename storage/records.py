@@ -64,8 +64,6 @@ class Arrival:
     series_uid: str
     header_digest: str
     """Equal where nothing that is copied or displayed differs."""
-    attributes_digest: str
-    """Equal where the copied patient and study attributes are."""
     pixel_sha256: str
     """Names the pixels by the bytes in which they first came; they may be kept in another transfer syntax."""
     file: str
@@ -132,10 +130,9 @@ class FindingRecord:
     finding: str
     """JSON whose ``status`` is ``Succeeded`` where the image was analysed."""
     analysed_at: datetime
+    """When; as kept, when the same was first said of the same header."""
     heatmap: str | None
     """Picture of the heatmap, relative to the data directory."""
-    run_digest: str = ""
-    """Names model and options that made it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +168,12 @@ class Report:
     made_at: datetime
     images: int
     """How many images it is about."""
+    content_digest: str
+    """Equal where nothing else is said, about the same images, by the same model with the same options."""
+    replaces: int | None
+    """Sequence of the report that it names as its predecessor."""
+    current: bool
+    """Whether it is what the node says of the study now: neither replaced, nor taken back, nor forgotten."""
     sr_sop_class_uid: str | None
     """The Structured Report; None where it consists of images only."""
     sr_sop_instance_uid: str | None

@@ -1,4 +1,8 @@
-"""How a report job ends: its objects are owed to every destination, and replace what was not sent."""
+"""How a report job ends: its objects are owed to every destination, and replace what was not sent.
+
+A report that peers have is never forgotten, not even with its study: the next one names it as predecessor,
+and where it says the same it is the same.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import history, owing, schema, steps
-from storage.records import JobKind, Lease, NewResult, ResultKind, ResultObject
-from storage.states import JobEvent
+from storage.records import JobKind, Lease, NewResult, Report, ResultKind, ResultObject
+from storage.states import DeliveryState, JobEvent
 
 _reports = schema.reports
 _results = schema.results
@@ -22,6 +26,25 @@ def known_results(tx: Connection, uids: Collection[str]) -> dict[str, ResultObje
     return {row.sop_instance_uid: _result(row) for row in rows}
 
 
+def last_report(tx: Connection, study_uid: str) -> Report | None:
+    """Return the study's latest report that a peer has or will have: the predecessor of the next one.
+
+    A report whose Structured Report was withdrawn everywhere before it was sent does not count.
+    """
+    rows = tx.execute(
+        select(_reports).where(_reports.c.study_uid == study_uid).order_by(_reports.c.sequence.desc())
+    )
+    return next((_report(row) for row in rows if not _wholly_withdrawn(tx, row.sr_sop_instance_uid)), None)
+
+
+def numbered(tx: Connection, study_uid: str, sequence: int) -> Report | None:
+    """Return the study's report of that sequence, whatever became of it."""
+    row = tx.execute(
+        select(_reports).where(_reports.c.study_uid == study_uid, _reports.c.sequence == sequence)
+    ).one_or_none()
+    return None if row is None else _report(row)
+
+
 def finish_report(
     tx: Connection,
     lease: Lease,
@@ -29,12 +52,22 @@ def finish_report(
     results: Sequence[NewResult],
     made_at: datetime,
     images: int,
+    content_digest: str,
+    replaces: int | None,
     now: datetime,
 ) -> tuple[str, ...]:
     """Keep the report and owe its objects, in this order, to every destination of the study; end the job.
 
     Objects of earlier reports that are not in this one and not sent are withdrawn. An object that is kept
-    already (same UID, hence same bytes) keeps its row, its file and its deliveries.
+    already (same UID, hence same bytes) keeps its row, its file and its deliveries; a report whose
+    Structured Report is known keeps its number and its time.
+
+    Parameters
+    ----------
+    content_digest
+        What `finish_unchanged` is decided by; see `Report`.
+    replaces
+        Sequence of the report that this one names as its predecessor.
 
     Returns
     -------
@@ -46,18 +79,32 @@ def finish_report(
     LeaseLost
         Nothing is kept: someone else has the job, or the study changed since the claim.
     """
-    row = steps.held(tx, lease)
-    if row.kind is not JobKind.REPORT:
-        raise ValueError(f"job {lease.job_id} is no report job")
-    steps.take(tx, row, JobEvent.SUCCEEDED, now=now)
-    report_id = _replace_report(tx, row.study_uid, results, made_at=made_at, images=images)
-    unneeded = _keep(tx, row.study_uid, report_id, results)
+    study_uid = _end(tx, lease, now=now)
+    report_id = _replace_report(
+        tx,
+        study_uid,
+        next((one for one in results if one.kind is ResultKind.SR), None),
+        made_at=made_at,
+        images=images,
+        content_digest=content_digest,
+        replaces=replaces,
+    )
+    unneeded = _keep(tx, study_uid, report_id, results)
     uids = [one.sop_instance_uid for one in results]
-    owing.withdraw(tx, row.study_uid, keep=uids, now=now)
-    owed = owing.owe_each(tx, uids, _destinations(tx, row.study_uid), now=now)
-    tx.execute(update(schema.studies).where(schema.studies.c.study_uid == row.study_uid).values(last_at=now))
-    history.append(tx, row.study_uid, "reported", now, report=report_id, images=images, deliveries=owed)
+    owing.withdraw(tx, study_uid, keep=uids, now=now)
+    owed = owing.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
+    history.append(tx, study_uid, "reported", now, report=report_id, images=images, deliveries=owed)
     return unneeded
+
+
+def finish_unchanged(tx: Connection, lease: Lease, *, now: datetime) -> None:
+    """End the report job of a study of which the current report says everything. Raises LeaseLost.
+
+    Destinations that joined the study since are owed its results.
+    """
+    study_uid = _end(tx, lease, now=now)
+    owed = sum(owing.owe(tx, study_uid, destination, now=now) for destination in _destinations(tx, study_uid))
+    history.append(tx, study_uid, "nothing new to report", now, deliveries=owed)
 
 
 def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
@@ -66,21 +113,40 @@ def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
     owing.withdraw(tx, study_uid, now=now)
 
 
+def leave_behind(tx: Connection, study_uid: str, last: Report | None) -> None:
+    """Forget of the study's reports those after ``last``, its `last_report`: nobody has them."""
+    of_study = _reports.c.study_uid == study_uid
+    tx.execute(delete(_reports).where(of_study, _reports.c.sequence > (last.sequence if last else 0)))
+    tx.execute(update(_reports).where(of_study).values(current=False))
+
+
+def _end(tx: Connection, lease: Lease, *, now: datetime) -> str:
+    """End the report job that ``lease`` holds. Returns its study. Raises LeaseLost."""
+    row = steps.held(tx, lease)
+    if row.kind is not JobKind.REPORT:
+        raise ValueError(f"job {lease.job_id} is no report job")
+    steps.take(tx, row, JobEvent.SUCCEEDED, now=now)
+    tx.execute(update(schema.studies).where(schema.studies.c.study_uid == row.study_uid).values(last_at=now))
+    return str(row.study_uid)
+
+
 def _replace_report(
-    tx: Connection, study_uid: str, results: Sequence[NewResult], *, made_at: datetime, images: int
+    tx: Connection, study_uid: str, document: NewResult | None, **columns: datetime | str | int | None
 ) -> int:
+    """Make the report with ``document`` the current one. Returns the id of its row, which may be there."""
+    tx.execute(update(_reports).where(_reports.c.study_uid == study_uid).values(current=False))
+    if document is not None and (known := _with_document(tx, study_uid, document)) is not None:
+        tx.execute(update(_reports).where(_reports.c.id == known).values(current=True))
+        return known
     last = tx.execute(
         select(func.coalesce(func.max(_reports.c.sequence), 0)).where(_reports.c.study_uid == study_uid)
     ).scalar_one()
-    tx.execute(update(_reports).where(_reports.c.study_uid == study_uid).values(current=False))
-    document = next((one for one in results if one.kind is ResultKind.SR), None)
     made = tx.execute(
         insert(_reports).values(
             study_uid=study_uid,
             sequence=last + 1,
-            made_at=made_at,
-            images=images,
             current=True,
+            **columns,
             sr_sop_class_uid=document and document.sop_class_uid,
             sr_sop_instance_uid=document and document.sop_instance_uid,
             sr_series_uid=document and document.series_uid,
@@ -89,6 +155,24 @@ def _replace_report(
     key = made.inserted_primary_key
     assert key is not None  # noqa: S101 - every single-row INSERT has one
     return int(key[0])
+
+
+def _with_document(tx: Connection, study_uid: str, document: NewResult) -> int | None:
+    known: int | None = tx.execute(
+        select(_reports.c.id).where(
+            _reports.c.study_uid == study_uid, _reports.c.sr_sop_instance_uid == document.sop_instance_uid
+        )
+    ).scalar_one_or_none()
+    return known
+
+
+def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
+    states = set(
+        tx.execute(
+            select(schema.deliveries.c.state).where(schema.deliveries.c.sop_instance_uid == sop_instance_uid)
+        ).scalars()
+    )
+    return states == {DeliveryState.WITHDRAWN}
 
 
 def _keep(tx: Connection, study_uid: str, report_id: int, results: Sequence[NewResult]) -> tuple[str, ...]:
@@ -124,3 +208,7 @@ def _columns(one: NewResult) -> dict[str, object]:
 
 def _result(row: Row[Any]) -> ResultObject:
     return ResultObject(**steps.fields(row))
+
+
+def _report(row: Row[Any]) -> Report:
+    return Report(**steps.fields(row))

@@ -80,7 +80,6 @@ instances: Final = Table(
     Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
     Column("series_uid", UID, nullable=False),
     Column("header_digest", DIGEST, nullable=False),
-    Column("attributes_digest", DIGEST, nullable=False),
     Column("pixel_sha256", DIGEST, nullable=False),
     Column("file", FILE, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -99,7 +98,17 @@ findings: Final = Table(
     Column("succeeded", Boolean, nullable=False),
     Column("analysed_at", Instant, nullable=False),
     Column("heatmap", FILE),
-    Column("run_digest", DIGEST, nullable=False),
+)
+
+# When a finding of an image under a header was first made. Outlives its study: what is made of the same image
+# again has the same UID, hence must have the same bytes, and times are among them.
+first_findings: Final = Table(
+    "first_findings",
+    metadata,
+    Column("sop_instance_uid", UID, primary_key=True),
+    Column("header_digest", DIGEST, primary_key=True),
+    Column("finding_digest", DIGEST, primary_key=True),
+    Column("analysed_at", Instant, nullable=False),
 )
 
 jobs: Final = Table(
@@ -152,11 +161,15 @@ reports: Final = Table(
     "reports",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False),
+    # no foreign key: a report that peers have outlives its study, whose next one must name it
+    Column("study_uid", UID, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("made_at", Instant, nullable=False),
     Column("images", Integer, nullable=False),
-    # False once a newer report replaced it or a changed header made it untrue
+    Column("content_digest", DIGEST, nullable=False),
+    # sequence of its predecessor
+    Column("replaces", Integer),
+    # False once a newer report replaced it, a changed header made it untrue or its study was forgotten
     Column("current", Boolean, nullable=False),
     Column("sr_sop_class_uid", UID),
     Column("sr_sop_instance_uid", UID),

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, Table, insert, select, update
 from storage import findings, history, owing, reporting, schema, steps
 from storage.completeness import due_for_report, make_report_jobs
 from storage.overview import overview
-from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded, Report
+from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
+from storage.reporting import last_report, numbered
 from storage.retention import referenced_files
-from storage.states import DeliveryState
 
 __all__ = [
     "due_for_report",
@@ -21,6 +21,7 @@ __all__ = [
     "images",
     "last_report",
     "make_report_jobs",
+    "numbered",
     "overview",
     "record",
     "referenced_files",
@@ -83,19 +84,6 @@ def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord
     )
     found = {row.sop_instance_uid: _finding(row) for row in said}
     return [(Instance(**steps.fields(row)), found.get(row.sop_instance_uid)) for row in kept]
-
-
-def last_report(tx: Connection, study_uid: str) -> Report | None:
-    """Return the study's latest report that a peer has or will have: the predecessor of the next one.
-
-    A report whose Structured Report was withdrawn everywhere before it was sent does not count.
-    """
-    rows = tx.execute(
-        select(schema.reports)
-        .where(schema.reports.c.study_uid == study_uid)
-        .order_by(schema.reports.c.sequence.desc())
-    )
-    return next((_report(row) for row in rows if not _wholly_withdrawn(tx, row.sr_sop_instance_uid)), None)
 
 
 def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> Recorded:
@@ -165,15 +153,6 @@ def _remember(tx: Connection, table: Table, **key: str) -> None:
         tx.execute(insert(table).values(**key))
 
 
-def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
-    states = set(
-        tx.execute(
-            select(schema.deliveries.c.state).where(schema.deliveries.c.sop_instance_uid == sop_instance_uid)
-        ).scalars()
-    )
-    return states == {DeliveryState.WITHDRAWN}
-
-
 def _log(tx: Connection, event: str, arrival: Arrival, now: datetime) -> None:
     history.append(
         tx,
@@ -199,9 +178,4 @@ def _finding(row: Row[Any]) -> FindingRecord:
         finding=row.finding,
         analysed_at=row.analysed_at,
         heatmap=row.heatmap,
-        run_digest=row.run_digest,
     )
-
-
-def _report(row: Row[Any]) -> Report:
-    return Report(**{name: getattr(row, name) for name in Report.__dataclass_fields__})

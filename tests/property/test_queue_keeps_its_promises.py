@@ -246,7 +246,16 @@ class Queue(RuleBasedStateMachine):
             jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
-            jobs.finish_report(tx, job.lease, results=results, made_at=self.now, images=1, now=self.now)
+            jobs.finish_report(
+                tx,
+                job.lease,
+                results=results,
+                made_at=self.now,
+                images=1,
+                content_digest="",
+                replaces=None,
+                now=self.now,
+            )
 
     def _heartbeat(self, tx: Connection, job: Job) -> None:
         jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)

@@ -33,7 +33,16 @@ def owe(database, archive, *, destinations=("PACS",), study="1", kinds=(ResultKi
         studies.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         results = [_result(archive, study, number, kind) for number, kind in enumerate(kinds)]
-        jobs.finish_report(tx, report.lease, results=results, made_at=NOW, images=1, now=NOW)
+        jobs.finish_report(
+            tx,
+            report.lease,
+            results=results,
+            made_at=NOW,
+            images=1,
+            content_digest="c",
+            replaces=None,
+            now=NOW,
+        )
     return [one.sop_instance_uid for one in results]
 
 
@@ -54,7 +63,6 @@ def _arrival(study_uid):
         study_uid=study_uid,
         series_uid=f"{study_uid}.2",
         header_digest="h",
-        attributes_digest="a",
         pixel_sha256="p",
         file="instances/none",
         size=1,

@@ -25,6 +25,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_study_uid", "events", ["study_uid"], unique=False)
     op.create_table(
+        "first_findings",
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("header_digest", sa.String(length=64), nullable=False),
+        sa.Column("finding_digest", sa.String(length=64), nullable=False),
+        sa.Column("analysed_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "sop_instance_uid", "header_digest", "finding_digest", name="pk_first_findings"
+        ),
+    )
+    op.create_table(
         "studies",
         sa.Column("study_uid", sa.String(length=64), nullable=False),
         sa.Column("changed", sa.Boolean(), nullable=False),
@@ -49,7 +59,6 @@ def upgrade() -> None:
         sa.Column("study_uid", sa.String(length=64), nullable=False),
         sa.Column("series_uid", sa.String(length=64), nullable=False),
         sa.Column("header_digest", sa.String(length=64), nullable=False),
-        sa.Column("attributes_digest", sa.String(length=64), nullable=False),
         sa.Column("pixel_sha256", sa.String(length=64), nullable=False),
         sa.Column("file", sa.String(length=255), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -68,11 +77,12 @@ def upgrade() -> None:
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("made_at", Instant(), nullable=False),
         sa.Column("images", sa.Integer(), nullable=False),
+        sa.Column("content_digest", sa.String(length=64), nullable=False),
+        sa.Column("replaces", sa.Integer(), nullable=True),
         sa.Column("current", sa.Boolean(), nullable=False),
         sa.Column("sr_sop_class_uid", sa.String(length=64), nullable=True),
         sa.Column("sr_sop_instance_uid", sa.String(length=64), nullable=True),
         sa.Column("sr_series_uid", sa.String(length=64), nullable=True),
-        sa.ForeignKeyConstraint(["study_uid"], ["studies.study_uid"], name="fk_reports_study_uid"),
         sa.PrimaryKeyConstraint("id", name="pk_reports"),
         sa.UniqueConstraint("study_uid", "sequence", name="uq_reports_study_uid_sequence"),
         sqlite_autoincrement=True,
@@ -99,7 +109,6 @@ def upgrade() -> None:
         sa.Column("succeeded", sa.Boolean(), nullable=False),
         sa.Column("analysed_at", Instant(), nullable=False),
         sa.Column("heatmap", sa.String(length=255), nullable=True),
-        sa.Column("run_digest", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
             ["sop_instance_uid"], ["instances.sop_instance_uid"], name="fk_findings_sop_instance_uid"
         ),

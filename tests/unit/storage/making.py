@@ -49,7 +49,6 @@ def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arriva
         study_uid=study,
         series_uid=f"{study}.100",
         header_digest="header",
-        attributes_digest="attributes",
         pixel_sha256="pixels",
         file=f"instances/{number}.dcm",
         size=1000,
@@ -129,7 +128,14 @@ class Hand:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
         with self.database.write() as tx:
             return jobs.finish_report(
-                tx, job.lease, results=results, made_at=job.created_at, images=len(uids), now=self.now
+                tx,
+                job.lease,
+                results=results,
+                made_at=job.created_at,
+                images=len(uids),
+                content_digest=document,
+                replaces=None,
+                now=self.now,
             )
 
     def answer_study(self, *uids: str, study: str = STUDY, document: str = "1.2.9.1") -> None:

@@ -131,7 +131,14 @@ def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
     ]
     with answered.database.write() as tx:
         unneeded = jobs.finish_report(
-            tx, job.lease, results=results, made_at=answered.now, images=5, now=answered.now
+            tx,
+            job.lease,
+            results=results,
+            made_at=answered.now,
+            images=5,
+            content_digest="five",
+            replaces=1,
+            now=answered.now,
         )
     assert unneeded == ("results/rebuilt.dcm",)
     assert counts(answered) == {

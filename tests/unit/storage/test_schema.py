@@ -62,7 +62,7 @@ def test_a_word_that_is_no_state_is_refused(received):
 
 
 def test_a_second_current_report_is_refused(received):
-    report = {"study_uid": STUDY, "made_at": START, "images": 1, "current": True}
+    report = {"study_uid": STUDY, "made_at": START, "images": 1, "content_digest": "", "current": True}
     with pytest.raises(Conflict, match=r"reports\.study_uid"), received.database.write() as tx:
         tx.execute(insert(schema.reports), [report | {"sequence": 1}, report | {"sequence": 2}])
 

@@ -271,6 +271,24 @@ def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(han
     assert hand.due_uids() == ["1.2.9.2", "1.5"]
 
 
+def test_a_report_with_nothing_new_to_say_is_not_made(hand):
+    hand.answer_study("1.1")
+    hand.send_all()
+    before = last_report(hand)
+    hand.receive(arrival(4, source_ae="MODALITY"), destinations=["MODALITY"])
+    hand.analyse_all()
+    hand.wait(minutes=3)
+    hand.ask_for_reports()
+    job = hand.claimed()
+    with hand.database.write() as tx:
+        jobs.finish_unchanged(tx, job.lease, now=hand.now)
+    assert last_report(hand) == before
+    assert hand.due_uids() == []
+    assert hand.due_uids("MODALITY") == ["1.2.9.1", "1.1"]
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 0
+
+
 def test_the_history_holds_uids_titles_and_numbers(hand):
     hand.answer_study("1.1")
     hand.send_all()
