@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -19,12 +20,20 @@ from storage import jobs, retention, studies
 from storage.archive import Archive
 from storage.database import Database
 from storage.errors import StorageError
+from storage.retention import Forgotten
 
 log = structlog.get_logger(__name__)
 
 STUDIES_SECONDS: Final = 1
 LEASES_SECONDS: Final = 15
 HOUSEKEEPING_SECONDS: Final = 600
+ROOM_SECONDS: Final = 20
+
+STUDIES_AT_A_TIME: Final = 5
+"""So many are forgotten in one transaction: images that come in wait for no more."""
+MEGABYTE: Final = 1_000_000
+HEADROOM: Final = 1.5
+"""Below so many disk reserves delivered studies go early, so that at one no image need be refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +70,36 @@ class Chores:
                 self.work()
 
     def keep_house(self) -> None:
-        """Remove what has been delivered and is older than the retention allows, oldest first."""
-        before = self.now() - timedelta(days=self.settings.retention.days)
+        """Forget what has been delivered and is older than the retention allows, oldest first."""
+        days = self.settings.retention.days
+        before = self.now() - timedelta(days=days)
+        choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
+        while forgotten := self._forget(choose):
+            log.info("delivered studies removed", studies=len(forgotten), older_than_days=days)
+
+    def make_room(self) -> None:
+        """Forget delivered studies before their time, oldest first, where the disk is nearly full."""
+        wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
+        while wanted > 0:
+            choose = partial(retention.by_space, wanted=wanted, limit=STUDIES_AT_A_TIME)
+            if not (forgotten := self._forget(choose)):
+                return
+            wanted -= sum(one.size for one in forgotten)
+            log.warning("delivered studies removed early, the disk is nearly full", studies=len(forgotten))
+
+    def _forget(self, choose: Callable[..., list[Forgotten]]) -> list[Forgotten]:
+        """Delete the rows of the studies that ``choose`` forgets, then, once that is committed, their files.
+
+        Each study's files go inside a short write transaction of their own: nobody can come to need one of
+        them between the question and the removal.
+        """
         with self.database.write() as tx:
-            files = retention.unneeded(tx, retention.expired(tx, before=before))
-            for file in files:  # inside the transaction: nobody can come to need one of them meanwhile
-                self.archive.remove(file)
-        if files:
-            log.info(
-                "delivered studies removed", files=len(files), older_than_days=self.settings.retention.days
-            )
+            forgotten = choose(tx)
+        for one in forgotten:
+            with self.database.write() as tx:
+                for file in retention.unneeded(tx, one):
+                    self.archive.remove(file)
+        return forgotten
 
 
 def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
@@ -84,6 +113,7 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
         (chores.complete_studies, STUDIES_SECONDS),
         (chores.return_expired_leases, LEASES_SECONDS),
         (chores.keep_house, HOUSEKEEPING_SECONDS),
+        (chores.make_room, ROOM_SECONDS),
     ):
         scheduler.add_job(
             _surviving(chore),
@@ -98,12 +128,12 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
 
 
 def _surviving(chore: Callable[[], object]) -> Callable[[], None]:
-    """Return ``chore`` as a tick: storage that fails now is tried again by the next one."""
+    """Return ``chore`` as a tick: storage or a disk that fails now is tried again by the next one."""
 
     def tick() -> None:
         try:
             chore()
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             log.warning("chore failed, the next tick tries again", chore=chore.__name__, reason=str(error))
 
     return tick

@@ -88,7 +88,7 @@ class Archive:
         return len(left)
 
     def sweep(self, referenced: AbstractSet[str]) -> int:
-        """Remove kept files that are not among ``referenced`` (`retention.referenced`). Only at start.
+        """Remove kept files that are not among ``referenced`` (`retention.referenced_files`). Only at start.
 
         They are what a kill leaves between file and row. Returns how many.
         """

@@ -1,14 +1,19 @@
-"""What may be forgotten: studies of which nothing is owed, the longest quiet first. Nothing else, ever."""
+"""What may be forgotten: studies of which nothing is owed, the longest quiet first. Nothing else, ever.
+
+First the rows go and are committed, then the files: a kill in between leaves files that nobody names, which
+the next start sweeps. What outlives a study are its reports and the times of its findings (some hundred
+bytes, without end), so that the same images give the same objects when they come again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, select
 
-from storage import schema
+from storage import reporting, schema
 from storage.records import JobKind
 from storage.states import LIVE, DeliveryState, JobState
 
@@ -21,34 +26,35 @@ _deliveries = schema.deliveries
 _FILES = (schema.instances.c.file, schema.findings.c.heatmap, schema.results.c.file)
 
 
-def expired(tx: Connection, *, before: datetime) -> tuple[str, ...]:
-    """Forget the settled studies without a sign of life since ``before``.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forgotten:
+    """A study whose rows are deleted."""
+
+    study_uid: str
+    files: tuple[str, ...]
+    """What they named: to be removed once the deletion is committed, as far as still `unneeded`."""
+    size: int
+    """Bytes of instances and results; heatmap pictures come on top."""
+
+
+def expired(tx: Connection, *, before: datetime, limit: int) -> list[Forgotten]:
+    """Forget at most ``limit`` settled studies without a sign of life since ``before``.
 
     A study is settled when it is reported, nothing of it is owed or parked with a destination, and no job
     of it is to be done. One whose report job is parked was never answered: it stays.
-
-    Returns
-    -------
-    tuple of str
-        Files to remove after the commit, and there only those that are still `unneeded`.
     """
-    rows = tx.execute(_settled().where(_studies.c.last_at < before))
-    return _forget(tx, rows.scalars().all())
+    rows = tx.execute(_settled().where(_studies.c.last_at < before).limit(limit))
+    return [_forget(tx, study_uid) for study_uid in rows.scalars().all()]
 
 
-def by_space(tx: Connection, *, wanted: int) -> tuple[str, ...]:
-    """Forget settled studies, the longest quiet first, until ``wanted`` bytes come free or none is left.
-
-    Returns files as `expired` does. Heatmap pictures are not counted: they come on top.
-    """
-    chosen: list[str] = []
-    free = 0
-    for study_uid in tx.execute(_settled()).scalars().all():
-        if free >= wanted:
+def by_space(tx: Connection, *, wanted: int, limit: int) -> list[Forgotten]:
+    """Forget at most ``limit`` settled studies, the longest quiet first, until ``wanted`` bytes come free."""
+    forgotten: list[Forgotten] = []
+    for study_uid in tx.execute(_settled().limit(limit)).scalars().all():
+        if sum(one.size for one in forgotten) >= wanted:
             break
-        free += _size(tx, study_uid)
-        chosen.append(study_uid)
-    return _forget(tx, chosen)
+        forgotten.append(_forget(tx, study_uid))
+    return forgotten
 
 
 def referenced_files(tx: Connection) -> set[str]:
@@ -58,15 +64,21 @@ def referenced_files(tx: Connection) -> set[str]:
     }
 
 
-def unneeded(tx: Connection, files: Iterable[str]) -> tuple[str, ...]:
-    """Return those of ``files`` that no row names.
+def unneeded(tx: Connection, forgotten: Forgotten) -> tuple[str, ...]:
+    """Return those files of ``forgotten`` that may be removed while the write transaction ``tx`` is open.
 
-    Remove them while the write transaction ``tx`` is open: an instance that comes in again while its study
-    is being forgotten may have been given the same file.
+    None where the study is back: a job may be about to name one of them. A file of an instance that comes in
+    just now is one of two: named by a row, or gone when its row is written, which is looked after there.
     """
-    wanted = tuple(files)
-    named = referenced_files(tx) if wanted else set()
-    return tuple(file for file in wanted if file not in named)
+    back = select(_studies.c.study_uid).where(_studies.c.study_uid == forgotten.study_uid)
+    if tx.execute(back).first() is not None:
+        return ()
+    named = {
+        file
+        for column in _FILES
+        for file in tx.execute(select(column).where(column.in_(forgotten.files))).scalars()
+    }
+    return tuple(file for file in forgotten.files if file not in named)
 
 
 def _settled() -> Select[Any]:
@@ -96,38 +108,28 @@ def _size(tx: Connection, study_uid: str) -> int:
     )
 
 
-def _forget(tx: Connection, study_uids: Collection[str]) -> tuple[str, ...]:
-    files: list[str] = []
-    for study_uid in study_uids:
-        files += _forget_one(tx, study_uid)
-    return unneeded(tx, files)
-
-
-def _forget_one(tx: Connection, study_uid: str) -> list[str]:
-    """Delete the study's rows, children first. Returns the files that they named."""
+def _forget(tx: Connection, study_uid: str) -> Forgotten:
+    """Delete the study's rows, children first."""
+    forgotten = Forgotten(study_uid=study_uid, files=_files(tx, study_uid), size=_size(tx, study_uid))
+    last = reporting.last_report(tx, study_uid)
     images = select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid)
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
+    tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
+    tx.execute(delete(schema.findings).where(schema.findings.c.sop_instance_uid.in_(images)))
+    for table in (_results, _jobs, _instances, schema.senders, schema.destinations, schema.events, _studies):
+        tx.execute(delete(table).where(table.c.study_uid == study_uid))
+    reporting.leave_behind(tx, study_uid, last)
+    return forgotten
+
+
+def _files(tx: Connection, study_uid: str) -> tuple[str, ...]:
+    images = select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid)
     findings = schema.findings
-    files = [
+    heatmaps = select(findings.c.heatmap).where(
+        findings.c.sop_instance_uid.in_(images), findings.c.heatmap.is_not(None)
+    )
+    return (
         *tx.execute(select(_instances.c.file).where(_instances.c.study_uid == study_uid)).scalars(),
         *tx.execute(select(_results.c.file).where(_results.c.study_uid == study_uid)).scalars(),
-        *tx.execute(
-            select(findings.c.heatmap).where(
-                findings.c.sop_instance_uid.in_(images), findings.c.heatmap.is_not(None)
-            )
-        ).scalars(),
-    ]
-    tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
-    tx.execute(delete(findings).where(findings.c.sop_instance_uid.in_(images)))
-    for table in (
-        _results,
-        schema.reports,
-        _jobs,
-        _instances,
-        schema.senders,
-        schema.destinations,
-        schema.events,
-        _studies,
-    ):
-        tx.execute(delete(table).where(table.c.study_uid == study_uid))
-    return files
+        *tx.execute(heatmaps).scalars(),
+    )

@@ -17,7 +17,7 @@ from scp.receive import Receiver
 from scp.report_job import ReportJob
 from scp.timers import Chores
 from scp.worker import Worker
-from storage import outbox
+from storage import outbox, overview
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import JobKind
@@ -136,6 +136,11 @@ class InProcessNode:
             for row in outbox.due(tx, now=self.now).get(destination, []):
                 outbox.sent(tx, row.id, status=0, now=self.now)
         return objects
+
+    def known(self):
+        """The studies that the node has."""
+        with self.database.read() as tx:
+            return {one.study_uid for one in overview.overview(tx)}
 
     def close(self):
         self.database.close()

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from scp.config import Peer
+from storage import retention, studies
 from storage.records import JobKind
 from tests.support.archive_scp import heatmaps, reports
 from tests.support.in_process import InProcessNode, ScriptedAnalyst
@@ -138,6 +139,118 @@ def test_for_processing_image_with_its_twin_is_not_mentioned(node):
     (report,) = reports(node.owed())
     assert report.CompletionFlag == "COMPLETE"
     assert str(twin.SOPInstanceUID) not in text_of(report)
+
+
+def test_for_processing_twin_that_comes_late_makes_no_second_report(node):
+    node.receive(*study())
+    node.work()
+    node.deliver()
+    twin = mammogram("R", "CC", number=9, for_processing=True)
+    twin.AcquisitionTime = study()[0].AcquisitionTime
+    node.receive(twin)
+    assert node.work(later=QUIET) == [JobKind.ANALYSE, JobKind.REPORT]
+    assert node.owed() == []
+    node.receive(mammogram("R", "CC", number=5))
+    node.work(later=QUIET)
+    (second,) = reports(node.owed())
+    assert second.InstanceNumber == 2
+
+
+def results_on_disk(node):
+    return {path.name: path.read_bytes() for path in (node.archive.data_dir / "results").rglob("*.dcm")}
+
+
+def kept_files(node):
+    return [path for path in node.archive.data_dir.rglob("*-*.*") if path.is_file()]
+
+
+def answer(node, *images):
+    node.receive(*images)
+    node.work(later=QUIET)
+    return node.deliver()
+
+
+def test_forgotten_study_that_comes_again_gets_the_same_bytes(node):
+    answer(node, *study())
+    answer(node, mammogram("R", "CC", number=5))
+    before = results_on_disk(node)
+    node.now += timedelta(days=30)
+    node.chores.keep_house()
+    assert kept_files(node) == []
+    answer(node, *study(), mammogram("R", "CC", number=5))
+    again = results_on_disk(node)
+    assert len(again) == 6  # the last report, which replaces the first, and five heatmaps
+    assert again.items() <= before.items()
+
+
+def test_forgotten_study_that_comes_again_with_more_replaces_the_report_that_peers_have(node):
+    (first,) = reports(answer(node, *study()))
+    node.now += timedelta(days=30)
+    node.chores.keep_house()
+    (second,) = reports(answer(node, *study(), mammogram("R", "CC", number=5)))
+    reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert second.InstanceNumber == 2
+
+
+def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
+    before = {one.SOPInstanceUID: one for one in answer(node, *study())}
+    node.receive(*study(patient_name="Wrong^Jane"))
+    node.work()
+    node.receive(*study())
+    node.work(later=QUIET)
+    assert node.owed() == []
+    with node.database.read() as tx:
+        last = studies.last_report(tx, study()[0].StudyInstanceUID)
+    assert last.current
+    assert last.sr_sop_instance_uid in before
+
+
+def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(node, monkeypatch):
+    answer(node, *study())
+    node.now += timedelta(days=30)
+    there = len(kept_files(node))
+    with monkeypatch.context() as killed:
+        killed.setattr(retention, "unneeded", lambda *_: pytest.fail("killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            node.chores.keep_house()
+    assert len(kept_files(node)) == there
+    with node.database.read() as tx:
+        assert node.archive.sweep(studies.referenced_files(tx)) == there
+
+
+def test_image_that_comes_in_while_its_study_is_forgotten_keeps_its_file(node, monkeypatch):
+    answer(node, *study())
+    node.now += timedelta(days=30)
+    asked = retention.unneeded
+
+    def meanwhile(tx, forgotten):
+        monkeypatch.setattr(retention, "unneeded", asked)
+        tx.exec_driver_sql("ROLLBACK")  # just before the second transaction begins
+        node.receive(*study())
+        tx.exec_driver_sql("BEGIN IMMEDIATE")
+        return asked(tx, forgotten)
+
+    monkeypatch.setattr(retention, "unneeded", meanwhile)
+    node.chores.keep_house()
+    assert len(kept_files(node)) >= 4
+    assert node.work() == [JobKind.ANALYSE] * 4
+
+
+def test_delivered_studies_go_early_where_the_disk_is_nearly_full(node, monkeypatch):
+    answer(node, *study())
+    answer(node, *study(study="2"))
+    node.receive(*study(study="3"))
+    free = [10**12]
+    monkeypatch.setattr(node.archive, "free_bytes", lambda: free[0])
+    node.chores.make_room()
+    assert len(node.known()) == 3
+    free[0] = round(node.settings.node.disk_reserve_mb * 1_000_000 * 1.5) - 1
+    node.chores.make_room()
+    assert node.known() == {str(one[0].StudyInstanceUID) for one in (study(study="2"), study(study="3"))}
+    free[0] = 0
+    node.chores.make_room()
+    assert node.known() == {str(study(study="3")[0].StudyInstanceUID)}
 
 
 def test_for_processing_image_alone_is_reported_as_not_attempted(node):

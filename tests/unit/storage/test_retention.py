@@ -1,12 +1,13 @@
 """Nothing that is owed is ever forgotten."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from storage import jobs, outbox, retention, studies
 from storage.records import JobKind
-from tests.unit.storage.making import FAILED, STUDY, arrival
+from tests.unit.storage.making import FAILED, START, STUDY, arrival, finding
 
 OTHER = "1.2.8"
 
@@ -14,7 +15,8 @@ OTHER = "1.2.8"
 def forget(hand):
     hand.wait(days=30)
     with hand.database.write() as tx:
-        return retention.expired(tx, before=hand.now - timedelta(days=1))
+        forgotten = retention.expired(tx, before=hand.now - timedelta(days=1), limit=10)
+    return tuple(file for one in forgotten for file in one.files)
 
 
 def kept(hand):
@@ -42,12 +44,72 @@ def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
     assert kept(hand) == set()
 
 
-def test_a_forgotten_study_may_come_again(hand):
+def test_a_forgotten_study_that_comes_again_waits_for_more_than_the_four_views(hand):
     hand.answer_study("1.1")
     hand.send_all()
     forget(hand)
-    hand.answer_study("1.1")
+    hand.receive_study()
+    hand.analyse_all()
+    assert hand.ask_for_reports() == 0
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 1
+    hand.report(hand.claimed(), "1.1")
     assert hand.due_uids() == ["1.2.9.1", "1.1"]
+
+
+def test_a_report_that_peers_have_outlives_its_study(hand):
+    hand.answer_study("1.1")
+    hand.send_all()
+    with hand.database.read() as tx:
+        before = studies.last_report(tx, STUDY)
+    forget(hand)
+    with hand.database.read() as tx:
+        after = studies.last_report(tx, STUDY)
+    assert (before.current, after.current) == (True, False)
+    assert (after.sequence, after.made_at, after.images) == (before.sequence, before.made_at, before.images)
+    hand.wait(days=1)
+    hand.receive_study()
+    hand.analyse_all()
+    hand.wait(minutes=3)
+    hand.ask_for_reports()
+    hand.report(hand.claimed(), "1.1")
+    with hand.database.read() as tx:
+        assert studies.last_report(tx, STUDY) == before
+
+
+def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
+    hand.answer_study("1.1")
+    for number in range(4):
+        hand.receive(arrival(number, study_uid=OTHER, header_digest="m", file=f"instances/m{number}.dcm"))
+    hand.analyse_all()
+    forget(hand)
+    assert kept(hand) == {OTHER}
+    with hand.database.read() as tx:
+        assert studies.last_report(tx, STUDY) is None
+
+
+@pytest.mark.parametrize(("header", "same"), [("header", True), ("corrected", False)])
+def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, header, same):
+    hand.answer_study("1.1")
+    hand.send_all()
+    forget(hand)
+    hand.receive(arrival(0, header_digest=header))
+    job = hand.claimed()
+    later = replace(finding(job.sop_instance_uid), analysed_at=hand.now)
+    with hand.database.write() as tx:
+        jobs.finish_analysis(tx, job.lease, later, now=hand.now)
+        ((_, found),) = studies.images(tx, STUDY)
+    assert found.analysed_at == (START if same else hand.now)
+
+
+def test_a_few_studies_are_forgotten_at_a_time(hand):
+    for study in (OTHER, STUDY, "1.2.7"):
+        hand.answer_study(f"{study}.51", study=study, document=f"{study}.50")
+        hand.send_all()
+    hand.wait(days=30)
+    with hand.database.write() as tx:
+        assert len(retention.expired(tx, before=hand.now, limit=2)) == 2
+        assert len(retention.by_space(tx, wanted=10**12, limit=2)) == 1
 
 
 def test_a_recent_study_stays(hand):
@@ -55,7 +117,7 @@ def test_a_recent_study_stays(hand):
     hand.wait(days=29)
     hand.send_all()
     with hand.database.write() as tx:
-        assert retention.expired(tx, before=hand.now) == ()
+        assert retention.expired(tx, before=hand.now, limit=10) == []
     assert kept(hand) == {STUDY}
 
 
@@ -123,14 +185,33 @@ def test_a_merged_study_is_forgotten_without_its_image(hand):
     assert hand.database.integrity() == "ok"
 
 
-def test_a_file_that_came_in_again_meanwhile_is_needed(hand):
+def forgotten_one(hand):
     hand.answer_study("1.1")
     hand.send_all()
-    files = forget(hand)
+    hand.wait(days=30)
+    with hand.database.write() as tx:
+        (one,) = retention.expired(tx, before=hand.now, limit=10)
+    return one
+
+
+def test_files_of_a_forgotten_study_are_not_needed(hand):
+    one = forgotten_one(hand)
+    with hand.database.write() as tx:
+        assert retention.unneeded(tx, one) == one.files
+
+
+def test_file_of_a_study_that_is_back_is_needed(hand):
+    one = forgotten_one(hand)
     hand.receive(arrival(0))
     with hand.database.write() as tx:
-        assert set(files) - set(retention.unneeded(tx, files)) == {"instances/0.dcm"}
-        assert retention.unneeded(tx, ()) == ()
+        assert retention.unneeded(tx, one) == ()
+
+
+def test_file_that_another_study_names_is_needed(hand):
+    one = forgotten_one(hand)
+    hand.receive(arrival(0, study_uid=OTHER))
+    with hand.database.write() as tx:
+        assert set(one.files) - set(retention.unneeded(tx, one)) == {"instances/0.dcm"}
 
 
 def test_space_is_made_by_the_longest_quiet_first(hand):
@@ -139,13 +220,14 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
         hand.send_all()
         hand.wait(days=1)
     with hand.database.write() as tx:
-        assert retention.by_space(tx, wanted=0) == ()
-        files = retention.by_space(tx, wanted=4201)
-    assert f"results/{OTHER}.50.dcm" in files
+        assert retention.by_space(tx, wanted=0, limit=10) == []
+        forgotten = retention.by_space(tx, wanted=4201, limit=10)
+    assert [(one.study_uid, one.size) for one in forgotten] == [(OTHER, 4200), (STUDY, 4200)]
+    assert f"results/{OTHER}.50.dcm" in forgotten[0].files
     assert kept(hand) == {"1.2.7"}
 
 
 def test_space_is_never_made_of_what_is_owed(hand):
     hand.answer_study("1.1")
     with hand.database.write() as tx:
-        assert retention.by_space(tx, wanted=10**12) == ()
+        assert retention.by_space(tx, wanted=10**12, limit=10) == []
