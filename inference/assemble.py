@@ -35,7 +35,7 @@ def study_objects(
     """Return report, heatmaps and, where something was not analysed, the notice page, in this order.
 
     The same arguments give the same bytes. All objects copy patient and study from the image with the lowest
-    SOP Instance UID, so that they agree.
+    SOP Instance UID, so that they agree; where the images name different patients, the report says so.
 
     Parameters
     ----------

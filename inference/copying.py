@@ -68,6 +68,11 @@ def items(source: Dataset, keyword: str) -> list[Dataset]:
     return list(element.value) if element is not None and element.VR == "SQ" else []
 
 
+def patients_differ(headers: Iterable[Dataset]) -> bool:
+    """Whether ``headers`` of one study name different Patient IDs; none at all differs from one."""
+    return len({(text(header, "PatientID") or "").strip() for header in headers}) > 1
+
+
 def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
     try:
         found = source[tag]

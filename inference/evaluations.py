@@ -18,7 +18,7 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code
 
-from inference import codes, wording
+from inference import codes, copying, wording
 from inference.exam import SourceImage
 from inference.findings import (
     CLASSES,
@@ -44,6 +44,8 @@ def container(
 ) -> ContainerContentItem:
     """Return the container; ``replaces`` is a sentence about the report that this one replaces."""
     items: list[ContentItem] = [CodeContentItem(codes.SUMMARY_OF_ANALYSES, _status(images), _CONTAINS)]
+    if copying.patients_differ(image.source.header for image in images):
+        items.append(_comment(wording.sentence(wording.PATIENTS_DIFFER)))
     items += [
         _comment(f"Not analysed: {image.source.label}: {image.finding.reason}")
         for image in images

@@ -23,7 +23,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from inference import codes, evaluations, headers, identity, image_library, measurements, projection
+from inference import codes, copying, evaluations, headers, identity, image_library, measurements, projection
 from inference.exam import SourceImage
 from inference.findings import ModelIdentity, NotAnalysed
 from inference.identity import Device, Maker
@@ -147,6 +147,7 @@ def _instance_uid(
     return identity.uid(
         "SR",
         images=looked_at,
+        patients_differ=copying.patients_differ(image.source.header for image in images),
         sop_class=sop_class,
         predecessor=None if predecessor is None else predecessor.sop_instance_uid,
         **study_key(first),

@@ -11,6 +11,7 @@ BANNER: Final = f"AI - {NOT_FOR_DIAGNOSIS}"
 AT_OPERATING_POINT: Final = "malignant score at or above operating point"
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_RESULT_IS_NOT_NORMAL: Final = "The absence of an AI result is not a normal result."
+PATIENTS_DIFFER: Final = "images of this study carry different Patient IDs: check"
 
 
 def percent(share: float) -> str:

@@ -376,3 +376,24 @@ def test_explained_class_has_its_parameters(lesion):
     assert f"weights sha256={results.MODEL.weights_sha256}" in parameters
     assert "preprocessing=breast-crop-1" in parameters
     assert any(ClassKey.MALIGNANT.value in text for text in parameters)
+
+
+def test_different_patients_in_one_study_are_said_without_their_values(tmp_path):
+    findings = [results.analysed(results.NORMAL)] * 4
+    headers = results.four_views()
+    same = report(study(tmp_path, *findings, headers=headers))
+    headers[2].PatientID = "SYN-OTHER"
+    mixed = report(study(tmp_path, *findings, headers=headers))
+    words = "Images of this study carry different Patient IDs: check"
+    assert words in comments(mixed)
+    assert words not in comments(same)
+    assert mixed.SOPInstanceUID != same.SOPInstanceUID
+    assert mixed.SeriesInstanceUID == same.SeriesInstanceUID
+    assert not any("SYN" in text for text in comments(mixed))
+
+
+def test_spaces_around_a_patient_id_make_no_other_patient(tmp_path):
+    headers = results.four_views()
+    headers[2].PatientID = f" {headers[2].PatientID} "
+    made = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 4, headers=headers))
+    assert not any("different Patient IDs" in text for text in comments(made))
