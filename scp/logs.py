@@ -1,8 +1,9 @@
 """Logging: one event a line with fields, to standard error, for people or as JSON. Configured once.
 
 Nobody's name, birth date or number is ever logged. Three things see to that, besides the care of whoever
-writes a log line: fields with a telling name or a value out of a data set are withheld, library warnings
-and exceptions that may quote a data set lose their words, and libraries that print data sets are kept quiet.
+writes a log line: fields with a telling name or a value out of a data set are withheld, warnings of DICOM
+libraries and all exceptions but our own and the machine's lose their words, and libraries that print data
+sets are kept quiet. What nobody catches goes the same way.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import logging
 import sys
 import textwrap
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 import structlog
@@ -42,7 +45,7 @@ QUIET: Final[Mapping[str, int]] = {"pynetdicom": logging.WARNING, "pydicom": log
 """Libraries that log data sets (pynetdicom below WARNING) or values out of them (pydicom always)."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
-"""Packages whose exceptions and warnings may quote values of a data set."""
+"""Packages whose warnings, and events about exceptions, may quote values of a data set."""
 
 
 def configure(log: Log, stream: TextIO | None = None) -> None:
@@ -97,11 +100,13 @@ def _route(handler: logging.Handler, level: str) -> None:
     for library, least in QUIET.items():
         logging.getLogger(library).setLevel(least)
     warnings.showwarning = _log_warning
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
 
 
 def _renderers(log: Log, *, colours: bool) -> list[Processor]:
     if log.format == "json":
-        return [structlog.processors.EventRenamer("event"), structlog.processors.JSONRenderer(default=str)]
+        return [structlog.processors.JSONRenderer(default=str)]
     return [
         _one_line,
         structlog.dev.ConsoleRenderer(
@@ -117,18 +122,28 @@ def _one_trace(error: BaseException) -> str:
 
 
 def _may_quote(error: BaseException) -> bool:
-    innermost = None
-    for innermost, _ in traceback.walk_tb(error.__traceback__):  # noqa: B007 - the last one is wanted
-        pass
-    origins = {type(error).__module__}
-    if innermost is not None:
-        origins.add(str(innermost.f_globals.get("__name__", "")))
-    return any(origin.partition(".")[0] in QUOTING for origin in origins)
+    """Whether the words of ``error`` may be a header's: not those of our own errors and of the machine's.
+
+    Python's own quote what they were given (``unconverted data remains: …``), whoever has called them. An
+    OSError of the machine has a number; that of pydicom and Pillow about content has none.
+    """
+    if _package(type(error).__module__) in PACKAGES or isinstance(error, ImportError):
+        return False
+    return not (isinstance(error, OSError) and error.errno is not None)
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace ``exc_info`` by its trace, frames without their local values."""
+    """Replace ``exc_info`` by its trace, frames without their local values.
+
+    A DICOM library that logs an exception makes the exception's words its event: they go, too.
+    """
     given = event.pop("exc_info", None)
+    if given and _package(str(event.get("logger", ""))) in QUOTING:
+        event["event"] = "exception in a library"
     error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
     if isinstance(error, BaseException):
         event["exception"] = trace(error)
@@ -191,3 +206,22 @@ def _log_warning(  # noqa: PLR0917 - the signature is Python's
     structlog.get_logger(__name__).warning(
         "warning of a library", category=category.__name__, where=f"{where}:{lineno}", **words
     )
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
+    """Log what ends the program; an interrupt from the keyboard is shown as Python does."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, frames)
+        return
+    structlog.get_logger(__name__).critical("uncaught exception", exc_info=error)
+
+
+def _log_uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
+    """Log what ends a thread; SystemExit is how a thread ends on purpose."""
+    if not issubclass(ended.exc_type, SystemExit):
+        structlog.get_logger(__name__).error(
+            "uncaught exception in a thread",
+            thread=None if ended.thread is None else ended.thread.name,
+            kind=ended.exc_type.__qualname__,
+            exc_info=ended.exc_value,
+        )

@@ -1,12 +1,16 @@
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
+from datetime import datetime
 
 import pydicom
 import pytest
 import structlog
 
+from inference.errors import Failed
 from scp import logs
 from scp.config import Log
 from tests.support import logging_state
@@ -84,13 +88,13 @@ def quoting():
         try:
             pydicom.Dataset().add_new("PatientAge", "IS", NAME)
         except ValueError as error:
-            raise RuntimeError("decoding failed") from error
+            raise Failed("decoding failed") from error
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_exception_of_a_dicom_library_loses_its_words_and_keeps_its_place(stream, form):
     log = start(stream, form=form)
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(Failed) as caught:
         quoting()
     cause = caught.value.__cause__
     assert "Doe" in str(cause)
@@ -98,7 +102,7 @@ def test_exception_of_a_dicom_library_loses_its_words_and_keeps_its_place(stream
     said = stream.getvalue()
     assert "Doe" not in said
     assert "ValueError: (its words are withheld" in said
-    assert "RuntimeError: decoding failed" in said
+    assert "Failed: decoding failed" in said
     assert "test_logs.py" in said
 
 
@@ -106,11 +110,81 @@ def test_exception_under_way_is_told_with_its_trace(stream):
     log = start(stream)
     try:
         quoting()
-    except RuntimeError:
+    except Failed:
         log.exception("not kept")
     (event,) = events(stream)
-    assert "RuntimeError: decoding failed" in event["exception"]
+    assert "Failed: decoding failed" in event["exception"]
     assert "Doe" not in event["exception"]
+
+
+def born(text):
+    """An error of Python's own about a value of a header."""
+    with pytest.raises(ValueError, match="unconverted data") as caught:
+        datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007 - nothing comes of it
+    return caught.value
+
+
+def test_exception_of_python_about_a_value_loses_its_words(stream):
+    error = born(f"19600102{NAME}")
+    assert NAME in str(error)
+    start(stream).error("not kept", reason=error, exc_info=error)
+    assert NAME not in stream.getvalue()
+    assert "ValueError: (its words are withheld" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Failed("no breast found"), OSError(28, "No space left on device"), ImportError("No module named x")],
+)
+def test_exception_of_ours_and_of_the_machine_keeps_its_words(stream, error):
+    start(stream).error("not kept", reason=error, exc_info=error)
+    (event,) = events(stream)
+    assert str(error) in event["reason"]
+    assert str(error) in event["exception"]
+
+
+def test_exception_that_a_dicom_library_logs_as_its_event_loses_its_words(stream):
+    start(stream)
+    try:
+        raise born(f"19600102{NAME}")
+    except ValueError as error:
+        logging.getLogger("pynetdicom.acse").exception(error)  # noqa: TRY401 - as pynetdicom does
+    (event,) = events(stream)
+    assert event["event"] == "exception in a library"
+    assert "Traceback" in event["exception"]
+    assert NAME not in stream.getvalue()
+
+
+def test_uncaught_exception_of_a_thread_is_an_event_without_words(stream, capsys):
+    start(stream)
+    error = born(f"19600102{NAME}")
+
+    def fail():
+        raise error
+
+    thread = threading.Thread(target=fail, name="listening")
+    thread.start()
+    thread.join()
+    (event,) = events(stream)
+    assert (event["event"], event["thread"]) == ("uncaught exception in a thread", "listening")
+    assert "in fail" in event["exception"]
+    assert NAME not in stream.getvalue() + capsys.readouterr().err
+
+
+def test_uncaught_exception_is_an_event_without_words(stream, capsys):
+    start(stream)
+    error = born(f"19600102{NAME}")
+    sys.excepthook(type(error), error, error.__traceback__)
+    (event,) = events(stream)
+    assert event["event"] == "uncaught exception"
+    assert NAME not in stream.getvalue() + capsys.readouterr().err
+
+
+def test_interrupt_from_the_keyboard_is_no_event(stream, capsys):
+    start(stream)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not events(stream)
+    assert "KeyboardInterrupt" in capsys.readouterr().err
 
 
 def test_trace_ends_where_a_chain_bites_its_tail():
