@@ -1,4 +1,7 @@
-"""Opens the database for commands that look at it or change a row: never makes or migrates one."""
+"""Opens the database for commands: to look at it without locking anything, or to change a row of it.
+
+Neither makes one or migrates it: only the node does.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,33 @@ from storage.database import Database
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """Give the node's database, closed afterwards.
+    """Give the node's database to look at, closed afterwards. Never waits for a writer.
 
     Raises
     ------
     Complaint
-        There is none yet, or it has an older schema: only the node makes and migrates.
+        There is none yet, or it has an older schema.
     """
+    _check(settings)
+    database = Database.open_for_reading(settings.node.data_dir)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def opened_for_changes(settings: Settings) -> Iterator[Database]:
+    """Give the node's database to change rows of it, closed afterwards. Raises Complaint as `opened` does."""
+    _check(settings)
+    database = Database.open(settings.node.data_dir)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _check(settings: Settings) -> None:
     data_dir = settings.node.data_dir
     try:
         seen = inspection.inspect(data_dir)
@@ -34,8 +57,3 @@ def opened(settings: Settings) -> Iterator[Database]:
             f"{seen.file} has schema {seen.revision}, this program works with {seen.newest}: "
             "start the node once, it keeps a copy and migrates"
         )
-    database = Database.open(data_dir)
-    try:
-        yield database
-    finally:
-        database.close()

@@ -19,7 +19,7 @@ def run(
         raise Complaint(
             "name what to retry: --study UID, --destination AE or both, or else --all", code=WRONG_USAGE
         )
-    with ledger.opened(settings) as database:
+    with ledger.opened_for_changes(settings) as database:
         _check(database, settings, study_uid, destination)
         now = datetime.now(UTC)
         with database.write() as tx:

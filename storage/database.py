@@ -26,6 +26,9 @@ NAME: Final = "secondread.sqlite"
 PATIENCE: Final = 30.0
 """Seconds to wait for another process's write transaction."""
 
+READING_PATIENCE: Final = 2.0
+"""Seconds to wait at most where a database is only looked at."""
+
 _BEGIN = "secondread_begin"
 
 _MENDS: Final = (
@@ -79,6 +82,27 @@ class Database:
             creation.examine(file)
         _migrate(file, patience, scripts)
         return cls(file, _engine(file, patience))
+
+    @classmethod
+    def open_for_reading(cls, data_dir: Path, *, patience: float = READING_PATIENCE) -> Self:
+        """Open a database that `inspection.inspect` found in order, without being able to change it.
+
+        Takes no write lock, makes and migrates nothing: a writer and this one do not wait for each other.
+        """
+        file = data_dir / NAME
+        engine = create_engine(
+            URL.create("sqlite", database=str(file)),
+            creator=lambda: sqlite3.connect(
+                f"{file.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=patience,
+                isolation_level=None,
+                check_same_thread=False,
+            ),
+            hide_parameters=True,
+        )
+        event.listen(engine, "begin", _begin)
+        return cls(file, engine)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -142,6 +142,24 @@ def test_status_without_a_database_says_so_and_makes_none(secondread, config, tm
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("command", ["status", "studies"])
+def test_looking_does_not_wait_for_a_writer(secondread, config, database, monkeypatch, command):
+    def never(*_, **__):
+        pytest.fail("it was opened for work")
+
+    monkeypatch.setattr(Database, "open", never)
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE studies SET changed = 1")
+        assert secondread(command, "--config", config).code == 0
+
+
+def test_looking_works_while_no_node_runs_and_leaves_the_database_as_it_is(secondread, config, database):
+    database.close()
+    before = database.file.read_bytes()
+    assert secondread("status", "--config", config).code == 0
+    assert database.file.read_bytes() == before
+
+
 def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_path):
     told = secondread("status", "--json", "--config", config).json
     assert told["node"] == {

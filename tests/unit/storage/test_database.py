@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, delete, select, text
 from sqlalchemy.exc import OperationalError
 
 from storage import database as database_file
@@ -306,3 +306,13 @@ def test_more_threads_than_a_pool_has_places_all_wait_for_the_lock(hand):
         thread.join()
     with hand.database.read() as tx:
         assert len(tx.execute(select(schema.instances)).all()) == len(uids)
+
+
+def test_what_is_opened_for_reading_cannot_be_changed(tmp_path):
+    Database.open(tmp_path).close()
+    looked_at = Database.open_for_reading(tmp_path)
+    with looked_at.read() as tx:
+        assert tx.execute(select(schema.studies)).all() == []
+    with pytest.raises(DatabaseError, match="readonly"), looked_at.write() as tx:
+        tx.execute(delete(schema.studies))
+    looked_at.close()
