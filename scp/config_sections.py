@@ -205,7 +205,8 @@ class Retention(Section):
     """How long delivered studies are kept. What is owed is never removed. Section ``[retention]``."""
 
     days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 14
-    """A study goes so many days after its last delivery, if nothing of it is owed or parked."""
+    """A study goes so many days after its last delivery, earlier where the disk is nearly full, if nothing
+    of it is owed or parked."""
 
 
 class Log(Section):
