@@ -126,11 +126,7 @@ class ReportJob:
 def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
     """Return ``images`` without the For Processing ones whose For Presentation twin is among them."""
     sources = [image.source for image in images]
-    return [
-        image
-        for image in images
-        if not (exam.is_for_processing(image.source) and exam.same_as_presented(image.source, sources))
-    ]
+    return [image for image in images if exam.is_mentioned(image.source, sources)]
 
 
 def _kind(result: Dataset) -> ResultKind:

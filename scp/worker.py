@@ -92,7 +92,7 @@ class Worker:
                 self.do[job.kind](job)
         except LeaseLost:
             raise
-        except (StorageError, OSError) as error:
+        except (StorageError, OSError, MemoryError) as error:  # the machine failed, not the image
             self._again(job, error)
             return False
         except Exception as error:  # noqa: BLE001 - a bug must not stop the worker: the job is parked with its trace
