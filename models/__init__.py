@@ -1,1 +1,1 @@
-"""What was trained, and how: networks, manifests, shipped weights; ``models.training`` trains and evaluates."""
+"""What was trained, and how: networks, manifests, weights; ``models.training`` trains and evaluates."""
