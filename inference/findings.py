@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -88,10 +88,6 @@ class Analysed:
     def shows_region(self) -> bool:
         """Whether map and region may be shown: label not Normal, or operating point reached."""
         return self.label is not ClassKey.NORMAL or self.at_operating_point
-
-    def without_region(self) -> Analysed:
-        """Return the same result with no region to show."""
-        return replace(self, region=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

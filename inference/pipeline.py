@@ -91,7 +91,8 @@ class Analyst:
         (reading,) = self._classifier.read(prepared.values[np.newaxis])
         if isinstance(reading, Failed):
             raise reading
-        on_source = prepared.geometry.map_to_source(reading.map)
+        # what lies outside the breast is no tissue: heat there is the trace of a border, not of a finding
+        on_source = np.where(found.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
         finding = _finding(reading, on_source, found.mask)
         drawn = heatmap.render(
             picture, on_source, finding, caption=caption, identity=self.identity, options=self._options

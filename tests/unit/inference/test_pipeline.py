@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
-from inference import pixels
+from inference import breast, pixels
 from inference.classifier import Classifier
 from inference.errors import Failed
 from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
@@ -141,3 +142,31 @@ def test_at_the_operating_point_a_normal_image_has_a_region(network, tmp_path):
     assert finding.label is ClassKey.NORMAL
     assert (finding.at_operating_point, finding.explained) == (True, ClassKey.MALIGNANT)
     assert finding.region is not None
+
+
+def test_no_heat_is_drawn_outside_the_breast(network, tmp_path):
+    """The map's cells at the border answer to the edge of the input, not to tissue."""
+    path = write(mammogram("L", "CC"), tmp_path / "a.dcm")
+    scores = (0.1, 0.2, 0.1, 0.6)
+    hot = Analyst(
+        classifier=Answering(network, lambda batch: everywhere_hot(network, batch, scores)),
+        options=OutputOptions(),
+    ).analyse(path)
+    picture = pixels.from_dicom(path)
+    mask = breast.find(picture).mask
+    drawn = hot.heatmap[: mask.shape[0], : mask.shape[1]].astype(int)
+    coloured = np.ptp(drawn, axis=2) > 8
+    assert coloured[mask].mean() > 0.5
+    far = ~ndimage.binary_dilation(mask, iterations=3)
+    assert not coloured[far].any()
+
+
+def everywhere_hot(network, batch, scores):
+    (real,) = network.read(batch)
+    return replace(
+        real,
+        scores=scores,
+        at_operating_point=False,
+        explained=ClassKey.MALIGNANT,
+        map=np.ones_like(real.map) + np.eye(*real.map.shape, dtype=np.float32) / 10,
+    )
