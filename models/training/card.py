@@ -97,6 +97,11 @@ def render(figures: Mapping[str, Any], *, name: str, version: str) -> str:
             ),
             (_figures_row(source, its) for source, its in [*sources.items(), ("pooled", figures["pooled"])]),
         ),
+        "fold": figures["chosen_on_fold"],
+        "untouched": _table(
+            ("source", "images", "balanced accuracy (95 %)", "malignant against rest, AUC (95 %)"),
+            (_untouched_row(name, figures["without_that_fold"][name]) for name in [*sources, "pooled"]),
+        ),
         "points": _table(
             (
                 "source",
@@ -164,6 +169,11 @@ def _figures_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:
         with_interval(its["malignant_auc"]),
         f"{its['accuracy']:.3f}",
     )
+
+
+def _untouched_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:
+    accuracy, auc = with_interval(its["balanced_accuracy"]), with_interval(its["malignant_auc"])
+    return _named(source), str(its["images"]), accuracy, auc
 
 
 def _point_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:

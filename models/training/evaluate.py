@@ -23,6 +23,9 @@ CHANCE: Final = 1 / len(CLASSES)
 JUDGED_ON: Final = "inbreast"
 """The source whose balanced accuracy must exceed `CHANCE`: all four classes, one scanner, so no shortcut."""
 
+CHOSEN_ON: Final = 0
+"""The fold on which recipes were compared while this one was looked for: its figures may flatter."""
+
 _MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
 _ENOUGH: Final = 10
 """Fewer images of a class than this carry no figure of their own."""
@@ -57,8 +60,23 @@ def evaluate(predictions: Predictions) -> dict[str, Any]:
         "pooled": _of(predictions, temperature, point),
         "sources": figures,
         "devices": _devices(predictions, temperature),
+        "chosen_on_fold": CHOSEN_ON,
+        "without_that_fold": _untouched(
+            predictions.where(predictions.folds != CHOSEN_ON), temperature, point
+        ),
         "judged_on": JUDGED_ON,
         "above_chance": JUDGED_ON in figures and figures[JUDGED_ON]["balanced_accuracy"]["low"] > CHANCE,
+    }
+
+
+def _untouched(predictions: Predictions, temperature: float, point: float) -> dict[str, Any]:
+    """Compute the two main figures on the folds that had no part in the choice of the recipe."""
+    names = sorted(set(predictions.sources))
+    parts = {name: predictions.where(predictions.sources == name) for name in names} | {"pooled": predictions}
+    figures = {name: _of(part, temperature, point) for name, part in parts.items()}
+    return {
+        name: {key: its[key] for key in ("images", "balanced_accuracy", "malignant_auc")}
+        for name, its in figures.items()
     }
 
 
