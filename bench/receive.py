@@ -91,21 +91,29 @@ def wait_until_listening(port: int, called: str) -> None:
     raise SystemExit(f"nothing answers at port {port}")
 
 
+def wait_for_worker(pid: int) -> list[int]:
+    """Return the processes that ``pid`` has started, from whichever thread, once the worker is among them."""
+    while True:
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for path in tasks for child in path.read_text().split()]
+        if any("spawn_main" in Path(f"/proc/{child}/cmdline").read_text() for child in children):
+            return children
+        time.sleep(0.05)
+
+
 @contextmanager
 def node(folder: Path) -> Iterator[tuple[int, str, int]]:
     """Run the node, its worker stopped so that only receiving is measured."""
     process = NodeProcess(folder, peers=peer("PACS", free_port()), quiet_seconds=3600)
     with process:
-        children = (
-            Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children").read_text().split()
-        )
-        for child in children:
-            os.kill(int(child), signal.SIGSTOP)
+        workers = wait_for_worker(process.process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
         try:
             yield process.port, "SECONDREAD", process.process.pid
         finally:
-            for child in children:
-                os.kill(int(child), signal.SIGCONT)
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
 
 
 @contextmanager
