@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.receive import send, storescp  # noqa: E402
 from tests.support.archive_scp import ArchiveSCP, reports  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
 from tests.support.node_process import NodeProcess, peer  # noqa: E402
-from tests.support.peers import free_port  # noqa: E402
 
 ROWS, COLUMNS = 4096, 3328
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -53,43 +52,10 @@ def make_studies(folder: Path, count: int) -> list[list[Path]]:
     return studies
 
 
-def send(paths: list[Path], port: int, called: str) -> float:
-    """Store ``paths`` on one association with storescu; return the seconds."""
-    started = time.perf_counter()
-    subprocess.run(
-        [
-            "storescu",
-            "-aet",
-            "PACS",
-            "-aec",
-            called,
-            "-pdu",
-            "131072",
-            "127.0.0.1",
-            str(port),
-            *map(str, paths),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return time.perf_counter() - started
-
-
 def lower_bound(paths: list[Path], folder: Path) -> float:
     """Return the seconds in which storescp alone takes the same files."""
-    port = free_port()
-    process = subprocess.Popen(
-        ["storescp", "-od", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while subprocess.run(
-            ["echoscu", "127.0.0.1", str(port)], capture_output=True, check=False
-        ).returncode:
-            time.sleep(0.05)
-        return send(paths, port, "STORESCP")
-    finally:
-        process.kill()
-        process.wait()
+    with storescp(folder) as (port, called, _):
+        return send(paths, port, called)
 
 
 def main() -> None:
