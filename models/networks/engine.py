@@ -1,0 +1,40 @@
+"""TensorFlow and Keras, loaded with the settings that every process of ours computes with.
+
+Every other module takes both from `models.networks`, so that none can load them with other settings first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from models import quiet
+
+# Set before TensorFlow is loaded. oneDNN is on by default on some processors only; one setting everywhere
+# keeps scores comparable, and it is the faster one (a fifth, measured on AVX2).
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+with quiet.native_stderr_off():
+    import keras
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+__all__ = ["fix_computation", "keras", "tf"]
+
+
+def fix_computation(threads: int) -> None:
+    """Compute on ``threads`` processor threads and the same bits for the same batch, in this whole process.
+
+    Raises RuntimeError where TensorFlow has already begun to work with another number of threads.
+    """
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"TensorFlow computes in this process already; its threads cannot become {threads} now"
+            ) from error
+    tf.config.experimental.enable_op_determinism()
+    with quiet.native_stderr_off():
+        tf.constant(0)  # the first operation starts the context, which prints about absent graphics cards
