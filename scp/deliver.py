@@ -11,11 +11,11 @@ import pydicom
 import structlog
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pynetdicom import AE
 from pynetdicom.association import Association
 
 from inference import variant
-from scp import backoff, contexts, status
+from scp import backoff, calling, contexts, status
+from scp.calling import Unreachable
 from scp.config import Peer, Settings
 from storage import outbox
 from storage.archive import Archive
@@ -28,10 +28,6 @@ TRIES_OF_A_REFUSED_OBJECT: Final = 6
 """A peer that answers "cannot understand" may have a passing fault; after so many answers it means it."""
 
 REPORTS: Final = frozenset({contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR})
-
-
-class Unreachable(Exception):  # noqa: N818 - a state of the peer, not a fault of ours
-    """No association could be had, or it broke: everything that was due is tried again later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +47,14 @@ class Courier:
         if not due:
             return 0
         peer = self.settings.peer(destination)
-        if peer is None or peer.host is None or peer.port is None:
+        if peer is None or not peer.reachable:
             for one in due:
                 self._never(
                     one, None, f"{destination!r} has no host and port in the configuration's [[peers]]"
                 )
             return 0
         try:
-            return self._send_all(peer, (peer.host, peer.port), due)
+            return self._send_all(peer, due)
         except Unreachable as error:
             log.warning("destination unreachable", destination=destination, reason=str(error), owed=len(due))
             self._again_all(due, str(error))
@@ -70,8 +66,8 @@ class Courier:
             due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
         self._again_all(due, "a fault of the node, see its log")
 
-    def _send_all(self, peer: Peer, address: tuple[str, int], due: Sequence[Delivery]) -> int:
-        association = self._associate(peer, address, due)
+    def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
+        association = self._associate(peer, due)
         kept = 0
         try:
             for number, one in enumerate(due):
@@ -90,20 +86,10 @@ class Courier:
         for one in due:
             self._again(one, reason)
 
-    def _associate(self, peer: Peer, address: tuple[str, int], due: Sequence[Delivery]) -> Association:
-        entity = AE(ae_title=self.settings.node.ae_title)
-        delivery = self.settings.delivery
-        entity.connection_timeout = delivery.connect_timeout_seconds
-        entity.acse_timeout = delivery.connect_timeout_seconds
-        entity.dimse_timeout = delivery.answer_timeout_seconds
-        entity.network_timeout = delivery.answer_timeout_seconds
-        entity.maximum_pdu_size = self.settings.node.max_pdu
+    def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
         classes = {one.result.sop_class_uid for one in due}
         proposed = contexts.proposed(classes | REPORTS if classes & REPORTS else classes)
-        association = entity.associate(*address, contexts=proposed, ae_title=peer.ae_title)
-        if not association.is_established and not association.rejected_contexts:
-            raise Unreachable(_why_not(association, peer))
-        return association
+        return calling.associate(self.settings, peer, proposed)
 
     def _send(self, association: Association, peer: Peer, one: Delivery) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
@@ -189,15 +175,3 @@ def _class_to_send(made: str, peer: Peer, accepted: set[str]) -> str | None:
         None: made,
     }[peer.sr_class]
     return next((one for one in (wished, *sorted(REPORTS)) if one in accepted), None)
-
-
-def _why_not(association: Association, peer: Peer) -> str:
-    """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
-    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        reason = getattr(answer, "reason_str", "no reason given")
-        return f"{where} rejected the association ({reason}): register this node's AE title and address there"
-    if association.is_aborted:
-        return f"{where} aborted the association or did not answer in time"
-    return f"{where} cannot be reached: nothing answers there"

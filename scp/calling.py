@@ -1,0 +1,68 @@
+"""How this node opens an association to a peer, or says why none came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from scp.config import Peer, Settings
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of the peer, not a fault of ours
+    """No association could be had, or it broke: what was due is tried again later."""
+
+
+def associate(
+    settings: Settings,
+    peer: Peer,
+    proposed: Sequence[PresentationContext],
+    *,
+    handlers: Sequence[evt.EventHandlerType] = (),
+) -> Association:
+    """Open an association to ``peer``, which is `Peer.reachable`; the caller releases it.
+
+    Parameters
+    ----------
+    proposed
+        Presentation contexts. Where the peer accepts none of them the association is returned all the same,
+        not established.
+    handlers
+        What to call at events of the association.
+
+    Raises
+    ------
+    Unreachable
+        Nothing answers, or the peer rejected the association; the message says what to do.
+    """
+    delivery = settings.delivery
+    entity = AE(ae_title=settings.node.ae_title)
+    entity.connection_timeout = delivery.connect_timeout_seconds
+    entity.acse_timeout = delivery.connect_timeout_seconds
+    entity.dimse_timeout = delivery.answer_timeout_seconds
+    entity.network_timeout = delivery.answer_timeout_seconds
+    entity.maximum_pdu_size = settings.node.max_pdu
+    association = entity.associate(
+        str(peer.host),
+        peer.port or 0,
+        contexts=list(proposed),
+        ae_title=peer.ae_title,
+        evt_handlers=list(handlers),
+    )
+    if not association.is_established and not association.rejected_contexts:
+        raise Unreachable(_why_not(association, peer))
+    return association
+
+
+def _why_not(association: Association, peer: Peer) -> str:
+    """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
+    where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        reason = getattr(answer, "reason_str", "no reason given")
+        return f"{where} rejected the association ({reason}): register this node's AE title and address there"
+    if association.is_aborted:
+        return f"{where} aborted the association or did not answer in time"
+    return f"{where} cannot be reached: nothing answers there"
