@@ -5,12 +5,13 @@ It names its last convolution (where Grad-CAM looks) and keeps its logits in a l
 temperature of the manifest applies). Weights are kept as plain arrays (`.npz` without pickle).
 """
 
-from models.networks.architecture import LOGITS, Architecture
+from models.networks.architecture import LOGITS, Architecture, Start
 from models.networks.catalogue import (
     ARCHITECTURES,
     UnknownNetworkError,
     build,
     last_convolution,
+    start,
     with_activations,
 )
 from models.networks.engine import fix_computation, keras, tf
@@ -20,6 +21,7 @@ __all__ = [
     "ARCHITECTURES",
     "LOGITS",
     "Architecture",
+    "Start",
     "UnknownNetworkError",
     "WeightsError",
     "build",
@@ -28,6 +30,7 @@ __all__ = [
     "last_convolution",
     "load_weights",
     "save_weights",
+    "start",
     "tf",
     "with_activations",
 ]

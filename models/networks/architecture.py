@@ -1,20 +1,55 @@
-"""What a network has to say about itself so that it can be built by name and explained."""
+"""What a network has to say about itself so that it can be built by name, started and explained."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
+
+from models.networks.engine import keras
 
 LOGITS: Final = "logits"
 """Name of the layer before the softmax, in every network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Which weights a network has before it is trained."""
+
+    origin: str
+    """``random``, or which weights and where they are from."""
+    reason: str = ""
+    """Why it is random where it might have been ImageNet."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing has been learned before."""
+        return self.origin == RANDOM.origin
+
+
+RANDOM: Final = Start(origin="random")
+
+
+def random_start(_model: keras.Model, _file: Path | None) -> Start:
+    """Leave the weights as they were drawn."""
+    return RANDOM
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """How one network is built, and where its explanation is read."""
+    """How one network is built and started, and where its explanation is read."""
 
     layers: Callable[[Any, int], Any]
     """Takes the input tensor and the number of classes, returns the logits tensor."""
     last_convolution: str
     """Name of the layer that gives the activations of the last convolution, which Grad-CAM weighs."""
+    from_imagenet: Callable[[keras.Model, Path | None], Start] = random_start
+    """Fills a model of this network with ImageNet's weights, from a file where one is given, if it can."""
+
+
+def pooled_logits(activations: Any, classes: int) -> Any:  # noqa: ANN401 - Keras tensors are untyped
+    """Add what the networks of the literature end with: global average pooling, dropout, one dense layer."""
+    x = keras.layers.GlobalAveragePooling2D(name="average")(activations)
+    x = keras.layers.Dropout(0.2, name="dropout")(x)
+    return keras.layers.Dense(classes, name=LOGITS)(x)

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from models.networks.architecture import LOGITS, Architecture
+from models.networks import efficientnet_lite, efficientnet_lite_imagenet
+from models.networks.applications import DENSENET121, RESNET50
+from models.networks.architecture import LOGITS, Architecture, Start
 from models.networks.document_cnn import DOCUMENT_CNN
 from models.networks.engine import keras
 
-ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType({"document-cnn": DOCUMENT_CNN})
+_EFFICIENTNET_LITE0: Final = Architecture(
+    layers=efficientnet_lite.layers,
+    last_convolution=efficientnet_lite.HEAD,
+    from_imagenet=efficientnet_lite_imagenet.from_imagenet,
+)
+ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
+    {
+        "document-cnn": DOCUMENT_CNN,
+        "resnet50": RESNET50,
+        "densenet121": DENSENET121,
+        "efficientnet-lite0": _EFFICIENTNET_LITE0,
+    }
+)
 
 
 class UnknownNetworkError(ValueError):
@@ -31,6 +46,29 @@ def build(network: str, *, rows: int | None, columns: int | None, classes: int =
     logits = _architecture(network).layers(image, classes)
     scores = keras.layers.Softmax(name="scores")(logits)
     return keras.Model(image, scores, name=network)
+
+
+def start(model: keras.Model, *, imagenet: Path | None = None) -> Start:
+    """Fill a fresh ``model`` with what its network learned from ImageNet, where that is to be had.
+
+    Parameters
+    ----------
+    model
+        From `build`.
+    imagenet
+        File of weights, for networks that take theirs from a file.
+
+    Returns
+    -------
+    Start
+        What the model starts from now; random weights stay random and are called so.
+
+    Raises
+    ------
+    WeightsError
+        Where the file does not fit.
+    """
+    return _architecture(model.name).from_imagenet(model, imagenet)
 
 
 def last_convolution(model: keras.Model) -> str:
