@@ -2,17 +2,21 @@
 
 Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow in one interpolation. An
 interpolation blurs, and the node's images are never blurred: a part of the cut-outs is moved without one.
+What happens to the grey values is in `models.training.intensity`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.networks import tf
+
+Size: TypeAlias = tuple[int, int]
+"""Rows and columns in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +25,7 @@ class Limits:
 
     degrees: float
     shift: float
-    """Share of the cut-out's side."""
+    """Share of the cut-out's rows and columns."""
     zoom: float
     shear: float
     """Radians."""
@@ -38,7 +42,7 @@ LESION: Final = Limits(degrees=180.0, shift=0.2, zoom=0.2, shear=0.1, flip=True)
 
 
 def draw(
-    generator: np.random.Generator, centres: NDArray[np.float64], side: int, limits: Limits
+    generator: np.random.Generator, centres: NDArray[np.float64], size: Size, limits: Limits
 ) -> NDArray[np.float32]:
     """Draw one map per cut-out.
 
@@ -46,7 +50,7 @@ def draw(
     ----------
     centres
         Column and row in the image that the middle of each unmoved cut-out shows: (n, 2).
-    side
+    size
         Rows and columns of the cut-outs.
 
     Returns
@@ -59,39 +63,44 @@ def draw(
     angle = np.deg2rad(generator.uniform(-limits.degrees, limits.degrees, count))
     slant = angle + generator.uniform(-limits.shear, limits.shear, count)
     zoom = generator.uniform(1 - limits.zoom, 1 + limits.zoom, count)
-    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * side
+    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * size[::-1]
     mirror = np.where(limits.flip & (generator.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004 - half of them
     matrix = np.zeros((count, 3, 3))
     matrix[:, 0, 0], matrix[:, 0, 1] = mirror * zoom * np.cos(angle), -zoom * np.sin(slant)
     matrix[:, 1, 0], matrix[:, 1, 1] = mirror * zoom * np.sin(angle), zoom * np.cos(slant)
-    matrix[:, :2, 2] = centres + shift - matrix[:, :2, :2] @ np.full(2, (side - 1) / 2)
+    matrix[:, :2, 2] = centres + shift - matrix[:, :2, :2] @ middle(size)
     return matrix.reshape(count, 9)[:, :8].astype(np.float32)
 
 
 def draw_sharp(
-    generator: np.random.Generator, centres: NDArray[np.float64], side: int, limits: Limits
+    generator: np.random.Generator, centres: NDArray[np.float64], size: Size, limits: Limits
 ) -> NDArray[np.float32]:
     """Draw maps as `draw` does, of whole pixels only: quarter turns, flips and shifts, no interpolation."""
     count = len(centres)
-    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * side
+    shift = generator.uniform(-limits.shift, limits.shift, (count, 2)) * size[::-1]
     turns = generator.integers(4, size=count)
     cosine, sine = np.array([1, 0, -1, 0])[turns], np.array([0, 1, 0, -1])[turns]
     mirror = np.where(limits.flip & (generator.random(count) < 0.5), -1.0, 1.0)  # noqa: PLR2004 - half of them
     matrix = np.zeros((count, 3, 3))
     matrix[:, 0, 0], matrix[:, 0, 1] = mirror * cosine, -sine
     matrix[:, 1, 0], matrix[:, 1, 1] = mirror * sine, cosine
-    middle = np.full(2, (side - 1) / 2)
-    matrix[:, :2, 2] = np.rint(centres + shift - middle) + middle - matrix[:, :2, :2] @ middle
+    centre = middle(size)
+    matrix[:, :2, 2] = np.rint(centres + shift - centre) + centre - matrix[:, :2, :2] @ centre
     return matrix.reshape(count, 9)[:, :8].astype(np.float32)
 
 
-def apply(images: Any, maps: Any, side: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
-    """Cut a square of ``side`` out of images (n, rows, columns, 1) by maps from `draw`; outside is black."""
+def apply(images: Any, maps: Any, size: Size) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    """Cut ``size`` out of images (n, rows, columns, 1) by maps from `draw`; outside is black."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=maps,
-        output_shape=[side, side],
+        output_shape=list(size),
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
+
+
+def middle(size: Size) -> NDArray[np.float64]:
+    """Give the column and row of the middle of ``size``, pixel centres being whole numbers."""
+    return np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,17 +10,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.findings import CLASSES, ClassKey
+from inference.findings import CLASSES
 from models.networks import tf
-from models.training import augmentation
+from models.training import augmentation, intensity, lesions
+from models.training.augmentation import Size
+from models.training.intensity import Spread
 from models.training.labels import Box, Example
 from models.training.objective import balance
 
-_TISSUE: Final = 25
-"""Grey value (of 255) above which a pixel of a prepared image counts as breast."""
-_TRIES: Final = 30
 _APART: Final = 1.1
 """Sides between a lesion and a place without one: turned and shifted, it must not show the lesion."""
+_REACH: Final = 2.2
+"""Sides of the window that a cut-out is read from: however a cut-out is moved, it stays inside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,14 +30,21 @@ class Cuts:
 
     positions: NDArray[np.int64]
     """Which image."""
+    corners: NDArray[np.int64]
+    """Column and row of the image where the window begins that is read of it: (n, 2)."""
+    window: Size
+    """Rows and columns of the window."""
     maps: NDArray[np.float32]
-    """Which part of it, moved how: (n, 8), from `augmentation.draw`."""
+    """Which part of the window, moved how: (n, 8), from `augmentation.draw`."""
+    size: Size
+    """Rows and columns of the cut-outs."""
+    grey: NDArray[np.float32] | None
+    """How the grey values change: (n, 6), from `intensity.draw`; None where they stay."""
     target: NDArray[np.float32]
     """1 for each class that the label leaves open: (n, classes)."""
     log_share: NDArray[np.float32]
     """See `objective.Balance`: (n, classes)."""
     weight: NDArray[np.float32]
-    side: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,7 +52,7 @@ class TrainingSet:
     """What one fold trains on, all in the same order."""
 
     images: NDArray[np.uint8]
-    """Shape (all, side, side); usually a memory map, read batch by batch."""
+    """Shape (all, rows, columns); usually a memory map, read batch by batch."""
     positions: NDArray[np.int64]
     """Which of ``images``."""
     examples: tuple[Example, ...]
@@ -52,77 +61,108 @@ class TrainingSet:
 
 
 def whole_images(
-    data: TrainingSet, generator: np.random.Generator, *, batch: int, limits: augmentation.Limits
+    data: TrainingSet,
+    generator: np.random.Generator,
+    *,
+    batch: int,
+    limits: augmentation.Limits,
+    still: float = 0.0,
+    spread: Spread | None = None,
 ) -> Cuts:
-    """Draw one epoch of whole images, each once; what fills no batch is left out."""
-    side = data.images.shape[1]
+    """Draw one epoch of whole images, each once; what fills no batch is left out.
+
+    Parameters
+    ----------
+    still
+        Share of the images that are shown unmoved: an interpolation blurs, and the node blurs nothing.
+    """
+    size = data.images.shape[1], data.images.shape[2]
     order = generator.permutation(len(data.examples))
     order = order[: len(order) // batch * batch]
-    centres = np.full((len(order), 2), (side - 1) / 2)
+    centres = np.tile(augmentation.middle(size), (len(order), 1))
+    maps = augmentation.draw(generator, centres, size, limits)
+    if still:
+        unmoved = generator.random(len(order)) < still
+        maps[unmoved] = augmentation.draw(generator, centres[unmoved], size, augmentation.STILL)
     balanced = balance(data.examples)
     return Cuts(
         positions=data.positions[order],
-        maps=augmentation.draw(generator, centres, side, limits),
+        corners=np.zeros((len(order), 2), np.int64),
+        window=size,
+        maps=maps,
+        size=size,
+        grey=None if spread is None else intensity.draw(generator, len(order), spread),
         target=np.array([data.examples[number].target for number in order], np.float32),
         log_share=balanced.log_share[order],
         weight=balanced.weight[order],
-        side=side,
     )
 
 
 def lesion_cuts(
-    data: TrainingSet, generator: np.random.Generator, *, batch: int, batches: int, side: int
+    data: TrainingSet,
+    generator: np.random.Generator,
+    *,
+    batch: int,
+    batches: int,
+    side: int,
+    healthy: float = 0.0,
+    spread: Spread | None = None,
 ) -> Cuts:
-    """Draw ``batches`` of cut-outs: each lesion with one place of the same image where there is none.
+    """Draw ``batches`` of square cut-outs: each lesion with one place of the same image where there is none.
 
     Malignant and other lesions are equally frequent, and a lesion and its counterpart come from one image, so
     that neither the scanner nor the kind of breast says which is which. A place without lesion is Normal.
+
+    Parameters
+    ----------
+    healthy
+        Share of cut-outs that are tissue of Normal images, from the sources that show lesions too.
     """
-    malignant, other = _lesions_by_kind(data)
-    pairs = batches * batch // 2
-    chosen = [
-        (malignant if number % 2 else other)[generator.integers(len(malignant if number % 2 else other))]
-        for number in range(pairs)
-    ]
-    centres = np.empty((pairs, 2, 2))
-    target = np.zeros((pairs, 2, len(CLASSES)), np.float32)
-    for number, (example, box) in enumerate(chosen):
-        centres[number, 0] = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        image = data.images[data.positions[example]]
-        centres[number, 1] = _elsewhere(image, data.lesions[example], generator, distance=side * _APART)
-        target[number, 0] = data.examples[example].target
-        target[number, 1, CLASSES.index(ClassKey.NORMAL)] = 1
+    total = batches * batch
+    normal = round(total * healthy / 2) * 2
+    places = lesions.pairs(data, generator, (total - normal) // 2, distance=side * _APART)
+    places += lesions.normal_tissue(data, generator, normal)
+    if normal:
+        places = [places[number] for number in generator.permutation(total)]
+    centres = np.array([place.centre for place in places])
+    window = math.ceil(side * _REACH)
+    corners = np.rint(centres - (window - 1) / 2).astype(np.int64)
     return Cuts(
-        positions=np.repeat(data.positions[[example for example, _ in chosen]], 2),
-        maps=_moves(generator, centres, side),
-        target=target.reshape(-1, len(CLASSES)),
-        log_share=np.zeros((2 * pairs, len(CLASSES)), np.float32),
-        weight=np.ones(2 * pairs, np.float32),
-        side=side,
+        positions=data.positions[[place.example for place in places]],
+        corners=corners,
+        window=(window, window),
+        maps=_moves(generator, centres - corners, side),
+        size=(side, side),
+        grey=None if spread is None else intensity.draw(generator, total, spread),
+        target=np.array([place.target for place in places], np.float32),
+        log_share=np.zeros((total, len(CLASSES)), np.float32),
+        weight=np.ones(total, np.float32),
     )
 
 
 def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
     """Make tf.data batches of (images, target, log_share, weight) from one epoch."""
+    grey = np.zeros((len(cuts.positions), 0), np.float32) if cuts.grey is None else cuts.grey
 
     def pieces() -> Iterator[tuple[NDArray[Any], ...]]:
         for start in range(0, len(cuts.positions), batch):
             part = slice(start, start + batch)
-            yield (
-                images[cuts.positions[part]],
-                cuts.maps[part],
-                cuts.target[part],
-                cuts.log_share[part],
-                cuts.weight[part],
-            )
+            windows = [
+                _window(images[position], corner, cuts.window)
+                for position, corner in zip(cuts.positions[part], cuts.corners[part], strict=True)
+            ]
+            columns = (cuts.maps, grey, cuts.target, cuts.log_share, cuts.weight)
+            yield np.stack(windows), *(column[part] for column in columns)
 
-    def cut(whole: Any, maps: Any, *others: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
-        return augmentation.apply(_to_input(whole), maps, cuts.side), *others
+    def cut(windows: Any, maps: Any, numbers: Any, *others: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
+        moved = augmentation.apply(_to_input(windows), maps, cuts.size)
+        return (moved if cuts.grey is None else intensity.apply(moved, numbers)), *others
 
     classes = cuts.target.shape[1]
     signature = (
-        tf.TensorSpec((batch, *images.shape[1:]), tf.uint8),
+        tf.TensorSpec((batch, *cuts.window), tf.uint8),
         tf.TensorSpec((batch, 8), tf.float32),
+        tf.TensorSpec((batch, grey.shape[1]), tf.float32),
         tf.TensorSpec((batch, classes), tf.float32),
         tf.TensorSpec((batch, classes), tf.float32),
         tf.TensorSpec((batch,), tf.float32),
@@ -140,33 +180,20 @@ def _to_input(images: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
     return tf.cast(images, tf.float32)[..., None] / 255.0
 
 
+def _window(image: NDArray[np.uint8], corner: NDArray[np.int64], size: Size) -> NDArray[np.uint8]:
+    """Read ``size`` of ``image`` from ``corner`` (column, row) on, black beyond the image."""
+    (column, row), (rows, columns) = corner.tolist(), size
+    window = np.zeros(size, np.uint8)
+    seen = image[max(row, 0) : max(row + rows, 0), max(column, 0) : max(column + columns, 0)]
+    top, left = max(-row, 0), max(-column, 0)
+    window[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    return window
+
+
 def _moves(generator: np.random.Generator, centres: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """Move pairs of cut-outs (pairs, 2, 2), half of the pairs freely and half by whole pixels."""
-    maps = np.empty((*centres.shape[:2], 8), np.float32)
+    """Move cut-outs (n, 2), half of them freely and half by whole pixels."""
+    maps = np.empty((len(centres), 8), np.float32)
     sharp = generator.random(len(centres)) < 0.5  # noqa: PLR2004 - half of them
     for draw, chosen in ((augmentation.draw, ~sharp), (augmentation.draw_sharp, sharp)):
-        moved = draw(generator, centres[chosen].reshape(-1, 2), side, augmentation.LESION)
-        maps[chosen] = moved.reshape(-1, 2, 8)
-    return maps.reshape(-1, 8)
-
-
-def _lesions_by_kind(data: TrainingSet) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:
-    malignant: list[tuple[int, Box]] = []
-    other: list[tuple[int, Box]] = []
-    for number, (example, boxes) in enumerate(zip(data.examples, data.lesions, strict=True)):
-        kind = malignant if ClassKey.MALIGNANT in example.classes else other
-        kind += [(number, box) for box in boxes]
-    return malignant, other
-
-
-def _elsewhere(
-    image: NDArray[np.uint8], boxes: tuple[Box, ...], generator: np.random.Generator, *, distance: float
-) -> tuple[float, float]:
-    """Draw a place in the breast, ``distance`` or more from every lesion, or the farthest of some places."""
-    rows, columns = np.nonzero(image > _TISSUE)
-    drawn = generator.integers(len(rows), size=_TRIES)
-    places = np.stack([columns[drawn], rows[drawn]], axis=1).astype(float)
-    middles = np.array([((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in boxes])
-    away = np.abs(places[:, np.newaxis] - middles).max(axis=2).min(axis=1)
-    column, row = places[int(np.argmax(np.minimum(away, distance)))]
-    return float(column), float(row)
+        maps[chosen] = draw(generator, centres[chosen], (side, side), augmentation.LESION)
+    return maps

@@ -15,8 +15,8 @@ def generator(seed=1):
 
 
 def cut(image, centre, side, limits=STILL, seed=1):
-    maps = augmentation.draw(generator(seed), np.array([centre], float), side, limits)
-    return augmentation.apply(image[None, ..., None].astype(np.float32), maps, side).numpy()[0, ..., 0]
+    maps = augmentation.draw(generator(seed), np.array([centre], float), (side, side), limits)
+    return augmentation.apply(image[None, ..., None].astype(np.float32), maps, (side, side)).numpy()[0, ..., 0]
 
 
 def test_an_unmoved_whole_is_the_image():
@@ -49,10 +49,10 @@ def test_the_middle_stays_in_the_middle_however_it_is_turned(limits):
 def test_sharp_moves_interpolate_nothing():
     image = generator().random((40, 40)).astype(np.float32)
     limits = Limits(degrees=180, shift=0.2, zoom=0.2, shear=0.1, flip=True)
-    maps = augmentation.draw_sharp(generator(), np.full((20, 2), 18.3), 16, limits)
+    maps = augmentation.draw_sharp(generator(), np.full((20, 2), 18.3), (16, 16), limits)
     images = np.broadcast_to(image[None, ..., None], (20, 40, 40, 1))
     known = np.unique(image)
-    for found in augmentation.apply(images, maps, 16).numpy():
+    for found in augmentation.apply(images, maps, (16, 16)).numpy():
         np.testing.assert_allclose(
             found, known[np.abs(known[:, None] - found.ravel()).argmin(0)].reshape(found.shape), atol=1e-5
         )
@@ -61,9 +61,10 @@ def test_sharp_moves_interpolate_nothing():
 
 def test_shifts_keep_to_their_limit_and_flips_come():
     limits = Limits(degrees=0, shift=0.1, zoom=0, shear=0, flip=True)
-    maps = augmentation.draw(generator(), np.full((500, 2), 10.0), 20, limits)
-    offset = maps[:, [2, 5]] + maps[:, [0, 4]] * 9.5 - 10
-    assert np.abs(offset).max() <= 2
+    maps = augmentation.draw(generator(), np.full((500, 2), 10.0), (20, 40), limits)
+    offset = maps[:, [2, 5]] + maps[:, [0, 4]] * [19.5, 9.5] - 10
+    assert 3.5 < np.abs(offset[:, 0]).max() <= 4
+    assert 1.5 < np.abs(offset[:, 1]).max() <= 2
     assert 200 < (maps[:, 0] < 0).sum() < 300
 
 
