@@ -1,5 +1,7 @@
 """The networks: as the document says, and their weights kept as plain arrays."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,44 @@ def test_the_same_weights_give_the_same_bytes(model, tmp_path):
     networks.save_weights(model, tmp_path / "a.npz")
     networks.save_weights(model, tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_the_shipped_file_comes_back_byte_for_byte(model, tmp_path):
+    shipped = Path(networks.__path__[0]).parent / "document-cnn-1.0.0" / "weights.npz"
+    networks.load_weights(model, shipped)
+    networks.save_weights(model, tmp_path / "w.npz")
+    assert (tmp_path / "w.npz").read_bytes() == shipped.read_bytes()
+
+
+def test_half_precision_halves_the_file_and_rounds(model, tmp_path):
+    networks.save_weights(model, tmp_path / "full.npz")
+    networks.save_weights(model, tmp_path / "half.npz", dtype=np.float16)
+    assert (tmp_path / "half.npz").stat().st_size < 0.51 * (tmp_path / "full.npz").stat().st_size
+    other = networks.build("document-cnn", rows=None, columns=None)
+    networks.load_weights(other, tmp_path / "half.npz")
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        assert two.dtype == np.float32
+        np.testing.assert_allclose(one, two, rtol=2**-10, atol=2**-14)
+
+
+def test_weights_too_large_for_half_precision_are_refused(tmp_path):
+    large = networks.build("document-cnn", rows=32, columns=32)
+    large.get_layer("logits").bias.assign([0, 0, 1e5, 0])
+    with pytest.raises(networks.WeightsError, match="logits/bias"):
+        networks.save_weights(large, tmp_path / "w.npz", dtype=np.float16)
+    assert not (tmp_path / "w.npz").exists()
+
+
+def test_frozen_layers_are_kept_too(tmp_path):
+    frozen = networks.build("document-cnn", rows=32, columns=32)
+    frozen.get_layer("convolution_1").trainable = False
+    networks.save_weights(frozen, tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert "convolution_1/kernel" in arrays.files
+
+
+def test_a_network_that_imagenet_never_trained_starts_from_random_weights(model):
+    assert networks.start(model).is_random
 
 
 def arrays_of(model):
