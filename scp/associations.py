@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from scp.config import Settings, admission_lines
+from scp.config import Peer, Settings, admission_lines
 
 Rejection = tuple[int, int, int]
 """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
@@ -31,11 +31,14 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What an A-ASSOCIATE-RQ says of its sender."""
+    """What an A-ASSOCIATE-RQ, and the connection that it came over, say of its sender."""
 
     calling_ae: str
     called_ae: str
     address: str
+    tls: bool = False
+    certificate: str | None = None
+    """SHA-256 of the certificate that it has shown, in hexadecimal digits."""
 
 
 class Visitor(Protocol):
@@ -71,7 +74,7 @@ class Door:
             return Verdict(
                 rejection=UNKNOWN_CALLER,
                 reason=f"calling AE title {request.calling_ae!r} is not among the configured [[peers]]",
-                remedy=admission_lines(request.calling_ae, request.address),
+                remedy=admission_lines(request.calling_ae, request.address, certificate=request.certificate),
             )
         if peer.addresses and not _within(request.address, tuple(str(one) for one in peer.addresses)):
             # the same answer as to a stranger, who does not learn so that the title is known
@@ -80,6 +83,8 @@ class Door:
                 reason=f"peer {request.calling_ae!r} called from {request.address}, which is not among its "
                 "addresses: add it to them if it is right",
             )
+        if (objection := _insecure(peer, request)) is not None:
+            return Verdict(rejection=UNKNOWN_CALLER, reason=objection)
         return self._count(request)
 
     def _count(self, request: Request) -> Verdict:
@@ -123,6 +128,22 @@ class Door:
     def _living(self) -> list[Request]:
         with self._lock:
             return [request for visitor, request in self._inside.items() if visitor.is_alive()]
+
+
+def _insecure(peer: Peer, request: Request) -> str | None:
+    """Return what ``request`` lacks of the security that is configured for ``peer``."""
+    if peer.tls and not request.tls:
+        return (
+            f"peer {peer.ae_title!r} called without TLS, and it has tls = true: let it call with TLS, "
+            "at [tls] port"
+        )
+    if peer.certificate_sha256 not in {None, request.certificate}:
+        shown = "no certificate" if request.certificate is None else f"certificate {request.certificate}"
+        return (
+            f"peer {peer.ae_title!r} showed {shown}, which is not its certificate_sha256: correct it if the "
+            "certificate was renewed"
+        )
+    return None
 
 
 def _within(address: str, allowed: tuple[str, ...]) -> bool:

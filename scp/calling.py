@@ -8,6 +8,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
+from scp import tls
 from scp.config import Peer, Settings
 
 
@@ -35,8 +36,12 @@ def associate(
     Raises
     ------
     Unreachable
-        Nothing answers, or the peer rejected the association; the message says what to do.
+        Nothing answers, TLS failed, or the peer rejected the association; the message says what to do.
     """
+    try:
+        caller = tls.caller(settings.tls, peer)
+    except tls.FilesError as error:
+        raise Unreachable(str(error)) from error
     delivery = settings.delivery
     entity = AE(ae_title=settings.node.ae_title)
     entity.connection_timeout = delivery.connect_timeout_seconds
@@ -50,15 +55,18 @@ def associate(
         contexts=list(proposed),
         ae_title=peer.ae_title,
         evt_handlers=list(handlers),
+        tls_args=None if caller is None else caller.arguments,
     )
     if not association.is_established and not association.rejected_contexts:
-        raise Unreachable(_why_not(association, peer))
+        raise Unreachable(_why_not(association, peer, caller))
     return association
 
 
-def _why_not(association: Association, peer: Peer) -> str:
+def _why_not(association: Association, peer: Peer, caller: tls.Caller | None) -> str:
     """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
+    if caller is not None and caller.failure is not None:
+        return f"no TLS with {where}: {caller.failure}"
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "no reason given")

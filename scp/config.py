@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scp import config_source
 from scp.config_errors import ConfigError, sentences
@@ -30,9 +30,11 @@ from scp.config_sections import (
     Study,
     Worker,
 )
+from scp.config_tls import TLS
 
 __all__ = [
     "PACKAGES",
+    "TLS",
     "ConfigError",
     "Delivery",
     "Log",
@@ -55,6 +57,7 @@ class Settings(Section):
     """The whole configuration."""
 
     node: Node = Field(default_factory=Node)
+    tls: TLS = TLS()
     peers: tuple[Peer, ...] = ()
     study: Study = Study()
     model: Model = Model()
@@ -70,6 +73,21 @@ class Settings(Section):
         _check_names(peers)
         _check_destinations(peers)
         return peers
+
+    @model_validator(mode="after")
+    def _tls_where_it_is_wanted(self) -> Self:
+        for number, peer in enumerate(self.peers, start=1):
+            where = f"peers[{number}] ({peer.ae_title!r})"
+            if peer.tls and not self.tls.on:
+                raise ValueError(
+                    f"{where} has tls = true: give [tls] certificate, key and authorities, or set it to false"
+                )
+            if not peer.tls and (peer.tls_name is not None or peer.certificate_sha256 is not None):
+                raise ValueError(
+                    f"{where} has tls_name or certificate_sha256, which nobody checks without tls = true: "
+                    "set it, or take them away"
+                )
+        return self
 
     def peer(self, ae_title: str) -> Peer | None:
         """Return the peer of that AE title, or None for a stranger."""
@@ -104,8 +122,12 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         raise ConfigError(path, sentences(error, document, Settings, origins)) from error
 
 
-def admission_lines(ae_title: str, address: str) -> str:
-    """Return the lines for the configuration file that would admit the unknown peer ``ae_title``."""
+def admission_lines(ae_title: str, address: str, *, certificate: str | None = None) -> str:
+    """Return the lines for the configuration file that would admit the unknown peer ``ae_title``.
+
+    ``certificate`` is the SHA-256 of the one that it has shown, None where it came without.
+    """
+    secure = () if certificate is None else ("tls = true", f"certificate_sha256 = {json.dumps(certificate)}")
     return "\n".join(
         (
             "[[peers]]",
@@ -113,6 +135,7 @@ def admission_lines(ae_title: str, address: str) -> str:
             f"addresses = [{json.dumps(address)}]",
             f"host = {json.dumps(address)}",
             f"port = {USUAL_DICOM_PORT} # correct it: the port at which this peer receives results",
+            *secure,
         )
     )
 

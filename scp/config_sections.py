@@ -7,7 +7,14 @@ import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from models import manifest
 
@@ -20,6 +27,7 @@ FOLDER: Final = "folder"
 DEFAULT_DATA_DIR: Final = Path("var")
 PACKAGES: Final = ("scp", "inference", "storage", "models")
 AE_LENGTH: Final = 16
+FINGERPRINT_LENGTH: Final = 64
 AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
 
 
@@ -44,7 +52,19 @@ def _network(text: str) -> str:
     return text
 
 
+def _fingerprint(text: str) -> str:
+    """Check a SHA-256 fingerprint; return its digits in small letters, without colons."""
+    digits = text.replace(":", "").lower()
+    if len(digits) != FINGERPRINT_LENGTH or not set(digits) <= set(string.hexdigits):
+        raise ValueError(
+            "a SHA-256 fingerprint has 64 hexadecimal digits, with or without colons, as "
+            "`openssl x509 -noout -fingerprint -sha256 -in FILE` shows it"
+        )
+    return digits
+
+
 AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
+Fingerprint: TypeAlias = Annotated[str, AfterValidator(_fingerprint)]
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
 Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
@@ -87,7 +107,7 @@ class Node(Section):
     @field_validator("data_dir")
     @classmethod
     def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
-        chosen = (_folder(info) / value.expanduser()).resolve()
+        chosen = (folder(info) / value.expanduser()).resolve()
         home = Path(__file__).resolve().parent.parent
         for package in (home / name for name in PACKAGES):
             if chosen.is_relative_to(package):
@@ -109,6 +129,12 @@ class Peer(Section):
     """Where it receives: a calling AE title is no return address. Without it nothing is sent there."""
     port: Port | None = None
     """The port at which it receives."""
+    tls: bool = False
+    """Whether it must call with TLS, at the port of ``[tls]``, and is called with TLS itself."""
+    tls_name: Annotated[str, Field(max_length=253, pattern=r"^\S*$")] | None = None
+    """Name or address that its certificate must hold when we call it; by default ``host``, ``""`` is any."""
+    certificate_sha256: Fingerprint | None = None
+    """SHA-256 fingerprint of its certificate: any other is refused, whoever has signed it."""
     results_to: tuple[AETitle, ...] | None = None
     """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
     sr_class: SRClass | None = None
@@ -143,7 +169,7 @@ class Model(Section):
     def _absolute(cls, value: str, info: ValidationInfo) -> str:
         if "/" not in value and "\\" not in value:
             return value
-        return str((_folder(info) / Path(value).expanduser()).resolve())
+        return str((folder(info) / Path(value).expanduser()).resolve())
 
 
 class Outputs(Section):
@@ -218,5 +244,6 @@ class Log(Section):
     """For people, or one JSON object a line for programs."""
 
 
-def _folder(info: ValidationInfo) -> Path:
+def folder(info: ValidationInfo) -> Path:
+    """Return where the configuration file lies, which relative paths are relative to."""
     return Path(info.context[FOLDER]) if info.context else Path.cwd()

@@ -12,6 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from scp.status import SUCCESS
+from scp.tls import Caller
 
 REMEDIES: Final = {
     (1, 1): "it gave no reason: look into its log",
@@ -34,16 +35,22 @@ class Echo:
     """How long it took, or what went wrong and what to do."""
 
 
-def echo(host: str, port: int, *, calling: str, called: str, seconds: float) -> Echo:
-    """Send one C-ECHO and release the association; each step may take ``seconds``."""
-    if (unreachable := _connect(host, port, seconds)) is not None:
+def echo(
+    host: str, port: int, *, calling: str, called: str, seconds: float, caller: Caller | None = None
+) -> Echo:
+    """Send one C-ECHO, with TLS where ``caller`` is given; each step may take ``seconds``."""
+    if (unreachable := connect(host, port, seconds)) is not None:
         return Echo(heard=False, ok=False, reason=unreachable)
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = seconds
     entity.connection_timeout = seconds
     entity.add_requested_context(Verification)
     started = time.monotonic()
-    association = entity.associate(host, port, ae_title=called)
+    association = entity.associate(
+        host, port, ae_title=called, tls_args=None if caller is None else caller.arguments
+    )
+    if not association.is_established and caller is not None and caller.failure is not None:
+        return Echo(heard=False, ok=False, reason=f"no TLS: {caller.failure}")
     if not association.is_established:
         return _not_established(association, calling=calling, called=called, seconds=seconds)
     try:
@@ -57,7 +64,7 @@ def echo(host: str, port: int, *, calling: str, called: str, seconds: float) -> 
     return Echo(heard=True, ok=True, reason=f"answered in {(time.monotonic() - started) * 1000:.0f} ms")
 
 
-def _connect(host: str, port: int, seconds: float) -> str | None:
+def connect(host: str, port: int, seconds: float) -> str | None:
     """Try the bare TCP connection; return what is wrong with it, in words."""
     where = f"{host} port {port}"
     try:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import tempfile
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -12,12 +16,13 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer as Server
 
-from scp import contexts, leftovers, status
+from scp import contexts, leftovers, status, tls
 from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.config import Settings
+from scp.entrance import Entrance
 from scp.receive import Receiver
+from scp.server import Server
 from scp.status import COMMENT_LENGTH, Refusal
 from storage.errors import StorageError
 
@@ -37,10 +42,17 @@ class Listener:
     """Called when an association has ended: a study may be complete now."""
 
     def start(self) -> Server:
-        """Listen at the configured address; the port of the returned server tells where.
+        """Listen without TLS; the address of the returned server tells where.
 
         Raises OSError where the address cannot be bound.
         """
+        return self._listen(self.settings.node.port, None)
+
+    def start_tls(self) -> Server:
+        """Listen with TLS. Raises OSError as `start`, and tls.FilesError."""
+        return self._listen(self.settings.tls.port, tls.answerer(self.settings.tls))
+
+    def _listen(self, port: int, context: ssl.SSLContext | None) -> Server:
         node = self.settings.node
         _receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)
@@ -51,8 +63,14 @@ class Listener:
         entity.acse_timeout = node.acse_timeout_seconds
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
-        server = entity.start_server((node.host, node.port), block=False, evt_handlers=self._handlers())
-        assert server is not None  # noqa: S101 - start_server returns None only when it blocks
+        server = entity.make_server(
+            (node.host, port),
+            evt_handlers=self._handlers(),
+            server_class=Server,
+            entrance=Entrance(context=context, seconds=node.acse_timeout_seconds),
+        )
+        assert isinstance(server, Server)  # noqa: S101 - the library's type says more than it does
+        threading.Thread(target=server.serve_forever, name=f"listener-{port}", daemon=True).start()
         return server
 
     def _handlers(self) -> list[evt.EventHandlerType]:
@@ -73,7 +91,7 @@ class Listener:
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
         try:
-            verdict = self.door.judge(request := _request(event))
+            verdict = self.door.judge(request := _secured(event))
         except Exception:
             # pynetdicom would log it and admit the caller
             log.exception("association rejected: the node could not decide about it")
@@ -93,6 +111,7 @@ class Listener:
 
     def on_established(self, event: Event) -> None:
         """Remember who is connected."""
+        _allow_silence(event.assoc, self.settings.node.network_timeout_seconds)
         self.door.entered(event.assoc, _request(event))
 
     def on_closed(self, event: Event) -> None:
@@ -145,6 +164,27 @@ def _request(event: Event) -> Request:
         called_ae=primitive.called_ae_title.strip(),
         address=requestor.address or "",
     )
+
+
+def _secured(event: Event) -> Request:
+    """Return the request together with what TLS says of its sender."""
+    connection = _connection(event.assoc)
+    if not isinstance(connection, tls.TLSSocket):
+        return _request(event)
+    return replace(_request(event), tls=True, certificate=connection.certificate)
+
+
+def _allow_silence(association: Association, seconds: float) -> None:
+    """Let the peer fall silent in the middle of a message for so long; then its thread gives up."""
+    if (connection := _connection(association)) is not None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            connection.settimeout(seconds)
+
+
+def _connection(association: Association) -> socket.socket | None:
+    """Return what ``association`` goes over, None where it is closed already."""
+    wrapper = association.dul.socket
+    return None if wrapper is None else wrapper.socket
 
 
 def _answer(code: int, comment: str) -> Dataset:

@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, product, timers
+from scp import comparison, product, timers, tls
 from scp.associations import Door
 from scp.config import Settings
 from scp.deliver import Courier
@@ -85,7 +85,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         arrived=workshop.ring,
     )
     listener = Listener(settings=settings, receiver=receiver, door=door, left=chores.complete_studies)
-    server = _listen(listener, settings)
+    servers = _listen(listener, settings)
     workshop.start()
     dispatcher.start()
     end_ticks = timers.start(chores, tend=listener.tend)
@@ -93,28 +93,47 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         "node listening",
         ae_title=settings.node.ae_title,
         host=settings.node.host,
-        port=server.server_address[1],
+        **{name: server.server_address[1] for name, server in servers.items()},
         peers=len(settings.peers),
     )
     try:
         stop.wait()
     finally:
-        _stop(server, end_ticks, workshop, dispatcher)
+        _stop(list(servers.values()), end_ticks, workshop, dispatcher)
 
 
-def _listen(listener: Listener, settings: Settings) -> Server:
-    node = settings.node
+def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
+    """Open every port that is configured; return its server by the name of the port in the log."""
+    ports: dict[str, tuple[Callable[[], Server], str]] = {}
+    if not settings.tls.only:
+        ports["port"] = (listener.start, f"[node] port = {settings.node.port}")
+    if settings.tls.on:
+        ports["tls_port"] = (listener.start_tls, f"[tls] port = {settings.tls.port}")
+    servers: dict[str, Server] = {}
     try:
-        return listener.start()
+        for name, (start, key) in ports.items():
+            servers[name] = _open(start, settings.node.host, key)
+    except CannotStart:
+        for server in servers.values():
+            server.shutdown()
+        raise
+    return servers
+
+
+def _open(start: Callable[[], Server], host: str, key: str) -> Server:
+    try:
+        return start()
+    except tls.FilesError as error:
+        raise CannotStart(f"cannot listen with TLS: {error}") from error
     except OSError as error:
         raise CannotStart(
-            f"cannot listen at [node] host = {node.host!r}, port = {node.port} ({error.strerror}): "
+            f"cannot listen at [node] host = {host!r}, {key} ({error.strerror}): "
             "is another program there, or the address not this machine's?"
         ) from error
 
 
 def _stop(
-    server: Server,
+    servers: Sequence[Server],
     end_ticks: Callable[[], None],
     workshop: Workshop,
     dispatcher: Dispatcher,
@@ -126,9 +145,10 @@ def _stop(
     lease back. 5. Deliveries under way record their answers. Then the database closes.
     """
     log.info("stopping: no new associations")
-    server.shutdown()
+    for server in servers:
+        server.shutdown()
     deadline = time.monotonic() + STOP_SECONDS
-    for association in server.active_associations:
+    for association in [one for server in servers for one in server.active_associations]:
         association.join(max(0.0, deadline - time.monotonic()))
         if association.is_alive():
             log.warning("association aborted at the end of the time to stop")

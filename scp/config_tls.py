@@ -1,0 +1,55 @@
+"""The section of the configuration about TLS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from scp.config_sections import Section, folder
+
+
+class TLS(Section):
+    """DICOM over TLS, in both directions (PS3.15 B.12). Section ``[tls]``."""
+
+    certificate: Path | None = None
+    """PEM file: this node's certificate, then those between it and its authority. Empty: no TLS."""
+    key: Path | None = None
+    """PEM file: its private key, without a password, readable for the node's user alone."""
+    authorities: Path | None = None
+    """PEM file: certificates of the authorities that have signed those of the peers."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 2762
+    """Port to listen at with TLS (2762 is IANA's dicom-tls); 0 takes a free one, which the log names."""
+    client_certificate: Literal["required", "optional"] = "required"
+    """Whether who calls must show a certificate. One that is shown is always checked."""
+    only: bool = False
+    """Whether the port without TLS stays closed."""
+
+    @field_validator("certificate", "key", "authorities", mode="before")
+    @classmethod
+    def _absolute(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return str((folder(info) / Path(value).expanduser()).resolve()) if value else None
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        given = {"certificate": self.certificate, "key": self.key, "authorities": self.authorities}
+        missing = [f"tls.{name}" for name, value in given.items() if value is None]
+        if 0 < len(missing) < len(given):
+            raise ValueError(
+                f"{' and '.join(missing)} missing: certificate, key and authorities go together, all of them "
+                "for TLS or none"
+            )
+        if self.only and missing:
+            raise ValueError(
+                "tls.only = true without certificate, key and authorities leaves no port to call: give them, "
+                "or set it to false"
+            )
+        return self
+
+    @property
+    def on(self) -> bool:
+        """Whether there is TLS at all."""
+        return self.certificate is not None
