@@ -1,6 +1,6 @@
 """The table of contents: one image from its file to its finding and its heatmap.
 
-    file ▶ exam: may it be analysed? ▶ pixels ▶ breast ▶ preprocess ▶ classifier ▶ region ▶ heatmap
+    file ▶ exam: may it be analysed? ▶ pixels ▶ breast ▶ gate ▶ preprocess ▶ classifier ▶ region ▶ heatmap
 
 An image that is not or cannot be analysed is a finding too, with its reason in words. Any other exception is
 a fault of the program or, as OSError and MemoryError, of the machine, and goes through to the caller.
@@ -10,39 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import breast, exam, heatmap, pixels, preprocess, region
-from inference.classifier import Reading
+from inference import exam, heatmap, pixels, region, sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
 from inference.pixels import Picture
+from inference.sight import Doorkeeper, Network, Sight
 
 _PICTURE_FILE = "side and view not known"
 """Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
-
-
-class Network(Protocol):
-    """What this room needs of `inference.classifier.Classifier`."""
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """What results say about the network."""
-
-    @property
-    def rows(self) -> int:
-        """Height of the input."""
-
-    @property
-    def columns(self) -> int:
-        """Width of the input."""
-
-    def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
-        """Read prepared images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,10 +35,11 @@ class Analysis:
 
 
 class Analyst:
-    """Analyses image files with one network."""
+    """Analyses image files with one network; a gate, where there is one, refuses what is no mammogram."""
 
-    def __init__(self, classifier: Network, options: OutputOptions) -> None:
+    def __init__(self, classifier: Network, options: OutputOptions, gate: Doorkeeper | None = None) -> None:
         self._classifier = classifier
+        self._gate = gate
         self._options = options
 
     @property
@@ -79,29 +60,26 @@ class Analyst:
             return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
     def analyse_image_file(self, path: Path) -> Analysis:
-        """Analyse a PNG or JPEG; its side and view are not known."""
+        """Analyse a PNG or JPEG; its side and view are not known. Never raises Refused or Failed."""
         try:
             return self._analysed(pixels.from_image_file(path), caption=_PICTURE_FILE)
+        except Refused as refusal:
+            return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
         except Failed as failure:
             return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
     def _analysed(self, picture: Picture, *, caption: str) -> Analysis:
-        found = breast.find(picture)
-        prepared = preprocess.prepare(picture, found, self._classifier.rows, self._classifier.columns)
-        (reading,) = self._classifier.read(prepared.values[np.newaxis])
-        if isinstance(reading, Failed):
-            raise reading
-        # what lies outside the breast is no tissue: heat there is the trace of a border, not of a finding
-        on_source = np.where(found.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
-        finding = _finding(reading, on_source, found.mask)
+        seen = sight.see(picture, self._classifier, self._gate)
+        finding = _finding(seen)
         drawn = heatmap.render(
-            picture, on_source, finding, caption=caption, identity=self.identity, options=self._options
+            picture, seen.heat, finding, caption=caption, identity=self.identity, options=self._options
         )
         return Analysis(finding=finding, heatmap=drawn)
 
 
-def _finding(reading: Reading, on_source: NDArray[np.float32], mask: NDArray[np.bool_]) -> Analysed:
-    peak, area = region.locate(on_source, mask)
+def _finding(seen: Sight) -> Analysed:
+    reading = seen.reading
+    peak, area = region.locate(seen.heat, seen.breast.mask)
     finding = Analysed(
         scores=reading.scores,
         label=CLASSES[int(np.argmax(reading.scores))],

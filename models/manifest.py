@@ -8,28 +8,36 @@ whether the weights beside it are the ones it speaks of.
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
+
+from models.manifest_table import CLASS_KEYS, ManifestError, Table
+
+__all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "load", "shipped", "verify"]
 
 DEFAULT: Final = "document-cnn-1.0.0"
 """The model that is used where the configuration names no other."""
 
-CLASS_KEYS: Final = ("NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
-"""The classes that a network of this project has, in the order of its output."""
-
 _FILE_NAME: Final = "manifest.toml"
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHUNK: Final = 1 << 20
 
 
-class ManifestError(Exception):
-    """The manifest or the weights that it names cannot be used; the message names key, value and mend."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateFile:
+    """What tells mammograms from other pictures."""
+
+    file: str
+    """File name inside the model's folder."""
+    sha256: str
+    """SHA-256 of the file, 64 lower-case hexadecimal digits."""
+    limit: float
+    """Greatest distance from mammograms, which have 1 on average, that is still accepted."""
+    basis: str
+    """How the limit was chosen, in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +78,8 @@ class Manifest:
     """How the operating point was chosen, in words."""
     training_data_digest: str
     """SHA-256 over the training images and their labels, as `models.training prepare` prints it."""
+    gate: GateFile | None = None
+    """What refuses pictures that are no mammograms; None where the model takes any picture."""
 
     @property
     def weights_path(self) -> Path:
@@ -102,31 +112,37 @@ def load(directory: Path) -> Manifest:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid TOML: {error}") from error
-    return _manifest(_Table(document, path=path), directory)
+    return _manifest(Table(document, path=path), directory)
 
 
 def verify(manifest: Manifest) -> None:
-    """Compare the weights with the manifest's SHA-256.
+    """Compare the weights, and the gate where there is one, with the manifest's SHA-256.
 
     Raises ManifestError where they differ or are missing.
     """
+    _verify("weights", manifest.weights_path, manifest.sha256)
+    if manifest.gate is not None:
+        _verify("gate", manifest.directory / manifest.gate.file, manifest.gate.sha256)
+
+
+def _verify(what: str, path: Path, sha256: str) -> None:
     digest = hashlib.sha256()
     try:
-        with manifest.weights_path.open("rb") as file:
+        with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:
         raise ManifestError(
-            f"the weights {manifest.weights_path} cannot be read ({error.strerror}); install the model again"
+            f"the {what} {path} cannot be read ({error.strerror}); install the model again"
         ) from error
-    if digest.hexdigest() != manifest.sha256:
+    if digest.hexdigest() != sha256:
         raise ManifestError(
-            f"the weights {manifest.weights_path} have SHA-256 {digest.hexdigest()}, "
-            f"but their manifest says {manifest.sha256}; install the model again"
+            f"the {what} {path}: SHA-256 is {digest.hexdigest()}, "
+            f"but the manifest says {sha256}; install the model again"
         )
 
 
-def _manifest(top: _Table, directory: Path) -> Manifest:
+def _manifest(top: Table, directory: Path) -> Manifest:
     weights, input_ = top.table("weights"), top.table("input")
     calibration, point = top.table("calibration"), top.table("operating_point")
     meanings = top.table("meanings")
@@ -149,86 +165,19 @@ def _manifest(top: _Table, directory: Path) -> Manifest:
         operating_point=point.number("malignant", above=0.0, up_to=1.0),
         operating_point_basis=point.text("basis"),
         training_data_digest=top.table("training").sha256("data_digest"),
+        gate=_gate(top.table("gate")) if top.has("gate") else None,
     )
     for table in (top, weights, input_, calibration, point, meanings, top.table("training")):
         table.refuse_the_rest()
     return manifest
 
 
-class _Table:
-    """One TOML table whose values are taken by key and kind; what nobody took is refused at the end."""
-
-    def __init__(
-        self, values: Mapping[str, Any], *, path: Path, prefix: str = "", taken: set[str] | None = None
-    ) -> None:
-        self._values = values
-        self._path = path
-        self._prefix = prefix
-        self._taken: set[str] = set() if taken is None else taken
-
-    def table(self, key: str) -> _Table:
-        value = self._take(key, "a table")
-        if not isinstance(value, dict):
-            raise self._wrong(key, value, "a table")
-        return _Table(value, path=self._path, prefix=f"{self._prefix}{key}.", taken=self._taken)
-
-    def text(self, key: str) -> str:
-        value = self._take(key, "a text")
-        if not isinstance(value, str) or not value.strip():
-            raise self._wrong(key, value, "a text that is not empty")
-        return value
-
-    def plain_name(self, key: str) -> str:
-        allowed = "letters, digits, '.', '_' and '-', no folder"
-        value = self._take(key, allowed)
-        if not isinstance(value, str) or not _PLAIN_NAME.fullmatch(value):
-            raise self._wrong(key, value, allowed)
-        return value
-
-    def sha256(self, key: str) -> str:
-        allowed = "64 lower-case hexadecimal digits"
-        value = self._take(key, allowed)
-        if not isinstance(value, str) or not _SHA256.fullmatch(value):
-            raise self._wrong(key, value, allowed)
-        return value
-
-    def boolean(self, key: str) -> bool:
-        value = self._take(key, "true or false")
-        if not isinstance(value, bool):
-            raise self._wrong(key, value, "true or false")
-        return value
-
-    def pixels(self, key: str) -> int:
-        allowed = "a whole number from 32 to 4096"
-        value = self._take(key, allowed)
-        if isinstance(value, bool) or not isinstance(value, int) or not 32 <= value <= 4096:  # noqa: PLR2004
-            raise self._wrong(key, value, allowed)
-        return value
-
-    def number(self, key: str, *, above: float, up_to: float) -> float:
-        allowed = f"a number above {above:g} and up to {up_to:g}"
-        value = self._take(key, allowed)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= up_to:
-            raise self._wrong(key, value, allowed)
-        return float(value)
-
-    def classes(self, key: str) -> tuple[str, ...]:
-        allowed = f"{list(CLASS_KEYS)} in this order"
-        value = self._take(key, allowed)
-        if value != list(CLASS_KEYS):
-            raise self._wrong(key, value, allowed)
-        return CLASS_KEYS
-
-    def refuse_the_rest(self) -> None:
-        for key, value in self._values.items():
-            if self._prefix + key not in self._taken:
-                raise self._wrong(key, value, "no such key")
-
-    def _take(self, key: str, allowed: str) -> Any:  # noqa: ANN401 - TOML values are of any kind
-        if key not in self._values:
-            raise ManifestError(f"{self._path}: {self._prefix}{key} is missing; it must be {allowed}")
-        self._taken.add(self._prefix + key)
-        return self._values[key]
-
-    def _wrong(self, key: str, value: object, allowed: str) -> ManifestError:
-        return ManifestError(f"{self._path}: {self._prefix}{key} is {value!r}; allowed: {allowed}")
+def _gate(table: Table) -> GateFile:
+    gate = GateFile(
+        file=table.plain_name("file"),
+        sha256=table.sha256("sha256"),
+        limit=table.number("limit", above=0.0, up_to=1e6),
+        basis=table.text("basis"),
+    )
+    table.refuse_the_rest()
+    return gate

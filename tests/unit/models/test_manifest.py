@@ -114,7 +114,7 @@ def test_broken_toml_is_named(tmp_path):
 
 
 def test_other_weights_are_not_verified(tmp_path):
-    with pytest.raises(ManifestError, match=rf"weights\.npz have SHA-256 .* manifest says {DIGEST}"):
+    with pytest.raises(ManifestError, match=rf"weights\.npz: SHA-256 is .* manifest says {DIGEST}"):
         manifest.verify(manifest.load(folder(tmp_path, weights=b"other")))
 
 
@@ -132,3 +132,31 @@ def test_an_unknown_model_is_refused_with_a_list_of_what_is_shipped():
 
 def test_the_default_model_is_shipped_and_its_weights_are_true():
     manifest.verify(manifest.load(manifest.shipped()))
+
+
+GATE = f'[gate]\nfile = "gate.npz"\nsha256 = "{DIGEST}"\nlimit = 3.5\nbasis = "a quantile"\n'
+
+
+def test_a_gate_is_read_where_there_is_one(tmp_path):
+    assert manifest.load(folder(tmp_path)).gate is None
+    read = manifest.load(folder(tmp_path, TEXT + GATE))
+    assert (read.gate.file, read.gate.sha256, read.gate.limit) == ("gate.npz", DIGEST, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("limit = 3.5", "limit = 0", r"gate\.limit is 0; allowed: a number above 0"),
+        ('file = "gate.npz"', 'file = "../gate.npz"', r"gate\.file is '../gate.npz'"),
+        ('basis = "a quantile"\n', "", r"gate\.basis is missing"),
+        ("[gate]", "[gate]\nsize = 1", r"gate\.size is 1; allowed: no such key"),
+    ],
+)
+def test_a_wrong_gate_is_named(tmp_path, old, new, words):
+    with pytest.raises(ManifestError, match=words):
+        manifest.load(folder(tmp_path, TEXT + GATE.replace(old, new)))
+
+
+def test_a_missing_gate_is_an_error(tmp_path):
+    with pytest.raises(ManifestError, match=r"gate\.npz cannot be read"):
+        manifest.verify(manifest.load(folder(tmp_path, TEXT + GATE)))

@@ -1,0 +1,147 @@
+"""Is this a mammogram at all? What is none is refused before the network gives it scores that mean nothing.
+
+Only mammograms are learned from, so nothing need be known about what else may come. Their features, averages
+and spreads of an early layer of a network that was trained on photographs, lie in a small part of the space
+of all features; the distance from there (Moghaddam and Pentland 1997: within the principal components, and to
+them) says how unlike a mammogram a picture is. The features are taken inside the breast that was found and at
+one small size, so that neither scanner nor background counts for much. Not for use from several threads.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference import breast, preprocess
+from inference.breast import Breast
+from inference.errors import ModelError
+from inference.likeness import Likeness
+from inference.pixels import Picture
+from models import manifest as manifests
+from models.manifest import Manifest, ManifestError
+from models.networks import efficientnet_lite, fix_computation, keras, tf
+
+ROWS: Final = 160
+COLUMNS: Final = 128
+"""Size in pixels at which the gate looks at a breast."""
+DEFAULT_THREADS: Final = 2
+
+_BLOCKS: Final = 5
+"""Of EfficientNet-Lite0: up to where textures and edges are told apart, 40 channels, 60,000 weights."""
+_TRUNK: Final = "trunk/"
+_LIKENESS: Final = "likeness/"
+
+
+class Gate:
+    """Tells mammograms from other pictures."""
+
+    def __init__(self, trunk: Trunk, likeness: Likeness, *, limit: float) -> None:
+        self._trunk = trunk
+        self._likeness = likeness
+        self._limit = limit
+
+    @classmethod
+    def open(cls, manifest: Manifest, *, threads: int = DEFAULT_THREADS) -> Gate | None:
+        """Load the gate of a model; None where the model has none.
+
+        Raises ModelError where the file is not the one that the manifest speaks of.
+        """
+        if manifest.gate is None:
+            return None
+        path = manifest.directory / manifest.gate.file
+        try:
+            manifests.verify(manifest)
+            fix_computation(threads)
+            trunk, likeness = load(path)
+        except (ManifestError, RuntimeError) as error:
+            raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
+        return cls(trunk, likeness, limit=manifest.gate.limit)
+
+    def objection(self, picture: Picture, found: Breast) -> str | None:
+        """Say why ``picture``, in which ``found`` is taken for the breast, is no mammogram; None if it is."""
+        distance = self.distance(picture, found)
+        if distance <= self._limit:
+            return None
+        return (
+            "not recognised as a mammogram: the picture does not look like a breast on an X-ray image "
+            f"(distance from mammograms {distance:.1f}, at most {self._limit:.1f} is accepted)"
+        )
+
+    def distance(self, picture: Picture, found: Breast) -> float:
+        """Compute how unlike mammograms ``picture`` is; they have 1 on average."""
+        return float(self._likeness.distances(self._trunk.features(picture, found)[np.newaxis])[0])
+
+
+class Trunk:
+    """The first layers of EfficientNet-Lite0, and what is taken from them."""
+
+    def __init__(self) -> None:
+        image = keras.Input((ROWS, COLUMNS, 1), name="image")
+        self.model = keras.Model(image, efficientnet_lite.layers_until(image, _BLOCKS))
+        """From (n, `ROWS`, `COLUMNS`, 1), 0 to 1, to (n, 20, 16, 40)."""
+        self._call = tf.function(
+            self._moments, input_signature=[tf.TensorSpec((1, ROWS, COLUMNS, 1), tf.float32)]
+        )
+
+    def features(self, picture: Picture, found: Breast) -> NDArray[np.float64]:
+        """Compute average and standard deviation of each of 40 channels, breast alone: (80,)."""
+        small, outline = _small(picture, found)
+        values = preprocess.prepare(small, outline, ROWS, COLUMNS).values
+        return np.asarray(self._call(tf.constant(values[np.newaxis])).numpy(), np.float64)
+
+    def _moments(self, images: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        activations = self.model(images, training=False)[0]
+        return tf.concat(
+            [tf.reduce_mean(activations, (0, 1)), tf.math.reduce_std(activations, (0, 1))], axis=0
+        )
+
+
+def save(path: Path, trunk: Trunk, likeness: Likeness) -> None:
+    """Write the gate as named arrays, the trunk's weights as 16-bit floats; the same gate, the same bytes."""
+    weights = {_TRUNK + its.path: np.asarray(its).astype(np.float16) for its in trunk.model.weights}
+    spread = {_LIKENESS + name: values for name, values in likeness.arrays().items()}
+    with path.open("wb") as file:
+        np.savez(file, **(weights | spread))
+
+
+def load(path: Path) -> tuple[Trunk, Likeness]:
+    """Read what `save` wrote. Raises ModelError."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as named:
+            arrays: dict[str, NDArray[Any]] = {name: named[name] for name in named.files}
+        trunk = Trunk()
+        for variable in trunk.model.weights:
+            variable.assign(arrays[_TRUNK + variable.path].astype(np.float32))
+        of_likeness = {
+            name.removeprefix(_LIKENESS): its for name, its in arrays.items() if name.startswith(_LIKENESS)
+        }
+        return trunk, Likeness(**of_likeness)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path} is not a gate of this version ({error}); install the model again"
+        ) from error
+
+
+def _small(picture: Picture, found: Breast) -> tuple[Picture, Breast]:
+    """Make a copy whose longest side is at most `breast.GRID` pixels: the gate needs no fine detail."""
+    rows, columns = picture.grey.shape
+    step = max(rows, columns) / breast.GRID
+    if step <= 1:
+        return picture, found
+    size = (max(1, round(columns / step)), max(1, round(rows / step)))
+    grey = Image.fromarray(picture.grey).resize(size, Image.Resampling.BOX)
+    mask = Image.fromarray(found.mask.view(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)
+    across, down = size[0] / columns, size[1] / rows
+    left, top, right, bottom = found.box
+    left, top = int(left * across), int(top * down)
+    box = (left, top, max(left + 1, round(right * across)), max(top + 1, round(bottom * down)))
+    outline = np.asarray(mask) > 127  # noqa: PLR2004 -- half of 255
+    return (
+        Picture(grey=np.asarray(grey, np.float32), padding=None),
+        Breast(mask=outline, box=box, chest_wall=found.chest_wall),
+    )

@@ -1,0 +1,160 @@
+"""The gate, with an untrained trunk: random filters tell drawn breasts from stripes well enough."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from inference import breast, gate, likeness
+from inference.classifier import Classifier
+from inference.errors import ModelError
+from inference.findings import Analysed, AnalysisStatus
+from inference.gate import Gate, Trunk
+from inference.options import OutputOptions
+from inference.pipeline import Analyst
+from inference.pixels import Picture
+from models import manifest
+from models.networks import keras
+from tests.support.mammograms import mammogram, pixel_values, write
+from tests.support.models import model_folder, random_network
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    keras.utils.set_random_seed(1)
+    return Trunk()
+
+
+def drawn(number, *, rows=320, columns=256):
+    side, view = ("L", "R")[number % 2], ("CC", "MLO")[number // 2 % 2]
+    grey = pixel_values(side, view, rows=rows, columns=columns, bits=8, number=number) / np.float32(255)
+    return Picture(grey=grey.astype(np.float32), padding=None)
+
+
+@pytest.fixture(scope="module")
+def known(trunk):
+    features = [trunk.features(drawn(number), breast.find(drawn(number))) for number in range(40)]
+    return likeness.fit(np.stack(features), components=4)
+
+
+@pytest.fixture
+def keeper(trunk, known):
+    return Gate(trunk, known, limit=5.0)
+
+
+def no_mammogram():
+    """A page of stripes: dark ground, one bright piece, nothing of a breast in it."""
+    image = Image.new("L", (256, 320), 3)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((20, 40, 200, 280), fill=120)
+    for row in range(44, 280, 8):
+        draw.line((24, row, 196, row), fill=250, width=3)
+    return image
+
+
+@pytest.fixture
+def analyst(keeper, tmp_path):
+    folder = model_folder(tmp_path / "model", random_network(), operating_point=1.0)
+    return Analyst(Classifier.open(manifest.load(folder)), OutputOptions(), keeper)
+
+
+def folder_with_gate(tmp_path, trunk, known, *, sha256=None, content=None):
+    folder = model_folder(tmp_path / "model", random_network())
+    gate.save(folder / "gate.npz", trunk, known)
+    if content is not None:
+        (folder / "gate.npz").write_bytes(content)
+    digest = sha256 or hashlib.sha256((folder / "gate.npz").read_bytes()).hexdigest()
+    with (folder / "manifest.toml").open("a", encoding="utf-8") as file:
+        file.write(f'[gate]\nfile = "gate.npz"\nsha256 = "{digest}"\nlimit = 5.0\nbasis = "none"\n')
+    return folder
+
+
+def test_a_mammogram_passes_at_any_size(keeper):
+    for picture in (drawn(41), drawn(42, rows=1280, columns=1024), drawn(43, rows=200, columns=160)):
+        assert keeper.objection(picture, breast.find(picture)) is None
+
+
+def test_what_is_no_mammogram_is_told_so(keeper):
+    picture = Picture(grey=np.asarray(no_mammogram(), np.float32) / 255, padding=None)
+    said = keeper.objection(picture, breast.find(picture))
+    assert said.startswith("not recognised as a mammogram: ")
+    assert "at most 5.0" in said
+
+
+def test_the_same_picture_has_the_same_distance(keeper):
+    picture = drawn(44)
+    one, two = (keeper.distance(picture, breast.find(picture)) for _ in range(2))
+    assert one == two
+
+
+def test_a_picture_file_of_something_else_is_not_attempted(analyst, tmp_path):
+    no_mammogram().save(tmp_path / "a.png")
+    analysis = analyst.analyse_image_file(tmp_path / "a.png")
+    assert analysis.finding.status is AnalysisStatus.NOT_ATTEMPTED
+    assert "not recognised as a mammogram" in analysis.finding.reason
+    assert analysis.heatmap is None
+
+
+def test_dicom_of_something_else_is_not_attempted(analyst, tmp_path):
+    ds = mammogram(rows=320, columns=256)
+    ds.PixelData = (np.asarray(no_mammogram(), np.uint16) * 16).tobytes()
+    finding = analyst.analyse(write(ds, tmp_path / "a.dcm")).finding
+    assert finding.status is AnalysisStatus.NOT_ATTEMPTED
+    assert "not recognised as a mammogram" in finding.reason
+
+
+def test_a_mammogram_in_dicom_is_analysed(analyst, tmp_path):
+    path = write(mammogram("L", "MLO", rows=320, columns=256), tmp_path / "a.dcm")
+    assert isinstance(analyst.analyse(path).finding, Analysed)
+
+
+def test_a_model_without_a_gate_has_none(tmp_path):
+    assert Gate.open(manifest.load(model_folder(tmp_path / "m", random_network()))) is None
+
+
+def test_the_gate_is_kept_beside_the_weights(trunk, known, tmp_path):
+    opened = Gate.open(manifest.load(folder_with_gate(tmp_path, trunk, known)))
+    picture = drawn(45)
+    found = breast.find(picture)
+    kept = Gate(trunk, known, limit=5.0).distance(picture, found)
+    assert opened.distance(picture, found) == pytest.approx(kept, rel=0.05)  # weights in 16 bits
+    path = tmp_path / "model" / "gate.npz"
+    assert path.stat().st_size < 300_000
+    again = path.read_bytes()
+    gate.save(path, trunk, known)
+    assert path.read_bytes() == again
+
+
+def test_another_file_than_the_manifests_is_refused(trunk, known, tmp_path):
+    folder = folder_with_gate(tmp_path, trunk, known, sha256="0" * 64)
+    with pytest.raises(ModelError, match=r"the gate .*gate\.npz: SHA-256"):
+        Gate.open(manifest.load(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive"])
+def test_a_file_that_is_no_gate_is_refused(trunk, known, tmp_path, content):
+    folder = folder_with_gate(tmp_path, trunk, known, content=content)
+    with pytest.raises(ModelError, match="install the model again"):
+        Gate.open(manifest.load(folder))
+
+
+def test_a_file_that_lacks_an_array_is_refused(tmp_path):
+    np.savez(tmp_path / "gate.npz", other=np.zeros(3))
+    with pytest.raises(ModelError, match="not a gate of this version"):
+        gate.load(tmp_path / "gate.npz")
+
+
+def test_the_gate_looks_at_the_breast_and_not_at_the_ground(keeper):
+    picture = drawn(46)
+    lighter = Picture(grey=np.maximum(picture.grey, np.float32(0.03)), padding=None)
+    one, two = (keeper.distance(its, breast.find(its)) for its in (picture, lighter))
+    assert two == pytest.approx(one, rel=0.3)
+
+
+def test_pixels_keep_their_meaning(trunk):
+    """Brightness and contrast of the whole picture are taken out before the gate looks."""
+    picture = drawn(47)
+    darker = Picture(grey=picture.grey * np.float32(0.6), padding=None)
+    one, two = (trunk.features(its, breast.find(its)) for its in (picture, darker))
+    np.testing.assert_allclose(two, one, atol=0.02 * np.abs(one).max())

@@ -1,0 +1,41 @@
+"""How far pictures lie from those that are known, in plain numbers."""
+
+import numpy as np
+import pytest
+
+from inference import likeness
+
+
+def known(count=400, seed=1):
+    """Points on a flat sheet of 5 directions in 20 dimensions, with a little noise."""
+    generator = np.random.default_rng(seed)
+    sheet = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 5)))[0].T
+    return generator.normal(size=(count, 5)) @ sheet * 3 + generator.normal(0, 0.1, (count, 20)) + 7
+
+
+def test_the_known_kind_has_distance_one_on_average():
+    spread = likeness.fit(known(), components=5)
+    assert spread.distances(known()).mean() == pytest.approx(1, rel=1e-6)
+    assert spread.distances(known(seed=2)).mean() == pytest.approx(1, rel=0.15)
+
+
+def test_distance_grows_along_the_sheet_and_much_faster_away_from_it():
+    spread = likeness.fit(known(), components=5)
+    middle, one = known().mean(axis=0), known()[0]
+    away = np.random.default_rng(3).normal(size=20)
+    points = np.stack([middle, middle + 2 * (one - middle), middle + away])
+    inside, further, off = spread.distances(points)
+    assert inside < 0.1 < further < off
+    assert off > 20
+
+
+def test_a_feature_that_never_varies_is_no_division_by_zero():
+    features = known()
+    features[:, 4] = 1
+    spread = likeness.fit(features, components=5)
+    assert np.isfinite(spread.distances(features)).all()
+
+
+def test_too_few_pictures_are_refused():
+    with pytest.raises(ValueError, match="too few"):
+        likeness.fit(known(count=5), components=5)
