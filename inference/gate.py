@@ -103,10 +103,12 @@ class Trunk:
 
 def save(path: Path, trunk: Trunk, likeness: Likeness) -> None:
     """Write the gate as named arrays, the trunk's weights as 16-bit floats; the same gate, the same bytes."""
-    weights = {_TRUNK + its.path: np.asarray(its).astype(np.float16) for its in trunk.model.weights}
-    spread = {_LIKENESS + name: values for name, values in likeness.arrays().items()}
+    arrays: dict[str, Any] = {
+        _TRUNK + its.path: np.asarray(its).astype(np.float16) for its in trunk.model.weights
+    }
+    arrays |= {_LIKENESS + name: values for name, values in likeness.arrays().items()}
     with path.open("wb") as file:
-        np.savez(file, **(weights | spread))
+        np.savez(file, **arrays)
 
 
 def load(path: Path) -> tuple[Trunk, Likeness]:
