@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from storage import schema
 from storage.records import JobKind
-from storage.states import DeliveryState, JobState
+from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +31,18 @@ class Trouble:
     destination: str
     state: DeliveryState
     """OWED: it goes on by itself; PARKED: it does not."""
+    reason: str
+    objects: int
+    next_try: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """Why a destination has not committed itself to keep objects that it took."""
+
+    destination: str
+    state: CommitmentState
+    """DUE or ASKED: it goes on by itself; PARKED: it does not."""
     reason: str
     objects: int
     next_try: datetime
@@ -75,6 +87,39 @@ def troubles(tx: Connection) -> list[Trouble]:
     )
     return [
         Trouble(
+            destination=row.destination,
+            state=row.state,
+            reason=row.reason,
+            objects=row.objects,
+            next_try=row.next_try,
+        )
+        for row in rows
+    ]
+
+
+def doubts(tx: Connection) -> list[Doubt]:
+    """Return why objects are not committed that were sent, by destination.
+
+    One that its destination denied is owed again or parked: that is among the `troubles`.
+    """
+    commitments, deliveries = schema.commitments, schema.deliveries
+    columns = (deliveries.c.destination, commitments.c.state, commitments.c.reason)
+    rows = tx.execute(
+        select(
+            *columns,
+            func.count().label("objects"),
+            func.min(commitments.c.not_before).label("next_try"),
+        )
+        .join(deliveries, deliveries.c.id == commitments.c.delivery_id)
+        .where(
+            commitments.c.state.in_(UNCOMMITTED),
+            commitments.c.reason.is_not(None),
+        )
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return [
+        Doubt(
             destination=row.destination,
             state=row.state,
             reason=row.reason,

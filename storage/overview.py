@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, case, func, select
 
 from storage import schema
 from storage.records import DeliveryCounts, JobKind, StudyOverview, StudyState
-from storage.states import LIVE, DeliveryState, JobState
+from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 _COUNTED = {
     DeliveryState.SENT: "sent",
@@ -32,6 +32,7 @@ def overview(
     among = select(wanted.subquery().c.study_uid)
     jobs = _jobs(tx, among)
     deliveries = _deliveries(tx, among)
+    _add_commitments(tx, among, deliveries)
     return [
         StudyOverview(
             study_uid=row.study_uid,
@@ -53,14 +54,14 @@ _Jobs: TypeAlias = Mapping[tuple[JobKind, JobState], int]
 def _state(row: Row[Any], jobs: _Jobs, deliveries: Mapping[str, DeliveryCounts]) -> StudyState:
     """Return what matters most: first what needs a person, then the step that the study waits for."""
     parked = any(state is JobState.PARKED for _, state in jobs)
-    if parked or any(count.parked for count in deliveries.values()):
+    if parked or any(count.parked or count.unaskable for count in deliveries.values()):
         return StudyState.PARKED
     if any((JobKind.ANALYSE, state) in jobs for state in LIVE):
         begun = row.found or (JobKind.ANALYSE, JobState.RUNNING) in jobs
         return StudyState.ANALYSING if begun else StudyState.RECEIVED
     if row.changed or any((JobKind.REPORT, state) in jobs for state in LIVE):
         return StudyState.WAITING
-    if any(count.owed for count in deliveries.values()):
+    if any(count.owed or count.uncommitted for count in deliveries.values()):
         return StudyState.REPORTED
     return StudyState.DELIVERED
 
@@ -110,3 +111,22 @@ def _deliveries(tx: Connection, among: Select[Any]) -> dict[str, dict[str, Deliv
         so_far = of_study.get(destination, DeliveryCounts())
         of_study[destination] = replace(so_far, **{_COUNTED[state]: number})
     return found
+
+
+def _add_commitments(tx: Connection, among: Select[Any], found: dict[str, dict[str, DeliveryCounts]]) -> None:
+    """Add to the counts of ``found`` what destinations have committed themselves to."""
+    results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
+    for study_uid, destination, state, number in tx.execute(
+        select(results.c.study_uid, deliveries.c.destination, commitments.c.state, func.count())
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .join(commitments, commitments.c.delivery_id == deliveries.c.id)
+        .where(results.c.study_uid.in_(among), deliveries.c.state == DeliveryState.SENT)
+        .group_by(results.c.study_uid, deliveries.c.destination, commitments.c.state)
+    ):
+        so_far = found[study_uid][destination]
+        found[study_uid][destination] = replace(
+            so_far,
+            committed=so_far.committed + number * (state is CommitmentState.COMMITTED),
+            uncommitted=so_far.uncommitted + number * (state in UNCOMMITTED),
+            unaskable=so_far.unaskable + number * (state is CommitmentState.PARKED),
+        )

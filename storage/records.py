@@ -47,10 +47,10 @@ class StudyState(StrEnum):
     WAITING = "waiting"
     """All images analysed; waiting to be complete, or for its report to be built."""
     REPORTED = "reported"
-    """Results are made and not all of them sent."""
+    """Results are made and not all of them sent, or not committed where commitment is asked for."""
     DELIVERED = "delivered"
     PARKED = "parked"
-    """A job or a delivery needs a person."""
+    """A job, a delivery or a commitment needs a person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +206,12 @@ class DeliveryCounts:
     sent: int = 0
     owed: int = 0
     parked: int = 0
+    committed: int = 0
+    """Of those sent: how many the destination has committed itself to keep."""
+    uncommitted: int = 0
+    """Of those sent: how many it is asked to commit itself to and has not yet."""
+    unaskable: int = 0
+    """Of those uncommitted: about how many it refuses to be asked, which needs a person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

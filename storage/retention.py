@@ -15,13 +15,14 @@ from sqlalchemy import Connection, Select, delete, exists, func, select
 
 from storage import reporting, schema
 from storage.records import JobKind
-from storage.states import LIVE, DeliveryState, JobState
+from storage.states import LIVE, UNCOMMITTED, DeliveryState, JobState
 
 _studies = schema.studies
 _jobs = schema.jobs
 _instances = schema.instances
 _results = schema.results
 _deliveries = schema.deliveries
+_commitments = schema.commitments
 
 _FILES = (schema.instances.c.file, schema.findings.c.heatmap, schema.results.c.file)
 
@@ -40,8 +41,9 @@ class Forgotten:
 def expired(tx: Connection, *, before: datetime, limit: int) -> list[Forgotten]:
     """Forget at most ``limit`` settled studies without a sign of life since ``before``.
 
-    A study is settled when it is reported, nothing of it is owed or parked with a destination, and no job
-    of it is to be done. One whose report job is parked was never answered: it stays.
+    A study is settled when it is reported, nothing of it is owed or parked with a destination, every
+    commitment that was asked for is given, and no job of it is to be done. One whose report job is parked
+    was never answered: it stays.
     """
     rows = tx.execute(_settled().where(_studies.c.last_at < before).limit(limit))
     return [_forget(tx, study_uid) for study_uid in rows.scalars().all()]
@@ -92,9 +94,15 @@ def _settled() -> Select[Any]:
         _deliveries.c.sop_instance_uid == _results.c.sop_instance_uid,
         _deliveries.c.state.in_((DeliveryState.OWED, DeliveryState.PARKED)),
     )
+    to_commit = exists().where(
+        _results.c.study_uid == _studies.c.study_uid,
+        _deliveries.c.sop_instance_uid == _results.c.sop_instance_uid,
+        _commitments.c.delivery_id == _deliveries.c.id,
+        _commitments.c.state.in_(UNCOMMITTED),
+    )
     return (
         select(_studies.c.study_uid)
-        .where(~_studies.c.changed, ~to_do, ~to_send)
+        .where(~_studies.c.changed, ~to_do, ~to_send, ~to_commit)
         .order_by(_studies.c.last_at, _studies.c.study_uid)
     )
 
@@ -114,12 +122,28 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
     last = reporting.last_report(tx, study_uid)
     images = select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid)
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
+    _forget_commitments(tx, select(_deliveries.c.id).where(_deliveries.c.sop_instance_uid.in_(objects)))
     tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
     tx.execute(delete(schema.findings).where(schema.findings.c.sop_instance_uid.in_(images)))
     for table in (_results, _jobs, _instances, schema.senders, schema.destinations, schema.events, _studies):
         tx.execute(delete(table).where(table.c.study_uid == study_uid))
     reporting.leave_behind(tx, study_uid, last)
     return forgotten
+
+
+def _forget_commitments(tx: Connection, deliveries: Select[Any]) -> None:
+    """Delete what was asked about ``deliveries``, and the requests that were about nothing else."""
+    items, requests = schema.commitment_items, schema.commitment_requests
+    about = select(items.c.transaction_uid).where(items.c.delivery_id.in_(deliveries)).distinct()
+    asked = tx.execute(about).scalars().all()
+    tx.execute(delete(items).where(items.c.delivery_id.in_(deliveries)))
+    tx.execute(delete(_commitments).where(_commitments.c.delivery_id.in_(deliveries)))
+    tx.execute(
+        delete(requests).where(
+            requests.c.transaction_uid.in_(asked),
+            requests.c.transaction_uid.not_in(select(items.c.transaction_uid)),
+        )
+    )
 
 
 def _files(tx: Connection, study_uid: str) -> tuple[str, ...]:

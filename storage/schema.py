@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from storage.columns import Instant, words
 from storage.records import JobKind, ResultKind
-from storage.states import DeliveryState, JobState
+from storage.states import CommitmentState, DeliveryState, JobState
 
 UID: Final = String(64)
 """PS3.5 6.2: a UI has at most 64 characters."""
@@ -221,6 +221,49 @@ deliveries: Final = Table(
     CheckConstraint("(state = 'SENT') = (sent_at IS NOT NULL)", name="sent_has_time"),
     Index("ix_deliveries_state", "state", "destination", "not_before"),
     sqlite_autoincrement=True,
+)
+
+# One row for each delivered object whose destination is asked to commit itself to keep it (PS3.4 annex J).
+commitments: Final = Table(
+    "commitments",
+    metadata,
+    Column("delivery_id", Integer, ForeignKey("deliveries.id"), primary_key=True, autoincrement=False),
+    Column("state", words(CommitmentState, "state"), nullable=False),
+    # as sent: the peer may have taken the object in another SOP class, hence under another UID
+    Column("sop_class_uid", UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    # last time that the peer took the object
+    Column("sent_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # how often the peer said that it does not keep it
+    Column("failures", Integer, nullable=False),
+    # when to ask: for the first time, or again if no report has come
+    Column("not_before", Instant, nullable=False),
+    Column("asked_at", Instant),
+    Column("committed_at", Instant),
+    # Failure Reason (0008,1197) of the last failure
+    Column("failure_reason", Integer),
+    Column("reason", Text),
+    CheckConstraint("(state = 'COMMITTED') = (committed_at IS NOT NULL)", name="committed_has_time"),
+    CheckConstraint("state <> 'ASKED' OR asked_at IS NOT NULL", name="asked_has_time"),
+    Index("ix_commitments_state", "state", "not_before"),
+)
+
+commitment_requests: Final = Table(
+    "commitment_requests",
+    metadata,
+    Column("transaction_uid", UID, primary_key=True),
+    Column("destination", AE, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    # first report that named this transaction
+    Column("answered_at", Instant),
+)
+
+commitment_items: Final = Table(
+    "commitment_items",
+    metadata,
+    Column("transaction_uid", UID, ForeignKey("commitment_requests.transaction_uid"), primary_key=True),
+    Column("delivery_id", Integer, ForeignKey("commitments.delivery_id"), primary_key=True, index=True),
 )
 
 events: Final = Table(

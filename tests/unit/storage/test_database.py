@@ -20,8 +20,8 @@ SECOND_STEP = '''"""A step for a test."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -35,7 +35,7 @@ def upgrade():
 def newer_scripts(tmp_path, more="pass"):
     scripts = tmp_path / "migrations of the next version, 100%"
     shutil.copytree(upgrade.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "v0002_note.py").write_text(SECOND_STEP.format(more=more))
+    (scripts / "versions" / "v0003_note.py").write_text(SECOND_STEP.format(more=more))
     return scripts
 
 
@@ -115,7 +115,7 @@ def test_an_old_database_is_backed_up_and_migrated(tmp_path):
         assert tx.execute(select(schema.studies.c.study_uid)).scalars().all() == [STUDY]
     new.close()
     assert "note" in columns_of_studies(tmp_path / NAME)
-    backup = tmp_path / "secondread-before-0002.sqlite"
+    backup = tmp_path / "secondread-before-0003.sqlite"
     assert "note" not in columns_of_studies(backup)
     assert backup.stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect(backup)) as connection:
@@ -140,7 +140,7 @@ def test_a_database_that_is_not_migrated_makes_no_backup(tmp_path):
 def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path):
     Database.open(tmp_path, scripts=newer_scripts(tmp_path)).close()
     before = (tmp_path / NAME).read_bytes()
-    with pytest.raises(DatabaseError, match=r"schema 0002, newer than the 0001 .* install"):
+    with pytest.raises(DatabaseError, match=r"schema 0003, newer than the 0002 .* install"):
         Database.open(tmp_path)
     assert (tmp_path / NAME).read_bytes() == before
 
