@@ -1,4 +1,4 @@
-"""`python -m models.training prepare | train | evaluate | export`: from labelled images to a model."""
+"""`python -m models.training prepare | train | evaluate | compare | export`: from labelled images to a model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from models import networks
-from models.training import card, folds, predictions, prepare, train
+from models.training import card, compare, folds, predictions, prepare, train
 from models.training import evaluate as evaluation
 from models.training import export as exporting
 from models.training.labels import LabelsError
 from models.training.recipes import RECIPES, Recipe, with_epochs
+from models.training.sources.reading import Form, Split, Wanted
 
 _EXPECTED: Final = (
     LabelsError,
@@ -25,13 +26,18 @@ _EXPECTED: Final = (
     train.UnfinishedRunError,
     exporting.ExportError,
     networks.WeightsError,
+    *compare.EXPECTED,
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and export a network.")
+app.command()(compare.compare)
 console = Console()
 
 Data = Annotated[
-    Path, typer.Option(help="Folder with labels.csv and the images.", exists=True, file_okay=False)
+    Path,
+    typer.Option(
+        help="Folder with labels.csv, CBIS-DDSM or mini-MIAS, and the images.", exists=True, file_okay=False
+    ),
 ]
 Work = Annotated[Path, typer.Option(help="Folder for prepared images and runs; outside the project.")]
 Network = Annotated[str, typer.Option(help="Which recipe, by the network's name.")]
@@ -39,7 +45,26 @@ Threads = Annotated[int, typer.Option(help="Processor threads.", min=1)]
 
 
 @app.command("prepare")
-def prepare_images(data: Data, work: Work, network: Network = "document-cnn", threads: Threads = 2) -> None:
+def prepare_images(
+    data: Data,
+    work: Work,
+    *,
+    network: Network = "document-cnn",
+    form: Annotated[
+        Form | None,
+        typer.Option(help="How the labels are told. Default: recognised from what lies in --data."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Another table than labels.csv in --data.", exists=True, dir_okay=False),
+    ] = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(help="Take this view only, CC or MLO; may be repeated. Default: every view."),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part, where the publisher has divided it.")] = Split.ALL,
+    threads: Threads = 2,
+) -> None:
     """Crop and normalise every image once, as the node does, and name each that cannot be used."""
     recipe = _recipe(network)
     with Progress(console=console) as bars:
@@ -50,7 +75,10 @@ def prepare_images(data: Data, work: Work, network: Network = "document-cnn", th
             columns=recipe.columns,
             processes=threads,
             progress=lambda outcomes, number: bars.track(outcomes, total=number, description="preparing"),
+            wanted=Wanted(form=form, labels=labels, views=tuple(views or ()), split=split),
         )
+    for remark in prepared.remarks:
+        console.print(f"note: {remark}", highlight=False, soft_wrap=True)
     for file, reason in prepared.refused:
         console.print(f"left out: {file}: {reason}", highlight=False, soft_wrap=True)
     console.print(f"{len(prepared.examples)} images prepared, {len(prepared.refused)} left out")

@@ -1,4 +1,4 @@
-"""The training table: one labelled mammogram per row, read from `labels.csv` into frozen values.
+"""The training table: one labelled mammogram per row, as frozen values and as a CSV file.
 
 Partial labels are sets: a mini-MIAS "Benign" says nothing about callback, an RSNA "Negative" nothing about
 what was seen. The loss adds up the probabilities of the classes in the set.
@@ -7,7 +7,7 @@ what was seen. The loss adds up the probabilities of the classes in the set.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -18,6 +18,7 @@ FILE_NAME: Final = "labels.csv"
 
 _NEEDED: Final = ("file", "source", "device", "patient", "laterality", "view", "label")
 _LESIONS: Final = "lesions"
+_SPLIT: Final = "split"
 _BY_LABEL: Final = {key.label: frozenset({key}) for key in CLASSES} | {
     "Negative": frozenset({ClassKey.NORMAL, ClassKey.BENIGN_WITHOUT_CALLBACK})
 }
@@ -48,6 +49,10 @@ class Example:
     """As written in the table, for example ``Negative``."""
     lesions: tuple[Box, ...] = ()
     """Where the lesions are, for sources that say so."""
+    split: str = ""
+    """``train`` or ``test`` where the publisher has divided the data set, else empty."""
+    masks: tuple[tuple[str, ...], ...] = ()
+    """For each further lesion the files of which one is its mask; see `sources.masks`."""
 
     @property
     def person(self) -> tuple[str, str]:
@@ -73,11 +78,10 @@ class Example:
         return normal, benign, without_callback, malignant
 
 
-def read(data: Path) -> list[Example]:
-    """Read the table in the folder ``data``. Raises LabelsError."""
-    path = data / FILE_NAME
+def read(path: Path) -> list[Example]:
+    """Read the table in the CSV file ``path``. Raises LabelsError."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
             table = csv.DictReader(file)
             _check_columns(path, table.fieldnames or ())
             return [_example(path, number, row) for number, row in enumerate(table, start=2)]
@@ -85,6 +89,18 @@ def read(data: Path) -> list[Example]:
         raise LabelsError(
             f"{path} cannot be read ({error.strerror}); --data names the folder with it"
         ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise LabelsError(f"{path} is no CSV file in UTF-8 ({error})") from error
+
+
+def write(examples: Iterable[Example], path: Path) -> None:
+    """Write ``examples`` so that `read` gives them back, but for masks."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow((*_NEEDED, _LESIONS, _SPLIT))
+        for example in examples:
+            boxes = ";".join(",".join(f"{edge:.9g}" for edge in box) for box in example.lesions)
+            table.writerow((*(getattr(example, name) for name in _NEEDED), boxes, example.split))
 
 
 def _check_columns(path: Path, there: Sequence[str]) -> None:
@@ -104,7 +120,17 @@ def _example(path: Path, number: int, row: dict[str, str]) -> Example:
         raise LabelsError(
             f"{path}, line {number}: lesions {row[_LESIONS]!r}; allowed: x0,y0,x1,y1;…"
         ) from error
-    return Example(**{name: row[name] for name in _NEEDED}, lesions=lesions)
+    return Example(
+        file=row["file"],
+        source=row["source"],
+        device=row["device"] or "",
+        patient=row["patient"],
+        laterality=row["laterality"] or "",
+        view=row["view"] or "",
+        label=label,
+        lesions=lesions,
+        split=row.get(_SPLIT) or "",
+    )
 
 
 def _box(text: str) -> Box:

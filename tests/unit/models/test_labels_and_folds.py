@@ -33,7 +33,7 @@ def test_a_label_leaves_open_what_it_does_not_say(source, label, target):
 
 
 def test_the_table_is_read(tmp_path):
-    table = labels.read(write_table(tmp_path))
+    table = labels.read(write_table(tmp_path) / labels.FILE_NAME)
     assert len(table) == 40
     assert table[1].classes == {ClassKey.BENIGN}
     assert table[1].lesions == ((25, 67, 55, 97),)
@@ -55,12 +55,12 @@ def test_a_wrong_table_is_named_with_its_line(tmp_path, old, new, message):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(LabelsError, match=message):
-        labels.read(tmp_path)
+        labels.read(tmp_path / labels.FILE_NAME)
 
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(LabelsError, match=r"labels\.csv cannot be read"):
-        labels.read(tmp_path)
+        labels.read(tmp_path / labels.FILE_NAME)
 
 
 def test_a_patients_images_share_a_fold_and_labels_are_spread():

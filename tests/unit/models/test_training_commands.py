@@ -75,4 +75,4 @@ def test_expected_errors_end_with_a_sentence(run, tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as ended:
         commands.main()
     assert ended.value.code == 2
-    assert "labels.csv cannot be read" in capsys.readouterr().err
+    assert "holds no table of labels" in capsys.readouterr().err

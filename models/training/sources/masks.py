@@ -1,0 +1,80 @@
+"""Lesion boxes from mask files: black images of the mammogram's size on which the lesion is white.
+
+CBIS-DDSM publishes with each mask a close-up of the lesion, and its descriptions name the one for the other
+for some lesions: the mask is told by what is in the file. Some masks are a little larger or smaller than
+their mammogram (up to 15 %); their boxes are brought to its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pydicom
+
+from inference import damage, decoding
+from inference.errors import Failed, Refused
+from models.training.labels import Box
+
+_ALIKE: Final = 0.02
+"""By how much the scales of rows and columns may differ."""
+_LEAST, _MOST = 0.8, 1.25
+"""Size of a mask as a part of its mammogram's."""
+
+
+class NoMaskError(Exception):
+    """None of the files is a mask of this mammogram; the message says why."""
+
+
+def box(top: Path, files: Iterable[str], shape: tuple[int, int]) -> Box:
+    """Return the lesion's box in pixels of a mammogram of ``shape`` (rows, columns).
+
+    Parameters
+    ----------
+    files
+        Below ``top``; one of them is the mask.
+
+    Raises
+    ------
+    NoMaskError
+        None of them is one, or it cannot be read.
+    """
+    reasons = []
+    for name in files:
+        try:
+            return _box_of(top / name, shape)
+        except (OSError, Failed, Refused, NoMaskError) as error:
+            reasons.append(f"{name}: {error}")
+    raise NoMaskError("; ".join(reasons) or "neither its mask nor a close-up of it is there")
+
+
+def _box_of(path: Path, shape: tuple[int, int]) -> Box:
+    down, across = _scales(path, shape)
+    _, values = decoding.read(path)
+    white = values > 0
+    if not (values[white] == values.max()).all():
+        raise NoMaskError("a grey image, no mask")
+    rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+    if not len(rows):
+        raise NoMaskError("the mask is black")
+    return (
+        float(columns[0] * across),
+        float(rows[0] * down),
+        float((columns[-1] + 1) * across),
+        float((rows[-1] + 1) * down),
+    )
+
+
+def _scales(path: Path, shape: tuple[int, int]) -> tuple[float, float]:
+    """Return what rows and columns of the mask are multiplied with, from its header alone."""
+    with path.open("rb") as file, damage.told_as(damage.HEADER):
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+        size = int(header.Rows), int(header.Columns)
+        down, across = shape[0] / size[0], shape[1] / size[1]
+    if not (
+        _LEAST <= 1 / down <= _MOST and _LEAST <= 1 / across <= _MOST and abs(down / across - 1) <= _ALIKE
+    ):
+        raise NoMaskError(f"{size[0]} by {size[1]} pixels, the mammogram has {shape[0]} by {shape[1]}")
+    return down, across

@@ -1,0 +1,120 @@
+"""From a data folder to its table: which form lies there, and which of its rows are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from models.training import labels
+from models.training.labels import Example, LabelsError
+from models.training.sources import cbis_ddsm, mini_mias
+from models.training.sources.table import Table
+
+
+class Form(Enum):
+    """How a data set says what its images show."""
+
+    LABELS = "labels"
+    """A CSV file with the columns of `models.training.labels`."""
+    CBIS_DDSM = "cbis-ddsm"
+    MINI_MIAS = "mini-mias"
+
+
+class Split(Enum):
+    """Which part of a data set whose publisher has divided it."""
+
+    ALL = "all"
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which rows of which table."""
+
+    form: Form | None = None
+    """None: recognised from what lies in the folder."""
+    labels: Path | None = None
+    """Another CSV file than ``labels.csv`` in the data folder, for `Form.LABELS`."""
+    views: tuple[str, ...] = ()
+    """For example ``("MLO",)``; empty: every view."""
+    split: Split = Split.ALL
+
+
+EVERYTHING: Final = Wanted()
+
+
+def read(data: Path, wanted: Wanted = EVERYTHING) -> Table:
+    """Read the table of the data set in ``data``.
+
+    Raises
+    ------
+    LabelsError
+        No form or several are there, the table cannot be used, or no row of it is wanted.
+    """
+    form = wanted.form or _recognised(data, wanted)
+    if wanted.labels is not None and form is not Form.LABELS:
+        raise LabelsError(
+            f"--labels names a table of the form {Form.LABELS.value!r}; --form says {form.value!r}"
+        )
+    return _selected(_tables(data, form, wanted), data, wanted)
+
+
+def _recognised(data: Path, wanted: Wanted) -> Form:
+    if wanted.labels is not None:
+        return Form.LABELS
+    signs = {
+        Form.LABELS: (data / labels.FILE_NAME).exists(),
+        Form.CBIS_DDSM: bool(cbis_ddsm.descriptions(data)),
+        Form.MINI_MIAS: mini_mias.info(data) is not None,
+    }
+    found = [form for form, there in signs.items() if there]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise LabelsError(f"{data} holds {_listed(found)}: choose one with --form")
+    raise LabelsError(
+        f"{data} holds no table of labels: neither {labels.FILE_NAME}, nor a description of CBIS-DDSM "
+        f"({cbis_ddsm.NAMES[0]}, …), nor {mini_mias.INFO} of mini-MIAS; --labels names a CSV file elsewhere"
+    )
+
+
+def _tables(data: Path, form: Form, wanted: Wanted) -> Table:
+    match form:
+        case Form.LABELS:
+            path = wanted.labels.absolute() if wanted.labels is not None else data / labels.FILE_NAME
+            name = str(path) if wanted.labels is not None else labels.FILE_NAME
+            return Table(examples=tuple(labels.read(path)), files=(name,))
+        case Form.CBIS_DDSM:
+            return cbis_ddsm.read(data, () if wanted.split is Split.ALL else (wanted.split.value,))
+        case Form.MINI_MIAS:
+            return mini_mias.read(data)
+
+
+def _selected(table: Table, data: Path, wanted: Wanted) -> Table:
+    """Leave out the rows that nobody wants, and say how many."""
+    if wanted.split is not Split.ALL and not all(example.split for example in table.examples):
+        raise LabelsError(
+            f"{data} does not say which split its rows are from (column split: train or test): "
+            "leave --split out"
+        )
+    kept = tuple(example for example in table.examples if _is_wanted(example, wanted))
+    if not kept:
+        raise LabelsError(
+            f"no row of {_listed(table.files)} in {data} is wanted: views {_listed(wanted.views) or 'all'}, "
+            f"split {wanted.split.value}"
+        )
+    left_out = len(table.examples) - len(kept)
+    remarks = (f"{left_out} rows are not of the wanted views or split",) if left_out else ()
+    return replace(table, examples=kept, remarks=table.remarks + remarks)
+
+
+def _is_wanted(example: Example, wanted: Wanted) -> bool:
+    in_split = wanted.split is Split.ALL or example.split == wanted.split.value
+    return in_split and (not wanted.views or example.view in wanted.views)
+
+
+def _listed(things: tuple[str, ...] | list[Form]) -> str:
+    return ", ".join(thing.value if isinstance(thing, Form) else thing for thing in things)
