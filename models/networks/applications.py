@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import URLError
 
 from models.networks.architecture import RANDOM, Architecture, Start, pooled_logits
 from models.networks.engine import keras
@@ -37,11 +38,10 @@ class _Application:
         try:
             published = self.builder(include_top=False, weights="imagenet")
         except Exception as error:
-            if not isinstance(
-                error.__context__, OSError
-            ):  # Keras makes a plain Exception of a failed download
+            cause = error.__context__  # Keras makes a plain Exception of a failed download
+            if not isinstance(cause, URLError):
                 raise
-            return Start(origin=RANDOM.origin, reason=f"the weights could not be downloaded: {error}")
+            return Start(origin=RANDOM.origin, reason=f"the weights could not be downloaded ({cause.reason})")
         for layer in published.layers:
             if layer.weights:
                 model.get_layer(layer.name).set_weights(layer.get_weights())

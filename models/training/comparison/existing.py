@@ -1,0 +1,65 @@
+"""A finished model in the comparison: what it said about the same patients while they were held out of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from inference.classifier import Classifier
+from models import manifest as manifests
+from models import networks
+from models.networks.architecture import RANDOM, random_start
+from models.training import predictions, publish
+from models.training.comparison import cost, entry
+from models.training.comparison.candidate import ComparisonError
+from models.training.comparison.entry import Entry
+from models.training.evaluate import evaluate
+from models.training.labels import Example
+
+_Image: TypeAlias = tuple[str, ...]
+_COST: Final = "cost"
+"""Slot of the evaluation in which a model may say what its training took, and from where it started."""
+
+
+def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) -> Entry:
+    """Make the entry of the model in ``folder``, from its out-of-fold predictions of ``fold`` alone.
+
+    Raises ComparisonError where these are not of the images ``held_out``, and the node's own errors where the
+    model cannot be opened.
+    """
+    manifest = manifests.load(folder)
+    table = folder / publish.PREDICTIONS
+    if not table.exists():
+        raise ComparisonError(f"{table} is missing: without it, {manifest.name} cannot be compared")
+    everything = predictions.read(table)
+    theirs = everything.where(everything.folds == fold)
+    if Counter(map(_image, theirs.examples)) != Counter(map(_image, held_out)):
+        raise ComparisonError(f"{table} is not about the images that --data has in fold {fold}")
+    told = publish.kept(folder).get(_COST, {})
+    return Entry(
+        name=f"{manifest.name} {manifest.version}",
+        network=manifest.network,
+        rows=manifest.rows,
+        columns=manifest.columns,
+        parameters=networks.build(manifest.network, rows=None, columns=None).count_params(),
+        started_from=told.get("started_from", _only_start(manifest.network)),
+        start_reason="",
+        images_seen=told.get("images_seen"),
+        training_seconds=told.get("training_seconds"),
+        seconds_per_image=round(cost.of_classifier(Classifier.open(manifest, threads=threads)), 4),
+        same_budget=False,
+        figures=entry.main_figures(evaluate(theirs)),
+    )
+
+
+def _only_start(network: str) -> str | None:
+    """Name the start of a network that has one way to start only."""
+    only_random = networks.ARCHITECTURES[network].from_imagenet is random_start
+    return RANDOM.origin if only_random else None
+
+
+def _image(example: Example) -> _Image:
+    """Tell an image by what a table of predictions says of it."""
+    return example.source, example.device, example.patient, example.laterality, example.view, example.label

@@ -1,0 +1,160 @@
+"""One network after the other: trained within the budget, judged on the held-out fold, timed, kept.
+
+Each network has a folder of its own. What it reached is written there last, and a network that has it is
+never trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import networks
+from models.networks import Start, keras
+from models.training import folds, predictions, train
+from models.training.comparison import budget as budgets
+from models.training.comparison import cost, table
+from models.training.comparison import entry as entries
+from models.training.comparison.budget import Budget, Progress
+from models.training.comparison.candidate import Candidate, ComparisonError
+from models.training.comparison.entry import Entry
+from models.training.evaluate import evaluate
+from models.training.prepare import Prepared
+from models.training.publish import PREDICTIONS
+
+COMPARISON: Final = "compare.json"
+TABLE: Final = "compare.md"
+_ENTRY: Final = "entry.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What is the same for every network of one comparison."""
+
+    budget: Budget
+    fold: int
+    """Held out, and what the networks are judged on."""
+    imagenet: Path | None
+    """File with ImageNet's weights, for networks that take theirs from a file."""
+    threads: int
+
+    def as_json(self) -> dict[str, Any]:
+        """List what an entry must agree in to stand beside another."""
+        return {
+            "images": self.budget.images_seen,
+            "batch": budgets.BATCH,
+            "seed": self.budget.seed,
+            "learning_rate": {
+                "from random": budgets.RATE_FROM_RANDOM,
+                "from ImageNet": budgets.RATE_FROM_IMAGENET,
+            },
+            "fold": self.fold,
+            "imagenet": self.imagenet.name if self.imagenet else None,
+            "threads": self.threads,
+        }
+
+
+def done(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -> Entry | None:
+    """Read the entry of ``candidate`` where an earlier run has finished it.
+
+    Raises ComparisonError where that run had other terms or other images.
+    """
+    path = folder / candidate.name / _ENTRY
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept["terms"] != terms.as_json() or kept["data_digest"] != digest:
+        raise ComparisonError(
+            f"{path.parent} is from a comparison with other terms or images; remove it or name another --work"
+        )
+    return Entry(**kept["entry"])
+
+
+def run(
+    candidate: Candidate,
+    data: Prepared,
+    folder: Path,
+    terms: Terms,
+    *,
+    progress: Progress,
+    started: Callable[[Start], None],
+) -> Entry:
+    """Train, judge and time one network; leave entry, weights and predictions below ``folder``.
+
+    Parameters
+    ----------
+    started
+        Told what the network starts from, before it is trained.
+    """
+    own = folder / candidate.name
+    own.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(terms.budget.seed)
+    model = networks.build(candidate.network, rows=candidate.rows, columns=candidate.columns)
+    start = networks.start(model, imagenet=terms.imagenet)
+    started(start)
+    theirs = folds.of(data.examples, folds.read())
+    began = time.monotonic()
+    budgets.train(
+        model,
+        train.training_set(data, theirs, terms.fold),
+        terms.budget,
+        rate=budgets.RATE_FROM_RANDOM if start.is_random else budgets.RATE_FROM_IMAGENET,
+        progress=progress,
+    )
+    seconds = time.monotonic() - began
+    networks.save_weights(model, own / train.WEIGHTS)
+    entry = Entry(
+        name=candidate.name,
+        network=candidate.network,
+        rows=candidate.rows,
+        columns=candidate.columns,
+        parameters=model.count_params(),
+        started_from=start.origin,
+        start_reason=start.reason,
+        images_seen=terms.budget.images_seen,
+        training_seconds=round(seconds, 1),
+        seconds_per_image=round(cost.seconds_per_image(model), 4),
+        same_budget=True,
+        figures=_judge(model, data, terms.fold, own),
+    )
+    kept = {"terms": terms.as_json(), "data_digest": data.digest, "entry": asdict(entry)}
+    _write(own / _ENTRY, kept)
+    return entry
+
+
+def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) -> str:
+    """Write `COMPARISON` and `TABLE` into ``folder`` and return the latter's text."""
+    kept = {"terms": terms.as_json(), "data_digest": digest, "networks": [asdict(one) for one in found]}
+    _write(folder / COMPARISON, kept)
+    text = table.render(found, fold=terms.fold, threads=terms.threads)
+    (folder / TABLE).write_text(text, encoding="utf-8")
+    return text
+
+
+def held_out(data: Prepared, fold: int) -> NDArray[np.int64]:
+    """Find the numbers of the examples of ``data`` that are in ``fold``."""
+    return np.flatnonzero(np.array(folds.of(data.examples, folds.read())) == fold)
+
+
+def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str, Any]:
+    numbers = held_out(data, fold)
+    said = train.predict(model, data, numbers)
+    path = own / PREDICTIONS
+    predictions.write(
+        predictions.collect(data.examples, [fold] * len(data.examples), [(numbers, said)]), path
+    )
+    return entries.main_figures(evaluate(predictions.read(path)))
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON so that a file of this name is always whole."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
