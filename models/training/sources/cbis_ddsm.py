@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import pydicom
-
-from inference import damage
+from inference import attributes
 from inference.errors import Failed
 from inference.findings import ClassKey
 from models.training.labels import Example, LabelsError
@@ -166,11 +164,10 @@ def _mammogram(data: Path, described: str, files: DicomFiles) -> str | None:
 def _is_part(path: Path) -> bool:
     """Tell whether the file says that it is a close-up or a mask; one that cannot be read says nothing."""
     try:
-        with path.open("rb") as file, damage.told_as(damage.HEADER):
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SeriesDescription"])
-            description = str(header.get("SeriesDescription", "")).lower()
+        header = dicom_files.header(path, "SeriesDescription")
     except (OSError, Failed):
         return False
+    description = str(attributes.value(header, "SeriesDescription")).lower()
     return any(words in description for words in _NO_MAMMOGRAM)
 
 

@@ -1,4 +1,4 @@
-"""DICOM files of a download, found by the names of the folders that they lie in.
+"""DICOM files of a download, found by the names of the folders that they lie in, and what their headers say.
 
 The descriptions of CBIS-DDSM name a file as case folder / study UID / series UID / 000000.dcm. What
 downloaders write differs: ``1-1.dcm``, folders named by date and series description, or one folder per series
@@ -12,6 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+import pydicom
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+
+from inference import damage
+from inference.errors import Failed
 
 _SUFFIX: Final = ".dcm"
 _LEAST_PARTS: Final = 3
@@ -45,3 +52,20 @@ def index(top: Path) -> DicomFiles:
             for folder in set(below.parts[:-1]):
                 by_folder[folder].append(below.as_posix())
     return DicomFiles(by_folder={folder: tuple(sorted(files)) for folder, files in by_folder.items()})
+
+
+def header(path: Path, *keywords: str) -> Dataset:
+    """Read the attributes ``keywords`` of a DICOM file, without its pixels.
+
+    Raises
+    ------
+    Failed
+        The file is no DICOM file or damaged.
+    OSError
+        The machine cannot do it now.
+    """
+    with path.open("rb") as file, damage.told_as(damage.HEADER):
+        try:
+            return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(keywords))
+        except InvalidDicomError:
+            raise Failed("the file is not a DICOM file") from None

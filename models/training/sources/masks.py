@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pydicom
 
 from inference import damage, decoding
 from inference.errors import Failed, Refused
 from models.training.labels import Box
+from models.training.sources import dicom_files
 
 _ALIKE: Final = 0.02
 """By how much the scales of rows and columns may differ."""
@@ -69,8 +69,8 @@ def _box_of(path: Path, shape: tuple[int, int]) -> Box:
 
 def _scales(path: Path, shape: tuple[int, int]) -> tuple[float, float]:
     """Return what rows and columns of the mask are multiplied with, from its header alone."""
-    with path.open("rb") as file, damage.told_as(damage.HEADER):
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    header = dicom_files.header(path, "Rows", "Columns")
+    with damage.told_as(damage.HEADER):
         size = int(header.Rows), int(header.Columns)
         down, across = shape[0] / size[0], shape[1] / size[1]
     if not (
