@@ -7,17 +7,19 @@ import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import product, running, terminal
+from scp import preflight_tls, product, running, terminal, tls
+from scp.checks import Check, Outcome, failed, note, ok
 from scp.complaint import FAILED, OK
 from scp.config import Peer, Settings
-from scp.echo import echo
+from scp.echo import connect, echo
+from scp.tls import FilesError
 from storage import inspection
 from storage.database import Database
 from storage.errors import StorageError
@@ -25,24 +27,6 @@ from storage.errors import StorageError
 MEGABYTE: Final = 1_000_000
 ECHO_SECONDS: Final = 5.0
 AT_A_TIME: Final = 16
-
-
-class Outcome(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Works, and one should know."""
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    what: str
-    outcome: Outcome
-    words: str
 
 
 def run(settings: Settings, path: Path, *, as_json: bool) -> int:
@@ -65,26 +49,30 @@ def everything(settings: Settings, path: Path) -> Iterator[Check]:
     yield _database(settings.node.data_dir)
     yield _weights(settings.model.name)
     yield _disk(settings)
-    yield _port(settings)
+    if not settings.tls.only:
+        yield _port(settings)
+    if settings.tls.on:
+        yield _tls_port(settings)
+    yield from preflight_tls.files(settings.tls, datetime.now(UTC))
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        yield from threads.map(lambda peer: _peer(peer, settings.node.ae_title), settings.peers)
+        yield from threads.map(lambda peer: _peer(peer, settings), settings.peers)
 
 
 def _configuration(settings: Settings, path: Path) -> Check:
     what = "configuration"
     if not settings.peers:
-        return _note(what, f"{path}: has no [[peers]], so nobody may store; add the PACS")
-    return _ok(what, f"{path}: {len(settings.peers)} peers")
+        return note(what, f"{path}: has no [[peers]], so nobody may store; add the PACS")
+    return ok(what, f"{path}: {len(settings.peers)} peers")
 
 
 def _directory(data_dir: Path) -> Check:
     what = "data directory"
     existing = next(path for path in (data_dir, *data_dir.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return _failed(
+        return failed(
             what, f"{existing} is not a directory that this user may write to: correct owner or data_dir"
         )
-    return _ok(what, str(data_dir) if existing == data_dir else f"{data_dir} will be made at the first start")
+    return ok(what, str(data_dir) if existing == data_dir else f"{data_dir} will be made at the first start")
 
 
 def _database(data_dir: Path) -> Check:
@@ -92,9 +80,9 @@ def _database(data_dir: Path) -> Check:
     try:
         seen = inspection.inspect(data_dir)
         if seen is None:
-            return _ok(what, "none yet: it will be made at the first start")
+            return ok(what, "none yet: it will be made at the first start")
         if not seen.current:
-            return _note(
+            return note(
                 what,
                 f"{seen.file} has schema {seen.revision}: the next start keeps a copy and migrates it",
             )
@@ -104,10 +92,10 @@ def _database(data_dir: Path) -> Check:
         finally:
             database.close()
     except (StorageError, OSError) as error:
-        return _failed(what, str(error))
+        return failed(what, str(error))
     if said != "ok":
-        return _failed(what, f"{seen.file} is damaged, put a backup in its place: {said}")
-    return _ok(what, f"{seen.file}: sound, schema {seen.revision}")
+        return failed(what, f"{seen.file} is damaged, put a backup in its place: {said}")
+    return ok(what, f"{seen.file}: sound, schema {seen.revision}")
 
 
 def _weights(name: str) -> Check:
@@ -116,8 +104,8 @@ def _weights(name: str) -> Check:
         chosen = manifest.load(product.model_folder(name))
         manifest.verify(chosen)
     except ManifestError as error:
-        return _failed(what, str(error))
-    return _ok(what, f"{chosen.name} {chosen.version}: weights match their SHA-256")
+        return failed(what, str(error))
+    return ok(what, f"{chosen.name} {chosen.version}: weights match their SHA-256")
 
 
 def _disk(settings: Settings) -> Check:
@@ -126,62 +114,81 @@ def _disk(settings: Settings) -> Check:
     place = next(path for path in (data_dir, *data_dir.parents) if path.exists())
     free, reserve = shutil.disk_usage(place).free // MEGABYTE, settings.node.disk_reserve_mb
     if free < reserve:
-        return _failed(
+        return failed(
             what,
             f"{free} MB free, less than the reserve of {reserve} MB: images are refused until there is room",
         )
-    return _ok(what, f"{free} MB free, {reserve} MB kept in reserve")
+    return ok(what, f"{free} MB free, {reserve} MB kept in reserve")
 
 
 def _port(settings: Settings) -> Check:
     what = f"port {settings.node.port}"
     pid = running.node_pid(settings.node.data_dir)
     if settings.node.port == 0:
-        return _ok(what, "a free one is taken at the start")
-    return _free(what, settings) if pid is None else _listening(what, settings, pid)
+        return ok(what, "a free one is taken at the start")
+    if pid is None:
+        return _free(what, settings.node.host, settings.node.port)
+    return _listening(what, settings, pid)
 
 
-def _free(what: str, settings: Settings) -> Check:
-    host, port = settings.node.host, settings.node.port
+def _tls_port(settings: Settings) -> Check:
+    port = settings.tls.port
+    what = f"tls port {port}"
+    pid = running.node_pid(settings.node.data_dir)
+    if port == 0:
+        return ok(what, "a free one is taken at the start")
+    if pid is None:
+        return _free(what, settings.node.host, port)
+    # only a connection: who may speak TLS with the node is shown by the peers, not by the node to itself
+    if (unreachable := connect(_loopback(settings.node.host), port, ECHO_SECONDS)) is not None:
+        return failed(what, f"the node runs (process {pid}) but: {unreachable}; was it restarted since?")
+    return ok(what, f"the node runs (process {pid}) and listens")
+
+
+def _free(what: str, host: str, port: int) -> Check:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener does
         try:
             probe.bind((host, port))
         except OSError as error:
-            return _failed(
+            return failed(
                 what,
                 f"cannot listen at {host} ({error.strerror}), and it is not our node that does: stop what "
                 "uses it, or choose another port",
             )
-    return _ok(what, f"free at {host}; the node is not running")
+    return ok(what, f"free at {host}; the node is not running")
 
 
 def _listening(what: str, settings: Settings, pid: int) -> Check:
     node = settings.node
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(node.host, node.host)  # noqa: S104 - every address has loopback
+    host = _loopback(node.host)
     calling = next((peer.ae_title for peer in settings.peers if not peer.addresses), node.ae_title)
     answer = echo(host, node.port, calling=calling, called=node.ae_title, seconds=ECHO_SECONDS)
     if not answer.heard:
-        return _failed(what, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
-    return _ok(what, f"the node runs (process {pid}) and answers")
+        return failed(what, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
+    return ok(what, f"the node runs (process {pid}) and answers")
 
 
-def _peer(peer: Peer, calling: str) -> Check:
+def _loopback(host: str) -> str:
+    """Return where this machine reaches what listens at ``host``."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address has loopback
+
+
+def _peer(peer: Peer, settings: Settings) -> Check:
     what = f"peer {peer.ae_title}"
     if peer.host is None or peer.port is None:
-        return _note(what, "has no host and port: it may store, and is sent nothing")
-    answer = echo(peer.host, peer.port, calling=calling, called=peer.ae_title, seconds=ECHO_SECONDS)
-    return _ok(what, answer.reason) if answer.ok else _failed(what, answer.reason)
-
-
-def _ok(what: str, words: str) -> Check:
-    return Check(what=what, outcome=Outcome.OK, words=words)
-
-
-def _note(what: str, words: str) -> Check:
-    return Check(what=what, outcome=Outcome.NOTE, words=words)
-
-
-def _failed(what: str, words: str) -> Check:
-    return Check(what=what, outcome=Outcome.FAILED, words=words)
+        return note(what, "has no host and port: it may store, and is sent nothing")
+    try:
+        caller = tls.caller(settings.tls, peer)
+    except FilesError as error:
+        return failed(what, f"not called, because {error}")
+    answer = echo(
+        peer.host,
+        peer.port,
+        calling=settings.node.ae_title,
+        called=peer.ae_title,
+        seconds=ECHO_SECONDS,
+        caller=caller,
+    )
+    return ok(what, answer.reason) if answer.ok else failed(what, answer.reason)

@@ -6,10 +6,11 @@ machine's own settings allow. A peer's certificate is always checked against the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from scp import tls_reasons
 from scp.config import TLS, Peer
@@ -42,33 +43,46 @@ class TLSSocket(ssl.SSLSocket):
         try:
             return super().recv(buflen, flags)
         except ssl.SSLError as error:
-            self.failed(error)
+            self.failed(tls_reasons.why(error))
             return b""
 
-    def failed(self, error: OSError) -> None:
+    def shutdown(self, how: int) -> None:
+        """End the conversation, if the peer has not: pynetdicom closes nothing where this raises."""
+        with contextlib.suppress(OSError):
+            super().shutdown(how)
+
+    def failed(self, reason: str) -> None:
         """Take note of a failure. Whom we call may refuse us only after the handshake (RFC 8446 4.4.2.4)."""
         if isinstance(self.context, Caller) and self.context.failure is None:
-            self.context.failure = tls_reasons.why(error)
+            self.context.failure = reason
 
 
 class CallingSocket(TLSSocket):
     """The same for a connection of ours, whose failures are told in a sentence."""
+
+    def connect(self, addr: Any) -> None:  # noqa: ANN401 - the signature is Python's
+        """Connect and agree with the peer, or leave nothing open."""
+        try:
+            super().connect(addr)
+        except OSError:
+            self.close()
+            raise
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
         """Agree with the peer. Raises ConnectionError, which pynetdicom logs without a trace."""
         try:
             super().do_handshake(block)
         except OSError as error:
-            self.failed(error)
+            self.failed(tls_reasons.why(error))
             raise ConnectionError(tls_reasons.why(error)) from None
         expected = self.context.expected if isinstance(self.context, Caller) else None
         if expected not in {None, self.certificate}:
-            mismatch = ssl.SSLError(
+            reason = (
                 f"its certificate has the SHA-256 fingerprint {self.certificate}, not the certificate_sha256 "
                 "that is configured for this peer"
             )
-            self.failed(mismatch)
-            raise ConnectionError(str(mismatch))
+            self.failed(reason)
+            raise ConnectionError(reason)
 
 
 class Caller(ssl.SSLContext):
@@ -157,7 +171,7 @@ def _readable(name: str, path: Path | None) -> Path:
 
 
 def _why_no_pair(error: ssl.SSLError, certificate: Path, key: Path) -> str:
-    if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
+    if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
         return f"[tls] key = {str(key)!r} is not the key of certificate = {str(certificate)!r}"
     if error.reason in {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}:
         return (

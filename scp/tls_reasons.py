@@ -44,8 +44,6 @@ def why(error: OSError) -> str:
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return "it did not finish the TLS handshake in time"
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
-        return "it hung up in the middle of the TLS handshake: does it speak TLS there, does it accept us?"
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return REASONS.get(error.reason or "", error.reason or str(error))
-    return f"the connection broke ({error.strerror or error})"
+    return "it hung up in the middle of the TLS handshake: does it speak TLS there, does it accept us?"

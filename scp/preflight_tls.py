@@ -1,0 +1,49 @@
+"""The part of ``check`` that looks at the files of ``[tls]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from scp import certificates
+from scp.certificates import Certificate
+from scp.checks import Check, failed, note, ok
+from scp.config import TLS
+from scp.tls import FilesError
+
+SOON: Final = timedelta(days=30)
+"""Renewing a certificate takes a hospital weeks: so long before its end it is mentioned."""
+
+
+def files(settings: TLS, now: datetime) -> Iterator[Check]:
+    """Look at certificate, key and authorities; at nothing where there is no TLS."""
+    if settings.certificate is None or settings.key is None:
+        return
+    try:
+        mine = certificates.own(settings)
+        believed = certificates.authorities(settings)
+    except (FilesError, OSError) as error:
+        yield failed("tls certificate", str(error))
+        return
+    yield _validity("tls certificate", "this node's certificate", mine, now)
+    mode = certificates.exposed(settings.key)
+    if mode is None:
+        yield ok("tls key", f"{settings.key}: belongs to the certificate, closed to others")
+    else:
+        yield failed(
+            "tls key",
+            f"{settings.key} has mode {mode}, others can read or change it: chmod 600 {settings.key}",
+        )
+    for one in believed:
+        yield _validity("tls authority", f"the authority {one.name!r}", one, now)
+
+
+def _validity(what: str, words: str, one: Certificate, now: datetime) -> Check:
+    until = f"{one.expires:%Y-%m-%d}"
+    if one.expires <= now:
+        return failed(what, f"{words} has expired on {until}: renew it and restart the node")
+    if one.expires - now < SOON:
+        days = (one.expires - now).days
+        return note(what, f"{words} expires in {days} days, on {until}: renew it and restart the node")
+    return ok(what, f"{words} is valid until {until}")

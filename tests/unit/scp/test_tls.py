@@ -1,0 +1,371 @@
+"""TLS over real loopback sockets: the listener on one side, Python's own ssl or pynetdicom on the other."""
+
+import hashlib
+import socket
+import ssl
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+from structlog.testing import capture_logs
+
+from scp import calling, contexts, tls
+from scp.associations import Door
+from scp.calling import Unreachable
+from scp.config import Node, Peer, Settings
+from scp.echo import echo
+from scp.listener import Listener, Server
+from storage.archive import Archive
+from tests.support.authority import Authority, openssl
+from tests.support.mammograms import mammogram
+from tests.support.scu import store
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def ours(authority):
+    return authority.tls("node")
+
+
+@pytest.fixture(scope="module")
+def theirs(authority):
+    return authority.tls("pacs", kind="EC")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory, authority):
+    """Believes our authority, is signed by another."""
+    return Authority(tmp_path_factory.mktemp("other")).tls("stranger", authorities=authority.pem)
+
+
+def fingerprint(section):
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(section.certificate.read_text())).hexdigest()
+
+
+class Keeper:
+    """Stands for the receiver."""
+
+    def __init__(self, folder):
+        self.archive = Archive(folder)
+        self.kept = []
+
+    def keep(self, path, *, calling_ae):
+        self.kept.append(path.read_bytes())
+
+
+@pytest.fixture
+def listening(tmp_path, ours):
+    """Start a node that knows ``peer``; returns the ports with and without TLS, and its keeper."""
+    servers = []
+
+    def start(*, client_certificate="required", seconds=30, **peer):
+        keeper = Keeper(tmp_path)
+        settings = Settings(
+            node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=seconds),
+            tls=ours.model_copy(update={"client_certificate": client_certificate}),
+            peers=(Peer(ae_title="PACS", results_to=(), **peer),),
+        )
+        listener = Listener(settings=settings, receiver=keeper, door=Door(settings), left=lambda: None)
+        servers.extend([listener.start_tls(), listener.start()])
+        return servers[-2].server_address[1], servers[-1].server_address[1], keeper
+
+    yield start
+    with ThreadPoolExecutor() as threads:  # each takes half a second
+        list(threads.map(Server.shutdown, servers))
+
+
+@pytest.fixture
+def scp():
+    """Start a Verification SCP with the TLS of a section; returns its port."""
+    servers = []
+
+    def start(section=None):
+        entity = AE(ae_title="PACS")
+        entity.add_supported_context(Verification)
+        context = None if section is None else tls.answerer(section)
+        servers.append(entity.start_server(("127.0.0.1", 0), block=False, ssl_context=context))
+        return servers[-1].server_address[1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def call(port, section, **peer):
+    """Call a port of the node as PACS does; returns what C-ECHO says."""
+    them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True, **peer)
+    caller = None if section is None else tls.caller(section, them)
+    return echo("127.0.0.1", port, calling="PACS", called="SECONDREAD", seconds=30.0, caller=caller)
+
+
+def settings(section, port, **peer):
+    peer = {"host": "127.0.0.1", **peer}
+    return Settings(tls=section, peers=(Peer(ae_title="PACS", port=port, tls=True, **peer),))
+
+
+def complaint(section, port, **peer):
+    """Call PACS as a delivery does; returns why no association came about."""
+    chosen = settings(section, port, **peer)
+    with pytest.raises(Unreachable) as caught:
+        calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
+    return str(caught.value)
+
+
+def logged(entries, event, seconds=30):
+    """Wait until ``event`` is logged: what a closed connection left in the log has no other sign."""
+    deadline = time.monotonic() + seconds
+    while not (found := [one for one in entries if one["event"] == event]):
+        assert time.monotonic() < deadline, entries
+        time.sleep(0.02)
+    return found[0]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_both_versions_are_spoken_and_client_and_server_show_certificates(listening, theirs, version):
+    port, _, _ = listening(tls=True, certificate_sha256=fingerprint(theirs))
+    them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
+    caller = tls.caller(theirs, them)
+    caller.minimum_version = caller.maximum_version = ssl.TLSVersion[version]
+    assert echo("127.0.0.1", port, calling="PACS", called="SECONDREAD", seconds=30.0, caller=caller).ok
+
+
+def test_image_arrives_over_tls_as_it_was_sent(listening, theirs, monkeypatch):
+    port, _, keeper = listening(tls=True)
+    caller = tls.caller(theirs, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
+    image = mammogram("R", "CC", rows=1024, columns=1024)
+    plain = AE.associate
+    monkeypatch.setattr(AE, "associate", lambda *a, **k: plain(*a, **k, tls_args=caller.arguments))
+    (answer,) = store(port, [image])
+    assert answer.Status == 0
+    assert keeper.kept[0].endswith(image.PixelData)
+
+
+def test_only_the_suites_of_the_profile_are_offered(ours):
+    for context in (tls.answerer(ours), tls.caller(ours, Peer(ae_title="A", host="a", port=1, tls=True))):
+        names = {one["name"] for one in context.get_ciphers() if one["protocol"] == "TLSv1.2"}
+        assert names == {
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+        }
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert context.verify_mode == ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("fault", ["no certificate", "unknown authority", "expired"])
+def test_caller_without_a_good_certificate_is_refused_in_one_sentence(
+    listening, authority, stranger, fault, version
+):
+    port, _, _ = listening()
+    caller = ssl.create_default_context(cafile=authority.pem)
+    caller.minimum_version = caller.maximum_version = ssl.TLSVersion[version]
+    if fault == "unknown authority":
+        caller.load_cert_chain(stranger.certificate, stranger.key)
+    elif fault == "expired":
+        caller.load_cert_chain(*authority.sign("expired", days=-1, kind="EC"))
+    with capture_logs() as entries, socket.create_connection(("127.0.0.1", port)) as raw:
+        try:
+            with caller.wrap_socket(raw, server_hostname="127.0.0.1") as secured:
+                assert secured.recv(1) == b""
+        except OSError:
+            pass  # the alert may come in the handshake or after it
+        line = logged(entries, "connection closed: TLS failed")
+    words = {
+        "no certificate": "it showed no certificate",
+        "unknown authority": "unable to get local issuer certificate",
+        "expired": "certificate has expired",
+    }
+    assert words[fault] in line["reason"]
+    assert line["address"] == "127.0.0.1"
+
+
+def test_caller_may_come_without_a_certificate_where_it_is_optional_but_not_as_a_peer_bound_to_one(
+    listening, authority, theirs
+):
+    port, _, _ = listening(client_certificate="optional", tls=True, certificate_sha256=fingerprint(theirs))
+    caller = tls.caller(theirs, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
+    bare = tls.Caller(ssl.PROTOCOL_TLS_CLIENT)
+    bare.load_verify_locations(authority.pem)
+    bare.server_name, bare.expected, bare.failure = "127.0.0.1", None, None
+    ask = {"calling": "PACS", "called": "SECONDREAD", "seconds": 30.0}
+    assert echo("127.0.0.1", port, **ask, caller=caller).ok
+    with capture_logs() as entries:
+        answer = echo("127.0.0.1", port, **ask, caller=bare)
+        line = logged(entries, "association rejected")
+    assert "does not know our AE title" in answer.reason
+    assert "showed no certificate" in line["reason"]
+
+
+def test_old_tls_is_refused(listening, authority):
+    port, _, _ = listening()
+    caller = ssl.create_default_context(cafile=authority.pem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        caller.minimum_version = ssl.TLSVersion.TLSv1_1
+        caller.maximum_version = ssl.TLSVersion.TLSv1_1
+    caller.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with capture_logs() as entries, socket.create_connection(("127.0.0.1", port)) as raw:
+        with pytest.raises(OSError, match=r"(?i)version|reset|EOF"):
+            caller.wrap_socket(raw, server_hostname="127.0.0.1")
+        line = logged(entries, "connection closed: TLS failed")
+    assert "nothing newer than TLS 1.1" in line["reason"]
+
+
+def test_plain_caller_at_the_port_with_tls_is_told_apart(listening, theirs):
+    port, _, _ = listening()
+    with capture_logs() as entries:
+        assert not call(port, None).ok
+        line = logged(entries, "connection closed: no TLS at the port with TLS")
+    assert "[node] port" in line["remedy"]
+
+
+def test_tls_caller_at_the_port_without_tls_is_told_apart(listening, theirs):
+    _, port, _ = listening()
+    with capture_logs() as entries:
+        answer = call(port, theirs)
+        line = logged(entries, "connection closed: TLS at the port without TLS")
+    assert answer.reason.startswith("no TLS: it hung up")
+    assert "[tls] port" in line["remedy"]
+
+
+def test_what_is_neither_is_closed(listening):
+    port, _, _ = listening()
+    with capture_logs() as entries, socket.create_connection(("127.0.0.1", port)) as web:
+        web.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        logged(entries, "connection closed: neither TLS nor DICOM at the port with TLS")
+
+
+def test_peer_that_has_tls_may_not_come_without(listening):
+    _, port, _ = listening(tls=True)
+    with capture_logs() as entries:
+        answer = call(port, None)
+        line = logged(entries, "association rejected")
+    assert "does not know our AE title" in answer.reason
+    assert "called without TLS" in line["reason"]
+
+
+def test_peer_is_bound_to_its_certificate(listening, theirs):
+    port, _, _ = listening(tls=True, certificate_sha256="0" * 64)
+    with capture_logs() as entries:
+        assert not call(port, theirs).ok
+        line = logged(entries, "association rejected")
+    assert fingerprint(theirs) in line["reason"]
+
+
+@pytest.mark.parametrize("kind", ["tls", "plain"])
+def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, theirs, kind):
+    secure, plain, _ = listening()
+    port = secure if kind == "tls" else plain
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    begun = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    try:
+        for one in begun:
+            one.sendall(b"\x16" if kind == "tls" else b"\x01")
+        # in turn, their 30 s would be the callers' before ours
+        assert call(port, theirs if kind == "tls" else None).ok
+    finally:
+        for one in (*silent, *begun):
+            one.close()
+
+
+def test_shutdown_does_not_wait_for_silent_callers(tmp_path, ours):
+    chosen = Settings(
+        node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=3600), tls=ours
+    )
+    listener = Listener(settings=chosen, receiver=Keeper(tmp_path), door=Door(chosen), left=lambda: None)
+    for start, first in ((listener.start_tls, b""), (listener.start_tls, b"\x16"), (listener.start, b"")):
+        server = start()
+        with socket.create_connection(("127.0.0.1", server.server_address[1])) as silent:
+            silent.sendall(first)
+            ending = threading.Thread(target=server.shutdown, daemon=True)
+            ending.start()
+            ending.join(60)
+            assert not ending.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["tls", "plain"])
+def test_who_says_nothing_or_half_a_word_is_sent_away(listening, kind):
+    secure, plain, _ = listening(seconds=0.2)
+    for word in (b"", b"\x16\x03" if kind == "tls" else b"\x01\x00\x00"):
+        address = ("127.0.0.1", secure if kind == "tls" else plain)
+        with socket.create_connection(address, timeout=30) as caller:
+            caller.sendall(word)
+            assert caller.recv(1) in {b"", b"\x07"}
+
+
+@pytest.mark.parametrize("answering", ["scp", "its certificate"])
+def test_delivery_goes_over_tls(scp, ours, theirs, answering):
+    port = scp(theirs)
+    bound = {} if answering == "scp" else {"certificate_sha256": fingerprint(theirs)}
+    chosen = settings(ours, port, **bound)
+    association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
+
+
+def test_delivery_names_what_is_wrong_with_the_peer(scp, ours, theirs, stranger, authority):
+    assert "does not speak TLS there" in complaint(ours, scp())
+    assert "unable to get local issuer certificate" in complaint(ours, scp(stranger))
+    port = scp(theirs)
+    assert "SHA-256 fingerprint" in complaint(ours, port, certificate_sha256="0" * 64)
+    assert "Hostname mismatch" in complaint(ours, port, tls_name="pacs.example.org")
+    assert "certificate has expired" in complaint(ours, scp(authority.tls("old", days=-1, kind="EC")))
+
+
+def test_refusal_after_the_handshake_is_told_as_well(scp, stranger, theirs, authority):
+    """With TLS 1.3 a server judges the client when the client believes that all is well."""
+    said = complaint(stranger, scp(theirs))
+    assert said.startswith("no TLS with PACS at 127.0.0.1:")
+    assert "it does not accept our certificate: make our authority known to it" in said
+
+
+def test_name_in_the_certificate_may_differ_from_the_host_by_configuration(scp, ours, authority):
+    port = scp(authority.tls("named", hosts=("pacs.example.org",), kind="EC"))
+    assert "IP address mismatch" in complaint(ours, port)
+    for name in ("pacs.example.org", ""):
+        chosen = settings(ours, port, tls_name=name)
+        association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
+        assert association.is_established
+        association.release()
+
+
+def test_renewed_certificate_is_used_at_the_next_call(scp, theirs, authority):
+    section = authority.tls("renewed", kind="EC")
+    port = scp(theirs)
+    section.key.write_text("nothing")
+    assert "no PEM certificate and key" in complaint(section, port)
+    authority.sign("renewed", kind="EC")
+    chosen = settings(section, port)
+    association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
+    assert association.is_established
+    association.release()
+
+
+def test_files_that_do_not_fit_are_named(ours, theirs, tmp_path, authority):
+    def said(**changed):
+        with pytest.raises(tls.FilesError) as caught:
+            tls.answerer(ours.model_copy(update=changed))
+        return str(caught.value)
+
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("nothing")
+    locked = tmp_path / "locked.key"
+    openssl("pkey", "-in", ours.key, "-aes256", "-passout", "pass:secret", "-out", locked)
+    assert "is not the key of" in said(key=theirs.key)
+    assert "is not the key of" in said(key=authority.sign("other")[1])
+    assert "cannot be read (No such file" in said(key=tmp_path / "none.key")
+    assert "protected by a password" in said(key=locked)
+    assert "holds no PEM certificate" in said(authorities=nothing)
+    assert "are no PEM certificate and key" in said(certificate=nothing)
+    assert "is empty" in said(authorities=None)
