@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from scp.associations import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Door, Request
-from scp.config import Node, Peer, Settings
+from scp.config import TLS, Node, Peer, Settings
 
 
 def door(*peers, **node):
@@ -55,6 +57,28 @@ def test_wrong_called_title_is_named():
     verdict = door(PACS).judge(request(called="OTHER"))
     assert verdict.rejection == WRONG_CALLED_TITLE
     assert "OTHER" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ({}, "called without TLS"),
+        ({"tls": True}, "showed no certificate"),
+        ({"tls": True, "certificate": "b" * 64}, "showed certificate bbb"),
+        ({"tls": True, "certificate": "a" * 64}, None),
+    ],
+)
+def test_peer_bound_to_tls_and_a_certificate_is_admitted_with_both(tmp_path, shown, words):
+    file = tmp_path / "any.pem"
+    bound = Peer(ae_title="PACS", results_to=(), tls=True, certificate_sha256="a" * 64)
+    settings = Settings(tls=TLS(certificate=file, key=file, authorities=file), peers=(bound,))
+    verdict = Door(settings).judge(replace(request(), **shown))
+    assert verdict.rejection == (None if words is None else UNKNOWN_CALLER)
+    assert words is None or words in verdict.reason
+
+
+def test_peer_without_tls_may_use_it():
+    assert door(PACS).judge(replace(request(), tls=True, certificate="a" * 64)).rejection is None
 
 
 def test_limits_of_the_node_and_of_one_address():

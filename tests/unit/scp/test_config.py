@@ -10,6 +10,12 @@ from scp.config import ConfigError, Peer, Settings
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def peer(name, **more):
+    return "\n".join(
+        ["[[peers]]", f'ae_title = "{name}"', *(f"{key} = {value}" for key, value in more.items()), ""]
+    )
+
+
 def load(tmp_path, text, **environ):
     path = tmp_path / "node.toml"
     path.write_text(text, encoding="utf-8")
@@ -99,6 +105,16 @@ def test_whole_numbers_do_for_seconds(tmp_path):
             '[[peers]]\nae_title = "A"\naddresses = ["10.0.0.1", "10.0.0.5/24"]',
             ["peers[1].addresses[2] ('A') = \"10.0.0.5/24\"", "has host bits set"],
         ),
+        ("[tls]\ncertificate = 'a.pem'", ["tls.key and tls.authorities missing", "go together"]),
+        ("[tls]\nonly = true", ["tls.only = true", "leaves no port"]),
+        ("[tls]\nclient_certificate = 'never'", ["tls.client_certificate", "'required' or 'optional'"]),
+        ("[tls]\nkey = 3", ["tls.key = 3", "text in quotes"]),
+        (peer("A", results_to="[]", tls="true"), ["peers[1] ('A') has tls = true", "[tls] certificate"]),
+        (peer("A", results_to="[]", tls_name='"a"'), ["peers[1] ('A')", "which nobody checks without tls"]),
+        (
+            peer("A", results_to="[]", certificate_sha256='"AB:CD"'),
+            ["peers[1].certificate_sha256 ('A') = \"AB:CD\"", "64 hexadecimal digits"],
+        ),
         (
             "[delivery]\nfirst_retry_seconds = 60\nlongest_retry_seconds = 30",
             ["delivery.longest_retry_seconds = 30", "at least first_retry_seconds (60)"],
@@ -138,12 +154,6 @@ def test_data_may_not_lie_inside_the_program(tmp_path, package):
     said = complaint(tmp_path, f'[node]\ndata_dir = "{ROOT / package / "data"}"')
     assert "node.data_dir" in said
     assert "inside the program" in said
-
-
-def peer(name, **more):
-    return "\n".join(
-        ["[[peers]]", f'ae_title = "{name}"', *(f"{key} = {value}" for key, value in more.items()), ""]
-    )
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,24 @@ def test_lines_that_admit_a_stranger_do(tmp_path, address):
     settings = load(tmp_path, config.admission_lines('A "B', address))
     assert settings.peers == (Peer(ae_title='A "B', addresses=(address,), host=address, port=104),)
     assert settings.destinations('A "B') == ('A "B',)
+
+
+def test_files_of_tls_are_relative_to_the_configuration_and_fingerprints_are_written_in_any_way(tmp_path):
+    tls = "[tls]\ncertificate = 'a.pem'\nkey = '/etc/key.pem'\nauthorities = 'ca/all.pem'\n"
+    shown = ":".join(["AB"] * 32)
+    settings = load(tmp_path, tls + peer("A", results_to="[]", tls="true", certificate_sha256=f'"{shown}"'))
+    assert settings.tls.certificate == tmp_path / "a.pem"
+    assert settings.tls.key == Path("/etc/key.pem")
+    assert settings.tls.authorities == tmp_path / "ca" / "all.pem"
+    assert settings.tls.on
+    assert settings.peers[0].certificate_sha256 == "ab" * 32
+
+
+def test_lines_that_admit_a_stranger_with_tls_bind_it_to_its_certificate(tmp_path):
+    tls = "[tls]\ncertificate = 'a.pem'\nkey = 'a.key'\nauthorities = 'ca.pem'\n"
+    lines = config.admission_lines("PACS", "10.1.2.3", certificate="ab" * 32)
+    (admitted,) = load(tmp_path, tls + lines).peers
+    assert (admitted.tls, admitted.certificate_sha256) == (True, "ab" * 32)
 
 
 def test_options_are_those_of_the_outputs(tmp_path):

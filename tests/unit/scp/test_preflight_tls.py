@@ -1,0 +1,90 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scp import preflight, preflight_tls
+from scp.config import TLS, Model, Node, Peer, Settings
+from scp.preflight import Outcome
+from tests.support import model_folder
+from tests.support.authority import Authority
+from tests.support.peers import free_port
+from tests.support.running_node import lock_held
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def section(authority):
+    return authority.tls("node", kind="EC")
+
+
+def look(section, *, later=timedelta(0)):
+    found = preflight_tls.files(section, datetime.now(UTC) + later)
+    return {one.what: (one.outcome, one.words) for one in found}
+
+
+def test_without_tls_there_is_nothing_to_see():
+    assert look(TLS()) == {}
+
+
+def test_good_files_pass_and_the_end_of_their_validity_is_shown(section):
+    seen = look(section)
+    assert {outcome for outcome, _ in seen.values()} == {Outcome.OK}
+    assert "this node's certificate is valid until 20" in seen["tls certificate"][1]
+    assert "'test authority'" in seen["tls authority"][1]
+
+
+def test_end_of_validity_is_announced_a_month_before(section):
+    seen = look(section, later=timedelta(days=340))
+    assert seen["tls certificate"][0] is Outcome.NOTE
+    assert "expires in 24 days" in seen["tls certificate"][1]
+    assert seen["tls authority"][0] is Outcome.NOTE
+    seen = look(section, later=timedelta(days=366))
+    assert seen["tls authority"][0] is Outcome.FAILED
+    assert "has expired on" in seen["tls certificate"][1]
+
+
+def test_expired_certificate_fails(authority):
+    outcome, words = look(authority.tls("old", kind="EC", days=-1))["tls certificate"]
+    assert outcome is Outcome.FAILED
+    assert "certificate has expired" in words
+
+
+def test_key_that_others_can_read_fails(authority):
+    section = authority.tls("open", kind="EC")
+    section.key.chmod(0o640)
+    outcome, words = look(section)["tls key"]
+    assert outcome is Outcome.FAILED
+    assert f"mode 0640, others can read or change it: chmod 600 {section.key}" in words
+
+
+def test_key_of_another_certificate_fails(section, authority):
+    other = authority.tls("other", kind="EC")
+    outcome, words = look(section.model_copy(update={"key": other.key}))["tls certificate"]
+    assert outcome is Outcome.FAILED
+    assert "is not the key of" in words
+
+
+def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_factory):
+    """The port of a stopped node must be free, a running one must listen there; the peer is not there."""
+    (tmp_path / "data").mkdir()
+    port = free_port()
+    settings = Settings(
+        node=Node(data_dir=tmp_path / "data", host="127.0.0.1", disk_reserve_mb=1),
+        tls=section.model_copy(update={"port": port, "only": True}),
+        peers=(Peer(ae_title="PACS", host="127.0.0.1", port=free_port(), tls=True),),
+        model=Model(name=str(model_folder.make(tmp_path_factory.mktemp("model")))),
+    )
+
+    def seen():
+        return {one.what: one for one in preflight.everything(settings, tmp_path / "config.toml")}
+
+    checks = seen()
+    assert "port 11112" not in checks
+    assert checks[f"tls port {port}"].outcome is Outcome.OK
+    assert "nothing listens" in checks["peer PACS"].words
+    with lock_held(tmp_path / "data"):
+        assert seen()[f"tls port {port}"].outcome is Outcome.FAILED
