@@ -153,6 +153,11 @@ def _check_names(peers: tuple[Peer, ...]) -> None:
             raise ValueError(
                 f"peers[{number}].{missing} is missing ({peer.ae_title!r}): host and port go together"
             )
+        if peer.commitment and not peer.reachable:
+            raise ValueError(
+                f"peers[{number}].commitment = true ({peer.ae_title!r}) asks nobody: give that peer host and "
+                "port, or set it to false"
+            )
 
 
 def _check_destinations(peers: tuple[Peer, ...]) -> None:

@@ -139,6 +139,8 @@ class Peer(Section):
     """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
     sr_class: SRClass | None = None
     """The SR class that it is sent; by default that of ``[outputs]``."""
+    commitment: bool = False
+    """Whether it is asked to commit itself to keep what it was sent (Storage Commitment)."""
 
     @property
     def destinations(self) -> tuple[str, ...]:
@@ -208,6 +210,10 @@ class Delivery(Section):
     """How long a peer may take to accept a connection and an association."""
     answer_timeout_seconds: Seconds = 120
     """How long a peer may take to answer one C-STORE."""
+    commitment_linger_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
+    """How long an association stays open for the report on the storage commitment asked for over it."""
+    commitment_timeout_seconds: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 21_600
+    """How long a peer may take to report; then it is asked again."""
 
     @field_validator("longest_retry_seconds")
     @classmethod

@@ -13,6 +13,11 @@ EXPLICIT: Final = "1.2.840.10008.1.2.1"
 IMPLICIT: Final = "1.2.840.10008.1.2"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 
+COMMITMENT: Final = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 J.3)."""
+COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
+"""Its well-known SOP Instance."""
+
 SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 COMPREHENSIVE_SR: Final = "1.2.840.10008.5.1.4.1.1.88.33"
 COMPREHENSIVE_3D_SR: Final = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -62,3 +67,12 @@ def accepted() -> list[PresentationContext]:
 def proposed(sop_classes: set[str]) -> list[PresentationContext]:
     """Return the contexts of the Storage SCU for objects of ``sop_classes``, all made in Explicit VR LE."""
     return [build_context(uid, [EXPLICIT, IMPLICIT]) for uid in sorted(sop_classes)]
+
+
+def commitment() -> PresentationContext:
+    """Return the context for storage commitment: of its SCU where proposed, of its reports where accepted.
+
+    A peer that brings a report proposes itself as SCP (PS3.7 D.3.3.4); one that negotiates no role is
+    understood all the same.
+    """
+    return build_context(COMMITMENT, [EXPLICIT, IMPLICIT])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import pydicom
@@ -17,7 +17,7 @@ from inference import variant
 from scp import backoff, calling, contexts, status
 from scp.calling import Unreachable
 from scp.config import Peer, Settings
-from storage import outbox
+from storage import commitments, outbox
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import Delivery
@@ -118,9 +118,9 @@ class Courier:
         answer = association.send_c_store(data_set)
         if "Status" not in answer:
             raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
-        return self._settle(one, answer, sent_as=str(data_set.SOPInstanceUID))
+        return self._settle(peer, one, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
 
-    def _settle(self, one: Delivery, answer: Dataset, *, sent_as: str) -> bool:
+    def _settle(self, peer: Peer, one: Delivery, answer: Dataset, *, sop_class: str, sent_as: str) -> bool:
         """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
         code = int(answer.Status)
         words = f"0x{code:04X}"
@@ -129,7 +129,10 @@ class Courier:
         if status.delivered(code):
             other = sent_as if sent_as != one.result.sop_instance_uid else None
             with self.database.write() as tx:
-                outbox.sent(tx, one.id, status=code, sent_as=other, now=self.now())
+                now = self.now()
+                outbox.sent(tx, one.id, status=code, sent_as=other, now=now)
+                if peer.commitment:
+                    commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
         if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
@@ -139,13 +142,7 @@ class Courier:
         return False
 
     def _again(self, one: Delivery, reason: str, code: int | None = None) -> None:
-        delivery = self.settings.delivery
-        wait = backoff.delay(
-            one.attempts + 1,
-            first=timedelta(seconds=delivery.first_retry_seconds),
-            longest=timedelta(seconds=delivery.longest_retry_seconds),
-            jitter=self.jitter(),
-        )
+        wait = backoff.configured(self.settings.delivery, one.attempts + 1, jitter=self.jitter())
         with self.database.write() as tx:
             now = self.now()
             outbox.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)

@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 
 from scp.bell import Bell
+from scp.commitment import Notary
 from scp.deliver import Courier
-from storage import outbox
+from storage import commitments, outbox
 from storage.database import Database
 from storage.errors import StorageError
 
@@ -25,9 +26,12 @@ IDLE_SECONDS: Final = 2.0
 class Dispatcher:
     """Owns the threads that deliver. `start`, then `stop`; `ring` when something new is owed."""
 
-    def __init__(self, *, database: Database, courier: Courier, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, database: Database, courier: Courier, notary: Notary, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._courier = courier
+        self._notary = notary
         self._now = now
         self._bell = Bell()
         self._stopping = threading.Event()
@@ -64,8 +68,10 @@ class Dispatcher:
 
     def _send_out(self) -> None:
         with self._database.read() as tx:
-            destinations = outbox.due_destinations(tx, now=self._now())
-        for destination in destinations:
+            now = self._now()
+            to_send = outbox.due_destinations(tx, now=now)
+            to_ask = commitments.due_destinations(tx, now=now)
+        for destination in sorted({*to_send, *to_ask}):
             under_way = self._running.get(destination)
             if under_way is None or not under_way.is_alive():
                 # daemon threads: a peer that hangs must not keep the process from ending
@@ -76,6 +82,7 @@ class Dispatcher:
                 thread.start()
 
     def _deliver(self, destination: str) -> None:
+        """Send what is due, then ask for the commitment to keep it; neither's fault stops the other."""
         try:
             while self._courier.deliver(destination) and not self._stopping.is_set():
                 pass  # more may have fallen due meanwhile
@@ -83,3 +90,10 @@ class Dispatcher:
             # An unforeseen fault with one destination must not end the deliveries to the others.
             log.exception("delivery failed, trying again later", destination=destination)
             self._courier.postpone(destination)
+        if self._stopping.is_set():
+            return
+        try:
+            self._notary.ask(destination)
+        except Exception:
+            log.exception("storage commitment failed, trying again later", destination=destination)
+            self._notary.postpone(destination)

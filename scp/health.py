@@ -13,10 +13,10 @@ from rich.console import Console
 from scp import ledger, running, terminal
 from scp.complaint import OK
 from scp.config import Settings
-from storage import attention, jobs, outbox
-from storage.attention import ParkedJob, Trouble
+from storage import attention, commitments, jobs, outbox
+from storage.attention import Doubt, ParkedJob, Trouble
 from storage.database import Database
-from storage.states import DeliveryState, JobState
+from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE = 1_000_000
 
@@ -43,6 +43,10 @@ class Destination:
     sent: int
     parked: int
     withdrawn: int
+    committed: int
+    """Of those sent: how many it has committed itself to keep."""
+    uncommitted: int
+    """Of those sent: how many it is asked to commit itself to and has not yet."""
     oldest_owed: datetime | None
     last_success: datetime | None
 
@@ -67,6 +71,7 @@ class Health:
     oldest_waiting: datetime | None
     destinations: tuple[Destination, ...]
     troubles: tuple[Trouble, ...]
+    doubts: tuple[Doubt, ...]
     parked_jobs: tuple[ParkedJob, ...]
     disk: Disk
 
@@ -93,9 +98,14 @@ def look(database: Database, settings: Settings) -> Health:
             },
             oldest_waiting=jobs.oldest_waiting(tx),
             destinations=_destinations(
-                settings, outbox.counts(tx), outbox.oldest_owed(tx), outbox.last_success(tx)
+                settings,
+                outbox.counts(tx),
+                commitments.counts(tx),
+                outbox.oldest_owed(tx),
+                outbox.last_success(tx),
             ),
             troubles=tuple(attention.troubles(tx)),
+            doubts=tuple(attention.doubts(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
             disk=_disk(settings),
         )
@@ -115,12 +125,14 @@ def _node(settings: Settings) -> Node:
 def _destinations(
     settings: Settings,
     counts: Mapping[str, Mapping[DeliveryState, int]],
+    commitment_counts: Mapping[str, Mapping[CommitmentState, int]],
     oldest: Mapping[str, datetime],
     last: Mapping[str, datetime],
 ) -> tuple[Destination, ...]:
     """Return one entry for each peer that can be sent to and each destination of a delivery."""
     reachable = {peer.ae_title for peer in settings.peers if peer.reachable}
     none = dict.fromkeys(DeliveryState, 0)
+    unasked = dict.fromkeys(CommitmentState, 0)
     return tuple(
         Destination(
             ae_title=name,
@@ -129,6 +141,8 @@ def _destinations(
             sent=counts.get(name, none)[DeliveryState.SENT],
             parked=counts.get(name, none)[DeliveryState.PARKED],
             withdrawn=counts.get(name, none)[DeliveryState.WITHDRAWN],
+            committed=commitment_counts.get(name, unasked)[CommitmentState.COMMITTED],
+            uncommitted=sum(commitment_counts.get(name, unasked)[state] for state in UNCOMMITTED),
             oldest_owed=oldest.get(name),
             last_success=last.get(name),
         )
@@ -177,7 +191,17 @@ def _show_deliveries(health: Health, console: Console) -> None:
     console.print(
         terminal.table(
             "Results",
-            ["destination", "owed", "sent", "parked", "withdrawn", "owed since", "last success"],
+            [
+                "destination",
+                "owed",
+                "sent",
+                "parked",
+                "withdrawn",
+                "committed",
+                "uncommitted",
+                "owed since",
+                "last success",
+            ],
             (
                 (
                     one.ae_title if one.configured else f"{one.ae_title} (no host and port configured)",
@@ -185,6 +209,8 @@ def _show_deliveries(health: Health, console: Console) -> None:
                     one.sent,
                     one.parked,
                     one.withdrawn,
+                    one.committed,
+                    one.uncommitted,
                     terminal.moment(one.oldest_owed),
                     terminal.moment(one.last_success),
                 )
@@ -203,6 +229,21 @@ def _show_deliveries(health: Health, console: Console) -> None:
                 ),
             )
         )
+    if health.doubts:
+        console.print(
+            terminal.table(
+                "Sent and not committed, and why",
+                ["destination", "objects", "state", "next question", "reason"],
+                (
+                    (one.destination, one.objects, one.state.lower(), _next_question(one), one.reason)
+                    for one in health.doubts
+                ),
+            )
+        )
+
+
+def _next_question(doubt: Doubt) -> str | None:
+    return "after `retry`" if doubt.state is CommitmentState.PARKED else terminal.moment(doubt.next_try)
 
 
 def _next_try(trouble: Trouble) -> str | None:

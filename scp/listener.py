@@ -40,6 +40,8 @@ class Listener:
     door: Door
     left: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
+    also: tuple[evt.EventHandlerType, ...] = ()
+    """What is bound besides: who takes the reports of storage commitment."""
 
     def start(self) -> Server:
         """Listen without TLS; the address of the returned server tells where.
@@ -57,6 +59,10 @@ class Listener:
         _receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
+        reports = contexts.commitment()
+        entity.add_supported_context(
+            str(reports.abstract_syntax), reports.transfer_syntax, scu_role=False, scp_role=True
+        )
         entity.maximum_pdu_size = node.max_pdu
         # The door counts; pynetdicom's own limit would let idle sockets, which never ask, shut out everybody.
         entity.maximum_associations = 100_000
@@ -79,6 +85,7 @@ class Listener:
             (evt.EVT_ESTABLISHED, self.on_established),
             (evt.EVT_CONN_CLOSE, self.on_closed),
             (evt.EVT_C_STORE, self.on_store),
+            *self.also,
         ]
 
     def tend(self) -> None:

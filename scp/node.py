@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from models import manifest
 from models.manifest import ManifestError
 from scp import comparison, product, timers, tls
 from scp.associations import Door
+from scp.commitment import Notary
+from scp.commitment_reports import Reports
 from scp.config import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
@@ -28,7 +31,7 @@ from scp.receive import Receiver
 from scp.timers import Chores
 from scp.worker import EPITAPH
 from scp.workshop import Workshop
-from storage import jobs, retention
+from storage import commitments, jobs, retention
 from storage.archive import Archive
 from storage.database import Database
 from storage.errors import StorageError
@@ -67,9 +70,19 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     archive = Archive(settings.node.data_dir)
     manifest.verify(manifest.load(product.model_folder(settings.model.name)))
     _recover(database, archive)
+    _waive_commitments(database, settings)
     door = Door(settings)
     courier = Courier(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
-    dispatcher = Dispatcher(database=database, courier=courier, now=_now)
+    reports = Reports(settings=settings, database=database, now=_now, jitter=random.random)
+    notary = Notary(
+        settings=settings,
+        database=database,
+        reports=reports,
+        now=_now,
+        jitter=random.random,
+        new_uid=_new_uid,
+    )
+    dispatcher = Dispatcher(database=database, courier=courier, notary=notary, now=_now)
     workshop = Workshop(settings=settings, database=database, finished=dispatcher.ring, now=_now)
     chores = Chores(
         settings=settings, database=database, archive=archive, busy=door.busy, work=workshop.ring, now=_now
@@ -84,7 +97,13 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         now=_now,
         arrived=workshop.ring,
     )
-    listener = Listener(settings=settings, receiver=receiver, door=door, left=chores.complete_studies)
+    listener = Listener(
+        settings=settings,
+        receiver=receiver,
+        door=door,
+        left=chores.complete_studies,
+        also=reports.handlers,
+    )
     servers = _listen(listener, settings)
     workshop.start()
     dispatcher.start()
@@ -172,6 +191,15 @@ def _recover(database: Database, archive: Archive) -> None:
         log.info("files that nothing names were removed", files=orphans)
 
 
+def _waive_commitments(database: Database, settings: Settings) -> None:
+    """Stop asking peers for commitment whom the configuration does not let be asked any more."""
+    asked = [peer.ae_title for peer in settings.peers if peer.commitment]
+    with database.write() as tx:
+        waived = commitments.waive_all_but(tx, asked)
+    if waived:
+        log.warning("commitments waived: commitment = false for their peers", objects=waived)
+
+
 @contextmanager
 def _alone(data_dir: Path) -> Iterator[None]:
     """Hold ``data_dir`` for this process alone. Raises CannotStart where another node has it."""
@@ -198,3 +226,8 @@ def _stop_on_signals() -> threading.Event:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _new_uid() -> str:
+    """Return a UID that nobody had before (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"

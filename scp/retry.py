@@ -1,4 +1,4 @@
-"""The ``retry`` command: parked jobs and deliveries start over, waiting deliveries become due now."""
+"""The ``retry`` command: what is parked starts over; waiting deliveries and commitments are due now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from scp import ledger, running, terminal
 from scp.complaint import OK, WRONG_USAGE, Complaint
 from scp.config import Settings
-from storage import jobs, outbox, overview
+from storage import commitments, jobs, outbox, overview
 from storage.database import Database
 
 
@@ -25,12 +25,15 @@ def run(
         with database.write() as tx:
             started = 0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now)
             due = outbox.retry(tx, study_uid=study_uid, destination=destination, now=now)
+            asked = commitments.retry(tx, study_uid=study_uid, destination=destination, now=now)
     if as_json:
-        terminal.print_json({"jobs": started, "deliveries": due})
+        terminal.print_json({"jobs": started, "deliveries": due, "commitments": asked})
         return OK
     console = terminal.out()
     console.print(f"{started} parked jobs start over, {due} deliveries are due now")
-    if started + due and running.node_pid(settings.node.data_dir) is None:
+    if asked:
+        console.print(f"{asked} objects that were sent are asked about again now")
+    if started + due + asked and running.node_pid(settings.node.data_dir) is None:
         console.print("the node is not running: they are done when it is started")
     return OK
 

@@ -9,21 +9,24 @@ from rich.console import Console
 from scp import ledger, terminal
 from scp.complaint import OK, Complaint
 from scp.config import Settings
-from storage import history, overview
+from storage import delivery_ledger, history, overview
+from storage.delivery_ledger import Entry
 from storage.records import DeliveryCounts, Event, StudyOverview
+from storage.states import CommitmentState, DeliveryState
 
 
 def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool) -> int:
     """Print the latest studies, or what happened to one."""
     with ledger.opened(settings) as database, database.read() as tx:
         rows = overview.overview(tx, study_uid=study_uid, limit=limit + 1)
+        entries = [] if study_uid is None else delivery_ledger.of_study(tx, study_uid)
         events = [] if study_uid is None else history.of(tx, study_uid)
     if study_uid is not None:
         if not rows and not events:
             raise Complaint(
                 f"study {study_uid} is unknown to this node: it never came in, or was removed long ago"
             )
-        _one(rows, events, as_json=as_json)
+        _one(rows, entries, events, as_json=as_json)
     elif as_json:
         for row in rows[:limit]:
             terminal.print_json(asdict(row))
@@ -38,14 +41,19 @@ def _many(rows: list[StudyOverview], limit: int, console: Console) -> None:
         console.print(f"these are the latest {limit}: there are more, see --limit")
 
 
-def _one(rows: list[StudyOverview], events: list[Event], *, as_json: bool) -> None:
+def _one(rows: list[StudyOverview], entries: list[Entry], events: list[Event], *, as_json: bool) -> None:
     if as_json:
         study = asdict(rows[0]) if rows else None
-        terminal.print_json({"study": study, "events": [asdict(event) for event in events]})
+        deliveries = [asdict(entry) for entry in entries]
+        terminal.print_json(
+            {"study": study, "deliveries": deliveries, "events": [asdict(event) for event in events]}
+        )
         return
     console = terminal.out()
     if rows:
         console.print(_table("Study", rows))
+    if entries:
+        console.print(_ledger(entries))
     console.print(
         terminal.table(
             "History",
@@ -73,6 +81,51 @@ def _table(title: str, rows: list[StudyOverview]) -> object:
             for row in rows
         ),
     )
+
+
+def _ledger(entries: list[Entry]) -> object:
+    return terminal.table(
+        "Deliveries",
+        ["object", "UID", "destination", "state", "sent", "status", "attempts", "commitment", "reason"],
+        (
+            (
+                entry.kind.value,
+                entry.sent_as or entry.sop_instance_uid,
+                entry.destination,
+                _state(entry),
+                terminal.moment(entry.sent_at),
+                None if entry.last_status is None else f"0x{entry.last_status:04X}",
+                entry.attempts,
+                _commitment(entry),
+                entry.reason or entry.doubt,
+            )
+            for entry in entries
+        ),
+    )
+
+
+def _state(entry: Entry) -> str:
+    words = entry.state.value.lower()
+    return (
+        f"{words}, next try {terminal.moment(entry.next_try)}" if entry.state is DeliveryState.OWED else words
+    )
+
+
+def _commitment(entry: Entry) -> str | None:
+    """Say how the destination's commitment stands; nothing where it is not asked for one."""
+    match entry.commitment:
+        case None:
+            return None
+        case CommitmentState.COMMITTED:
+            return f"committed {terminal.moment(entry.committed_at)}"
+        case CommitmentState.ASKED:
+            return f"asked {terminal.moment(entry.asked_at)}, again {terminal.moment(entry.asked_again_at)}"
+        case CommitmentState.DUE:
+            return f"to be asked {terminal.moment(entry.asked_again_at)}"
+        case CommitmentState.FAILED:
+            return f"failed: 0x{entry.failure_reason or 0:04X}"
+        case CommitmentState.PARKED | CommitmentState.WAIVED:
+            return entry.commitment.value.lower()
 
 
 def _counts(counts: DeliveryCounts) -> str:

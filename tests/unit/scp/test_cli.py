@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scp import node, product, running
-from storage import inspection, jobs, outbox, studies
+from storage import commitments, inspection, jobs, outbox, studies
 from storage.archive import Archive
 from storage.database import NAME, Database
 from tests.support import owed
@@ -178,6 +178,8 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
             "sent": 0,
             "parked": 0,
             "withdrawn": 0,
+            "committed": 0,
+            "uncommitted": 0,
             "oldest_owed": owed.NOW.isoformat(),
             "last_success": None,
         }
@@ -277,7 +279,8 @@ def test_studies_are_one_row_each(secondread, config, database, tmp_path):
     rows = secondread("studies", "--json", "--config", config).lines
     assert {row["study_uid"] for row in rows} == {STUDY, str(uid("owed", "2"))}
     assert rows[0]["state"] == "reported"
-    assert rows[0]["deliveries"] == {"PACS": {"sent": 0, "owed": 2, "parked": 0}}
+    counts = rows[0]["deliveries"]["PACS"]
+    assert {word: number for word, number in counts.items() if number} == {"owed": 2}
     assert STUDY in secondread("studies", "--config", config).out
 
 
@@ -296,6 +299,45 @@ def test_history_of_one_study_is_shown(secondread, config, database):
     shown = secondread("studies", STUDY, "--config", config).out
     assert "History" in shown
     assert told["events"][0]["event"] in shown
+
+
+def test_ledger_of_one_study_tells_what_was_sent_when_and_committed(secondread, config, database):
+    refuse_to_commit(database)
+    (report, heatmap) = secondread("studies", STUDY, "--json", "--config", config).json["deliveries"]
+    assert (report["kind"], report["destination"], report["state"]) == ("SR", "PACS", "SENT")
+    assert (report["sent_at"], report["last_status"], report["attempts"]) == (owed.NOW.isoformat(), 0, 1)
+    assert (report["commitment"], report["doubt"]) == ("PARKED", "not allowed")
+    assert (heatmap["state"], heatmap["sent_at"], heatmap["commitment"]) == ("OWED", None, None)
+    shown = secondread("studies", STUDY, "--config", config).out
+    assert "0x0000" in shown
+    assert "not allowed" in shown
+
+
+def test_status_tells_why_something_is_not_committed_and_retry_asks_again(secondread, config, database):
+    refuse_to_commit(database)
+    told = secondread("status", "--json", "--config", config).json
+    assert [(one["state"], one["reason"], one["objects"]) for one in told["doubts"]] == [
+        ("PARKED", "not allowed", 1)
+    ]
+    assert told["destinations"][0]["uncommitted"] == 1
+    assert "Sent and not committed" in secondread("status", "--config", config).out
+    assert "1 objects" in secondread("retry", "--all", "--config", config).out
+    assert secondread("status", "--json", "--config", config).json["doubts"] == []
+
+
+def refuse_to_commit(database):
+    """PACS took the report and refuses to be asked for its commitment."""
+    with database.write() as tx:
+        report = outbox.due(tx, now=owed.NOW)["PACS"][0]
+        outbox.sent(tx, report.id, status=0, now=owed.NOW)
+        commitments.want(
+            tx,
+            report,
+            sop_class_uid=report.result.sop_class_uid,
+            sop_instance_uid=report.result.sop_instance_uid,
+            now=owed.NOW,
+        )
+        commitments.never(tx, [report.id], reason="not allowed")
 
 
 def test_unknown_study_is_a_complaint(secondread, config, database):
@@ -318,7 +360,7 @@ def test_retry_wants_to_know_what(secondread, config, database, words):
 def test_parked_deliveries_are_owed_again(secondread, config, database, words):
     park(database)
     ended = secondread("retry", *words, "--json", "--config", config)
-    assert ended.json == {"jobs": 0, "deliveries": 2}
+    assert ended.json == {"jobs": 0, "deliveries": 2, "commitments": 0}
     with database.read() as tx:
         assert len(outbox.due(tx, now=datetime.now(UTC))["PACS"]) == 2
         assert outbox.parked(tx) == []

@@ -1,0 +1,202 @@
+"""What peers report about their commitment: N-EVENT-REPORT in, rows moved, status out (PS3.4 J.3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.events import Event
+
+from scp import backoff, status
+from scp.config import Settings
+from storage import commitment_answers, commitments
+from storage.commitment_steps import Commitment
+from storage.database import Database
+from storage.errors import StorageError, Unknown
+
+log = structlog.get_logger(__name__)
+
+ALL_COMMITTED: Final = 1
+SOME_FAILED: Final = 2
+"""Event Type ID (PS3.4 J.3.3.1.1)."""
+
+DUPLICATE_TRANSACTION: Final = 0x0131
+FAILURE_REASONS: Final = MappingProxyType(
+    {
+        0x0110: "processing failure",
+        0x0112: "no such object instance",
+        0x0119: "class / instance conflict",
+        0x0122: "SOP class not supported",
+        DUPLICATE_TRANSACTION: "duplicate Transaction UID",
+        0x0213: "resource limitation",
+    }
+)
+"""Failure Reason (PS3.3 C.14.1.1)."""
+
+FINAL: Final = frozenset({0x0119, 0x0122})
+"""Failure Reasons that sending the same object again does not mend."""
+
+TRIES_OF_A_LOST_OBJECT: Final = 6
+"""A peer that takes an object and does not keep it may have a passing fault; so often, it has another."""
+
+
+class Malformed(Exception):  # noqa: N818 - it is an answer to the peer, not a fault of ours
+    """A report that cannot be used; knows its status (PS3.7 10.1.1.1.8)."""
+
+    def __init__(self, status_code: int, sentence: str) -> None:
+        self.status = status_code
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The Event Information of one report."""
+
+    transaction_uid: str
+    committed: frozenset[str]
+    """SOP Instance UIDs."""
+    failed: Mapping[str, int]
+    """SOP Instance UID → Failure Reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fate:
+    """What becomes of an object that a peer does not keep; with neither time it is parked."""
+
+    code: int
+    """Failure Reason."""
+    reason: str
+    send_again: datetime | None = None
+    ask_again: datetime | None = None
+
+
+def read(event_type: int | None, information: Dataset) -> Report:
+    """Return what a report says. Raises Malformed."""
+    if event_type not in (ALL_COMMITTED, SOME_FAILED):
+        raise Malformed(status.NO_SUCH_EVENT_TYPE, f"event type {event_type} is unknown")
+    try:
+        transaction_uid = UID(information.TransactionUID)
+        if not transaction_uid.is_valid:
+            raise Malformed(status.INVALID_ARGUMENT, "its Transaction UID is no UID")
+        return Report(
+            transaction_uid=str(transaction_uid),
+            committed=frozenset(
+                str(item.ReferencedSOPInstanceUID) for item in _items(information, "ReferencedSOPSequence")
+            ),
+            failed={
+                str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or 0x0110)
+                for item in _items(information, "FailedSOPSequence")
+            },
+        )
+    except AttributeError as error:
+        raise Malformed(status.NO_SUCH_ARGUMENT, "Transaction UID or an item's UID is missing") from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise Malformed(status.INVALID_ARGUMENT, "its data set cannot be read") from error
+
+
+def _items(information: Dataset, keyword: str) -> Sequence[Dataset]:
+    return information.get(keyword) or ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reports:
+    """Takes reports, over whichever association they come. Safe for use from many threads.
+
+    A Transaction UID is random and told to one peer alone, so who names it is believed under any AE title:
+    archives report from other titles than those that they receive at.
+    """
+
+    settings: Settings
+    database: Database
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+    @property
+    def handlers(self) -> tuple[evt.EventHandlerType, ...]:
+        """What to bind to an association over which a report may come."""
+        return ((evt.EVT_N_EVENT_REPORT, self.on_report),)
+
+    def on_report(self, event: Event) -> tuple[int, None]:
+        """Answer one N-EVENT-REPORT request: success means that what it says is in the book."""
+        try:
+            self.take(read(event.event_type, event.event_information))
+        except Malformed as malformed:
+            log.warning("storage commitment report refused", reason=str(malformed))
+            return malformed.status, None
+        except StorageError as error:
+            log.warning("storage commitment report not kept", reason=str(error))
+            return status.PROCESSING_FAILURE, None
+        except Exception:
+            log.exception("storage commitment report not kept: this is a fault of the node")
+            return status.PROCESSING_FAILURE, None
+        return status.SUCCESS, None
+
+    def take(self, report: Report) -> None:
+        """Write down what ``report`` says, all or nothing.
+
+        Raises Malformed where it answers no request of this node.
+        """
+        with self.database.write() as tx:
+            try:
+                request = commitment_answers.answered(tx, report.transaction_uid, now=self.now())
+            except Unknown as error:
+                raise Malformed(status.INVALID_ARGUMENT, str(error)) from error
+            known = {one.sop_instance_uid: one for one in request.items}
+            kept = [known[uid] for uid in known.keys() & (report.committed - report.failed.keys())]
+            lost = [known[uid] for uid in known.keys() & report.failed.keys()]
+            news = sum(commitment_answers.confirm(tx, one, now=self.now()) for one in kept)
+            for one in lost:
+                fate = self._fate(one, report.failed[one.sop_instance_uid])
+                if fate.ask_again is not None:
+                    commitments.again(tx, [one.delivery_id], not_before=fate.ask_again, reason=fate.reason)
+                elif commitment_answers.counts_against(request, one):
+                    commitment_answers.deny(
+                        tx,
+                        one,
+                        failure_reason=fate.code,
+                        reason=fate.reason,
+                        send_again=fate.send_again,
+                        now=self.now(),
+                    )
+                    _tell(one, fate)
+        strangers = len((report.committed | report.failed.keys()) - known.keys())
+        log.info(
+            "storage commitment reported",
+            destination=request.destination,
+            transaction_uid=report.transaction_uid,
+            newly_committed=news,
+            failed=len(lost),
+            **({"not_asked_about": strangers} if strangers else {}),
+        )
+
+    def _fate(self, one: Commitment, code: int) -> Fate:
+        """Return what becomes of an object that the peer does not keep for the Failure Reason ``code``."""
+        words = f"0x{code:04X} {FAILURE_REASONS.get(code, 'which the standard does not know')}"
+        reason = f"{one.destination} took it and does not keep it: {words}"
+        if code == DUPLICATE_TRANSACTION:  # about the request, not the object
+            return Fate(code=code, reason=words, ask_again=self.now() + self._wait(one.attempts + 1))
+        if code in FINAL or one.failures + 1 >= TRIES_OF_A_LOST_OBJECT:
+            return Fate(code=code, reason=reason)
+        return Fate(code=code, reason=reason, send_again=self.now() + self._wait(one.failures + 1))
+
+    def _wait(self, attempt: int) -> timedelta:
+        return backoff.configured(self.settings.delivery, attempt, jitter=self.jitter())
+
+
+def _tell(one: Commitment, fate: Fate) -> None:
+    fields = {
+        "destination": one.destination,
+        "sop_instance_uid": one.sop_instance_uid,
+        "reason": fate.reason,
+    }
+    if fate.send_again is None:
+        log.error("delivery parked: the peer does not keep it", **fields)
+    else:
+        log.warning("sent again later: the peer does not keep it", **fields)

@@ -1,0 +1,75 @@
+"""A node's delivering and asking half on a hand clock, with a real listener for the reports."""
+
+import itertools
+from types import SimpleNamespace
+
+from scp.associations import Door
+from scp.commitment import Notary
+from scp.commitment_reports import Reports
+from scp.config import Delivery, Node, Peer, Settings
+from scp.deliver import Courier
+from scp.listener import Listener
+from storage import delivery_ledger
+from storage.archive import Archive
+from storage.database import Database
+from tests.support.mammograms import uid
+from tests.support.owed import NOW
+
+STUDY = str(uid("owed", "1"))
+
+
+class DeliveringNode:
+    """Delivers to the peer at ``port`` and asks it for commitment; time moves only when the test moves it."""
+
+    def __init__(self, folder, port, *, ae_title="PACS", **peer):
+        self.now = NOW
+        self.peer = ae_title
+        self.database = Database.open(folder)
+        self.archive = Archive(folder)
+        self.settings = Settings(
+            node=Node(host="127.0.0.1", port=0, data_dir=folder),
+            peers=(
+                Peer(**{"ae_title": ae_title, "host": "127.0.0.1", "port": port, "commitment": True} | peer),
+            ),
+            delivery=Delivery(
+                connect_timeout_seconds=30, answer_timeout_seconds=30, commitment_linger_seconds=30
+            ),
+        )
+        common = {
+            "settings": self.settings,
+            "database": self.database,
+            "now": lambda: self.now,
+            "jitter": lambda: 0.0,
+        }
+        self.reports = Reports(**common)
+        numbers = itertools.count(1)
+        self.courier = Courier(**common, archive=self.archive)
+        self.notary = Notary(**common, reports=self.reports, new_uid=lambda: f"2.25.{next(numbers)}")
+        self._listener = Listener(
+            settings=self.settings,
+            receiver=SimpleNamespace(archive=self.archive),
+            door=Door(self.settings),
+            left=lambda: None,
+            also=self.reports.handlers,
+        ).start()
+        self.port = self._listener.server_address[1]
+
+    def deliver_and_ask(self, *, later=None):
+        """Let ``later`` pass, then do all that is due to the peer."""
+        self.now += later or (self.now - self.now)
+        self.courier.deliver(self.peer)
+        self.notary.ask(self.peer)
+
+    def ledger(self):
+        with self.database.read() as tx:
+            return {one.sop_instance_uid: one for one in delivery_ledger.of_study(tx, STUDY)}
+
+    def standing(self):
+        return {uid: (one.state.value, one.commitment) for uid, one in self.ledger().items()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown()
+        self.database.close()

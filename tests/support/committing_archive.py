@@ -1,0 +1,93 @@
+"""A throw-away PACS that is asked for storage commitment, reports as the test says: late, twice, never."""
+
+import threading
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from tests.support.archive_scp import ArchiveSCP
+
+
+class CommittingArchive(ArchiveSCP):
+    """Reports over the request's association unless it is ``silent``; `report` does so over a new one."""
+
+    def __init__(self, ae_title="PACS", *, port=0):
+        contexts = [*AllStoragePresentationContexts, build_context(StorageCommitmentPushModel)]
+        super().__init__(ae_title, contexts=contexts, port=port)
+        self.requests: list[Dataset] = []
+        self.silent = False
+        self.abort = False
+        self.answer = 0x0000
+        self.failing: dict[str, int] = {}
+        self._waiting: list[tuple[object, Dataset]] = []
+        self._server.bind(evt.EVT_N_ACTION, self._asked)
+        self._server.bind(evt.EVT_PDU_SENT, self._sent)
+
+    def _asked(self, event):
+        if self.abort:
+            event.assoc.abort()
+            return 0x0110, None
+        information = event.action_information
+        with self._arrived:
+            self.requests.append(information)
+            self._arrived.notify_all()
+        if self.answer == 0 and not self.silent:
+            self._waiting.append((event.assoc, information))
+        return self.answer, None
+
+    def _sent(self, event):
+        """The answer to a request has gone out: its report may follow."""
+        if isinstance(event.pdu, P_DATA_TF) and self._waiting:
+            threading.Thread(target=self._tell, args=self._waiting.pop(), daemon=True).start()
+
+    def _tell(self, association, request):
+        self._send(association, self.said_of(request))
+
+    def said_of(self, request):
+        """The Event Information of the report on ``request``."""
+        information = Dataset()
+        information.TransactionUID = request.TransactionUID
+        kept, lost = [], []
+        for item in request.ReferencedSOPSequence:
+            said = Dataset()
+            said.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+            said.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+            if (reason := self.failing.get(item.ReferencedSOPInstanceUID)) is None:
+                kept.append(said)
+            else:
+                said.FailureReason = reason
+                lost.append(said)
+        information.ReferencedSOPSequence = kept
+        if lost:
+            information.FailedSOPSequence = lost
+        return information
+
+    def report(self, port, information, *, event_type=None, with_role=True, calling="PACS"):
+        """Report over a new association to the node at ``port``; return the status of its answer."""
+        entity = AE(ae_title=calling)
+        roles = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
+        association = entity.associate(
+            "127.0.0.1",
+            port,
+            contexts=[build_context(StorageCommitmentPushModel)],
+            ext_neg=roles,
+            ae_title="SECONDREAD",
+        )
+        assert association.is_established
+        if not with_role:  # a peer that never heard of roles sends all the same; pynetdicom would not
+            association.accepted_contexts[0]._as_scp = True
+        try:
+            return self._send(association, information, event_type)
+        finally:
+            association.release()
+
+    def _send(self, association, information, event_type=None):
+        if event_type is None:
+            event_type = 2 if "FailedSOPSequence" in information else 1
+        answer, _ = association.send_n_event_report(
+            information, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        return answer.Status
