@@ -12,9 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-COMPONENTS: Final = 30
+COMPONENTS: Final = 10
+"""More were no better at refusing, and knew too well the scanners that they were learned from."""
 
 Floats = NDArray[np.float64]
+
+
+class TooFewError(ValueError):
+    """There are too few pictures to learn from; the message says how many there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,14 +51,14 @@ class Likeness:
 
 
 def fit(features: Floats, components: int = COMPONENTS) -> Likeness:
-    """Learn from the features (n, d) of one kind of picture; n must exceed ``components``, and that d or so.
+    """Learn from the features (n, d) of one kind of picture; n must exceed ``components``.
 
-    Raises ValueError where there are too few.
+    Raises TooFewError.
     """
     count, dimensions = features.shape
     if not components < min(count, dimensions):
-        raise ValueError(
-            f"{count} pictures with {dimensions} features are too few for {components} components"
+        raise TooFewError(
+            f"{count} pictures with {dimensions} features are too few to learn {components} components from"
         )
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     _, singular, directions = np.linalg.svd((features - mean) / scale, full_matrices=False)

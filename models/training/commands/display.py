@@ -1,0 +1,46 @@
+"""What the commands show: progress bars, files that were left out, and where results were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import Progress
+
+from models.training.gate_training import Track
+
+console: Final = Console()
+
+
+@contextmanager
+def tracking() -> Iterator[Track]:
+    """Give a function that shows a stream as a progress bar, one bar at a time."""
+    with Progress(console=console) as bars:
+
+        def track(steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+            task = bars.add_task(what, total=total)
+            yield from bars.track(steps, task_id=task)
+            bars.remove_task(task)
+
+        yield track
+
+
+def left_out(file: str, reason: str) -> None:
+    """Name an image without a result."""
+    console.print(f"left out: {file}: {reason}", highlight=False, soft_wrap=True)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a result and say where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+def write_figures(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures as JSON, one space deep for each level."""
+    write(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,88 @@
+"""`python -m models.training gate`: learn what mammograms look like, and count what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from inference import gate
+from inference.classifier import DEFAULT_THREADS
+from models.networks import fix_computation
+from models.training import gate_training, out_of_fold
+from models.training.commands import display
+from models.training.sources import reading
+
+FILE: Final = "gate.npz"
+TABLE: Final = "gate.toml"
+FIGURES: Final = "gate.json"
+
+Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)]
+ImageNet = Annotated[
+    Path, typer.Option("--imagenet", help="Weights of EfficientNet-Lite0.", exists=True, dir_okay=False)
+]
+To = Annotated[Path, typer.Option(help="Folder for the gate and its figures.")]
+Others = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder with other pictures, a folder for each kind; several times.", exists=True),
+]
+Further = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder with mammograms from elsewhere, a folder for each kind.", exists=True),
+]
+Images = Annotated[
+    int | None, typer.Option(help="Only so many images, drawn evenly over the sources.", min=1)
+]
+Threads = Annotated[int, typer.Option(help="Processor threads.", min=1)]
+
+
+def run(
+    data: Data,
+    imagenet: ImageNet,
+    to: To,
+    *,
+    others: Others = None,
+    further: Further = None,
+    images: Images = None,
+    threads: Threads = DEFAULT_THREADS,
+) -> None:
+    """Learn from mammograms, choose the limit out of fold, and write the gate with its manifest table."""
+    fix_computation(threads)
+    trunk = gate_training.trunk_from(imagenet)
+    examples = reading.read(data).examples
+    chosen = examples if images is None else out_of_fold.sample(examples, images)
+    with display.tracking() as track:
+        seen = gate_training.look(data, chosen, trunk, track)
+        for file, reason in seen.unread:
+            display.left_out(file, reason)
+        distances = gate_training.out_of_fold(seen)
+        limit = gate_training.limit(seen, distances)
+        known = gate_training.fit(seen)
+        figures: dict[str, Any] = {
+            "limit": limit,
+            "mammograms": gate_training.mammogram_figures(seen, distances, limit),
+        }
+        for name, folders in (("others", others), ("further_mammograms", further)):
+            for folder in folders or ():
+                kinds = gate_training.other_figures(folder, trunk, known, limit, track)
+                figures.setdefault(name, {})[folder.name] = {**gate_training.total(kinds), "kinds": kinds}
+    to.mkdir(parents=True, exist_ok=True)
+    gate.save(to / FILE, trunk, known)
+    display.write_figures(to / FIGURES, figures)
+    display.write(to / TABLE, manifest_table(to / FILE, figures))
+
+
+def manifest_table(file: Path, figures: dict[str, Any]) -> str:
+    """Write what the manifest says about the gate in ``file``."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    mammograms = figures["mammograms"]
+    return f"""\
+[gate]
+file = "{file.name}"
+sha256 = "{digest}"
+limit = {figures["limit"]}
+basis = "Lets in at least {gate_training.QUANTILE:.0%} of the mammograms of each source out of fold: \
+{mammograms["refused"]} of {mammograms["images"]} are refused. No other picture was learned from."
+"""
