@@ -37,5 +37,5 @@ def test_a_feature_that_never_varies_is_no_division_by_zero():
 
 
 def test_too_few_pictures_are_refused():
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(likeness.TooFewError, match="too few"):
         likeness.fit(known(count=5), components=5)
