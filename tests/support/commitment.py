@@ -1,7 +1,10 @@
 """A node's delivering and asking half on a hand clock, with a real listener for the reports."""
 
 import itertools
+import threading
 from types import SimpleNamespace
+
+from pynetdicom import evt
 
 from scp.associations import Door
 from scp.commitment import Notary
@@ -21,7 +24,7 @@ STUDY = str(uid("owed", "1"))
 class DeliveringNode:
     """Delivers to the peer at ``port`` and asks it for commitment; time moves only when the test moves it."""
 
-    def __init__(self, folder, port, *, ae_title="PACS", **peer):
+    def __init__(self, folder, port, *, ae_title="PACS", linger=30, **peer):
         self.now = NOW
         self.peer = ae_title
         self.database = Database.open(folder)
@@ -32,7 +35,7 @@ class DeliveringNode:
                 Peer(**{"ae_title": ae_title, "host": "127.0.0.1", "port": port, "commitment": True} | peer),
             ),
             delivery=Delivery(
-                connect_timeout_seconds=30, answer_timeout_seconds=30, commitment_linger_seconds=30
+                connect_timeout_seconds=30, answer_timeout_seconds=30, commitment_linger_seconds=linger
             ),
         )
         common = {
@@ -42,6 +45,7 @@ class DeliveringNode:
             "jitter": lambda: 0.0,
         }
         self.reports = Reports(**common)
+        self.reported = threading.Event()
         numbers = itertools.count(1)
         self.courier = Courier(**common, archive=self.archive)
         self.notary = Notary(**common, reports=self.reports, new_uid=lambda: f"2.25.{next(numbers)}")
@@ -50,9 +54,15 @@ class DeliveringNode:
             receiver=SimpleNamespace(archive=self.archive),
             door=Door(self.settings),
             left=lambda: None,
-            also=self.reports.handlers,
+            also=((evt.EVT_N_EVENT_REPORT, self._on_report),),
         ).start()
         self.port = self._listener.server_address[1]
+
+    def _on_report(self, event):
+        """Set ``reported`` once a report over a new association is in the book."""
+        answer = self.reports.on_report(event)
+        self.reported.set()
+        return answer
 
     def deliver_and_ask(self, *, later=None):
         """Let ``later`` pass, then do all that is due to the peer."""

@@ -80,6 +80,10 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
+    def delete(self, path):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
+
     def upload(self, path: Path):
         return self.post("/instances", path.read_bytes())
 

@@ -8,7 +8,6 @@ from pydicom.dataset import Dataset
 from scp import config
 from scp.commitment import TRIES_OF_A_REFUSED_REQUEST
 from scp.commitment_reports import TRIES_OF_A_LOST_OBJECT
-from scp.config import Delivery
 from scp.dispatch import Dispatcher
 from storage import attention, outbox
 from storage.records import ResultKind
@@ -57,11 +56,19 @@ def test_report_over_the_same_association_commits_what_was_sent(node, pacs):
     assert len(pacs.requests) == 1
 
 
-@pytest.mark.parametrize("with_role", [True, False])
-def test_report_over_a_new_association_commits_and_may_come_twice(node, pacs, with_role):
-    uids = owe(node.database, node.archive)
+@pytest.fixture
+def patient_node(tmp_path, pacs):
+    """Asks an archive that is silent at first, and does not wait for it."""
     pacs.silent = True
-    quickly(node).deliver_and_ask()
+    with DeliveringNode(tmp_path, pacs.port, linger=0) as made:
+        yield made
+
+
+@pytest.mark.parametrize("with_role", [True, False])
+def test_report_over_a_new_association_commits_and_may_come_twice(patient_node, pacs, with_role):
+    node = patient_node
+    uids = owe(node.database, node.archive)
+    node.deliver_and_ask()
     said = pacs.said_of(pacs.requests[0])
     assert node.standing() == dict.fromkeys(uids, ("SENT", "ASKED"))
     for _ in range(2):
@@ -79,10 +86,10 @@ def test_report_that_cannot_be_used_gets_the_status_that_says_why(node, pacs):
     assert pacs.report(node.port, unknown, event_type=7) == 0x0113
 
 
-def test_request_that_is_never_reported_on_is_made_again_and_the_first_may_still_be_answered(node, pacs):
+def test_request_without_report_is_made_again_and_the_first_may_still_be_answered(patient_node, pacs):
+    node = patient_node
     uids = owe(node.database, node.archive)
-    pacs.silent = True
-    quickly(node).deliver_and_ask()
+    node.deliver_and_ask()
     node.deliver_and_ask(later=timedelta(hours=5))
     assert transactions(pacs) == ["2.25.1"]
     node.deliver_and_ask(later=timedelta(hours=1))
@@ -214,10 +221,3 @@ def test_peer_that_cannot_be_reached_cannot_be_asked(tmp_path):
     file.write_text('[[peers]]\nae_title = "PACS"\ncommitment = true\n')
     with pytest.raises(config.ConfigError, match=r"peers\[1\]\.commitment = true \('PACS'\) asks nobody"):
         config.load(file, {})
-
-
-def quickly(node):
-    """Do not wait for a report over the same association: none will come."""
-    settings = node.settings.model_copy(update={"delivery": Delivery(commitment_linger_seconds=0)})
-    object.__setattr__(node.notary, "settings", settings)
-    return node
