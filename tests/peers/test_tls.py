@@ -1,0 +1,156 @@
+"""DCMTK's and OpenSSL's own programs over TLS: storescu → node → storescp, and who is not let in."""
+
+import subprocess
+import time
+from collections import Counter
+
+import pydicom
+import pytest
+
+from scp import calling, contexts
+from scp.calling import Unreachable
+from scp.config import Peer, Settings
+from tests.support.authority import Authority
+from tests.support.dcmtk import dcmtk
+from tests.support.mammograms import mammogram, write
+from tests.support.node_process import NodeProcess, peer
+from tests.support.peers import free_port, require
+
+VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def pacs(authority):
+    return authority.sign("pacs")
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("other"))
+
+
+def with_tls(pair, authority):
+    """DCMTK's options for TLS with the certificate and key in ``pair``."""
+    certificate, key = map(str, pair)
+    return ["+tls", key, certificate, "+cf", str(authority.pem), "-pw"]
+
+
+def section(pair, authority, port):
+    certificate, key = pair
+    files = {"certificate": certificate, "key": key, "authorities": authority.pem}
+    return "\n".join(["[tls]", f"port = {port}", *(f'{name} = "{file}"' for name, file in files.items()), ""])
+
+
+def echo(port, *options, called="SECONDREAD"):
+    command = [dcmtk("echoscu"), "-v", *options, "-aet", "DCMTK", "-aec", called, "127.0.0.1", str(port)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def wait(done, seconds=60):
+    """DCMTK's programs offer nothing to wait on but what they do."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def storescp(tmp_path, pacs, authority):
+    """An archive that speaks TLS alone and wants a certificate of ours."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    port = free_port()
+    options = [*with_tls(pacs, authority), "-od", str(folder), "-aet", "DCMTK", str(port)]
+    process = subprocess.Popen([dcmtk("storescp"), *options])
+    try:
+        wait(lambda: echo(port, *with_tls(pacs, authority), called="DCMTK").returncode == 0)
+        yield port, folder
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.timeout(420)
+def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, other, pacs, storescp):
+    archive, folder = storescp
+    port = free_port()
+    paths = []
+    for number, (laterality, view) in enumerate(VIEWS, 1):
+        paths.append(tmp_path / f"{number}.dcm")
+        write(mammogram(laterality, view, number=number), paths[-1])
+    node = NodeProcess(
+        tmp_path,
+        peers=peer("DCMTK", archive, tls="true"),
+        extra=section(authority.sign("node"), authority, port),
+    )
+    with node:
+        wait(lambda: echo(port, *with_tls(pacs, authority)).returncode == 0)
+        refusals(node, port, authority, other, pacs)
+        command = [dcmtk("storescu"), *with_tls(pacs, authority), "-aet", "DCMTK", "-aec", "SECONDREAD"]
+        subprocess.run([*command, "127.0.0.1", str(port), *map(str, paths)], check=True, timeout=60)
+        wait(lambda: len(list(folder.iterdir())) >= 5, seconds=240)
+        assert node.stop() == 0
+    assert "Traceback" not in node.log.read_text()
+    objects = [pydicom.dcmread(path) for path in folder.iterdir()]
+    assert Counter(one.Modality for one in objects) == {"OT": 4, "SR": 1}
+
+
+def refusals(node, port, authority, other, pacs):
+    """Call in every wrong way; the log has a sentence for each."""
+    assert echo(port).returncode != 0
+    assert echo(node.port, *with_tls(pacs, authority)).returncode != 0
+    assert echo(node.port).returncode != 0
+    assert echo(port, *with_tls(other.sign("stranger"), authority)).returncode != 0
+    assert echo(port, "+tla", "+cf", str(authority.pem)).returncode != 0
+    # the other way round: it does not believe us, and says so
+    assert echo(port, *with_tls(pacs, other)).returncode != 0
+    old = ["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"]
+    assert handshake(port, pacs, *old).returncode != 0
+    assert handshake(port, pacs, "-tls1_2", "-cipher", "AES128-SHA256").returncode != 0
+    assert handshake(port, pacs, "-tls1_3").returncode == 0
+    for sentence in (
+        "no TLS at the port with TLS",
+        "TLS at the port without TLS",
+        "called without TLS, and it has tls = true",
+        "its certificate is not accepted: unable to get local issuer certificate",
+        "it showed no certificate",
+        "it does not accept our certificate",
+        "it offers nothing newer than TLS 1.1",
+        "it offers none of the cipher suites of PS3.15 B.12",
+    ):
+        wait(lambda sentence=sentence: sentence in node.log.read_text())
+
+
+def handshake(port, pair, *options):
+    certificate, key = map(str, pair)
+    command = [
+        require("openssl"),
+        "s_client",
+        "-connect",
+        f"127.0.0.1:{port}",
+        "-cert",
+        certificate,
+        "-key",
+        key,
+    ]
+    return subprocess.run(
+        [*command, *options], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
+    )
+
+
+def test_archive_that_does_not_believe_us_is_named(authority, other, storescp):
+    """The node's own certificate is from an authority that the archive does not know."""
+    port, _ = storescp
+    settings = Settings(
+        tls=other.tls("node", authorities=authority.pem),
+        peers=(Peer(ae_title="DCMTK", host="127.0.0.1", port=port, tls=True),),
+    )
+    with pytest.raises(
+        Unreachable, match="it does not accept our certificate: make our authority known to it"
+    ):
+        calling.associate(settings, settings.peers[0], contexts.proposed({contexts.COMPREHENSIVE_SR}))
