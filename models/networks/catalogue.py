@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from models.networks import efficientnet_lite, efficientnet_lite_imagenet
+from models.networks import efficientnet_lite, efficientnet_lite_imagenet, secondread
 from models.networks.applications import DENSENET121, RESNET50
 from models.networks.architecture import LOGITS, Architecture, Start
 from models.networks.document_cnn import DOCUMENT_CNN
@@ -24,6 +24,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
         "resnet50": RESNET50,
         "densenet121": DENSENET121,
         "efficientnet-lite0": _EFFICIENTNET_LITE0,
+        secondread.NAME: secondread.architecture(branches=1),
+        **{secondread.joined(count): secondread.architecture(branches=count) for count in (3, 4, 5)},
     }
 )
 

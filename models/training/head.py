@@ -9,9 +9,8 @@ mean taken away (which its bias does afterwards): what all breasts have in commo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,8 @@ from models import networks
 from models.networks import keras, tf
 from models.training import augmentation, dataset, objective
 from models.training.dataset import TrainingSet
+from models.training.epochs import Progress
 from models.training.recipes import HeadStage
-
-Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
-"""Wraps the batches of an epoch, given its title and their number."""
 
 _PASS_BATCH: Final = 16
 _CLIP: Final = 1.0

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.findings import CLASSES, ClassKey
+from inference.findings import ClassKey
 from models.training.labels import Box, Example
 
 Target: TypeAlias = tuple[float, float, float, float]
@@ -52,7 +52,7 @@ def pairs(data: Images, generator: np.random.Generator, count: int, *, distance:
     distance
         Pixels, along rows or columns, between such a place and the middle of every lesion where possible.
     """
-    malignant, other = _by_kind(data)
+    malignant, other = by_kind(data)
     places: list[Place] = []
     for number in range(count):
         kind = malignant if number % 2 else other
@@ -85,11 +85,12 @@ def normal_tissue(data: Images, generator: np.random.Generator, count: int) -> l
     ]
 
 
-def _by_kind(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:
+def by_kind(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:
+    """List the lesions of malignant images and those of others: number of the example, and box."""
     malignant: list[tuple[int, Box]] = []
     other: list[tuple[int, Box]] = []
     for number, (example, boxes) in enumerate(zip(data.examples, data.lesions, strict=True)):
-        kind = malignant if CLASSES[-1] in example.classes else other
+        kind = malignant if ClassKey.MALIGNANT in example.classes else other
         kind += [(number, box) for box in boxes]
     return malignant, other
 

@@ -1,4 +1,4 @@
-"""How each network is trained: its convolutions on lesions, then its head on whole images."""
+"""How each network is trained: on cut-outs of lesions first, then on whole images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from models.networks import secondread
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LesionStage:
-    """The whole network on square cut-outs: lesions, and places of the same images without one."""
+    """The network on square cut-outs: lesions, and places without one."""
 
     side: int
     """In pixels of the prepared image."""
@@ -20,6 +22,11 @@ class LesionStage:
     batch: int
     learning_rate: float
     """After a short warm-up; it falls along a cosine to nothing at the end of the stage."""
+    weight_decay: float = 0.0
+    healthy: float = 0.0
+    """Share of the cut-outs that are tissue of Normal images; the others come in pairs from one image."""
+    grey: bool = False
+    """Whether contrast, sharpness and noise change too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +42,18 @@ class HeadStage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WholeStage:
+    """Everything behind the frozen trunk on whole images, each in several variants."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    head_rate: float
+    """How many times faster the new last layer learns."""
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """One network's training."""
 
@@ -42,7 +61,9 @@ class Recipe:
     rows: int
     columns: int
     lesions: LesionStage
-    head: HeadStage
+    whole: HeadStage | WholeStage
+    from_imagenet: bool = False
+    """Whether the network must begin with what it learned from ImageNet."""
 
 
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
@@ -52,8 +73,25 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             rows=244,
             columns=244,
             lesions=LesionStage(side=64, epochs=20, batches=100, batch=32, learning_rate=1e-3),
-            head=HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3),
-        )
+            whole=HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3),
+        ),
+        secondread.NAME: Recipe(
+            network=secondread.NAME,
+            rows=768,
+            columns=576,
+            lesions=LesionStage(
+                side=192,
+                epochs=5,
+                batches=190,
+                batch=32,
+                learning_rate=3e-4,
+                weight_decay=1e-2,
+                healthy=0.25,
+                grey=True,
+            ),
+            whole=WholeStage(epochs=4, batch=8, learning_rate=1e-4, head_rate=10.0, weight_decay=1e-2),
+            from_imagenet=True,
+        ),
     }
 )
 

@@ -19,7 +19,7 @@ RECIPE = Recipe(
     rows=SIDE,
     columns=SIDE,
     lesions=LesionStage(side=32, epochs=2, batches=2, batch=4, learning_rate=1e-3),
-    head=HeadStage(passes=1, epochs=2, batch=8, learning_rate=1e-3),
+    whole=HeadStage(passes=1, epochs=2, batch=8, learning_rate=1e-3),
 )
 
 
@@ -46,8 +46,19 @@ def training_set(prepared):
     return train.training_set(prepared, folds.of(prepared.examples, {}), train.ALL)
 
 
-def run(data, folder, *, recipe=RECIPE, resume=False, report=lambda _: None):
-    train.run(data, folder, recipe, seed=3, resume=resume, progress=plainly, report=report)
+def run(prepared, folder, *, fold=train.ALL, recipe=RECIPE, resume=False, report=lambda _: None):
+    train.run(
+        prepared,
+        folds.of(prepared.examples, {}),
+        fold,
+        folder,
+        recipe,
+        seed=3,
+        resume=resume,
+        imagenet=None,
+        progress=plainly,
+        report=report,
+    )
     with np.load(folder / train.WEIGHTS, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
@@ -111,7 +122,7 @@ def test_a_held_out_fold_is_not_in_the_training_set(prepared):
         assert not held_out & inside
 
 
-def test_a_resumed_run_gives_the_same_weights(training_set, tmp_path):
+def test_a_resumed_run_gives_the_same_weights(prepared, tmp_path):
     class StoppedError(Exception):
         pass
 
@@ -119,27 +130,27 @@ def test_a_resumed_run_gives_the_same_weights(training_set, tmp_path):
         if (epoch.stage, epoch.number) == ("lesions", 0):
             raise StoppedError
 
-    straight = run(training_set, tmp_path / "straight")
+    straight = run(prepared, tmp_path / "straight")
     with pytest.raises(StoppedError):
-        run(training_set, tmp_path / "broken", report=stop)
-    resumed = run(training_set, tmp_path / "broken", resume=True)
+        run(prepared, tmp_path / "broken", report=stop)
+    resumed = run(prepared, tmp_path / "broken", resume=True)
     for name, values in straight.items():
         np.testing.assert_array_equal(resumed[name], values)
 
 
-def test_a_run_is_not_overwritten(training_set, tmp_path):
-    run(training_set, tmp_path)
+def test_a_run_is_not_overwritten(prepared, tmp_path):
+    run(prepared, tmp_path)
     with pytest.raises(train.UnfinishedRunError, match="--resume"):
-        run(training_set, tmp_path)
+        run(prepared, tmp_path)
     before = (tmp_path / train.WEIGHTS).read_bytes()
-    run(training_set, tmp_path, resume=True)
+    run(prepared, tmp_path, resume=True)
     assert (tmp_path / train.WEIGHTS).read_bytes() == before
 
 
-def test_the_lesion_loss_falls(training_set, tmp_path):
+def test_the_lesion_loss_falls(prepared, tmp_path):
     seen = []
     recipe = with_epochs(RECIPE, 40)
-    run(training_set, tmp_path, recipe=recipe, report=seen.append)
+    run(prepared, tmp_path, recipe=recipe, report=seen.append)
     losses = [epoch.loss for epoch in seen if epoch.stage == "lesions"]
     assert len(losses) == 40
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
@@ -149,7 +160,7 @@ def test_the_lesion_loss_falls(training_set, tmp_path):
 def test_a_new_head_scales_the_last_convolution_and_nothing_before_it(training_set):
     model = networks.build("document-cnn", rows=None, columns=None)
     before = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
-    head.fit(model, training_set, RECIPE.head, np.random.default_rng(1), plainly)
+    head.fit(model, training_set, RECIPE.whole, np.random.default_rng(1), plainly)
     after = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
     for name in ("convolution_1", "convolution_2", "convolution_3"):
         np.testing.assert_array_equal(after[f"{name}/kernel"], before[f"{name}/kernel"])

@@ -1,0 +1,138 @@
+"""SecondRead's own network: a shared trunk that stays as ImageNet made it, and branches that read mammograms.
+
+Trunk and branches are the two parts of EfficientNet-Lite0. The trunk (eleven blocks, one cell for 16 by 16
+pixels) is never trained: what scanner an image is from shows most in early layers, and layers that do not
+learn cannot learn it. What is left to train is cheap enough to do on many patches, and several trained
+branches share one trunk, so that an average of five networks costs little more than two.
+
+A branch looks at its activations twice: averaged over the image, and at their strongest place, for a lesion
+fills a hundredth of the image and would drown in an average.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from models.networks import efficientnet_lite, efficientnet_lite_imagenet
+from models.networks.architecture import LOGITS, Architecture, Start
+from models.networks.engine import keras
+
+Tensor: TypeAlias = Any
+"""A Keras tensor; Keras ships no types."""
+
+NAME: Final = "secondread"
+FROZEN: Final = 11
+"""Blocks of the trunk."""
+STRIDE: Final = 16
+"""Pixels of the input, along rows and columns, that one cell of the trunk stands for."""
+CHANNELS: Final = efficientnet_lite.BLOCKS[FROZEN - 1].outputs
+"""Of a cell."""
+ACTIVATIONS: Final = "activations"
+"""Name of the layer with the activations of the last convolution of every branch."""
+DROPOUT: Final = 0.4
+
+_CELLS: Final = f"{NAME}_cells"
+_NEIGHBOURS: Final = 3
+"""Side of the square of places that are averaged before the strongest is taken: one alone may be noise."""
+_BRANCH: Final = re.compile(r"branch_(\d+)_")
+
+
+def architecture(branches: int) -> Architecture:
+    """Describe the network with ``branches`` branches, whose logits are averaged."""
+    return Architecture(
+        layers=_layers(branches), last_convolution=ACTIVATIONS, from_imagenet=_from_imagenet(branches)
+    )
+
+
+def trunk(model: keras.Model) -> keras.Model:
+    """Open ``model`` up: from images (n, rows, columns, 1) to cells (n, rows/16, columns/16, 112)."""
+    return keras.Model(model.inputs[0], model.get_layer(_CELLS).output)
+
+
+def reader(model: keras.Model) -> keras.Model:
+    """Open ``model`` up: from cells to logits, sharing its weights."""
+    return keras.Model(model.get_layer(_CELLS).output, model.get_layer(LOGITS).output)
+
+
+def lesion_reader(model: keras.Model, classes: int) -> keras.Model:
+    """Put a head for cut-outs, one dense layer on the average, on the activations of ``model``.
+
+    Averaged alone: on a cut-out that a lesion fills, the strongest place would learn for all others.
+    """
+    average = keras.layers.GlobalAveragePooling2D(name="lesion_average")(model.get_layer(ACTIVATIONS).output)
+    dropped = keras.layers.Dropout(DROPOUT, name="lesion_dropout")(average)
+    logits = keras.layers.Dense(classes, name="lesion_logits")(dropped)
+    return keras.Model(model.inputs[0], logits)
+
+
+def joined(branches: int) -> str:
+    """Name the network that averages ``branches`` trained ones."""
+    return f"{NAME}-{branches}"
+
+
+def renamed(name: str, branch: int) -> str:
+    """Give the name that an array of a network with one branch has as ``branch`` of several."""
+    return _BRANCH.sub(_prefix(branch), name)
+
+
+def is_branch(name: str) -> bool:
+    """Tell whether an array belongs to a branch and not to the trunk."""
+    return _BRANCH.match(name) is not None
+
+
+def _prefix(branch: int) -> str:
+    return f"branch_{branch}_"
+
+
+def _layers(branches: int) -> Callable[[Tensor, int], Tensor]:
+    def layers(image: Tensor, classes: int) -> Tensor:
+        cells = efficientnet_lite.layers_until(image, FROZEN)
+        cells = keras.layers.Activation("linear", name=_CELLS)(cells)
+        each = [
+            efficientnet_lite.layers_from(cells, FROZEN, prefix=_prefix(branch)) for branch in range(branches)
+        ]
+        width = each[0].shape[-1]
+        activations = (
+            keras.layers.Concatenate(name=ACTIVATIONS)(each)
+            if branches > 1
+            else keras.layers.Activation("linear", name=ACTIVATIONS)(each[0])
+        )
+        # read back out of the joined tensor, so that Grad-CAM finds every branch in one place
+        logits = [
+            _head(activations[..., branch * width : (branch + 1) * width], classes, _prefix(branch))
+            for branch in range(branches)
+        ]
+        if branches > 1:
+            return keras.layers.Average(name=LOGITS)(logits)
+        return keras.layers.Activation("linear", name=LOGITS)(logits[0])
+
+    return layers
+
+
+def _head(activations: Tensor, classes: int, prefix: str) -> Tensor:
+    average = keras.layers.GlobalAveragePooling2D(name=f"{prefix}average")(activations)
+    near = keras.layers.AveragePooling2D(_NEIGHBOURS, 1, "same", name=f"{prefix}near")(activations)
+    strongest = keras.layers.GlobalMaxPooling2D(name=f"{prefix}strongest")(near)
+    pooled = keras.layers.Concatenate(name=f"{prefix}pooled")([average, strongest])
+    dropped = keras.layers.Dropout(DROPOUT, name=f"{prefix}dropout")(pooled)
+    return keras.layers.Dense(
+        classes,
+        # small, or the strongest places, up to 6 each, begin with certainty
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.005),
+        name=f"{prefix}logits",
+    )(dropped)
+
+
+def _from_imagenet(branches: int) -> Callable[[keras.Model, Path | None], Start]:
+    def from_imagenet(model: keras.Model, file: Path | None) -> Start:
+        if file is None:
+            return efficientnet_lite_imagenet.from_imagenet(model, None)
+        convolutions = efficientnet_lite_imagenet.read(file)
+        for prefix in ("", *(_prefix(branch) for branch in range(branches))):
+            efficientnet_lite_imagenet.fill(model, convolutions, prefix=prefix)
+        return Start(origin=f"ImageNet (file {file.name})")
+
+    return from_imagenet

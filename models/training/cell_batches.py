@@ -1,0 +1,57 @@
+"""Whole images as batches of what the trunk says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.cells import Cells
+from models.training.labels import Example
+from models.training.objective import balance
+
+Batch: TypeAlias = tuple[NDArray[Any], ...]
+"""Cells, target, log_share and weight, as `objective.loss` wants them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CellSet:
+    """One side of a fold, training or held out, with its cells."""
+
+    examples: tuple[Example, ...]
+    rows: NDArray[np.int64]
+    """Where each of ``examples`` is in the variants."""
+    variants: tuple[Cells, ...]
+
+
+def shuffled(its: CellSet, generator: np.random.Generator, *, batch: int) -> Iterator[Batch]:
+    """Draw one epoch, each image once in one of its variants; what fills no batch is left out.
+
+    Every other batch is turned upside down: a breast has no top that says anything about it.
+    """
+    asked = _asked(its)
+    order = generator.permutation(len(its.rows))
+    for start in range(0, len(order) - batch + 1, batch):
+        members = order[start : start + batch]
+        chosen = generator.integers(len(its.variants), size=batch)
+        cells = [its.variants[v][its.rows[m]] for v, m in zip(chosen, members, strict=True)]
+        turn = generator.choice([1, -1])
+        yield np.stack(cells).astype(np.float32)[:, ::turn], *(column[members] for column in asked)
+
+
+def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
+    """Cut all images, as the node shows them and in order, into batches; the last one may be shorter."""
+    asked = _asked(its)
+    for start in range(0, len(its.rows), batch):
+        part = slice(start, start + batch)
+        cells = its.variants[0][its.rows[part]].astype(np.float32)
+        yield cells, *(column[part] for column in asked)
+
+
+def _asked(its: CellSet) -> Batch:
+    balanced = balance(its.examples)
+    targets = np.array([example.target for example in its.examples], np.float32)
+    return targets, balanced.log_share, balanced.weight
