@@ -1,0 +1,147 @@
+"""Our own network: a trunk that does not learn, branches that do, and several of them joined."""
+
+import numpy as np
+import pytest
+
+from models import networks
+from models.networks import keras, secondread
+from models.training import folds, joining, prepare, train
+from models.training.cell_batches import CellSet, in_order, shuffled
+from models.training.recipes import RECIPES, LesionStage, Recipe, WholeStage
+from tests.support import models  # noqa: F401 - fixes the threads of this process
+from tests.support.published_lite0 import write_published
+from tests.support.training import write_table
+
+ROWS, COLUMNS = 96, 64
+RECIPE = Recipe(
+    network=secondread.NAME,
+    rows=ROWS,
+    columns=COLUMNS,
+    lesions=LesionStage(side=32, epochs=1, batches=2, batch=8, learning_rate=1e-3, healthy=0.25, grey=True),
+    whole=WholeStage(epochs=2, batch=8, learning_rate=1e-3, head_rate=10.0, weight_decay=1e-2),
+    from_imagenet=True,
+)
+
+
+def plainly(batches, *_):
+    return batches
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory):
+    return write_published(tmp_path_factory.mktemp("imagenet") / "lite0.npz")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    data = write_table(tmp_path_factory.mktemp("data"))
+    work = tmp_path_factory.mktemp("work")
+    return prepare.run(data, work, rows=ROWS, columns=COLUMNS, processes=1, progress=plainly)
+
+
+def run(prepared, folder, imagenet, *, resume=False, report=lambda _: None):
+    train.run(
+        prepared,
+        folds.of(prepared.examples, {}),
+        0,
+        folder,
+        RECIPE,
+        seed=3,
+        resume=resume,
+        imagenet=imagenet,
+        progress=plainly,
+        report=report,
+    )
+    with np.load(folder / train.WEIGHTS, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, imagenet, tmp_path_factory):
+    seen = []
+    folder = tmp_path_factory.mktemp("runs") / "fold-0"
+    return run(prepared, folder, imagenet, report=seen.append), seen, folder
+
+
+def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, imagenet):
+    weights, _, _ = trained
+    model = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    networks.start(model, imagenet=imagenet)
+    for variable in model.weights:
+        same = np.array_equal(weights[variable.path], np.asarray(variable))
+        assert same != secondread.is_branch(variable.path), variable.path
+
+
+def test_both_stages_tell_their_losses_held_out_too(trained):
+    _, seen, _ = trained
+    assert [(epoch.stage, epoch.number) for epoch in seen] == [("lesions", 0), ("whole", 0), ("whole", 1)]
+    assert all(np.isfinite([epoch.loss, epoch.validation_loss]).all() for epoch in seen)
+
+
+def test_a_run_that_stopped_between_the_stages_gives_the_same_weights(trained, prepared, imagenet, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(epoch):
+        if (epoch.stage, epoch.number) == ("whole", 0):
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(prepared, tmp_path / "fold-0", imagenet, report=stop)
+    resumed = run(prepared, tmp_path / "fold-0", imagenet, resume=True)
+    for name, values in trained[0].items():
+        np.testing.assert_array_equal(resumed[name], values)
+
+
+def test_without_a_file_of_imagenets_weights_the_option_is_named(prepared, tmp_path):
+    with pytest.raises(train.NoStartError, match="--imagenet"):
+        run(prepared, tmp_path / "fold-0", None)
+
+
+def test_joined_networks_give_the_mean_of_their_logits_and_all_their_activations(trained, tmp_path):
+    _, _, folder = trained
+    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    networks.load_weights(single, folder / train.WEIGHTS)
+    singles, paths = [], []
+    generator = np.random.default_rng(5)
+    images = generator.random((2, ROWS, COLUMNS, 1), np.float32)
+    for number in range(3):
+        for variable in single.weights:
+            if secondread.is_branch(variable.path):
+                variable.assign(np.asarray(variable) + generator.normal(0, 0.01, variable.shape))
+        paths.append(tmp_path / f"{number}.npz")
+        networks.save_weights(single, paths[-1])
+        singles.append([np.asarray(part) for part in networks.with_activations(single)(images)])
+    joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
+    activations, logits = (np.asarray(part) for part in networks.with_activations(joined)(images))
+    np.testing.assert_allclose(logits, np.mean([its[1] for its in singles], axis=0), atol=1e-5)
+    np.testing.assert_allclose(activations, np.concatenate([its[0] for its in singles], -1), atol=1e-5)
+
+
+def test_networks_with_other_trunks_are_not_joined(tmp_path):
+    paths = []
+    for number in range(3):
+        keras.utils.set_random_seed(number)
+        paths.append(tmp_path / f"{number}.npz")
+        networks.save_weights(networks.build(secondread.NAME, rows=None, columns=None), paths[-1])
+    with pytest.raises(joining.JoiningError, match="do not share a trunk"):
+        joining.join(paths, rows=ROWS, columns=COLUMNS)
+
+
+def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(prepared):
+    examples = prepared.examples[:10]
+    cells = np.arange(20, dtype=np.float16)[:, None, None, None] * np.ones((1, 3, 2, 1), np.float16)
+    its = CellSet(examples=examples, rows=np.arange(10), variants=(cells[:10], cells[10:]))
+    shown = np.concatenate([b[0][:, 0, 0, 0] for b in shuffled(its, np.random.default_rng(1), batch=5)])
+    assert sorted(shown % 10) == list(range(10))
+    assert (shown >= 10).any()
+    assert (shown < 10).any()
+    ordered = list(in_order(its, batch=4))
+    assert [len(batch[0]) for batch in ordered] == [4, 4, 2]
+    assert np.concatenate([batch[0] for batch in ordered])[:, 0, 0, 0].tolist() == list(range(10))
+
+
+def test_the_shipped_recipe_reads_lesions_in_their_surroundings():
+    recipe = RECIPES[secondread.NAME]
+    assert recipe.lesions.side % (2 * secondread.STRIDE) == 0
+    assert recipe.rows % (2 * secondread.STRIDE) == recipe.columns % (2 * secondread.STRIDE) == 0
