@@ -1,28 +1,45 @@
-"""`python -m models.training prepare | train | evaluate | compare | export`: from labelled images to a model."""
+"""`python -m models.training prepare | train | evaluate | compare | export | card`: images to model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from inference.errors import ModelError
+from inference.likeness import TooFewError
 from models import networks
-from models.training import card, compare, folds, predictions, prepare, train
-from models.training import evaluate as evaluation
+from models.manifest import ManifestError
+from models.training import compare, folds, held_out, prepare, publish, slots, tables, train
 from models.training import export as exporting
+from models.training.card import CardError
+from models.training.commands import gate, pointing, robustness
+from models.training.commands.card import write_card
+from models.training.epochs import Epoch
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.points import PointError, Rule
 from models.training.labels import LabelsError
+from models.training.out_of_fold import NoRunsError
 from models.training.recipes import RECIPES, Recipe, with_epochs
 from models.training.sources.reading import Form, Split, Wanted
 
 _EXPECTED: Final = (
     LabelsError,
+    CardError,
+    PointError,
+    held_out.NothingTrainedError,
+    ManifestError,
+    ModelError,
+    NoRunsError,
+    TooFewError,
     prepare.NotPreparedError,
+    train.NoStartError,
     train.UnfinishedRunError,
     exporting.ExportError,
     networks.WeightsError,
@@ -31,6 +48,10 @@ _EXPECTED: Final = (
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and export a network.")
 app.command()(compare.compare)
+app.command("card")(write_card)
+app.command("pointing")(pointing.run)
+app.command("robustness")(robustness.run)
+app.command("gate")(gate.run)
 console = Console()
 
 Data = Annotated[
@@ -99,6 +120,10 @@ def train_folds(
         int | None, typer.Option(help="Epochs of the lesion stage, instead of the recipe's.", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes order, movements, dropout and first weights.")] = 1,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(help="ImageNet's weights of EfficientNet-Lite0 (.npz).", exists=True, dir_okay=False),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     threads: Threads = 2,
 ) -> None:
@@ -108,27 +133,47 @@ def train_folds(
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     theirs = folds.of(prepared.examples, folds.read())
     for number in fold or [*range(folds.FOLDS), train.ALL]:
-        _train_one(prepared, theirs, _folder(work, network, number), recipe, number, seed=seed, resume=resume)
+        name = "everything" if number == train.ALL else f"fold {number}"
+        with Progress(console=console) as bars:
+            train.run(
+                prepared,
+                theirs,
+                number,
+                _folder(work, network, number),
+                recipe,
+                seed=seed,
+                resume=resume,
+                imagenet=imagenet,
+                progress=partial(_track, bars, name),
+                report=lambda epoch, name=name: console.print(_line(name, epoch), highlight=False),  # type: ignore[misc]
+            )
 
 
 @app.command("evaluate")
-def evaluate_folds(data: Data, work: Work, network: Network = "document-cnn", threads: Threads = 2) -> None:
-    """Join the out-of-fold predictions and compute every figure, per source and pooled."""
+def evaluate_folds(
+    data: Data,
+    work: Work,
+    *,
+    network: Network = "document-cnn",
+    rule: Annotated[
+        Rule, typer.Option(help="What fixes the operating point of the manifest; both are stated.")
+    ] = Rule.SENSITIVITY,
+    method: Annotated[
+        Method, typer.Option(help="How scores are calibrated; both are compared.")
+    ] = Method.TEMPERATURE,
+    threads: Threads = 2,
+) -> None:
+    """Join the out-of-fold predictions of the folds that are trained, compute and draw every figure."""
     networks.fix_computation(threads)
     recipe = _recipe(network)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     theirs = folds.of(prepared.examples, folds.read())
-    parts = []
-    for number in range(folds.FOLDS):
-        held_out = np.flatnonzero(np.array(theirs) == number)
-        model = networks.build(recipe.network, rows=recipe.rows, columns=recipe.columns)
-        networks.load_weights(model, _folder(work, network, number) / train.WEIGHTS)
-        parts.append((held_out, train.predict(model, prepared, held_out)))
-    table = work / network / exporting.PREDICTIONS
-    predictions.write(predictions.collect(prepared.examples, theirs, parts), table)
-    figures = evaluation.evaluate(predictions.read(table))
-    (work / network / exporting.EVALUATION).write_text(exporting.as_json(figures), encoding="utf-8")
-    console.print(_summary(figures))
+    weights = {number: _folder(work, network, number) / train.WEIGHTS for number in range(folds.FOLDS)}
+    run = work / network
+    there = held_out.write(prepared, theirs, weights, recipe, run)
+    console.print(f"held out: folds {', '.join(map(str, there))} of {folds.FOLDS}", highlight=False)
+    measured = slots.gather(run, run / publish.PREDICTIONS)
+    console.print(_summary(publish.measure(run, rule=rule, method=method, slots=measured)))
 
 
 @app.command("export")
@@ -165,37 +210,16 @@ def main() -> None:
         raise SystemExit(2) from error
 
 
-def _train_one(
-    prepared: prepare.Prepared,
-    theirs: list[int],
-    folder: Path,
-    recipe: Recipe,
-    number: int,
-    *,
-    seed: int,
-    resume: bool,
-) -> None:
-    name = "everything" if number == train.ALL else f"fold {number}"
-    with Progress(console=console) as bars:
-
-        def track(batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:
-            task = bars.add_task(f"{name}: {title}", total=total)
-            yield from bars.track(batches, task_id=task)
-            bars.remove_task(task)
-
-        train.run(
-            train.training_set(prepared, theirs, number),
-            folder,
-            recipe,
-            seed=seed,
-            resume=resume,
-            progress=track,
-            report=lambda epoch: console.print(_line(name, epoch), highlight=False),
-        )
+def _track(bars: Progress, name: str, batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:
+    task = bars.add_task(f"{name}: {title}", total=total)
+    yield from bars.track(batches, task_id=task)
+    bars.remove_task(task)
 
 
-def _line(name: str, epoch: train.Epoch) -> str:
-    return f"{name}, {epoch.stage} {epoch.number + 1}: loss {epoch.loss:.3f}, {epoch.seconds:.0f} s"
+def _line(name: str, epoch: Epoch) -> str:
+    validation = "" if epoch.validation_loss is None else f", held out {epoch.validation_loss:.3f}"
+    number = epoch.number + 1
+    return f"{name}, {epoch.stage} {number}: loss {epoch.loss:.3f}{validation}, {epoch.seconds:.0f} s"
 
 
 def _recipe(network: str) -> Recipe:
@@ -217,9 +241,9 @@ def _summary(figures: dict[str, Any]) -> Table:
         table.add_row(
             name,
             str(its["images"]),
-            card.with_interval(accuracy),
+            tables.with_interval(accuracy),
             f"{accuracy['chance']:.3f}",
-            card.with_interval(its["malignant_auc"]),
+            tables.with_interval(its["malignant_auc"]),
         )
     return table
 

@@ -5,13 +5,15 @@ The card is a pure function of the evaluation: a test writes it again from the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from inference.findings import CLASSES, ClassKey
+from inference.findings import ClassKey
+from models.training import tables
+from models.training.evaluation.points import WORDS, Rule
 
 MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
     {
@@ -38,19 +40,16 @@ MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
 )
 """What each class means, because of the labels that the network learns from."""
 
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 NOTICE: Final = "NOTICE.md"
 CARD: Final = "card.md"
 
-_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "rsna": "RSNA (several digital scanners)",
-        "cbis-ddsm": "CBIS-DDSM masses (digitised film)",
-        "inbreast": "INbreast (Siemens digital)",
-        "mini-mias": "mini-MIAS (digitised film)",
-        "bwh-selenia": "Selenia (Hologic digital)",
-    }
-)
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+_PARTS: Final = ("what", "how", "failures")
+"""The parts of a card that each network has of its own, in ``templates/<name>``."""
+
+
+class CardError(Exception):
+    """The card cannot be written; the message says what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,68 +61,35 @@ class Bases:
 
 
 def bases(figures: Mapping[str, Any]) -> Bases:
-    """Say how temperature and operating point were found."""
-    at_point = figures["pooled"]["at_operating_point"]
+    """Say how calibration and operating point were found."""
+    at_point = figures["pooled"]["at_operating_points"][figures["rule"]]
+    bias = " and a bias for each class" if any(figures["calibration"]["bias"]) else ""
     return Bases(
         calibration=(
-            f"Temperature fitted on the out-of-fold predictions of {figures['images']} images of "
+            f"Temperature{bias} fitted on the out-of-fold predictions of {figures['images']} images of "
             f"{figures['patients']} patients, all sources pooled. Far more of them are malignant than of the "
             "women who are screened, so the scores are no probabilities of cancer there."
         ),
         operating_point=(
-            "Highest malignant score that 90 % of the malignant images reach out of fold, sources pooled: "
-            f"sensitivity {at_point['sensitivity']:.3f}, specificity {at_point['specificity']:.3f}."
+            f"{WORDS[Rule(figures['rule'])]}: sensitivity {_value(at_point['sensitivity'])}, "
+            f"specificity {_value(at_point['specificity'])}."
         ),
     )
 
 
 def render(figures: Mapping[str, Any], *, name: str, version: str) -> str:
-    """Write the model card."""
-    sources = figures["sources"]
+    """Write the model card. Raises CardError where the network's own texts are missing."""
     words = {
         "name": name,
         "version": version,
+        **_texts(name),
+        **_tables(figures),
+        "verdict": _verdict(figures),
+        "reached": _reached(figures),
         "images": figures["images"],
         "patients": figures["patients"],
-        "verdict": _verdict(figures),
-        "figures": _table(
-            (
-                "source",
-                "images (patients)",
-                "balanced accuracy (95 %)",
-                "chance",
-                "malignant against rest, AUC (95 %)",
-                "accuracy",
-            ),
-            (_figures_row(source, its) for source, its in [*sources.items(), ("pooled", figures["pooled"])]),
-        ),
+        "folds": _folds(figures["folds"]),
         "fold": figures["chosen_on_fold"],
-        "untouched": _table(
-            ("source", "images", "balanced accuracy (95 %)", "malignant against rest, AUC (95 %)"),
-            (_untouched_row(name, figures["without_that_fold"][name]) for name in [*sources, "pooled"]),
-        ),
-        "points": _table(
-            (
-                "source",
-                "sensitivity",
-                "specificity",
-                "mean malignant score, malignant",
-                "mean malignant score, others",
-                "calibration error before",
-                "after",
-            ),
-            (_point_row(source, its) for source, its in [*sources.items(), ("pooled", figures["pooled"])]),
-        ),
-        "devices": _table(
-            ("RSNA device", "images", "malignant", "malignant against rest, AUC (95 %)"),
-            (
-                (scanner, str(its["images"]), str(its["malignant"]), with_interval(its["malignant_auc"]))
-                for scanner, its in figures["devices"].items()
-            ),
-        ),
-        "confusions": "\n\n".join(
-            f"{_named(source)}:\n\n{_confusion(its['confusion'])}" for source, its in sources.items()
-        ),
         "meanings": "\n".join(f"- **{key.label}**: {text}" for key, text in MEANINGS.items()),
         "temperature": figures["temperature"],
         "log_loss_before": figures["log_loss"]["before"],
@@ -131,6 +97,7 @@ def render(figures: Mapping[str, Any], *, name: str, version: str) -> str:
         "operating_point": figures["operating_point"],
         "point_basis": bases(figures).operating_point,
         "calibration_basis": bases(figures).calibration,
+        "training_plot": ", `training.png`" if "training" in figures else "",
     }
     return (_TEMPLATES / CARD).read_text(encoding="utf-8").format(**words)
 
@@ -140,67 +107,78 @@ def notice() -> str:
     return (_TEMPLATES / NOTICE).read_text(encoding="utf-8")
 
 
-def with_interval(estimate: Mapping[str, float] | None) -> str:
-    """Write a figure with its interval, or why there is none."""
-    if estimate is None:
-        return "too few images"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+def _texts(name: str) -> dict[str, str]:
+    try:
+        return {
+            part: (_TEMPLATES / name / f"{part}.md").read_text(encoding="utf-8").strip() for part in _PARTS
+        }
+    except FileNotFoundError as error:
+        raise CardError(
+            f"the card needs what is said about {name} alone: {error.filename} is missing; write "
+            + ", ".join(f"{part}.md" for part in _PARTS)
+        ) from error
 
 
-def _named(source: str) -> str:
-    return _SOURCES.get(source, source)
+def _tables(figures: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "without_callback": tables.recalls(figures, ClassKey.BENIGN_WITHOUT_CALLBACK.value),
+        "bars": tables.bars(figures),
+        "malignant_images": tables.malignant(figures, "images"),
+        "malignant_breasts": tables.malignant(figures, "breasts"),
+        "number_of_views": tables.number_of_views(figures),
+        "devices": tables.devices(figures),
+        "classes_images": tables.classes(figures, "images"),
+        "classes_breasts": tables.classes(figures, "breasts"),
+        "by_class": tables.by_class(figures),
+        "confusions": tables.confusions(figures),
+        "constancy": tables.constancy(figures),
+        "untouched": tables.untouched(figures),
+        "calibration": tables.calibration(figures),
+        "methods": tables.methods(figures),
+        "points": tables.points(figures),
+        "normals": tables.normals(figures),
+        "normal_pairs": tables.normal_pairs(figures),
+        "telling_sources": _telling_sources(figures.get("telling_sources")),
+        **{name: tables.slot(figures.get(name)) for name in ("pointing", "robustness", "gate", "cost")},
+    }
+
+
+def _telling_sources(measured: Mapping[str, Any] | None) -> str:
+    if measured is None:
+        return "Whether the source can be told from the network's features: not measured."
+    return (
+        "Can the source be told from what the network passes to its last layer (logistic regression within "
+        "each fold, by patient)? Beside it plain statistics of the same pictures:\n\n" + tables.slot(measured)
+    )
+
+
+def _value(estimate: Mapping[str, float] | None) -> str:
+    return tables.number(None if estimate is None else estimate["value"])
 
 
 def _verdict(figures: Mapping[str, Any]) -> str:
-    judged = figures["sources"][figures["judged_on"]]["balanced_accuracy"]
+    judged = figures["sources"].get(figures["judged_on"], {}).get("balanced_accuracy")
+    if judged is None:
+        return "There is no INbreast image among the figures, so it is not known whether chance is exceeded."
     figure = f"{judged['value']:.3f}, 95 % interval {judged['low']:.3f} to {judged['high']:.3f}"
     if figures["above_chance"]:
-        return f"Its four-class balanced accuracy on INbreast is above chance (0.25), but low: {figure}."
+        return f"Its four-class balanced accuracy on INbreast is above chance (0.25): {figure}."
     return f"Its four-class balanced accuracy on INbreast does **not** surely exceed chance (0.25): {figure}."
 
 
-def _figures_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:
-    accuracy = its["balanced_accuracy"]
+def _reached(figures: Mapping[str, Any]) -> str:
+    verdicts = [bar["reached"] for bar in figures["bars"]]
     return (
-        _named(source),
-        f"{its['images']} ({its['patients']})",
-        with_interval(accuracy),
-        f"{accuracy['chance']:.3f}",
-        with_interval(its["malignant_auc"]),
-        f"{its['accuracy']:.3f}",
+        f"Of the {len(verdicts)} bars that were set for it, {verdicts.count(True)} are reached, "
+        f"{verdicts.count(False)} missed, {verdicts.count(None)} not measured (table below)."
     )
 
 
-def _untouched_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:
-    accuracy, auc = with_interval(its["balanced_accuracy"]), with_interval(its["malignant_auc"])
-    return _named(source), str(its["images"]), accuracy, auc
-
-
-def _point_row(source: str, its: Mapping[str, Any]) -> tuple[str, ...]:
-    point, means, error = its["at_operating_point"], its["mean_malignant_score"], its["calibration_error"]
-    numbers = (
-        point["sensitivity"],
-        point["specificity"],
-        means["malignant"],
-        means["other"],
-        error["before"],
-        error["after"],
+def _folds(folds: Mapping[str, Any]) -> str:
+    held_out = folds["held_out"]
+    if len(held_out) == folds["of"]:
+        return f"all {folds['of']} folds"
+    return (
+        f"only {len(held_out)} of {folds['of']} folds ({', '.join(map(str, held_out))}); the patients of the "
+        "others are in no figure"
     )
-    return (_named(source), *("-" if number is None else f"{number:.3f}" for number in numbers))
-
-
-def _confusion(counts: list[list[int]]) -> str:
-    return _table(
-        ("label ↓, predicted →", *(key.label for key in CLASSES)),
-        (
-            (key.label, *(str(count) for count in row))
-            for key, row in zip(CLASSES, counts, strict=True)
-            if any(row)
-        ),
-    )
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = tuple(head)
-    lines = (head, ("---",) * len(head), *rows)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

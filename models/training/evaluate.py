@@ -1,24 +1,29 @@
 """From out-of-fold predictions to every figure that the card and the manifest state, as plain JSON values.
 
 Always per source, never only pooled: classes and scanners go together in these data, and a pooled figure
-rewards a network for recognising the scanner. Nothing here needs TensorFlow or the images.
+rewards a network for recognising the scanner. Nothing here needs TensorFlow or the images; what does (the
+pointing game, for example) is measured elsewhere and put into its slot.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from inference.findings import CLASSES, ClassKey
+from inference.findings import CLASSES
 from models.training import measures
+from models.training.evaluation import bars, calibration, group, normals, points, scored
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.judged import MALIGNANT
+from models.training.evaluation.points import Rule
+from models.training.evaluation.rounding import rounded
+from models.training.evaluation.scored import Scored
+from models.training.folds import FOLDS
+from models.training.measures import RESAMPLES
 from models.training.predictions import Predictions
 
-SENSITIVITY: Final = 0.9
-"""Share of the malignant images that must reach the operating point, out of fold, pooled over the sources."""
 CHANCE: Final = 1 / len(CLASSES)
 JUDGED_ON: Final = "inbreast"
 """The source whose balanced accuracy must exceed `CHANCE`: all four classes, one scanner, so no shortcut."""
@@ -26,145 +31,114 @@ JUDGED_ON: Final = "inbreast"
 CHOSEN_ON: Final = 0
 """The fold on which recipes were compared while this one was looked for: its figures may flatter."""
 
-_MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
-_ENOUGH: Final = 10
-"""Fewer images of a class than this carry no figure of their own."""
-_SEED: Final = 1
-_DIGITS: Final = 3
-_POINT_DIGITS: Final = 4
+SLOTS: Final = ("training", "telling_sources", "pointing", "robustness", "gate", "cost")
+"""What is measured with the images or the network and kept as it was measured."""
+
+_UNTOUCHED: Final = ("images", "balanced_accuracy", "malignant_auc")
 
 
-def evaluate(predictions: Predictions) -> dict[str, Any]:
-    """Compute everything that is stated about a model, rounded as it is stated."""
-    temperature = round(measures.fit_temperature(predictions.logits, predictions.targets), _DIGITS)
-    scores = measures.softmax(predictions.logits, temperature)
-    malignant = predictions.targets[:, _MALIGNANT] > 0
-    point = measures.operating_point(scores[malignant, _MALIGNANT], SENSITIVITY)
-    point = math.floor(point * 10**_POINT_DIGITS) / 10**_POINT_DIGITS  # down, or the rounding costs an image
-    sources = sorted(set(predictions.sources), key=lambda name: (-(predictions.sources == name).sum(), name))
-    figures = {
-        source: _of(predictions.where(predictions.sources == source), temperature, point)
-        for source in sources
-    }
-    return {
+def evaluate(
+    predictions: Predictions,
+    *,
+    rule: Rule = Rule.SENSITIVITY,
+    method: Method = Method.TEMPERATURE,
+    slots: Mapping[str, Any] | None = None,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Compute everything that is stated about a model, rounded as it is stated.
+
+    Parameters
+    ----------
+    rule
+        How the one operating point of the manifest is chosen; all of them are computed.
+    method
+        How the shipped scores are calibrated; all ways are compared.
+    slots
+        What was measured elsewhere, by the names in `SLOTS`; other names are left out.
+    resamples
+        Bootstrap samples behind each interval; the card speaks of the default.
+    """
+    fitted, whole = scored.score(predictions, method, resamples=resamples)
+    images = group.UNITS["images"](predictions.examples, whole.shipped)
+    thresholds = {its: points.choose(its, images.malignant, images.scores[:, MALIGNANT]) for its in Rule}
+    parts = _by_source(whole)
+    figures: dict[str, Any] = {
         "images": len(predictions.examples),
         "patients": len(set(predictions.patients)),
-        "temperature": temperature,
+        "folds": {"held_out": np.unique(predictions.folds).tolist(), "of": FOLDS},
+        "temperature": fitted.temperature,
+        "calibration": {"method": method.value, "bias": list(fitted.bias), "compared": _methods(predictions)},
         "log_loss": {
-            "before": _round(
-                measures.log_loss(measures.softmax(predictions.logits, 1.0), predictions.targets)
-            ),
-            "after": _round(measures.log_loss(scores, predictions.targets)),
+            "before": rounded(measures.log_loss(whole.raw, predictions.targets)),
+            "after": rounded(measures.log_loss(whole.honest, predictions.targets)),
         },
-        "operating_point": point,
-        "pooled": _of(predictions, temperature, point),
-        "sources": figures,
-        "devices": _devices(predictions, temperature),
+        "rule": rule.value,
+        "operating_point": thresholds[rule],
+        "operating_points": {its.value: point for its, point in thresholds.items()},
+        "pooled": group.both(whole, thresholds),
+        "sources": {name: group.both(part, thresholds) for name, part in parts.items()},
+        "devices": {
+            name: group.figures(part, thresholds, "images") for name, part in _by_device(whole).items()
+        },
         "chosen_on_fold": CHOSEN_ON,
-        "without_that_fold": _untouched(
-            predictions.where(predictions.folds != CHOSEN_ON), temperature, point
-        ),
+        "without_that_fold": _untouched(whole, thresholds),
+        "normals": normals.compare(whole),
         "judged_on": JUDGED_ON,
-        "above_chance": JUDGED_ON in figures and figures[JUDGED_ON]["balanced_accuracy"]["low"] > CHANCE,
     }
+    judged = figures["sources"].get(JUDGED_ON, {}).get("balanced_accuracy") or {}
+    figures["above_chance"] = judged.get("low", 0) > CHANCE
+    figures |= {name: slots[name] for name in SLOTS if slots and name in slots}
+    return figures | {"bars": bars.judge(figures)}
 
 
-def _untouched(predictions: Predictions, temperature: float, point: float) -> dict[str, Any]:
+def _by_source(whole: Scored) -> dict[str, Scored]:
+    """Split by source, the largest one first."""
+    sources = whole.predictions.sources
+    names = sorted(set(sources.tolist()), key=lambda name: (-(sources == name).sum(), name))
+    return {name: whole.where(sources == name) for name in names}
+
+
+def _by_device(whole: Scored) -> dict[str, Scored]:
+    """Split sources with several devices by device: nothing but the image can help there."""
+    examples = whole.predictions.examples
+    devices = np.array(["/".join(example.scanner) for example in examples])
+    several = sorted({"/".join(example.scanner) for example in examples if example.device})
+    return {name: whole.where(devices == name) for name in several}
+
+
+def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, Any]:
     """Compute the two main figures on the folds that had no part in the choice of the recipe."""
-    names = sorted(set(predictions.sources))
-    parts = {name: predictions.where(predictions.sources == name) for name in names} | {"pooled": predictions}
-    figures = {name: _of(part, temperature, point) for name, part in parts.items()}
-    return {
-        name: {key: its[key] for key in ("images", "balanced_accuracy", "malignant_auc")}
-        for name, its in figures.items()
+    rows = whole.predictions.folds != CHOSEN_ON
+    if not rows.any():
+        return {}
+    part = whole.where(rows)
+    found = {
+        name: group.figures(its, thresholds, "images")
+        for name, its in {**_by_source(part), "pooled": part}.items()
     }
+    return {name: {key: its[key] for key in _UNTOUCHED} for name, its in found.items()}
 
 
-def _of(predictions: Predictions, temperature: float, point: float) -> dict[str, Any]:
-    scores = measures.softmax(predictions.logits, temperature)
-    targets = predictions.targets
-    malignant = targets[:, _MALIGNANT] > 0
-    reached = scores[:, _MALIGNANT] >= point
-    certain = targets.sum(axis=1) == 1
-    truth = targets[certain].argmax(axis=1)
-    predicted = scores[certain].argmax(axis=1)
-    patients = np.array(predictions.patients)
-    labels = Counter(example.label for example in predictions.examples)
-    return {
-        "images": len(targets),
-        "patients": len(set(patients)),
-        "labels": dict(sorted(labels.items())),
-        "label_certain": int(certain.sum()),
-        "accuracy": _round(float((truth == predicted).mean())),
-        "balanced_accuracy": _balanced_accuracy(truth, predicted, patients[certain]),
-        "malignant_auc": _malignant_auc(malignant, scores[:, _MALIGNANT], patients),
-        "confusion": measures.confusion(truth, predicted, len(CLASSES)).tolist(),
-        "calibration_error": {
-            "before": _round(
-                measures.calibration_error(measures.softmax(predictions.logits[certain], 1.0), truth)
-            ),
-            "after": _round(measures.calibration_error(scores[certain], truth)),
-        },
-        "at_operating_point": {
-            "sensitivity": _round(float(reached[malignant].mean())) if malignant.sum() >= _ENOUGH else None,
-            "specificity": _round(float((~reached[~malignant]).mean())),
-        },
-        "mean_malignant_score": {
-            "malignant": _round(float(scores[malignant, _MALIGNANT].mean())) if malignant.any() else None,
-            "other": _round(float(scores[~malignant, _MALIGNANT].mean())),
-        },
-    }
-
-
-def _balanced_accuracy(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], patients: NDArray[np.str_]
-) -> dict[str, Any]:
-    kinds = set(np.unique(truth).tolist())
-    estimate = measures.with_interval(
-        lambda rows: measures.balanced_accuracy(truth[rows], predicted[rows]),
-        patients.tolist(),
-        seed=_SEED,
-        complete=lambda rows: set(np.unique(truth[rows]).tolist()) == kinds,
-    )
-    return {"classes": len(kinds), "chance": _round(1 / len(kinds)), **_rounded(estimate)}
-
-
-def _malignant_auc(
-    malignant: NDArray[np.bool_], score: NDArray[np.float64], patients: NDArray[np.str_]
-) -> dict[str, Any] | None:
-    if min(malignant.sum(), (~malignant).sum()) < _ENOUGH:
-        return None
-    estimate = measures.with_interval(
-        lambda rows: measures.auc(malignant[rows], score[rows]),
-        patients.tolist(),
-        seed=_SEED,
-        complete=lambda rows: 0 < malignant[rows].sum() < len(rows),
-    )
-    return _rounded(estimate)
-
-
-def _devices(predictions: Predictions, temperature: float) -> dict[str, Any]:
-    """Malignant versus rest on each device of a source with several: nothing but the image can help there."""
-    scores = measures.softmax(predictions.logits, temperature)[:, _MALIGNANT]
-    malignant = predictions.targets[:, _MALIGNANT] > 0
-    patients = np.array(predictions.patients)
-    scanners = np.array(["/".join(example.scanner) for example in predictions.examples])
-    several = sorted({"/".join(example.scanner) for example in predictions.examples if example.device})
-    return {
-        scanner: {
-            "images": int((scanners == scanner).sum()),
-            "malignant": int(malignant[scanners == scanner].sum()),
-            "malignant_auc": _malignant_auc(
-                malignant[scanners == scanner], scores[scanners == scanner], patients[scanners == scanner]
-            ),
+def _methods(predictions: Predictions) -> dict[str, Any]:
+    """Compare the ways of calibration, each cross-fitted: log loss, and both errors of each source."""
+    found: dict[str, Any] = {}
+    for method in Method:
+        fitted, whole = scored.score(predictions, method)
+        errors = {name: _errors(part) for name, part in _by_source(whole).items()}
+        found[method.value] = {
+            "temperature": fitted.temperature,
+            "bias": list(fitted.bias),
+            "log_loss": rounded(measures.log_loss(whole.honest, predictions.targets)),
+            "calibration_error": errors,
         }
-        for scanner in several
+    return found
+
+
+def _errors(part: Scored) -> dict[str, float | None]:
+    judged = group.UNITS["images"](part.predictions.examples, part.honest)
+    rows, truth = judged.certain, judged.targets.argmax(axis=1)
+    label = calibration.error_of(judged.confidence[rows], (judged.predicted == truth)[rows])
+    return {
+        "label": rounded(label) if rows.any() else None,
+        "malignant": rounded(calibration.error_of(judged.scores[:, MALIGNANT], judged.malignant)),
     }
-
-
-def _round(value: float) -> float:
-    return round(value, _DIGITS)
-
-
-def _rounded(estimate: measures.Estimate) -> dict[str, float]:
-    return {"value": _round(estimate.value), "low": _round(estimate.low), "high": _round(estimate.high)}

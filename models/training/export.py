@@ -10,12 +10,9 @@ from typing import Any, Final
 
 from inference.preprocess import PREPROCESSING
 from models import manifest
-from models.training import card, predictions
-from models.training.evaluate import evaluate
+from models.training import card, publish
 from models.training.recipes import Recipe
 
-PREDICTIONS: Final = "out_of_fold.csv"
-EVALUATION: Final = "evaluation.json"
 WEIGHTS: Final = "weights.npz"
 
 
@@ -44,7 +41,7 @@ def export(
     ExportError
         Where something is missing, or the folder exists and may not be replaced.
     """
-    table = run / PREDICTIONS
+    table = run / publish.PREDICTIONS
     for path, command in ((table, "evaluate"), (weights, "train")):
         if not path.exists():
             raise ExportError(f"{path} is missing; run `{command}` first")
@@ -52,23 +49,15 @@ def export(
         raise ExportError(f"{folder} exists; add --replace to overwrite it, or choose another version")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, folder / WEIGHTS)
-    shutil.copyfile(table, folder / PREDICTIONS)
-    figures = evaluate(predictions.read(table))
-    (folder / EVALUATION).write_text(as_json(figures), encoding="utf-8")
-    (folder / card.CARD).write_text(
-        card.render(figures, name=recipe.network, version=version), encoding="utf-8"
-    )
+    shutil.copyfile(table, folder / publish.PREDICTIONS)
+    told = publish.choices(publish.kept(run))
+    figures = publish.publish(folder, name=recipe.network, version=version, **told)
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
     (folder / "manifest.toml").write_text(
         _manifest(figures, recipe, version=version, digest=digest, weights=folder / WEIGHTS), encoding="utf-8"
     )
     manifest.verify(manifest.load(folder))
     return folder
-
-
-def as_json(figures: dict[str, Any]) -> str:
-    """Write the evaluation as it is committed."""
-    return json.dumps(figures, indent=1) + "\n"
 
 
 def _manifest(figures: dict[str, Any], recipe: Recipe, *, version: str, digest: str, weights: Path) -> str:

@@ -24,7 +24,8 @@ COMMITTED: Final = Path(__file__).with_name("folds.csv")
 Person: TypeAlias = tuple[str, str]
 """Source and patient."""
 
-_SEVERITY: Final = ("Malignant", "Benign", "Benign without callback", "Negative", "Normal")
+SEVERITY: Final = ("Malignant", "Benign", "Benign without callback", "Negative", "Normal")
+"""Labels from the worst on: the first that a patient or a breast has stands for it."""
 
 
 def draw(examples: Sequence[Example], *, seed: int) -> dict[Person, int]:
@@ -34,7 +35,7 @@ def draw(examples: Sequence[Example], *, seed: int) -> dict[Person, int]:
         labels[example.person].add(example.label)
     groups: dict[tuple[str, int], list[Person]] = defaultdict(list)
     for person, theirs in labels.items():
-        groups[person[0], min(_SEVERITY.index(label) for label in theirs)].append(person)
+        groups[person[0], min(SEVERITY.index(label) for label in theirs)].append(person)
     generator = np.random.default_rng(seed)
     folds: dict[Person, int] = {}
     dealt = 0

@@ -69,30 +69,6 @@ def auc(positive: Flags, score: Floats) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))
 
 
-def balanced_accuracy(truth: Integers, predicted: Integers) -> float:
-    """Average over the classes in ``truth`` the share that is recognised."""
-    return float(np.mean([(predicted[truth == kind] == kind).mean() for kind in np.unique(truth)]))
-
-
-def confusion(truth: Integers, predicted: Integers, classes: int) -> Integers:
-    """Count: rows are true classes, columns predicted ones."""
-    table = np.zeros((classes, classes), np.int64)
-    np.add.at(table, (truth, predicted), 1)
-    return table
-
-
-def calibration_error(scores: Floats, truth: Integers, bins: int = 15) -> float:
-    """Compute the expected calibration error of the label's score, in ``bins`` of equal width."""
-    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == truth
-    numbers = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(confidence[numbers == number].mean() - right[numbers == number].mean())
-        * (numbers == number).mean()
-        for number in np.unique(numbers)
-    ]
-    return float(sum(gaps))
-
-
 def with_interval(
     figure: Callable[[Integers], float],
     patients: Sequence[str],

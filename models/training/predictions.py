@@ -53,9 +53,9 @@ class Predictions:
         return Predictions(examples=tuple(kept), folds=self.folds[rows], logits=self.logits[rows])
 
 
-def write(predictions: Predictions, path: Path) -> None:
-    """Write the table, logits with four decimals, rows sorted."""
-    rows = sorted(
+def write(predictions: Predictions, path: Path) -> NDArray[np.int64]:
+    """Write the table, logits with four decimals, rows sorted; return each written row's number before."""
+    rows = [
         (
             *(str(getattr(example, name)) for name in _HEAD[:-1]),
             str(fold),
@@ -64,11 +64,13 @@ def write(predictions: Predictions, path: Path) -> None:
         for example, fold, logits in zip(
             predictions.examples, predictions.folds, predictions.logits, strict=True
         )
-    )
+    ]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_HEAD + _LOGITS)
-        table.writerows(rows)
+        table.writerows(rows[number] for number in order)
+    return np.array(order)
 
 
 def read(path: Path) -> Predictions:

@@ -12,17 +12,6 @@ def test_auc_counts_ordered_pairs_and_halves_ties():
     assert np.isnan(measures.auc(np.array([True, True]), np.array([0.1, 0.2])))
 
 
-def test_balanced_accuracy_is_the_mean_recall():
-    truth = np.array([0, 0, 0, 0, 3])
-    predicted = np.array([0, 0, 0, 1, 1])
-    assert measures.balanced_accuracy(truth, predicted) == pytest.approx((0.75 + 0) / 2)
-
-
-def test_the_confusion_has_true_classes_in_its_rows():
-    table = measures.confusion(np.array([0, 0, 2]), np.array([0, 2, 2]), 3)
-    assert table.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 1]]
-
-
 def test_the_log_loss_of_a_partial_label_adds_probabilities_up():
     scores = np.array([[0.2, 0.3, 0.4, 0.1]])
     assert measures.log_loss(scores, np.array([[1, 0, 1, 0]])) == pytest.approx(-np.log(0.6))
@@ -43,11 +32,6 @@ def test_the_operating_point_is_the_highest_that_reaches_the_sensitivity():
     point = measures.operating_point(scores, 0.9)
     assert point == pytest.approx(0.15)
     assert (scores >= point).mean() >= 0.9 > (scores > point).mean()
-
-
-def test_the_calibration_error_of_sure_and_half_right_scores():
-    scores = np.array([[0.9, 0.1], [0.9, 0.1]])
-    assert measures.calibration_error(scores, np.array([0, 1])) == pytest.approx(0.4)
 
 
 def test_the_interval_draws_patients_not_images():

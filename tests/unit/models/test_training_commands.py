@@ -18,7 +18,7 @@ TINY = dataclasses.replace(
     rows=64,
     columns=64,
     lesions=LesionStage(side=32, epochs=1, batches=2, batch=4, learning_rate=1e-3),
-    head=HeadStage(passes=1, epochs=1, batch=8, learning_rate=1e-3),
+    whole=HeadStage(passes=1, epochs=1, batch=8, learning_rate=1e-3),
 )
 
 
@@ -54,7 +54,8 @@ def test_from_images_to_a_shipped_folder(run, tmp_path):
     assert exported.exit_code == 0, exported.output
     folder = tmp_path / "document-cnn-0.0.1"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "NOTICE.md", "card.md", "evaluation.json", "manifest.toml", "out_of_fold.csv", "weights.npz",
+        "NOTICE.md", "card.md", "confusion.png", "evaluation.json", "manifest.toml", "out_of_fold.csv",
+        "precision_recall.png", "reliability.png", "roc.png", "training.png", "weights.npz",
     ]  # fmt: skip
     read = manifest.load(folder)
     assert read.training_data_digest in prepared.output

@@ -1,0 +1,42 @@
+"""`python -m models.training card FOLDER`: figures, plots and card again from committed predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import manifest
+from models.training import publish, slots
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.points import Rule
+
+
+def write_card(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a model, with its manifest.", exists=True, file_okay=False)
+    ],
+    *,
+    measured: Annotated[
+        Path | None,
+        typer.Option(help="Folder with histories, features and tests to take in.", exists=True),
+    ] = None,
+    rule: Annotated[
+        Rule | None, typer.Option(help="Choose the operating point so. Default: as it was.")
+    ] = None,
+    method: Annotated[Method | None, typer.Option(help="Calibrate so. Default: as it was.")] = None,
+) -> None:
+    """Write evaluation.json, card.md and the plots of a model again; its manifest stays as it is."""
+    model = manifest.load(folder)
+    told = publish.choices(publish.kept(folder))
+    table = folder / publish.PREDICTIONS
+    publish.publish(
+        folder,
+        name=model.name,
+        version=model.version,
+        rule=rule or told["rule"],
+        method=method or told["method"],
+        slots=told["slots"] | slots.gather(measured or folder, table),
+    )
+    typer.echo(f"written: {folder}")

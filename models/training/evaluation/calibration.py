@@ -1,0 +1,127 @@
+"""From logits to scores that mean what they say, and how far they do.
+
+The temperature (Guo et al. 2017) makes the scores softer or harder. With a bias for each class (vector
+scaling without its scales) the classes' frequencies are fitted too. What is stated about calibrated scores
+comes from cross-fitting: each fold is calibrated with what was fitted on the other folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.model_selection import GroupKFold
+
+from models.training.evaluation.bootstrap import Figures, share
+from models.training.measures import Flags, Floats, Integers, fit_temperature, log_loss, softmax
+from models.training.predictions import Predictions
+
+BINS: Final = 15
+"""Of equal width, for the expected calibration error and the reliability diagram."""
+
+_PARTS: Final = 5
+_SIMULATIONS: Final = 200
+_DIGITS: Final = 3
+
+
+class Method(StrEnum):
+    """How scores are calibrated."""
+
+    TEMPERATURE = "temperature"
+    VECTOR = "temperature and bias"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Scores are softmax(logits / temperature + bias)."""
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    def scores(self, logits: Floats) -> Floats:
+        """Calibrate logits (n, classes)."""
+        return softmax(logits / self.temperature + np.array(self.bias), 1.0)
+
+
+def fit(logits: Floats, targets: Floats, method: Method) -> Calibration:
+    """Find the smallest `log_loss`; rounded as the manifest states it."""
+    first = fit_temperature(logits, targets)
+    classes = logits.shape[1]
+    if method is Method.TEMPERATURE:
+        return Calibration(temperature=round(first, _DIGITS), bias=(0.0,) * classes)
+
+    def cost(numbers: Floats) -> float:
+        scores = softmax(logits * np.exp(numbers[0]) + np.append(0, numbers[1:]), 1.0)
+        return log_loss(scores, targets)
+
+    found = minimize(cost, np.append(-np.log(first), np.zeros(classes - 1)), method="L-BFGS-B").x
+    bias = np.append(0, found[1:])
+    return Calibration(
+        temperature=round(float(np.exp(-found[0])), _DIGITS),
+        bias=tuple(round(float(number), _DIGITS) for number in bias - bias.mean()),
+    )
+
+
+def cross_fitted(predictions: Predictions, method: Method) -> Floats:
+    """Calibrate each fold with what the other folds say; a fold that is alone, by fifths of its patients."""
+    scores = np.empty_like(predictions.logits)
+    parts = _parts(predictions)
+    for part in np.unique(parts):
+        inside = parts == part
+        fitted = fit(predictions.logits[~inside], predictions.targets[~inside], method)
+        scores[inside] = fitted.scores(predictions.logits[inside])
+    return scores
+
+
+def error(confidence: Floats, right: Flags) -> Figures:
+    """Make the expected calibration error in `BINS`; both (rows,)."""
+    gaps = np.eye(BINS)[numbered(confidence)] * (confidence - right)[:, None]
+
+    def weighted(weights: Floats) -> Floats:
+        return share(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))[:, None]
+
+    return weighted
+
+
+def error_of(confidence: Floats, right: Flags) -> float:
+    """Compute the expected calibration error alone; NaN of no rows."""
+    return float(error(confidence, right)(np.ones((1, len(confidence))))[0, 0])
+
+
+def noise(confidence: Floats, *, seed: int) -> float:
+    """Compute the error that perfectly calibrated scores would have by chance, on as many rows."""
+    drawn = np.random.default_rng(seed).random((_SIMULATIONS, len(confidence))) < confidence
+    members = np.eye(BINS)[numbered(confidence)]
+    return float(np.abs((confidence - drawn) @ members).sum(axis=1).mean() / len(confidence))
+
+
+def bins(confidence: Floats, right: Flags) -> list[list[float]]:
+    """List the bins of the reliability diagram that hold rows: rows, mean score, share that is right."""
+    numbers = numbered(confidence)
+    rows = [numbers == number for number in np.unique(numbers)]
+    return [
+        [
+            int(its.sum()),
+            round(float(confidence[its].mean()), _DIGITS),
+            round(float(right[its].mean()), _DIGITS),
+        ]
+        for its in rows
+    ]
+
+
+def numbered(confidence: Floats) -> Integers:
+    """Find the bin of each score."""
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+
+
+def _parts(predictions: Predictions) -> Integers:
+    if len(np.unique(predictions.folds)) > 1:
+        return predictions.folds
+    parts = np.empty(len(predictions.folds), np.int64)
+    deal = GroupKFold(min(_PARTS, len(set(predictions.patients))))
+    for number, (_, held_out) in enumerate(deal.split(parts, groups=predictions.patients)):
+        parts[held_out] = number
+    return parts

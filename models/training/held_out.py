@@ -1,0 +1,79 @@
+"""What each fold's network says about its held-out images: table of predictions, and features beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import networks
+from models.networks import keras, tf
+from models.training import dataset, predictions, publish, shortcut, slots
+from models.training.prepare import Prepared
+from models.training.recipes import Recipe
+
+_BATCH = 32
+_STATISTICS_ROWS = 256
+"""Plain statistics are taken of at most about this many rows."""
+
+
+class NothingTrainedError(Exception):
+    """There is no network to ask; the message says what to run."""
+
+
+def write(
+    data: Prepared, theirs: Sequence[int], weights: Mapping[int, Path], recipe: Recipe, folder: Path
+) -> list[int]:
+    """Ask each fold's network about its held-out images, write table and features into ``folder``.
+
+    Parameters
+    ----------
+    theirs
+        Fold of each image of ``data``.
+    weights
+        Of each fold's network; folds without such a file are left out.
+
+    Returns
+    -------
+        The folds that are in the table.
+
+    Raises
+    ------
+    NothingTrainedError
+        Where no fold has weights.
+    """
+    there = sorted(fold for fold, path in weights.items() if path.exists())
+    if not there:
+        raise NothingTrainedError(f"{folder} holds no trained fold; run `train` first")
+    numbers = [np.flatnonzero(np.array(theirs) == fold) for fold in there]
+    said = [
+        _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(there, numbers, strict=True)
+    ]
+    logits = [(held_out, part[0]) for held_out, part in zip(numbers, said, strict=True)]
+    order = predictions.write(
+        predictions.collect(data.examples, theirs, logits), folder / publish.PREDICTIONS
+    )
+    positions = data.positions[np.concatenate(numbers)[order]]
+    step = max(1, data.images.shape[1] // _STATISTICS_ROWS)
+    np.savez(
+        folder / slots.FEATURES,
+        network=np.concatenate([part[1] for part in said])[order],
+        plain_statistics=shortcut.statistics(data.images[number, ::step, ::step] for number in positions),
+    )
+    return there
+
+
+def _ask(
+    data: Prepared, numbers: NDArray[np.int64], weights: Path, recipe: Recipe
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Compute logits (n, classes) and what the last layer sees (n, features)."""
+    model = networks.build(recipe.network, rows=recipe.rows, columns=recipe.columns)
+    networks.load_weights(model, weights)
+    last = model.get_layer(networks.LOGITS)
+    call = tf.function(keras.Model(model.inputs[0], [last.output, last.input]), reduce_retracing=True)
+    batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
+    parts = [[part.numpy() for part in call(images, training=False)] for images in batches]
+    logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return logits.astype(np.float64), features.astype(np.float32)

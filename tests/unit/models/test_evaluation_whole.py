@@ -1,0 +1,174 @@
+"""The evaluation as a whole, on made-up predictions: what is stated, bars, slots, plots, the shortcut."""
+
+import functools
+import json
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from models import manifest
+from models.training import __main__ as commands
+from models.training import evaluate, plots, predictions, publish, shortcut, slots
+from models.training.evaluation import bars
+from models.training.evaluation.bars import Bar
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.points import Rule
+from tests.support.predicted import image, table
+
+pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too
+
+evaluated = functools.partial(evaluate.evaluate, resamples=60)
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    return table()
+
+
+@pytest.fixture(scope="module")
+def figures(predicted):
+    return evaluated(predicted)
+
+
+def test_figures_are_per_source_device_image_and_breast(figures):
+    assert list(figures["sources"]) == ["inbreast", "rsna"]
+    assert list(figures["devices"]) == ["rsna/machine 0", "rsna/machine 1"]
+    for its in (*figures["sources"].values(), figures["pooled"]):
+        assert its["images"] == 2 * its["per_breast"]["breasts"]
+        assert its["malignant_auc"]["low"] < its["malignant_auc"]["value"] < its["malignant_auc"]["high"]
+        assert set(its["classes"]) == {"NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT"}
+    assert figures["folds"] == {"held_out": [0, 1, 2, 3, 4], "of": 5}
+
+
+def test_some_folds_are_enough_and_are_named(predicted):
+    part = evaluated(predicted.where(np.isin(predicted.folds, [0, 2, 3])))
+    assert part["folds"]["held_out"] == [0, 2, 3]
+    assert part["without_that_fold"]["pooled"]["images"] == part["pooled"]["images"] * 2 // 3
+    alone = evaluated(predicted.where(predicted.folds == 0))
+    assert alone["without_that_fold"] == {}
+
+
+def test_more_images_of_malignant_breasts_are_seen_in_the_figure_of_the_number_of_views(predicted, figures):
+    second_view = np.array([example.view == "MLO" for example in predicted.examples])
+    malignant = predicted.targets[:, 3] > 0
+    uneven = evaluated(predicted.where(malignant | ~second_view))
+    views = uneven["pooled"]["per_breast"]["number_of_views"]
+    assert views["malignant_auc_of_number"]["value"] == 1
+    even = figures["pooled"]["per_breast"]["number_of_views"]
+    assert even["malignant_auc_of_number"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_a_constant_output_is_found(predicted):
+    same = type(predicted)(
+        examples=predicted.examples,
+        folds=predicted.folds,
+        logits=np.tile([0, 1, 0, 0.5], (len(predicted.folds), 1)),
+    )
+    constant = evaluated(same)["pooled"]["constant_output"]
+    assert constant["constant"]
+    assert constant["predicted_share"]["BENIGN"] == 1
+
+
+def test_rule_and_method_change_point_and_scores(predicted, figures):
+    other = evaluated(predicted, rule=Rule.SPECIFICITY, method=Method.VECTOR)
+    assert figures["operating_point"] == figures["operating_points"]["sensitivity"]
+    assert other["operating_point"] == other["operating_points"]["specificity"]
+    assert figures["calibration"]["bias"] == [0, 0, 0, 0] != other["calibration"]["bias"]
+    assert other["temperature"] == other["calibration"]["compared"]["temperature and bias"]["temperature"]
+
+
+def test_normals_of_two_sources_are_compared_from_the_lower_to_the_higher(predicted):
+    rsna = predicted.sources == "rsna"
+    shifted = predicted.logits + 3.0 * np.outer(rsna, np.eye(4)[3])
+    normals = evaluated(type(predicted)(examples=predicted.examples, folds=predicted.folds, logits=shifted))[
+        "normals"
+    ]
+    (pair,) = normals["pairs"]
+    assert (pair["lower"], pair["higher"]) == ("inbreast", "rsna")
+    assert pair["auc"]["value"] > 0.9
+    assert normals["farthest_from_chance"] == pytest.approx(pair["auc"]["value"] - 0.5)
+
+
+def test_bars_are_reached_missed_or_not_measured():
+    wanted = (
+        Bar(figure="a", path=("x", "a"), reach=0.8),
+        Bar(figure="b", path=("x", "b"), reach=0.05, at_most=True),
+        Bar(figure="c", path=("x", "c", "d"), reach=1),
+    )
+    found = {"x": {"a": {"value": 0.75, "low": 0.7, "high": 0.8}, "b": 0.04}}
+    verdicts = bars.judge(found, wanted)
+    assert [verdict["reached"] for verdict in verdicts] == [False, True, None]
+    assert (verdicts[0]["by"], verdicts[0]["low"], verdicts[2]["by"]) == (0.05, 0.7, None)
+
+
+def test_the_source_is_told_from_features_that_hold_it_and_not_from_others(predicted):
+    generator = np.random.default_rng(9)
+    blind = generator.normal(size=(len(predicted.folds), 6)).astype(np.float32)
+    seeing = blind + np.outer(predicted.sources == "rsna", np.ones(6)).astype(np.float32) * 5
+    assert shortcut.tell_sources(seeing, predicted)["accuracy"]["value"] > 0.95
+    told = shortcut.tell_sources(blind, predicted)
+    assert told["accuracy"]["low"] < told["accuracy_by_chance"] == 0.5 < told["accuracy"]["high"]
+
+
+def test_plain_statistics_see_the_breast_alone():
+    picture = np.zeros((40, 30), np.uint8)
+    picture[10:30, :10] = 51
+    share, height, width, mean, spread, *_, right, down = shortcut.statistics(iter([picture]))[0]
+    assert (share, height, width) == pytest.approx((200 / 1200, 0.5, 1 / 3))
+    assert (mean, spread, right, down) == pytest.approx((0.2, 0, 0, 0))
+    assert not shortcut.statistics(iter([np.zeros((4, 4), np.uint8)])).any()
+
+
+def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_path):
+    order = predictions.write(predicted, tmp_path / publish.PREDICTIONS)
+    np.savez(tmp_path / slots.FEATURES, network=predicted.logits[order].astype(np.float32))
+    (tmp_path / "cost.json").write_text('{"seconds": 0.5, "megabytes": 50.5}')
+    (tmp_path / "fold-1").mkdir()
+    epochs = [{"stage": "head", "number": n, "loss": 1 / (n + 1), "validation_loss": 0.7} for n in range(3)]
+    (tmp_path / "fold-1" / "history.jsonl").write_text("\n".join(map(json.dumps, epochs)))
+
+    table_ = tmp_path / publish.PREDICTIONS
+    told = {"rule": Rule.SPECIFICITY, "method": Method.TEMPERATURE, "slots": slots.gather(tmp_path, table_)}
+    figures = publish.publish(tmp_path, name="document-cnn", version="1", **told)
+    assert set(told["slots"]) == {"cost", "training", "telling_sources"}
+    assert publish.choices(publish.kept(tmp_path)) == told
+    assert figures["training"][2]["loss"] == 0.333
+    assert {bar["figure"]: bar["by"] for bar in figures["bars"]}["megabytes of weights"] == 10.5
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "| seconds | 0.500 |" in text
+    assert "| megabytes of weights | - | ≤ 40 | 50.500 | missed by 10.500 |" in text
+
+    first = {file: (tmp_path / file).read_bytes() for file in plots.draw(figures, predicted, tmp_path)}
+    assert sorted(first) == [
+        "confusion.png", "precision_recall.png", "reliability.png", "roc.png", "training.png"
+    ]  # fmt: skip
+    plots.draw(figures, predicted, tmp_path)
+    assert first == {file: (tmp_path / file).read_bytes() for file in first}
+    assert max(map(len, first.values())) < 60_000
+
+
+def test_the_card_command_writes_a_folder_again(predicted, tmp_path):
+    shutil.copy(manifest.shipped("document-cnn-1.0.0") / "manifest.toml", tmp_path)
+    predictions.write(predicted, tmp_path / publish.PREDICTIONS)
+    words = ["card", str(tmp_path), "--rule", "specificity"]
+    assert CliRunner().invoke(commands.app, words).exit_code == 0
+    written = (tmp_path / "card.md").read_bytes()
+    again = CliRunner().invoke(commands.app, words[:2])
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "card.md").read_bytes() == written
+    assert b"radiologist's average specificity" in written
+
+
+def test_a_source_of_partial_labels_alone_has_malignant_figures_only():
+    examples = tuple(
+        image("Negative" if number % 2 else "Malignant", source="rsna", patient=str(number))
+        for number in range(40)
+    )
+    logits = np.random.default_rng(2).normal(size=(40, 4))
+    their = predictions.Predictions(examples=examples, folds=np.arange(40) % 5, logits=logits)
+    negative = evaluated(their)["pooled"]
+    assert negative["label_certain"] == 20
+    assert list(negative["classes"]) == ["MALIGNANT"]
+    assert negative["malignant_auc"] is not None
