@@ -73,6 +73,11 @@ def joined(branches: int) -> str:
     return f"{NAME}-{branches}"
 
 
+def member(network: str) -> str:
+    """Name the network that the folds of ``network`` are: of a joined one, one with a single branch."""
+    return NAME if network.startswith(f"{NAME}-") else network
+
+
 def renamed(name: str, branch: int) -> str:
     """Give the name that an array of a network with one branch has as ``branch`` of several."""
     return _BRANCH.sub(_prefix(branch), name)

@@ -16,10 +16,10 @@ from inference.errors import ModelError
 from inference.likeness import TooFewError
 from models import networks
 from models.manifest import ManifestError
-from models.training import compare, folds, held_out, prepare, publish, slots, tables, train
+from models.training import compare, folds, held_out, joining, prepare, publish, slots, tables, train
 from models.training import export as exporting
 from models.training.card import CardError
-from models.training.commands import gate, pointing, robustness
+from models.training.commands import cost, gate, pointing, robustness
 from models.training.commands.card import write_card
 from models.training.epochs import Epoch
 from models.training.evaluation.calibration import Method
@@ -42,6 +42,7 @@ _EXPECTED: Final = (
     train.NoStartError,
     train.UnfinishedRunError,
     exporting.ExportError,
+    joining.JoiningError,
     networks.WeightsError,
     *compare.EXPECTED,
 )
@@ -52,6 +53,7 @@ app.command("card")(write_card)
 app.command("pointing")(pointing.run)
 app.command("robustness")(robustness.run)
 app.command("gate")(gate.run)
+app.command("cost")(cost.run)
 console = Console()
 
 Data = Annotated[
@@ -184,6 +186,10 @@ def export_model(
     to: Annotated[Path, typer.Option(help="Folder in which <network>-<version> is made.")],
     *,
     network: Network = "document-cnn",
+    join: Annotated[
+        list[int] | None,
+        typer.Option(help="Ship this fold's network, joined with others. Default: the one trained on all."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite a folder that is there.")] = False,
 ) -> None:
     """Write the shipped folder: weights, manifest, card, notice, evaluation and out-of-fold predictions."""
@@ -191,7 +197,7 @@ def export_model(
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     folder = exporting.export(
         work / network,
-        _folder(work, network, train.ALL) / train.WEIGHTS,
+        [_folder(work, network, number) / train.WEIGHTS for number in join or [train.ALL]],
         to / f"{network}-{version}",
         recipe=recipe,
         version=version,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from inference.preprocess import PREPROCESSING
-from models import manifest
-from models.training import card, publish
+from models import manifest, networks
+from models.training import card, joining, publish
+from models.training.commands import gate
 from models.training.recipes import Recipe
 
 WEIGHTS: Final = "weights.npz"
@@ -21,16 +25,23 @@ class ExportError(Exception):
 
 
 def export(
-    run: Path, weights: Path, folder: Path, *, recipe: Recipe, version: str, digest: str, replace: bool
+    run: Path,
+    weights: Sequence[Path],
+    folder: Path,
+    *,
+    recipe: Recipe,
+    version: str,
+    digest: str,
+    replace: bool,
 ) -> Path:
     """Write ``folder`` and read its manifest back.
 
     Parameters
     ----------
     run
-        Where `evaluate` left the out-of-fold predictions.
+        Where `evaluate` left the out-of-fold predictions. A gate that was learned there comes along.
     weights
-        Of the network that was trained on everything.
+        Of the network that was trained on everything, or of several to be joined into one.
     digest
         Of images and labels, from `prepare`.
     replace
@@ -42,25 +53,50 @@ def export(
         Where something is missing, or the folder exists and may not be replaced.
     """
     table = run / publish.PREDICTIONS
-    for path, command in ((table, "evaluate"), (weights, "train")):
+    for path, command in ((table, "evaluate"), *((path, "train") for path in weights)):
         if not path.exists():
             raise ExportError(f"{path} is missing; run `{command}` first")
     if folder.exists() and not replace:
         raise ExportError(f"{folder} exists; add --replace to overwrite it, or choose another version")
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(weights, folder / WEIGHTS)
+    network = _put_weights(weights, folder / WEIGHTS, recipe)
     shutil.copyfile(table, folder / publish.PREDICTIONS)
     told = publish.choices(publish.kept(run))
     figures = publish.publish(folder, name=recipe.network, version=version, **told)
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
     (folder / "manifest.toml").write_text(
-        _manifest(figures, recipe, version=version, digest=digest, weights=folder / WEIGHTS), encoding="utf-8"
+        _manifest(figures, recipe, network, version=version, digest=digest, weights=folder / WEIGHTS)
+        + _gate(run, folder),
+        encoding="utf-8",
     )
     manifest.verify(manifest.load(folder))
     return folder
 
 
-def _manifest(figures: dict[str, Any], recipe: Recipe, *, version: str, digest: str, weights: Path) -> str:
+def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
+    """Write the one file of weights, and return the name of the network that it fills.
+
+    Joined networks are kept in half precision: a score changes by less than a thousandth.
+    """
+    if len(weights) == 1:
+        shutil.copyfile(weights[0], to)
+        return recipe.network
+    joined = joining.join(weights, rows=recipe.rows, columns=recipe.columns)
+    networks.save_weights(joined, to, dtype=np.float16)
+    return str(joined.name)
+
+
+def _gate(run: Path, folder: Path) -> str:
+    """Take a learned gate along, and return its table of the manifest; empty where there is none."""
+    if not (run / gate.FILE).exists():
+        return ""
+    shutil.copyfile(run / gate.FILE, folder / gate.FILE)
+    return "\n" + (run / gate.TABLE).read_text(encoding="utf-8")
+
+
+def _manifest(
+    figures: dict[str, Any], recipe: Recipe, network: str, *, version: str, digest: str, weights: Path
+) -> str:
     meanings = "\n".join(f"{key.value} = {json.dumps(text)}" for key, text in card.MEANINGS.items())
     basis = card.bases(figures)
     return f"""\
@@ -68,7 +104,7 @@ def _manifest(figures: dict[str, Any], recipe: Recipe, *, version: str, digest: 
 name = {json.dumps(recipe.network)}
 version = {json.dumps(version)}
 manufacturer = "SecondRead"
-network = {json.dumps(recipe.network)}
+network = {json.dumps(network)}
 classes = {json.dumps(list(manifest.CLASS_KEYS))}
 
 [weights]

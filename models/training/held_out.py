@@ -14,7 +14,7 @@ from models.training import dataset, predictions, publish, shortcut, slots
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe
 
-_BATCH = 32
+_BATCH = 8
 _STATISTICS_ROWS = 256
 """Plain statistics are taken of at most about this many rows."""
 
@@ -71,9 +71,10 @@ def _ask(
     """Compute logits (n, classes) and what the last layer sees (n, features)."""
     model = networks.build(recipe.network, rows=recipe.rows, columns=recipe.columns)
     networks.load_weights(model, weights)
-    last = model.get_layer(networks.LOGITS)
-    call = tf.function(keras.Model(model.inputs[0], [last.output, last.input]), reduce_retracing=True)
+    last = next(layer for layer in reversed(model.layers) if layer.weights)
+    logits = model.get_layer(networks.LOGITS).output
+    call = tf.function(keras.Model(model.inputs[0], [logits, last.input]), reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
     parts = [[part.numpy() for part in call(images, training=False)] for images in batches]
-    logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return logits.astype(np.float64), features.astype(np.float32)
+    found, features = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return found.astype(np.float64), features.astype(np.float32)

@@ -13,6 +13,7 @@ from inference.classifier import DEFAULT_THREADS, Classifier
 from inference.findings import CLASSES
 from models import networks
 from models.manifest import Manifest
+from models.networks import secondread
 from models.training import folds
 from models.training.labels import Example
 from models.training.train import WEIGHTS
@@ -71,7 +72,10 @@ def parts(
     theirs = folds.of(examples, folds.read())
     for fold in trained(runs):
         network = networks.build(
-            manifest.network, rows=manifest.rows, columns=manifest.columns, classes=len(CLASSES)
+            secondread.member(manifest.network),
+            rows=manifest.rows,
+            columns=manifest.columns,
+            classes=len(CLASSES),
         )
         networks.load_weights(network, _weights(runs, fold))
         yield Part(

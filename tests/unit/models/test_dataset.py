@@ -16,7 +16,9 @@ def generator(seed=1):
 
 def cut(image, centre, side, limits=STILL, seed=1):
     maps = augmentation.draw(generator(seed), np.array([centre], float), (side, side), limits)
-    return augmentation.apply(image[None, ..., None].astype(np.float32), maps, (side, side)).numpy()[0, ..., 0]
+    return augmentation.apply(image[None, ..., None].astype(np.float32), maps, (side, side)).numpy()[
+        0, ..., 0
+    ]
 
 
 def test_an_unmoved_whole_is_the_image():

@@ -1,0 +1,73 @@
+"""`python -m models.training cost`: what one image costs, from file to heat, and what training took."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from inference import pixels, sight
+from inference.classifier import DEFAULT_THREADS, Classifier
+from inference.gate import Gate
+from models import manifest as manifests
+from models.training import out_of_fold
+from models.training.commands import display
+from models.training.recipes import RECIPES, Recipe, WholeStage
+from models.training.sources import reading
+from models.training.train import HISTORY
+
+FIGURES: Final = "cost.json"
+_FIRST: Final = 3
+"""Images that are not counted: memory is taken and caches are filled."""
+_DIGITS: Final = 3
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="Folder of the model, with its manifest.", exists=True)],
+    data: Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)],
+    runs: Annotated[Path, typer.Option(help="Folder of the network's runs, fold-0 and so on.", exists=True)],
+    *,
+    images: Annotated[int, typer.Option(help="How many images are timed.", min=1)] = 60,
+    threads: Annotated[int, typer.Option(help="Processor threads.", min=1)] = DEFAULT_THREADS,
+) -> None:
+    """Time the node's whole way for single images, and add up what the folds' training took."""
+    manifest = manifests.load(model)
+    classifier = Classifier.open(manifest, threads=threads)
+    gate = Gate.open(manifest)
+    chosen = out_of_fold.sample(reading.read(data).examples, images + _FIRST)
+    seconds = []
+    for example in chosen:
+        began = time.perf_counter()
+        sight.see(pixels.from_image_file(data / example.file), classifier, gate)
+        seconds.append(time.perf_counter() - began)
+    counted = np.array(seconds[_FIRST:])
+    figures = {
+        "seconds": round(float(np.median(counted)), _DIGITS),
+        "slowest_seconds": round(float(counted.max()), _DIGITS),
+        "images": len(counted),
+        "threads": threads,
+        "megabytes": round(manifest.weights_path.stat().st_size / 1e6, 1),
+        **_training(runs, RECIPES[runs.name]),
+    }
+    display.write_figures(runs / FIGURES, figures)
+
+
+def _training(runs: Path, recipe: Recipe) -> dict[str, Any]:
+    """Say where the networks of the folds began and what they took, on average."""
+    histories = [
+        [json.loads(line) for line in (runs / f"fold-{fold}" / HISTORY).read_text("utf-8").splitlines()]
+        for fold in out_of_fold.trained(runs)
+    ]
+    seconds = [sum(epoch["seconds"] for epoch in history) for history in histories]
+    lesions = recipe.lesions.epochs * recipe.lesions.batches * recipe.lesions.batch
+    epochs = recipe.whole.epochs if isinstance(recipe.whole, WholeStage) else recipe.whole.passes
+    return {
+        "started_from": "ImageNet (EfficientNet-Lite0)" if recipe.from_imagenet else "random",
+        "lesion_cut_outs_seen": lesions,
+        "epochs_of_whole_images": epochs,
+        "training_seconds": round(float(np.mean(seconds))),
+    }
