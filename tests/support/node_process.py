@@ -48,6 +48,16 @@ longest_retry_seconds = 2
 
     def start(self, **environment):
         """Start it and wait until it answers a C-ECHO."""
+        self.launch(**environment)
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)  # nothing tells when a port opens
+        return self
+
+    def launch(self, **environment):
+        """Start it and wait for nothing."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scp", "--config", str(self.config)],
@@ -57,11 +67,6 @@ longest_retry_seconds = 2
                 start_new_session=True,
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
             )
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
-        return self
 
     def _answers(self):
         with socket.socket() as probe:  # before it listens, pynetdicom would only log that it does not

@@ -1,0 +1,79 @@
+"""Looks through what a stopped node has left on its disk: does the book agree with the files and the peer?"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from storage import jobs, retention, schema
+from storage.archive import FOLDERS
+from storage.database import Database
+from storage.records import JobKind
+from storage.states import DeliveryState, JobState
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a node is."""
+
+    to_do: int
+    """Jobs that wait or run."""
+    parked: int
+    owed: int
+    unreported: int
+    """Studies that have changed since their last report."""
+
+    @property
+    def settled(self):
+        return self.to_do == self.owed == self.unreported == 0
+
+
+def standing(database):
+    """How far the node of ``database`` is; it may be running."""
+    with database.read() as tx:
+        counts = jobs.counts(tx)
+        owed = _count(tx, schema.deliveries, schema.deliveries.c.state == DeliveryState.OWED)
+        unreported = _count(tx, schema.studies, schema.studies.c.changed)
+    return Standing(
+        to_do=sum(counts[kind][state] for kind in JobKind for state in (JobState.WAITING, JobState.RUNNING)),
+        parked=sum(counts[kind][JobState.PARKED] for kind in JobKind),
+        owed=owed,
+        unreported=unreported,
+    )
+
+
+def analysed(database):
+    """SOP Instance UIDs of the images that were analysed with success."""
+    with database.read() as tx:
+        query = select(schema.findings.c.sop_instance_uid).where(schema.findings.c.succeeded)
+        return set(tx.execute(query).scalars())
+
+
+def sent(database):
+    """When each object was recorded as sent, by SOP Instance UID."""
+    table = schema.deliveries
+    with database.read() as tx:
+        rows = tx.execute(
+            select(table.c.sop_instance_uid, table.c.sent_at).where(table.c.sent_at.is_not(None))
+        )
+        return {row.sop_instance_uid: row.sent_at for row in rows}
+
+
+def orphans(data_dir):
+    """Files that no row names, and rows whose file is missing, relative to ``data_dir``."""
+    database = Database.open(data_dir)
+    try:
+        with database.read() as tx:
+            named = retention.referenced_files(tx)
+    finally:
+        database.close()
+    there = {
+        str(one.relative_to(data_dir))
+        for folder in (*FOLDERS, "incoming")
+        for one in (data_dir / folder).rglob("*")
+        if one.is_file()
+    }
+    return sorted(there ^ named)
+
+
+def _count(tx, table, condition):
+    return tx.execute(select(func.count()).select_from(table).where(condition)).scalar_one()

@@ -1,0 +1,51 @@
+"""kill -9 at the parts of a running node."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def children(pid):
+    """The process ids of the children of process ``pid``."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def worker_of(pid):
+    """The process id of the worker of the node ``pid``, or None while it has none."""
+    for child in children(pid):
+        try:
+            command = Path("/proc", str(child), "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if b"spawn_main" in command:
+            return child
+    return None
+
+
+def kill_worker(node, seconds=30):
+    """Kill the worker alone; the node starts another."""
+    deadline = time.monotonic() + seconds
+    while (worker := worker_of(node.process.pid)) is None:
+        assert time.monotonic() < deadline, "the node has no worker"
+        time.sleep(0.02)  # nothing tells when a process appears
+    os.kill(worker, signal.SIGKILL)
+
+
+def kill_listener(node):
+    """Kill the listening process alone; its worker must end by itself."""
+    os.kill(node.process.pid, signal.SIGKILL)
+    node.process.wait(10)
+
+
+def kill_group(node):
+    """Kill all of it at once, as the loss of power does."""
+    node.kill()

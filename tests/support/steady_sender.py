@@ -1,0 +1,78 @@
+"""A modality that never stops: study after study, each image sent again until it is acknowledged."""
+
+import itertools
+import threading
+
+from pynetdicom.presentation import build_context
+
+from tests.support.mammograms import mammogram
+from tests.support.scu import associate
+
+VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+PATIENCE = 0.3
+"""Seconds before a modality that was cut off calls again."""
+
+
+class SteadySender(threading.Thread):
+    """Stores small studies on a node at a port until `finish`; then it ends the one that it has begun."""
+
+    def __init__(self, port, title, *, pause):
+        super().__init__(name=f"sender-{title}", daemon=True)
+        self._port = port
+        self._title = title
+        self._pause = pause
+        self._enough = threading.Event()
+        self._complete = threading.Event()
+        self.acknowledged: set[str] = set()
+        self.offered = 0
+        """How many C-STOREs were begun, repetitions included."""
+
+    def run(self):
+        for number in itertools.count():
+            left = _study(f"{self._title}-{number}")
+            while left:
+                left = self._send(left)
+                if left:
+                    threading.Event().wait(PATIENCE)
+            if self._enough.is_set():
+                self._complete.set()
+                return
+
+    def finish(self, seconds):
+        """Begin no further study; wait until all of the last one is acknowledged."""
+        self._enough.set()
+        self.join(seconds)
+        assert self._complete.is_set(), f"{self._title}: the node did not take the rest within {seconds} s"
+
+    def _send(self, images):
+        """Send ``images`` over one association; return those that were not acknowledged."""
+        first = images[0]
+        context = build_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
+        association = associate(self._port, [context], calling=self._title)
+        if not association.is_established:
+            return images
+        left = [image for image in images if not self._is_kept(association, image)]
+        if association.is_established:
+            association.release()
+        return left
+
+    def _is_kept(self, association, image):
+        if not association.is_established:
+            return False
+        self._enough.wait(self._pause)
+        self.offered += 1
+        try:
+            answer = association.send_c_store(image)
+        except RuntimeError:  # the association broke a moment ago
+            return False
+        if answer.get("Status") != 0x0000:
+            return False
+        self.acknowledged.add(str(image.SOPInstanceUID))
+        return True
+
+
+def _study(name):
+    return [
+        mammogram(side, view, study=name, number=number, rows=256, columns=208)
+        for number, (side, view) in enumerate(VIEWS, 1)
+    ]
