@@ -40,6 +40,7 @@ _jobs = schema.jobs
 def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job | None:
     """Take the next job that is due for ``owner``: reports first, then the image that waits longest.
 
+    A job that has killed a worker comes after all others: its next try delays nobody who is waiting.
     Returns None where nothing is due. The job goes to others when ``lease`` passes without a heartbeat.
     """
     other = _jobs.alias("other")
@@ -59,7 +60,7 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
             _jobs.c.not_before <= now,
             or_(_jobs.c.kind == JobKind.ANALYSE, ~images_left),
         )
-        .order_by(case((_jobs.c.kind == JobKind.REPORT, 0), else_=1), _jobs.c.id)
+        .order_by(_jobs.c.deaths, case((_jobs.c.kind == JobKind.REPORT, 0), else_=1), _jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     ).one_or_none()

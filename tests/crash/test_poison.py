@@ -1,0 +1,88 @@
+"""Images that crash, hang or exhaust the worker: parked after two tries, and nobody behind them waits."""
+
+import queue
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from pydicom.uid import JPEGLSLossless
+from sqlalchemy import select
+
+from inference import findings
+from scp import config_sections, workshop
+from scp.workshop import Workshop
+from storage import schema, studies
+from storage.states import JobState
+from tests.support.in_process import InProcessNode
+from tests.support.mammograms import mammogram
+from tests.support.poisoned_worker import CRASH, GREED, HANG, begin
+
+SIDE = 8000
+"""Pixels; a constant image of so many squared is a few kilobytes when compressed."""
+LIMITS = config_sections.Worker.model_construct(
+    lease_seconds=60.0,
+    job_timeout_seconds=5.0,  # the configuration allows 10 at least
+    job_memory_mb=100,
+)
+
+
+def poison(kind):
+    image = mammogram("R", "CC", SeriesDescription=kind)
+    if kind == GREED:
+        image.Rows = image.Columns = SIDE
+        image.PixelData = np.full((SIDE, SIDE), 7, np.uint16).tobytes()
+        image.compress(JPEGLSLossless, generate_instance_uid=False)
+        assert len(image.PixelData) < SIDE * SIDE / 100
+    return image
+
+
+@pytest.fixture
+def node(tmp_path):
+    opened = InProcessNode(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def done(node, monkeypatch):
+    """What a running workshop announces: a job is done or parked."""
+    monkeypatch.setattr(workshop, "_begin", begin)
+    announced = queue.Queue()
+    running = Workshop(
+        settings=node.settings.model_copy(update={"worker": LIMITS}),
+        database=node.database,
+        finished=lambda: announced.put(1),
+        now=lambda: datetime.now(UTC),
+    )
+    yield running, announced
+    running.stop(10)
+
+
+def job_of(node, image):
+    with node.database.read() as tx:
+        jobs = schema.jobs
+        return tx.execute(select(jobs).where(jobs.c.sop_instance_uid == str(image.SOPInstanceUID))).one()
+
+
+def finding_of(node, image):
+    with node.database.read() as tx:
+        kept = studies.images(tx, str(image.StudyInstanceUID))
+    return next((found for one, found in kept if one.sop_instance_uid == str(image.SOPInstanceUID)), None)
+
+
+@pytest.mark.parametrize("kind", [CRASH, HANG, GREED])
+def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, done, kind):
+    running, announced = done
+    first = poison(kind)
+    others = [mammogram("L", "CC", number=2), mammogram("R", "MLO", number=3)]
+    node.receive(first, *others)
+    running.start()
+    while job_of(node, first).state is not JobState.PARKED:
+        announced.get(timeout=100)
+    parked = job_of(node, first)
+    assert parked.attempts == 2
+    said = findings.load(finding_of(node, first).finding)
+    assert said.reason == "the analysis stopped unexpectedly and was not tried again"
+    for other in others:
+        assert job_of(node, other).state is JobState.DONE
+        assert finding_of(node, other).analysed_at < parked.finished_at

@@ -1,0 +1,36 @@
+"""The real worker process, with an analyst whom some images poison: what starts the process is the seam."""
+
+import os
+import signal
+import sys
+import threading
+import types
+
+import pydicom
+
+from inference import pixels
+from tests.support.in_process import ScriptedAnalyst
+
+CRASH, HANG, GREED = "crashes the decoder", "hangs the decoder", "takes all memory"
+
+
+class Poisonable(ScriptedAnalyst):
+    """Suffers from an image what its Series Description says."""
+
+    def analyse(self, path):
+        poison = pydicom.dcmread(path, stop_before_pixels=True).SeriesDescription
+        if poison == CRASH:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if poison == HANG:
+            threading.Event().wait()
+        if poison == GREED:
+            pixels.from_dicom(path)
+        return super().analyse(path)
+
+
+def begin(settings, owner, pipe):
+    """Stand in for `scp.workshop._begin`: the same process and loop without loading a network."""
+    sys.modules["scp.reading"] = types.SimpleNamespace(open_analyst=lambda _: Poisonable())
+    from scp import workbench  # noqa: PLC0415 - takes its analyst from the module above
+
+    workbench.main(settings, owner, pipe)
