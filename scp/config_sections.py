@@ -231,6 +231,8 @@ class Worker(Section):
     """How long a job stays with a worker that gives no sign of life."""
     job_timeout_seconds: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = 300
     """How long one job may take before its worker is ended."""
+    job_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)] = 4000
+    """Megabytes that one job may take besides what the loaded network takes."""
 
 
 class Retention(Section):

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from scp import logs, product
+from scp import logs, memory, product
 from scp.analysis_job import AnalysisJob
 from scp.config import Settings
 from scp.reading import open_analyst
@@ -44,6 +44,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     database = Database.open(settings.node.data_dir)
     try:
         worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
+        memory.leave(settings.worker.job_memory_mb)
         pipe.send_bytes(READY)
         _work(worker, pipe)
     except (BrokenPipeError, EOFError):

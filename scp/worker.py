@@ -37,6 +37,9 @@ EPITAPH: Final = findings.dump(
 TRIES: Final = 8
 """How often a job is tried again after failures of storage before it is parked: about an hour."""
 
+TRIES_WITHOUT_MEMORY: Final = 2
+"""The same after a lack of memory: a second time it is the job that wants too much."""
+
 FIRST_WAIT: Final = timedelta(seconds=5)
 LONGEST_WAIT: Final = timedelta(minutes=15)
 
@@ -122,7 +125,7 @@ class Worker:
             thread.join()
 
     def _again(self, job: Job, error: Exception) -> None:
-        if job.attempts >= TRIES:
+        if job.attempts >= (TRIES_WITHOUT_MEMORY if isinstance(error, MemoryError) else TRIES):
             self._never(job, error)
             return
         wait = backoff.delay(job.attempts, first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=0.0)
