@@ -33,7 +33,7 @@ serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for anoth
 test: $(VENV)/dev ## run all tests; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-chaos: $(VENV)/dev ## kill, fill, fuzz: the long forms of tests/chaos (about an hour; `make test` runs the short ones)
+chaos: $(VENV)/dev ## kill, fill, fuzz: the long forms of tests/chaos (`make test` runs the short ones)
 	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos -p no:randomly $(PYTEST_ARGS)
 
 check: $(VENV)/dev ## format, lint, types, import rules, contents of the wheel
