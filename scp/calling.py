@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from pynetdicom import AE, evt
@@ -49,28 +50,35 @@ def associate(
     entity.dimse_timeout = delivery.answer_timeout_seconds
     entity.network_timeout = delivery.answer_timeout_seconds
     entity.maximum_pdu_size = settings.node.max_pdu
-    association = entity.associate(
-        str(peer.host),
-        peer.port or 0,
-        contexts=list(proposed),
-        ae_title=peer.ae_title,
-        evt_handlers=list(handlers),
-        tls_args=None if caller is None else caller.arguments,
-    )
+    connected: list[evt.Event] = []
+    try:
+        association = entity.associate(
+            str(peer.host),
+            peer.port or 0,
+            contexts=list(proposed),
+            ae_title=peer.ae_title,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, connected.append)],
+            tls_args=None if caller is None else caller.arguments,
+        )
+    except socket.gaierror as error:
+        raise Unreachable(
+            f"host name {peer.host!r} of {peer.ae_title} is unknown to this machine: correct host or the "
+            "name service; the IP address does without"
+        ) from error
     if not association.is_established and not association.rejected_contexts:
-        raise Unreachable(_why_not(association, peer, caller))
+        raise Unreachable(_why_not(association, peer, caller, connected=bool(connected)))
     return association
 
 
-def _why_not(association: Association, peer: Peer, caller: tls.Caller | None) -> str:
+def _why_not(association: Association, peer: Peer, caller: tls.Caller | None, *, connected: bool) -> str:
     """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
     if caller is not None and caller.failure is not None:
         return f"no TLS with {where}: {caller.failure}"
+    if not connected:
+        return f"{where} cannot be reached, nothing answers there: is it started, are host and port right?"
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "no reason given")
         return f"{where} rejected the association ({reason}): register this node's AE title and address there"
-    if association.is_aborted:
-        return f"{where} aborted the association or did not answer in time"
-    return f"{where} cannot be reached: nothing answers there"
+    return f"{where} aborted the association or did not answer in time"

@@ -7,9 +7,10 @@ from collections import Counter
 import pydicom
 import pytest
 
+from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
 from tests.support.node_process import NodeProcess, peer
-from tests.support.peers import free_port, require
+from tests.support.peers import free_port
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
@@ -19,7 +20,7 @@ def storescp(tmp_path):
     folder = tmp_path / "archive"
     folder.mkdir()
     port = free_port()
-    process = subprocess.Popen([require("storescp"), "-od", str(folder), "-aet", "DCMTK", str(port)])
+    process = subprocess.Popen([dcmtk("storescp"), "-od", str(folder), "-aet", "DCMTK", str(port)])
     try:
         wait(lambda: echo(port).returncode == 0)
         yield port, folder
@@ -29,7 +30,7 @@ def storescp(tmp_path):
 
 
 def echo(port):
-    return subprocess.run([require("echoscu"), "127.0.0.1", str(port)], capture_output=True, check=False)
+    return subprocess.run([dcmtk("echoscu"), "127.0.0.1", str(port)], capture_output=True, check=False)
 
 
 def wait(done, seconds=60):
@@ -47,7 +48,7 @@ def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, storescp):
         paths.append(tmp_path / f"{number}.dcm")
         write(mammogram(laterality, view, number=number), paths[-1])
     with NodeProcess(tmp_path, peers=peer("DCMTK", port)) as node:
-        command = [require("storescu"), "-aet", "DCMTK", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)]
+        command = [dcmtk("storescu"), "-aet", "DCMTK", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)]
         subprocess.run([*command, *map(str, paths)], check=True)
         wait(lambda: len(list(folder.iterdir())) >= 5)
         assert node.stop() == 0
@@ -59,7 +60,7 @@ def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, storescp):
 def test_stranger_is_rejected_and_the_log_says_how_to_admit_it(tmp_path):
     with NodeProcess(tmp_path, peers=peer("SOMEBODY", free_port())) as node:
         answer = subprocess.run(
-            [require("echoscu"), "-aet", "STRANGER", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)],
+            [dcmtk("echoscu"), "-aet", "STRANGER", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)],
             capture_output=True,
             text=True,
             check=False,
