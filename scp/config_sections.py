@@ -107,7 +107,7 @@ class Node(Section):
     @field_validator("data_dir")
     @classmethod
     def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
-        chosen = (folder(info) / value.expanduser()).resolve()
+        chosen = resolved(value, info)
         home = Path(__file__).resolve().parent.parent
         for package in (home / name for name in PACKAGES):
             if chosen.is_relative_to(package):
@@ -171,7 +171,7 @@ class Model(Section):
     def _absolute(cls, value: str, info: ValidationInfo) -> str:
         if "/" not in value and "\\" not in value:
             return value
-        return str((folder(info) / Path(value).expanduser()).resolve())
+        return str(resolved(Path(value), info))
 
 
 class Outputs(Section):
@@ -255,3 +255,11 @@ class Log(Section):
 def folder(info: ValidationInfo) -> Path:
     """Return where the configuration file lies, which relative paths are relative to."""
     return Path(info.context[FOLDER]) if info.context else Path.cwd()
+
+
+def resolved(path: Path, info: ValidationInfo) -> Path:
+    """Return ``path`` as an absolute one. Raises ValueError where its ``~user`` is nobody here."""
+    try:
+        return (folder(info) / path.expanduser()).resolve()
+    except RuntimeError as error:  # also raised for links that lead in a circle
+        raise ValueError(f"the place of {path} is not known here: write the whole path") from error

@@ -53,8 +53,10 @@ def _read_file(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(path, [f"is not UTF-8 text (line {line}): save it as UTF-8"]) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is a plain one
         raise ConfigError(path, [f"is not valid TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError(path, ["is not valid TOML: it is nested too deeply"]) from error
 
 
 def _override(document: Document, variable: str, text: str, sections: Mapping[str, type[BaseModel]]) -> Keys:
@@ -77,5 +79,5 @@ def _value(text: str, annotation: Any) -> object:  # noqa: ANN401 - any type tha
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text  # refused with the key's name and what is allowed

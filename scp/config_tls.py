@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scp.config_sections import Section, folder
+from scp.config_sections import Section, resolved
 
 
 class TLS(Section):
@@ -31,7 +31,7 @@ class TLS(Section):
     def _absolute(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
-        return str((folder(info) / Path(value).expanduser()).resolve()) if value else None
+        return str(resolved(Path(value), info)) if value else None
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:
