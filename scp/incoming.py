@@ -22,6 +22,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from inference.attributes import UNREADABLE
 from scp import inflation
 from scp.status import Foreign, Unreadable
 
@@ -30,6 +31,8 @@ UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 
 REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 CHUNK: Final = 1 << 20
+DAMAGE: Final = (*UNREADABLE, InvalidDicomError, RecursionError, zlib.error)
+"""What pydicom raises for bytes that are no data set. Its OSError has no number, as the system's have."""
 LARGEST_ELEMENT: Final = 10_000_000
 """Bytes; what stands before the pixel data and is longer says nothing that the node reads."""
 
@@ -65,9 +68,9 @@ def read(path: Path) -> Incoming:
             header.file_meta.TransferSyntaxUID = transfer_syntax
             _check(header)
             digest = _pixels(file, implicit=transfer_syntax.is_implicit_VR)
-    except (InvalidDicomError, AttributeError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
-    except (NotImplementedError, RecursionError, zlib.error) as error:
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk has failed: that says nothing about the data set
         raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
     return Incoming(
         path=path,

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+from pydicom.uid import UID
 
-from inference import exam
+from inference import attributes, exam
 from inference.identity import Device
 from scp import incoming
 from scp.incoming import Incoming
@@ -69,7 +70,7 @@ class Receiver:
             )
             return None
         if not exam.is_mammogram(received.header):
-            raise Foreign(f"not a mammogram: {received.header.SOPClassUID.name}")
+            raise Foreign(f"not a mammogram: {UID(str(received.header.SOPClassUID)).name}")
         kept = self._record(received, calling_ae)
         if kept in (Kept.NEW, Kept.HEADER_CHANGED):
             self.arrived()
@@ -84,7 +85,9 @@ class Receiver:
     def _is_ours(self, received: Incoming) -> bool:
         """Tell whether this is a result of a SecondRead node: they are never analysed again."""
         header = received.header
-        maker = (header.get("Manufacturer"), header.get("ManufacturerModelName"))
+        maker = tuple(
+            attributes.value(header, keyword) for keyword in ("Manufacturer", "ManufacturerModelName")
+        )
         return maker == (self.device.manufacturer, self.device.model_name)
 
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
