@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from inference.findings import ClassKey
-from models.training import tables
+from models.training import measured_tables, tables
 from models.training.evaluation.points import WORDS, Rule
 
 MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
@@ -139,7 +139,10 @@ def _tables(figures: Mapping[str, Any]) -> dict[str, str]:
         "normals": tables.normals(figures),
         "normal_pairs": tables.normal_pairs(figures),
         "telling_sources": _telling_sources(figures.get("telling_sources")),
-        **{name: tables.slot(figures.get(name)) for name in ("pointing", "robustness", "gate", "cost")},
+        "pointing": measured_tables.pointing(figures.get("pointing")),
+        "robustness": measured_tables.robustness(figures.get("robustness")),
+        "gate": measured_tables.gate(figures.get("gate")),
+        "cost": tables.slot(figures.get("cost")),
     }
 
 

@@ -22,6 +22,41 @@ pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs co
 evaluated = functools.partial(evaluate.evaluate, resamples=60)
 
 
+HIT = {"value": 0.6, "low": 0.5, "high": 0.7}
+POINTED = {
+    "images": 9,
+    "patients": 5,
+    "hottest_point_in_lesion": HIT,
+    "random_point_in_lesion": HIT,
+    "heat_in_lesion": HIT,
+}
+REFUSED = {"images": 20, "refused": 18, "share_refused": 0.9}
+MEASURED = {
+    "pointing": {"sources": {"inbreast": POINTED}, "pooled": POINTED},
+    "robustness": {
+        "images": 8,
+        "groups": {
+            "pooled": {
+                "disturbances": {
+                    "jpeg_50": {
+                        "auc_change": {"value": -0.04, "low": -0.06, "high": -0.01},
+                        "labels_changed": 0.125,
+                    },
+                    "blur": {
+                        "auc_change": {"value": 0.01, "low": 0, "high": 0.02},
+                        "labels_changed": 0.0,
+                    },
+                }
+            }
+        },
+    },
+    "gate": {
+        "mammograms": {"images": 200, "refused": 1, "share_refused": 0.005},
+        "others": {"chosen": {**REFUSED, "kinds": {"chest": REFUSED}}},
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def predicted():
     return table()
@@ -125,6 +160,8 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
     order = predictions.write(predicted, tmp_path / publish.PREDICTIONS)
     np.savez(tmp_path / slots.FEATURES, network=predicted.logits[order].astype(np.float32))
     (tmp_path / "cost.json").write_text('{"seconds": 0.5, "megabytes": 50.5}')
+    for name, its in MEASURED.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(its))
     (tmp_path / "fold-1").mkdir()
     epochs = [{"stage": "head", "number": n, "loss": 1 / (n + 1), "validation_loss": 0.7} for n in range(3)]
     (tmp_path / "fold-1" / "history.jsonl").write_text("\n".join(map(json.dumps, epochs)))
@@ -132,12 +169,20 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
     table_ = tmp_path / publish.PREDICTIONS
     told = {"rule": Rule.SPECIFICITY, "method": Method.TEMPERATURE, "slots": slots.gather(tmp_path, table_)}
     figures = publish.publish(tmp_path, name="document-cnn", version="1", **told)
-    assert set(told["slots"]) == {"cost", "training", "telling_sources"}
+    assert set(told["slots"]) == {"cost", "training", "telling_sources", *MEASURED}
     assert publish.choices(publish.kept(tmp_path)) == told
     assert figures["training"][2]["loss"] == 0.333
     assert {bar["figure"]: bar["by"] for bar in figures["bars"]}["megabytes of weights"] == 10.5
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "| seconds | 0.500 |" in text
+    assert "| INbreast (Siemens digital) | 9 (5) | 0.600 (0.500 to 0.700) |" in text
+    assert "| jpeg 50 | -0.040 (-0.060 to -0.010) | 0.125 |" in text
+    assert "| others, chosen: chest | 20 | 18 | 0.900 |" in text
+    verdicts = {bar["figure"]: bar["reached"] for bar in figures["bars"]}
+    assert not verdicts["change of the malignant AUC under the worst disturbance, sources pooled"]
+    assert not verdicts["pictures that are no mammograms, refused"]
+    assert verdicts["mammograms refused"]
+    assert verdicts["inbreast: hottest point inside a lesion (pointing game)"]
     assert "| megabytes of weights | - | ≤ 40 | 50.500 | missed by 10.500 |" in text
 
     first = {file: (tmp_path / file).read_bytes() for file in plots.draw(figures, predicted, tmp_path)}
