@@ -113,9 +113,10 @@ class Courier:
             return False
         if sop_class != one.result.sop_class_uid:
             data_set = variant.in_class(data_set, sop_class)
-        if not association.is_established:
-            raise Unreachable("the association broke")
-        answer = association.send_c_store(data_set)
+        try:
+            answer = association.send_c_store(data_set)
+        except RuntimeError as error:  # not established, which it may have been a moment ago
+            raise Unreachable("the association broke") from error
         if "Status" not in answer:
             raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
         return self._settle(peer, one, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))

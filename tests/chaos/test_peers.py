@@ -1,0 +1,141 @@
+"""Peers that cut, hang and crawl: what is owed stays owed, and comes within one back-off of their return.
+
+Peers that refuse, that are down for a day or take one of two classes: tests/unit/scp/test_deliver.py.
+"""
+
+import hashlib
+import json
+import os
+import random
+import types
+from collections import defaultdict
+from contextlib import ExitStack
+
+import pytest
+
+from scp.config import Delivery, Peer, Settings
+from scp.deliver import Courier
+from scp.dispatch import Dispatcher
+from storage import outbox
+from storage.archive import Archive
+from storage.database import Database
+from tests.support.archive_scp import ArchiveSCP
+from tests.support.owed import NOW, owe, states
+from tests.support.wicked_wire import WickedWire
+
+CUTS = int(os.environ.get("SECONDREAD_CHAOS_ROUNDS", "20"))
+SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
+TITLES = ("PACS", "OTHER")
+
+pytestmark = [
+    pytest.mark.timeout(120 + 10 * CUTS),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
+
+class Site:
+    """A database that owes results, two archives, and a wicked wire before the first."""
+
+    def __init__(self, folder, stack):
+        self.time = NOW
+        self.database = Database.open(folder)
+        stack.callback(self.database.close)
+        self.archive = Archive(folder)
+        self.pacs, self.other = (stack.enter_context(ArchiveSCP(title)) for title in TITLES)
+        self.wire = stack.enter_context(WickedWire(self.pacs.port))
+
+    def clock(self):
+        return self.time
+
+    def courier(self, answer_seconds=20):
+        ports = dict(zip(TITLES, (self.wire.port, self.other.port), strict=True))
+        settings = Settings(
+            peers=tuple(Peer(ae_title=title, host="127.0.0.1", port=port) for title, port in ports.items()),
+            delivery=Delivery(connect_timeout_seconds=20, answer_timeout_seconds=answer_seconds),
+        )
+        return Courier(
+            settings=settings,
+            database=self.database,
+            archive=self.archive,
+            now=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    def wait_one_back_off(self):
+        with self.database.read() as tx:
+            self.time = max(self.time, outbox.next_due(tx) or self.time)
+
+
+@pytest.fixture
+def site(tmp_path):
+    with ExitStack() as stack:
+        yield Site(tmp_path, stack)
+
+
+def digest(data_set):
+    return hashlib.sha256(repr(data_set).encode() + data_set.get("PixelData", b"")).hexdigest()
+
+
+def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(site, capsys):
+    chance = random.Random(SEED)  # noqa: S311 - places, not secrets
+    uids = []
+    for number in range(CUTS):
+        new = owe(site.database, site.archive, study=f"cut {number}")
+        uids += new
+        site.wire.cut_after = chance.randrange(8000)
+        site.courier().deliver("PACS")
+        assert {state for state, _ in states(site.database).values()} <= {"OWED"}
+        site.wire.cut_after = None
+        site.wait_one_back_off()
+        site.courier().deliver("PACS")
+        assert states(site.database) == {}
+    came = defaultdict(list)
+    for one in site.pacs.received:
+        came[one.SOPInstanceUID].append(digest(one))
+    assert set(came) == set(uids)
+    assert all(len(set(digests)) == 1 for digests in came.values())
+    figures = {
+        "test": "peer closes at random bytes",
+        "seed": SEED,
+        "cuts": CUTS,
+        "objects": len(uids),
+        "repeated_same_bytes": sum(len(digests) - 1 for digests in came.values()),
+        "lost": 0,
+    }
+    with capsys.disabled():
+        print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
+
+
+def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(site):
+    report, heatmap = owe(site.database, site.archive)
+    site.wire.stall_after = 500  # the association stands, the first object is under way
+    assert site.courier(answer_seconds=2).deliver("PACS") == 0
+    assert site.wire.stalled.is_set()
+    assert {state for state, _ in states(site.database).values()} == {"OWED"}
+    site.wire.stall_after = None
+    site.wait_one_back_off()
+    assert site.courier().deliver("PACS") == 2
+    assert {one.SOPInstanceUID for one in site.pacs.received} >= {report, heatmap}
+    assert states(site.database) == {}
+
+
+def test_peer_that_hangs_delays_no_other(site):
+    uids = set(owe(site.database, site.archive, destinations=TITLES))
+    site.wire.stall_after = 0
+    notary = types.SimpleNamespace(ask=lambda _: None, postpone=lambda _: None)
+    dispatcher = Dispatcher(database=site.database, courier=site.courier(100), notary=notary, now=site.clock)
+    dispatcher.start()
+    try:
+        site.other.wait_for(lambda objects: {one.SOPInstanceUID for one in objects} == uids)
+        assert site.pacs.received == []
+        site.wire.resume.set()
+        site.pacs.wait_for(lambda objects: {one.SOPInstanceUID for one in objects} == uids)
+    finally:
+        dispatcher.stop(20)
+
+
+def test_peer_as_slow_as_10_kilobytes_a_second_is_served_over_one_association(site):
+    uids = owe(site.database, site.archive)
+    site.wire.bytes_per_second = 10_000
+    assert site.courier().deliver("PACS") == 2
+    assert [one.SOPInstanceUID for one in site.pacs.received] == uids
