@@ -89,6 +89,7 @@ class Trunk:
         self._call = tf.function(
             self._moments, input_signature=[tf.TensorSpec((1, ROWS, COLUMNS, 1), tf.float32)]
         )
+        self._call(tf.zeros((1, ROWS, COLUMNS, 1)))  # traced now, not at the first image
 
     def features(self, picture: Picture, found: Breast) -> NDArray[np.float64]:
         """Compute average and standard deviation of each of 40 channels, breast alone: (80,)."""
