@@ -80,29 +80,12 @@ def _wait_for_a_worker(node, seconds=60):
 
 def _settle(node, seconds):
     """Wait until nothing is left to do; bring back once what too many kills have parked. Returns how many."""
-    database = Database.open_for_reading(node.data_dir)
-    try:
-        _wait_until_settled(database, seconds)
-        parked = audit.standing(database).parked
-        if parked:
-            subprocess.run(
-                [sys.executable, "-m", "scp", "--config", str(node.config), "retry", "--all"],
-                cwd=ROOT,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            _wait_until_settled(database, seconds)
-        assert audit.standing(database).parked == 0
-        return parked
-    finally:
-        database.close()
-
-
-def _wait_until_settled(database, seconds):
-    deadline = time.monotonic() + seconds
-    while not (now := audit.standing(database)).settled:
-        assert time.monotonic() < deadline, f"not settled: {now}"
-        time.sleep(0.25)
+    parked = audit.wait_until_settled(node.data_dir, seconds)
+    if parked:
+        retry = [sys.executable, "-m", "scp", "--config", str(node.config), "retry", "--all"]
+        subprocess.run(retry, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        assert audit.wait_until_settled(node.data_dir, seconds) == 0
+    return parked
 
 
 def _check_results(node, acknowledged):

@@ -1,5 +1,6 @@
 """Looks through what a stopped node has left on its disk: does the book agree with the files and the peer?"""
 
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -39,6 +40,19 @@ def standing(database):
         owed=owed,
         unreported=unreported,
     )
+
+
+def wait_until_settled(data_dir, seconds):
+    """Wait until the running node on ``data_dir`` has nothing left to do; return how many jobs are parked."""
+    database = Database.open_for_reading(data_dir)
+    try:
+        deadline = time.monotonic() + seconds
+        while not (now := standing(database)).settled:
+            assert time.monotonic() < deadline, f"not settled: {now}"
+            time.sleep(0.25)  # another process's database tells nobody
+        return now.parked
+    finally:
+        database.close()
 
 
 def analysed(database):

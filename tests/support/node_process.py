@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class NodeProcess:
     """Starts, kills and restarts a node on one data directory."""
 
-    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra=""):
+    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra="", data_dir=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
-        self.data_dir = folder / "data"
+        self.data_dir = data_dir or folder / "data"
         self.config = folder / "config.toml"
         self.config.write_text(
             f"""
