@@ -82,10 +82,13 @@ def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(sit
     for number in range(CUTS):
         new = owe(site.database, site.archive, study=f"cut {number}")
         uids += new
-        site.wire.cut_after = chance.randrange(8000)
+        if number % 2:
+            site.wire.cut_after = chance.randrange(8000)
+        else:
+            site.wire.cut_answers_after = chance.randrange(700)
         site.courier().deliver("PACS")
         assert {state for state, _ in states(site.database).values()} <= {"OWED"}
-        site.wire.cut_after = None
+        site.wire.cut_after = site.wire.cut_answers_after = None
         site.wait_one_back_off()
         site.courier().deliver("PACS")
         assert states(site.database) == {}

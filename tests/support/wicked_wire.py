@@ -16,6 +16,8 @@ class WickedWire:
         self._target = port
         self.cut_after: int | None = None
         """Bytes from the caller after which both sides of the connection are closed."""
+        self.cut_answers_after: int | None = None
+        """The same, of bytes from the peer: what it has kept is not known to the caller then."""
         self.stall_after: int | None = None
         """Bytes after the peer's first answer, its consent to the association, after which nothing passes
         until `resume` is set."""
@@ -70,9 +72,14 @@ class WickedWire:
             _hang_up(caller, peer)
 
     def _answer(self, peer, caller, answered):
+        passed = 0
         try:
-            while data := peer.recv(65536):
+            while data := peer.recv(CHUNK):
                 answered.set()
+                if self.cut_answers_after is not None and passed + len(data) > self.cut_answers_after:
+                    caller.sendall(data[: self.cut_answers_after - passed])
+                    break
+                passed += len(data)
                 caller.sendall(data)
         except OSError:
             pass
