@@ -1,25 +1,30 @@
 """What time brings: complete studies, expired leases, retention. The only user of APScheduler.
 
-A tick calls one function and returns. Work is done elsewhere; a tick only makes it due.
+A tick calls one function and returns. Work is done elsewhere; a tick only makes it due. APScheduler plans its
+ticks by the wall clock, as every instant in a table is taken from it: where that clock is set, both are put
+right (`scp.clock`, `storage.foresight`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from scp.clock import ClockWatch
 from scp.config import Settings
-from scp.worker import EPITAPH
-from storage import jobs, retention, studies
+from scp.worker import EPITAPH, LONGEST_WAIT
+from storage import foresight, jobs, retention, studies
 from storage.archive import Archive
 from storage.database import Database
 from storage.errors import StorageError
+from storage.foresight import Longest
 from storage.retention import Forgotten
 
 log = structlog.get_logger(__name__)
@@ -28,6 +33,8 @@ STUDIES_SECONDS: Final = 1
 LEASES_SECONDS: Final = 15
 HOUSEKEEPING_SECONDS: Final = 600
 ROOM_SECONDS: Final = 20
+CLOCK_SECONDS: Final = 1.0
+"""How often the clock is looked at."""
 
 STUDIES_AT_A_TIME: Final = 5
 """So many are forgotten in one transaction: images that come in wait for no more."""
@@ -48,6 +55,8 @@ class Chores:
     work: Callable[[], None]
     """Called when there is work for the worker."""
     now: Callable[[], datetime]
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    """Whether that time can be believed."""
 
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
@@ -64,13 +73,40 @@ class Chores:
         return made
 
     def return_expired_leases(self) -> None:
-        """Give the jobs of vanished workers back to the queue."""
+        """Give the jobs of vanished workers back to the queue.
+
+        Not just after the clock was set: a worker that is alive renews its lease by the new time first.
+        """
+        if not self.clock.steady_for(self.settings.worker.lease_seconds):
+            return
         with self.database.write() as tx:
             if jobs.expire(tx, now=self.now(), epitaph=EPITAPH):
                 self.work()
 
+    def mend_times(self) -> None:
+        """Let nothing wait for a time that a clock running ahead has written."""
+        delivery = self.settings.delivery
+        wait = timedelta(seconds=delivery.longest_retry_seconds)
+        longest = Longest(
+            lease=timedelta(seconds=self.settings.worker.lease_seconds),
+            job=LONGEST_WAIT,
+            delivery=wait,
+            commitment=max(wait, timedelta(seconds=delivery.commitment_timeout_seconds)),
+        )
+        with self.database.write() as tx:
+            mended = foresight.bring_near(tx, now=self.now(), longest=longest)
+        if mended:
+            log.warning("the clock was set back: what waited for a time far ahead is due now", rows=mended)
+            self.work()
+
     def keep_house(self) -> None:
-        """Forget what has been delivered and is older than the retention allows, oldest first."""
+        """Forget what has been delivered and is older than the retention allows, oldest first.
+
+        Nothing while the clock is in doubt: set ahead by mistake, it makes everything look old.
+        """
+        if not self.clock.believed():
+            log.warning("delivered studies are not removed: the clock has jumped lately")
+            return
         days = self.settings.retention.days
         before = self.now() - timedelta(days=days)
         choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
@@ -111,6 +147,7 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
     for chore, seconds in (
         (tend, STUDIES_SECONDS),
         (chores.complete_studies, STUDIES_SECONDS),
+        (chores.mend_times, LEASES_SECONDS),
         (chores.return_expired_leases, LEASES_SECONDS),
         (chores.keep_house, HOUSEKEEPING_SECONDS),
         (chores.make_room, ROOM_SECONDS),
@@ -124,7 +161,27 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
             misfire_grace_time=None,
         )
     scheduler.start()
-    return lambda: scheduler.shutdown(wait=True)
+    ending = threading.Event()
+    watching = threading.Thread(
+        target=_watch, args=(chores.clock, scheduler, ending), name="clock", daemon=True
+    )
+    watching.start()
+
+    def end() -> None:
+        ending.set()
+        watching.join()
+        scheduler.shutdown(wait=True)
+
+    return end
+
+
+def _watch(clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.Event) -> None:
+    """Plan every tick anew when the clock was set: set back by a day, none would come for a day."""
+    while not ending.wait(CLOCK_SECONDS):
+        if jump := clock.look():
+            log.warning("the clock of this machine was set", seconds=round(jump, 1))
+            for planned in scheduler.get_jobs():
+                planned.modify(next_run_time=datetime.now(UTC))
 
 
 def _surviving(chore: Callable[[], object]) -> Callable[[], None]:

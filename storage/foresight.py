@@ -1,0 +1,65 @@
+"""Instants that lie too far ahead are brought near: written before the clock was set back, they would block.
+
+Nothing is put off for longer than its longest wait; what claims to be was dated by a clock that ran ahead.
+No state changes here: what is brought near is due, and takes the steps that it always takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Column, ColumnElement, Connection, true, update
+
+from storage import schema
+from storage.states import UNCOMMITTED, DeliveryState, JobState
+
+_studies = schema.studies
+_jobs = schema.jobs
+_deliveries = schema.deliveries
+_commitments = schema.commitments
+
+TOLERANCE: Final = timedelta(seconds=5)
+"""Instants are taken a moment before they are written, by two processes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Longest:
+    """How far ahead an instant may lie by rights."""
+
+    lease: timedelta
+    job: timedelta
+    """Wait of a job that failed for now."""
+    delivery: timedelta
+    commitment: timedelta
+    """Wait for the answer of a peer, or before it is asked again."""
+
+
+def bring_near(tx: Connection, *, now: datetime, longest: Longest) -> int:
+    """Make due now what waits for an instant that it cannot be waiting for. Returns how many rows changed.
+
+    A lease that nobody renews ends by itself again, a study's quiet time begins anew, and the last sign of
+    life of a study, from which retention counts, is not in the future.
+    """
+    none, at_all = timedelta(0), true()
+    return sum(
+        _bring_near(tx, column, which, now, ahead)
+        for column, which, ahead in (
+            (_jobs.c.not_before, _jobs.c.state == JobState.WAITING, longest.job),
+            (_jobs.c.lease_until, _jobs.c.state == JobState.RUNNING, longest.lease),
+            (_deliveries.c.not_before, _deliveries.c.state == DeliveryState.OWED, longest.delivery),
+            (_commitments.c.not_before, _commitments.c.state.in_(UNCOMMITTED), longest.commitment),
+            (_studies.c.changed_at, at_all, none),
+            (_studies.c.last_at, at_all, none),
+        )
+    )
+
+
+def _bring_near(
+    tx: Connection, column: Column[datetime], which: ColumnElement[bool], now: datetime, ahead: timedelta
+) -> int:
+    # a lease stays as long as a new one: ended at once, it would be taken from a worker that is alive
+    nearest = now + ahead if column is _jobs.c.lease_until else now
+    late = which & (column > now + ahead + TOLERANCE)
+    return int(tx.execute(update(column.table).where(late).values({column.name: nearest})).rowcount)
