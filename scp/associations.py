@@ -57,7 +57,7 @@ class Door:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._inside: dict[Visitor, Request] = {}
 
     def judge(self, request: Request) -> Verdict:
@@ -103,13 +103,16 @@ class Door:
             )
         return Verdict(rejection=None, reason="admitted")
 
-    def entered(self, visitor: Visitor, request: Request) -> None:
-        """Remember an established association."""
+    def admit(self, visitor: Visitor, request: Request) -> Verdict:
+        """Judge ``request`` and count ``visitor`` at once if it may come in: no burst slips by the limits."""
         with self._lock:
-            self._inside[visitor] = request
+            verdict = self.judge(request)
+            if verdict.rejection is None:
+                self._inside[visitor] = request
+        return verdict
 
     def left(self, visitor: Visitor) -> bool:
-        """Forget an association; tell whether it had been established."""
+        """Forget an association; tell whether it had been admitted."""
         with self._lock:
             return self._inside.pop(visitor, None) is not None
 

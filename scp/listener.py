@@ -98,7 +98,7 @@ class Listener:
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
         try:
-            verdict = self.door.judge(request := _secured(event))
+            verdict = self.door.admit(event.assoc, request := _secured(event))
         except Exception:
             # pynetdicom would log it and admit the caller
             log.exception("association rejected: the node could not decide about it")
@@ -117,9 +117,8 @@ class Listener:
             event.assoc.kill()
 
     def on_established(self, event: Event) -> None:
-        """Remember who is connected."""
+        """Give the peer the patience that large images need."""
         _allow_silence(event.assoc, self.settings.node.network_timeout_seconds)
-        self.door.entered(event.assoc, _request(event))
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""

@@ -84,11 +84,11 @@ def test_peer_without_tls_may_use_it():
 def test_limits_of_the_node_and_of_one_address():
     full = door(Peer(ae_title="PACS", results_to=()), max_associations=3, max_associations_per_address=2)
     visitors = [Visitor() for _ in range(3)]
-    full.entered(visitors[0], request())
-    full.entered(visitors[1], request())
+    full.admit(visitors[0], request())
+    full.admit(visitors[1], request())
     assert full.judge(request()).rejection == LIMIT_EXCEEDED
     assert full.judge(request(address="10.1.2.4")).rejection is None
-    full.entered(visitors[2], request(address="10.1.2.4"))
+    full.admit(visitors[2], request(address="10.1.2.4"))
     assert full.judge(request(address="10.1.2.5")).rejection == LIMIT_EXCEEDED
     assert full.left(visitors[0])
     assert full.judge(request()).rejection is None
@@ -97,7 +97,7 @@ def test_limits_of_the_node_and_of_one_address():
 def test_busy_are_those_inside_and_leaving_twice_is_harmless():
     one = door(PACS)
     visitor = Visitor()
-    one.entered(visitor, request())
+    one.admit(visitor, request())
     assert one.busy() == {"PACS"}
     assert one.left(visitor)
     assert not one.left(visitor)
@@ -107,7 +107,7 @@ def test_busy_are_those_inside_and_leaving_twice_is_harmless():
 def test_who_died_without_a_word_is_neither_busy_nor_counted_and_is_told_once():
     one = door(PACS, max_associations=1, max_associations_per_address=1)
     visitor = Visitor()
-    one.entered(visitor, request())
+    one.admit(visitor, request())
     visitor.alive = False
     assert one.busy() == frozenset()
     assert one.judge(request()).rejection is None
