@@ -1,0 +1,165 @@
+"""Thousands of mutated mammograms through receive, analyse and report: an answer each time, and no escape.
+
+They are received by the listener's own handler and read by a real worker with a network. What crashes the
+worker is parked after two tries, which counts as survived; an exception that nobody foresaw does not.
+"""
+
+import json
+import os
+import queue
+import random
+import time
+import types
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from scp.associations import Door
+from scp.config import Log, Model
+from scp.listener import Listener
+from scp.workshop import Workshop
+from storage import schema
+from storage.records import JobKind
+from storage.states import LIVE, JobState
+from tests.support import audit, model_folder, mutations
+from tests.support.in_process import InProcessNode
+from tests.support.kills import worker_of
+from tests.support.mammograms import mammogram
+
+CASES = int(os.environ.get("SECONDREAD_FUZZ_CASES", "300"))
+SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
+BATCH = 100
+ANSWERS = frozenset({0x0000, 0xA900, 0xC000})
+"""Kept, of another kind, unreadable. 0x0110 would be a fault of the node."""
+GROWTH = 150_000_000
+"""Bytes that a process may grow by after its first batch: caches and arenas, not what each case leaves."""
+
+pytestmark = [
+    pytest.mark.timeout(600 + CASES),
+    pytest.mark.filterwarnings("ignore"),  # pydicom warns of what was done to the data sets
+]
+
+
+class Fuzzed:
+    """One node: the listener's handler, a worker process with a small network, and a hand on the clock."""
+
+    def __init__(self, folder):
+        model = model_folder.make(folder / "model")
+        self.node = InProcessNode(folder)
+        settings = self.node.settings.model_copy(
+            update={"model": Model(name=str(model)), "log": Log(level="error")}
+        )
+        self._handler = Listener(
+            settings=settings, receiver=self.node.receiver, door=Door(settings), left=lambda: None
+        )
+        self._announced = queue.Queue()
+        self.workshop = Workshop(
+            settings=settings,
+            database=self.node.database,
+            finished=lambda: self._announced.put(1),
+            now=lambda: datetime.now(UTC),
+        )
+        self.workshop.start()
+
+    def close(self):
+        self.workshop.stop(10)
+        self.node.close()
+
+    def answer(self, data):
+        """Have the bytes of a file received as from the network; return the status."""
+        path = self.node.archive.incoming / "received.dcm"
+        path.write_bytes(data)
+        primitive = types.SimpleNamespace(calling_ae_title="PACS", called_ae_title="SECONDREAD")
+        requestor = types.SimpleNamespace(primitive=primitive, address="127.0.0.1")
+        event = types.SimpleNamespace(
+            dataset_path=path,
+            request=types.SimpleNamespace(AffectedSOPInstanceUID=""),
+            assoc=types.SimpleNamespace(requestor=requestor),
+        )
+        answer = self._handler.on_store(event)
+        path.unlink(missing_ok=True)
+        return int(answer.Status) if isinstance(answer, Dataset) else answer
+
+    def work(self):
+        """Wait until all that was received is analysed, and then all of it is reported."""
+        self._wait_until_idle()
+        self.node.now += timedelta(hours=1)
+        self.node.chores.complete_studies()
+        self._wait_until_idle()
+
+    def _wait_until_idle(self):
+        self.workshop.ring()
+        while self._count(schema.jobs.c.state.in_(LIVE)):
+            self._announced.get(timeout=200)
+
+    def _count(self, condition):
+        with self.node.database.read() as tx:
+            return len(tx.execute(select(schema.jobs.c.id).where(condition)).all())
+
+    def parked(self):
+        """Kind, reason and trace of every parked job."""
+        jobs = schema.jobs
+        with self.node.database.read() as tx:
+            query = select(jobs.c.kind, jobs.c.reason, jobs.c.trace).where(jobs.c.state == JobState.PARKED)
+            return tx.execute(query).all()
+
+    def memory(self):
+        """Resident bytes of this process and of the worker."""
+        return {"receiver": _resident(os.getpid()), "worker": _resident(worker_of(os.getpid()))}
+
+
+def _resident(pid):
+    pages = int(Path("/proc", str(pid), "statm").read_text().split()[1]) if pid else 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def fuzzed(tmp_path):
+    made = Fuzzed(tmp_path)
+    yield made
+    made.close()
+
+
+def one_valid_study(fuzzed, study):
+    image = mammogram("R", "CC", study=study, rows=256, columns=208)
+    fuzzed.node.receive(image)
+    fuzzed.work()
+    assert str(image.SOPInstanceUID) in audit.analysed(fuzzed.node.database)
+
+
+def test_every_mutation_has_an_answer_and_none_escapes(fuzzed, capsys):
+    began = time.monotonic()
+    chance = random.Random(SEED)  # noqa: S311 - mutations, not secrets
+    seeds = mutations.seeds()
+    one_valid_study(fuzzed, "before")
+    answers, memory = Counter(), []
+    for start in range(0, CASES, BATCH):
+        for number in range(start, min(start + BATCH, CASES)):
+            data = mutations.mutated(chance, *chance.choice(seeds), number)
+            answers[status := fuzzed.answer(data)] += 1
+            assert status in ANSWERS, f"case {number} of seed {SEED} was answered 0x{status:04X}"
+        fuzzed.work()
+        memory.append(fuzzed.memory())
+    one_valid_study(fuzzed, "after")
+    deaths = [one for one in fuzzed.parked() if one.trace is None and one.kind is JobKind.ANALYSE]
+    escapes = [one for one in fuzzed.parked() if one not in deaths]
+    assert not escapes, "\n".join(f"{one.kind}: {one.reason}\n{one.trace}" for one in escapes[:3])
+    growth = {name: max(later[name] for later in memory) - first for name, first in memory[0].items()}
+    assert max(growth.values()) < GROWTH
+    assert fuzzed.node.database.integrity() == "ok"
+    figures = {
+        "test": "fuzz",
+        "seed": SEED,
+        "cases": CASES,
+        "answers": {f"0x{status:04X}": count for status, count in sorted(answers.items())},
+        "decoder_crashes_parked": len(deaths),
+        "escapes": 0,
+        "growth_mb": {name: round(grown / 1e6, 1) for name, grown in growth.items()},
+        "seconds": round(time.monotonic() - began),
+    }
+    with capsys.disabled():
+        print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
