@@ -19,7 +19,7 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, product, timers, tls
+from scp import comparison, product, running, timers, tls
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
@@ -202,9 +202,15 @@ def _waive_commitments(database: Database, settings: Settings) -> None:
 
 @contextmanager
 def _alone(data_dir: Path) -> Iterator[None]:
-    """Hold ``data_dir`` for this process alone. Raises CannotStart where another node has it."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data_dir / "node.lock").open("a+") as lock:
+    """Hold ``data_dir`` for this process alone. Raises CannotStart where that cannot be."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = (data_dir / running.LOCK).open("a+")
+    except OSError as error:
+        raise CannotStart(
+            f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
