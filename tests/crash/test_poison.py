@@ -70,6 +70,7 @@ def finding_of(node, image):
     return next((found for one, found in kept if one.sop_instance_uid == str(image.SOPInstanceUID)), None)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", [CRASH, HANG, GREED])
 def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, done, kind):
     running, announced = done
