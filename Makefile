@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := $(VENV)/audit
 CONFIG ?= config.toml
 ROUNDS ?= 200
 CASES ?= 10000
@@ -36,7 +37,12 @@ test: $(VENV)/dev ## run all tests; peers that are not installed are skipped (SE
 chaos: $(VENV)/dev ## kill, fill, fuzz: the long forms of tests/chaos (`make test` runs the short ones)
 	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos -p no:randomly $(PYTEST_ARGS)
 
-check: $(VENV)/dev ## format, lint, types, import rules, contents of the wheel
+# pip-audit has an environment of its own: it brings libraries that the program must not come to need.
+audit: $(VENV)/run ## look the pinned requirements up among the known vulnerabilities (needs the internet)
+	test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt) || echo "NOT AUDITED: no package index answers, pip-audit is not installed" >&2
+	PIP_AUDIT=$(AUDIT)/bin/pip-audit $(BIN)/python -m tests.support.dependency_audit requirements/run.txt requirements/dev.txt
+
+check: $(VENV)/dev audit ## format, lint, types, import rules, contents of the wheel, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -56,6 +62,7 @@ format: $(VENV)/dev ## format the code
 lock: ## pin the requirements anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --group build pyproject.toml --output-file requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
 
 clean: ## remove environment, caches and run-time data
 	rm -rf $(VENV) dist build var .mypy_cache .ruff_cache .pytest_cache .hypothesis

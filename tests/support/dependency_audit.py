@@ -1,0 +1,67 @@
+"""Look the pinned requirements up among the known vulnerabilities; say plainly what could not be looked up.
+
+PIP_AUDIT=path/to/pip-audit python -m tests.support.dependency_audit requirements/run.txt requirements/dev.txt
+
+Exit code 1 for a known vulnerability. Where the service does not answer, as on a machine without the
+internet, nothing is known, which is no failure and no success: it is said in capitals.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+SECONDS = 300
+"""How long the service may take for one file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What was found out about one file of requirements."""
+
+    sentences: tuple[str, ...]
+    vulnerable: bool = False
+
+
+def asked(pip_audit, file):
+    """Ask about ``file``, and give up after `SECONDS`; return what pip-audit ended with and said."""
+    command = [pip_audit, "--requirement", file, "--disable-pip", "--require-hashes", "--format", "json"]
+    command += ["--progress-spinner", "off", "--timeout", "15"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(command, 2, "", f"{type(error).__name__}: {error}")
+
+
+def judge(file, said):
+    """Return the `Verdict` on ``file`` from what pip-audit ``said``."""
+    try:
+        found = json.loads(said.stdout)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        return Verdict(sentences=(f"NOT AUDITED: {file}: service unreachable ({last[0][:200]})",))
+    skipped = [one["name"] for one in found if "skip_reason" in one]
+    known = [
+        f"VULNERABLE: {one['name']} {one['version']} has {vulnerability['id']}: "
+        + (f"take {' or '.join(fixed)}" if (fixed := vulnerability.get("fix_versions")) else "no fix yet")
+        for one in found
+        for vulnerability in one.get("vulns", [])
+    ]
+    if len(skipped) == len(found):
+        return Verdict(sentences=(f"NOT AUDITED: {file}: the service knows none of {len(found)} packages",))
+    audited = f"{file}: {len(found) - len(skipped)} packages audited, {len(known)} known vulnerabilities"
+    left_out = [f"NOT AUDITED: {file}: {', '.join(skipped)}"] if skipped else []
+    return Verdict(sentences=(*known, *left_out, audited), vulnerable=bool(known))
+
+
+def main(files):
+    """Audit ``files``, print what came out; return the exit code."""
+    pip_audit = os.environ.get("PIP_AUDIT", "pip-audit")
+    verdicts = [judge(file, asked(pip_audit, file)) for file in files]
+    sys.stderr.writelines(f"{sentence}\n" for one in verdicts for sentence in one.sentences)
+    return int(any(one.vulnerable for one in verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
