@@ -9,6 +9,7 @@ sets are kept quiet. What nobody catches goes the same way.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import textwrap
 import threading
@@ -40,6 +41,11 @@ IDENTIFYING: Final = (
     "description",
 )
 """A field whose name, in small letters and without underscores, contains one of these is withheld."""
+
+UIDS: Final = frozenset({"sop_instance_uid", "study", "study_uid", "transaction_uid", "image"})
+"""Fields that hold a UID (PS3.5 9.1): a sender may have put anything else there, which is withheld."""
+
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 QUIET: Final[Mapping[str, int]] = {"pynetdicom": logging.WARNING, "pydicom": logging.CRITICAL + 1}
 """Libraries that log data sets (pynetdicom below WARNING) or values out of them (pydicom always)."""
@@ -158,6 +164,8 @@ def _withhold(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 def _harmless(key: str, value: Any) -> Any:  # noqa: ANN401 - fields are of any kind
     plain = "".join(character for character in key.casefold() if character.isalnum())
     if any(word in plain for word in IDENTIFYING):
+        return WITHHELD
+    if key in UIDS and isinstance(value, str) and value and not _UID.fullmatch(value):
         return WITHHELD
     if isinstance(value, Mapping):
         return {inner: _harmless(str(inner), one) for inner, one in value.items()}

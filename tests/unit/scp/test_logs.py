@@ -81,6 +81,16 @@ def test_data_sets_and_what_is_in_them_are_withheld(stream, form):
     assert "1.2.3" in stream.getvalue()
 
 
+@pytest.mark.parametrize("key", ["sop_instance_uid", "study"])
+def test_name_where_a_uid_should_be_is_withheld(stream, key):
+    """A sender may call an instance as it likes."""
+    log = start(stream)
+    log.warning("instance refused", **{key: NAME})
+    log.warning("instance refused", **{key: "1.2.840.10008"})
+    assert [event[key] == "1.2.840.10008" for event in events(stream)] == [False, True]
+    assert NAME not in stream.getvalue()
+
+
 def quoting():
     """An error of ours that came of one of pydicom's, which quotes the value."""
     with warnings.catch_warnings():
