@@ -24,8 +24,9 @@ def missing(wheel):
         manifests = sorted(name for name in names if name.endswith("/manifest.toml"))
         found += [] if manifests else ["there is no model in it"]
         for name in manifests:
-            weights = tomllib.loads(archive.read(name).decode())["weights"]["file"]
-            for beside in (weights, "card.md", "NOTICE.md"):
+            manifest = tomllib.loads(archive.read(name).decode())
+            files = [manifest[part]["file"] for part in ("weights", "gate") if part in manifest]
+            for beside in (*files, "card.md", "NOTICE.md"):
                 if str(Path(name).with_name(beside)) not in names:
                     found.append(f"{name} has no {beside} beside it")
     strangers = {name.split("/")[0] for name in names if ".dist-info/" not in name} - TOP_LEVEL
