@@ -25,7 +25,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
         "densenet121": DENSENET121,
         "efficientnet-lite0": _EFFICIENTNET_LITE0,
         secondread.NAME: secondread.architecture(branches=1),
-        **{secondread.joined(count): secondread.architecture(branches=count) for count in (3, 4, 5)},
+        **{secondread.joined(count): secondread.architecture(branches=count) for count in range(2, 6)},
     }
 )
 
