@@ -13,6 +13,8 @@ from models.training.recipes import HeadStage, LesionStage
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.training import write_table
 
+pytestmark = pytest.mark.timeout(900)  # trains and evaluates, where other programs compute too
+
 TINY = dataclasses.replace(
     recipes.RECIPES["document-cnn"],
     rows=64,
