@@ -22,6 +22,9 @@ TLS_HANDSHAKE: Final = b"\x16"
 """First byte of a TLS ClientHello (RFC 8446 5.1)."""
 A_ASSOCIATE_RQ: Final = b"\x01"
 """First byte of an association request (PS3.8 9.3.2)."""
+MOST_WAITING: Final = 256
+"""Callers at the entrance, two descriptors each. One more, and who has been silent for longest has to go: who
+has something to say does so at once."""
 
 
 class Entrance:
@@ -40,7 +43,8 @@ class Entrance:
         self._context = context
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._waiting: set[socket.socket] = set()
+        self._waiting: dict[socket.socket, None] = {}
+        """In the order of their coming."""
         self._closed = False
 
     def admit(self, connection: socket.socket, address: str) -> socket.socket | None:
@@ -78,14 +82,23 @@ class Entrance:
         """Let `close` end ``connection`` meanwhile, through a twin that no TLS wrapping takes away."""
         with connection.dup() as twin:
             with self._lock:
-                self._waiting.add(twin)
+                self._make_room()
+                self._waiting[twin] = None
                 if self._closed:
                     _hang_up(twin)
             try:
                 yield
             finally:
                 with self._lock:
-                    self._waiting.discard(twin)
+                    self._waiting.pop(twin, None)
+
+    def _make_room(self) -> None:
+        """Send away who waits longest where there are too many. To be called with the lock held."""
+        if len(self._waiting) >= MOST_WAITING:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            _hang_up(longest)
+            log.warning("connection closed: too many callers that say nothing", most=MOST_WAITING)
 
 
 TO_TLS: Final = (
