@@ -1,14 +1,20 @@
 """Our own network: a trunk that does not learn, branches that do, and several of them joined."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
+from models import manifest as manifests
 from models import networks
 from models.networks import keras, secondread
-from models.training import folds, joining, prepare, train
+from models.training import export, folds, joining, predictions, prepare, publish, train
 from models.training.cell_batches import CellSet, in_order, shuffled
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.points import Rule
 from models.training.recipes import RECIPES, LesionStage, Recipe, WholeStage
 from tests.support import models  # noqa: F401 - fixes the threads of this process
+from tests.support.predicted import table
 from tests.support.published_lite0 import write_published
 from tests.support.training import write_table
 
@@ -116,6 +122,39 @@ def test_joined_networks_give_the_mean_of_their_logits_and_all_their_activations
     activations, logits = (np.asarray(part) for part in networks.with_activations(joined)(images))
     np.testing.assert_allclose(logits, np.mean([its[1] for its in singles], axis=0), atol=1e-5)
     np.testing.assert_allclose(activations, np.concatenate([its[0] for its in singles], -1), atol=1e-5)
+
+
+def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp_path):
+    _, _, folder = trained
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    predictions.write(table(), run_folder / publish.PREDICTIONS)
+    publish.measure(run_folder, rule=Rule.SENSITIVITY, method=Method.TEMPERATURE)
+    (run_folder / "gate.npz").write_bytes(b"what a gate knows")
+    digest = hashlib.sha256(b"what a gate knows").hexdigest()
+    (run_folder / "gate.toml").write_text(
+        f'[gate]\nfile = "gate.npz"\nsha256 = "{digest}"\nlimit = 4.0\nbasis = "none"\n', encoding="utf-8"
+    )
+    shipped = export.export(
+        run_folder,
+        [folder / train.WEIGHTS] * 2,
+        tmp_path / "secondread-0.0.1",
+        recipe=RECIPE,
+        version="0.0.1",
+        digest="0" * 64,
+        replace=False,
+    )
+    manifest = manifests.load(shipped)
+    assert (manifest.name, manifest.network) == ("secondread", secondread.joined(2))
+    assert manifest.gate is not None
+    with np.load(manifest.weights_path) as kept:
+        assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
+    network = networks.build(manifest.network, rows=ROWS, columns=COLUMNS)
+    networks.load_weights(network, manifest.weights_path)
+    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    networks.load_weights(single, folder / train.WEIGHTS)
+    images = np.random.default_rng(5).random((2, ROWS, COLUMNS, 1), np.float32)
+    np.testing.assert_allclose(np.asarray(network(images)), np.asarray(single(images)), atol=5e-3)
 
 
 def test_networks_with_other_trunks_are_not_joined(tmp_path):
