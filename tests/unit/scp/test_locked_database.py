@@ -1,0 +1,65 @@
+"""Another program holds the database while the node runs: nothing is promised, and all goes on afterwards."""
+
+from dataclasses import replace
+
+import pytest
+
+from scp import timers
+from storage import commitments, outbox
+from storage.database import Database
+from storage.errors import DatabaseError
+from storage.records import JobKind
+from tests.support.in_process import InProcessNode
+from tests.support.mammograms import mammogram, write
+
+
+@pytest.fixture
+def node(tmp_path):
+    opened = InProcessNode(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def impatient(node):
+    """The same database, opened by who does not wait."""
+    opened = Database.open(node.settings.node.data_dir, patience=0.0)
+    yield opened
+    opened.close()
+
+
+def incoming(node):
+    return write(mammogram("R", "CC"), node.archive.incoming / "received.dcm")
+
+
+def test_store_is_not_acknowledged_and_accepted_when_it_comes_again(node, impatient):
+    receiver = replace(node.receiver, database=impatient)
+    with node.database.write(), pytest.raises(DatabaseError, match="locked: another process"):
+        receiver.keep(incoming(node), calling_ae="PACS")
+    assert node.known() == set()
+    receiver.keep(incoming(node), calling_ae="PACS")
+    assert len(node.known()) == 1
+
+
+def test_worker_claims_nothing_and_goes_on(node, impatient):
+    node.receive(mammogram("R", "CC"))
+    worker = replace(node.worker, database=impatient)
+    with node.database.write(), pytest.raises(DatabaseError, match="locked"):
+        worker.step()
+    assert worker.step() is JobKind.ANALYSE
+
+
+def test_tick_is_left_to_the_next_one(node, impatient):
+    chores = replace(node.chores, database=impatient)
+    ticks = [chores.complete_studies, chores.mend_times, chores.return_expired_leases, chores.keep_house]
+    with node.database.write():
+        for chore in ticks:
+            timers._surviving(chore)()
+    for chore in ticks:
+        chore()
+
+
+def test_what_is_due_can_be_read_meanwhile(node, impatient):
+    with node.database.write(), impatient.read() as tx:
+        assert outbox.due_destinations(tx, now=node.now) == []
+        assert commitments.due_destinations(tx, now=node.now) == []
