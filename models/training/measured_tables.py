@@ -56,7 +56,7 @@ def gate(measured: Figures | None) -> str:
 
 def _refusals(measured: Figures) -> Iterator[tuple[str, ...]]:
     yield "mammograms, out of fold", *_counts(measured["mammograms"])
-    for group in ("others", "further_mammograms"):
+    for group in ("others", "spoiled_mammograms", "further_mammograms"):
         for folder, its in measured.get(group, {}).items():
             words = group.replace("_", " ")
             yield f"{words}, {folder}", *_counts(its)

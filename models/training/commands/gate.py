@@ -28,6 +28,13 @@ Others = Annotated[
     list[Path] | None,
     typer.Option(help="Folder with other pictures, a folder for each kind; several times.", exists=True),
 ]
+Spoiled = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder with spoiled mammograms (turned, inverted, two in one), a folder for each kind.",
+        exists=True,
+    ),
+]
 Further = Annotated[
     list[Path] | None,
     typer.Option(help="Folder with mammograms from elsewhere, a folder for each kind.", exists=True),
@@ -44,6 +51,7 @@ def run(
     to: To,
     *,
     others: Others = None,
+    spoiled: Spoiled = None,
     further: Further = None,
     images: Images = None,
     threads: Threads = DEFAULT_THREADS,
@@ -64,7 +72,11 @@ def run(
             "limit": limit,
             "mammograms": gate_training.mammogram_figures(seen, distances, limit),
         }
-        for name, folders in (("others", others), ("further_mammograms", further)):
+        for name, folders in (
+            ("others", others),
+            ("spoiled_mammograms", spoiled),
+            ("further_mammograms", further),
+        ):
             for folder in folders or ():
                 kinds = gate_training.other_figures(folder, trunk, known, limit, track)
                 figures.setdefault(name, {})[folder.name] = {**gate_training.total(kinds), "kinds": kinds}
