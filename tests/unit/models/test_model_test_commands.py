@@ -65,7 +65,8 @@ def test_the_gate_that_is_written_is_one_that_a_model_opens(places, tmp_path):
     Image.fromarray(np.full((200, 160), 90, np.uint8)).save(others / "a.png")
     answer = run(
         "gate", "--data", places / "data", "--imagenet", write_published(tmp_path / "lite0.npz"),
-        "--others", tmp_path / "others", "--spoiled", tmp_path / "others", "--further", tmp_path / "others", "--to", tmp_path / "gate",
+        "--others", tmp_path / "others", "--spoiled", tmp_path / "others",
+        "--further", tmp_path / "others", "--to", tmp_path / "gate",
         "--images", 24,
     )  # fmt: skip
     assert answer.exit_code == 0, answer.output
