@@ -47,8 +47,12 @@ UIDS: Final = frozenset({"sop_instance_uid", "study", "study_uid", "transaction_
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
-QUIET: Final[Mapping[str, int]] = {"pynetdicom": logging.WARNING, "pydicom": logging.CRITICAL + 1}
-"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (pydicom always)."""
+QUIET: Final[Mapping[str, int]] = {
+    "pynetdicom": logging.WARNING,
+    "pynetdicom.utils": logging.CRITICAL + 1,
+    "pydicom": logging.CRITICAL + 1,
+}
+"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (the others always)."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
 """Packages whose warnings, and events about exceptions, may quote values of a data set."""
@@ -84,6 +88,8 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
             ],
         )
     )
+    # a level alone would not do: pydicom sets its logger's own again when it is imported after this
+    handler.addFilter(_speaks_up)
     _route(handler, log.level.upper())
 
 
@@ -108,6 +114,14 @@ def _route(handler: logging.Handler, level: str) -> None:
     warnings.showwarning = _log_warning
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def _speaks_up(record: logging.LogRecord) -> bool:
+    """Tell whether ``record`` is no library's that is kept quiet."""
+    return not any(
+        record.levelno < least and f"{record.name}.".startswith(f"{library}.")
+        for library, least in QUIET.items()
+    )
 
 
 def _renderers(log: Log, *, colours: bool) -> list[Processor]:

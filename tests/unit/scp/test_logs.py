@@ -227,6 +227,18 @@ def test_libraries_are_routed_through_and_those_that_print_data_sets_kept_quiet(
     ]
 
 
+def test_library_that_sets_its_own_level_is_kept_quiet_all_the_same(stream):
+    """Pydicom does on import, which may come after the logging is set up."""
+    start(stream)
+    for library in ("pydicom", "pynetdicom", "pynetdicom.utils"):
+        logging.getLogger(library).setLevel(logging.DEBUG)
+    pydicom.config.debug(debug_on=False, default_handler=False)
+    logging.getLogger("pydicom").warning("Invalid value for VR UI: %s", NAME)
+    logging.getLogger("pynetdicom.utils").warning("Non-conformant value %s", NAME)
+    logging.getLogger("pynetdicom.events").info("a data set")
+    assert stream.getvalue() == ""
+
+
 def test_console_shows_lines_to_copy_as_lines(stream):
     start(stream, form="console").warning("association rejected", to_admit_it_add='[[peers]]\nae_title = "A"')
     assert '    to_admit_it_add:\n    [[peers]]\n    ae_title = "A"\n' in stream.getvalue()
