@@ -27,6 +27,8 @@ class Node:
 
     running: bool
     pid: int | None
+    worker_pid: int | None
+    """Process that analyses; None while it loads its network, or died and is to be started again."""
     ae_title: str
     port: int
     data_dir: Path
@@ -116,6 +118,7 @@ def _node(settings: Settings) -> Node:
     return Node(
         running=pid is not None,
         pid=pid,
+        worker_pid=None if pid is None else running.worker_pid(settings.node.data_dir),
         ae_title=settings.node.ae_title,
         port=settings.node.port,
         data_dir=settings.node.data_dir,
@@ -160,6 +163,8 @@ def _show(health: Health, console: Console) -> None:
     node, disk = health.node, health.disk
     state = f"running (process {node.pid})" if node.running else "NOT running"
     console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
+    if node.running:
+        console.print(_worker(node))
     refusing = "" if disk.accepting else ": images are REFUSED (0xA700) until there is room"
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
     if health.oldest_waiting is not None:
@@ -240,6 +245,12 @@ def _show_deliveries(health: Health, console: Console) -> None:
                 ),
             )
         )
+
+
+def _worker(node: Node) -> str:
+    if node.worker_pid is None:
+        return "worker: NOT ready; it is loading its network, or the log says why it died"
+    return f"worker: ready (process {node.worker_pid})"
 
 
 def _next_question(doubt: Doubt) -> str | None:

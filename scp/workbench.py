@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from scp import logs, memory, product
+from scp import logs, memory, product, running
 from scp.analysis_job import AnalysisJob
 from scp.config import Settings
 from scp.reading import open_analyst
@@ -45,8 +45,9 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     try:
         worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
         memory.leave(settings.worker.job_memory_mb)
-        pipe.send_bytes(READY)
-        _work(worker, pipe)
+        with running.working(settings.node.data_dir):
+            pipe.send_bytes(READY)
+            _work(worker, pipe)
     except (BrokenPipeError, EOFError):
         return  # the parent is gone
     finally:

@@ -10,9 +10,9 @@ from scp import running
 
 
 @contextmanager
-def lock_held(data_dir: Path) -> Iterator[None]:
-    """Hold the lock as a running node does; its process id is that of the test."""
-    with (data_dir / running.LOCK).open("w") as lock:
+def lock_held(data_dir: Path, name: str = running.LOCK) -> Iterator[None]:
+    """Hold the lock ``name`` as a running node does, or its worker; its process id is that of the test."""
+    with (data_dir / name).open("w") as lock:
         lock.write(str(os.getpid()))
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -165,6 +165,7 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
     assert told["node"] == {
         "running": False,
         "pid": None,
+        "worker_pid": None,
         "ae_title": "SECONDREAD",
         "port": 11112,
         "data_dir": str(tmp_path / "data"),

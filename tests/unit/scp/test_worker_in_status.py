@@ -1,0 +1,68 @@
+"""`status` says whether anybody analyses, not only whether anybody receives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scp import running
+from scp.config import Node, Settings
+from scp.health import _worker, look
+from storage.database import Database
+from tests.support.running_node import lock_held
+
+HOLD = """
+import sys
+from pathlib import Path
+from scp import running
+with running.working(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def node(database, tmp_path):
+    return look(database, Settings(node=Node(data_dir=tmp_path))).node
+
+
+def test_worker_that_is_ready_is_shown_with_its_process(database, tmp_path):
+    with lock_held(tmp_path), running.working(tmp_path):
+        seen = node(database, tmp_path)
+    assert seen.worker_pid == os.getpid()
+    assert _worker(seen) == f"worker: ready (process {os.getpid()})"
+
+
+def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
+    with running.working(tmp_path):
+        pass
+    with lock_held(tmp_path):
+        seen = node(database, tmp_path)
+    assert seen.running
+    assert seen.worker_pid is None
+    assert "NOT ready" in _worker(seen)
+
+
+def test_killed_worker_is_seen_to_be_gone(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        assert running.worker_pid(tmp_path) == holder.pid
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert running.worker_pid(tmp_path) is None
+
+
+def test_worker_does_not_wait_for_one_that_is_ending(tmp_path):
+    with lock_held(tmp_path, running.WORKER_LOCK), running.working(tmp_path):
+        assert running.worker_pid(tmp_path) == os.getpid()
