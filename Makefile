@@ -34,7 +34,7 @@ serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for anoth
 test: $(VENV)/dev ## run all tests; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-chaos: $(VENV)/dev ## kill, fill, fuzz: the long forms of tests/chaos (`make test` runs the short ones)
+chaos: $(VENV)/dev ## kill, cut, fuzz: the long forms of tests/chaos (ROUNDS=20 CASES=300 are the short ones)
 	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos -p no:randomly $(PYTEST_ARGS)
 
 # pip-audit has an environment of its own: it brings libraries that the program must not come to need.

@@ -1,6 +1,6 @@
 """kill -9 at random moments while two senders store without a pause: nothing acknowledged is lost.
 
-The short form runs with all tests; ``make chaos`` runs the long one. A failure is repeated with its seed,
+``make chaos`` runs the long form. A failure is repeated with its seed,
 as far as the timing of processes can be.
 """
 
