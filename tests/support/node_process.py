@@ -25,6 +25,8 @@ class NodeProcess:
         self.port = free_port()
         self.data_dir = data_dir or folder / "data"
         self.config = folder / "config.toml"
+        # The default model has a gate, for which the tests' drawn breasts are no mammograms.
+        model = "" if "[model]" in extra else '[model]\nname = "document-cnn-1.0.0"\n'
         self.config.write_text(
             f"""
 [node]
@@ -40,6 +42,7 @@ quiet_seconds = {quiet_seconds}
 first_retry_seconds = 1
 longest_retry_seconds = 2
 {extra}
+{model}
 {peers}
 """
         )

