@@ -66,32 +66,20 @@ def whole_images(
     *,
     batch: int,
     limits: augmentation.Limits,
-    still: float = 0.0,
-    spread: Spread | None = None,
 ) -> Cuts:
-    """Draw one epoch of whole images, each once; what fills no batch is left out.
-
-    Parameters
-    ----------
-    still
-        Share of the images that are shown unmoved: an interpolation blurs, and the node blurs nothing.
-    """
+    """Draw one epoch of whole images, each once; what fills no batch is left out."""
     size = data.images.shape[1], data.images.shape[2]
     order = generator.permutation(len(data.examples))
     order = order[: len(order) // batch * batch]
     centres = np.tile(augmentation.middle(size), (len(order), 1))
-    maps = augmentation.draw(generator, centres, size, limits)
-    if still:
-        unmoved = generator.random(len(order)) < still
-        maps[unmoved] = augmentation.draw(generator, centres[unmoved], size, augmentation.STILL)
     balanced = balance(data.examples)
     return Cuts(
         positions=data.positions[order],
         corners=np.zeros((len(order), 2), np.int64),
         window=size,
-        maps=maps,
+        maps=augmentation.draw(generator, centres, size, limits),
         size=size,
-        grey=None if spread is None else intensity.draw(generator, len(order), spread),
+        grey=None,
         target=np.array([data.examples[number].target for number in order], np.float32),
         log_share=balanced.log_share[order],
         weight=balanced.weight[order],

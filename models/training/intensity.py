@@ -39,7 +39,6 @@ class Spread:
 
 
 LESION: Final = Spread(log_gamma=0.4, gain=0.2, offset=0.06, blurred=0.3, noisy=0.5, noise=0.04)
-WHOLE: Final = Spread(log_gamma=0.3, gain=0.15, offset=0.05, blurred=0.2, noisy=0.3, noise=0.03)
 
 
 def draw(generator: np.random.Generator, count: int, spread: Spread) -> NDArray[np.float32]:

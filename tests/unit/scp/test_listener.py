@@ -11,12 +11,6 @@ from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndia
 from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    MaximumLengthNotification,
-)
 from pynetdicom.presentation import build_context
 
 from inference import decoders
@@ -26,6 +20,7 @@ from scp.config import Node, Peer, Settings
 from scp.listener import Listener
 from scp.status import Foreign
 from storage.archive import Archive
+from tests.support.association_request import association_request
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate, store
 
@@ -191,23 +186,6 @@ def test_fault_in_the_decision_rejects(listening, door, monkeypatch):
     monkeypatch.setattr(door, "judge", lambda _: 1 / 0)
     association = associate(listening.port, [build_context(contexts.VERIFICATION)])
     assert association.is_rejected
-
-
-def association_request():
-    """The bytes of a valid A-ASSOCIATE-RQ of PACS."""
-    request = A_ASSOCIATE()
-    request.application_context_name = "1.2.840.10008.3.1.1.1"
-    request.calling_ae_title, request.called_ae_title = "PACS", "SECONDREAD"
-    context = build_context(contexts.VERIFICATION)
-    context.context_id = 1
-    request.presentation_context_definition_list = [context]
-    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    length.maximum_length_received = 16384
-    implementation.implementation_class_uid = "1.2.3"
-    request.user_information = [length, implementation]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(request)
-    return pdu.encode()
 
 
 def accepted_syntax(listener, sop_class, proposed):
