@@ -1,12 +1,11 @@
 """kill -9 of the whole node at each hand-over: all that was acknowledged is answered, with the same bytes."""
 
-import hashlib
 import time
 from collections import defaultdict
 
 import pytest
 
-from tests.support.archive_scp import ArchiveSCP, heatmaps, reports
+from tests.support.archive_scp import ArchiveSCP, digest, heatmaps, reports
 from tests.support.mammograms import mammogram
 from tests.support.node_process import NodeProcess, peer
 from tests.support.scu import store
@@ -20,10 +19,6 @@ def study():
 
 def complete(received):
     return len({one.SOPInstanceUID for one in heatmaps(received)}) == 4 and reports(received)
-
-
-def digest(data_set):
-    return hashlib.sha256(repr(data_set).encode() + data_set.get("PixelData", b"")).hexdigest()
 
 
 HAND_OVERS = {

@@ -1,5 +1,6 @@
 """A throw-away PACS in this process: a real Storage SCP that can be told to misbehave."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -63,6 +64,11 @@ class ArchiveSCP:
 
     def __exit__(self, *_):
         self.close()
+
+
+def digest(data_set):
+    """A digest of all that ``data_set`` says."""
+    return hashlib.sha256(repr(data_set).encode() + data_set.get("PixelData", b"")).hexdigest()
 
 
 def reports(objects):

@@ -1,6 +1,7 @@
 """A throw-away PACS that is asked for storage commitment, reports as the test says: late, twice, never."""
 
 import threading
+from collections.abc import Callable
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
@@ -12,7 +13,11 @@ from tests.support.archive_scp import ArchiveSCP
 
 
 class CommittingArchive(ArchiveSCP):
-    """Reports over the request's association unless it is ``silent``; `report` does so over a new one."""
+    """Reports over the request's association unless it is ``silent``; `report` does so over a new one.
+
+    `at` holds what the test does, once, when the archive is: "called" (to be asked), "asked" (the request is
+    not answered yet), "answered" (the answer has gone out), "reported" (the node has answered the report).
+    """
 
     def __init__(self, ae_title="PACS", *, port=0):
         contexts = [*AllStoragePresentationContexts, build_context(StorageCommitmentPushModel)]
@@ -22,9 +27,22 @@ class CommittingArchive(ArchiveSCP):
         self.abort = False
         self.answer = 0x0000
         self.failing: dict[str, int] = {}
+        self.reported: list[tuple[str, int]] = []
+        """Transaction UID of each report that was answered, and the status."""
+        self.at: dict[str, Callable[[], object]] = {}
         self._waiting: list[tuple[object, Dataset]] = []
+        self._asking: set[object] = set()
+        self._server.bind(evt.EVT_REQUESTED, self._called)
         self._server.bind(evt.EVT_N_ACTION, self._asked)
         self._server.bind(evt.EVT_PDU_SENT, self._sent)
+
+    def _called(self, event):
+        proposed = event.assoc.requestor.primitive.presentation_context_definition_list
+        if StorageCommitmentPushModel in {one.abstract_syntax for one in proposed}:
+            self._reached("called")
+
+    def _reached(self, moment):
+        self.at.pop(moment, lambda: None)()
 
     def _asked(self, event):
         if self.abort:
@@ -34,12 +52,17 @@ class CommittingArchive(ArchiveSCP):
         with self._arrived:
             self.requests.append(information)
             self._arrived.notify_all()
+        self._reached("asked")
+        self._asking.add(event.assoc)
         if self.answer == 0 and not self.silent:
             self._waiting.append((event.assoc, information))
         return self.answer, None
 
     def _sent(self, event):
         """The answer to a request has gone out: its report may follow."""
+        if isinstance(event.pdu, P_DATA_TF) and event.assoc in self._asking:
+            self._asking.discard(event.assoc)
+            self._reached("answered")
         if isinstance(event.pdu, P_DATA_TF) and self._waiting:
             threading.Thread(target=self._tell, args=self._waiting.pop(), daemon=True).start()
 
@@ -90,4 +113,8 @@ class CommittingArchive(ArchiveSCP):
         answer, _ = association.send_n_event_report(
             information, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
+        with self._arrived:
+            self.reported.append((str(information.get("TransactionUID", "")), answer.Status))
+            self._arrived.notify_all()
+        self._reached("reported")
         return answer.Status

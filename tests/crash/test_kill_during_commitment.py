@@ -1,0 +1,144 @@
+"""kill -9 of the whole node while it asks a PACS to keep its results: asked again, and all ends committed."""
+
+import threading
+from collections import defaultdict
+
+import pytest
+from pydicom.uid import UID
+
+from storage import delivery_ledger
+from storage.database import Database
+from storage.states import DeliveryState
+from tests.support.archive_scp import digest
+from tests.support.committing_archive import CommittingArchive
+from tests.support.mammograms import mammogram
+from tests.support.node_process import NodeProcess, peer
+from tests.support.scu import store
+
+PATIENCE = "commitment_timeout_seconds = 2\ncommitment_linger_seconds = 1"
+"""A request that got no report is repeated so soon."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def pacs():
+    with CommittingArchive() as archive:
+        yield archive
+
+
+@pytest.fixture
+def node(tmp_path, pacs):
+    """Not started."""
+    made = NodeProcess(tmp_path, peers=peer("PACS", pacs.port, commitment="true"), extra=PATIENCE)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.kill()
+
+
+def killed_at(pacs, node, moment, *, then=lambda: None):
+    """Have the node killed at ``moment``, after ``then``; the event is set when it is dead."""
+    dead = threading.Event()
+
+    def kill():
+        then()
+        node.kill()
+        dead.set()
+
+    pacs.at[moment] = kill
+    return dead
+
+
+def uids(request):
+    return {str(item.ReferencedSOPInstanceUID) for item in request.ReferencedSOPSequence}
+
+
+def believed(pacs):
+    """SOP Instance UIDs that reports have committed which the node has answered with success."""
+    answered = {transaction for transaction, status in pacs.reported if status == 0x0000}
+    return {
+        uid
+        for request in pacs.requests
+        if str(request.TransactionUID) in answered
+        for uid in uids(request) - pacs.failing.keys()
+    }
+
+
+def ledger(node, study):
+    database = Database.open(node.data_dir)
+    try:
+        with database.read() as tx:
+            return delivery_ledger.of_study(tx, str(study))
+    finally:
+        database.close()
+
+
+def check(pacs, node, image):
+    """All that was sent is committed, by requests of which each had a Transaction UID of its own."""
+    sent = {
+        str(one.SOPInstanceUID) for one in pacs.received if one.StudyInstanceUID == image.StudyInstanceUID
+    }
+    entries = ledger(node, image.StudyInstanceUID)
+    assert {one.sop_instance_uid for one in entries} == sent
+    assert {(one.state, one.commitment) for one in entries} == {(DeliveryState.SENT, "COMMITTED")}
+    transactions = [UID(one.TransactionUID) for one in pacs.requests]
+    assert len(transactions) == len(set(transactions))
+    assert all(one.is_valid for one in transactions)
+    by_uid = defaultdict(set)
+    for one in pacs.received:
+        by_uid[one.SOPInstanceUID].add(digest(one))
+    assert {len(digests) for digests in by_uid.values()} == {1}, "what is sent again has the same bytes"
+
+
+def test_node_killed_at_every_hand_over_of_a_request_asks_again_until_all_is_committed(pacs, node):
+    image = mammogram("R", "CC")
+    pacs.silent = True
+    dead = killed_at(pacs, node, "called")
+    node.start()
+    assert [one.Status for one in store(node.port, [image])] == [0x0000]
+    assert dead.wait(60), "the node never asked"
+    owed = {str(one.SOPInstanceUID) for one in pacs.received}
+    assert len(owed) == 2  # report and heatmap
+    for moment in ("asked", "answered"):
+        dead = killed_at(pacs, node, moment)
+        node.start()
+        assert dead.wait(60), f"the node never got so far: {moment}"
+        assert uids(pacs.requests[-1]) == owed
+    pacs.silent = False
+    dead = killed_at(pacs, node, "reported")
+    node.start()
+    assert dead.wait(60), "the node took no report"
+    assert len(pacs.received) == 2, "nothing was sent again: every store had been recorded"
+    asked = len(pacs.requests)
+    node.start()
+    other = mammogram("R", "CC", study="2", number=9)
+    store(node.port, [other])
+    pacs.wait_for(lambda _: len(believed(pacs)) == 4)
+    assert not any(uids(request) & owed for request in pacs.requests[asked:]), "asked about what is committed"
+    assert node.stop() == 0
+    check(pacs, node, image)
+    check(pacs, node, other)
+
+
+def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_killed_then(pacs, node):
+    image = mammogram("R", "CC")
+
+    def lose_one():
+        pacs.failing = {min(uids(pacs.requests[-1])): 0x0112}
+
+    pacs.at["asked"] = lose_one
+    lost = []
+    dead = killed_at(pacs, node, "reported", then=lambda: lost.extend(pacs.failing))
+    node.start()
+    store(node.port, [image])
+    assert dead.wait(60), "the node took no report"
+    kept = believed(pacs)
+    pacs.failing = {}
+    asked = len(pacs.requests)
+    node.start()
+    pacs.wait_for(lambda _: len(pacs.requests) > asked and len(pacs.reported) > asked)
+    assert node.stop() == 0
+    assert uids(pacs.requests[-1]) == set(lost)
+    assert [str(one.SOPInstanceUID) for one in pacs.received[2:]] == lost
+    assert kept.isdisjoint(lost)
+    check(pacs, node, image)
