@@ -14,7 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
-from inference import damage, decoders
+from inference import bounded, damage, decoders
 from inference.errors import Failed, Refused
 
 _ALLOCATED: Final = (8, 16)
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     OSError, MemoryError
         The machine cannot do it now.
     """
-    with path.open("rb") as file, damage.told_as(damage.HEADER):
+    with bounded.opened(path) as file, damage.told_as(damage.HEADER):
         try:
             header = pydicom.dcmread(file)
         except InvalidDicomError:

@@ -23,7 +23,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import attributes, damage, views
+from inference import attributes, bounded, damage, views
 from inference.digests import attributes_digest, header_digest
 from inference.errors import Failed
 from inference.findings import Laterality
@@ -141,7 +141,7 @@ def read(path: Path) -> SourceImage:
     OSError
         The file is not to be had now.
     """
-    with path.open("rb") as file, damage.told_as(damage.HEADER):
+    with bounded.opened(path) as file, damage.told_as(damage.HEADER):
         try:
             return describe(pydicom.dcmread(file, stop_before_pixels=True))
         except InvalidDicomError:

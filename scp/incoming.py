@@ -19,9 +19,9 @@ import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from inference import bounded
 from inference.attributes import UNREADABLE
 from scp import inflation
 from scp.status import Foreign, Unreadable
@@ -62,7 +62,8 @@ def read(path: Path) -> Incoming:
         An attribute is missing without which nothing can be filed or sent back.
     """
     try:
-        transfer_syntax = UID(read_file_meta_info(path).TransferSyntaxUID)
+        meta, _ = bounded.file_meta(path)
+        transfer_syntax = UID(meta.TransferSyntaxUID)
         with _opened(path, transfer_syntax) as file:
             header = _header(file)
             header.file_meta.TransferSyntaxUID = transfer_syntax
@@ -88,7 +89,7 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
         with inflation.inflated(path, limit=inflation.LIMIT) as file:
             yield file
     else:
-        with path.open("rb") as file:
+        with bounded.opened(path) as file:
             yield file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -10,18 +11,16 @@ from pathlib import Path
 from typing import IO, Final
 
 from pydicom.filebase import DicomFileLike
-from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
+from inference import bounded
 from scp.status import Unreadable
 
 LIMIT: Final = 1 << 30
 """Bytes; several times the largest mammogram."""
 CHUNK: Final = 1 << 20
 PREAMBLE: Final = b"\0" * 128 + b"DICM"
-GROUP_LENGTH_BYTES: Final = 12
-"""Length of (0002,0000), whose value counts the bytes of the file meta information after it (PS3.10 7.1)."""
 
 
 @contextmanager
@@ -37,8 +36,7 @@ def inflated(path: Path, *, limit: int) -> Iterator[IO[bytes]]:
     zlib.error, AttributeError, ValueError, OSError
         It is damaged, or has no place on the disk.
     """
-    meta = read_file_meta_info(path)
-    start = len(PREAMBLE) + GROUP_LENGTH_BYTES + int(meta.FileMetaInformationGroupLength)
+    meta, start = bounded.file_meta(path)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with path.open("rb") as deflated, tempfile.TemporaryFile(dir=path.parent) as whole:
         whole.write(PREAMBLE)
@@ -46,7 +44,8 @@ def inflated(path: Path, *, limit: int) -> Iterator[IO[bytes]]:
         deflated.seek(start)
         _inflate(deflated, whole, limit)
         whole.seek(0)
-        yield whole
+        with bounded.Reader(io.FileIO(whole.fileno(), closefd=False)) as file:
+            yield file
 
 
 def _inflate(source: IO[bytes], target: IO[bytes], limit: int) -> None:
