@@ -9,7 +9,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless
 
-from inference import damage, decoding, exam, pixels
+from inference import bounded, damage, decoding, exam, pixels
 from inference.errors import Failed
 from tests.support.mammograms import mammogram, write
 
@@ -47,6 +47,7 @@ def test_a_machine_that_fails_while_reading_is_no_finding(reader, error, tmp_pat
         Image.new("L", (400, 300), 90).save(path, format="PNG", compress_level=0)
     failing = Failing(path.read_bytes(), error)
     monkeypatch.setattr(Path, "open", lambda *_: failing)
+    monkeypatch.setattr(bounded, "opened", lambda _: failing)
     with pytest.raises(type(error)):
         reader(path)
 
