@@ -19,7 +19,7 @@ from inference import attributes, exam
 from inference.identity import Device
 from scp import incoming
 from scp.incoming import Incoming
-from scp.status import Foreign, OtherPixels, OutOfResources
+from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from storage import studies
 from storage.archive import Archive
 from storage.database import Database
@@ -126,7 +126,7 @@ class Receiver:
         if arrival.sop_class_uid not in exam.TOMOSYNTHESIS:
             file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
             return replace(arrival, file=file)
-        header = exam.header_only(received.header)
+        header = _header(received)
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
@@ -171,6 +171,14 @@ def _arrival(received: Incoming, calling_ae: str) -> Arrival:
         analysable=analysable,
         source_ae=calling_ae,
     )
+
+
+def _header(received: Incoming) -> bytes:
+    """Return the file of the header alone; raise Unreadable where it has values that nobody can write."""
+    try:
+        return exam.header_only(received.header)
+    except incoming.DAMAGE as error:
+        raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
 
 
 def _digest(arrival: Arrival) -> str:

@@ -3,11 +3,11 @@
 import io
 
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.uid import BreastTomosynthesisImageStorage, CTImageStorage
 
 from scp import product
 from scp.receive import Receiver
-from scp.status import Foreign
+from scp.status import Foreign, Unreadable
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import Kept
@@ -16,6 +16,7 @@ from tests.support.owed import NOW
 
 MANUFACTURER = b"\x08\x00\x70\x00"
 SOP_CLASS = b"\x08\x00\x16\x00"
+WINDOW_WIDTH = b"\x28\x00\x51\x10"
 
 
 @pytest.fixture
@@ -55,4 +56,13 @@ def test_class_that_is_no_uid_by_its_vr_is_refused_by_name(receiver):
     foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
     path = with_vr(receiver, foreign, SOP_CLASS, b"UI", b"LO")
     with pytest.raises(Foreign, match="CT Image Storage"):
+        receiver.keep(path, calling_ae="PACS")
+
+
+def test_header_of_tomosynthesis_that_cannot_be_written_is_refused(receiver):
+    image = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage, SpecificCharacterSet="ISO_IR 192")
+    image.WindowWidth = None
+    image.add_new("WindowWidth", "LO", "\u201c4096\u201d")
+    path = with_vr(receiver, image, WINDOW_WIDTH, b"LO", b"DS")
+    with pytest.raises(Unreadable, match="header"):
         receiver.keep(path, calling_ae="PACS")
