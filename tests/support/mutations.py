@@ -39,6 +39,15 @@ VRS = (
     b"??",
 )
 EXTREMES = (b"\x00\x00", b"\x01\x00", b"\xff\xff", b"\xfe\xff", b"\x00\x80", b"\xff\x7f")
+LONG_EXTREMES = (
+    b"\x00\x00\x00\x00",
+    b"\xff\xff\xff\xff",
+    b"\xf0\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\x00\x00\x10\x00",
+)
+LONG = re.compile(rb"(?:OB|OW|SQ|UN|UT)\x00\x00|\xfe\xff\x00\xe0")
+"""What stands before a length of 32 bits: VRs that have one, and the tag of items and fragments (PS3.5 7)."""
 FILLINGS = (b"\x00", b"\xff", b"9", b"-", b"\\", b".", b"\x1b", b" ")
 Mutation = Callable[[random.Random, bytes], bytes]
 
@@ -153,6 +162,15 @@ def _other_length(chance, data):
     return data if place is None else data[: place + 2] + chance.choice(EXTREMES) + data[place + 4 :]
 
 
+def _other_long_length(chance, data):
+    """Change a length of 32 bits: of a sequence, an item, the pixels, a fragment, the basic offset table."""
+    places = [found.end() for found in LONG.finditer(data)]
+    if not places:
+        return data
+    place = chance.choice(places)
+    return data[:place] + chance.choice(LONG_EXTREMES) + data[place + 4 :]
+
+
 def _other_value(chance, data):
     """Fill a value with something that its VR forbids or that is as large as can be."""
     place = _element(chance, data)
@@ -172,6 +190,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _repeat,
     _other_vr,
     _other_length,
+    _other_long_length,
     _other_value,
     _other_value,
 )
