@@ -1,12 +1,12 @@
 """Claims, endings, deaths, restarts and crashes in any order: no job is lost, none is finished twice.
 
 Two connections work on one real SQLite file, with a clock that only the machine moves. A crash is a
-transaction that is rolled back, or whose connection goes away, before COMMIT.
+transaction that is rolled back, or whose connection goes away, before COMMIT. What becomes
+of results once they are sent is tested beside this (`test_commitments_keep_their_promises.py`).
 """
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +16,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, select
 
 from storage import jobs, schema, studies
 from storage.database import NAME, Database
@@ -31,6 +31,7 @@ from tests.unit.storage.making import (
     arrival,
     empty_database,
     finding,
+    open_hastily,
     result,
 )
 
@@ -52,7 +53,7 @@ class Queue(RuleBasedStateMachine):
         self._directory = tempfile.TemporaryDirectory()
         self._path = Path(self._directory.name)
         (self._path / NAME).write_bytes(empty_database())
-        self.connections = [self._open() for _ in range(2)]
+        self.connections = [open_hastily(self._path) for _ in range(2)]
         self.turns = 0
         self.now = START
         self.images: dict[str, tuple[str, int]] = {}
@@ -171,7 +172,7 @@ class Queue(RuleBasedStateMachine):
         if how == "node restarts":
             lost = set(self.holders)
             self.connections[0].close()
-            self.connections[0] = self._open()
+            self.connections[0] = open_hastily(self._path)
         elif how == "expires":
             self.now += LEASE / 2
             lost = self._run_out()
@@ -224,13 +225,6 @@ class Queue(RuleBasedStateMachine):
         with self.database.read() as tx:
             rows = tx.execute(select(schema.jobs).where(schema.jobs.c.state == JobState.RUNNING))
             assert {row.id: (row.owner, row.claims) for row in rows} == self.holders
-
-    def _open(self) -> Database:
-        """Open the file without waiting for the disk: what dies here is the process, not the machine."""
-        opened = Database.open(self._path)
-        opened.engine.dispose()
-        event.listen(opened.engine, "connect", _hasten)
-        return opened
 
     @contextmanager
     def _write(self, *, crash: bool = False) -> Iterator[Connection]:
@@ -310,10 +304,6 @@ class Queue(RuleBasedStateMachine):
         column = schema.jobs.c.sop_instance_uid if kind is JobKind.ANALYSE else schema.jobs.c.study_uid
         rows = tx.execute(select(column).where(schema.jobs.c.kind == kind, schema.jobs.c.state.in_(states)))
         return set(rows.scalars())
-
-
-def _hasten(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA synchronous=OFF").close()
 
 
 Queue.TestCase.settings = settings(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+
+from sqlalchemy import event
 
 from storage import jobs, outbox, studies
 from storage.database import NAME, Database
@@ -37,6 +40,18 @@ def empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         Database.open(Path(directory)).close()
         return (Path(directory) / NAME).read_bytes()
+
+
+def open_hastily(data_dir: Path) -> Database:
+    """Open a database without waiting for the disk: what dies here is the process, not the machine."""
+
+    def hasten(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF").close()
+
+    opened = Database.open(data_dir)
+    opened.engine.dispose()
+    event.listen(opened.engine, "connect", hasten)
+    return opened
 
 
 def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arrival:
