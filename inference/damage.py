@@ -17,6 +17,10 @@ from inference.errors import Failed
 _CONTENT: Final = (*UNREADABLE, RuntimeError, SyntaxError, zlib.error)
 """What pydicom, Pillow and the plugins of both raise for damaged content."""
 
+_OF_RUST: Final = "pyo3_runtime"
+"""Where the panics of libraries in Rust come from: an index out of bounds in a damaged stream, of RLE for
+example. Their class is no Exception, and no module has it to import."""
+
 HEADER: Final = "the DICOM header could not be read: the file is damaged or cut short"
 
 
@@ -31,5 +35,9 @@ def told_as(words: str) -> Iterator[None]:
         yield
     except _CONTENT as error:
         if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Failed(words) from None
+    except BaseException as error:
+        if type(error).__module__ != _OF_RUST:
             raise
         raise Failed(words) from None

@@ -2,12 +2,13 @@
 
 import errno
 import io
+import struct
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from inference import bounded, damage, decoding, exam, pixels
 from inference.errors import Failed
@@ -87,4 +88,16 @@ def test_a_size_beyond_belief_is_refused_before_anything_is_decoded(tmp_path, mo
     header.file_meta.TransferSyntaxUID = syntax
     monkeypatch.setattr(decoding, "pixel_array", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(Failed, match=words):
+        decoding.read(write(header, tmp_path / "a.dcm"))
+
+
+def test_a_decoder_that_panics_over_its_input_is_a_failure(tmp_path):
+    header = small()
+    segment = b"\x81\x00" * header.Rows * header.Columns  # runs of 128 bytes: far more than there are pixels
+    places = [2, 64, 64 + len(segment), *[0] * 13]
+    header.PixelData = encapsulate([struct.pack("<16L", *places) + segment * 2])
+    header["PixelData"].is_undefined_length = True
+    header["PixelData"].VR = "OB"
+    header.file_meta.TransferSyntaxUID = RLELossless
+    with pytest.raises(Failed, match="could not be decoded"):
         decoding.read(write(header, tmp_path / "a.dcm"))
