@@ -32,7 +32,7 @@ AT_WORK = 0.35
 READY, LISTENING = "worker ready", "node listening"
 
 pytestmark = [
-    pytest.mark.timeout(300 + 30 * ROUNDS),
+    pytest.mark.timeout(600 + 60 * ROUNDS),
     # pynetdicom's threads die of connections that a kill cuts off
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
@@ -49,8 +49,16 @@ def node(tmp_path):
         made = NodeProcess(tmp_path, peers=peers, extra=f'[model]\nname = "{model}"\n')
         made.pacs = pacs
         yield made
-        if made.process is not None and made.process.poll() is None:
-            made.kill()
+        kills.kill_what_is_left(made)
+
+
+@pytest.fixture
+def senders(node):
+    """Two modalities, not started; they end before the node does."""
+    made = [SteadySender(node.port, title, pause=PAUSE) for title in SENDERS]
+    yield made
+    for sender in made:
+        sender.abandon()
 
 
 def disturb(node, kind, chance):
@@ -78,7 +86,7 @@ def _wait_for_a_worker(node, seconds=60):
         time.sleep(0.1)
 
 
-def _settle(node, seconds):
+def _settle(node, seconds=120):
     """Wait until nothing is left to do; bring back once what too many kills have parked. Returns how many."""
     parked = audit.wait_until_settled(node.data_dir, seconds)
     if parked:
@@ -108,11 +116,10 @@ def _check_results(node, acknowledged):
     return sum(len(stores) - 1 for stores in came.values())
 
 
-def test_nothing_acknowledged_is_lost(node, capsys):
+def test_nothing_acknowledged_is_lost(node, senders, capsys):
     began = time.monotonic()
     chance = random.Random(SEED)  # noqa: S311 - moments, not secrets
     node.start()
-    senders = [SteadySender(node.port, title, pause=PAUSE) for title in SENDERS]
     for sender in senders:
         sender.start()
     done = Counter()
@@ -123,7 +130,7 @@ def test_nothing_acknowledged_is_lost(node, capsys):
     for sender in senders:
         sender.finish(120)
     acknowledged = set().union(*(sender.acknowledged for sender in senders))
-    parked = _settle(node, 120 + 3 * ROUNDS)
+    parked = _settle(node)
     assert node.stop() == 0
     repeated = _check_results(node, acknowledged)
     assert audit.orphans(node.data_dir) == []

@@ -43,12 +43,17 @@ def standing(database):
 
 
 def wait_until_settled(data_dir, seconds):
-    """Wait until the running node on ``data_dir`` has nothing left to do; return how many jobs are parked."""
+    """Wait until the running node on ``data_dir`` has nothing left to do; return how many jobs are parked.
+
+    ``seconds`` may pass in which nothing comes to its end: a slow machine has the time that it needs.
+    """
     database = Database.open_for_reading(data_dir)
     try:
-        deadline = time.monotonic() + seconds
+        before, deadline = None, 0.0
         while not (now := standing(database)).settled:
-            assert time.monotonic() < deadline, f"not settled: {now}"
+            if now != before:
+                before, deadline = now, time.monotonic() + seconds
+            assert time.monotonic() < deadline, f"for {seconds} s nothing has come to its end: {now}"
             time.sleep(0.25)  # another process's database tells nobody
         return now.parked
     finally:

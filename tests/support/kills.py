@@ -1,5 +1,6 @@
 """kill -9 at the parts of a running node."""
 
+import contextlib
 import os
 import signal
 import time
@@ -49,3 +50,10 @@ def kill_listener(node):
 def kill_group(node):
     """Kill all of it at once, as the loss of power does."""
     node.kill()
+
+
+def kill_what_is_left(node):
+    """Kill the node and any worker that has outlived it, if there is anything."""
+    if node.process is not None:
+        with contextlib.suppress(ProcessLookupError):  # nothing is left
+            node.kill()

@@ -22,6 +22,7 @@ class SteadySender(threading.Thread):
         self._title = title
         self._pause = pause
         self._enough = threading.Event()
+        self._abandoned = threading.Event()
         self._complete = threading.Event()
         self.acknowledged: set[str] = set()
         self.offered = 0
@@ -30,12 +31,13 @@ class SteadySender(threading.Thread):
     def run(self):
         for number in itertools.count():
             left = _study(f"{self._title}-{number}")
-            while left:
+            while left and not self._abandoned.is_set():
                 left = self._send(left)
                 if left:
-                    threading.Event().wait(PATIENCE)
+                    self._abandoned.wait(PATIENCE)
             if self._enough.is_set():
-                self._complete.set()
+                if not left:
+                    self._complete.set()
                 return
 
     def finish(self, seconds):
@@ -43,6 +45,13 @@ class SteadySender(threading.Thread):
         self._enough.set()
         self.join(seconds)
         assert self._complete.is_set(), f"{self._title}: the node did not take the rest within {seconds} s"
+
+    def abandon(self):
+        """End at once, whatever is left: nobody may send to a port that another test has by then."""
+        self._abandoned.set()
+        self._enough.set()
+        if self.ident is not None:  # it was started
+            self.join(60)
 
     def _send(self, images):
         """Send ``images`` over one association; return those that were not acknowledged."""
