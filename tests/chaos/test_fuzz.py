@@ -26,7 +26,7 @@ from scp.workshop import Workshop
 from storage import schema
 from storage.records import JobKind
 from storage.states import LIVE, JobState
-from tests.support import audit, logging_state, model_folder, mutations
+from tests.support import audit, logging_state, model_folder, mutation_seeds, mutations
 from tests.support.in_process import InProcessNode
 from tests.support.kills import worker_of
 from tests.support.mammograms import mammogram
@@ -137,7 +137,7 @@ def one_valid_study(fuzzed, study):
 def test_every_mutation_has_an_answer_and_none_escapes(fuzzed, capsys):
     began = time.monotonic()
     chance = random.Random(SEED)  # noqa: S311 - mutations, not secrets
-    seeds = mutations.seeds()
+    seeds = mutation_seeds.seeds()
     one_valid_study(fuzzed, "before")
     answers, faults, memory = Counter(), [], []
     for start in range(0, CASES, BATCH):

@@ -1,24 +1,11 @@
 """Mammograms with something wrong: seeded mutations of valid data sets, as bytes."""
 
-import io
 import random
 import re
 from collections.abc import Callable
 
-from pydicom.uid import (
-    BreastTomosynthesisImageStorage,
-    DeflatedExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
-    SecondaryCaptureImageStorage,
-)
+from tests.support.mutation_seeds import IMAGE, STUDY
 
-from tests.support.mammograms import mammogram
-
-SIZE = {"rows": 96, "columns": 80}
-PREAMBLE = 132
 VR = re.compile(rb"(?:AE|AS|CS|DA|DS|IS|LO|PN|SH|TM|UI|US|FD|SQ|OW|OB)(?=[\x00-\xff]{2})")
 VRS = (
     b"AE",
@@ -52,54 +39,17 @@ FILLINGS = (b"\x00", b"\xff", b"9", b"-", b"\\", b".", b"\x1b", b" ")
 Mutation = Callable[[random.Random, bytes], bytes]
 
 
-def seeds():
-    """Valid files (PS3.10) of the kinds that a node meets: each as file meta information and data set."""
-    plain = [
-        mammogram("R", "CC", **SIZE),
-        mammogram("L", "MLO", photometric="MONOCHROME1", voi="lut", **SIZE),
-        mammogram("L", "CC", bits=8, **SIZE),
-        mammogram("R", "MLO", sop_class=SecondaryCaptureImageStorage, **SIZE),
-        mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage, **SIZE),
-        mammogram("R", "CC", for_processing=True, **SIZE),
-    ]
-    other = mammogram("R", "CC", **SIZE)
-    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    deflated = mammogram("R", "CC", **SIZE)
-    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    compressed = []
-    for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
-        image = mammogram("L", "CC", **SIZE)
-        image.compress(syntax, generate_instance_uid=False)
-        compressed.append(image)
-    return [_parts(image) for image in (*plain, other, deflated, *compressed)]
-
-
 def mutated(chance: random.Random, meta: bytes, data: bytes, number: int) -> bytes:
     """Return a file of its own study and instance, with one to three things wrong in the data set."""
-    if _IMAGE.encode() in data:  # a deflated data set keeps the names of its seed
+    if IMAGE.encode() in data:  # a deflated data set keeps the names of its seed
         meta, data = _renamed(meta, number), _renamed(data, number)
     for _ in range(chance.randint(1, 3)):
         data = chance.choice(MUTATIONS)(chance, data)
     return meta + data
 
 
-def _parts(image):
-    """Split a file after its file meta information, which the listener writes by itself from the command."""
-    buffer = io.BytesIO()
-    image.StudyInstanceUID = _STUDY
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = _IMAGE
-    image.save_as(buffer, enforce_file_format=True)
-    whole = buffer.getvalue()
-    length = whole[PREAMBLE + 8 : PREAMBLE + 12]  # the value of (0002,0000), PS3.10 7.1
-    end = PREAMBLE + 12 + int.from_bytes(length, "little")
-    return whole[:end], whole[end:]
-
-
-_IMAGE, _STUDY = "1.2.826.0.1.3680043.9.9.1000000", "1.2.826.0.1.3680043.9.8.1000000"
-
-
 def _renamed(part: bytes, number: int) -> bytes:
-    for old in (_IMAGE.encode(), _STUDY.encode()):
+    for old in (IMAGE.encode(), STUDY.encode()):
         part = part.replace(old, old[:-7] + str(1_000_000 + number).encode())
     return part
 
