@@ -34,11 +34,10 @@ def remove_unserved(association: Association) -> None:
             _discard(file)
 
 
-def _discard(file: Any) -> None:  # noqa: ANN401 - tempfile's wrapper has no public type
-    """Close and remove ``file``. On a full disk closing fails; it is removed all the same."""
+def _discard(file: Any) -> None:  # noqa: ANN401 - a `Landing`, which the library's type does not know
+    """Close and remove ``file``, if the disk lets it."""
+    file.close()
     try:
-        file.close()
-    except OSError as error:
-        log.warning("unfinished data set could not be closed", reason=error.strerror)
-    finally:
         Path(file.name).unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("unfinished data set could not be removed, the next start does", reason=error.strerror)

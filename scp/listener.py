@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import structlog
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
-from scp import contexts, leftovers, status, tls
+from scp import contexts, landing, leftovers, status, tls
 from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.config import Settings
 from scp.entrance import Entrance
@@ -56,7 +54,7 @@ class Listener:
 
     def _listen(self, port: int, context: ssl.SSLContext | None) -> Server:
         node = self.settings.node
-        _receive_in_chunks(self.receiver.archive.incoming)
+        landing.receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
         reports = contexts.commitment()
@@ -131,6 +129,13 @@ class Listener:
     def on_store(self, event: Event) -> int | Dataset:
         """Answer one C-STORE request: success means that the instance is on disk and in the book."""
         calling_ae = _request(event).calling_ae
+        if (failure := landing.failure(event.request)) is not None:
+            log.error(
+                "instance not kept, try again later is the answer: the data directory cannot be written",
+                reason=failure.strerror,
+                peer=calling_ae,
+            )
+            return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({failure.strerror})")
         try:
             self.receiver.keep(event.dataset_path, calling_ae=calling_ae)
         except Refusal as refusal:
@@ -149,16 +154,6 @@ class Listener:
             log.exception("instance not kept: this is a fault of the node", peer=calling_ae)
             return _answer(status.PROCESSING_FAILURE, "fault of the node, see its log")
         return status.SUCCESS
-
-
-def _receive_in_chunks(folder: Path) -> None:
-    """Have pynetdicom write data sets to ``folder`` as they come, never holding an image in memory.
-
-    Both switches are the library's own and belong to the process: one process, one listener.
-    """
-    _config.STORE_RECV_CHUNKED_DATASET = True
-    _config.LOG_HANDLER_LEVEL = "none"
-    tempfile.tempdir = str(folder)
 
 
 def _request(event: Event) -> Request:

@@ -136,6 +136,19 @@ def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
     assert keeper.kept == []
 
 
+def test_data_set_that_cannot_be_written_down_is_answered_and_the_association_goes_on(listener, keeper):
+    """pynetdicom's thread would die of it, and the sender learn nothing."""
+    association = associate(listener, [build_context(mammogram().SOPClassUID, ExplicitVRLittleEndian)])
+    keeper.archive.incoming.rmdir()
+    answer = association.send_c_store(mammogram())
+    assert answer.Status == 0xA700
+    assert answer.ErrorComment == "node cannot keep it now (No such file or directory)"
+    assert keeper.kept == []
+    keeper.archive.incoming.mkdir()
+    assert association.send_c_store(mammogram()).Status == 0x0000
+    association.release()
+
+
 def waiting_for(done):
     """The end of an association's thread has no event."""
     deadline = time.monotonic() + 30

@@ -98,9 +98,8 @@ def without_rights():
 
 
 @pytest.fixture
-def closed_directory(monkeypatch):
+def closed_directory():
     """A directory that its user may read and enter, and not write to."""
-    monkeypatch.setattr(tempfile, "tempdir", None)  # a node of another test may have chosen a private one
     folder = Path(tempfile.mkdtemp())  # pytest's own are closed to nobody
     folder.chmod(0o555)
     yield folder
