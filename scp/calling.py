@@ -9,7 +9,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from scp import tls
+from scp import steady, tls
 from scp.config import Peer, Settings
 
 
@@ -57,7 +57,11 @@ def associate(
             peer.port or 0,
             contexts=list(proposed),
             ae_title=peer.ae_title,
-            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, connected.append)],
+            evt_handlers=[
+                *handlers,
+                (evt.EVT_CONN_OPEN, steady.give_timers),
+                (evt.EVT_CONN_OPEN, connected.append),
+            ],
             tls_args=None if caller is None else caller.arguments,
         )
     except socket.gaierror as error:

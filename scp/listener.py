@@ -15,7 +15,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
-from scp import contexts, landing, leftovers, status, tls
+from scp import contexts, landing, leftovers, status, steady, tls
 from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.config import Settings
 from scp.entrance import Entrance
@@ -79,6 +79,7 @@ class Listener:
 
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
+            (evt.EVT_CONN_OPEN, steady.give_timers),
             (evt.EVT_REQUESTED, self.on_requested),
             (evt.EVT_ESTABLISHED, self.on_established),
             (evt.EVT_CONN_CLOSE, self.on_closed),
