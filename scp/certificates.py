@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from scp import tls
+from scp import tls, tls_reasons
 from scp.config import TLS
 from scp.tls import FilesError
 
@@ -38,15 +38,12 @@ def own(settings: TLS) -> Certificate:
         A file cannot be read, key and certificate do not match, the certificate is expired, not valid yet or
         not meant for servers.
     """
-    answers = tls.answerer(settings)
-    answers.verify_mode = ssl.CERT_NONE
     calls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    calls.check_hostname = False
     # the certificate itself is what this caller believes in: who has signed it is the peers' business
     calls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     calls.load_verify_locations(cadata=_first(settings.certificate))
     try:
-        shown = _shown(calls, answers)
+        shown = _shown(calls, settings)
     except ssl.SSLCertVerificationError as error:
         raise FilesError(
             f"[tls] certificate = {str(settings.certificate)!r} is of no use: {error.verify_message}"
@@ -57,6 +54,22 @@ def own(settings: TLS) -> Certificate:
 def authorities(settings: TLS) -> list[Certificate]:
     """Return the authorities whose certificates are believed. Raises FilesError."""
     return [_told(one) for one in tls.answerer(settings).get_ca_certs()]
+
+
+def unlisted(settings: TLS) -> str | None:
+    """Return what is wrong with the revocation lists, as seen by trying this node's own certificate on them.
+
+    None where it passes, or where another authority than those of the peers has signed it. Raises FilesError.
+    """
+    calls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    calls.load_verify_locations(settings.authorities)
+    calls.load_verify_locations(settings.revocation_lists)
+    calls.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    try:
+        _shown(calls, settings)
+    except ssl.SSLCertVerificationError as error:
+        return tls_reasons.CRL_PROBLEMS.get(error.verify_code)
+    return None
 
 
 def exposed(key: Path) -> str | None:
@@ -72,8 +85,11 @@ def _first(path: Path | None) -> str:
     return found.group()
 
 
-def _shown(calls: ssl.SSLContext, answers: ssl.SSLContext) -> Mapping[str, Any]:
-    """Let two ends in memory shake hands; return what the calling one has been shown."""
+def _shown(calls: ssl.SSLContext, settings: TLS) -> Mapping[str, Any]:
+    """Let ``calls`` and this node shake hands in memory; return what the calling one has been shown."""
+    calls.check_hostname = False
+    answers = tls.answerer(settings)
+    answers.verify_mode = ssl.CERT_NONE
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = calls.wrap_bio(back, there)
     server = answers.wrap_bio(there, back, server_side=True)

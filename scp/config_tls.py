@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,6 +20,8 @@ class TLS(Section):
     """PEM file: its private key, without a password, readable for the node's user alone."""
     authorities: Path | None = None
     """PEM file: certificates of the authorities that have signed those of the peers."""
+    revocation_lists: Path | None = None
+    """PEM file: certificate revocation lists (CRL) of those authorities. Empty: nothing counts as revoked."""
     port: Annotated[int, Field(ge=0, le=65535)] = 2762
     """Port to listen at with TLS (2762 is IANA's dicom-tls); 0 takes a free one, which the log names."""
     client_certificate: Literal["required", "optional"] = "required"
@@ -26,7 +29,7 @@ class TLS(Section):
     only: bool = False
     """Whether the port without TLS stays closed."""
 
-    @field_validator("certificate", "key", "authorities", mode="before")
+    @field_validator("certificate", "key", "authorities", "revocation_lists", mode="before")
     @classmethod
     def _absolute(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -42,12 +45,27 @@ class TLS(Section):
                 f"{' and '.join(missing)} missing: certificate, key and authorities go together, all of them "
                 "for TLS or none"
             )
+        if self.revocation_lists is not None and missing:
+            raise ValueError(
+                "tls.revocation_lists without certificate, key and authorities is looked at by nobody: give "
+                "them, or take it away"
+            )
         if self.only and missing:
             raise ValueError(
                 "tls.only = true without certificate, key and authorities leaves no port to call: give them, "
                 "or set it to false"
             )
         return self
+
+    @property
+    def files(self) -> Mapping[str, Path | None]:
+        """What is read, by its key."""
+        return {
+            "certificate": self.certificate,
+            "key": self.key,
+            "authorities": self.authorities,
+            "revocation_lists": self.revocation_lists,
+        }
 
     @property
     def on(self) -> bool:

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -33,13 +33,13 @@ class Entrance:
     Parameters
     ----------
     context
-        How TLS callers are answered; None for a port without TLS.
+        Gives how a TLS caller is answered, for each connection anew; None for a port without TLS.
     seconds
         How long a caller may be silent, and how long it may take to agree about TLS.
 
     """
 
-    def __init__(self, *, context: ssl.SSLContext | None, seconds: float) -> None:
+    def __init__(self, *, context: Callable[[], ssl.SSLContext] | None, seconds: float) -> None:
         self._context = context
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class Entrance:
             if not first:
                 return None
             if self._context is not None:
-                return _secured(self._context, connection, first, address)
+                return _secured(self._context(), connection, first, address)
             if first == TLS_HANDSHAKE:
                 log.warning("connection closed: TLS at the port without TLS", address=address, remedy=TO_TLS)
                 return None

@@ -20,6 +20,7 @@ from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.config import Settings
 from scp.entrance import Entrance
 from scp.receive import Receiver
+from scp.renewal import Renewal
 from scp.server import Server
 from scp.status import COMMENT_LENGTH, Refusal
 from storage.errors import StorageError
@@ -50,9 +51,9 @@ class Listener:
 
     def start_tls(self) -> Server:
         """Listen with TLS. Raises OSError as `start`, and tls.FilesError."""
-        return self._listen(self.settings.tls.port, tls.answerer(self.settings.tls))
+        return self._listen(self.settings.tls.port, Renewal(self.settings.tls).current)
 
-    def _listen(self, port: int, context: ssl.SSLContext | None) -> Server:
+    def _listen(self, port: int, context: Callable[[], ssl.SSLContext] | None) -> Server:
         node = self.settings.node
         landing.receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)

@@ -35,15 +35,26 @@ def files(settings: TLS, now: datetime) -> Iterator[Check]:
             "tls key",
             f"{settings.key} has mode {mode}, others can read or change it: chmod 600 {settings.key}",
         )
+    yield from _revocations(settings)
     for one in believed:
         yield _validity("tls authority", f"the authority {one.name!r}", one, now)
+
+
+def _revocations(settings: TLS) -> Iterator[Check]:
+    what = "tls revocation lists"
+    if settings.revocation_lists is None:
+        return
+    if (problem := certificates.unlisted(settings)) is None:
+        yield ok(what, f"{settings.revocation_lists}: in force")
+    else:
+        yield failed(what, f"this node's certificate, tried on {settings.revocation_lists}: {problem}")
 
 
 def _validity(what: str, words: str, one: Certificate, now: datetime) -> Check:
     until = f"{one.expires:%Y-%m-%d}"
     if one.expires <= now:
-        return failed(what, f"{words} has expired on {until}: renew it and restart the node")
+        return failed(what, f"{words} has expired on {until}: renew it")
     if one.expires - now < SOON:
         days = (one.expires - now).days
-        return note(what, f"{words} expires in {days} days, on {until}: renew it and restart the node")
+        return note(what, f"{words} expires in {days} days, on {until}: renew it")
     return ok(what, f"{words} is valid until {until}")

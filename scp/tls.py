@@ -158,6 +158,20 @@ def _equip(context: ssl.SSLContext, tls: TLS) -> None:
         context.load_verify_locations(authorities)
     except ssl.SSLError as error:
         raise FilesError(f"[tls] authorities = {str(authorities)!r} holds no PEM certificate") from error
+    if tls.revocation_lists is not None:
+        _look_at_revocations(context, _readable("revocation_lists", tls.revocation_lists))
+
+
+def _look_at_revocations(context: ssl.SSLContext, lists: Path) -> None:
+    """Have a peer's own certificate looked up among the revoked ones (RFC 5280 6.3).
+
+    One whose authority has no list in force is refused: else a list withheld would revoke nothing.
+    """
+    with contextlib.suppress(ssl.SSLError):
+        context.load_verify_locations(lists)
+    if not context.cert_store_stats()["crl"]:
+        raise FilesError(f"[tls] revocation_lists = {str(lists)!r} holds no PEM certificate revocation list")
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _readable(name: str, path: Path | None) -> Path:

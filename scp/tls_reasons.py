@@ -38,10 +38,23 @@ REASONS: Final = MappingProxyType(
 """OpenSSL's reason → what it means here."""
 
 
+CRL_PROBLEMS: Final = MappingProxyType(
+    {
+        3: "[tls] revocation_lists holds none of the authority that has signed it: add that list",
+        9: "the revocation list of its authority is not valid yet: look at the clock of this machine",
+        12: "the revocation list of its authority has expired: put the authority's new one into "
+        "[tls] revocation_lists",
+        23: "it is revoked",
+    }
+)
+"""OpenSSL's code of a failed verification (X509_V_ERR_…) that is about revocation → what it means here."""
+
+
 def why(error: OSError) -> str:
     """Return why TLS failed with ``error``."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
+        said = CRL_PROBLEMS.get(error.verify_code, error.verify_message)
+        return f"its certificate is not accepted: {said}"
     if isinstance(error, TimeoutError):
         return "it did not finish the TLS handshake in time"
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):

@@ -42,7 +42,12 @@ def with_tls(pair, authority):
 
 def section(pair, authority, port):
     certificate, key = pair
-    files = {"certificate": certificate, "key": key, "authorities": authority.pem}
+    files = {
+        "certificate": certificate,
+        "key": key,
+        "authorities": authority.pem,
+        "revocation_lists": authority.revoke(),
+    }
     return "\n".join(["[tls]", f"port = {port}", *(f'{name} = "{file}"' for name, file in files.items()), ""])
 
 
@@ -91,6 +96,7 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
     with node:
         wait(lambda: echo(port, *with_tls(pacs, authority)).returncode == 0)
         refusals(node, port, authority, other, pacs)
+        renewals(node, port, authority, pacs)
         command = [dcmtk("storescu"), *with_tls(pacs, authority), "-aet", "DCMTK", "-aec", "SECONDREAD"]
         subprocess.run([*command, "127.0.0.1", str(port), *map(str, paths)], check=True, timeout=60)
         wait(lambda: len(list(folder.iterdir())) >= 5, seconds=240)
@@ -124,6 +130,25 @@ def refusals(node, port, authority, other, pacs):
         "it offers none of the cipher suites of PS3.15 B.12",
     ):
         wait(lambda sentence=sentence: sentence in node.log.read_text())
+
+
+def renewals(node, port, authority, pacs):
+    """Revoke a certificate and renew the node's own: both count at the next connection, without a restart."""
+    stolen = authority.sign("stolen")
+    assert echo(port, *with_tls(stolen, authority)).returncode == 0
+    authority.revoke(stolen[0])
+    assert echo(port, *with_tls(stolen, authority)).returncode != 0
+    wait(lambda: "its certificate is not accepted: it is revoked" in node.log.read_text())
+    before = shown(port, pacs)
+    authority.sign("node")
+    assert echo(port, *with_tls(pacs, authority)).returncode == 0
+    assert shown(port, pacs) != before
+
+
+def shown(port, pair):
+    """The certificate that the node shows, as openssl prints it."""
+    said = handshake(port, pair).stdout.decode()
+    return said[said.index("-----BEGIN") : said.index("-----END")]
 
 
 def handshake(port, pair, *options):

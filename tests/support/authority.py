@@ -42,6 +42,19 @@ class Authority:
         certificate, key = self.sign(name, **more)
         return TLS(certificate=certificate, key=key, authorities=authorities or self.pem, port=0)
 
+    def revoke(self, *certificates, until="20991231235959Z"):
+        """Write the authority's revocation list, with ``certificates`` on it; return its path."""
+        settings, lists = self.folder / "ca.cnf", self.folder / "revoked.pem"
+        register = self.folder / "register.txt"
+        register.write_text("")
+        settings.write_text(f"[ca]\ndefault_ca = this\n[this]\ndatabase = {register}\ndefault_md = sha256\n")
+        ca = ("ca", "-config", settings, "-keyfile", self._key, "-cert", self.pem)
+        for one in certificates:
+            openssl(*ca, "-revoke", one)
+        times = ("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", until)
+        openssl(*ca, "-gencrl", *times, "-out", lists)
+        return lists
+
     @staticmethod
     def _new_key(path, kind):
         option = "rsa_keygen_bits:2048" if kind == "RSA" else "ec_paramgen_curve:P-256"

@@ -105,6 +105,7 @@ def test_whole_numbers_do_for_seconds(tmp_path):
             '[[peers]]\nae_title = "A"\naddresses = ["10.0.0.1", "10.0.0.5/24"]',
             ["peers[1].addresses[2] ('A') = \"10.0.0.5/24\"", "has host bits set"],
         ),
+        ("[tls]\nrevocation_lists = 'a.pem'", ["tls.revocation_lists without certificate"]),
         ("[tls]\ncertificate = 'a.pem'", ["tls.key and tls.authorities missing", "go together"]),
         ("[tls]\nonly = true", ["tls.only = true", "leaves no port"]),
         ("[tls]\nclient_certificate = 'never'", ["tls.client_certificate", "'required' or 'optional'"]),
@@ -229,11 +230,13 @@ def test_lines_that_admit_a_stranger_do(tmp_path, address):
 
 def test_files_of_tls_are_relative_to_the_configuration_and_fingerprints_are_written_in_any_way(tmp_path):
     tls = "[tls]\ncertificate = 'a.pem'\nkey = '/etc/key.pem'\nauthorities = 'ca/all.pem'\n"
+    tls += "revocation_lists = 'crl.pem'\n"
     shown = ":".join(["AB"] * 32)
     settings = load(tmp_path, tls + peer("A", results_to="[]", tls="true", certificate_sha256=f'"{shown}"'))
     assert settings.tls.certificate == tmp_path / "a.pem"
     assert settings.tls.key == Path("/etc/key.pem")
     assert settings.tls.authorities == tmp_path / "ca" / "all.pem"
+    assert settings.tls.revocation_lists == tmp_path / "crl.pem"
     assert settings.tls.on
     assert settings.peers[0].certificate_sha256 == "ab" * 32
 

@@ -68,6 +68,28 @@ def test_key_of_another_certificate_fails(section, authority):
     assert "is not the key of" in words
 
 
+def test_revocation_lists_are_tried_on_the_certificate_of_the_node(section, authority, tmp_path_factory):
+    def said(signed, lists):
+        return look(signed.model_copy(update={"revocation_lists": lists}))["tls revocation lists"]
+
+    assert said(section, authority.revoke()) == (Outcome.OK, f"{authority.folder / 'revoked.pem'}: in force")
+    outcome, words = said(section, authority.revoke(until="20200102000000Z"))
+    assert outcome is Outcome.FAILED
+    assert "the revocation list of its authority has expired" in words
+    outcome, words = said(section, authority.revoke(section.certificate))
+    assert (outcome, words.endswith("it is revoked")) == (Outcome.FAILED, True)
+    other = Authority(tmp_path_factory.mktemp("other"), name="other authority")
+    assert said(other.tls("node", authorities=authority.pem), authority.revoke())[0] is Outcome.OK
+
+
+def test_file_without_revocation_list_fails(section):
+    outcome, words = look(section.model_copy(update={"revocation_lists": section.authorities}))[
+        "tls certificate"
+    ]
+    assert outcome is Outcome.FAILED
+    assert "holds no PEM certificate revocation list" in words
+
+
 def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_factory):
     """The port of a stopped node must be free, a running one must listen there; the peer is not there."""
     (tmp_path / "data").mkdir()

@@ -66,11 +66,11 @@ def listening(tmp_path, ours):
     """Start a node that knows ``peer``; returns the ports with and without TLS, and its keeper."""
     servers = []
 
-    def start(*, client_certificate="required", seconds=30, **peer):
+    def start(*, section=ours, client_certificate="required", seconds=30, **peer):
         keeper = Keeper(tmp_path)
         settings = Settings(
             node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=seconds),
-            tls=ours.model_copy(update={"client_certificate": client_certificate}),
+            tls=section.model_copy(update={"client_certificate": client_certificate}),
             peers=(Peer(ae_title="PACS", results_to=(), **peer),),
         )
         listener = Listener(settings=settings, receiver=keeper, door=Door(settings), left=lambda: None)
@@ -350,6 +350,64 @@ def test_renewed_certificate_is_used_at_the_next_call(scp, theirs, authority):
     association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
     assert association.is_established
     association.release()
+
+
+def test_port_answers_with_renewed_files_and_keeps_the_former_where_they_are_of_no_use(
+    listening, authority, theirs
+):
+    section = authority.tls("answering", kind="EC")
+    port, _, _ = listening(section=section)
+    first = fingerprint(section)
+    good = section.key.read_text()
+    with capture_logs() as entries:
+        assert call(port, theirs, certificate_sha256=first).ok
+        section.key.write_text("half of a k")
+        assert call(port, theirs, certificate_sha256=first).ok
+        assert call(port, theirs, certificate_sha256=first).ok
+        section.key.write_text(good)
+        assert call(port, theirs, certificate_sha256=first).ok
+        authority.sign("answering", kind="EC")
+        assert fingerprint(section) != first
+        assert call(port, theirs, certificate_sha256=fingerprint(section)).ok
+    said = [(one["log_level"], one.get("reason", "")) for one in entries if "files of [tls]" in one["event"]]
+    assert [level for level, _ in said] == ["error", "info", "info"], "each change is told once"
+    assert "are no PEM certificate and key" in said[0][1]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_revoked_certificate_is_refused_as_soon_as_the_list_says_so(listening, authority, theirs, version):
+    section = authority.tls("believing", kind="EC").model_copy(
+        update={"revocation_lists": authority.revoke()}
+    )
+    port, _, _ = listening(section=section)
+    lost = authority.tls("stolen", kind="EC")
+    assert call(port, lost).ok
+
+    def refused():
+        with capture_logs() as entries:
+            them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
+            caller = tls.caller(lost, them)
+            caller.minimum_version = caller.maximum_version = ssl.TLSVersion[version]
+            assert not echo(
+                "127.0.0.1", port, calling="PACS", called="SECONDREAD", seconds=30.0, caller=caller
+            ).ok
+            return logged(entries, "connection closed: TLS failed")["reason"]
+
+    authority.revoke(lost.certificate)
+    assert refused() == "its certificate is not accepted: it is revoked"
+    assert call(port, theirs).ok
+    authority.revoke(until="20200102000000Z")
+    assert "the revocation list of its authority has expired" in refused()
+
+
+def test_delivery_notices_a_revoked_certificate_and_an_authority_without_a_list(
+    scp, ours, theirs, authority, tmp_path_factory
+):
+    section = ours.model_copy(update={"revocation_lists": authority.revoke(theirs.certificate)})
+    assert complaint(section, scp(theirs)).endswith("its certificate is not accepted: it is revoked")
+    other = Authority(tmp_path_factory.mktemp("other"), name="other authority")
+    section = section.model_copy(update={"revocation_lists": other.revoke()})
+    assert "holds none of the authority that has signed it" in complaint(section, scp(theirs))
 
 
 def test_files_that_do_not_fit_are_named(ours, theirs, tmp_path, authority):
