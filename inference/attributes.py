@@ -10,6 +10,7 @@ import struct
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.errors import BytesLengthException
 from pydicom.sequence import Sequence
 
@@ -30,11 +31,15 @@ the bytes are in memory, nothing is read from a disk here."""
 
 
 def value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - as many kinds as there are VRs
-    """Return the value of the attribute ``keyword``, None where it is absent or cannot be read."""
+    """Return the value of the attribute ``keyword``, None where it is absent or cannot be read.
+
+    Items where there should be none cannot: whoever turned them into text would read what nobody has checked.
+    """
     try:
-        return header.get(keyword)
+        found = header.get(keyword)
     except UNREADABLE:
         return None
+    return None if isinstance(found, Sequence) and dictionary_VR(keyword) != "SQ" else found
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import exam, heatmap, pixels, region, sight
+from inference import damage, exam, heatmap, pixels, region, sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
@@ -51,7 +51,9 @@ class Analyst:
         """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`."""
         try:
             source = exam.read(path)
-            if reason := exam.objection(source):
+            with damage.told_as(damage.HEADER):
+                reason = exam.objection(source)
+            if reason:
                 return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, reason)
             return self._analysed(pixels.from_dicom(path), caption=source.label)
         except Refused as refusal:

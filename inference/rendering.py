@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
+from inference.attributes import UNREADABLE
 from inference.errors import Failed
 
 _TAILS: Final = (0.005, 0.995)
@@ -42,7 +43,7 @@ def render(header: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.float32], 
     """
     try:
         table = _table(header, stored)
-    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+    except UNREADABLE:
         raise Failed(
             "the header does not say how its pixel values are shown: a table in it is damaged"
         ) from None
@@ -67,6 +68,8 @@ def _table(header: Dataset, stored: NDArray[Any]) -> _Table:
 def _all_values(header: Dataset) -> NDArray[np.int64]:
     """Return every value that Bits Stored and Pixel Representation allow."""
     bits = int(header.BitsStored)
+    if not 1 <= bits <= header.BitsAllocated:
+        raise ValueError("more Bits Stored than Allocated")
     first = -(2 ** (bits - 1)) if header.PixelRepresentation else 0
     return np.arange(first, first + 2**bits)
 

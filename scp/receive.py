@@ -6,12 +6,14 @@ Knows no network: a path and two names come in, an answer goes out. `scp.listene
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+import pydicom
 import structlog
 from pydicom.uid import UID
 
@@ -91,7 +93,10 @@ class Receiver:
         return maker == (self.device.manufacturer, self.device.model_name)
 
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
-        arrival = _arrival(received, calling_ae)
+        try:
+            arrival = _arrival(received, calling_ae)
+        except incoming.DAMAGE as error:
+            raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
             arrival = self._file(self._recognise(arrival, received.path), received)
             with self.database.write() as tx:
@@ -126,7 +131,7 @@ class Receiver:
         if arrival.sop_class_uid not in exam.TOMOSYNTHESIS:
             file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
             return replace(arrival, file=file)
-        header = _header(received)
+        header = _header(received, arrival.header_digest)
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
@@ -173,12 +178,20 @@ def _arrival(received: Incoming, calling_ae: str) -> Arrival:
     )
 
 
-def _header(received: Incoming) -> bytes:
-    """Return the file of the header alone; raise Unreadable where it has values that nobody can write."""
+def _header(received: Incoming, digest: str) -> bytes:
+    """Return the file of the header alone; raise Unreadable where it cannot be written, or reads otherwise.
+
+    Elements are written in the order of their tags: one of unknown form that comes first by that, and stood
+    elsewhere, changes how pydicom reads all that follow.
+    """
     try:
-        return exam.header_only(received.header)
+        header = exam.header_only(received.header)
+        same = exam.header_digest(pydicom.dcmread(io.BytesIO(header))) == digest
     except incoming.DAMAGE as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
+    if not same:
+        raise Unreadable("header cannot be written again: it would say other things")
+    return header
 
 
 def _digest(arrival: Arrival) -> str:
