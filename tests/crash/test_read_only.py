@@ -72,7 +72,7 @@ def test_file_system_that_the_kernel_has_closed_after_an_error_keeps_what_was_ac
         refused_with_a_sentence(node, refused)
         assert node.stop() == 0
         node.launch()
-        assert node.process.wait(60) == 1, "a node that cannot write does not start"
+        assert node.ended() == 1, "a node that cannot write does not start"
         assert REASON in node.log.read_text().splitlines()[-1]
         disk.repair()
         node.start()

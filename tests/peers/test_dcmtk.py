@@ -1,7 +1,6 @@
 """DCMTK's own programs on both sides: storescu → node → storescp."""
 
 import subprocess
-import time
 from collections import Counter
 
 import pydicom
@@ -11,48 +10,28 @@ from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
 from tests.support.node_process import NodeProcess, peer
 from tests.support.peers import free_port
+from tests.support.storescp import storescp
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
 @pytest.fixture
-def storescp(tmp_path):
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    port = free_port()
-    process = subprocess.Popen([dcmtk("storescp"), "-od", str(folder), "-aet", "DCMTK", str(port)])
-    try:
-        wait(lambda: echo(port).returncode == 0)
-        yield port, folder
-    finally:
-        process.kill()
-        process.wait()
+def archive(tmp_path):
+    with storescp(tmp_path / "archive") as made:
+        yield made
 
 
-def echo(port):
-    return subprocess.run([dcmtk("echoscu"), "127.0.0.1", str(port)], capture_output=True, check=False)
-
-
-def wait(done, seconds=60):
-    """DCMTK's programs offer nothing to wait on but what they do."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, storescp):
-    port, folder = storescp
+def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, archive):
     paths = []
     for number, (laterality, view) in enumerate(VIEWS, 1):
         paths.append(tmp_path / f"{number}.dcm")
         write(mammogram(laterality, view, number=number), paths[-1])
-    with NodeProcess(tmp_path, peers=peer("DCMTK", port)) as node:
+    with NodeProcess(tmp_path, peers=peer("DCMTK", archive.port)) as node:
         command = [dcmtk("storescu"), "-aet", "DCMTK", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)]
         subprocess.run([*command, *map(str, paths)], check=True)
-        wait(lambda: len(list(folder.iterdir())) >= 5)
+        came = archive.wait_for(5, seconds=60)
         assert node.stop() == 0
-    objects = [pydicom.dcmread(path) for path in folder.iterdir()]
+    objects = [pydicom.dcmread(path) for path in came]
     assert Counter(one.Modality for one in objects) == {"OT": 4, "SR": 1}
     assert {one.StudyInstanceUID for one in objects} == {pydicom.dcmread(paths[0]).StudyInstanceUID}
 

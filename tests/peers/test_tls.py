@@ -1,7 +1,6 @@
 """DCMTK's and OpenSSL's own programs over TLS: storescu → node → storescp, and who is not let in."""
 
 import subprocess
-import time
 from collections import Counter
 
 import pydicom
@@ -15,6 +14,7 @@ from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
 from tests.support.node_process import NodeProcess, peer
 from tests.support.peers import free_port, require
+from tests.support.storescp import storescp
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
@@ -56,33 +56,15 @@ def echo(port, *options, called="SECONDREAD"):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def wait(done, seconds=60):
-    """DCMTK's programs offer nothing to wait on but what they do."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @pytest.fixture
-def storescp(tmp_path, pacs, authority):
-    """An archive that speaks TLS alone and wants a certificate of ours."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    port = free_port()
-    options = [*with_tls(pacs, authority), "-od", str(folder), "-aet", "DCMTK", str(port)]
-    process = subprocess.Popen([dcmtk("storescp"), *options])
-    try:
-        wait(lambda: echo(port, *with_tls(pacs, authority), called="DCMTK").returncode == 0)
-        yield port, folder
-    finally:
-        process.kill()
-        process.wait()
+def archive(tmp_path, pacs, authority):
+    """Speaks TLS alone and wants a certificate of ours."""
+    with storescp(tmp_path / "archive", *with_tls(pacs, authority)) as made:
+        yield made
 
 
 @pytest.mark.timeout(420)
-def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, other, pacs, storescp):
-    archive, folder = storescp
+def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, other, pacs, archive):
     port = free_port()
     paths = []
     for number, (laterality, view) in enumerate(VIEWS, 1):
@@ -90,19 +72,20 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
         write(mammogram(laterality, view, number=number), paths[-1])
     node = NodeProcess(
         tmp_path,
-        peers=peer("DCMTK", archive, tls="true"),
+        peers=peer("DCMTK", archive.port, tls="true"),
         extra=section(authority.sign("node"), authority, port),
     )
     with node:
-        wait(lambda: echo(port, *with_tls(pacs, authority)).returncode == 0)
+        node.lines.wait_for("node listening")
+        assert echo(port, *with_tls(pacs, authority)).returncode == 0
         refusals(node, port, authority, other, pacs)
         renewals(node, port, authority, pacs)
         command = [dcmtk("storescu"), *with_tls(pacs, authority), "-aet", "DCMTK", "-aec", "SECONDREAD"]
         subprocess.run([*command, "127.0.0.1", str(port), *map(str, paths)], check=True, timeout=60)
-        wait(lambda: len(list(folder.iterdir())) >= 5, seconds=240)
+        came = archive.wait_for(5, seconds=240)
         assert node.stop() == 0
     assert "Traceback" not in node.log.read_text()
-    objects = [pydicom.dcmread(path) for path in folder.iterdir()]
+    objects = [pydicom.dcmread(path) for path in came]
     assert Counter(one.Modality for one in objects) == {"OT": 4, "SR": 1}
 
 
@@ -129,7 +112,7 @@ def refusals(node, port, authority, other, pacs):
         "it offers nothing newer than TLS 1.1",
         "it offers none of the cipher suites of PS3.15 B.12",
     ):
-        wait(lambda sentence=sentence: sentence in node.log.read_text())
+        node.lines.wait_for(sentence)
 
 
 def renewals(node, port, authority, pacs):
@@ -138,7 +121,7 @@ def renewals(node, port, authority, pacs):
     assert echo(port, *with_tls(stolen, authority)).returncode == 0
     authority.revoke(stolen[0])
     assert echo(port, *with_tls(stolen, authority)).returncode != 0
-    wait(lambda: "its certificate is not accepted: it is revoked" in node.log.read_text())
+    node.lines.wait_for("its certificate is not accepted: it is revoked")
     before = shown(port, pacs)
     authority.sign("node")
     assert echo(port, *with_tls(pacs, authority)).returncode == 0
@@ -168,12 +151,11 @@ def handshake(port, pair, *options):
     )
 
 
-def test_archive_that_does_not_believe_us_is_named(authority, other, storescp):
+def test_archive_that_does_not_believe_us_is_named(authority, other, archive):
     """The node's own certificate is from an authority that the archive does not know."""
-    port, _ = storescp
     settings = Settings(
         tls=other.tls("node", authorities=authority.pem),
-        peers=(Peer(ae_title="DCMTK", host="127.0.0.1", port=port, tls=True),),
+        peers=(Peer(ae_title="DCMTK", host="127.0.0.1", port=archive.port, tls=True),),
     )
     with pytest.raises(
         Unreachable, match="it does not accept our certificate: make our authority known to it"

@@ -11,6 +11,7 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+from tests.support.lines import Lines
 from tests.support.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,8 @@ longest_retry_seconds = 2
         )
         self.log = folder / "node.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.lines: Lines | None = None
+        """What the node of this life has logged; `log` holds that of all."""
 
     def start(self, **environment):
         """Start it and wait until it answers a C-ECHO."""
@@ -55,21 +58,23 @@ longest_retry_seconds = 2
         deadline = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.lines.finish()
                 raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
             time.sleep(0.05)  # nothing tells when a port opens
         return self
 
     def launch(self, **environment):
         """Start it and wait for nothing."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "scp", "--config", str(self.config)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-            )
+        self.log.touch()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "scp", "--config", str(self.config)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        )
+        self.lines = Lines(self.process.stdout, copy=self.log)
 
     def _answers(self):
         with socket.socket() as probe:  # before it listens, pynetdicom would only log that it does not
@@ -88,13 +93,20 @@ longest_retry_seconds = 2
         """kill -9 of the whole node, its worker included."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
+        self.lines.finish()
 
     def stop(self):
         """SIGTERM, as an administrator stops it; returns the exit code."""
         if self.process is None or self.process.poll() is not None:
             return None
         self.process.terminate()
-        return self.process.wait(60)
+        return self.ended()
+
+    def ended(self, seconds=60):
+        """Wait until it has ended by itself; returns the exit code. All that it said is in the log then."""
+        code = self.process.wait(seconds)
+        self.lines.finish()
+        return code
 
     def __enter__(self):
         return self.start()
