@@ -131,11 +131,11 @@ def load(data: Path, work: Path, *, rows: int, columns: int) -> Prepared:
     """Open what `run` kept. Raises NotPreparedError where it is missing or made from another table."""
     images_path, index_path, table_path = _paths(work, rows, columns)
     again = f"run `prepare` with --data {data} --work {work} first"
-    if not index_path.exists():
+    if not (index_path.exists() and table_path.exists()):
         raise NotPreparedError(f"{work} holds no prepared images of {rows} by {columns}; {again}")
     index = json.loads(index_path.read_text(encoding="utf-8"))
-    examples = labels.read(table_path if table_path.exists() else data / labels.FILE_NAME)
-    tables: dict[str, str] = index.get("tables", {})
+    examples = labels.read(table_path)
+    tables: dict[str, str] = index["tables"]
     if file_digests(data, tables) != tables or index["files"] != [example.file for example in examples]:
         raise NotPreparedError(f"the images in {work} were prepared from another table; {again}")
     if index["preprocessing"] != preprocess.PREPROCESSING:
@@ -148,7 +148,7 @@ def load(data: Path, work: Path, *, rows: int, columns: int) -> Prepared:
         examples=tuple(examples[number] for number in positions),
         lesions=tuple(_boxes(index["lesions"][examples[number].file]) for number in positions),
         refused=tuple(refused.items()),
-        remarks=tuple(index.get("remarks", ())),
+        remarks=tuple(index["remarks"]),
         digest=index["digest"],
     )
 
