@@ -34,6 +34,15 @@ def remove_unserved(association: Association) -> None:
             _discard(file)
 
 
+def release_unrequested(association: Association) -> None:
+    """Let the thread of ``association`` end, where the peer has gone before all of its request was there.
+
+    pynetdicom lets it wait for the request (Sta2, PS3.8 9.2.1) as long as the peer might have had to send it.
+    """
+    if association.dul.state_machine.current_state == "Sta2":
+        association.dul.to_user_queue.put(None)  # what the library takes for "nothing came"
+
+
 def _discard(file: Any) -> None:  # noqa: ANN401 - a `Landing`, which the library's type does not know
     """Close and remove ``file``, if the disk lets it."""
     file.close()

@@ -123,6 +123,7 @@ class Listener:
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
         try:
+            leftovers.release_unrequested(event.assoc)
             leftovers.remove_unfinished(event.assoc)
         finally:
             if self.door.left(event.assoc):

@@ -5,6 +5,7 @@ import io
 import json
 import select
 import socket
+import threading
 import time
 
 import pytest
@@ -130,6 +131,19 @@ def test_silent_callers_delay_no_good_store(listening, held, capsys):
     }
     with capsys.disabled():
         print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
+
+
+def test_caller_that_hangs_up_within_its_request_leaves_no_thread_behind(listening, held):
+    before = set(threading.enumerate())
+    request = association_request()
+    with contextlib.ExitStack() as calls:
+        for _ in range(3):
+            call(listening, calls, request[: len(request) // 2])
+        assert seconds_of_a_good_store(listening, 1) < SECONDS  # by now they are all let in
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(SECONDS)
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_sender_that_stops_in_mid_dataset_delays_no_good_store(listening, held):
