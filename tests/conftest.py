@@ -1,0 +1,38 @@
+"""What a listener switches in pynetdicom for the whole process is switched back with its test, or its module.
+
+A test's own archive would else write what it receives into the folder of a node that is long gone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from pynetdicom import _config, dimse_messages
+
+SWITCHES = (
+    (_config, "STORE_RECV_CHUNKED_DATASET"),
+    (_config, "LOG_HANDLER_LEVEL"),
+    (dimse_messages, "NamedTemporaryFile"),
+)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    before = [getattr(module, name) for module, name in SWITCHES]
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(SWITCHES, before, strict=True):
+            setattr(module, name, value)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _switched_back_with_the_module():
+    with _kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _switched_back_with_the_test():
+    with _kept():
+        yield
