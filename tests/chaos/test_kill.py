@@ -78,7 +78,7 @@ def disturb(node, kind, chance):
         node.start()
 
 
-def _wait_for_a_worker(node, seconds=60):
+def _wait_for_a_worker(node, seconds=120):
     """Wait until a worker of the node's present life has loaded its network: kills meet jobs then."""
     deadline = time.monotonic() + seconds
     while READY not in node.log.read_text().rpartition(LISTENING)[2]:
@@ -128,7 +128,7 @@ def test_nothing_acknowledged_is_lost(node, senders, capsys):
         disturb(node, kind, chance)
         done[kind] += 1
     for sender in senders:
-        sender.finish(120)
+        sender.finish(300)
     acknowledged = set().union(*(sender.acknowledged for sender in senders))
     parked = _settle(node)
     assert node.stop() == 0

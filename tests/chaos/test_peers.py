@@ -112,7 +112,7 @@ def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(sit
 def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(site):
     report, heatmap = owe(site.database, site.archive)
     site.wire.stall_after = 500  # the association stands, the first object is under way
-    assert site.courier(answer_seconds=2).deliver("PACS") == 0
+    assert site.courier(answer_seconds=4).deliver("PACS") == 0
     assert site.wire.stalled.is_set()
     assert {state for state, _ in states(site.database).values()} == {"OWED"}
     site.wire.stall_after = None
