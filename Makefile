@@ -31,10 +31,10 @@ demo: $(VENV)/run ## send two real studies through a real node and show what com
 serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for another)
 	$(BIN)/python -m scp --config $(CONFIG)
 
-test: $(VENV)/dev ## run all tests; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
+test: $(VENV)/dev ## run all tests, short forms of the chaos tests included; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-chaos: $(VENV)/dev ## kill, cut, fuzz: the long forms of tests/chaos (ROUNDS=20 CASES=300 are the short ones)
+chaos: $(VENV)/dev ## kill, cut, fuzz for an hour: the long forms of what make test does briefly (ROUNDS=200 CASES=10000)
 	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos -p no:randomly $(PYTEST_ARGS)
 
 # pip-audit has an environment of its own: it brings libraries that the program must not come to need.
