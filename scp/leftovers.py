@@ -40,7 +40,8 @@ def release_unrequested(association: Association) -> None:
     pynetdicom lets it wait for the request (Sta2, PS3.8 9.2.1) as long as the peer might have had to send it.
     """
     if association.dul.state_machine.current_state == "Sta2":
-        association.dul.to_user_queue.put(None)  # what the library takes for "nothing came"
+        # None is what the library's receiver takes for "nothing came", though its queue is not declared so
+        association.dul.to_user_queue.put(None)  # type: ignore[arg-type]
 
 
 def _discard(file: Any) -> None:  # noqa: ANN401 - a `Landing`, which the library's type does not know
