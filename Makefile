@@ -60,9 +60,9 @@ format: $(VENV)/dev ## format the code
 	$(BIN)/ruff check --fix .
 
 lock: ## pin the requirements anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --group build pyproject.toml --output-file requirements/run.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
+	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --group build pyproject.toml --output-file requirements/run.txt
+	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
 
 clean: ## remove environment, caches and run-time data
 	rm -rf $(VENV) dist build var .mypy_cache .ruff_cache .pytest_cache .hypothesis
