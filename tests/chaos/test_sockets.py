@@ -31,7 +31,10 @@ IMPOLITE = "127.0.0.2"
 PATIENCE = 240.0
 """Seconds that a silent caller is waited for: who waits behind one waits as long."""
 SECONDS = PATIENCE / 4
-"""The promise is one second, and the figure is printed; a loaded machine may take longer, but less."""
+PROMISE = 1.0
+"""Seconds in which the next good C-STORE is answered."""
+SLOWER = 3
+"""On a machine where a store alone takes longer than a part of the promise, at most so many times as long."""
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -120,7 +123,7 @@ def test_silent_callers_delay_no_good_store(listening, held, capsys):
     for number in range(HALF_OPEN):
         call(listening, held, request[: len(request) // 2] if number % 2 else request)
     with_half_open = seconds_of_a_good_store(listening, 3)
-    assert max(with_idle, with_half_open) < SECONDS
+    assert max(with_idle, with_half_open) < max(PROMISE, SLOWER * alone)
     figures = {
         "test": "silent callers",
         "idle_connections": IDLE,
@@ -146,9 +149,14 @@ def test_caller_that_hangs_up_within_its_request_leaves_no_thread_behind(listeni
     assert not any(thread.is_alive() for thread in left)
 
 
-def test_sender_that_stops_in_mid_dataset_delays_no_good_store(listening, held):
+def test_sender_that_stops_in_mid_dataset_delays_no_good_store(listening, held, capsys):
+    alone = seconds_of_a_good_store(listening, 1)
     stop_in_mid_dataset(listening, held)
-    assert seconds_of_a_good_store(listening, 1) < SECONDS
+    beside = seconds_of_a_good_store(listening, 2)
+    assert beside < max(PROMISE, SLOWER * alone)
+    figures = {"test": "sender that stops in mid-dataset", "seconds_of_a_store_beside": round(beside, 3)}
+    with capsys.disabled():
+        print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
 
 
 def test_silent_callers_beyond_their_number_make_room_for_each_other(listening, held, monkeypatch):

@@ -4,9 +4,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.support.peers import require
+from tests.support.peers import missing, require
 
 
 class SmallDisk:
@@ -99,4 +97,4 @@ def _run_or_skip(*words):
     try:
         _run(*words)
     except (OSError, AssertionError) as error:
-        pytest.skip(f"mounting a small file system is not permitted here: {error}")
+        missing(f"mounting a small file system is not permitted here: {error}")
