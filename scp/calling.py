@@ -85,4 +85,5 @@ def _why_not(association: Association, peer: Peer, caller: tls.Caller | None, *,
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "no reason given")
         return f"{where} rejected the association ({reason}): register this node's AE title and address there"
-    return f"{where} aborted the association or did not answer in time"
+    hint = ": does it want TLS at this port (`tls = true`)?" if caller is None else ""
+    return f"{where} aborted the association or did not answer in time{hint}"

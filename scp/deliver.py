@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 TRIES_OF_A_REFUSED_OBJECT: Final = 6
 """A peer that answers "cannot understand" may have a passing fault; after so many answers it means it."""
 
+SLOWEST: Final = 8_000
+"""Bytes a second. A peer behind a line of 10 kB/s takes twenty minutes for a heatmap, and is waited for."""
+
 REPORTS: Final = frozenset({contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR})
 
 
@@ -113,6 +116,9 @@ class Courier:
             return False
         if sop_class != one.result.sop_class_uid:
             data_set = variant.in_class(data_set, sop_class)
+        # the library counts from when the object is queued; a peer that takes no more bytes is given up by
+        # the socket's own timeout, after `answer_timeout_seconds`
+        association.dimse_timeout = self._patience(one)
         try:
             answer = association.send_c_store(data_set)
         except RuntimeError as error:  # not established, which it may have been a moment ago
@@ -121,10 +127,15 @@ class Courier:
             raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
         return self._settle(peer, one, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
 
+    def _patience(self, one: Delivery) -> float:
+        """Return the seconds in which the peer must have taken and answered ``one``."""
+        size = self.archive.path(one.result.file).stat().st_size
+        return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
+
     def _settle(self, peer: Peer, one: Delivery, answer: Dataset, *, sop_class: str, sent_as: str) -> bool:
         """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
         code = int(answer.Status)
-        words = f"0x{code:04X}"
+        words = status.in_words(code)
         if comment := str(answer.get("ErrorComment") or ""):
             log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
         if status.delivered(code):
@@ -136,7 +147,8 @@ class Courier:
                     commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
-        if status.worth_another_try(code) or one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT:
+        tries_left = one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT
+        if status.worth_another_try(code) or (tries_left and not status.final(code)):
             self._again(one, f"{one.destination} answered status {words}", code)
         else:
             self._never(one, code, f"{one.destination} refused it with status {words}")

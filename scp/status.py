@@ -6,6 +6,8 @@ warning (0xB000 to 0xB007) means "stored, but", and a sender may then delete its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 SUCCESS: Final = 0x0000
@@ -13,6 +15,8 @@ OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH_SOP_CLASS: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 PROCESSING_FAILURE: Final = 0x0110
+SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
+NOT_AUTHORIZED: Final = 0x0124
 NO_SUCH_EVENT_TYPE: Final = 0x0113
 NO_SUCH_ARGUMENT: Final = 0x0114
 INVALID_ARGUMENT: Final = 0x0115
@@ -60,6 +64,49 @@ def worth_another_try(status: int) -> bool:
     """Tell whether the same object may be kept later: the peer lacked resources or failed in processing."""
     return status & 0xFF00 == OUT_OF_RESOURCES or status == PROCESSING_FAILURE
 
+
+def final(status: int) -> bool:
+    """Tell whether ``status`` will not change by asking again: nobody may store there, or not this class."""
+    return status in {SOP_CLASS_NOT_SUPPORTED, NOT_AUTHORIZED}
+
+
+def in_words(status: int) -> str:
+    """Write ``status`` as a number and, where the standard has given it a meaning, in words."""
+    meaning = _MEANINGS.get(status) or _RANGES.get(status & 0xFF00) or _RANGES.get(status & 0xF000)
+    return f"0x{status:04X} ({meaning})" if meaning else f"0x{status:04X}"
+
+
+_MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        0x0105: "no such attribute",
+        0x0106: "invalid attribute value",
+        PROCESSING_FAILURE: "processing failure",
+        0x0111: "duplicate SOP instance",
+        0x0112: "no such SOP instance",
+        0x0117: "invalid SOP instance",
+        0x0118: "no such SOP class",
+        0x0119: "class and instance conflict",
+        0x0120: "missing attribute",
+        0x0121: "missing attribute value",
+        SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+        NOT_AUTHORIZED: "not authorized",
+        0x0210: "duplicate invocation",
+        0x0211: "unrecognized operation",
+        0x0212: "mistyped argument",
+        0x0213: "resource limitation",
+        0xFE00: "cancelled",
+    }
+)
+"""PS3.7 annex C."""
+_RANGES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        OUT_OF_RESOURCES: "out of resources",
+        DOES_NOT_MATCH_SOP_CLASS: "the data set does not match the SOP class",
+        CANNOT_UNDERSTAND: "cannot understand",
+        0xB000: "kept with a warning",
+    }
+)
+"""PS3.4 table B.2-1: the first byte tells, or the first four bits."""
 
 WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116, *range(0xB000, 0xC000)})
 """Statuses that mean "kept, but" (PS3.7 annex C.4)."""

@@ -138,7 +138,7 @@ def test_peer_that_hangs_delays_no_other(site):
 
 
 def test_peer_as_slow_as_10_kilobytes_a_second_is_served_over_one_association(site):
-    uids = owe(site.database, site.archive)
+    uids = owe(site.database, site.archive, side=160)
     site.wire.bytes_per_second = 10_000
-    assert site.courier().deliver("PACS") == 2
+    assert site.courier(answer_seconds=2).deliver("PACS") == 2, "5 seconds an object, of which 2 to answer"
     assert [one.SOPInstanceUID for one in site.pacs.received] == uids

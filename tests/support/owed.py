@@ -17,8 +17,13 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CLASSES = {ResultKind.SR: ComprehensiveSRStorage, ResultKind.SC: SecondaryCaptureImageStorage}
 
 
-def owe(database, archive, *, destinations=("PACS",), study="1", kinds=(ResultKind.SR, ResultKind.SC)):
-    """Bring one study through the queue by hand; return the SOP Instance UIDs that are owed now."""
+def owe(
+    database, archive, *, destinations=("PACS",), study="1", kinds=(ResultKind.SR, ResultKind.SC), side=16
+):
+    """Bring one study through the queue by hand; return the SOP Instance UIDs that are owed now.
+
+    ``side`` is that of the objects' pixels.
+    """
     study_uid = str(uid("owed", study))
     with database.write() as tx:
         studies.record(tx, _arrival(study_uid), destinations=destinations, now=NOW)
@@ -32,7 +37,7 @@ def owe(database, archive, *, destinations=("PACS",), study="1", kinds=(ResultKi
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
         studies.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
-        results = [_result(archive, study, number, kind) for number, kind in enumerate(kinds)]
+        results = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
         jobs.finish_report(
             tx,
             report.lease,
@@ -72,8 +77,8 @@ def _arrival(study_uid):
     )
 
 
-def _result(archive, study, number, kind):
-    data_set = mammogram(rows=16, columns=16, study=study, number=number, sop_class=CLASSES[kind])
+def _result(archive, study, number, kind, side):
+    data_set = mammogram(rows=side, columns=side, study=study, number=number, sop_class=CLASSES[kind])
     data_set.Modality = "SR" if kind is ResultKind.SR else "OT"
     data_set.file_meta.MediaStorageSOPClassUID = data_set.SOPClassUID = CLASSES[kind]
     return NewResult(

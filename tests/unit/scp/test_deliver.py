@@ -67,7 +67,7 @@ def test_each_objects_own_status_decides(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
     pacs.status_for = lambda one: 0xA700 if one.SOPInstanceUID == report else 0x0000
     assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
-    assert states(database) == {report: ("OWED", "PACS answered status 0xA700")}
+    assert states(database) == {report: ("OWED", "PACS answered status 0xA700 (out of resources)")}
     clock.time += timedelta(seconds=31)
     pacs.status_for = lambda _: 0xB000  # coerced: kept
     assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
@@ -81,7 +81,15 @@ def test_object_that_is_refused_again_and_again_is_parked_with_its_status(databa
         assert states(database)[report][0] == "OWED"
         courier(database, archive, clock, pacs.port).deliver("PACS")
         clock.time += timedelta(hours=2)
-    assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123")}
+    assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123 (cannot understand)")}
+
+
+def test_object_whose_class_is_not_supported_is_parked_at_once(database, archive, clock, pacs):
+    (report,) = owe(database, archive, kinds=[ResultKind.SR])
+    pacs.status_for = lambda _: 0x0122
+    courier(database, archive, clock, pacs.port).deliver("PACS")
+    reason = "PACS refused it with status 0x0122 (SOP class not supported)"
+    assert states(database) == {report: ("PARKED", reason)}
 
 
 def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive, clock):

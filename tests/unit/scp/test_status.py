@@ -23,3 +23,27 @@ def test_no_refusal_of_ours_has_a_status_that_means_kept():
 )
 def test_lack_of_resources_is_worth_another_try(code, again):
     assert status.worth_another_try(code) is again
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0xA702, "0xA702 (out of resources)"),
+        (0xA900, "0xA900 (the data set does not match the SOP class)"),
+        (0xC1FF, "0xC1FF (cannot understand)"),
+        (0x0122, "0x0122 (SOP class not supported)"),
+        (0x0124, "0x0124 (not authorized)"),
+        (0xB007, "0xB007 (kept with a warning)"),
+        (0x0000, "0x0000"),
+        (0x4321, "0x4321"),
+    ],
+)
+def test_statuses_are_told_in_words(code, words):
+    assert status.in_words(code) == words
+
+
+@pytest.mark.parametrize(
+    ("code", "final"), [(0x0122, True), (0x0124, True), (0xC000, False), (0xA700, False)]
+)
+def test_what_asking_again_cannot_change_is_final(code, final):
+    assert status.final(code) is final
