@@ -60,6 +60,7 @@ def associate(
             evt_handlers=[
                 *handlers,
                 (evt.EVT_CONN_OPEN, steady.give_timers),
+                (evt.EVT_CONN_OPEN, _allow_silence, [delivery.answer_timeout_seconds]),
                 (evt.EVT_CONN_OPEN, connected.append),
             ],
             tls_args=None if caller is None else caller.arguments,
@@ -74,6 +75,17 @@ def associate(
     return association
 
 
+def _allow_silence(event: evt.Event, seconds: float) -> None:
+    """Let the peer take or give nothing for so long in the middle of a message; then the connection ends.
+
+    pynetdicom has just taken the connection's timeout away. Without one, a peer that stops reading would hold
+    the association for ever: aborting it waits behind the bytes that the peer does not take.
+    """
+    wrapper = event.assoc.dul.socket
+    if wrapper is not None and wrapper.socket is not None:
+        wrapper.socket.settimeout(seconds)
+
+
 def _why_not(association: Association, peer: Peer, caller: tls.Caller | None, *, connected: bool) -> str:
     """Say why no association came about, and what to do about it (PS3.8 9.3.4)."""
     where = f"{peer.ae_title} at {peer.host}:{peer.port}"
@@ -85,5 +97,6 @@ def _why_not(association: Association, peer: Peer, caller: tls.Caller | None, *,
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "no reason given")
         return f"{where} rejected the association ({reason}): register this node's AE title and address there"
+    # a port with TLS takes our request for a broken handshake; it hangs up, or sends an alert, no DICOM
     hint = ": does it want TLS at this port (`tls = true`)?" if caller is None else ""
     return f"{where} aborted the association or did not answer in time{hint}"

@@ -28,7 +28,7 @@ TRIES_OF_A_REFUSED_OBJECT: Final = 6
 """A peer that answers "cannot understand" may have a passing fault; after so many answers it means it."""
 
 SLOWEST: Final = 8_000
-"""Bytes a second. A peer behind a line of 10 kB/s takes twenty minutes for a heatmap, and is waited for."""
+"""Bytes a second that a peer must take. At 10 kB/s a heatmap of 10 MB is a quarter of an hour on its way."""
 
 REPORTS: Final = frozenset({contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR})
 
@@ -110,15 +110,15 @@ class Courier:
             )
             return False
         try:
-            data_set: Dataset = pydicom.dcmread(self.archive.path(one.result.file))
+            path = self.archive.path(one.result.file)
+            size = path.stat().st_size
+            data_set: Dataset = pydicom.dcmread(path)
         except (OSError, InvalidDicomError) as error:
             self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
         if sop_class != one.result.sop_class_uid:
             data_set = variant.in_class(data_set, sop_class)
-        # the library counts from when the object is queued; a peer that takes no more bytes is given up by
-        # the socket's own timeout, after `answer_timeout_seconds`
-        association.dimse_timeout = self._patience(one)
+        association.dimse_timeout = self._patience(size)
         try:
             answer = association.send_c_store(data_set)
         except RuntimeError as error:  # not established, which it may have been a moment ago
@@ -127,9 +127,12 @@ class Courier:
             raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
         return self._settle(peer, one, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
 
-    def _patience(self, one: Delivery) -> float:
-        """Return the seconds in which the peer must have taken and answered ``one``."""
-        size = self.archive.path(one.result.file).stat().st_size
+    def _patience(self, size: int) -> float:
+        """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
+
+        The library counts from when the object is queued, not from when its last byte has left. A peer that
+        takes nothing more is given up earlier, by `calling`.
+        """
         return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
 
     def _settle(self, peer: Peer, one: Delivery, answer: Dataset, *, sop_class: str, sent_as: str) -> bool:

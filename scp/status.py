@@ -78,26 +78,36 @@ def in_words(status: int) -> str:
 
 _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
     {
+        0x0001: "kept, optional attributes are not supported",
         0x0105: "no such attribute",
         0x0106: "invalid attribute value",
+        0x0107: "kept, but attributes are missing there",
         PROCESSING_FAILURE: "processing failure",
         0x0111: "duplicate SOP instance",
         0x0112: "no such SOP instance",
+        NO_SUCH_EVENT_TYPE: "no such event type",
+        NO_SUCH_ARGUMENT: "no such argument",
+        INVALID_ARGUMENT: "invalid argument value",
+        0x0116: "kept, but an attribute's value is out of range",
         0x0117: "invalid SOP instance",
         0x0118: "no such SOP class",
         0x0119: "class and instance conflict",
         0x0120: "missing attribute",
         0x0121: "missing attribute value",
         SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+        0x0123: "no such action",
         NOT_AUTHORIZED: "not authorized",
         0x0210: "duplicate invocation",
         0x0211: "unrecognized operation",
         0x0212: "mistyped argument",
         0x0213: "resource limitation",
+        0xB000: "kept, elements were coerced",
+        0xB006: "kept, elements were discarded",
+        0xB007: "kept, though the data set does not match the SOP class",
         0xFE00: "cancelled",
     }
 )
-"""PS3.7 annex C."""
+"""PS3.7 annex C; the warnings of PS3.4 table B.2-1."""
 _RANGES: Final[Mapping[int, str]] = MappingProxyType(
     {
         OUT_OF_RESOURCES: "out of resources",

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import threading
 import types
 from collections import defaultdict
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from scp.dispatch import Dispatcher
 from storage import outbox
 from storage.archive import Archive
 from storage.database import Database
+from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.owed import NOW, owe, states
 from tests.support.wicked_wire import WickedWire
@@ -26,6 +28,8 @@ from tests.support.wicked_wire import WickedWire
 CUTS = int(os.environ.get("SECONDREAD_CHAOS_ROUNDS", "20"))
 SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
 TITLES = ("PACS", "OTHER")
+LARGE = 1700
+"""Side of pixels of 5.8 MB: more than the sockets between two peers hold."""
 
 pytestmark = [
     pytest.mark.timeout(120 + 10 * CUTS),
@@ -122,6 +126,16 @@ def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(sit
     assert states(site.database) == {}
 
 
+def test_peer_that_hangs_in_a_store_larger_than_all_buffers_is_given_up(site):
+    owe(site.database, site.archive, kinds=[ResultKind.SC], side=LARGE)
+    site.wire.stall_after = 500
+    delivering = threading.Thread(target=site.courier(answer_seconds=1).deliver, args=("PACS",), daemon=True)
+    delivering.start()
+    delivering.join(60)  # the object's size would allow for minutes
+    assert not delivering.is_alive()
+    assert {state for state, _ in states(site.database).values()} == {"OWED"}
+
+
 def test_peer_that_hangs_delays_no_other(site):
     uids = set(owe(site.database, site.archive, destinations=TITLES))
     site.wire.stall_after = 0
@@ -138,7 +152,13 @@ def test_peer_that_hangs_delays_no_other(site):
 
 
 def test_peer_as_slow_as_10_kilobytes_a_second_is_served_over_one_association(site):
-    uids = owe(site.database, site.archive, side=160)
+    uids = owe(site.database, site.archive, side=140)
     site.wire.bytes_per_second = 10_000
-    assert site.courier(answer_seconds=2).deliver("PACS") == 2, "5 seconds an object, of which 2 to answer"
+    assert site.courier(answer_seconds=2).deliver("PACS") == 2, "4 seconds an object, of which 2 to answer"
     assert [one.SOPInstanceUID for one in site.pacs.received] == uids
+
+
+def test_peer_that_takes_a_large_object_slowly_is_not_taken_for_one_that_hangs(site):
+    owe(site.database, site.archive, kinds=[ResultKind.SC], side=LARGE)
+    site.wire.bytes_per_second = 1_000_000
+    assert site.courier(answer_seconds=3).deliver("PACS") == 1, "6 seconds, none without a byte"

@@ -1,13 +1,17 @@
 """Why no association came about: each reason has its sentence, and every one means "again, later"."""
 
 import socket
+import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scp import calling, contexts
 from scp.calling import Unreachable
 from scp.config import Delivery, Peer, Settings
+from tests.support.archive_scp import ArchiveSCP
+from tests.support.authority import Authority
 from tests.support.peers import free_port
 
 
@@ -42,6 +46,36 @@ def test_peer_that_hangs_up_is_told_from_one_that_is_not_there():
         ):
             call(*listening.getsockname())
         thread.join()
+
+
+def test_port_that_wants_tls_is_named_as_a_guess_to_a_call_without(tmp_path):
+    section = Authority(tmp_path).tls("pacs", kind="EC")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(section.certificate, section.key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        with ThreadPoolExecutor() as threads:
+            answering = threads.submit(refuse_without_tls, listening, context)
+            with pytest.raises(Unreachable, match=r"want TLS at this port \(`tls = true`\)"):
+                call(*listening.getsockname())
+            assert "HTTP" in answering.result() or "WRONG_VERSION" in answering.result()
+
+
+def test_peer_that_rejects_is_not_guessed_to_want_tls():
+    with ArchiveSCP("PACS") as pacs:
+        pacs._server.ae.require_calling_aet = ["SOMEBODY"]
+        with pytest.raises(Unreachable) as refusal:
+            call("127.0.0.1", pacs.port)
+    assert "register this node's AE title" in str(refusal.value)
+    assert "TLS" not in str(refusal.value)
+
+
+def refuse_without_tls(listening, context):
+    connection, _ = listening.accept()
+    connection.settimeout(30)
+    with pytest.raises(ssl.SSLError) as refusal, context.wrap_socket(connection, server_side=True):
+        pass
+    return refusal.value.reason
 
 
 def hang_up(listening):

@@ -84,12 +84,16 @@ def test_object_that_is_refused_again_and_again_is_parked_with_its_status(databa
     assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123 (cannot understand)")}
 
 
-def test_object_whose_class_is_not_supported_is_parked_at_once(database, archive, clock, pacs):
+@pytest.mark.parametrize(
+    ("code", "words"), [(0x0122, "0x0122 (SOP class not supported)"), (0x0124, "0x0124 (not authorized)")]
+)
+def test_refusal_that_asking_again_cannot_change_is_parked_at_once(
+    database, archive, clock, pacs, code, words
+):
     (report,) = owe(database, archive, kinds=[ResultKind.SR])
-    pacs.status_for = lambda _: 0x0122
+    pacs.status_for = lambda _: code
     courier(database, archive, clock, pacs.port).deliver("PACS")
-    reason = "PACS refused it with status 0x0122 (SOP class not supported)"
-    assert states(database) == {report: ("PARKED", reason)}
+    assert states(database) == {report: ("PARKED", f"PACS refused it with status {words}")}
 
 
 def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive, clock):

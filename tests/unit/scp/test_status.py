@@ -33,13 +33,22 @@ def test_lack_of_resources_is_worth_another_try(code, again):
         (0xC1FF, "0xC1FF (cannot understand)"),
         (0x0122, "0x0122 (SOP class not supported)"),
         (0x0124, "0x0124 (not authorized)"),
-        (0xB007, "0xB007 (kept with a warning)"),
+        (0x0110, "0x0110 (processing failure)"),
+        (0x0111, "0x0111 (duplicate SOP instance)"),
+        (0x0212, "0x0212 (mistyped argument)"),
+        (0xB007, "0xB007 (kept, though the data set does not match the SOP class)"),
+        (0xB123, "0xB123 (kept with a warning)"),
         (0x0000, "0x0000"),
         (0x4321, "0x4321"),
     ],
 )
 def test_statuses_are_told_in_words(code, words):
     assert status.in_words(code) == words
+
+
+def test_only_what_means_kept_is_called_kept():
+    called = {code for code in range(0x10000) if "kept" in status.in_words(code)}
+    assert called == status.WARNINGS
 
 
 @pytest.mark.parametrize(
