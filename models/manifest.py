@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from models import pins
 from models.manifest_table import CLASS_KEYS, ManifestError, Table
 
 __all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "load", "shipped", "verify"]
@@ -45,6 +46,8 @@ class Manifest:
     """One shipped model: what it is, what it wants to see and how its scores are to be read."""
 
     directory: Path
+    own_sha256: str
+    """SHA-256 of the manifest itself."""
     """Where manifest and weights lie."""
     name: str
     version: str
@@ -105,24 +108,45 @@ def load(directory: Path) -> Manifest:
     """
     path = directory / _FILE_NAME
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        document = tomllib.loads(content.decode())
     except OSError as error:
         raise ManifestError(
             f"{path} cannot be read ({error.strerror}); name a folder with a manifest"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid TOML: {error}") from error
-    return _manifest(Table(document, path=path), directory)
+    return _manifest(Table(document, path=path), directory, hashlib.sha256(content).hexdigest())
 
 
-def verify(manifest: Manifest) -> None:
-    """Compare the weights, and the gate where there is one, with the manifest's SHA-256.
+def verify(manifest: Manifest, *, sha256: str = "") -> None:
+    """Compare the manifest with its SHA-256, then weights and gate with those that it names.
 
-    Raises ManifestError where they differ or are missing.
+    Parameters
+    ----------
+    sha256
+        What the manifest's must be. Empty: what it was when it was shipped; a folder that was not shipped may
+        then have any.
+
+    Raises
+    ------
+    ManifestError
+        Where one differs or a file is missing.
     """
+    expected = sha256.lower() or _pinned(manifest)
+    if expected not in {"", manifest.own_sha256}:
+        raise ManifestError(
+            f"{manifest.directory / _FILE_NAME} was changed: its SHA-256 is {manifest.own_sha256}, not "
+            f"{expected}; install the model again, or change a copy of its folder and name that in [model]"
+        )
     _verify("weights", manifest.weights_path, manifest.sha256)
     if manifest.gate is not None:
         _verify("gate", manifest.directory / manifest.gate.file, manifest.gate.sha256)
+
+
+def _pinned(manifest: Manifest) -> str:
+    folder = manifest.directory.resolve()
+    return pins.MANIFESTS.get(folder.name, "") if folder.parent == Path(__file__).resolve().parent else ""
 
 
 def _verify(what: str, path: Path, sha256: str) -> None:
@@ -142,12 +166,13 @@ def _verify(what: str, path: Path, sha256: str) -> None:
         )
 
 
-def _manifest(top: Table, directory: Path) -> Manifest:
+def _manifest(top: Table, directory: Path, own_sha256: str) -> Manifest:
     weights, input_ = top.table("weights"), top.table("input")
     calibration, point = top.table("calibration"), top.table("operating_point")
     meanings = top.table("meanings")
     manifest = Manifest(
         directory=directory,
+        own_sha256=own_sha256,
         name=top.plain_name("name"),
         version=top.plain_name("version"),
         manufacturer=top.text("manufacturer"),

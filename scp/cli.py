@@ -76,6 +76,7 @@ def start(
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     """Start the node, unless a command says otherwise."""
+    os.umask(0o077)  # results of `analyze --output` hold a patient's name
     logs.configure(Log(level="warning"))
     context.obj = config
     if version:

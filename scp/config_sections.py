@@ -165,6 +165,8 @@ class Model(Section):
 
     name: Annotated[str, Field(min_length=1)] = manifest.DEFAULT
     """A shipped model, or a folder with a manifest (``./my-model``, relative to the configuration file)."""
+    manifest_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")] = ""
+    """What the manifest's SHA-256 must be; empty: of a shipped model what it was, of another anything."""
 
     @field_validator("name")
     @classmethod
@@ -209,7 +211,7 @@ class Delivery(Section):
     connect_timeout_seconds: Seconds = 15
     """How long a peer may take to accept a connection and an association."""
     answer_timeout_seconds: Seconds = 120
-    """How long a peer may take to answer one C-STORE."""
+    """How long a peer may take no byte of an object, and then to answer; a large object has longer in all."""
     commitment_linger_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
     """How long an association stays open for the report on the storage commitment asked for over it."""
     commitment_timeout_seconds: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 21_600

@@ -14,6 +14,7 @@ from scp import ledger, running, terminal
 from scp.complaint import OK
 from scp.config import Settings
 from storage import attention, commitments, jobs, outbox
+from storage.archive import unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble
 from storage.database import Database
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
@@ -61,6 +62,8 @@ class Disk:
     reserve_mb: int
     accepting: bool
     """Whether images are accepted: free room is above the reserve."""
+    unclaimed: int
+    """Images that the database does not know, and that wait to be sent to the node again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +159,12 @@ def _destinations(
 def _disk(settings: Settings) -> Disk:
     free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
     reserve = settings.node.disk_reserve_mb
-    return Disk(free_mb=free, reserve_mb=reserve, accepting=free >= reserve)
+    return Disk(
+        free_mb=free,
+        reserve_mb=reserve,
+        accepting=free >= reserve,
+        unclaimed=unclaimed(settings.node.data_dir),
+    )
 
 
 def _show(health: Health, console: Console) -> None:
@@ -167,6 +175,10 @@ def _show(health: Health, console: Console) -> None:
         console.print(_worker(node))
     refusing = "" if disk.accepting else ": images are REFUSED (0xA700) until there is room"
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
+    if disk.unclaimed:
+        console.print(
+            f"{disk.unclaimed} images are unclaimed: send {node.data_dir}/unclaimed to this node again"
+        )
     if health.oldest_waiting is not None:
         console.print(f"oldest job waiting since {terminal.moment(health.oldest_waiting)}")
     states = [state.value.lower() for state in JobState]

@@ -17,9 +17,8 @@ from typing import Final
 
 import structlog
 
-from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, product, running, timers, tls
+from scp import comparison, cores, product, running, timers, tls
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
@@ -32,7 +31,7 @@ from scp.timers import Chores
 from scp.worker import EPITAPH
 from scp.workshop import Workshop
 from storage import commitments, jobs, retention
-from storage.archive import Archive
+from storage.archive import UNCLAIMED, Archive
 from storage.database import Database
 from storage.errors import StorageError
 
@@ -51,6 +50,7 @@ class CannotStart(Exception):  # noqa: N818 - a state, told in a sentence
 def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
     """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code."""
     os.umask(0o077)
+    cores.forbid()
     stop = stop or _stop_on_signals()
     try:
         with _alone(settings.node.data_dir):
@@ -68,7 +68,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
-    manifest.verify(manifest.load(product.model_folder(settings.model.name)))
+    product.read_manifest(settings.model)
     _recover(database, archive)
     _waive_commitments(database, settings)
     door = Door(settings)
@@ -184,11 +184,20 @@ def _recover(database: Database, archive: Archive) -> None:
     archive.clear_incoming()
     with database.write() as tx:
         parked = jobs.release_all(tx, now=_now(), epitaph=EPITAPH)
-        referenced = retention.referenced_files(tx)
+        orphans = archive.orphans(retention.referenced_files(tx))
+        last_known = retention.last_known(tx) if orphans else {}
     for job in parked:
         log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
-    if orphans := archive.sweep(referenced):
-        log.info("files that nothing names were removed", files=orphans)
+    swept = archive.sweep(orphans, last_known)
+    if swept.removed:
+        log.info("files that nothing names were removed", files=swept.removed)
+    if swept.unclaimed:
+        log.warning(
+            "images are unclaimed: the database does not know them, as after a backup of it was put in its "
+            "place, or a kill before the answer; send those files to this node again (docs/operating.md)",
+            images=swept.unclaimed,
+            folder=str(archive.data_dir / UNCLAIMED),
+        )
 
 
 def _waive_commitments(database: Database, settings: Settings) -> None:

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from models import manifest
 from models.manifest import ManifestError
 from scp import preflight_tls, product, running, terminal, tls
 from scp.checks import Check, Outcome, failed, note, ok
 from scp.complaint import FAILED, OK
-from scp.config import Peer, Settings
+from scp.config import Model, Peer, Settings
 from scp.echo import connect, echo
 from scp.tls import FilesError
-from storage import inspection
+from storage import inspection, privacy
+from storage.archive import UNCLAIMED, unclaimed
 from storage.database import Database
 from storage.errors import StorageError
 
@@ -47,7 +47,8 @@ def everything(settings: Settings, path: Path) -> Iterator[Check]:
     yield _configuration(settings, path)
     yield _directory(settings.node.data_dir)
     yield _database(settings.node.data_dir)
-    yield _weights(settings.model.name)
+    yield from _unclaimed(settings.node.data_dir)
+    yield _weights(settings.model)
     yield _disk(settings)
     if not settings.tls.only:
         yield _port(settings)
@@ -72,7 +73,14 @@ def _directory(data_dir: Path) -> Check:
         return failed(
             what, f"{existing} is not a directory that this user may write to: correct owner or data_dir"
         )
-    return ok(what, str(data_dir) if existing == data_dir else f"{data_dir} will be made at the first start")
+    if existing != data_dir:
+        return ok(what, f"{data_dir} will be made at the first start")
+    if privacy.foreign(data_dir):
+        return note(
+            what,
+            f"{data_dir}: others may look into it, and it is another user's: chown it to the node's user",
+        )
+    return ok(what, str(data_dir))
 
 
 def _database(data_dir: Path) -> Check:
@@ -98,14 +106,19 @@ def _database(data_dir: Path) -> Check:
     return ok(what, f"{seen.file}: sound, schema {seen.revision}")
 
 
-def _weights(name: str) -> Check:
+def _unclaimed(data_dir: Path) -> Iterator[Check]:
+    if images := unclaimed(data_dir):
+        words = f"{images} that the database does not know: send {data_dir / UNCLAIMED} to the node again"
+        yield note("unclaimed images", words)
+
+
+def _weights(model: Model) -> Check:
     what = "model"
     try:
-        chosen = manifest.load(product.model_folder(name))
-        manifest.verify(chosen)
+        chosen = product.read_manifest(model)
     except ManifestError as error:
         return failed(what, str(error))
-    return ok(what, f"{chosen.name} {chosen.version}: weights match their SHA-256")
+    return ok(what, f"{chosen.name} {chosen.version}: manifest and weights match their SHA-256")
 
 
 def _disk(settings: Settings) -> Check:

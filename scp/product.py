@@ -8,6 +8,8 @@ from typing import Final
 
 from inference.identity import Device
 from models import manifest
+from models.manifest import Manifest
+from scp.config_sections import Model
 
 __version__ = "0.1.0"
 
@@ -18,6 +20,13 @@ MODEL_NAME: Final = "SecondRead mammography node"
 def model_folder(name: str) -> Path:
     """Return the folder of a model, from ``[model] name``: a shipped one, or a path. Raises ManifestError."""
     return Path(name) if os.sep in name else manifest.shipped(name)
+
+
+def read_manifest(model: Model) -> Manifest:
+    """Read the manifest that ``[model]`` names, all hashes compared. Raises ManifestError."""
+    read = manifest.load(model_folder(model.name))
+    manifest.verify(read, sha256=model.manifest_sha256)
+    return read
 
 
 def device(ae_title: str) -> Device:

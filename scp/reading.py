@@ -5,14 +5,13 @@ from __future__ import annotations
 from inference.classifier import Classifier
 from inference.gate import Gate
 from inference.pipeline import Analyst
-from models import manifest
 from scp import product
 from scp.config import Settings
 
 
 def open_analyst(settings: Settings) -> Analyst:
     """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence."""
-    chosen = manifest.load(product.model_folder(settings.model.name))
+    chosen = product.read_manifest(settings.model)
     return Analyst(
         classifier=Classifier.open(chosen), options=settings.outputs.options(), gate=Gate.open(chosen)
     )

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from scp import logs, memory, product, running
+from scp import cores, logs, memory, product, running
 from scp.analysis_job import AnalysisJob
 from scp.config import Settings
 from scp.reading import open_analyst
@@ -39,6 +39,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.umask(0o077)
+    cores.forbid()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir)

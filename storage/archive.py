@@ -11,19 +11,33 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from storage import privacy
 from storage.creation import synced
 from storage.errors import Full, OutsideArchive
 
 FOLDERS: Final = ("instances", "heatmaps", "results")
 """What holds kept files; ``incoming`` holds unfinished ones."""
 
+UNCLAIMED: Final = "unclaimed"
+"""Folder of instances that the database does not know: it may have been put back to an earlier state."""
+
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """How many files that no row names a start has found."""
+
+    removed: int
+    unclaimed: int
 
 
 class Archive:
@@ -37,6 +51,7 @@ class Archive:
         self.incoming.mkdir(mode=0o700, exist_ok=True)
         for name in FOLDERS:
             _make_shelves(self.data_dir / name)
+        privacy.close(self.data_dir, ("incoming", UNCLAIMED, *FOLDERS))
 
     def keep(self, temporary: Path, *, uid: str, digest: str) -> str:
         """Make the file at ``temporary`` the instance ``uid`` with content ``digest``. Returns its name.
@@ -87,27 +102,49 @@ class Archive:
             one.unlink()
         return len(left)
 
-    def sweep(self, referenced: AbstractSet[str]) -> int:
-        """Remove kept files that are not among ``referenced`` (`retention.referenced_files`). Only at start.
+    def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
+        """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""
+        return [one for one in self._kept() if str(one.relative_to(self.data_dir)) not in referenced]
 
-        They are what a kill leaves between file and row. Returns how many.
+    def sweep(self, orphans: Sequence[Path], last_known: Mapping[str, datetime]) -> Swept:
+        """Put away ``orphans``. Only at start.
+
+        Results can be made again: they are removed, and so are instances that were replaced or forgotten when
+        a kill came. Any other may have been acknowledged, and the database put back from a backup since: it
+        is moved to `UNCLAIMED`, where it stays until it is stored again.
+
+        Parameters
+        ----------
+        orphans
+            What `orphans` found.
+        last_known
+            When the database last learnt of an image (`retention.last_known`).
         """
-        orphans = [one for one in self._kept() if str(one.relative_to(self.data_dir)) not in referenced]
+        since = {stem: at for uid, at in last_known.items() for stem in _stems(uid)}
+        unknown = {one for one in orphans if self._is_instance(one) and not _older(one, since)}
+        if unknown:
+            (self.data_dir / UNCLAIMED).mkdir(mode=0o700, exist_ok=True)
         for one in orphans:
-            one.unlink()
-        return len(orphans)
+            if one in unknown:
+                one.replace(self.data_dir / UNCLAIMED / one.name)
+            else:
+                one.unlink()
+        return Swept(removed=len(orphans) - len(unknown), unclaimed=len(unknown))
 
     def free_bytes(self) -> int:
         """Return how many bytes are free to this user where the archive is."""
         return shutil.disk_usage(self.data_dir).free
+
+    def _is_instance(self, path: Path) -> bool:
+        return path.is_relative_to(self.data_dir / FOLDERS[0])
 
     def _kept(self) -> Iterator[Path]:
         for folder in FOLDERS:
             yield from (one for one in (self.data_dir / folder).rglob("*") if one.is_file())
 
     def _name(self, folder: str, *, key: str, digest: str, suffix: str) -> str:
-        name = hashlib.sha256(key.encode()).hexdigest()
-        relative = f"{folder}/{name[:2]}/{name[:32]}-{digest[:16]}{suffix}"
+        stem = _stem(key)
+        relative = f"{folder}/{stem[:2]}/{stem}-{digest[:16]}{suffix}"
         self.path(relative)
         return relative
 
@@ -116,6 +153,8 @@ class Archive:
         target = self.path(relative)
         temporary.replace(target)
         synced(target.parent)
+        # the same has come again; if no row of it comes to be, the next start puts it away again
+        (self.data_dir / UNCLAIMED / target.name).unlink(missing_ok=True)
 
 
 def _make_shelves(folder: Path) -> None:
@@ -124,6 +163,27 @@ def _make_shelves(folder: Path) -> None:
     for number in range(256):
         (folder / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
     synced(folder)
+
+
+def _stem(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _stems(uid: str) -> tuple[str, str]:
+    """Return how names of files of the instance ``uid`` begin: whole, or its header alone (`scp.receive`)."""
+    return _stem(uid), _stem(f"{uid} header")
+
+
+def _older(path: Path, since: Mapping[str, datetime]) -> bool:
+    """Tell whether the database has learnt of the image after ``path`` was written: it is done with it."""
+    at = since.get(path.stem.partition("-")[0])
+    return at is not None and path.stat().st_mtime <= at.timestamp()
+
+
+def unclaimed(data_dir: Path) -> int:
+    """Count the instances that wait to be stored again."""
+    folder = data_dir / UNCLAIMED
+    return sum(one.is_file() for one in folder.iterdir()) if folder.is_dir() else 0
 
 
 @contextmanager

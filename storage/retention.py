@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, select
+from sqlalchemy import Connection, Select, delete, exists, func, select, union_all
 
 from storage import reporting, schema
 from storage.records import JobKind
@@ -64,6 +64,24 @@ def referenced_files(tx: Connection) -> set[str]:
     return {
         file for column in _FILES for file in tx.execute(select(column).where(column.is_not(None))).scalars()
     }
+
+
+def last_known(tx: Connection) -> dict[str, datetime]:
+    """Return by SOP Instance UID when the database last learnt of an image, of forgotten ones too.
+
+    A file of the image that is older and that no row names was replaced, or forgotten with its study.
+    """
+    first = schema.first_findings
+    learnt = union_all(
+        select(_instances.c.sop_instance_uid, _instances.c.received_at.label("at")),
+        select(first.c.sop_instance_uid, first.c.analysed_at),
+    ).subquery()
+    rows = tx.execute(
+        select(learnt.c.sop_instance_uid, func.max(learnt.c.at).label("at")).group_by(
+            learnt.c.sop_instance_uid
+        )
+    )
+    return {row.sop_instance_uid: row.at for row in rows}
 
 
 def unneeded(tx: Connection, forgotten: Forgotten) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Images that crash, hang or exhaust the worker: parked after two tries, and nobody behind them waits."""
 
 import queue
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,7 +16,7 @@ from storage import schema, studies
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
-from tests.support.poisoned_worker import CRASH, GREED, HANG, begin
+from tests.support.poisoned_worker import CRASH, CURIOUS, GREED, HANG, begin
 
 SIDE = 8000
 """Pixels; a constant image of so many squared is a few kilobytes when compressed."""
@@ -87,3 +88,15 @@ def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, don
     for other in others:
         assert job_of(node, other).state is JobState.DONE
         assert finding_of(node, other).analysed_at < parked.finished_at
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a crash leaves is asked of Linux")
+def test_crash_of_the_worker_leaves_no_core_file(node, done):
+    running, announced = done
+    image = poison(CURIOUS)
+    node.receive(image)
+    running.start()
+    while job_of(node, image).state is not JobState.DONE:
+        announced.get(timeout=100)
+    (told,) = node.archive.data_dir.rglob("*.told")
+    assert told.read_text() == "(0, 0) 0"

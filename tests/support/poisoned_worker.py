@@ -1,6 +1,8 @@
 """The real worker process, with an analyst whom some images poison: what starts the process is the seam."""
 
+import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
@@ -12,6 +14,8 @@ from inference import pixels
 from tests.support.in_process import ScriptedAnalyst
 
 CRASH, HANG, GREED = "crashes the decoder", "hangs the decoder", "takes all memory"
+CURIOUS = "asks what a crash would leave"
+PR_GET_DUMPABLE = 3
 
 
 class Poisonable(ScriptedAnalyst):
@@ -25,6 +29,9 @@ class Poisonable(ScriptedAnalyst):
             threading.Event().wait()
         if poison == GREED:
             pixels.from_dicom(path)
+        if poison == CURIOUS:
+            dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+            path.with_suffix(".told").write_text(f"{resource.getrlimit(resource.RLIMIT_CORE)} {dumpable}")
         return super().analyse(path)
 
 

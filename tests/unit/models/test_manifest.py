@@ -160,3 +160,29 @@ def test_a_wrong_gate_is_named(tmp_path, old, new, words):
 def test_a_missing_gate_is_an_error(tmp_path):
     with pytest.raises(ManifestError, match=r"gate\.npz cannot be read"):
         manifest.verify(manifest.load(folder(tmp_path, TEXT + GATE)))
+
+
+def test_a_manifest_that_was_edited_is_refused_where_its_hash_is_known(tmp_path):
+    read = manifest.load(folder(tmp_path))
+    manifest.verify(read, sha256=read.own_sha256.upper())
+    edited = manifest.load(folder(tmp_path, TEXT.replace("0.25", "0.26")))
+    manifest.verify(edited)
+    with pytest.raises(ManifestError, match=f"was changed: its SHA-256 is {edited.own_sha256}, not"):
+        manifest.verify(edited, sha256=read.own_sha256)
+
+
+def test_a_shipped_manifest_that_was_edited_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "__file__", str(tmp_path / "manifest.py"))
+    (tmp_path / "net-1.2.3").mkdir()
+    read = manifest.load(folder(tmp_path / "net-1.2.3"))
+    monkeypatch.setattr(manifest.pins, "MANIFESTS", {"net-1.2.3": read.own_sha256})
+    manifest.verify(read)
+    with pytest.raises(ManifestError, match="was changed"):
+        manifest.verify(manifest.load(folder(tmp_path / "net-1.2.3", TEXT.replace("1.5", "1.6"))))
+
+
+def test_every_shipped_manifest_is_pinned():
+    home = Path(manifest.__file__).parent
+    assert {path.parent.name for path in home.glob("*/manifest.toml")} == set(manifest.pins.MANIFESTS)
+    for name in manifest.pins.MANIFESTS:
+        manifest.verify(manifest.load(home / name))

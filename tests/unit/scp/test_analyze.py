@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_output_folder_gets_overlays_and_the_dicom_results_of_each_study(secondr
     studies = {one.StudyInstanceUID for one in objects}
     assert studies == {pydicom.dcmread(path).StudyInstanceUID for path in source.glob("*.dcm")}
     assert "4 overlays and 5 DICOM objects" in ended.err
+
+
+def test_output_is_for_its_user_alone_whatever_the_umask(secondread, tmp_path, image):
+    folder = tmp_path / "out"
+    before = os.umask(0o022)
+    try:
+        assert secondread(image, "--output", folder).code == 0
+    finally:
+        os.umask(before)
+    written = [folder, *folder.iterdir()]
+    assert len(written) > 1
+    assert not any(one.stat().st_mode & 0o077 for one in written)
 
 
 def test_failed_image_has_its_place_in_the_report_and_a_foreign_one_has_not(secondread, tmp_path):

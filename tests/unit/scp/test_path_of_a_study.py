@@ -1,14 +1,16 @@
 """A study's way through receive, queue, report and outbox, on a hand clock and without a network."""
 
+import os
 from datetime import timedelta
 
 import pytest
 
 from scp.config import Peer
 from storage import retention, studies
+from storage.archive import Swept
 from storage.records import JobKind
 from tests.support.archive_scp import heatmaps, reports
-from tests.support.in_process import InProcessNode, ScriptedAnalyst
+from tests.support.in_process import START, InProcessNode, ScriptedAnalyst
 from tests.support.mammograms import mammogram
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -215,8 +217,23 @@ def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(nod
         with pytest.raises(pytest.fail.Exception):
             node.chores.keep_house()
     assert len(kept_files(node)) == there
+    for one in kept_files(node):
+        os.utime(one, (START.timestamp(), START.timestamp()))  # by the hand clock
     with node.database.read() as tx:
-        assert node.archive.sweep(studies.referenced_files(tx)) == there
+        orphans = node.archive.orphans(retention.referenced_files(tx))
+        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=there, unclaimed=0)
+
+
+def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
+    node.receive(mammogram("R", "CC", patient_name="Wrong^Jane"))
+    monkeypatch.setattr(node.archive, "remove", lambda _: None)  # killed before that
+    (wrong,) = kept_files(node)
+    node.now += timedelta(minutes=1)
+    node.receive(mammogram("R", "CC", patient_name="Right^Jane"))
+    os.utime(wrong, (START.timestamp(), START.timestamp()))
+    with node.database.read() as tx:
+        orphans = node.archive.orphans(retention.referenced_files(tx))
+        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=1, unclaimed=0)
 
 
 def test_image_that_comes_in_while_its_study_is_forgotten_keeps_its_file(node, monkeypatch):

@@ -226,3 +226,24 @@ def test_check_command_prints_and_ends_as_it_went(
     assert told.code == code
     assert told.json["ok"] is (code == 0)
     assert {"what", "outcome", "words"} == set(told.json["checks"][0])
+
+
+def test_directory_that_others_may_look_into_and_the_node_cannot_close_is_worth_a_note(
+    look, tmp_path, monkeypatch
+):
+    (data_dir := tmp_path / "data").mkdir()
+    data_dir.chmod(0o755)
+    assert look()["data directory"].outcome is Outcome.OK
+    monkeypatch.setattr(os, "geteuid", lambda: data_dir.stat().st_uid + 1)
+    check = look()["data directory"]
+    assert check.outcome is Outcome.NOTE
+    assert "others may look into it" in check.words
+
+
+def test_images_that_the_database_does_not_know_are_worth_a_note(look, tmp_path):
+    assert "unclaimed images" not in look()
+    (folder := tmp_path / "data" / "unclaimed").mkdir(parents=True)
+    (folder / "x.dcm").write_bytes(b"x")
+    check = look()["unclaimed images"]
+    assert check.outcome is Outcome.NOTE
+    assert str(folder) in check.words

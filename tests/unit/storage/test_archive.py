@@ -3,11 +3,12 @@
 import errno
 import os
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from storage.archive import Archive
+from storage.archive import Archive, Swept, unclaimed
 from storage.errors import Full, OutsideArchive
 
 DIGEST = "0123456789abcdef" * 4
@@ -134,12 +135,46 @@ def test_what_interrupted_receptions_left_is_cleared(archive):
     assert list(archive.incoming.iterdir()) == []
 
 
-def test_files_that_no_row_names_are_swept(archive):
+def swept(archive, *, named=(), last_known=None):
+    return archive.sweep(archive.orphans(set(named)), last_known or {})
+
+
+def test_results_that_no_row_names_are_removed(archive):
     named = archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
     orphan = archive.keep_bytes(b"x", folder="heatmaps", key="k", suffix=".png")
-    assert archive.sweep({named}) == 1
+    assert swept(archive, named=[named]) == Swept(removed=1, unclaimed=0)
     assert archive.path(named).exists()
     assert not archive.path(orphan).exists()
+
+
+def test_instance_that_the_database_does_not_know_stays_until_it_comes_again(archive):
+    late = archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    assert swept(archive, last_known={"1.2.4": soon}) == Swept(removed=0, unclaimed=1)
+    assert not archive.path(late).exists()
+    assert unclaimed(archive.data_dir) == 1
+    assert (archive.data_dir / "unclaimed").stat().st_mode & 0o077 == 0
+    archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
+    assert unclaimed(archive.data_dir) == 0
+
+
+def test_header_of_an_instance_stays_until_it_comes_again_too(archive):
+    header = {"data": b"x", "folder": "instances", "key": "1.2.3 header", "suffix": ".dcm"}
+    archive.keep_bytes(**header)
+    assert swept(archive).unclaimed == unclaimed(archive.data_dir) == 1
+    archive.keep_bytes(**header)
+    assert unclaimed(archive.data_dir) == 0
+
+
+@pytest.mark.parametrize(
+    ("learnt", "outcome"), [(+1, Swept(removed=1, unclaimed=0)), (-1, Swept(removed=0, unclaimed=1))]
+)
+@pytest.mark.parametrize("key", ["1.2.3", "1.2.3 header"])
+def test_instance_was_replaced_or_forgotten_where_the_database_has_learnt_of_it_since(
+    archive, key, learnt, outcome
+):
+    archive.keep_bytes(b"x", folder="instances", key=key, suffix=".dcm")
+    assert swept(archive, last_known={"1.2.3": datetime.now(UTC) + timedelta(hours=learnt)}) == outcome
 
 
 def test_the_tree_is_for_its_user_alone(archive):

@@ -1,0 +1,38 @@
+"""What the node has written is for its user alone, also where its directory was made by somebody else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from storage.database import NAME
+
+OTHERS: Final = 0o077
+"""What group and others might be allowed (chmod(2))."""
+
+
+def close(data_dir: Path, folders: Iterable[str]) -> None:
+    """Take from all others what they may do with ``data_dir``, its ``folders`` and databases.
+
+    What lies in the folders cannot be reached without them. What is another user's stays as it is: `foreign`.
+    """
+    databases = data_dir.glob(f"{Path(NAME).stem}*.sqlite*")  # copies before migrations and the WAL as well
+    for one in (data_dir, *(data_dir / name for name in folders), *databases):
+        with suppress(FileNotFoundError):  # SQLite has just removed it, or it never was
+            found = one.lstat()
+            if not stat.S_ISLNK(found.st_mode) and found.st_mode & OTHERS and _may_change(found):
+                one.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
+
+
+def foreign(data_dir: Path) -> bool:
+    """Tell whether others may look into ``data_dir``, and it is not this user's to close."""
+    found = data_dir.stat()
+    return bool(found.st_mode & OTHERS) and not _may_change(found)
+
+
+def _may_change(found: os.stat_result) -> bool:
+    return os.geteuid() in (0, found.st_uid)
