@@ -8,7 +8,7 @@ from typing import Final
 
 MANIFESTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "secondread-1.0.0": "af210821355a23131ca4fa72aa69d05f3e3c60be1053e5783401430f13604893",
+        "secondread-1.1.0": "015df0bc0feed96edd8a0f893a720f7226b88467693a81ccbea0eecf75026084",
         "document-cnn-1.0.0": "7b7c8bad2ae01bec9b4c3c444c0e139e80bbc487dcf400fe12ff5703ed21ed15",
     }
 )

@@ -44,6 +44,8 @@ class Architecture:
     """Takes the input tensor and the number of classes, returns the logits tensor."""
     last_convolution: str
     """Name of the layer that gives the activations of the last convolution, which Grad-CAM weighs."""
+    judge: str = LOGITS
+    """Name of the dense layer that judges what was pooled."""
     from_imagenet: Callable[[keras.Model, Path | None], Start] = random_start
     """Fills a model of this network with ImageNet's weights, from a file where one is given, if it can."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from models.networks import efficientnet_lite, efficientnet_lite_imagenet, secondread
 from models.networks.applications import DENSENET121, RESNET50
@@ -82,6 +82,11 @@ def with_activations(model: keras.Model) -> keras.Model:
     """Open ``model`` up: from images to (last convolution, logits), sharing its weights."""
     inside = model.get_layer(last_convolution(model)).output
     return keras.Model(model.inputs[0], [inside, model.get_layer(LOGITS).output], name=model.name)
+
+
+def features(model: keras.Model) -> Any:  # noqa: ANN401 - Keras ships no types
+    """Return the tensor of ``model`` that its judging layer sees: (n, features)."""
+    return model.get_layer(_architecture(model.name).judge).input
 
 
 def _architecture(network: str) -> Architecture:

@@ -1,12 +1,13 @@
 """SecondRead's own network: a shared trunk that stays as ImageNet made it, and branches that read mammograms.
 
-Trunk and branches are the two parts of EfficientNet-Lite0. The trunk (eleven blocks, one cell for 16 by 16
+Trunk and branches are the two parts of EfficientNet-Lite0. The trunk (five blocks, one cell for 8 by 8
 pixels) is never trained: what scanner an image is from shows most in early layers, and layers that do not
-learn cannot learn it. What is left to train is cheap enough to do on many patches, and several trained
-branches share one trunk, so that an average of five networks costs little more than two.
+learn cannot learn it. What is left to train costs half, and several trained branches share one trunk.
 
-A branch looks at its activations twice: averaged over the image, and at their strongest place, for a lesion
-fills a hundredth of the image and would drown in an average.
+A branch looks at its activations three times: averaged over the image; at each channel's strongest place, for
+a lesion fills a hundredth of the image and would drown in an average; and place by place, with the layer that
+has learned from cut-outs what a lesion is. What that says of the most suspicious place is where the judgement
+of the whole image begins: it need not be learned anew from labels that say nothing about where to look.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ Tensor: TypeAlias = Any
 """A Keras tensor; Keras ships no types."""
 
 NAME: Final = "secondread"
-FROZEN: Final = 11
-"""Blocks of the trunk."""
-STRIDE: Final = 16
-"""Pixels of the input, along rows and columns, that one cell of the trunk stands for."""
-CHANNELS: Final = efficientnet_lite.BLOCKS[FROZEN - 1].outputs
-"""Of a cell."""
+FROZEN: Final = 5
+"""Blocks of the trunk; behind them one cell stands for 8 by 8 pixels of the input."""
 ACTIVATIONS: Final = "activations"
 """Name of the layer with the activations of the last convolution of every branch."""
+PLACES: Final = 32
+"""Pixels of the input, along rows and columns, that one place of the activations stands for."""
 DROPOUT: Final = 0.4
 
 _CELLS: Final = f"{NAME}_cells"
+_PLACE_DROPOUT: Final = 0.2
+_EVIDENCE: Final = 0.5
+"""What the most suspicious place counts for at first, as a factor of its logarithmic scores."""
 _NEIGHBOURS: Final = 3
 """Side of the square of places that are averaged before the strongest is taken: one alone may be noise."""
 _BRANCH: Final = re.compile(r"branch_(\d+)_")
@@ -43,29 +45,43 @@ _BRANCH: Final = re.compile(r"branch_(\d+)_")
 def architecture(branches: int) -> Architecture:
     """Describe the network with ``branches`` branches, whose logits are averaged."""
     return Architecture(
-        layers=_layers(branches), last_convolution=ACTIVATIONS, from_imagenet=_from_imagenet(branches)
+        layers=_layers(branches),
+        last_convolution=ACTIVATIONS,
+        judge=f"{_prefix(0)}logits",
+        from_imagenet=_from_imagenet(branches),
     )
 
 
 def trunk(model: keras.Model) -> keras.Model:
-    """Open ``model`` up: from images (n, rows, columns, 1) to cells (n, rows/16, columns/16, 112)."""
+    """Open ``model`` up: from images (n, rows, columns, 1) to cells (n, rows/8, columns/8, 40)."""
     return keras.Model(model.inputs[0], model.get_layer(_CELLS).output)
 
 
 def reader(model: keras.Model) -> keras.Model:
-    """Open ``model`` up: from cells to logits, sharing its weights."""
-    return keras.Model(model.get_layer(_CELLS).output, model.get_layer(LOGITS).output)
+    """Open ``model``, of one branch, up: from cells to logits and to the logits of each place.
+
+    Returns
+    -------
+    keras.Model
+        Shares the weights of ``model``: to (n, classes) and (n, rows/32, columns/32, classes).
+    """
+    places = model.get_layer(_place_layer()).output
+    return keras.Model(model.get_layer(_CELLS).output, [model.get_layer(LOGITS).output, places])
 
 
-def lesion_reader(model: keras.Model, classes: int) -> keras.Model:
-    """Put a head for cut-outs, one dense layer on the average, on the activations of ``model``.
+def lesion_reader(model: keras.Model) -> keras.Model:
+    """Let the layer that judges places of ``model``, of one branch, judge the average of a cut-out.
 
     Averaged alone: on a cut-out that a lesion fills, the strongest place would learn for all others.
     """
     average = keras.layers.GlobalAveragePooling2D(name="lesion_average")(model.get_layer(ACTIVATIONS).output)
     dropped = keras.layers.Dropout(DROPOUT, name="lesion_dropout")(average)
-    logits = keras.layers.Dense(classes, name="lesion_logits")(dropped)
-    return keras.Model(model.inputs[0], logits)
+    return keras.Model(model.inputs[0], model.get_layer(_place_layer())(dropped))
+
+
+def is_head(path: str) -> bool:
+    """Tell whether the variable ``path`` of a branch belongs to the layers that judge whole images."""
+    return re.search(r"branch_\d+_(logits|evidence)/", path) is not None
 
 
 def joined(branches: int) -> str:
@@ -117,18 +133,43 @@ def _layers(branches: int) -> Callable[[Tensor, int], Tensor]:
     return layers
 
 
+def _place_layer() -> str:
+    return f"{_prefix(0)}places"
+
+
 def _head(activations: Tensor, classes: int, prefix: str) -> Tensor:
     average = keras.layers.GlobalAveragePooling2D(name=f"{prefix}average")(activations)
     near = keras.layers.AveragePooling2D(_NEIGHBOURS, 1, "same", name=f"{prefix}near")(activations)
     strongest = keras.layers.GlobalMaxPooling2D(name=f"{prefix}strongest")(near)
     pooled = keras.layers.Concatenate(name=f"{prefix}pooled")([average, strongest])
     dropped = keras.layers.Dropout(DROPOUT, name=f"{prefix}dropout")(pooled)
-    return keras.layers.Dense(
+    seen = keras.layers.Dropout(_PLACE_DROPOUT, name=f"{prefix}place_dropout")(near)
+    places = keras.layers.Dense(classes, name=f"{prefix}places")(seen)
+    evidence = keras.layers.Dense(
         classes,
-        # small, or the strongest places, up to 6 each, begin with certainty
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.005),
-        name=f"{prefix}logits",
-    )(dropped)
+        kernel_initializer=keras.initializers.Identity(_EVIDENCE),
+        use_bias=False,
+        name=f"{prefix}evidence",
+    )(_strongest_evidence(places))
+    return keras.layers.Add(name=f"{prefix}sum")(
+        [
+            keras.layers.Dense(
+                classes,
+                # small, or the strongest places, up to 6 each, begin with certainty
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.005),
+                name=f"{prefix}logits",
+            )(dropped),
+            evidence,
+        ]
+    )
+
+
+def _strongest_evidence(places: Tensor) -> Tensor:
+    """Take the place where each finding is most probable, and for Normal, the first class, the least so."""
+    scores = keras.ops.log_softmax(places)
+    normal = keras.ops.min(scores[..., :1], axis=(1, 2))
+    findings = keras.ops.max(scores[..., 1:], axis=(1, 2))
+    return keras.ops.concatenate([normal, findings], axis=-1)
 
 
 def _from_imagenet(branches: int) -> Callable[[keras.Model, Path | None], Start]:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from inference.errors import ModelError
 from inference.likeness import TooFewError
+from models import manifest as manifests
 from models import networks
 from models.manifest import ManifestError
 from models.training import compare, folds, held_out, joining, prepare, publish, slots, tables, train
@@ -205,6 +206,11 @@ def export_model(
         replace=replace,
     )
     console.print(f"written: {folder}", highlight=False, soft_wrap=True)
+    console.print(
+        f"SHA-256 of its manifest, for models/pins.py if it is shipped: {manifests.load(folder).own_sha256}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def main() -> None:

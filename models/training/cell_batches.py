@@ -14,7 +14,7 @@ from models.training.labels import Example
 from models.training.objective import balance
 
 Batch: TypeAlias = tuple[NDArray[Any], ...]
-"""Cells, target, log_share and weight, as `objective.loss` wants them."""
+"""Cells, and what `objective.whole_loss` wants."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,6 +25,8 @@ class CellSet:
     rows: NDArray[np.int64]
     """Where each of ``examples`` is in the variants."""
     variants: tuple[Cells, ...]
+    places: NDArray[np.int8]
+    """Of each of ``examples``, from `lesion_map.places`."""
 
 
 def shuffled(its: CellSet, generator: np.random.Generator, *, batch: int) -> Iterator[Batch]:
@@ -39,7 +41,8 @@ def shuffled(its: CellSet, generator: np.random.Generator, *, batch: int) -> Ite
         chosen = generator.integers(len(its.variants), size=batch)
         cells = [its.variants[v][its.rows[m]] for v, m in zip(chosen, members, strict=True)]
         turn = generator.choice([1, -1])
-        yield np.stack(cells).astype(np.float32)[:, ::turn], *(column[members] for column in asked)
+        turned = np.stack(cells).astype(np.float32)[:, ::turn], its.places[members][:, ::turn]
+        yield turned[0], *(column[members] for column in asked), turned[1]
 
 
 def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
@@ -48,10 +51,10 @@ def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
     for start in range(0, len(its.rows), batch):
         part = slice(start, start + batch)
         cells = its.variants[0][its.rows[part]].astype(np.float32)
-        yield cells, *(column[part] for column in asked)
+        yield cells, *(column[part] for column in asked), its.places[part]
 
 
 def _asked(its: CellSet) -> Batch:
     balanced = balance(its.examples)
     targets = np.array([example.target for example in its.examples], np.float32)
-    return targets, balanced.log_share, balanced.weight
+    return targets, balanced.log_share, balanced.weight, balanced.malignant_weight

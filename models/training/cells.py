@@ -23,7 +23,7 @@ from models.training.prepare import Prepared
 Cells: TypeAlias = NDArray[np.float16]
 """Of every image: (images, rows, columns, channels)."""
 
-VARIANTS: Final = 2
+VARIANTS: Final = 3
 _SEED: Final = 7
 _PIECE: Final = 4
 
@@ -43,7 +43,7 @@ def compute(
     model
         Of the network `secondread`; its trunk computes what is not in ``work`` already.
     work
-        Folder for the files; they, and the memory, take 3 GB for 4,000 images of 768 by 576 pixels.
+        Folder for the files; they, and the memory, take 7 GB for 4,000 images of 768 by 576 pixels.
     progress
         Wraps the numbers of the first images of the pieces, given a title and how many pieces there are.
     """

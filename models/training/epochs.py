@@ -16,10 +16,12 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from models.networks import keras, tf
-from models.training import objective
 
 Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps the batches of an epoch, given its title and their number."""
+
+Objective: TypeAlias = Callable[..., Any]
+"""Gives the loss of a batch."""
 
 _WARM_UP: Final = 50
 _CLIP: Final = 1.0
@@ -48,15 +50,18 @@ class Schedule:
     learning_rate: float
     """After a short warm-up; it falls along a cosine to nothing at the end of the stage."""
     head_rate: float = 1.0
-    """How many times faster the last layer learns, which begins with nothing."""
+    """How many times faster the variables learn that begin with nothing."""
+    is_head: Callable[[str], bool] = lambda _: False
+    """Whether the variable of this path is one of them."""
     weight_decay: float = 0.0
     """Decoupled (Loshchilov and Hutter 2019)."""
 
 
 def run(
-    logits: keras.Model,
+    model: keras.Model,
     schedule: Schedule,
     folder: Path,
+    objective: Objective,
     *,
     seed: int,
     batches: Callable[[np.random.Generator], Iterable[Sequence[Any]]],
@@ -64,28 +69,28 @@ def run(
     progress: Progress,
     note: Callable[[Epoch], None],
 ) -> None:
-    """Train the trainable variables of ``logits``, and go on where a checkpoint in ``folder`` ends.
+    """Train the trainable variables of ``model``, and go on where a checkpoint in ``folder`` ends.
 
     Parameters
     ----------
-    logits
-        From inputs to logits (n, classes); its last layer with weights is the head.
+    objective
+        What is minimised: takes the outputs of ``model`` and all of a batch but its inputs.
     batches, held_out
-        Make batches of (inputs, target, log_share, weight): one epoch from a generator, and those for
+        Make batches of inputs and what ``objective`` wants: one epoch from a generator, and those for
         validation.
     note
         Told after every epoch.
     """
-    learner = _Learner(logits, schedule)
+    learner = _Learner(model, schedule, objective)
     checkpoint = tf.train.Checkpoint(
-        model=logits, optimizers=learner.optimizers, finished=tf.Variable(0, dtype=tf.int64)
+        model=model, optimizers=learner.optimizers, finished=tf.Variable(0, dtype=tf.int64)
     )
     manager = tf.train.CheckpointManager(checkpoint, folder / f"checkpoints-{schedule.stage}", max_to_keep=1)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
     for number in range(int(checkpoint.finished), schedule.epochs):
         began = time.monotonic()
-        seed_layers(logits, seed, number)
+        seed_layers(model, seed, number)
         stream = batches(np.random.default_rng([seed, number]))
         title = f"{schedule.stage} {number + 1}/{schedule.epochs}"
         losses = [
@@ -117,15 +122,14 @@ def seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
 class _Learner:
     """One step of learning, compiled, with a learning rate for the head and one for all before it."""
 
-    def __init__(self, logits: keras.Model, schedule: Schedule) -> None:
-        self._logits = logits
+    def __init__(self, model: keras.Model, schedule: Schedule, objective: Objective) -> None:
+        self._model = model
         self._schedule = schedule
-        head = next(layer for layer in reversed(logits.layers) if layer.trainable_variables)
-        last = {variable.path for variable in head.trainable_variables}
-        self._groups = [
-            ([v for v in logits.trainable_variables if v.path not in last], schedule.learning_rate),
-            (list(head.trainable_variables), schedule.learning_rate * schedule.head_rate),
-        ]
+        self._objective = objective
+        head = [variable for variable in model.trainable_variables if schedule.is_head(variable.path)]
+        rest = [variable for variable in model.trainable_variables if not schedule.is_head(variable.path)]
+        groups = [(rest, schedule.learning_rate), (head, schedule.learning_rate * schedule.head_rate)]
+        self._groups = [(variables, rate) for variables, rate in groups if variables]
         self.optimizers = [
             keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay) for _, rate in self._groups
         ]
@@ -153,19 +157,17 @@ class _Learner:
         steps = self._schedule.epochs * self._schedule.batches
         return min(1.0, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
 
-    def _eager_step(self, inputs: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - tensors
+    def _eager_step(self, inputs: Any, *asked: Any) -> Any:  # noqa: ANN401 - tensors
         with tf.GradientTape() as tape:
-            loss = objective.loss(self._logits(inputs, training=True), target, log_share, weight)
-            if self._logits.losses:
-                loss += tf.add_n(self._logits.losses)
+            loss = self._objective(self._model(inputs, training=True), *asked)
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses)
         variables = [variable for group, _ in self._groups for variable in group]
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), _CLIP)
-        first = len(self._groups[0][0])
-        for optimizer, (group, _), part in zip(
-            self.optimizers, self._groups, (gradients[:first], gradients[first:]), strict=True
-        ):
-            optimizer.apply_gradients(zip(part, group, strict=True))
+        left = iter(gradients)
+        for optimizer, (group, _) in zip(self.optimizers, self._groups, strict=True):
+            optimizer.apply_gradients([(next(left), variable) for variable in group])
         return loss
 
-    def _eager_loss(self, inputs: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - tensors
-        return objective.loss(self._logits(inputs, training=False), target, log_share, weight)
+    def _eager_loss(self, inputs: Any, *asked: Any) -> Any:  # noqa: ANN401 - tensors
+        return self._objective(self._model(inputs, training=False), *asked)

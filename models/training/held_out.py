@@ -68,12 +68,11 @@ def write(
 def _ask(
     data: Prepared, numbers: NDArray[np.int64], weights: Path, recipe: Recipe
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Compute logits (n, classes) and what the last layer sees (n, features)."""
+    """Compute logits (n, classes) and what the judging layer sees (n, features)."""
     model = networks.build(recipe.network, rows=recipe.rows, columns=recipe.columns)
     networks.load_weights(model, weights)
-    last = next(layer for layer in reversed(model.layers) if layer.weights)
-    logits = model.get_layer(networks.LOGITS).output
-    call = tf.function(keras.Model(model.inputs[0], [logits, last.input]), reduce_retracing=True)
+    outputs = [model.get_layer(networks.LOGITS).output, networks.features(model)]
+    call = tf.function(keras.Model(model.inputs[0], outputs), reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
     parts = [[part.numpy() for part in call(images, training=False)] for images in batches]
     found, features = (np.concatenate(column) for column in zip(*parts, strict=True))

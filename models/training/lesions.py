@@ -14,7 +14,7 @@ from models.training.labels import Box, Example
 
 Target: TypeAlias = tuple[float, float, float, float]
 
-_TISSUE: Final = 25
+TISSUE: Final = 25
 """Grey value (of 255) above which a pixel of a prepared image counts as breast."""
 _TRIES: Final = 30
 _NORMAL: Final[Target] = (1.0, 0.0, 0.0, 0.0)
@@ -96,7 +96,7 @@ def by_kind(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]
 
 
 def _tissue(image: NDArray[np.uint8], generator: np.random.Generator) -> tuple[float, float]:
-    rows, columns = np.nonzero(image > _TISSUE)
+    rows, columns = np.nonzero(image > TISSUE)
     number = generator.integers(len(rows))
     return float(columns[number]), float(rows[number])
 
@@ -105,7 +105,7 @@ def _elsewhere(
     image: NDArray[np.uint8], boxes: Sequence[Box], generator: np.random.Generator, *, distance: float
 ) -> tuple[float, float]:
     """Draw a place in the breast, ``distance`` or more from every lesion, or the farthest of some places."""
-    rows, columns = np.nonzero(image > _TISSUE)
+    rows, columns = np.nonzero(image > TISSUE)
     drawn = generator.integers(len(rows), size=_TRIES)
     places = np.stack([columns[drawn], rows[drawn]], axis=1).astype(float)
     middles = np.array([((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for box in boxes])

@@ -49,7 +49,7 @@ class WholeStage:
     batch: int
     learning_rate: float
     head_rate: float
-    """How many times faster the new last layer learns."""
+    """How many times faster the new layers learn that judge the whole image."""
     weight_decay: float
 
 
@@ -89,7 +89,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 healthy=0.25,
                 grey=True,
             ),
-            whole=WholeStage(epochs=3, batch=8, learning_rate=1e-4, head_rate=10.0, weight_decay=1e-2),
+            whole=WholeStage(epochs=2, batch=8, learning_rate=1e-4, head_rate=5.0, weight_decay=1e-2),
             from_imagenet=True,
         ),
     }

@@ -11,10 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.findings import CLASSES
 from models import networks
 from models.networks import keras, secondread
-from models.training import cell_batches, cells, dataset, epochs, intensity
+from models.training import cell_batches, cells, dataset, epochs, intensity, lesion_map, objective
 from models.training import lesions as lesion_places
 from models.training.cell_batches import CellSet
 from models.training.cells import Cells
@@ -57,6 +56,7 @@ def lesions(model: keras.Model, run: Run, stage: LesionStage) -> None:
             weight_decay=stage.weight_decay,
         ),
         run.folder,
+        objective.loss,
         seed=run.seed,
         batches=partial(_cut_outs, run.learning, stage),
         held_out=_validation(run.held_out, stage),
@@ -78,9 +78,11 @@ def whole(model: keras.Model, run: Run, stage: WholeStage) -> None:
             batches=len(learning.rows) // stage.batch,
             learning_rate=stage.learning_rate,
             head_rate=stage.head_rate,
+            is_head=secondread.is_head,
             weight_decay=stage.weight_decay,
         ),
         run.folder,
+        objective.whole_loss,
         seed=run.seed,
         batches=lambda generator: cell_batches.shuffled(learning, generator, batch=stage.batch),
         held_out=None if held_out is None else partial(cell_batches.in_order, held_out, batch=stage.batch),
@@ -90,11 +92,12 @@ def whole(model: keras.Model, run: Run, stage: WholeStage) -> None:
 
 
 def _lesion_logits(model: keras.Model) -> keras.Model:
+    """Open ``model`` up to what judges cut-outs, and let its trunk, if it has one, stay as it is."""
     if model.name != secondread.NAME:
         return keras.Model(model.inputs[0], model.get_layer(networks.LOGITS).output)
     for layer in secondread.trunk(model).layers:
         layer.trainable = False
-    return secondread.lesion_reader(model, len(CLASSES))
+    return secondread.lesion_reader(model)
 
 
 def _cut_outs(data: TrainingSet, stage: LesionStage, generator: np.random.Generator) -> Any:  # noqa: ANN401 - tf.data
@@ -132,4 +135,5 @@ def _validation(data: TrainingSet | None, stage: LesionStage) -> Callable[[], It
 
 def _with_cells(data: TrainingSet, prepared: Prepared, variants: tuple[Cells, ...]) -> CellSet:
     rows: NDArray[np.int64] = np.searchsorted(prepared.positions, data.positions)
-    return CellSet(examples=data.examples, rows=rows, variants=variants)
+    places = lesion_map.places(data, secondread.PLACES)
+    return CellSet(examples=data.examples, rows=rows, variants=variants, places=places)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from inference.findings import CLASSES
+from models.training.evaluation.known_shares import FIGURES
 from models.training.evaluation.points import Rule
 
 Figures = Mapping[str, Any]
@@ -168,7 +169,7 @@ def untouched(figures: Figures) -> str:
                 with_interval(its["balanced_accuracy"]),
                 with_interval(its["malignant_auc"]),
             )
-            for name, its in figures["without_that_fold"].items()
+            for name, its in figures["without_those_folds"].items()
         ),
     )
 
@@ -211,6 +212,18 @@ def methods(figures: Figures) -> str:
                 ),
             )
             for way, its in compared.items()
+        ),
+    )
+
+
+def known_shares(figures: Figures) -> str:
+    """Write what the four classes would be worth if the shares of each source were known."""
+    return table(
+        ("source", "accuracy", "balanced accuracy", "calibration error of the label's score"),
+        (
+            (named(source), *(with_interval(its[name]) for name in FIGURES))
+            for source, its in figures["known_shares"].items()
+            if its is not None
         ),
     )
 

@@ -14,7 +14,7 @@ from inference import pixels, sight
 from inference.classifier import DEFAULT_THREADS, Classifier
 from inference.gate import Gate
 from models import manifest as manifests
-from models.training import out_of_fold
+from models.training import folds, out_of_fold
 from models.training.commands import display
 from models.training.recipes import RECIPES, Recipe, WholeStage
 from models.training.sources import reading
@@ -38,7 +38,8 @@ def run(
     manifest = manifests.load(model)
     classifier = Classifier.open(manifest, threads=threads)
     gate = Gate.open(manifest)
-    chosen = out_of_fold.sample(reading.read(data).examples, images + _FIRST)
+    examples = reading.read(data).examples
+    chosen = out_of_fold.sample(examples, images + _FIRST)
     seconds = []
     for example in chosen:
         began = time.perf_counter()
@@ -51,13 +52,13 @@ def run(
         "images": len(counted),
         "threads": threads,
         "megabytes": round(manifest.weights_path.stat().st_size / 1e6, 1),
-        **_training(runs, RECIPES[runs.name]),
+        **_training(runs, RECIPES[runs.name], len(examples)),
     }
     display.write_figures(runs / FIGURES, figures)
 
 
-def _training(runs: Path, recipe: Recipe) -> dict[str, Any]:
-    """Say where the networks of the folds began and what they took, on average."""
+def _training(runs: Path, recipe: Recipe, images: int) -> dict[str, Any]:
+    """Say where the networks of the folds began and what they took, on average, of ``images`` in all."""
     histories = [
         [json.loads(line) for line in (runs / f"fold-{fold}" / HISTORY).read_text("utf-8").splitlines()]
         for fold in out_of_fold.trained(runs)
@@ -69,5 +70,6 @@ def _training(runs: Path, recipe: Recipe) -> dict[str, Any]:
         "started_from": "ImageNet (EfficientNet-Lite0)" if recipe.from_imagenet else "random",
         "lesion_cut_outs_seen": lesions,
         "epochs_of_whole_images": epochs,
+        "images_seen": lesions + epochs * (images - round(images / folds.FOLDS)),
         "training_seconds": round(float(np.mean(seconds))),
     }

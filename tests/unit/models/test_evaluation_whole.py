@@ -80,9 +80,9 @@ def test_figures_are_per_source_device_image_and_breast(figures):
 def test_some_folds_are_enough_and_are_named(predicted):
     part = evaluated(predicted.where(np.isin(predicted.folds, [0, 2, 3])))
     assert part["folds"]["held_out"] == [0, 2, 3]
-    assert part["without_that_fold"]["pooled"]["images"] == part["pooled"]["images"] * 2 // 3
+    assert part["without_those_folds"]["pooled"]["images"] == part["pooled"]["images"] * 2 // 3
     alone = evaluated(predicted.where(predicted.folds == 0))
-    assert alone["without_that_fold"] == {}
+    assert alone["without_those_folds"] == {}
 
 
 def test_more_images_of_malignant_breasts_are_seen_in_the_figure_of_the_number_of_views(predicted, figures):

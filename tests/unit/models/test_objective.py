@@ -6,6 +6,7 @@ import pytest
 from models.networks import tf
 from models.training import objective
 from models.training.labels import Example
+from models.training.lesion_map import HEALTHY, LESION, UNKNOWN
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 
@@ -75,3 +76,36 @@ def test_a_large_scanner_weighs_less_an_image():
     table = [example("rsna")] * 16 + [example("inbreast")] * 4
     found = objective.balance(table)
     assert found.weight[-1] / found.weight[0] == pytest.approx(2, rel=1e-5)
+
+
+def test_whether_malignant_is_weighed_apart_from_the_labels():
+    table = [example(label=label) for label in ("Normal", "Benign", "Malignant", "Malignant")]
+    weight = objective.balance(table).malignant_weight
+    assert weight.tolist() == pytest.approx([1, 1, 1, 1])
+    assert objective.balance(table).weight.tolist() == pytest.approx([4 / 3, 4 / 3, 2 / 3, 2 / 3])
+
+
+def whole(places, *, target=(0, 0, 0, 1), malignant_weight=0.0, weight=0.0, place_logits=None):
+    """Compute the loss of one image whose logits are all alike, and whose places say nothing either."""
+    places = np.array([places], np.int8)
+    silent = np.zeros((*places.shape, 4), np.float32)
+    outputs = tf.zeros((1, 4)), tf.constant(silent if place_logits is None else place_logits)
+    weights = (np.float32([value]) for value in (weight, malignant_weight))
+    return float(objective.whole_loss(outputs, np.float32([target]), np.zeros((1, 4)), *weights, places))
+
+
+def test_a_whole_image_is_asked_for_its_class_and_whether_it_is_malignant():
+    unknown = [[UNKNOWN, UNKNOWN]]
+    assert whole(unknown) == 0
+    assert whole(unknown, weight=1) == pytest.approx(np.log(4), rel=1e-5)
+    assert whole(unknown, malignant_weight=1) == pytest.approx(np.log(4), rel=1e-5)
+    assert whole(unknown, malignant_weight=1, target=(1, 0, 0, 0)) == pytest.approx(np.log(4 / 3), rel=1e-5)
+
+
+def test_places_are_asked_where_something_is_known_of_them():
+    assert whole([[LESION, UNKNOWN]]) == pytest.approx(np.log(4) / 2, rel=1e-5)
+    assert whole([[LESION, HEALTHY]]) == pytest.approx(np.log(4), rel=1e-5)
+    either = whole([[LESION, LESION]], target=(0, 1, 1, 0))
+    assert either == pytest.approx(np.log(2) / 2, rel=1e-5)
+    right = np.float32([[[[0, 0, 0, 20], [20, 0, 0, 0]]]])
+    assert whole([[LESION, HEALTHY]], place_logits=right) == pytest.approx(0, abs=1e-6)

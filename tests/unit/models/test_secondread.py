@@ -170,7 +170,12 @@ def test_networks_with_other_trunks_are_not_joined(tmp_path):
 def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(prepared):
     examples = prepared.examples[:10]
     cells = np.arange(20, dtype=np.float16)[:, None, None, None] * np.ones((1, 3, 2, 1), np.float16)
-    its = CellSet(examples=examples, rows=np.arange(10), variants=(cells[:10], cells[10:]))
+    its = CellSet(
+        examples=examples,
+        rows=np.arange(10),
+        variants=(cells[:10], cells[10:]),
+        places=np.zeros((10, 3, 2), np.int8),
+    )
     shown = np.concatenate([b[0][:, 0, 0, 0] for b in shuffled(its, np.random.default_rng(1), batch=5)])
     assert sorted(shown % 10) == list(range(10))
     assert (shown >= 10).any()
@@ -182,5 +187,5 @@ def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(pre
 
 def test_the_shipped_recipe_reads_lesions_in_their_surroundings():
     recipe = RECIPES[secondread.NAME]
-    assert recipe.lesions.side % (2 * secondread.STRIDE) == 0
-    assert recipe.rows % (2 * secondread.STRIDE) == recipe.columns % (2 * secondread.STRIDE) == 0
+    assert recipe.lesions.side % secondread.PLACES == 0
+    assert recipe.rows % secondread.PLACES == recipe.columns % secondread.PLACES == 0

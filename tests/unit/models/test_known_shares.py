@@ -1,0 +1,47 @@
+"""Scores moved to the shares of the classes that a site has."""
+
+import numpy as np
+import pytest
+
+from models.training import predictions
+from models.training.evaluation import known_shares, scored
+from models.training.evaluation.calibration import Method
+from tests.support.predicted import LABELS, image
+
+
+def skewed(folds=(0, 1), noise=0.8):
+    """Predict weakly for a source of which nine in ten images are Benign without callback."""
+    generator = np.random.default_rng(5)
+    kinds = [2] * 90 + [0, 1, 3, 3] * 3
+    examples = tuple(image(LABELS[kind], patient=str(number)) for number, kind in enumerate(kinds))
+    logits = generator.normal(scale=noise, size=(len(kinds), 4)) + 0.5 * np.eye(4)[kinds]
+    each = np.array([folds[number % len(folds)] for number in range(len(kinds))])
+    made = predictions.Predictions(examples=examples, folds=each, logits=logits)
+    return scored.score(made, Method.TEMPERATURE, resamples=40)[1]
+
+
+def test_moved_scores_are_those_of_bayes():
+    moved = known_shares.moved(np.array([[0.5, 0.3, 0.2]]), np.array([0.2, 0.2, 0.6]))
+    assert moved == pytest.approx(np.array([[0.10, 0.06, 0.12]]) / 0.28)
+
+
+def test_known_shares_say_what_the_class_mix_costs():
+    part = skewed()
+    figures = known_shares.figures(part)
+    before = (part.honest.argmax(axis=1) == part.predictions.targets.argmax(axis=1)).mean()
+    assert tuple(figures) == known_shares.FIGURES
+    assert before < 0.75 < figures["accuracy"]["value"]
+
+
+def test_the_fold_itself_tells_nothing_about_its_shares(monkeypatch):
+    told = []
+    monkeypatch.setattr(known_shares, "moved", lambda scores, shares: told.append(shares) or scores)
+    known_shares.figures(part := skewed())
+    targets, folds = part.predictions.targets, part.predictions.folds
+    for fold, shares in enumerate(told):
+        others = targets[folds != fold].sum(axis=0) + 1
+        assert shares == pytest.approx(others / others.sum())
+
+
+def test_one_fold_alone_has_no_other_to_learn_from():
+    assert known_shares.figures(skewed(folds=(0,))) is None
