@@ -46,9 +46,9 @@ class Manifest:
     """One shipped model: what it is, what it wants to see and how its scores are to be read."""
 
     directory: Path
+    """Where manifest and weights lie."""
     own_sha256: str
     """SHA-256 of the manifest itself."""
-    """Where manifest and weights lie."""
     name: str
     version: str
     manufacturer: str
@@ -101,14 +101,24 @@ def shipped(name_version: str = DEFAULT) -> Path:
     return home / name_version
 
 
-def load(directory: Path) -> Manifest:
+def load(directory: Path, *, sha256: str = "") -> Manifest:
     """Read the manifest in ``directory``.
 
-    Raises ManifestError that names file, key, value and what is allowed.
+    Parameters
+    ----------
+    sha256
+        What the manifest's own must be. Empty: what it was when it was shipped; a folder that was not shipped
+        may then have any.
+
+    Raises
+    ------
+    ManifestError
+        Names file, key, value and what is allowed, or the SHA-256 that differs.
     """
     path = directory / _FILE_NAME
     try:
         content = path.read_bytes()
+        own_sha256 = _own_sha256(path, content, sha256.lower() or _pinned(directory))
         document = tomllib.loads(content.decode())
     except OSError as error:
         raise ManifestError(
@@ -116,36 +126,31 @@ def load(directory: Path) -> Manifest:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid TOML: {error}") from error
-    return _manifest(Table(document, path=path), directory, hashlib.sha256(content).hexdigest())
+    return _manifest(Table(document, path=path), directory, own_sha256)
 
 
-def verify(manifest: Manifest, *, sha256: str = "") -> None:
-    """Compare the manifest with its SHA-256, then weights and gate with those that it names.
+def verify(manifest: Manifest) -> None:
+    """Compare the weights, and the gate where there is one, with the manifest's SHA-256.
 
-    Parameters
-    ----------
-    sha256
-        What the manifest's must be. Empty: what it was when it was shipped; a folder that was not shipped may
-        then have any.
-
-    Raises
-    ------
-    ManifestError
-        Where one differs or a file is missing.
+    Raises ManifestError where they differ or are missing.
     """
-    expected = sha256.lower() or _pinned(manifest)
-    if expected not in {"", manifest.own_sha256}:
-        raise ManifestError(
-            f"{manifest.directory / _FILE_NAME} was changed: its SHA-256 is {manifest.own_sha256}, not "
-            f"{expected}; install the model again, or change a copy of its folder and name that in [model]"
-        )
     _verify("weights", manifest.weights_path, manifest.sha256)
     if manifest.gate is not None:
         _verify("gate", manifest.directory / manifest.gate.file, manifest.gate.sha256)
 
 
-def _pinned(manifest: Manifest) -> str:
-    folder = manifest.directory.resolve()
+def _own_sha256(path: Path, content: bytes, expected: str) -> str:
+    found = hashlib.sha256(content).hexdigest()
+    if expected not in {"", found}:
+        raise ManifestError(
+            f"{path} was changed: its SHA-256 is {found}, not {expected}; install the model again, or change "
+            "a copy of its folder and name that in [model]"
+        )
+    return found
+
+
+def _pinned(directory: Path) -> str:
+    folder = directory.resolve()
     return pins.MANIFESTS.get(folder.name, "") if folder.parent == Path(__file__).resolve().parent else ""
 
 

@@ -14,7 +14,7 @@ from scp import ledger, running, terminal
 from scp.complaint import OK
 from scp.config import Settings
 from storage import attention, commitments, jobs, outbox
-from storage.archive import unclaimed
+from storage.archive import UNCLAIMED, unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble
 from storage.database import Database
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
@@ -177,7 +177,7 @@ def _show(health: Health, console: Console) -> None:
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
     if disk.unclaimed:
         console.print(
-            f"{disk.unclaimed} images are unclaimed: send {node.data_dir}/unclaimed to this node again"
+            f"{disk.unclaimed} images are unclaimed: send {node.data_dir / UNCLAIMED} to this node again"
         )
     if health.oldest_waiting is not None:
         console.print(f"oldest job waiting since {terminal.moment(health.oldest_waiting)}")

@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from models import manifest
 from models.manifest import ManifestError
 from scp import comparison, cores, product, running, timers, tls
 from scp.associations import Door
@@ -68,7 +69,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
-    product.read_manifest(settings.model)
+    manifest.verify(product.read_manifest(settings.model))
     _recover(database, archive)
     _waive_commitments(database, settings)
     door = Door(settings)

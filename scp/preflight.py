@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from models import manifest
 from models.manifest import ManifestError
 from scp import preflight_tls, product, running, terminal, tls
 from scp.checks import Check, Outcome, failed, note, ok
@@ -116,6 +117,7 @@ def _weights(model: Model) -> Check:
     what = "model"
     try:
         chosen = product.read_manifest(model)
+        manifest.verify(chosen)
     except ManifestError as error:
         return failed(what, str(error))
     return ok(what, f"{chosen.name} {chosen.version}: manifest and weights match their SHA-256")

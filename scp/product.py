@@ -23,10 +23,8 @@ def model_folder(name: str) -> Path:
 
 
 def read_manifest(model: Model) -> Manifest:
-    """Read the manifest that ``[model]`` names, all hashes compared. Raises ManifestError."""
-    read = manifest.load(model_folder(model.name))
-    manifest.verify(read, sha256=model.manifest_sha256)
-    return read
+    """Read the manifest that ``[model]`` names, its hash compared. Raises ManifestError."""
+    return manifest.load(model_folder(model.name), sha256=model.manifest_sha256)
 
 
 def device(ae_title: str) -> Device:

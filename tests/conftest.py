@@ -3,12 +3,15 @@
 A test's own archive would else write what it receives into the folder of a node that is long gone.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from pynetdicom import _config, dimse_messages
 
+LOOSE = 0o022
+"""As most systems have it: others may read."""
 SWITCHES = (
     (_config, "STORE_RECV_CHUNKED_DATASET"),
     (_config, "LOG_HANDLER_LEVEL"),
@@ -36,3 +39,11 @@ def _switched_back_with_the_module():
 def _switched_back_with_the_test():
     with _kept():
         yield
+
+
+@pytest.fixture
+def loose_umask():
+    """A umask that lets others read: what the program makes is closed by itself."""
+    before = os.umask(LOOSE)
+    yield
+    os.umask(before)

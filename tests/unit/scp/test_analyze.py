@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -158,13 +157,10 @@ def test_output_folder_gets_overlays_and_the_dicom_results_of_each_study(secondr
     assert "4 overlays and 5 DICOM objects" in ended.err
 
 
+@pytest.mark.usefixtures("loose_umask")
 def test_output_is_for_its_user_alone_whatever_the_umask(secondread, tmp_path, image):
     folder = tmp_path / "out"
-    before = os.umask(0o022)
-    try:
-        assert secondread(image, "--output", folder).code == 0
-    finally:
-        os.umask(before)
+    assert secondread(image, "--output", folder).code == 0
     written = [folder, *folder.iterdir()]
     assert len(written) > 1
     assert not any(one.stat().st_mode & 0o077 for one in written)

@@ -16,13 +16,7 @@ from scp.config import Log, Node, Settings
 from storage.database import NAME, Database
 from tests.support import logging_state
 
-
-@pytest.fixture(autouse=True)
-def umask():
-    """The node sets its own."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
+pytestmark = pytest.mark.usefixtures("loose_umask")  # the node sets its own
 
 
 def start(data_dir):

@@ -8,12 +8,7 @@ from storage import privacy
 from storage.archive import Archive
 from storage.database import NAME, Database
 
-
-@pytest.fixture(autouse=True)
-def loose_umask():
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
+pytestmark = pytest.mark.usefixtures("loose_umask")
 
 
 def open_to_others(path):
