@@ -159,7 +159,9 @@ def _prepare(data: Path, rows: int, columns: int, example: Example) -> Outcome:
         content = path.read_bytes()
         picture = pictures.read(path)
         prepared = preprocess.prepare(picture, breast.find(picture), rows, columns)
-    except (OSError, Failed, Refused) as error:
+    except OSError as error:
+        return Outcome(values=None, reason=f"the file cannot be read ({error.strerror})")
+    except (Failed, Refused) as error:
         return Outcome(values=None, reason=str(error))
     drawn, remarks = _drawn(data, example, (picture.grey.shape[0], picture.grey.shape[1]))
     boxes = (*example.lesions, *drawn)

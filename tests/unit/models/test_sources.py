@@ -142,7 +142,7 @@ def test_boxes_of_masks_come_with_the_image_and_what_is_missing_is_named(tmp_pat
     assert 0 < top < bottom < 48
     ((file, reason),) = prepared.refused
     assert file.startswith("Mass-Training_P_00003_LEFT_CC/")
-    assert "No such file" in reason
+    assert "cannot be read (No such file" in reason
     (told,) = [remark for remark in prepared.remarks if "lesion" in remark]
     assert "P_00002" in told
     assert "lesion 1 has no box" in told

@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_named_and_counted(tmp_path):
     reasons = dict(found.refused)
     assert sorted(reasons) == ["1.png", "2.png", "4.png"]
     assert "neither DICOM nor a PNG" in reasons["1.png"]
-    assert "No such file" in reasons["2.png"]
+    assert "cannot be read (No such file" in reasons["2.png"]
     assert "blank" in reasons["4.png"]
     assert len(found.examples) == len(found.positions) == len(found.lesions) == 37
     assert not {"1.png", "2.png", "4.png"} & {example.file for example in found.examples}
