@@ -17,7 +17,7 @@ from inference.likeness import TooFewError
 from models import manifest as manifests
 from models import networks
 from models.manifest import ManifestError
-from models.training import compare, folds, held_out, joining, prepare, publish, slots, tables, train
+from models.training import compare, folds, held_out, joining, lesions, prepare, publish, slots, tables, train
 from models.training import export as exporting
 from models.training.card import CardError
 from models.training.commands import cost, gate, pointing, robustness
@@ -32,6 +32,7 @@ from models.training.sources.reading import Form, Split, Wanted
 
 _EXPECTED: Final = (
     LabelsError,
+    lesions.NoLesionsError,
     CardError,
     PointError,
     held_out.NothingTrainedError,

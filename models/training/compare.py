@@ -43,7 +43,10 @@ def compare(
     ] = None,
     rows: Annotated[int, typer.Option(help="Common resolution, where a network names none.", min=32)] = 192,
     columns: Annotated[int, typer.Option(help="As for rows.", min=32)] = 144,
-    images: Annotated[int, typer.Option(help="That each network sees in training.", min=budget.BATCH)] = 2000,
+    cut_outs: Annotated[
+        int,
+        typer.Option(help="That each network sees before whole images.", min=budget.EPOCHS * budget.BATCH),
+    ] = 32_000,
     fold: Annotated[int, typer.Option(help="Held out and judged on.", min=0, max=folds.FOLDS - 1)] = 0,
     imagenet: Annotated[
         Path | None,
@@ -66,7 +69,7 @@ def compare(
             f"{folder} holds a comparison; add --resume to go on, or name another --work"
         )
     networks.fix_computation(threads)
-    terms = Terms(budget=Budget(images=images, seed=seed), fold=fold, imagenet=imagenet, threads=threads)
+    terms = Terms(budget=Budget(cut_outs=cut_outs, seed=seed), fold=fold, imagenet=imagenet, threads=threads)
     _run(candidates, add or [], folder, terms, data)
 
 
@@ -109,8 +112,8 @@ def _prepared(data: Path, work: Path, its: Candidate, threads: int) -> Prepared:
 def _trial(its: Candidate, prepared: Prepared, folder: Path, terms: Terms) -> Entry:
     with Progress(console=_console) as bars:
 
-        def track(batches: Iterable[Any], _: str, total: int) -> Iterable[Any]:
-            return bars.track(batches, total=total, description=its.name)
+        def track(batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:
+            return bars.track(batches, total=total, description=f"{its.name}: {title}")
 
         return trials.run(
             its, prepared, folder, terms, progress=track, started=lambda start: _tell(its, start)

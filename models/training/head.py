@@ -1,10 +1,9 @@
 """From lesions to whole images: a new head on what the convolutions have learned.
 
 A lesion fills a good part of its cut-out and a hundredth of its image, so that averaged over a whole image
-its trace is small beside what all breasts have in common. Therefore each channel of the last convolution is
-scaled (a ReLU lets a factor through) until its average differs between whole images by one. The convolutions
-then stay as they are: what they say about an image is computed once, and the head learns from it with the
-mean taken away (which its bias does afterwards): what all breasts have in common would drown every step.
+its trace is small beside what all breasts have in common. Therefore the head learns from averages whose mean
+is taken away and which are scaled until they differ between whole images by one; its first layer does both
+afterwards. The convolutions stay as they are: what they say about an image is computed once.
 """
 
 from __future__ import annotations
@@ -46,19 +45,18 @@ def fit(
     generator: np.random.Generator,
     progress: Progress,
 ) -> float:
-    """Scale the last convolution of ``model`` to whole images, train its head anew, return the last loss."""
+    """Train the head of ``model`` anew on whole images, and return the last loss."""
     pooled = _pool(model, data, stage, generator, progress)
-    spread = pooled.features.std(axis=0)
+    mean, spread = pooled.features.mean(axis=0), pooled.features.std(axis=0)
     factor = 1 / np.maximum(spread, _QUIET * np.median(spread) + _TINY)
-    for variable in model.get_layer(networks.last_convolution(model)).trainable_variables:
-        variable.assign(variable * factor)  # the channels are the last axis of kernel and bias
     layers = _head_layers(model)
-    features = pooled.features * factor
-    mean = features.mean(axis=0)
     _renew(layers)
-    loss = _train(layers, features - mean, pooled, stage, generator=generator, progress=progress)
+    features = (pooled.features - mean) * factor
+    loss = _train(layers, features, pooled, stage, generator=generator, progress=progress)
     first = next(layer for layer in layers if isinstance(layer, keras.layers.Dense))
-    first.bias.assign(np.asarray(first.bias) - mean @ np.asarray(first.kernel))
+    kernel = np.asarray(first.kernel) * factor[:, None]
+    first.kernel.assign(kernel)
+    first.bias.assign(np.asarray(first.bias) - mean @ kernel)
     return loss
 
 
@@ -69,6 +67,9 @@ def _pool(
     generator: np.random.Generator,
     progress: Progress,
 ) -> _Pooled:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # so it goes by what it has learned, in training as well
     call = tf.function(keras.Model(model.inputs[0], _pooling(model).output), reduce_retracing=True)
     parts: list[tuple[NDArray[np.float32], ...]] = []
     for number in range(stage.passes):
@@ -110,9 +111,7 @@ def _train(
 
     def eager_step(inputs: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - tensors
         with tf.GradientTape() as tape:
-            loss = objective.loss(head(inputs, training=True), target, log_share, weight) + tf.add_n(
-                head.losses
-            )
+            loss = objective.loss(head(inputs, training=True), target, log_share, weight) + sum(head.losses)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), _CLIP)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss

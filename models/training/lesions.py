@@ -44,6 +44,10 @@ class Place:
     target: Target
 
 
+class NoLesionsError(Exception):
+    """There is nothing to learn lesions from; the message says what is wanted."""
+
+
 def pairs(data: Images, generator: np.random.Generator, count: int, *, distance: float) -> list[Place]:
     """Draw ``count`` lesions, every other one malignant, each followed by a place of its image without one.
 
@@ -51,8 +55,18 @@ def pairs(data: Images, generator: np.random.Generator, count: int, *, distance:
     ----------
     distance
         Pixels, along rows or columns, between such a place and the middle of every lesion where possible.
+
+    Raises
+    ------
+    NoLesionsError
+        Where no malignant image has a box, or no other image.
     """
     malignant, other = by_kind(data)
+    if not (malignant and other):
+        raise NoLesionsError(
+            f"{len(malignant)} boxes of malignant lesions and {len(other)} of others in {len(data.examples)} "
+            "training images; training begins with lesions and needs both: name images with boxes in --data"
+        )
     places: list[Place] = []
     for number in range(count):
         kind = malignant if number % 2 else other

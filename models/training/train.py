@@ -106,12 +106,17 @@ def run(
         note=note,
     )
     model = _begin(recipe, seed, imagenet)
-    stages.lesions(model, its, recipe.lesions)
-    if isinstance(recipe.whole, HeadStage):
-        _new_head(model, its, recipe.whole, epoch=recipe.lesions.epochs)
-    else:
-        stages.whole(model, its, recipe.whole)
+    learn(model, its, recipe)
     networks.save_weights(model, folder / WEIGHTS)
+
+
+def learn(model: keras.Model, run: Run, recipe: Recipe) -> None:
+    """Take a fresh ``model`` of any input size through the stages of ``recipe``."""
+    stages.lesions(model, run, recipe.lesions)
+    if isinstance(recipe.whole, HeadStage):
+        _new_head(model, run, recipe.whole, epoch=recipe.lesions.epochs)
+    else:
+        stages.whole(model, run, recipe.whole)
 
 
 def predict(model: keras.Model, data: Prepared, numbers: NDArray[np.int64]) -> NDArray[np.float64]:

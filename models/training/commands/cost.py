@@ -70,6 +70,6 @@ def _training(runs: Path, recipe: Recipe, images: int) -> dict[str, Any]:
         "started_from": "ImageNet (EfficientNet-Lite0)" if recipe.from_imagenet else "random",
         "lesion_cut_outs_seen": lesions,
         "epochs_of_whole_images": epochs,
-        "images_seen": lesions + epochs * (images - round(images / folds.FOLDS)),
+        "images_seen": epochs * (images - round(images / folds.FOLDS)),
         "training_seconds": round(float(np.mean(seconds))),
     }

@@ -19,12 +19,11 @@ _FIRST: Final = 2
 """Readings that are not counted: memory is taken and caches are filled."""
 
 
-def seconds_per_image(model: keras.Model) -> float:
+def seconds_per_image(model: keras.Model, rows: int, columns: int) -> float:
     """Measure the median of some readings of single images, preprocessing not included.
 
-    ``model`` has a fixed input size; the threads are those of this process.
+    The threads are those of this process.
     """
-    rows, columns = model.input_shape[1:3]
     plain = manifests.load(manifests.shipped(_PLAIN))
     classifier = Classifier(model, replace(plain, network=model.name, rows=rows, columns=columns), batch=1)
     return of_classifier(classifier)

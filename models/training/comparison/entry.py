@@ -21,7 +21,9 @@ class Entry:
     started_from: str | None
     start_reason: str
     """Why it started from random weights though ImageNet's exist for it; empty otherwise."""
+    cut_outs_seen: int | None
     images_seen: int | None
+    """Whole images, repetitions counted."""
     training_seconds: float | None
     seconds_per_image: float
     """Scores and Grad-CAM of one prepared image."""

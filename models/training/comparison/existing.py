@@ -46,6 +46,7 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
         parameters=networks.build(manifest.network, rows=None, columns=None).count_params(),
         started_from=told.get("started_from", _only_start(manifest.network)),
         start_reason="",
+        cut_outs_seen=told.get("lesion_cut_outs_seen"),
         images_seen=told.get("images_seen"),
         training_seconds=told.get("training_seconds"),
         seconds_per_image=round(cost.of_classifier(Classifier.open(manifest, threads=threads)), 4),

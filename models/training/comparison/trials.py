@@ -7,6 +7,7 @@ never trained again.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,12 +23,14 @@ from models.training import folds, predictions, train
 from models.training.comparison import budget as budgets
 from models.training.comparison import cost, table
 from models.training.comparison import entry as entries
-from models.training.comparison.budget import Budget, Progress
+from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
+from models.training.epochs import Epoch, Progress
 from models.training.evaluate import evaluate
 from models.training.prepare import Prepared
 from models.training.publish import PREDICTIONS
+from models.training.stages import Run
 
 COMPARISON: Final = "compare.json"
 TABLE: Final = "compare.md"
@@ -48,7 +51,7 @@ class Terms:
     def as_json(self) -> dict[str, Any]:
         """List what an entry must agree in to stand beside another."""
         return {
-            "images": self.budget.images_seen,
+            "cut_outs": self.budget.cut_outs_seen,
             "batch": budgets.BATCH,
             "seed": self.budget.seed,
             "learning_rate": {
@@ -96,18 +99,21 @@ def run(
     own = folder / candidate.name
     own.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(terms.budget.seed)
-    model = networks.build(candidate.network, rows=candidate.rows, columns=candidate.columns)
+    model = networks.build(candidate.network, rows=None, columns=None)
     start = networks.start(model, imagenet=terms.imagenet)
     started(start)
     theirs = folds.of(data.examples, folds.read())
-    began = time.monotonic()
-    budgets.train(
-        model,
-        train.training_set(data, theirs, terms.fold),
-        terms.budget,
-        rate=budgets.RATE_FROM_RANDOM if start.is_random else budgets.RATE_FROM_IMAGENET,
+    its = Run(
+        prepared=data,
+        learning=train.training_set(data, theirs, terms.fold),
+        held_out=None,
+        folder=own,
+        seed=terms.budget.seed,
         progress=progress,
+        note=lambda epoch: _must_be_finite(candidate, epoch),
     )
+    began = time.monotonic()
+    train.learn(model, its, terms.budget.recipe(candidate, start))
     seconds = time.monotonic() - began
     networks.save_weights(model, own / train.WEIGHTS)
     entry = Entry(
@@ -118,9 +124,10 @@ def run(
         parameters=model.count_params(),
         started_from=start.origin,
         start_reason=start.reason,
-        images_seen=terms.budget.images_seen,
+        cut_outs_seen=terms.budget.cut_outs_seen,
+        images_seen=terms.budget.images_seen(len(its.learning.examples)),
         training_seconds=round(seconds, 1),
-        seconds_per_image=round(cost.seconds_per_image(model), 4),
+        seconds_per_image=round(cost.seconds_per_image(model, candidate.rows, candidate.columns), 4),
         same_budget=True,
         figures=_judge(model, data, terms.fold, own),
     )
@@ -141,6 +148,13 @@ def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) ->
 def held_out(data: Prepared, fold: int) -> NDArray[np.int64]:
     """Find the numbers of the examples of ``data`` that are in ``fold``."""
     return np.flatnonzero(np.array(folds.of(data.examples, folds.read())) == fold)
+
+
+def _must_be_finite(candidate: Candidate, epoch: Epoch) -> None:
+    if not math.isfinite(epoch.loss):
+        raise ComparisonError(
+            f"{candidate.name} diverged: its loss is no number; nothing can be said about it"
+        )
 
 
 def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Networks side by side: the same images for all, kept when done, honest about what differs."""
 
 import dataclasses
-import itertools
 import json
 import shutil
 
@@ -10,12 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from models import networks
+from models.networks import Start
+from models.networks.architecture import RANDOM
 from models.training import __main__ as commands
 from models.training import compare, folds, prepare, train
 from models.training.comparison import budget, candidate, cost, existing, table, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
+from models.training.comparison.trials import Terms
 from tests.support.models import model_folder, random_network
 from tests.support.training import write_table
 
@@ -28,7 +30,8 @@ ENTRY = Entry(
     parameters=23_600_000,
     started_from="random",
     start_reason="no network here",
-    images_seen=2000,
+    cut_outs_seen=32_000,
+    images_seen=6406,
     training_seconds=260.4,
     seconds_per_image=0.0512,
     same_budget=True,
@@ -84,8 +87,8 @@ def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
         64,
         "--columns",
         48,
-        "--images",
-        32,
+        "--cut-outs",
+        160,
         "--fold",
         FOLD,
     )
@@ -103,7 +106,7 @@ def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
     kept = json.loads((folder / trials.COMPARISON).read_text())
     assert [one["name"] for one in kept["networks"]] == ["document-cnn-64x48", "document-cnn-32x32"]
     assert [one["started_from"] for one in kept["networks"]] == ["random", "random"]
-    assert {one["images_seen"] for one in kept["networks"]} == {32}
+    assert {(one["cut_outs_seen"], one["images_seen"]) for one in kept["networks"]} == {(160, 196)}
     assert set(kept["networks"][0]["figures"]) == {"inbreast", "rsna", "pooled"}
     assert (folder / trials.TABLE).read_text().strip() in second.output
 
@@ -112,61 +115,57 @@ def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
     assert "other terms" in str(other.exception)
 
 
-def test_every_network_sees_the_same_images_moved_alike(data, work, images):
-    def seen(images):
-        batches = itertools.islice(budget._batches(inside(images), seed=3), 8)  # more than one epoch
-        return [[np.asarray(part) for part in batch] for batch in batches]
+def seen(images, terms, network="document-cnn"):
+    """Collect what a network is shown, from the batches that its progress bar counts."""
+    batches = []
 
-    for small, large in zip(seen(images), seen(prepared(data, work, 128, 96)), strict=True):
-        for one, other in zip(small[1:], large[1:], strict=True):
-            np.testing.assert_array_equal(one, other)
-        halved = large[0].reshape(budget.BATCH, 64, 2, 48, 2).mean(axis=(2, 4))
-        assert np.corrcoef(halved.ravel(), small[0].ravel())[0, 1] > 0.95
+    def watched(stream, title, _number):
+        for batch in stream:
+            if title != "head":
+                batches.append([np.asarray(part) for part in batch])
+            yield batch
 
-
-def test_the_same_seed_gives_the_same_network(images):
-    def trained():
-        networks.keras.utils.set_random_seed(4)
-        model = networks.build("document-cnn", rows=64, columns=48)
-        loss = budget.train(model, inside(images), Budget(images=48, seed=4), rate=1e-3, progress=plainly)
-        return loss, model.get_weights()
-
-    (loss, weights), (again, others) = trained(), trained()
-    assert loss == again
-    for one, other in zip(weights, others, strict=True):
-        np.testing.assert_array_equal(one, other)
+    its = Candidate(network=network, rows=images.images.shape[1], columns=images.images.shape[2])
+    trials.run(its, images, terms[1], terms[0], progress=watched, started=lambda _: None)
+    return batches
 
 
-def test_normalisation_statistics_follow_a_short_training(images):
-    keras = networks.keras
-    image = keras.Input((64, 48, 1))
-    normalised = keras.layers.BatchNormalization(name="normalisation")(keras.layers.Conv2D(4, 3)(image))
-    pooled = keras.layers.GlobalAveragePooling2D()(normalised)
-    model = keras.Model(image, keras.layers.Dense(4, name=networks.LOGITS)(pooled))
-    budget.train(model, inside(images), Budget(images=16, seed=1), rate=1e-3, progress=plainly)
-    layer = model.get_layer("normalisation")
-    assert layer.momentum == 0.9
-    assert (np.asarray(layer.moving_variance) < 0.95).all()  # began at 1, and pictures 0 to 1 vary less
+def test_every_network_sees_the_same_places_and_images_moved_alike(data, work, images, tmp_path):
+    terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
+    small = seen(images, (terms, tmp_path))
+    large = seen(prepared(data, work, 128, 96), (terms, tmp_path))
+    assert [len(batch[0]) for batch in small] == [32] * 5 + [16] * 12
+    for one, other in zip(small, large, strict=True):
+        for part, its in zip(one[1:], other[1:], strict=True):
+            np.testing.assert_array_equal(part, its)
+    halved = large[-1][0].reshape(16, 64, 2, 48, 2).mean(axis=(2, 4))
+    assert np.corrcoef(halved.ravel(), small[-1][0].ravel())[0, 1] > 0.95
+
+
+def test_a_network_with_a_single_dense_layer_is_compared_too(images, tmp_path):
+    terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
+    assert seen(images, (terms, tmp_path), "efficientnet-lite0")
 
 
 def test_what_fills_no_batch_is_not_counted():
-    assert Budget(images=47, seed=1).images_seen == 32
+    assert Budget(cut_outs=5 * 32 * 3 + 159, seed=1).cut_outs_seen == 5 * 32 * 3
 
 
-def test_a_network_that_diverges_is_no_result(images):
-    model = networks.build("document-cnn", rows=64, columns=48)
-    with pytest.raises(ComparisonError, match="diverged"):
-        budget.train(model, inside(images), Budget(images=64, seed=1), rate=1e30, progress=plainly)
-
-
-def test_too_few_images_are_refused(images):
-    few = inside(images)
-    few = dataclasses.replace(
-        few, positions=few.positions[:9], examples=few.examples[:9], lesions=few.lesions[:9]
+def test_networks_that_know_something_learn_more_slowly():
+    its = Candidate(network="efficientnet-lite0", rows=192, columns=144)
+    knowing, fresh = (
+        Budget(cut_outs=32_000, seed=1).recipe(its, start)
+        for start in (Start(origin="ImageNet (file x)"), RANDOM)
     )
-    model = networks.build("document-cnn", rows=64, columns=48)
-    with pytest.raises(ComparisonError, match="at least 16"):
-        budget.train(model, few, Budget(images=16, seed=1), rate=1e-3, progress=plainly)
+    assert knowing.lesions.learning_rate < fresh.lesions.learning_rate
+    assert (knowing.lesions.side, knowing.lesions.batches, knowing.whole) == (48, 200, fresh.whole)
+
+
+def test_a_network_that_diverges_is_no_result(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "RATE_FROM_RANDOM", 1e30)
+    terms = Terms(budget=Budget(cut_outs=320, seed=3), fold=FOLD, imagenet=None, threads=2)
+    with pytest.raises(ComparisonError, match="diverged"):
+        seen(images, (terms, tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -190,17 +189,25 @@ def held_out(images):
 def test_a_finished_model_is_judged_on_the_same_patients(images, model):
     entry = existing.read(model, held_out(images), fold=FOLD, threads=2)
     assert (entry.name, entry.rows, entry.columns) == ("test-net 0.0.1", 64, 48)
-    assert (entry.started_from, entry.images_seen, entry.same_budget) == ("random", None, False)
+    assert (entry.started_from, entry.cut_outs_seen, entry.same_budget) == ("random", None, False)
     assert entry.figures["pooled"]["images"] == len(held_out(images))
     assert entry.parameters == 406_982
 
 
 def test_a_model_says_what_its_training_took(images, model, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
-    told = {"cost": {"started_from": "ImageNet (file x)", "images_seen": 7, "training_seconds": 8.5}}
+    told = {
+        "cost": {
+            "started_from": "ImageNet (file x)",
+            "lesion_cut_outs_seen": 9,
+            "images_seen": 7,
+            "training_seconds": 8.5,
+        }
+    }
     (folder / "evaluation.json").write_text(json.dumps(told))
     entry = existing.read(folder, held_out(images), fold=FOLD, threads=2)
-    assert (entry.started_from, entry.images_seen, entry.training_seconds) == ("ImageNet (file x)", 7, 8.5)
+    assert (entry.started_from, entry.training_seconds) == ("ImageNet (file x)", 8.5)
+    assert (entry.cut_outs_seen, entry.images_seen) == (9, 7)
 
 
 def test_a_model_that_was_judged_on_other_patients_is_refused(images, model):
@@ -215,7 +222,7 @@ def test_a_model_without_predictions_is_refused(images, tmp_path):
 
 
 def test_the_cost_of_an_image_is_measured_by_the_nodes_call():
-    assert 0 < cost.seconds_per_image(networks.build("document-cnn", rows=64, columns=48)) < 10
+    assert 0 < cost.seconds_per_image(networks.build("document-cnn", rows=None, columns=None), 64, 48) < 10
 
 
 @pytest.mark.parametrize(
@@ -242,12 +249,13 @@ def test_every_default_is_a_candidate():
 
 def test_the_table_says_what_is_known_and_why_not():
     longer = dataclasses.replace(
-        ENTRY, name="longer", started_from=None, start_reason="", images_seen=None, training_seconds=None,
-        same_budget=False, figures={},
+        ENTRY, name="longer", started_from=None, start_reason="", cut_outs_seen=None, images_seen=None,
+        training_seconds=None, same_budget=False, figures={},
     )  # fmt: skip
     text = table.render([ENTRY, longer], fold=2, threads=2)
-    assert "| resnet50-192x144 | 192 by 144 | 23.60 M | random | 2000 | 260 | 0.051 |" in text
-    assert "| longer | 192 by 144 | 23.60 M | not recorded | not recorded | not recorded | 0.051 |" in text
+    assert "| resnet50-192x144 | 192 by 144 | 23.60 M | random | 32000 | 6406 | 260 | 0.051 |" in text
+    unknown = " | ".join(["not recorded"] * 4)
+    assert f"| longer | 192 by 144 | 23.60 M | {unknown} | 0.051 |" in text
     assert "| resnet50-192x144 | 0.300 (0.250 to 0.350) |" in text
     assert "| resnet50-192x144 | too few images |" in text
     assert "resnet50-192x144 started from random weights: no network here." in text
