@@ -35,6 +35,8 @@ class Limits:
 
 WHOLE: Final = Limits(degrees=10.0, shift=0.05, zoom=0.1, shear=0.1, flip=False)
 """For whole images, as in the customer's document but not mirrored: the node turns every chest wall left."""
+SHIFTED: Final = Limits(degrees=0.0, shift=0.05, zoom=0.0, shear=0.0, flip=False)
+"""For whole images that must stay as sharp as they are; see `to_whole_pixels`."""
 STILL: Final = Limits(degrees=0.0, shift=0.0, zoom=0.0, shear=0.0, flip=False)
 """As the node sees it."""
 LESION: Final = Limits(degrees=180.0, shift=0.2, zoom=0.2, shear=0.1, flip=True)
@@ -87,6 +89,13 @@ def draw_sharp(
     centre = middle(size)
     matrix[:, :2, 2] = np.rint(centres + shift - centre) + centre - matrix[:, :2, :2] @ centre
     return matrix.reshape(count, 9)[:, :8].astype(np.float32)
+
+
+def to_whole_pixels(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Let maps from `draw` that only shift do so by whole pixels, which needs no interpolation."""
+    return np.concatenate(
+        [maps[:, :2], np.rint(maps[:, 2:3]), maps[:, 3:5], np.rint(maps[:, 5:6]), maps[:, 6:]], 1
+    )
 
 
 def apply(images: Any, maps: Any, size: Size) -> Any:  # noqa: ANN401 - TensorFlow ships no types

@@ -2,7 +2,8 @@
 
 A trunk that never learns says the same in every epoch, so training reads its cells from a file. To keep what
 augmentation gives, each image goes through the trunk in several variants: the first as the node shows it, the
-others moved and with other grey values.
+others with other grey values and moved, in turn by whole pixels and freely: what is moved freely is blurred a
+little, and the node's images are not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from models.training.prepare import Prepared
 Cells: TypeAlias = NDArray[np.float16]
 """Of every image: (images, rows, columns, channels)."""
 
-VARIANTS: Final = 3
+VARIANTS: Final = 5
 _SEED: Final = 7
 _PIECE: Final = 4
 
@@ -43,7 +44,8 @@ def compute(
     model
         Of the network `secondread`; its trunk computes what is not in ``work`` already.
     work
-        Folder for the files; they, and the memory, take 7 GB for 4,000 images of 768 by 576 pixels.
+        Folder for the files; they take 11 GB for 4,000 images of 768 by 576 pixels, and are
+        read fast only where as much memory is free.
     progress
         Wraps the numbers of the first images of the pieces, given a title and how many pieces there are.
     """
@@ -65,9 +67,8 @@ def _variant(  # noqa: PLR0917 - private
     count, size = len(prepared.positions), (prepared.images.shape[1], prepared.images.shape[2])
     generator = np.random.default_rng([_SEED, number])
     centres = np.tile(augmentation.middle(size), (count, 1))
-    limits = augmentation.WHOLE if number else augmentation.STILL
-    maps = augmentation.draw(generator, centres, size, limits)
-    grey = intensity.draw(generator, count, intensity.LESION)
+    maps = _moves(generator, centres, size, number)
+    grey = intensity.draw(generator, count, intensity.WHOLE)
     if not done.exists():
         shape = (count, *trunk.compute_output_shape((1, *size, 1))[1:])
         kept = np.lib.format.open_memmap(cells, "w+", np.float16, shape)
@@ -78,8 +79,20 @@ def _variant(  # noqa: PLR0917 - private
             kept[part] = call(prepared.images[prepared.positions[part]], maps[part], grey[part])
         kept.flush()
         done.write_text(json.dumps({"digest": digest, "variant": number}), encoding="utf-8")
-    whole: Cells = np.load(cells)  # into memory: read in random order, a memory map would wait for the disk
+    whole: Cells = np.load(
+        cells, mmap_mode="r"
+    )  # runs of several folds side by side share one copy in memory
     return whole
+
+
+def _moves(
+    generator: np.random.Generator, centres: NDArray[np.float64], size: augmentation.Size, number: int
+) -> NDArray[np.float32]:
+    if number == 0:
+        return augmentation.draw(generator, centres, size, augmentation.STILL)
+    if number % 2:
+        return augmentation.to_whole_pixels(augmentation.draw(generator, centres, size, augmentation.SHIFTED))
+    return augmentation.draw(generator, centres, size, augmentation.WHOLE)
 
 
 def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., Any]:

@@ -39,6 +39,8 @@ class Spread:
 
 
 LESION: Final = Spread(log_gamma=0.4, gain=0.2, offset=0.06, blurred=0.3, noisy=0.5, noise=0.04)
+WHOLE: Final = Spread(log_gamma=0.4, gain=0.2, offset=0.06, blurred=0.5, noisy=0.5, noise=0.06)
+"""More blur and noise than for cut-outs: whole images lost too much by them, as `robustness` has measured."""
 
 
 def draw(generator: np.random.Generator, count: int, spread: Spread) -> NDArray[np.float32]:

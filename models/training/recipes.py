@@ -89,7 +89,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 healthy=0.25,
                 grey=True,
             ),
-            whole=WholeStage(epochs=2, batch=8, learning_rate=1e-4, head_rate=5.0, weight_decay=1e-2),
+            whole=WholeStage(epochs=4, batch=8, learning_rate=1e-4, head_rate=5.0, weight_decay=1e-2),
             from_imagenet=True,
         ),
     }

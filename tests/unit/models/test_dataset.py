@@ -61,6 +61,17 @@ def test_sharp_moves_interpolate_nothing():
     assert len(np.unique(maps[:, :2] @ [1, 3])) == 4
 
 
+def test_shifts_by_whole_pixels_interpolate_nothing():
+    image = generator().random((40, 30)).astype(np.float32)
+    middles = np.tile(augmentation.middle((40, 30)), (20, 1))
+    drawn = augmentation.draw(generator(), middles, (40, 30), augmentation.SHIFTED)
+    maps = augmentation.to_whole_pixels(drawn)
+    np.testing.assert_allclose(maps, drawn, atol=0.5)
+    images = np.broadcast_to(image[None, ..., None], (20, 40, 30, 1))
+    for found in augmentation.apply(images, maps, (40, 30)).numpy():
+        assert np.isin(found, np.append(image, 0)).all()
+
+
 def test_shifts_keep_to_their_limit_and_flips_come():
     limits = Limits(degrees=0, shift=0.1, zoom=0, shear=0, flip=True)
     maps = augmentation.draw(generator(), np.full((500, 2), 10.0), (20, 40), limits)
