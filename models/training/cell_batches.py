@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.cells import Cells
+from models.training.cells import Variant
 from models.training.labels import Example
 from models.training.objective import balance
 
@@ -24,25 +24,25 @@ class CellSet:
     examples: tuple[Example, ...]
     rows: NDArray[np.int64]
     """Where each of ``examples`` is in the variants."""
-    variants: tuple[Cells, ...]
+    variants: tuple[Variant, ...]
     places: NDArray[np.int8]
     """Of each of ``examples``, from `lesion_map.places`."""
 
 
 def shuffled(its: CellSet, generator: np.random.Generator, *, batch: int) -> Iterator[Batch]:
-    """Draw one epoch, each image once in one of its variants; what fills no batch is left out.
-
-    Every other batch is turned upside down: a breast has no top that says anything about it.
-    """
+    """Draw one epoch, each image once in one of its variants; what fills no batch is left out."""
     asked = _asked(its)
     order = generator.permutation(len(its.rows))
     for start in range(0, len(order) - batch + 1, batch):
         members = order[start : start + batch]
-        chosen = generator.integers(len(its.variants), size=batch)
-        cells = [its.variants[v][its.rows[m]] for v, m in zip(chosen, members, strict=True)]
-        turn = generator.choice([1, -1])
-        turned = np.stack(cells).astype(np.float32)[:, ::turn], its.places[members][:, ::turn]
-        yield turned[0], *(column[members] for column in asked), turned[1]
+        chosen = [its.variants[v] for v in generator.integers(len(its.variants), size=batch)]
+        cells = [variant.cells[its.rows[m]] for variant, m in zip(chosen, members, strict=True)]
+        places = [
+            its.places[m, :: -1 if variant.upside_down else 1]
+            for variant, m in zip(chosen, members, strict=True)
+        ]
+        shown = np.stack(cells).astype(np.float32)
+        yield shown, *(column[members] for column in asked), np.stack(places)
 
 
 def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
@@ -50,7 +50,7 @@ def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
     asked = _asked(its)
     for start in range(0, len(its.rows), batch):
         part = slice(start, start + batch)
-        cells = its.variants[0][its.rows[part]].astype(np.float32)
+        cells = its.variants[0].cells[its.rows[part]].astype(np.float32)
         yield cells, *(column[part] for column in asked), its.places[part]
 
 

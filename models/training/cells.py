@@ -3,7 +3,8 @@
 A trunk that never learns says the same in every epoch, so training reads its cells from a file. To keep what
 augmentation gives, each image goes through the trunk in several variants: the first as the node shows it, the
 others with other grey values and moved, in turn by whole pixels and freely: what is moved freely is blurred a
-little, and the node's images are not.
+little, and the node's images are not. Some are upside down, as images: cells that are turned are not what the
+trunk says of a turned image, for its filters have an up and a down.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -25,8 +27,18 @@ Cells: TypeAlias = NDArray[np.float16]
 """Of every image: (images, rows, columns, channels)."""
 
 VARIANTS: Final = 5
+_UPSIDE_DOWN: Final = frozenset({3, 4})
+"""A breast has no top that says anything about it."""
 _SEED: Final = 7
 _PIECE: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Variant:
+    """All images in one variant."""
+
+    cells: Cells
+    upside_down: bool
 
 
 def compute(
@@ -36,7 +48,7 @@ def compute(
     *,
     progress: Callable[[Iterable[int], str, int], Iterable[int]],
     variants: int = VARIANTS,
-) -> tuple[Cells, ...]:
+) -> tuple[Variant, ...]:
     """Open the cells of all images that can be used, in the order of ``prepared.positions``, in each variant.
 
     Parameters
@@ -61,9 +73,10 @@ def _variant(  # noqa: PLR0917 - private
     number: int,
     digest: str,
     progress: Callable[[Iterable[int], str, int], Iterable[int]],
-) -> Cells:
+) -> Variant:
     stem = work / f"cells-{digest[:16]}-{number}"
     cells, done = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    turn = -1 if number in _UPSIDE_DOWN else 1
     count, size = len(prepared.positions), (prepared.images.shape[1], prepared.images.shape[2])
     generator = np.random.default_rng([_SEED, number])
     centres = np.tile(augmentation.middle(size), (count, 1))
@@ -76,13 +89,12 @@ def _variant(  # noqa: PLR0917 - private
         starts = range(0, count, _PIECE)
         for start in progress(starts, f"trunk, variant {number + 1}", len(starts)):
             part = slice(start, start + _PIECE)
-            kept[part] = call(prepared.images[prepared.positions[part]], maps[part], grey[part])
+            images = prepared.images[prepared.positions[part]][:, ::turn]
+            kept[part] = call(images, maps[part], grey[part])
         kept.flush()
         done.write_text(json.dumps({"digest": digest, "variant": number}), encoding="utf-8")
-    whole: Cells = np.load(
-        cells, mmap_mode="r"
-    )  # runs of several folds side by side share one copy in memory
-    return whole
+    # mapped: runs of several folds side by side share one copy in memory
+    return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=turn < 0)
 
 
 def _moves(
@@ -107,8 +119,9 @@ def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callab
 
 
 def _digest(prepared: Prepared, trunk: keras.Model) -> str:
-    """Hash what the cells depend on: images, labels, size, trunk."""
-    digest = hashlib.sha256(f"{prepared.digest} {prepared.images.shape}".encode())
+    """Hash what the cells depend on: images, labels, size, trunk, movements."""
+    how = (augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
+    digest = hashlib.sha256(f"{prepared.digest} {prepared.images.shape} {how}".encode())
     for variable in trunk.weights:
         digest.update(np.asarray(variable).tobytes())
     return digest.hexdigest()

@@ -16,7 +16,7 @@ from models.networks import keras, secondread
 from models.training import cell_batches, cells, dataset, epochs, intensity, lesion_map, objective
 from models.training import lesions as lesion_places
 from models.training.cell_batches import CellSet
-from models.training.cells import Cells
+from models.training.cells import Variant
 from models.training.dataset import TrainingSet
 from models.training.epochs import Epoch, Progress, Schedule
 from models.training.prepare import Prepared
@@ -133,7 +133,7 @@ def _validation(data: TrainingSet | None, stage: LesionStage) -> Callable[[], It
     return batches
 
 
-def _with_cells(data: TrainingSet, prepared: Prepared, variants: tuple[Cells, ...]) -> CellSet:
+def _with_cells(data: TrainingSet, prepared: Prepared, variants: tuple[Variant, ...]) -> CellSet:
     rows: NDArray[np.int64] = np.searchsorted(prepared.positions, data.positions)
     places = lesion_map.places(data, secondread.PLACES)
     return CellSet(examples=data.examples, rows=rows, variants=variants, places=places)

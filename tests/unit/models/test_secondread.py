@@ -8,8 +8,9 @@ import pytest
 from models import manifest as manifests
 from models import networks
 from models.networks import keras, secondread
-from models.training import export, folds, joining, predictions, prepare, publish, train
+from models.training import cells, export, folds, joining, predictions, prepare, publish, train
 from models.training.cell_batches import CellSet, in_order, shuffled
+from models.training.cells import Variant
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
 from models.training.recipes import RECIPES, LesionStage, Recipe, WholeStage
@@ -169,20 +170,40 @@ def test_networks_with_other_trunks_are_not_joined(tmp_path):
 
 def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(prepared):
     examples = prepared.examples[:10]
-    cells = np.arange(20, dtype=np.float16)[:, None, None, None] * np.ones((1, 3, 2, 1), np.float16)
+    numbers = np.arange(20, dtype=np.float16)[:, None, None, None] * np.ones((1, 3, 2, 1), np.float16)
+    top_is_lesion = np.zeros((10, 3, 2), np.int8)
+    top_is_lesion[:, 0] = 1
     its = CellSet(
         examples=examples,
         rows=np.arange(10),
-        variants=(cells[:10], cells[10:]),
-        places=np.zeros((10, 3, 2), np.int8),
+        variants=(
+            Variant(cells=numbers[:10], upside_down=False),
+            Variant(cells=numbers[10:], upside_down=True),
+        ),
+        places=top_is_lesion,
     )
-    shown = np.concatenate([b[0][:, 0, 0, 0] for b in shuffled(its, np.random.default_rng(1), batch=5)])
+    epoch = list(shuffled(its, np.random.default_rng(1), batch=5))
+    shown = np.concatenate([batch[0][:, 0, 0, 0] for batch in epoch])
+    places = np.concatenate([batch[-1][:, :, 0] for batch in epoch])
     assert sorted(shown % 10) == list(range(10))
-    assert (shown >= 10).any()
-    assert (shown < 10).any()
+    assert (places[shown < 10] == [1, 0, 0]).all()
+    assert (places[shown >= 10] == [0, 0, 1]).all()
+    assert 0 < (shown < 10).sum() < 10
     ordered = list(in_order(its, batch=4))
     assert [len(batch[0]) for batch in ordered] == [4, 4, 2]
     assert np.concatenate([batch[0] for batch in ordered])[:, 0, 0, 0].tolist() == list(range(10))
+    assert all((batch[-1][:, 0] == 1).all() for batch in ordered)
+
+
+def test_cells_upside_down_are_what_the_trunk_says_of_turned_images(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "_UPSIDE_DOWN", frozenset({0}))  # the first variant is moved by nothing else
+    keras.utils.set_random_seed(1)
+    model = networks.build(secondread.NAME, rows=None, columns=None)
+    (variant,) = cells.compute(prepared, model, tmp_path, progress=plainly, variants=1)
+    turned = prepared.images[prepared.positions[:2]][:, ::-1, :, None].astype(np.float32) / 255
+    expected = np.asarray(secondread.trunk(model)(turned))
+    assert variant.upside_down
+    np.testing.assert_allclose(variant.cells[:2], expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_the_shipped_recipe_reads_lesions_in_their_surroundings():
