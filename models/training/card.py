@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from inference.findings import ClassKey
 from models.training import measured_tables, tables
+from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import WORDS, Rule
 
 MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
@@ -40,6 +41,19 @@ MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
 )
 """What each class means, because of the labels that the network learns from."""
 
+_AS_THEY_ARE: Final = "Far more of them are malignant than of the women who are screened"
+_FITTED: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
+    {
+        Method.TEMPERATURE: ("Temperature fitted", _AS_THEY_ARE),
+        Method.VECTOR: ("Temperature and a bias for each class fitted", _AS_THEY_ARE),
+        Method.ALIKE: (
+            "Temperature and a bias for each class fitted, each class weighing alike,",
+            "Scores are those of women among whom the four classes are equally frequent, unlike in screening",
+        ),
+    }
+)
+"""What was fitted, and why scores are not what they seem."""
+
 NOTICE: Final = "NOTICE.md"
 CARD: Final = "card.md"
 
@@ -63,12 +77,12 @@ class Bases:
 def bases(figures: Mapping[str, Any]) -> Bases:
     """Say how calibration and operating point were found."""
     at_point = figures["pooled"]["at_operating_points"][figures["rule"]]
-    bias = " and a bias for each class" if any(figures["calibration"]["bias"]) else ""
+    fitted, frequencies = _FITTED[Method(figures["calibration"]["method"])]
     return Bases(
         calibration=(
-            f"Temperature{bias} fitted on the out-of-fold predictions of {figures['images']} images of "
-            f"{figures['patients']} patients, all sources pooled. Far more of them are malignant than of the "
-            "women who are screened, so the scores are no probabilities of cancer there."
+            f"{fitted} on the out-of-fold predictions of {figures['images']} images of "
+            f"{figures['patients']} patients, all sources pooled. {frequencies}, "
+            "so the scores are no probabilities of cancer there."
         ),
         operating_point=(
             f"{WORDS[Rule(figures['rule'])]}: sensitivity {_value(at_point['sensitivity'])}, "

@@ -36,9 +36,10 @@ def softmax(logits: Floats, temperature: float) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def log_loss(scores: Floats, targets: Floats) -> float:
-    """Average minus the logarithm of what the classes left open by the label have together."""
-    return float(-np.log(np.clip((scores * targets).sum(axis=1), 1e-12, None)).mean())
+def log_loss(scores: Floats, targets: Floats, weights: Floats | None = None) -> float:
+    """Average minus the logarithm of what the classes left open by the label have together; weights (n,)."""
+    losses = -np.log(np.clip((scores * targets).sum(axis=1), 1e-12, None))
+    return float(np.average(losses, weights=weights))
 
 
 def fit_temperature(logits: Floats, targets: Floats) -> float:

@@ -1,8 +1,9 @@
 """From logits to scores that mean what they say, and how far they do.
 
 The temperature (Guo et al. 2017) makes the scores softer or harder. With a bias for each class (vector
-scaling without its scales) the classes' frequencies are fitted too. What is stated about calibrated scores
-comes from cross-fitting: each fold is calibrated with what was fitted on the other folds.
+scaling without its scales) the classes' frequencies are fitted too: those of the training images, or all
+alike, which is what the network is told to expect. What is stated about calibrated scores comes from
+cross-fitting: each fold is calibrated with what was fitted on the other folds.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Method(StrEnum):
 
     TEMPERATURE = "temperature"
     VECTOR = "temperature and bias"
+    ALIKE = "temperature and bias, classes alike"
+    """Each class weighs as much as any other; labels that leave the class open weigh nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +50,17 @@ class Calibration:
 
 
 def fit(logits: Floats, targets: Floats, method: Method) -> Calibration:
-    """Find the smallest `log_loss`; rounded as the manifest states it."""
+    """Find the smallest `log_loss`, weighed as ``method`` says; rounded as the manifest states it."""
     first = fit_temperature(logits, targets)
     classes = logits.shape[1]
     if method is Method.TEMPERATURE:
         return Calibration(temperature=round(first, _DIGITS), bias=(0.0,) * classes)
 
+    weights = _alike(targets) if method is Method.ALIKE else None
+
     def cost(numbers: Floats) -> float:
         scores = softmax(logits * np.exp(numbers[0]) + np.append(0, numbers[1:]), 1.0)
-        return log_loss(scores, targets)
+        return log_loss(scores, targets, weights)
 
     found = minimize(cost, np.append(-np.log(first), np.zeros(classes - 1)), method="L-BFGS-B").x
     bias = np.append(0, found[1:])
@@ -115,6 +120,13 @@ def bins(confidence: Floats, right: Flags) -> list[list[float]]:
 def numbered(confidence: Floats) -> Integers:
     """Find the bin of each score."""
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+
+
+def _alike(targets: Floats) -> Floats:
+    """Weigh rows so that each class that has certain labels weighs alike: (n,)."""
+    certain = targets.sum(axis=1) == 1
+    each = certain[:, None] * targets
+    return np.asarray(each @ (1 / np.maximum(each.sum(axis=0), 1)))
 
 
 def _parts(predictions: Predictions) -> Integers:

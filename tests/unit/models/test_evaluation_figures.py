@@ -85,6 +85,22 @@ def test_a_bias_is_found_where_classes_were_shifted():
     np.testing.assert_allclose(found.bias, shift, atol=0.06)
 
 
+def test_classes_alike_are_fitted_whatever_their_frequencies_were():
+    """Logits that differ by their class alone come out so, though one class was drawn far more often."""
+    generator = np.random.default_rng(7)
+    truth = np.repeat(np.arange(4), (40_000, 4000, 4000, 4000))
+    logits = np.log([0.6, 0.6, 0.8, 0.5]) + generator.normal(0, 1, (len(truth), 4)) + np.eye(4)[truth]
+    targets = np.eye(4)[truth]
+    open_ones = np.tile([1.0, 0, 1, 0], (5000, 1))
+    both = np.concatenate([logits, logits[:5000]]), np.concatenate([targets, open_ones])
+    found = calibration.fit(*both, Method.ALIKE)
+    assert found == calibration.fit(logits, targets, Method.ALIKE)
+    bias = -np.log([0.6, 0.6, 0.8, 0.5])
+    np.testing.assert_allclose(found.bias, bias - bias.mean(), atol=0.06)
+    natural = calibration.fit(logits, targets, Method.VECTOR)
+    assert natural.bias[0] > found.bias[0] + 1
+
+
 def test_cross_fitting_never_uses_the_fold_that_it_calibrates():
     its = table(patients=40, sources=("inbreast",))
     before = calibration.cross_fitted(its, Method.TEMPERATURE)
