@@ -27,6 +27,8 @@ _BENIGN_OR_NOT_CALLED_BACK: Final = frozenset({ClassKey.BENIGN, ClassKey.BENIGN_
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom of a lesion in pixels of the image."""
+Target: TypeAlias = tuple[float, float, float, float]
+"""1 for each class that a label leaves open, else 0, in the order of `CLASSES`."""
 
 
 class LabelsError(Exception):
@@ -72,7 +74,7 @@ class Example:
         return _BY_LABEL[self.label]
 
     @property
-    def target(self) -> tuple[float, float, float, float]:
+    def target(self) -> Target:
         """1 for each class in `classes`, in the order of the network's output."""
         normal, benign, without_callback, malignant = (float(key in self.classes) for key in CLASSES)
         return normal, benign, without_callback, malignant

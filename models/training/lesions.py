@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.findings import ClassKey
-from models.training.labels import Box, Example
-
-Target: TypeAlias = tuple[float, float, float, float]
+from models.training.labels import Box, Example, Target
 
 TISSUE: Final = 25
 """Grey value (of 255) above which a pixel of a prepared image counts as breast."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from inference.findings import CLASSES, ClassKey
 from models.networks import tf
-from models.training.labels import Example
+from models.training.labels import Example, Target
 from models.training.lesion_map import HEALTHY, LESION
 
 HEAVIEST: Final = 5.0
@@ -54,9 +54,9 @@ def balance(examples: Sequence[Example]) -> Balance:
     scanners = [example.scanner for example in examples]
     weight = _weights(scanners, [example.label for example in examples])
     shares = {scanner: np.zeros(len(CLASSES)) for scanner in scanners}
+    expected = _expected(examples)
     for scanner, example, its in zip(scanners, examples, weight, strict=True):
-        target = np.array(example.target)
-        shares[scanner] += its * target / target.sum()
+        shares[scanner] += its * expected[example.source, example.target]
     log_shares = {
         scanner: np.log(np.maximum(share / share.sum(), _ABSENT)) for scanner, share in shares.items()
     }
@@ -68,6 +68,28 @@ def balance(examples: Sequence[Example]) -> Balance:
         malignant_weight=_of_mean_one(malignant * fewer),
         log_share=np.stack([log_shares[example.scanner] for example in examples]).astype(np.float32),
     )
+
+
+def _expected(examples: Sequence[Example]) -> dict[tuple[str, Target], NDArray[np.float64]]:
+    """Divide each label that leaves the class open as the certain labels of its source are, or of all.
+
+    Halves would promise a scanner more of the rarer class than it has, and the network would have to know the
+    scanner to make up for it.
+    """
+    certain = Counter((its.source, its.target) for its in examples if sum(its.target) == 1)
+    of_all = Counter[Target]()
+    for (_, target), images in certain.items():
+        of_all[target] += images
+
+    def divided(source: str, target: Target) -> NDArray[np.float64]:
+        own = np.array(target, float)
+        each = [tuple(row) for row in np.eye(len(CLASSES))]
+        inside = own * [certain[source, one] for one in each]
+        anywhere = own * [of_all[one] for one in each]
+        shares = next(part for part in (inside, anywhere, own) if part.any())
+        return np.asarray(shares / shares.sum())
+
+    return {its: divided(*its) for its in {(example.source, example.target) for example in examples}}
 
 
 def _weights(scanners: Sequence[Hashable], labels: Sequence[Hashable]) -> NDArray[np.float64]:

@@ -72,6 +72,28 @@ def test_devices_of_one_source_are_scanners_of_their_own():
     )
 
 
+def test_an_open_label_is_divided_as_the_certain_ones_of_its_source_are():
+    certain = [example(label="Normal")] * 9 + [example(label="Benign without callback")] * 3
+    table = [*certain, *[example(device="b", label="Negative")] * 5]
+    found = objective.balance(table)
+    np.testing.assert_allclose(np.exp(found.log_share[-1]), [0.75, 1e-4, 0.25, 1e-4], rtol=1e-3)
+
+
+def test_an_open_label_of_a_source_without_certain_ones_is_divided_as_all_others_are():
+    table = [
+        *[example(source="cbis-ddsm", label="Benign")] * 4,
+        example(source="cbis-ddsm", label="Benign without callback"),
+        example(source="mini-mias", label="Benign"),
+    ]
+    found = objective.balance(table)
+    np.testing.assert_allclose(np.exp(found.log_share[-1]), [1e-4, 0.8, 0.2, 1e-4], rtol=1e-3)
+
+
+def test_an_open_label_alone_is_divided_evenly():
+    found = objective.balance([example(label="Negative")])
+    np.testing.assert_allclose(np.exp(found.log_share[0]), [0.5, 1e-4, 0.5, 1e-4], rtol=1e-3)
+
+
 def test_a_large_scanner_weighs_less_an_image():
     table = [example("rsna")] * 16 + [example("inbreast")] * 4
     found = objective.balance(table)
