@@ -32,7 +32,7 @@ class Reading:
     """What the network says about one image."""
 
     scores: tuple[float, float, float, float]
-    """Softmax scores (0 to 1) after temperature scaling, in the order of `findings.CLASSES`."""
+    """Calibrated softmax scores (0 to 1), in the order of `findings.CLASSES`."""
     at_operating_point: bool
     """Whether the malignant score reaches the manifest's operating point."""
     explained: ClassKey
@@ -153,7 +153,7 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
         with tf.GradientTape() as tape:
             activations, logits = opened(images, training=False)
-            scores = tf.nn.softmax(logits / manifest.temperature)
+            scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
             explained, reached = explain.explained_class(scores, manifest.operating_point)
             logit = tf.gather(logits, explained, axis=-1, batch_dims=1)
         maps = explain.grad_cam(activations, tape.gradient(logit, activations))

@@ -67,7 +67,7 @@ class Analysed:
     """The result for one image that went through the network."""
 
     scores: tuple[float, float, float, float]
-    """Softmax scores (0 to 1) after temperature scaling, in the order of `CLASSES`."""
+    """Calibrated softmax scores (0 to 1), in the order of `CLASSES`."""
     label: ClassKey
     """The most probable class."""
     at_operating_point: bool

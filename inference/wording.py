@@ -47,7 +47,7 @@ def sentence(words: str) -> str:
 def limitations(identity: ModelIdentity) -> str:
     """Return what the reader of a report must know before believing it."""
     calibrated = (
-        "temperature-scaled on out-of-fold predictions of the training images, not on screening"
+        "calibrated on out-of-fold predictions of the training images, not on screening"
         if identity.calibrated
         else "not calibrated"
     )

@@ -71,10 +71,12 @@ class Manifest:
     """What each class means, because of the labels that the network was trained on."""
     temperature: float
     """The logits are divided by it before the softmax."""
+    bias: tuple[float, ...] = (0.0,) * len(CLASS_KEYS)
+    """Then added to them, for each class in turn."""
     calibrated: bool
-    """Whether the temperature was fitted on out-of-fold predictions."""
+    """Whether temperature and bias were fitted on out-of-fold predictions."""
     calibration_basis: str
-    """On what the temperature was fitted, in words."""
+    """On what they were fitted, in words."""
     operating_point: float
     """Malignant score, 0 to 1, at or above which image and breast say so."""
     operating_point_basis: str
@@ -190,6 +192,7 @@ def _manifest(top: Table, directory: Path, own_sha256: str) -> Manifest:
         classes=top.classes("classes"),
         meanings=MappingProxyType({key: meanings.text(key) for key in CLASS_KEYS}),
         temperature=calibration.number("temperature", above=0.0, up_to=100.0),
+        bias=calibration.bias("bias") if calibration.has("bias") else (0.0,) * len(CLASS_KEYS),
         calibrated=calibration.boolean("calibrated"),
         calibration_basis=calibration.text("basis"),
         operating_point=point.number("malignant", above=0.0, up_to=1.0),

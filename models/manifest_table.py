@@ -10,6 +10,7 @@ from typing import Any, Final
 CLASS_KEYS: Final = ("NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
 """The classes that a network of this project has, in the order of its output."""
 
+_LARGEST_BIAS: Final = 20
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -89,6 +90,16 @@ class Table:
             raise self._wrong(key, value, allowed)
         return float(value)
 
+    def bias(self, key: str) -> tuple[float, ...]:
+        """Take a number for each of `CLASS_KEYS`."""
+        allowed = (
+            f"{len(CLASS_KEYS)} numbers from {-_LARGEST_BIAS} to {_LARGEST_BIAS}, in the order of classes"
+        )
+        value = self._take(key, allowed)
+        if not isinstance(value, list) or len(value) != len(CLASS_KEYS) or not all(map(_is_bias, value)):
+            raise self._wrong(key, value, allowed)
+        return tuple(map(float, value))
+
     def classes(self, key: str) -> tuple[str, ...]:
         """Take `CLASS_KEYS` in their order."""
         allowed = f"{list(CLASS_KEYS)} in this order"
@@ -111,3 +122,7 @@ class Table:
 
     def _wrong(self, key: str, value: object, allowed: str) -> ManifestError:
         return ManifestError(f"{self._path}: {self._prefix}{key} is {value!r}; allowed: {allowed}")
+
+
+def _is_bias(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_BIAS

@@ -118,6 +118,7 @@ preprocessing = "{PREPROCESSING}"
 
 [calibration]
 temperature = {figures["temperature"]}
+bias = {json.dumps(figures["calibration"]["bias"])}
 calibrated = true
 basis = {json.dumps(basis.calibration)}
 

@@ -27,6 +27,7 @@ columns = {columns}
 preprocessing = "{preprocessing}"
 [calibration]
 temperature = {temperature}
+bias = {bias}
 calibrated = false
 basis = "none"
 [operating_point]
@@ -60,6 +61,7 @@ def model_folder(
     model: keras.Model,
     *,
     temperature: float = 1.0,
+    bias: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0),
     operating_point: float = 0.9,
     preprocessing: str = "breast-crop-1",
     sha256: str | None = None,
@@ -73,6 +75,7 @@ def model_folder(
         rows=rows,
         columns=columns,
         temperature=temperature,
+        bias=list(bias),
         operating_point=operating_point,
         preprocessing=preprocessing,
     )

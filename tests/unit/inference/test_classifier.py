@@ -41,6 +41,14 @@ def test_scores_are_the_networks(opened, model, images):
         np.testing.assert_allclose(reading.scores, scores, atol=1e-6)
 
 
+def test_the_bias_is_added_behind_the_temperature(opened, model, images):
+    bias = (0.5, -1.0, 0.0, 2.0)
+    _, logits = networks.with_activations(model)(images)
+    expected = np.asarray(tf.nn.softmax(logits / 2.5 + bias))
+    found = [reading.scores for reading in opened(temperature=2.5, bias=bias).read(images)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_the_temperature_divides_the_logits(opened, model, images):
     _, logits = networks.with_activations(model)(images)
     expected = np.asarray(tf.nn.softmax(logits / 2.5))

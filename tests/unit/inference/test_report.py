@@ -261,7 +261,7 @@ def test_limits_and_class_meanings_are_printed(lesion):
     )
     assert any("Benign: BI-RADS 3" in text and "Malignant: BI-RADS 4 to 6" in text for text in texts)
     calibrated = replace(results.MODEL, calibrated=True)
-    assert any("temperature-scaled" in text for text in comments(report(lesion, identity=calibrated)))
+    assert any("calibrated on out-of-fold" in text for text in comments(report(lesion, identity=calibrated)))
 
 
 def test_library_has_what_the_sources_say(lesion):

@@ -57,9 +57,15 @@ def test_every_value_is_read(tmp_path):
     assert (read.name, read.version, read.manufacturer) == ("net", "1.2.3", "Somebody")
     assert (read.rows, read.columns, read.preprocessing) == (244, 240, "breast-crop-1")
     assert (read.temperature, read.calibrated, read.operating_point) == (1.5, True, 0.25)
+    assert read.bias == (0.0, 0.0, 0.0, 0.0)
     assert read.meanings["MALIGNANT"] == "m"
     assert read.weights_path == tmp_path / "weights.npz"
     manifest.verify(read)
+
+
+def test_a_bias_for_each_class_is_read(tmp_path):
+    text = TEXT.replace("calibrated = true", "calibrated = true\nbias = [-0.5, 1, 0.0, 20]")
+    assert manifest.load(folder(tmp_path, text)).bias == (-0.5, 1.0, 0.0, 20.0)
 
 
 def test_classes_are_those_of_a_finding():
@@ -71,6 +77,10 @@ def test_classes_are_those_of_a_finding():
     [
         ('name = "net"', "name = 3", "name", "3"),
         ('version = "1.2.3"', 'version = "a/b"', "version", "a/b"),
+        ("temperature = 1.5", "temperature = 1.5\nbias = [1, 2, 3]", "calibration.bias", "[1, 2, 3]"),
+        ("temperature = 1.5", "temperature = 1.5\nbias = [1, 2, 3, 21]", "calibration.bias", "21"),
+        ("temperature = 1.5", "temperature = 1.5\nbias = [1, 2, 3, true]", "calibration.bias", "True"),
+        ("temperature = 1.5", "temperature = 1.5\nbias = 2", "calibration.bias", "2"),
         ("rows = 244", "rows = 2.5", "input.rows", "2.5"),
         ("rows = 244", "rows = true", "input.rows", "True"),
         ("columns = 240", "columns = 5", "input.columns", "5"),
