@@ -20,7 +20,7 @@ from models.manifest_table import CLASS_KEYS, ManifestError, Table
 
 __all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "load", "shipped", "verify"]
 
-DEFAULT: Final = "secondread-1.1.0"
+DEFAULT: Final = "secondread-1.2.0"
 """The model that is used where the configuration names no other."""
 
 _FILE_NAME: Final = "manifest.toml"

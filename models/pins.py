@@ -8,7 +8,7 @@ from typing import Final
 
 MANIFESTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "secondread-1.1.0": "015df0bc0feed96edd8a0f893a720f7226b88467693a81ccbea0eecf75026084",
+        "secondread-1.2.0": "6990ac59f2f4e5a8475852c773c6e9ce7d35c9506aab62d8ff5495f31f2f16f4",
         "document-cnn-1.0.0": "7b7c8bad2ae01bec9b4c3c444c0e139e80bbc487dcf400fe12ff5703ed21ed15",
     }
 )

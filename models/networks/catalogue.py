@@ -24,8 +24,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
         "resnet50": RESNET50,
         "densenet121": DENSENET121,
         "efficientnet-lite0": _EFFICIENTNET_LITE0,
-        secondread.NAME: secondread.architecture(branches=1),
-        **{secondread.joined(count): secondread.architecture(branches=count) for count in range(2, 6)},
+        secondread.NAME: secondread.architecture(branches=1, both_ways=False),
+        **{
+            secondread.joined(count): secondread.architecture(branches=count, both_ways=True)
+            for count in range(1, 6)
+        },
     }
 )
 
@@ -85,7 +88,10 @@ def with_activations(model: keras.Model) -> keras.Model:
 
 
 def features(model: keras.Model) -> Any:  # noqa: ANN401 - Keras ships no types
-    """Return the tensor of ``model`` that its judging layer sees: (n, features)."""
+    """Return the tensor of ``model`` that its judging layer sees.
+
+    (n, features), or (ways · n, features) where ``model`` reads images in several ways, one after the other.
+    """
     return model.get_layer(_architecture(model.name).judge).input
 
 

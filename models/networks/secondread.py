@@ -8,6 +8,8 @@ A branch looks at its activations three times: averaged over the image; at each 
 a lesion fills a hundredth of the image and would drown in an average; and place by place, with the layer that
 has learned from cut-outs what a lesion is. What that says of the most suspicious place is where the judgement
 of the whole image begins: it need not be learned anew from labels that say nothing about where to look.
+
+What is shipped looks at each image twice, upright and upside down, and averages what it says.
 """
 
 from __future__ import annotations
@@ -42,10 +44,17 @@ _NEIGHBOURS: Final = 3
 _BRANCH: Final = re.compile(r"branch_(\d+)_")
 
 
-def architecture(branches: int) -> Architecture:
-    """Describe the network with ``branches`` branches, whose logits are averaged."""
+def architecture(branches: int, *, both_ways: bool) -> Architecture:
+    """Describe the network with ``branches`` branches, whose logits are averaged.
+
+    Parameters
+    ----------
+    both_ways
+        Whether it reads each image upside down as well, and averages: what is shipped does, what is trained
+        does not.
+    """
     return Architecture(
-        layers=_layers(branches),
+        layers=_layers(branches, both_ways=both_ways),
         last_convolution=ACTIVATIONS,
         judge=f"{_prefix(0)}logits",
         from_imagenet=_from_imagenet(branches),
@@ -85,13 +94,13 @@ def is_head(path: str) -> bool:
 
 
 def joined(branches: int) -> str:
-    """Name the network that averages ``branches`` trained ones."""
-    return f"{NAME}-{branches}"
+    """Name the network that averages ``branches`` trained ones, each reading both ways."""
+    return f"{NAME}-both-ways-{branches}"
 
 
 def member(network: str) -> str:
-    """Name the network that the folds of ``network`` are: of a joined one, one with a single branch."""
-    return NAME if network.startswith(f"{NAME}-") else network
+    """Name the network that reads as ``network`` does, with the weights of one fold."""
+    return joined(1) if network.startswith(NAME) else network
 
 
 def renamed(name: str, branch: int) -> str:
@@ -108,22 +117,27 @@ def _prefix(branch: int) -> str:
     return f"branch_{branch}_"
 
 
-def _layers(branches: int) -> Callable[[Tensor, int], Tensor]:
+def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor]:
     def layers(image: Tensor, classes: int) -> Tensor:
-        cells = efficientnet_lite.layers_until(image, FROZEN)
+        seen = keras.ops.concatenate([image, _turned(image)], axis=0) if both_ways else image
+        cells = efficientnet_lite.layers_until(seen, FROZEN)
         cells = keras.layers.Activation("linear", name=_CELLS)(cells)
         each = [
             efficientnet_lite.layers_from(cells, FROZEN, prefix=_prefix(branch)) for branch in range(branches)
         ]
-        width = each[0].shape[-1]
+        if both_ways:  # all upright, where Grad-CAM looks
+            halves = [keras.ops.split(activations, 2, axis=0) for activations in each]
+            each = [part for up, down in halves for part in (up, _turned(down))]
         activations = (
             keras.layers.Concatenate(name=ACTIVATIONS)(each)
-            if branches > 1
+            if len(each) > 1
             else keras.layers.Activation("linear", name=ACTIVATIONS)(each[0])
         )
         # read back out of the joined tensor, so that Grad-CAM finds every branch in one place
+        parts = keras.ops.split(activations, len(each), axis=-1) if len(each) > 1 else [activations]
+        ways = len(each) // branches
         logits = [
-            _head(activations[..., branch * width : (branch + 1) * width], classes, _prefix(branch))
+            _head(parts[branch * ways : (branch + 1) * ways], classes, _prefix(branch))
             for branch in range(branches)
         ]
         if branches > 1:
@@ -137,7 +151,13 @@ def _place_layer() -> str:
     return f"{_prefix(0)}places"
 
 
-def _head(activations: Tensor, classes: int, prefix: str) -> Tensor:
+def _turned(images: Tensor) -> Tensor:
+    return keras.ops.flip(images, axis=1)
+
+
+def _head(ways: list[Tensor], classes: int, prefix: str) -> Tensor:
+    """Judge what a branch has said, and average over the ways in which it has read the image."""
+    activations = keras.ops.concatenate(ways, axis=0) if len(ways) > 1 else ways[0]
     average = keras.layers.GlobalAveragePooling2D(name=f"{prefix}average")(activations)
     near = keras.layers.AveragePooling2D(_NEIGHBOURS, 1, "same", name=f"{prefix}near")(activations)
     strongest = keras.layers.GlobalMaxPooling2D(name=f"{prefix}strongest")(near)
@@ -151,7 +171,7 @@ def _head(activations: Tensor, classes: int, prefix: str) -> Tensor:
         use_bias=False,
         name=f"{prefix}evidence",
     )(_strongest_evidence(places))
-    return keras.layers.Add(name=f"{prefix}sum")(
+    logits = keras.layers.Add(name=f"{prefix}sum")(
         [
             keras.layers.Dense(
                 classes,
@@ -162,6 +182,7 @@ def _head(activations: Tensor, classes: int, prefix: str) -> Tensor:
             evidence,
         ]
     )
+    return keras.layers.Average(name=f"{prefix}ways")(keras.ops.split(logits, 2)) if len(ways) > 1 else logits
 
 
 def _strongest_evidence(places: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def render(figures: Mapping[str, Any], *, name: str, version: str) -> str:
         "images": figures["images"],
         "patients": figures["patients"],
         "folds": _folds(figures["folds"]),
-        "chosen_on": " and ".join(map(str, figures["chosen_on_folds"])),
+        "chosen_on": ", ".join(map(str, figures["chosen_on_folds"])),
         "meanings": "\n".join(f"- **{key.label}**: {text}" for key, text in MEANINGS.items()),
         "temperature": figures["temperature"],
         "log_loss_before": figures["log_loss"]["before"],

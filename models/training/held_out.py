@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import networks
-from models.networks import keras, tf
+from models.networks import keras, secondread, tf
 from models.training import dataset, predictions, publish, shortcut, slots
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe
@@ -69,11 +70,17 @@ def _ask(
     data: Prepared, numbers: NDArray[np.int64], weights: Path, recipe: Recipe
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Compute logits (n, classes) and what the judging layer sees (n, features)."""
-    model = networks.build(recipe.network, rows=recipe.rows, columns=recipe.columns)
+    model = networks.build(secondread.member(recipe.network), rows=recipe.rows, columns=recipe.columns)
     networks.load_weights(model, weights)
     outputs = [model.get_layer(networks.LOGITS).output, networks.features(model)]
     call = tf.function(keras.Model(model.inputs[0], outputs), reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
-    parts = [[part.numpy() for part in call(images, training=False)] for images in batches]
+    parts = [_of_images(*call(images, training=False)) for images in batches]
     found, features = (np.concatenate(column) for column in zip(*parts, strict=True))
     return found.astype(np.float64), features.astype(np.float32)
+
+
+def _of_images(logits: Any, features: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # noqa: ANN401 - tensors
+    """Average the features of images that were read in several ways, one way after the other."""
+    said, seen = logits.numpy(), features.numpy()
+    return said, seen.reshape(-1, len(said), seen.shape[1]).mean(axis=0)

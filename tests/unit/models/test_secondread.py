@@ -8,7 +8,18 @@ import pytest
 from models import manifest as manifests
 from models import networks
 from models.networks import keras, secondread
-from models.training import cells, export, folds, joining, predictions, prepare, publish, train
+from models.training import (
+    cells,
+    export,
+    folds,
+    held_out,
+    joining,
+    predictions,
+    prepare,
+    publish,
+    slots,
+    train,
+)
 from models.training.cell_batches import CellSet, in_order, shuffled
 from models.training.cells import Variant
 from models.training.evaluation.calibration import Method
@@ -105,7 +116,14 @@ def test_without_a_file_of_imagenets_weights_the_option_is_named(prepared, tmp_p
         run(prepared, tmp_path / "fold-0", None)
 
 
-def test_joined_networks_give_the_mean_of_their_logits_and_all_their_activations(trained, tmp_path):
+def read(model, images, *, turned=False):
+    """Give activations, upright, and logits."""
+    way = -1 if turned else 1
+    activations, logits = networks.with_activations(model)(images[:, ::way])
+    return np.asarray(activations)[:, ::way], np.asarray(logits)
+
+
+def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(trained, tmp_path):
     _, _, folder = trained
     single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     networks.load_weights(single, folder / train.WEIGHTS)
@@ -118,9 +136,9 @@ def test_joined_networks_give_the_mean_of_their_logits_and_all_their_activations
                 variable.assign(np.asarray(variable) + generator.normal(0, 0.01, variable.shape))
         paths.append(tmp_path / f"{number}.npz")
         networks.save_weights(single, paths[-1])
-        singles.append([np.asarray(part) for part in networks.with_activations(single)(images)])
+        singles += [read(single, images), read(single, images, turned=True)]
     joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
-    activations, logits = (np.asarray(part) for part in networks.with_activations(joined)(images))
+    activations, logits = read(joined, images)
     np.testing.assert_allclose(logits, np.mean([its[1] for its in singles], axis=0), atol=1e-5)
     np.testing.assert_allclose(activations, np.concatenate([its[0] for its in singles], -1), atol=1e-5)
 
@@ -130,7 +148,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     run_folder = tmp_path / "run"
     run_folder.mkdir()
     predictions.write(table(), run_folder / publish.PREDICTIONS)
-    publish.measure(run_folder, rule=Rule.SENSITIVITY, method=Method.TEMPERATURE)
+    publish.measure(run_folder, rule=Rule.SENSITIVITY, method=Method.ALIKE)
     (run_folder / "gate.npz").write_bytes(b"what a gate knows")
     digest = hashlib.sha256(b"what a gate knows").hexdigest()
     (run_folder / "gate.toml").write_text(
@@ -148,6 +166,8 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     manifest = manifests.load(shipped)
     assert (manifest.name, manifest.network) == ("secondread", secondread.joined(2))
     assert manifest.gate is not None
+    assert manifest.bias == tuple(publish.kept(run_folder)["calibration"]["bias"])
+    assert any(manifest.bias)
     with np.load(manifest.weights_path) as kept:
         assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
     network = networks.build(manifest.network, rows=ROWS, columns=COLUMNS)
@@ -155,7 +175,23 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     networks.load_weights(single, folder / train.WEIGHTS)
     images = np.random.default_rng(5).random((2, ROWS, COLUMNS, 1), np.float32)
-    np.testing.assert_allclose(np.asarray(network(images)), np.asarray(single(images)), atol=5e-3)
+    expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
+    np.testing.assert_allclose(read(network, images)[1], expected, atol=5e-3 * np.abs(expected).max())
+
+
+def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained, prepared, tmp_path):
+    _, _, folder = trained
+    held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
+    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    networks.load_weights(single, folder / train.WEIGHTS)
+    found = predictions.read(tmp_path / publish.PREDICTIONS)
+    by_patient = {its.patient: number for number, its in enumerate(prepared.examples)}
+    numbers = [by_patient[its.patient] for its in found.examples]
+    images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
+    expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
+    np.testing.assert_allclose(found.logits, expected, atol=1e-3)
+    with np.load(tmp_path / slots.FEATURES) as features:
+        assert features["network"].shape == (len(numbers), 2560)
 
 
 def test_networks_with_other_trunks_are_not_joined(tmp_path):
