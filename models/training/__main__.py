@@ -163,7 +163,7 @@ def evaluate_folds(
         Rule, typer.Option(help="What fixes the operating point of the manifest; both are stated.")
     ] = Rule.SENSITIVITY,
     method: Annotated[
-        Method, typer.Option(help="How scores are calibrated; both are compared.")
+        Method, typer.Option(help="How scores are calibrated; all ways are compared.")
     ] = Method.TEMPERATURE,
     threads: Threads = 2,
 ) -> None:
