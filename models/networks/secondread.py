@@ -99,7 +99,7 @@ def joined(branches: int) -> str:
 
 
 def member(network: str) -> str:
-    """Name the network that reads as ``network`` does, with the weights of one fold."""
+    """Name the network that reads as the shipped form of ``network`` does, with the weights of one fold."""
     return joined(1) if network.startswith(NAME) else network
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from inference.preprocess import PREPROCESSING
 from models import manifest, networks
+from models.networks import secondread
 from models.training import card, joining, publish
 from models.training.commands import gate
 from models.training.recipes import Recipe
@@ -78,7 +79,7 @@ def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
 
     Joined networks are kept in half precision: a score changes by less than a thousandth.
     """
-    if len(weights) == 1:
+    if len(weights) == 1 and recipe.network != secondread.NAME:  # whose figures are of both readings
         shutil.copyfile(weights[0], to)
         return recipe.network
     joined = joining.join(weights, rows=recipe.rows, columns=recipe.columns)

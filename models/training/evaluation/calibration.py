@@ -123,8 +123,10 @@ def numbered(confidence: Floats) -> Integers:
 
 
 def _alike(targets: Floats) -> Floats:
-    """Weigh rows so that each class that has certain labels weighs alike: (n,)."""
+    """Weigh rows so that each class that has certain labels weighs alike: (n,); all, where there is none."""
     certain = targets.sum(axis=1) == 1
+    if not certain.any():
+        return np.ones(len(targets))
     each = certain[:, None] * targets
     return np.asarray(each @ (1 / np.maximum(each.sum(axis=0), 1)))
 

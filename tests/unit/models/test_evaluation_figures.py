@@ -101,6 +101,13 @@ def test_classes_alike_are_fitted_whatever_their_frequencies_were():
     assert natural.bias[0] > found.bias[0] + 1
 
 
+def test_classes_alike_need_no_certain_label():
+    open_ones = np.tile([1.0, 0, 1, 0], (50, 1))
+    logits = np.random.default_rng(3).normal(0, 1, (50, 4))
+    found = calibration.fit(logits, open_ones, Method.ALIKE)
+    assert found == calibration.fit(logits, open_ones, Method.VECTOR)
+
+
 def test_cross_fitting_never_uses_the_fold_that_it_calibrates():
     its = table(patients=40, sources=("inbreast",))
     before = calibration.cross_fitted(its, Method.TEMPERATURE)

@@ -143,7 +143,8 @@ def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upr
     np.testing.assert_allclose(activations, np.concatenate([its[0] for its in singles], -1), atol=1e-5)
 
 
-def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp_path):
+@pytest.mark.parametrize("count", [1, 2])
+def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp_path, count):
     _, _, folder = trained
     run_folder = tmp_path / "run"
     run_folder.mkdir()
@@ -156,7 +157,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     )
     shipped = export.export(
         run_folder,
-        [folder / train.WEIGHTS] * 2,
+        [folder / train.WEIGHTS] * count,
         tmp_path / "secondread-0.0.1",
         recipe=RECIPE,
         version="0.0.1",
@@ -164,7 +165,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
         replace=False,
     )
     manifest = manifests.load(shipped)
-    assert (manifest.name, manifest.network) == ("secondread", secondread.joined(2))
+    assert (manifest.name, manifest.network) == ("secondread", secondread.joined(count))
     assert manifest.gate is not None
     assert manifest.bias == tuple(publish.kept(run_folder)["calibration"]["bias"])
     assert any(manifest.bias)
