@@ -23,6 +23,7 @@ __all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "lo
 DEFAULT: Final = "secondread-1.2.0"
 """The model that is used where the configuration names no other."""
 
+_NO_BIAS: Final = (0.0,) * len(CLASS_KEYS)
 _FILE_NAME: Final = "manifest.toml"
 _CHUNK: Final = 1 << 20
 
@@ -71,7 +72,7 @@ class Manifest:
     """What each class means, because of the labels that the network was trained on."""
     temperature: float
     """The logits are divided by it before the softmax."""
-    bias: tuple[float, ...] = (0.0,) * len(CLASS_KEYS)
+    bias: tuple[float, ...] = _NO_BIAS
     """Then added to them, for each class in turn."""
     calibrated: bool
     """Whether temperature and bias were fitted on out-of-fold predictions."""
@@ -192,7 +193,7 @@ def _manifest(top: Table, directory: Path, own_sha256: str) -> Manifest:
         classes=top.classes("classes"),
         meanings=MappingProxyType({key: meanings.text(key) for key in CLASS_KEYS}),
         temperature=calibration.number("temperature", above=0.0, up_to=100.0),
-        bias=calibration.bias("bias") if calibration.has("bias") else (0.0,) * len(CLASS_KEYS),
+        bias=calibration.bias("bias") if calibration.has("bias") else _NO_BIAS,
         calibrated=calibration.boolean("calibrated"),
         calibration_basis=calibration.text("basis"),
         operating_point=point.number("malignant", above=0.0, up_to=1.0),

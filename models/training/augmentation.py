@@ -93,9 +93,9 @@ def draw_sharp(
 
 def to_whole_pixels(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Let maps from `draw` that only shift do so by whole pixels, which needs no interpolation."""
-    return np.concatenate(
-        [maps[:, :2], np.rint(maps[:, 2:3]), maps[:, 3:5], np.rint(maps[:, 5:6]), maps[:, 6:]], 1
-    )
+    rounded = maps.copy()
+    rounded[:, [2, 5]] = np.rint(rounded[:, [2, 5]])
+    return rounded
 
 
 def apply(images: Any, maps: Any, size: Size) -> Any:  # noqa: ANN401 - TensorFlow ships no types

@@ -100,11 +100,10 @@ def _variant(  # noqa: PLR0917 - private
 def _moves(
     generator: np.random.Generator, centres: NDArray[np.float64], size: augmentation.Size, number: int
 ) -> NDArray[np.float32]:
-    if number == 0:
-        return augmentation.draw(generator, centres, size, augmentation.STILL)
-    if number % 2:
-        return augmentation.to_whole_pixels(augmentation.draw(generator, centres, size, augmentation.SHIFTED))
-    return augmentation.draw(generator, centres, size, augmentation.WHOLE)
+    sharp = number % 2 == 1
+    limits = augmentation.SHIFTED if sharp else augmentation.WHOLE if number else augmentation.STILL
+    maps = augmentation.draw(generator, centres, size, limits)
+    return augmentation.to_whole_pixels(maps) if sharp else maps
 
 
 def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., Any]:

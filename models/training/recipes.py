@@ -66,14 +66,18 @@ class Recipe:
     """Whether the network must begin with what it learned from ImageNet."""
 
 
+FROM_RANDOM: Final = 1e-3
+"""Learning rate of networks that begin with nothing."""
+NEW_HEAD: Final = HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3)
+
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     {
         "document-cnn": Recipe(
             network="document-cnn",
             rows=244,
             columns=244,
-            lesions=LesionStage(side=64, epochs=20, batches=100, batch=32, learning_rate=1e-3),
-            whole=HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3),
+            lesions=LesionStage(side=64, epochs=20, batches=100, batch=32, learning_rate=FROM_RANDOM),
+            whole=NEW_HEAD,
         ),
         secondread.NAME: Recipe(
             network=secondread.NAME,

@@ -12,9 +12,8 @@ from typing import Final
 
 from models.networks import Start
 from models.training.comparison.candidate import Candidate
-from models.training.recipes import HeadStage, LesionStage, Recipe
+from models.training.recipes import FROM_RANDOM, NEW_HEAD, LesionStage, Recipe
 
-RATE_FROM_RANDOM: Final = 1e-3
 RATE_FROM_IMAGENET: Final = 3e-4
 """Small enough that a new head does not destroy what the convolutions know."""
 BATCH: Final = 32
@@ -24,7 +23,6 @@ _CUT_OUT: Final = 4
 """The rows of an image are so many times those of a cut-out."""
 _SMALLEST: Final = 32
 """Pixels along a side that every network can take."""
-_HEAD: Final = HeadStage(passes=2, epochs=15, batch=64, learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +46,7 @@ class Budget:
     @staticmethod
     def images_seen(images: int) -> int:
         """How many of ``images`` go through the convolutions for the head, repetitions counted."""
-        return images * _HEAD.passes
+        return images * NEW_HEAD.passes
 
     def recipe(self, candidate: Candidate, start: Start) -> Recipe:
         """Give the recipe of ``candidate``, which begins with ``start``."""
@@ -61,7 +59,7 @@ class Budget:
                 epochs=EPOCHS,
                 batches=self.batches,
                 batch=BATCH,
-                learning_rate=RATE_FROM_RANDOM if start.is_random else RATE_FROM_IMAGENET,
+                learning_rate=FROM_RANDOM if start.is_random else RATE_FROM_IMAGENET,
             ),
-            whole=_HEAD,
+            whole=NEW_HEAD,
         )

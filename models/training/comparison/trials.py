@@ -30,6 +30,7 @@ from models.training.epochs import Epoch, Progress
 from models.training.evaluate import evaluate
 from models.training.prepare import Prepared
 from models.training.publish import PREDICTIONS
+from models.training.recipes import FROM_RANDOM
 from models.training.stages import Run
 
 COMPARISON: Final = "compare.json"
@@ -55,7 +56,7 @@ class Terms:
             "batch": budgets.BATCH,
             "seed": self.budget.seed,
             "learning_rate": {
-                "from random": budgets.RATE_FROM_RANDOM,
+                "from random": FROM_RANDOM,
                 "from ImageNet": budgets.RATE_FROM_IMAGENET,
             },
             "fold": self.fold,

@@ -162,7 +162,7 @@ def test_networks_that_know_something_learn_more_slowly():
 
 
 def test_a_network_that_diverges_is_no_result(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(budget, "RATE_FROM_RANDOM", 1e30)
+    monkeypatch.setattr(budget, "FROM_RANDOM", 1e30)
     terms = Terms(budget=Budget(cut_outs=320, seed=3), fold=FOLD, imagenet=None, threads=2)
     with pytest.raises(ComparisonError, match="diverged"):
         seen(images, (terms, tmp_path))
