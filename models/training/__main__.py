@@ -17,7 +17,19 @@ from inference.likeness import TooFewError
 from models import manifest as manifests
 from models import networks
 from models.manifest import ManifestError
-from models.training import compare, folds, held_out, joining, lesions, prepare, publish, slots, tables, train
+from models.training import (
+    compare,
+    folds,
+    head,
+    held_out,
+    joining,
+    lesions,
+    prepare,
+    publish,
+    slots,
+    tables,
+    train,
+)
 from models.training import export as exporting
 from models.training.card import CardError
 from models.training.commands import cost, gate, pointing, robustness
@@ -33,6 +45,7 @@ from models.training.sources.reading import Form, Split, Wanted
 _EXPECTED: Final = (
     LabelsError,
     lesions.NoLesionsError,
+    head.TooFewImagesError,
     CardError,
     PointError,
     held_out.NothingTrainedError,

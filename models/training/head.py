@@ -8,6 +8,7 @@ afterwards. The convolutions stay as they are: what they say about an image is c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,11 +22,16 @@ from models.training.dataset import TrainingSet
 from models.training.epochs import Progress
 from models.training.recipes import HeadStage
 
-_PASS_BATCH: Final = 16
+BATCH: Final = 16
+"""Whole images that go through the convolutions at once; what fills no batch is left out."""
 _CLIP: Final = 1.0
 _QUIET: Final = 0.1
 """Channels that differ less than this share of the median channel are all but silent, and not blown up."""
 _TINY: Final = 1e-6
+
+
+class TooFewImagesError(Exception):
+    """There are not enough whole images for a batch; the message says how many are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,7 +51,14 @@ def fit(
     generator: np.random.Generator,
     progress: Progress,
 ) -> float:
-    """Train the head of ``model`` anew on whole images, and return the last loss."""
+    """Train the head of ``model`` anew on whole images, and return the last loss.
+
+    Raises TooFewImagesError where they fill no batch.
+    """
+    images = len(data.examples)
+    if images // BATCH * BATCH * stage.passes < stage.batch:
+        wanted = BATCH * math.ceil(stage.batch / BATCH / stage.passes)
+        raise TooFewImagesError(f"{images} training images; a new head needs {wanted}")
     pooled = _pool(model, data, stage, generator, progress)
     mean, spread = pooled.features.mean(axis=0), pooled.features.std(axis=0)
     factor = 1 / np.maximum(spread, _QUIET * np.median(spread) + _TINY)
@@ -74,11 +87,11 @@ def _pool(
     parts: list[tuple[NDArray[np.float32], ...]] = []
     for number in range(stage.passes):
         limits = augmentation.WHOLE if number else augmentation.STILL
-        cuts = dataset.whole_images(data, generator, batch=_PASS_BATCH, limits=limits)
+        cuts = dataset.whole_images(data, generator, batch=BATCH, limits=limits)
         batches = progress(
-            dataset.stream(data.images, cuts, batch=_PASS_BATCH),
+            dataset.stream(data.images, cuts, batch=BATCH),
             f"whole images, pass {number + 1}/{stage.passes}",
-            len(cuts.positions) // _PASS_BATCH,
+            len(cuts.positions) // BATCH,
         )
         for images, *asked in batches:
             # training=True: the dropout before the pooling is drawn, once in each pass

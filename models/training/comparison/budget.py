@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.networks import Start
+from models.training import head
 from models.training.comparison.candidate import Candidate
 from models.training.recipes import FROM_RANDOM, NEW_HEAD, LesionStage, Recipe
 
@@ -45,8 +46,8 @@ class Budget:
 
     @staticmethod
     def images_seen(images: int) -> int:
-        """How many of ``images`` go through the convolutions for the head, repetitions counted."""
-        return images * NEW_HEAD.passes
+        """How many of ``images`` the head is shown, in whole batches, repetitions counted."""
+        return images // head.BATCH * head.BATCH * NEW_HEAD.passes
 
     def recipe(self, candidate: Candidate, start: Start) -> Recipe:
         """Give the recipe of ``candidate``, which begins with ``start``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models import networks
+from models.networks import secondread
 
 DEFAULT: Final = (
     "document-cnn",
@@ -50,6 +51,11 @@ def parse(text: str, *, rows: int, columns: int) -> Candidate:
     if found["network"] not in networks.ARCHITECTURES:
         raise ComparisonError(
             f"network {found['network']!r} is not known; there is {', '.join(networks.ARCHITECTURES)}"
+        )
+    if found["network"].startswith(secondread.NAME):
+        raise ComparisonError(
+            f"{found['network']} has a recipe of its own and no single head; train it, and name its folder "
+            "with --add"
         )
     return Candidate(
         network=found["network"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -92,13 +93,17 @@ def run(
 ) -> Entry:
     """Train, judge and time one network; leave entry, weights and predictions below ``folder``.
 
+    What an interrupted run has left of it is removed.
+
     Parameters
     ----------
     started
         Told what the network starts from, before it is trained.
     """
     own = folder / candidate.name
-    own.mkdir(parents=True, exist_ok=True)
+    if own.exists():
+        shutil.rmtree(own)  # begun with other terms, perhaps, and its seconds would be lost
+    own.mkdir(parents=True)
     keras.utils.set_random_seed(terms.budget.seed)
     model = networks.build(candidate.network, rows=None, columns=None)
     start = networks.start(model, imagenet=terms.imagenet)

@@ -203,6 +203,20 @@ def test_training_without_lesions_says_what_it_wants(prepared, tmp_path):
         run(none, tmp_path)
 
 
+@pytest.mark.parametrize(("images", "batch", "wanted"), [(9, 8, 16), (31, 64, 32)])
+def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, wanted):
+    few = dataclasses.replace(
+        training_set,
+        positions=training_set.positions[:images],
+        examples=training_set.examples[:images],
+        lesions=training_set.lesions[:images],
+    )
+    stage = HeadStage(passes=2, epochs=1, batch=batch, learning_rate=1e-3)
+    model = networks.build("document-cnn", rows=None, columns=None)
+    with pytest.raises(head.TooFewImagesError, match=f"needs {wanted}"):
+        head.fit(model, few, stage, np.random.default_rng(1), plainly)
+
+
 def test_predictions_are_the_models_logits(prepared):
     model = networks.build("document-cnn", rows=SIDE, columns=SIDE)
     numbers = np.array([5, 0, 9])
