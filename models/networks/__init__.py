@@ -2,7 +2,7 @@
 
 Every network takes images (n, rows, columns, 1) with values 0 to 1 and returns softmax scores of the classes.
 It names its last convolution (where Grad-CAM looks) and keeps its logits in a layer of their own (where the
-temperature of the manifest applies). Weights are kept as plain arrays (`.npz` without pickle).
+calibration of the manifest applies). Weights are kept as plain arrays (`.npz` without pickle).
 """
 
 from models.networks.architecture import LOGITS, Architecture, Start

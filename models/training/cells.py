@@ -10,7 +10,7 @@ trunk says of a turned image, for its filters have an up and a down.
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +74,17 @@ def _variant(  # noqa: PLR0917 - private
     digest: str,
     progress: Callable[[Iterable[int], str, int], Iterable[int]],
 ) -> Variant:
-    stem = work / f"cells-{digest[:16]}-{number}"
-    cells, done = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    cells = work / f"cells-{digest[:16]}-{number}.npy"
     turn = -1 if number in _UPSIDE_DOWN else 1
     count, size = len(prepared.positions), (prepared.images.shape[1], prepared.images.shape[2])
     generator = np.random.default_rng([_SEED, number])
     centres = np.tile(augmentation.middle(size), (count, 1))
     maps = _moves(generator, centres, size, number)
     grey = intensity.draw(generator, count, intensity.WHOLE)
-    if not done.exists():
+    if not cells.exists():
+        unfinished = cells.with_suffix(f".{os.getpid()}")  # another fold's run may be at the same
         shape = (count, *trunk.compute_output_shape((1, *size, 1))[1:])
-        kept = np.lib.format.open_memmap(cells, "w+", np.float16, shape)
+        kept = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
         call = _call(trunk, size, moved=number > 0)
         starts = range(0, count, _PIECE)
         for start in progress(starts, f"trunk, variant {number + 1}", len(starts)):
@@ -92,7 +92,7 @@ def _variant(  # noqa: PLR0917 - private
             images = prepared.images[prepared.positions[part]][:, ::turn]
             kept[part] = call(images, maps[part], grey[part])
         kept.flush()
-        done.write_text(json.dumps({"digest": digest, "variant": number}), encoding="utf-8")
+        unfinished.replace(cells)
     # mapped: runs of several folds side by side share one copy in memory
     return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=turn < 0)
 
@@ -118,9 +118,10 @@ def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callab
 
 
 def _digest(prepared: Prepared, trunk: keras.Model) -> str:
-    """Hash what the cells depend on: images, labels, size, trunk, movements."""
-    how = (augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
-    digest = hashlib.sha256(f"{prepared.digest} {prepared.images.shape} {how}".encode())
+    """Hash what the cells depend on: images and their order, labels, size, trunk, movements."""
+    order = [example.file for example in prepared.examples]
+    how = (_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
+    digest = hashlib.sha256(f"{prepared.digest} {order} {prepared.images.shape} {how}".encode())
     for variable in trunk.weights:
         digest.update(np.asarray(variable).tobytes())
     return digest.hexdigest()

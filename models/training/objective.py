@@ -8,6 +8,8 @@ Three things are done so that the scanner tells the network nothing:
   training. The network gains nothing from recognising the scanner: what that says is given to it already.
 - A class that a scanner does not have at all is thereby left out of the softmax for its images.
 
+A label that leaves the class open counts in these shares as the certain labels of its source are divided.
+
 Whole images are asked three things at once: which class; whether malignant or not, weighed anew for that, as
 rare benign labels would otherwise outweigh it; and, where lesions are marked, which places show one.
 """

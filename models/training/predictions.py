@@ -30,7 +30,7 @@ class Predictions:
     examples: tuple[Example, ...]
     folds: NDArray[np.int64]
     logits: NDArray[np.float64]
-    """Before the temperature: (n, classes)."""
+    """Before calibration: (n, classes)."""
 
     @property
     def targets(self) -> NDArray[np.float64]:

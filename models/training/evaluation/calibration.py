@@ -24,6 +24,8 @@ BINS: Final = 15
 """Of equal width, for the expected calibration error and the reliability diagram."""
 
 _PARTS: Final = 5
+_BIAS: Final = 10.0
+"""Farthest that a class is set from the first: one that never occurs would go on for ever."""
 _SIMULATIONS: Final = 200
 _DIGITS: Final = 3
 
@@ -62,7 +64,10 @@ def fit(logits: Floats, targets: Floats, method: Method) -> Calibration:
         scores = softmax(logits * np.exp(numbers[0]) + np.append(0, numbers[1:]), 1.0)
         return log_loss(scores, targets, weights)
 
-    found = minimize(cost, np.append(-np.log(first), np.zeros(classes - 1)), method="L-BFGS-B").x
+    bounds = [(None, None), *[(-_BIAS, _BIAS)] * (classes - 1)]
+    found = minimize(
+        cost, np.append(-np.log(first), np.zeros(classes - 1)), method="L-BFGS-B", bounds=bounds
+    ).x
     bias = np.append(0, found[1:])
     return Calibration(
         temperature=round(float(np.exp(-found[0])), _DIGITS),

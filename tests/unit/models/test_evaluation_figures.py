@@ -108,6 +108,14 @@ def test_classes_alike_need_no_certain_label():
     assert found == calibration.fit(logits, open_ones, Method.VECTOR)
 
 
+def test_a_class_that_never_occurs_gets_a_bias_that_a_manifest_can_hold():
+    generator = np.random.default_rng(3)
+    targets = np.eye(4)[generator.integers(3, size=300)]
+    for method in (Method.VECTOR, Method.ALIKE):
+        found = calibration.fit(generator.normal(0, 1, (300, 4)), targets, method)
+        assert min(found.bias) == found.bias[3] > -20
+
+
 def test_cross_fitting_never_uses_the_fold_that_it_calibrates():
     its = table(patients=40, sources=("inbreast",))
     before = calibration.cross_fitted(its, Method.TEMPERATURE)

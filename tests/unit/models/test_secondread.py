@@ -1,5 +1,6 @@
 """Our own network: a trunk that does not learn, branches that do, and several of them joined."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -241,6 +242,25 @@ def test_cells_upside_down_are_what_the_trunk_says_of_turned_images(prepared, tm
     expected = np.asarray(secondread.trunk(model)(turned))
     assert variant.upside_down
     np.testing.assert_allclose(variant.cells[:2], expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_cells_are_computed_once_and_anew_for_images_in_another_order(prepared, tmp_path):
+    model = networks.build(secondread.NAME, rows=None, columns=None)
+    turned = dataclasses.replace(
+        prepared, positions=prepared.positions[::-1], examples=prepared.examples[::-1]
+    )
+    computed = []
+
+    def progress(pieces, title, _):
+        computed.append(title)
+        return pieces
+
+    for its in (prepared, prepared, turned):
+        (variant,) = cells.compute(its, model, tmp_path, progress=progress, variants=1)
+    assert len(computed) == 2
+    (first,) = cells.compute(prepared, model, tmp_path, progress=progress, variants=1)
+    np.testing.assert_array_equal(variant.cells[::-1], first.cells)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_the_shipped_recipe_reads_lesions_in_their_surroundings():
