@@ -28,6 +28,7 @@ from models.training import (
     publish,
     slots,
     tables,
+    terms,
     train,
 )
 from models.training import export as exporting
@@ -56,6 +57,7 @@ _EXPECTED: Final = (
     prepare.NotPreparedError,
     train.NoStartError,
     train.UnfinishedRunError,
+    terms.OtherTermsError,
     exporting.ExportError,
     joining.JoiningError,
     networks.WeightsError,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models import networks
 from models.networks import keras, secondread, tf
-from models.training import dataset, predictions, publish, shortcut, slots
+from models.training import dataset, predictions, publish, shortcut, slots, terms
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe
 
@@ -44,10 +44,15 @@ def write(
     ------
     NothingTrainedError
         Where no fold has weights.
+    OtherTermsError
+        Where a fold was trained on other images, or while others were held out.
     """
     there = sorted(fold for fold, path in weights.items() if path.exists())
     if not there:
         raise NothingTrainedError(f"{folder} holds no trained fold; run `train` first")
+    for fold in there:
+        asked = terms.of_images(data, theirs, fold, recipe)
+        terms.check(weights[fold].parent, asked)
     numbers = [np.flatnonzero(np.array(theirs) == fold) for fold in there]
     said = [
         _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(there, numbers, strict=True)

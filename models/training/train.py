@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models import networks
 from models.networks import keras, tf
 from models.training import dataset, epochs, head, stages
+from models.training import terms as its_terms
 from models.training.dataset import TrainingSet
 from models.training.epochs import Epoch, Progress
 from models.training.prepare import Prepared
@@ -82,14 +83,22 @@ def run(
     ------
     UnfinishedRunError
         Where the folder holds a run and ``resume`` is not wanted.
+    OtherTermsError
+        Where the run in the folder was begun with another recipe, seed, fold, start or other images.
     NoStartError
         Where the recipe begins with ImageNet's weights and ``imagenet`` is missing.
     """
-    if (folder / HISTORY).exists() and not resume:
-        raise UnfinishedRunError(f"{folder} holds a run; add --resume to go on, or name another --work")
+    _check_start(recipe, imagenet)
+    terms = its_terms.of(prepared, folds, fold, recipe, seed=seed, imagenet=imagenet)
+    if folder.exists() and any(folder.iterdir()):
+        if not resume:
+            raise UnfinishedRunError(f"{folder} holds a run; add --resume to go on, or name another --work")
+        its_terms.check(folder, terms)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        its_terms.begin(folder, terms)
     if (folder / WEIGHTS).exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
 
     def note(epoch: Epoch) -> None:
         with (folder / HISTORY).open("a", encoding="utf-8") as file:
@@ -136,12 +145,15 @@ def _subset(data: Prepared, inside: list[int]) -> TrainingSet:
     )
 
 
-def _begin(recipe: Recipe, seed: int, imagenet: Path | None) -> keras.Model:
+def _check_start(recipe: Recipe, imagenet: Path | None) -> None:
     if recipe.from_imagenet and imagenet is None:
         raise NoStartError(
             f"{recipe.network} begins with what EfficientNet-Lite0 learned from ImageNet: "
             "name the file of its weights with --imagenet"
         )
+
+
+def _begin(recipe: Recipe, seed: int, imagenet: Path | None) -> keras.Model:
     keras.utils.set_random_seed(seed)
     model = networks.build(recipe.network, rows=None, columns=None)
     if recipe.from_imagenet:

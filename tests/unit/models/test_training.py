@@ -9,7 +9,7 @@ from PIL import Image
 from inference import breast, pixels, preprocess
 from models import networks
 from models.networks import keras, tf
-from models.training import folds, head, objective, prepare, train
+from models.training import folds, head, held_out, objective, prepare, terms, train
 from models.training.labels import Example
 from models.training.lesions import NoLesionsError
 from models.training.recipes import RECIPES, HeadStage, LesionStage, Recipe, with_epochs
@@ -49,14 +49,14 @@ def training_set(prepared):
     return train.training_set(prepared, folds.of(prepared.examples, {}), train.ALL)
 
 
-def run(prepared, folder, *, fold=train.ALL, recipe=RECIPE, resume=False, report=lambda _: None):
+def run(prepared, folder, *, fold=train.ALL, recipe=RECIPE, seed=3, resume=False, report=lambda _: None):
     train.run(
         prepared,
         folds.of(prepared.examples, {}),
         fold,
         folder,
         recipe,
-        seed=3,
+        seed=seed,
         resume=resume,
         imagenet=None,
         progress=plainly,
@@ -148,6 +148,38 @@ def test_a_run_is_not_overwritten(prepared, tmp_path):
     before = (tmp_path / train.WEIGHTS).read_bytes()
     run(prepared, tmp_path, resume=True)
     assert (tmp_path / train.WEIGHTS).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 4}, "another seed"),
+        ({"fold": 1}, "another fold"),
+        ({"recipe": with_epochs(RECIPE, 3)}, "another recipe"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_terms(prepared, tmp_path, other, named):
+    first = run(prepared, tmp_path)
+    with pytest.raises(terms.OtherTermsError, match=named):
+        run(prepared, tmp_path, resume=True, **other)
+    for name, values in run(prepared, tmp_path, resume=True).items():
+        np.testing.assert_array_equal(values, first[name])
+
+
+def test_a_run_that_does_not_say_its_terms_is_not_resumed(prepared, tmp_path):
+    run(prepared, tmp_path)
+    (tmp_path / terms.TERMS).unlink()
+    with pytest.raises(terms.OtherTermsError, match="train again"):
+        run(prepared, tmp_path, resume=True)
+
+
+def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepared, tmp_path):
+    theirs = folds.of(prepared.examples, {})
+    run(prepared, tmp_path / "fold-0", fold=0)
+    (tmp_path / "fold-0").rename(tmp_path / "fold-1")
+    weights = {1: tmp_path / "fold-1" / train.WEIGHTS}
+    with pytest.raises(terms.OtherTermsError, match="another fold"):
+        held_out.write(prepared, theirs, weights, RECIPE, tmp_path)
 
 
 def test_the_lesion_loss_falls(prepared, tmp_path):
