@@ -94,7 +94,7 @@ class Manifest:
 
 
 def shipped(name_version: str = DEFAULT) -> Path:
-    """Find the folder of a model that came with this package, for example ``document-cnn-1.0.0``."""
+    """Find the folder of a model that came with this package, for example ``document-cnn-1.1.0``."""
     home = Path(__file__).parent
     there = sorted(path.parent.name for path in home.glob(f"*/{_FILE_NAME}"))
     if name_version not in there:

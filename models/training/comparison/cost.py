@@ -12,7 +12,7 @@ from inference.classifier import Classifier
 from models import manifest as manifests
 from models.networks import keras
 
-_PLAIN: Final = "document-cnn-1.0.0"
+_PLAIN: Final = "document-cnn-1.1.0"
 """Its manifest stands in for one; nothing of it but the size of the input changes what is computed."""
 _READINGS: Final = 9
 _FIRST: Final = 2
