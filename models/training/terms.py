@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.preprocess import PREPROCESSING
+from models.training import whole_file
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe
 
@@ -58,9 +59,7 @@ def of_images(prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Reci
 
 def begin(folder: Path, terms: Mapping[str, Any]) -> None:
     """Keep ``terms`` in ``folder``, which holds no run yet."""
-    unfinished = folder / f"{TERMS}.unfinished"
-    unfinished.write_text(json.dumps(terms, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(folder / TERMS)
+    whole_file.write_json(folder / TERMS, terms)
 
 
 def check(folder: Path, terms: Mapping[str, Any]) -> None:

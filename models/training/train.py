@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from models import networks
 from models.networks import keras, tf
-from models.training import dataset, epochs, head, stages
-from models.training import terms as its_terms
+from models.training import dataset, epochs, head, stages, terms
 from models.training.dataset import TrainingSet
 from models.training.epochs import Epoch, Progress
 from models.training.prepare import Prepared
@@ -89,14 +88,14 @@ def run(
         Where the recipe begins with ImageNet's weights and ``imagenet`` is missing.
     """
     _check_start(recipe, imagenet)
-    terms = its_terms.of(prepared, folds, fold, recipe, seed=seed, imagenet=imagenet)
+    stated = terms.of(prepared, folds, fold, recipe, seed=seed, imagenet=imagenet)
     if folder.exists() and any(folder.iterdir()):
         if not resume:
             raise UnfinishedRunError(f"{folder} holds a run; add --resume to go on, or name another --work")
-        its_terms.check(folder, terms)
+        terms.check(folder, stated)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        its_terms.begin(folder, terms)
+        terms.begin(folder, stated)
     if (folder / WEIGHTS).exists():
         return
 

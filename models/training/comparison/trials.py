@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models import networks
 from models.networks import Start, keras
-from models.training import folds, predictions, train
+from models.training import folds, predictions, train, whole_file
 from models.training.comparison import budget as budgets
 from models.training.comparison import cost, table
 from models.training.comparison import entry as entries
@@ -138,14 +138,14 @@ def run(
         figures=_judge(model, data, terms.fold, own),
     )
     kept = {"terms": terms.as_json(), "data_digest": data.digest, "entry": asdict(entry)}
-    _write(own / _ENTRY, kept)
+    whole_file.write_json(own / _ENTRY, kept)
     return entry
 
 
 def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) -> str:
     """Write `COMPARISON` and `TABLE` into ``folder`` and return the latter's text."""
     kept = {"terms": terms.as_json(), "data_digest": digest, "networks": [asdict(one) for one in found]}
-    _write(folder / COMPARISON, kept)
+    whole_file.write_json(folder / COMPARISON, kept)
     text = table.render(found, fold=terms.fold, threads=terms.threads)
     (folder / TABLE).write_text(text, encoding="utf-8")
     return text
@@ -171,10 +171,3 @@ def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str
         predictions.collect(data.examples, [fold] * len(data.examples), [(numbers, said)]), path
     )
     return entries.main_figures(evaluate(predictions.read(path)))
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON so that a file of this name is always whole."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
