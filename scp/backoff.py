@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scp.config import Delivery
+from scp.configuration.settings import Delivery
 
 
 def delay(attempt: int, *, first: timedelta, longest: timedelta, jitter: float) -> timedelta:

@@ -10,7 +10,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from scp import steady, tls
-from scp.config import Peer, Settings
+from scp.configuration.settings import Peer, Settings
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of the peer, not a fault of ours

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scp import tls, tls_reasons
-from scp.config import TLS
+from scp.configuration.settings import TLS
 from scp.tls import FilesError
 
 PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -16,7 +16,7 @@ from inference.errors import InferenceError
 from models.manifest import ManifestError
 from scp import logs, terminal
 from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
-from scp.config import ConfigError, Log, Settings, load
+from scp.configuration.settings import ConfigError, Log, Settings, load
 from storage.errors import StorageError
 
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above

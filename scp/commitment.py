@@ -22,7 +22,7 @@ from pynetdicom.pdu import P_DATA_TF
 from scp import backoff, calling, contexts, status
 from scp.calling import Unreachable
 from scp.commitment_reports import Reports
-from scp.config import Peer, Settings
+from scp.configuration.settings import Peer, Settings
 from storage import commitments
 from storage.commitment_steps import Commitment
 from storage.database import Database

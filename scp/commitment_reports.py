@@ -15,7 +15,7 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 
 from scp import backoff, status
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from storage import commitment_answers, commitments
 from storage.commitment_steps import Commitment
 from storage.database import Database

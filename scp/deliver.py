@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 from inference import variant
 from scp import backoff, calling, contexts, status
 from scp.calling import Unreachable
-from scp.config import Peer, Settings
+from scp.configuration.settings import Peer, Settings
 from storage import commitments, outbox
 from storage.archive import Archive
 from storage.database import Database

@@ -17,7 +17,7 @@ from inference.findings import Finding
 from scp import demo_cases, demo_node, ledger, terminal
 from scp import running as nodes
 from scp.complaint import Complaint
-from scp.config import Settings, load
+from scp.configuration.settings import Settings, load
 from scp.demo_archive import DemoArchive, Received
 from scp.demo_cases import DemoStudy
 from scp.demo_node import DemoNode

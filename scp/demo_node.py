@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from scp.complaint import Complaint
-from scp.config import Settings
-from scp.config_source import PREFIX
+from scp.configuration.settings import Settings
+from scp.configuration.source import PREFIX
 
 LISTENING: Final = "node listening"
 """The event with which the node logs its port."""

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from scp import ledger, running, terminal
 from scp.complaint import OK
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from storage import attention, commitments, jobs, outbox
 from storage.archive import UNCLAIMED, unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble

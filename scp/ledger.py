@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scp.complaint import Complaint
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from storage import inspection
 from storage.database import Database
 

@@ -17,7 +17,7 @@ from pynetdicom.events import Event
 
 from scp import contexts, landing, leftovers, status, steady, tls
 from scp.associations import LIMIT_EXCEEDED, Door, Request
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.entrance import Entrance
 from scp.receive import Receiver
 from scp.renewal import Renewal

@@ -23,7 +23,7 @@ from scp import comparison, cores, product, running, timers, tls
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
 from scp.listener import Listener, Server

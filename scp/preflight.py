@@ -17,7 +17,7 @@ from models.manifest import ManifestError
 from scp import preflight_tls, product, running, terminal, tls
 from scp.checks import Check, Outcome, failed, note, ok
 from scp.complaint import FAILED, OK
-from scp.config import Model, Peer, Settings
+from scp.configuration.settings import Model, Peer, Settings
 from scp.echo import connect, echo
 from scp.tls import FilesError
 from storage import inspection, privacy

@@ -9,7 +9,7 @@ from typing import Final
 from scp import certificates
 from scp.certificates import Certificate
 from scp.checks import Check, failed, note, ok
-from scp.config import TLS
+from scp.configuration.settings import TLS
 from scp.tls import FilesError
 
 SOON: Final = timedelta(days=30)

@@ -9,7 +9,7 @@ from typing import Final
 from inference.identity import Device
 from models import manifest
 from models.manifest import Manifest
-from scp.config_sections import Model
+from scp.configuration.sections import Model
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,7 @@ from inference.classifier import Classifier
 from inference.gate import Gate
 from inference.pipeline import Analyst
 from scp import product
-from scp.config import Settings
+from scp.configuration.settings import Settings
 
 
 def open_analyst(settings: Settings) -> Analyst:

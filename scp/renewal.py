@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from scp import tls
-from scp.config import TLS
+from scp.configuration.settings import TLS
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from scp import ledger, running, terminal
 from scp.complaint import OK, WRONG_USAGE, Complaint
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from storage import commitments, jobs, outbox, overview
 from storage.database import Database
 

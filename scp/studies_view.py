@@ -8,7 +8,7 @@ from rich.console import Console
 
 from scp import ledger, terminal
 from scp.complaint import OK, Complaint
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from storage import delivery_ledger, history, overview
 from storage.delivery_ledger import Entry
 from storage.records import DeliveryCounts, Event, StudyOverview

@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from scp.clock import ClockWatch
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.worker import EPITAPH, LONGEST_WAIT
 from storage import foresight, jobs, retention, studies
 from storage.archive import Archive

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scp import tls_reasons
-from scp.config import TLS, Peer
+from scp.configuration.settings import TLS, Peer
 
 SUITES: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"

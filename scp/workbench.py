@@ -18,7 +18,7 @@ import structlog
 
 from scp import cores, logs, memory, product, running
 from scp.analysis_job import AnalysisJob
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.reading import open_analyst
 from scp.report_job import ReportJob
 from scp.words import AWAKE, BEGIN, DONE, READY, STOP

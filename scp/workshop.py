@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 
 from scp import backoff, words
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.worker import EPITAPH
 from storage import jobs
 from storage.database import Database

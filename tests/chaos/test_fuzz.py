@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from scp import logs
 from scp.associations import Door
-from scp.config import Log, Model
+from scp.configuration.settings import Log, Model
 from scp.listener import Listener
 from scp.workshop import Workshop
 from storage import schema

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from scp.config import Delivery, Peer, Settings
+from scp.configuration.settings import Delivery, Peer, Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
 from storage import outbox

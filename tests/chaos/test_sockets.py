@@ -17,7 +17,7 @@ from pynetdicom.presentation import build_context
 
 from scp import entrance
 from scp.associations import Door
-from scp.config import Node, Peer, Settings
+from scp.configuration.settings import Node, Peer, Settings
 from scp.listener import Listener
 from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode

@@ -10,7 +10,8 @@ from pydicom.uid import JPEGLSLossless
 from sqlalchemy import select
 
 from inference import findings
-from scp import config_sections, workshop
+from scp import workshop
+from scp.configuration import sections
 from scp.workshop import Workshop
 from storage import schema, studies
 from storage.states import JobState
@@ -20,7 +21,7 @@ from tests.support.poisoned_worker import CRASH, CURIOUS, GREED, HANG, begin
 
 SIDE = 8000
 """Pixels; a constant image of so many squared is a few kilobytes when compressed."""
-LIMITS = config_sections.Worker.model_construct(
+LIMITS = sections.Worker.model_construct(
     lease_seconds=60.0,
     job_timeout_seconds=5.0,  # the configuration allows 10 at least
     job_memory_mb=100,

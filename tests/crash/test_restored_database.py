@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import RLELossless
 
 from scp import health
-from scp.config import Node, Settings
+from scp.configuration.settings import Node, Settings
 from storage import retention
 from storage.archive import unclaimed
 from storage.database import NAME, Database

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from scp import demo, demo_cases, demo_node
-from scp.config import Settings
+from scp.configuration.settings import Settings
 from scp.demo_archive import DemoArchive, Received
 from scp.demo_show import Returned, verdict
 from tests.support import model_folder, scu

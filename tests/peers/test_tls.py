@@ -8,7 +8,7 @@ import pytest
 
 from scp import calling, contexts
 from scp.calling import Unreachable
-from scp.config import Peer, Settings
+from scp.configuration.settings import Peer, Settings
 from tests.support.authority import Authority
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write

@@ -24,7 +24,7 @@ from scp import calling
 from scp.calling import Unreachable
 from scp.commitment import Notary
 from scp.commitment_reports import Malformed, Report, Reports
-from scp.config import Delivery, Node, Peer, Settings
+from scp.configuration.settings import Delivery, Node, Peer, Settings
 from storage import commitments, outbox, retention, schema
 from storage.database import NAME
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scp import config
-from scp.config import ConfigError, Settings
+from scp.configuration import settings as config
+from scp.configuration.settings import ConfigError, Settings
 
 SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "peers"}
 KEYS = sorted({key for section in SECTIONS.values() for key in section.model_fields} | {"ae_title", "host"})

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from scp.config import TLS
+from scp.configuration.settings import TLS
 from tests.support.peers import require
 
 

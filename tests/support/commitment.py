@@ -9,7 +9,7 @@ from pynetdicom import evt
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
-from scp.config import Delivery, Node, Peer, Settings
+from scp.configuration.settings import Delivery, Node, Peer, Settings
 from scp.deliver import Courier
 from scp.listener import Listener
 from storage import delivery_ledger

@@ -12,7 +12,7 @@ from inference.pipeline import Analysis
 from inference.pixels import Picture
 from scp import product
 from scp.analysis_job import AnalysisJob
-from scp.config import Node, Peer, Settings, Study
+from scp.configuration.settings import Node, Peer, Settings, Study
 from scp.receive import Receiver
 from scp.report_job import ReportJob
 from scp.timers import Chores

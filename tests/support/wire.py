@@ -5,7 +5,7 @@ import shutil
 import pydicom
 
 from scp.associations import Door
-from scp.config import Node, Peer, Settings
+from scp.configuration.settings import Node, Peer, Settings
 from scp.listener import Listener
 from storage.archive import Archive
 from tests.support.scu import store

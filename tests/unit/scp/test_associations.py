@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from scp.associations import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Door, Request
-from scp.config import TLS, Node, Peer, Settings
+from scp.configuration.settings import TLS, Node, Peer, Settings
 
 
 def door(*peers, **node):

@@ -9,7 +9,7 @@ import pytest
 
 from scp import calling, contexts
 from scp.calling import Unreachable
-from scp.config import Delivery, Peer, Settings
+from scp.configuration.settings import Delivery, Peer, Settings
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.authority import Authority
 from tests.support.peers import free_port

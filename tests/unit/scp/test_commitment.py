@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from pydicom.dataset import Dataset
 
-from scp import config
 from scp.commitment import TRIES_OF_A_REFUSED_REQUEST
 from scp.commitment_reports import TRIES_OF_A_LOST_OBJECT
+from scp.configuration import settings
 from scp.dispatch import Dispatcher
 from storage import attention, outbox
 from storage.records import ResultKind
@@ -219,5 +219,5 @@ def test_dispatcher_sends_and_then_asks(node, pacs):
 def test_peer_that_cannot_be_reached_cannot_be_asked(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('[[peers]]\nae_title = "PACS"\ncommitment = true\n')
-    with pytest.raises(config.ConfigError, match=r"peers\[1\]\.commitment = true \('PACS'\) asks nobody"):
-        config.load(file, {})
+    with pytest.raises(settings.ConfigError, match=r"peers\[1\]\.commitment = true \('PACS'\) asks nobody"):
+        settings.load(file, {})

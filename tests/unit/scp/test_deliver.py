@@ -4,7 +4,7 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import build_context
 
-from scp.config import Delivery, Peer, Settings
+from scp.configuration.settings import Delivery, Peer, Settings
 from scp.deliver import TRIES_OF_A_REFUSED_OBJECT, Courier
 from storage import outbox, owing
 from storage.archive import Archive

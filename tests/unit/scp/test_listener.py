@@ -16,7 +16,7 @@ from pynetdicom.presentation import build_context
 from inference import decoders
 from scp import contexts
 from scp.associations import Door
-from scp.config import Node, Peer, Settings
+from scp.configuration.settings import Node, Peer, Settings
 from scp.listener import Listener
 from scp.status import Foreign
 from storage.archive import Archive

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from scp.config import Peer
+from scp.configuration.settings import Peer
 from storage import retention, studies
 from storage.archive import Swept
 from storage.records import JobKind

@@ -8,7 +8,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from scp import preflight
-from scp.config import Model, Node, Peer, Settings
+from scp.configuration.settings import Model, Node, Peer, Settings
 from scp.echo import echo
 from scp.preflight import Outcome
 from storage import inspection

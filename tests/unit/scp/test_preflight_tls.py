@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scp import preflight, preflight_tls
-from scp.config import TLS, Model, Node, Peer, Settings
+from scp.configuration.settings import TLS, Model, Node, Peer, Settings
 from scp.preflight import Outcome
 from tests.support import model_folder
 from tests.support.authority import Authority

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scp import logs, node
-from scp.config import Log, Node, Settings
+from scp.configuration.settings import Log, Node, Settings
 from storage.database import NAME, Database
 from tests.support import logging_state
 

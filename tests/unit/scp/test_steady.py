@@ -10,7 +10,7 @@ from pynetdicom.presentation import build_context
 
 from scp import calling, contexts
 from scp.associations import Door
-from scp.config import Node, Peer, Settings
+from scp.configuration.settings import Node, Peer, Settings
 from scp.listener import Listener
 from scp.steady import SteadyTimer
 from tests.support.archive_scp import ArchiveSCP

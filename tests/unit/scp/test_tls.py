@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from scp import calling, contexts, tls
 from scp.associations import Door
 from scp.calling import Unreachable
-from scp.config import Node, Peer, Settings
+from scp.configuration.settings import Node, Peer, Settings
 from scp.echo import echo
 from scp.listener import Listener, Server
 from storage.archive import Archive

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scp import running
-from scp.config import Node, Settings
+from scp.configuration.settings import Node, Settings
 from scp.health import _worker, look
 from storage.database import Database
 from tests.support.running_node import lock_held

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scp.config_sections import Section, resolved
+from scp.configuration.sections import Section, resolved
 
 
 class TLS(Section):

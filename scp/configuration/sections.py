@@ -108,7 +108,7 @@ class Node(Section):
     @classmethod
     def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
         chosen = resolved(value, info)
-        home = Path(__file__).resolve().parent.parent
+        home = Path(__file__).resolve().parent.parent.parent
         for package in (home / name for name in PACKAGES):
             if chosen.is_relative_to(package):
                 raise ValueError(

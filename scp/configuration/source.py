@@ -9,7 +9,7 @@ from typing import Any, Final, get_origin
 
 from pydantic import BaseModel
 
-from scp.config_errors import ConfigError
+from scp.configuration.errors import ConfigError
 
 PREFIX: Final = "SECONDREAD_"
 SEPARATOR: Final = "__"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from scp import config
-from scp.config import ConfigError, Peer, Settings
+from scp.configuration import settings as config
+from scp.configuration.settings import ConfigError, Peer, Settings
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def peer(name, **more):

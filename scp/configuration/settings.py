@@ -1,7 +1,7 @@
 """The configuration: one TOML file, read once into frozen values that the rest is given.
 
-`scp.config_sections` declares every key and `scp.config_errors` says what is wrong with one;
-`scp.config_source` knows where the values come from. Unknown keys are refused.
+`scp.configuration.sections` declares every key and `scp.configuration.errors` says what is wrong with one;
+`scp.configuration.source` knows where the values come from. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Final, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from scp import config_source
-from scp.config_errors import ConfigError, sentences
-from scp.config_sections import (
+from scp.configuration import source
+from scp.configuration.errors import ConfigError, sentences
+from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
     FOLDER,
     PACKAGES,
@@ -30,7 +30,7 @@ from scp.config_sections import (
     Study,
     Worker,
 )
-from scp.config_tls import TLS
+from scp.configuration.tls import TLS
 
 __all__ = [
     "PACKAGES",
@@ -107,7 +107,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     ConfigError
         With a sentence for everything that is wrong: file, key, value and what is allowed.
     """
-    document, origins = config_source.read(path, environ, Settings)
+    document, origins = source.read(path, environ, Settings)
     node = document.setdefault("node", {})
     if isinstance(node, dict):
         node.setdefault(
