@@ -15,13 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from inference import findings
 from inference.findings import Finding
 from scp import demo_cases, demo_node, ledger, terminal
-from scp import running as nodes
 from scp.complaint import Complaint
 from scp.configuration.settings import Settings, load
 from scp.demo_archive import DemoArchive, Received
 from scp.demo_cases import DemoStudy
 from scp.demo_node import DemoNode
 from scp.demo_show import by_study, lay_out, show, verdict
+from scp.process import locks as nodes
 from scp.status import SUCCESS
 from storage import studies
 

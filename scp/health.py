@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scp import ledger, running, terminal
+from scp import ledger, terminal
 from scp.complaint import OK
 from scp.configuration.settings import Settings
+from scp.process import locks
 from storage import attention, commitments, jobs, outbox
 from storage.archive import UNCLAIMED, unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble
@@ -117,11 +118,11 @@ def look(database: Database, settings: Settings) -> Health:
 
 
 def _node(settings: Settings) -> Node:
-    pid = running.node_pid(settings.node.data_dir)
+    pid = locks.node_pid(settings.node.data_dir)
     return Node(
         running=pid is not None,
         pid=pid,
-        worker_pid=None if pid is None else running.worker_pid(settings.node.data_dir),
+        worker_pid=None if pid is None else locks.worker_pid(settings.node.data_dir),
         ae_title=settings.node.ae_title,
         port=settings.node.port,
         data_dir=settings.node.data_dir,

@@ -19,7 +19,7 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, cores, product, running, timers, tls
+from scp import comparison, product, timers, tls
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
@@ -27,6 +27,7 @@ from scp.configuration.settings import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
 from scp.listener import Listener, Server
+from scp.process import cores, locks
 from scp.receive import Receiver
 from scp.timers import Chores
 from scp.worker import EPITAPH
@@ -215,7 +216,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
     """Hold ``data_dir`` for this process alone. Raises CannotStart where that cannot be."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = (data_dir / running.LOCK).open("a+")
+        opened = (data_dir / locks.LOCK).open("a+")
     except OSError as error:
         raise CannotStart(
             f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"

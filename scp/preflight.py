@@ -14,11 +14,12 @@ from typing import Final
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import preflight_tls, product, running, terminal, tls
+from scp import preflight_tls, product, terminal, tls
 from scp.checks import Check, Outcome, failed, note, ok
 from scp.complaint import FAILED, OK
 from scp.configuration.settings import Model, Peer, Settings
 from scp.echo import connect, echo
+from scp.process import locks
 from scp.tls import FilesError
 from storage import inspection, privacy
 from storage.archive import UNCLAIMED, unclaimed
@@ -138,7 +139,7 @@ def _disk(settings: Settings) -> Check:
 
 def _port(settings: Settings) -> Check:
     what = f"port {settings.node.port}"
-    pid = running.node_pid(settings.node.data_dir)
+    pid = locks.node_pid(settings.node.data_dir)
     if settings.node.port == 0:
         return ok(what, "a free one is taken at the start")
     if pid is None:
@@ -149,7 +150,7 @@ def _port(settings: Settings) -> Check:
 def _tls_port(settings: Settings) -> Check:
     port = settings.tls.port
     what = f"tls port {port}"
-    pid = running.node_pid(settings.node.data_dir)
+    pid = locks.node_pid(settings.node.data_dir)
     if port == 0:
         return ok(what, "a free one is taken at the start")
     if pid is None:

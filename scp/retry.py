@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from scp import ledger, running, terminal
+from scp import ledger, terminal
 from scp.complaint import OK, WRONG_USAGE, Complaint
 from scp.configuration.settings import Settings
+from scp.process import locks
 from storage import commitments, jobs, outbox, overview
 from storage.database import Database
 
@@ -33,7 +34,7 @@ def run(
     console.print(f"{started} parked jobs start over, {due} deliveries are due now")
     if asked:
         console.print(f"{asked} objects that were sent are asked about again now")
-    if started + due + asked and running.node_pid(settings.node.data_dir) is None:
+    if started + due + asked and locks.node_pid(settings.node.data_dir) is None:
         console.print("the node is not running: they are done when it is started")
     return OK
 

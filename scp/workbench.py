@@ -16,9 +16,10 @@ from typing import Final
 
 import structlog
 
-from scp import cores, logs, memory, product, running
+from scp import logs, product
 from scp.analysis_job import AnalysisJob
 from scp.configuration.settings import Settings
+from scp.process import cores, limits, locks
 from scp.reading import open_analyst
 from scp.report_job import ReportJob
 from scp.words import AWAKE, BEGIN, DONE, READY, STOP
@@ -45,8 +46,8 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     database = Database.open(settings.node.data_dir)
     try:
         worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
-        memory.leave(settings.worker.job_memory_mb)
-        with running.working(settings.node.data_dir):
+        limits.leave(settings.worker.job_memory_mb)
+        with locks.working(settings.node.data_dir):
             pipe.send_bytes(READY)
             _work(worker, pipe)
     except (BrokenPipeError, EOFError):

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scp import running
+from scp.process import locks
 
 
 @contextmanager
-def lock_held(data_dir: Path, name: str = running.LOCK) -> Iterator[None]:
+def lock_held(data_dir: Path, name: str = locks.LOCK) -> Iterator[None]:
     """Hold the lock ``name`` as a running node does, or its worker; its process id is that of the test."""
     with (data_dir / name).open("w") as lock:
         lock.write(str(os.getpid()))

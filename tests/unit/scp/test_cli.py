@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scp import node, product, running
+from scp import node, product
+from scp.process import locks
 from storage import commitments, inspection, jobs, outbox, studies
 from storage.archive import Archive
 from storage.database import NAME, Database
@@ -227,16 +228,16 @@ def test_status_tells_whether_the_node_runs(secondread, config, database, tmp_pa
     with lock_held(tmp_path / "data"):
         told = secondread("status", "--json", "--config", config).json["node"]
         assert (told["running"], told["pid"]) == (True, os.getpid())
-    assert running.node_pid(tmp_path / "data") is None  # the file is still there, nobody holds it
+    assert locks.node_pid(tmp_path / "data") is None  # the file is still there, nobody holds it
 
 
 def test_lock_of_a_process_that_is_gone_is_no_running_node(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (tmp_path / running.LOCK).write_text(str(gone.pid))
-    assert running.node_pid(tmp_path) is None
-    (tmp_path / running.LOCK).write_text("")
-    assert running.node_pid(tmp_path) is None
+    (tmp_path / locks.LOCK).write_text(str(gone.pid))
+    assert locks.node_pid(tmp_path) is None
+    (tmp_path / locks.LOCK).write_text("")
+    assert locks.node_pid(tmp_path) is None
 
 
 def test_status_says_that_images_are_refused_below_the_reserve(secondread, config, database):

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from scp import running
 from scp.configuration.settings import Node, Settings
 from scp.health import _worker, look
+from scp.process import locks
 from storage.database import Database
 from tests.support.running_node import lock_held
 
@@ -34,14 +34,14 @@ def node(database, tmp_path):
 
 
 def test_worker_that_is_ready_is_shown_with_its_process(database, tmp_path):
-    with lock_held(tmp_path), running.working(tmp_path):
+    with lock_held(tmp_path), locks.working(tmp_path):
         seen = node(database, tmp_path)
     assert seen.worker_pid == os.getpid()
     assert _worker(seen) == f"worker: ready (process {os.getpid()})"
 
 
 def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
-    with running.working(tmp_path):
+    with locks.working(tmp_path):
         pass
     with lock_held(tmp_path):
         seen = node(database, tmp_path)
@@ -56,13 +56,13 @@ def test_killed_worker_is_seen_to_be_gone(tmp_path):
     )
     try:
         assert holder.stdout.readline() == b"held\n"
-        assert running.worker_pid(tmp_path) == holder.pid
+        assert locks.worker_pid(tmp_path) == holder.pid
     finally:
         holder.kill()
         holder.communicate()
-    assert running.worker_pid(tmp_path) is None
+    assert locks.worker_pid(tmp_path) is None
 
 
 def test_worker_does_not_wait_for_one_that_is_ending(tmp_path):
-    with lock_held(tmp_path, running.WORKER_LOCK), running.working(tmp_path):
-        assert running.worker_pid(tmp_path) == os.getpid()
+    with lock_held(tmp_path, locks.WORKER_LOCK), locks.working(tmp_path):
+        assert locks.worker_pid(tmp_path) == os.getpid()
