@@ -19,10 +19,12 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 
-from scp import backoff, calling, contexts, status
-from scp.calling import Unreachable
+from scp import backoff
 from scp.commitment_reports import Reports
 from scp.configuration.settings import Peer, Settings
+from scp.network import association as calling
+from scp.network import contexts, status
+from scp.network.association import Unreachable
 from storage import commitments
 from storage.commitment_steps import Commitment
 from storage.database import Database

@@ -14,9 +14,11 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
 from inference import variant
-from scp import backoff, calling, contexts, status
-from scp.calling import Unreachable
+from scp import backoff
 from scp.configuration.settings import Peer, Settings
+from scp.network import association as calling
+from scp.network import contexts, status
+from scp.network.association import Unreachable
 from storage import commitments, outbox
 from storage.archive import Archive
 from storage.database import Database

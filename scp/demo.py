@@ -21,8 +21,8 @@ from scp.demo_archive import DemoArchive, Received
 from scp.demo_cases import DemoStudy
 from scp.demo_node import DemoNode
 from scp.demo_show import by_study, lay_out, show, verdict
+from scp.network.status import SUCCESS
 from scp.process import locks as nodes
-from scp.status import SUCCESS
 from storage import studies
 
 ARCHIVE: Final = "DEMOPACS"

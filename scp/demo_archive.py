@@ -15,8 +15,8 @@ from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
-from scp import contexts
-from scp.status import OUT_OF_RESOURCES, SUCCESS
+from scp.network import contexts
+from scp.network.status import OUT_OF_RESOURCES, SUCCESS
 
 REPORTS: Final = (contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from scp import tls_reasons
+from scp.network import tls_reasons
 
 log = structlog.get_logger(__name__)
 

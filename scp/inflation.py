@@ -15,7 +15,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inference import bounded
-from scp.status import Unreadable
+from scp.network.status import Unreadable
 
 LIMIT: Final = 1 << 30
 """Bytes; several times the largest mammogram."""

@@ -19,7 +19,7 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, product, timers, tls
+from scp import comparison, product, timers
 from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
@@ -27,6 +27,7 @@ from scp.configuration.settings import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
 from scp.listener import Listener, Server
+from scp.network import tls
 from scp.process import cores, locks
 from scp.receive import Receiver
 from scp.timers import Chores

@@ -14,13 +14,14 @@ from typing import Final
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import preflight_tls, product, terminal, tls
+from scp import preflight_tls, product, terminal
 from scp.checks import Check, Outcome, failed, note, ok
 from scp.complaint import FAILED, OK
 from scp.configuration.settings import Model, Peer, Settings
-from scp.echo import connect, echo
+from scp.network import tls
+from scp.network.echo import connect, echo
+from scp.network.tls import FilesError
 from scp.process import locks
-from scp.tls import FilesError
 from storage import inspection, privacy
 from storage.archive import UNCLAIMED, unclaimed
 from storage.database import Database

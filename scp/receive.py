@@ -21,7 +21,7 @@ from inference import attributes, exam
 from inference.identity import Device
 from scp import incoming
 from scp.incoming import Incoming
-from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
+from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from storage import studies
 from storage.archive import Archive
 from storage.database import Database
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receiver:
-    """Keeps what comes in, or raises a `scp.status.Refusal` that says why not."""
+    """Keeps what comes in, or raises a `scp.network.status.Refusal` that says why not."""
 
     database: Database
     archive: Archive

@@ -5,7 +5,7 @@ import time
 import pytest
 from pynetdicom.presentation import build_context
 
-from scp import contexts
+from scp.network import contexts
 from scp.node import STOP_SECONDS
 from tests.support.archive_scp import ArchiveSCP, reports
 from tests.support.mammograms import mammogram

@@ -6,9 +6,9 @@ from collections import Counter
 import pydicom
 import pytest
 
-from scp import calling, contexts
-from scp.calling import Unreachable
 from scp.configuration.settings import Peer, Settings
+from scp.network import association, contexts
+from scp.network.association import Unreachable
 from tests.support.authority import Authority
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
@@ -160,4 +160,4 @@ def test_archive_that_does_not_believe_us_is_named(authority, other, archive):
     with pytest.raises(
         Unreachable, match="it does not accept our certificate: make our authority known to it"
     ):
-        calling.associate(settings, settings.peers[0], contexts.proposed({contexts.COMPREHENSIVE_SR}))
+        association.associate(settings, settings.peers[0], contexts.proposed({contexts.COMPREHENSIVE_SR}))

@@ -20,11 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from scp import calling
-from scp.calling import Unreachable
 from scp.commitment import Notary
 from scp.commitment_reports import Malformed, Report, Reports
 from scp.configuration.settings import Delivery, Node, Peer, Settings
+from scp.network import association
+from scp.network.association import Unreachable
 from storage import commitments, outbox, retention, schema
 from storage.database import NAME
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
@@ -166,7 +166,7 @@ class Promises(RuleBasedStateMachine):
         conversation = Conversation(self, manner)
         with (
             self._mortal(fuse),
-            mock.patch.object(calling, "associate", side_effect=gone, return_value=conversation),
+            mock.patch.object(association, "associate", side_effect=gone, return_value=conversation),
         ):
             Notary(
                 settings=self._settings,

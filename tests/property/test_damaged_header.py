@@ -10,8 +10,8 @@ from pydicom.uid import BreastTomosynthesisImageStorage, CTImageStorage
 from inference import exam, pixels, rendering
 from inference.errors import Failed
 from scp import product
+from scp.network.status import Foreign, Unreadable
 from scp.receive import Receiver
-from scp.status import Foreign, Unreadable
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import Kept

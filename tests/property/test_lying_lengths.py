@@ -17,7 +17,7 @@ from pydicom.uid import (
 from inference import decoding, exam
 from inference.errors import Failed, Refused
 from scp import incoming
-from scp.status import Foreign, Unreadable
+from scp.network.status import Foreign, Unreadable
 from tests.support.mammograms import mammogram
 
 LIE = b"\xf0\xff\xff\xff"

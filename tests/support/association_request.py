@@ -8,7 +8,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
-from scp import contexts
+from scp.network import contexts
 
 
 def association_request(calling="PACS", called="SECONDREAD"):

@@ -9,7 +9,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from scp import preflight
 from scp.configuration.settings import Model, Node, Peer, Settings
-from scp.echo import echo
+from scp.network.echo import echo
 from scp.preflight import Outcome
 from storage import inspection
 from storage.database import NAME, Database

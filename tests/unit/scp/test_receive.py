@@ -17,8 +17,8 @@ from pydicom.uid import (
 
 from scp import incoming, inflation, product
 from scp.comparison import UNDECODABLE, same_pixels
+from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receive import Receiver
-from scp.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database

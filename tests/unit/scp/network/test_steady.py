@@ -8,11 +8,12 @@ import pytest
 from pynetdicom import evt, timer
 from pynetdicom.presentation import build_context
 
-from scp import calling, contexts
 from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
 from scp.listener import Listener
-from scp.steady import SteadyTimer
+from scp.network import association as calling
+from scp.network import contexts
+from scp.network.steady import SteadyTimer
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.scu import associate
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scp import calling, contexts
-from scp.calling import Unreachable
 from scp.configuration.settings import Delivery, Peer, Settings
+from scp.network import association, contexts
+from scp.network.association import Unreachable
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.authority import Authority
 from tests.support.peers import free_port
@@ -19,7 +19,7 @@ def call(host, port):
     peer = Peer(ae_title="PACS", host=host, port=port)
     delivery = Delivery(connect_timeout_seconds=5, answer_timeout_seconds=5)
     settings = Settings(peers=(peer,), delivery=delivery)
-    return calling.associate(settings, peer, [contexts.commitment()])
+    return association.associate(settings, peer, [contexts.commitment()])
 
 
 def test_host_name_that_nobody_knows_is_named(monkeypatch):

@@ -9,8 +9,8 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from scp import steady, tls
 from scp.configuration.settings import Peer, Settings
+from scp.network import steady, tls
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of the peer, not a fault of ours

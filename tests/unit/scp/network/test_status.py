@@ -1,6 +1,6 @@
 import pytest
 
-from scp import status
+from scp.network import status
 
 
 @pytest.mark.parametrize("code", [0x0000, 0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007])

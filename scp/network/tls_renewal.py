@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from scp import tls
 from scp.configuration.settings import TLS
+from scp.network import tls
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from scp.landing import Landing
+from scp.network.landing import Landing
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from scp.status import SUCCESS
-from scp.tls import Caller
+from scp.network.status import SUCCESS
+from scp.network.tls import Caller
 
 REMEDIES: Final = {
     (1, 1): "it gave no reason: look into its log",

@@ -12,8 +12,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from scp import tls_reasons
 from scp.configuration.settings import TLS, Peer
+from scp.network import tls_reasons
 
 SUITES: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from scp import tls, tls_reasons
 from scp.configuration.settings import TLS
-from scp.tls import FilesError
+from scp.network import tls, tls_reasons
+from scp.network.tls import FilesError
 
 PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 FLIGHTS: Final = 5
