@@ -19,17 +19,18 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import comparison, product, timers
-from scp.associations import Door
+from scp import product, timers
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
 from scp.configuration.settings import Settings
 from scp.deliver import Courier
 from scp.dispatch import Dispatcher
-from scp.listener import Listener, Server
 from scp.network import tls
 from scp.process import cores, locks
-from scp.receive import Receiver
+from scp.receiving import pixel_comparison
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener, Server
+from scp.receiving.store import Receiver
 from scp.timers import Chores
 from scp.worker import EPITAPH
 from scp.workshop import Workshop
@@ -96,7 +97,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         device=product.device(settings.node.ae_title),
         disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
         destinations=settings.destinations,
-        same_pixels=comparison.same_pixels,
+        same_pixels=pixel_comparison.same_pixels,
         now=_now,
         arrived=workshop.ring,
     )

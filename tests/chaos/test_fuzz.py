@@ -19,9 +19,9 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from scp import logs
-from scp.associations import Door
 from scp.configuration.settings import Log, Model
-from scp.listener import Listener
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from scp.workshop import Workshop
 from storage import schema
 from storage.records import JobKind

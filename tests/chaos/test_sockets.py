@@ -15,10 +15,10 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from scp import entrance
-from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
-from scp.listener import Listener
+from scp.receiving import connection_gate
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
@@ -163,7 +163,7 @@ def test_sender_that_stops_in_mid_dataset_delays_no_good_store(listening, held, 
 
 
 def test_silent_callers_beyond_their_number_make_room_for_each_other(listening, held, monkeypatch):
-    monkeypatch.setattr(entrance, "MOST_WAITING", 3)
+    monkeypatch.setattr(connection_gate, "MOST_WAITING", 3)
     callers = [call(listening, held) for _ in range(4)]
     (ended, *_), _, _ = select.select(callers, [], [], SECONDS)
     assert ended.recv(1) == b""

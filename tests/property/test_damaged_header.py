@@ -11,7 +11,7 @@ from inference import exam, pixels, rendering
 from inference.errors import Failed
 from scp import product
 from scp.network.status import Foreign, Unreadable
-from scp.receive import Receiver
+from scp.receiving.store import Receiver
 from storage.archive import Archive
 from storage.database import Database
 from storage.records import Kept

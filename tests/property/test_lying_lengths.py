@@ -16,8 +16,8 @@ from pydicom.uid import (
 
 from inference import decoding, exam
 from inference.errors import Failed, Refused
-from scp import incoming
 from scp.network.status import Foreign, Unreadable
+from scp.receiving import dataset
 from tests.support.mammograms import mammogram
 
 LIE = b"\xf0\xff\xff\xff"
@@ -94,7 +94,7 @@ def check(folder, data):
     path.write_bytes(data)
     tracemalloc.start()
     try:
-        for read in (incoming.read, exam.read, decoding.read):
+        for read in (dataset.read, exam.read, decoding.read):
             with contextlib.suppress(Unreadable, Foreign, Failed, Refused):
                 read(path)
         assert tracemalloc.get_traced_memory()[1] < ENOUGH

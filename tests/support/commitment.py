@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 from pynetdicom import evt
 
-from scp.associations import Door
 from scp.commitment import Notary
 from scp.commitment_reports import Reports
 from scp.configuration.settings import Delivery, Node, Peer, Settings
 from scp.deliver import Courier
-from scp.listener import Listener
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from storage import delivery_ledger
 from storage.archive import Archive
 from storage.database import Database

@@ -13,7 +13,7 @@ from inference.pixels import Picture
 from scp import product
 from scp.analysis_job import AnalysisJob
 from scp.configuration.settings import Node, Peer, Settings, Study
-from scp.receive import Receiver
+from scp.receiving.store import Receiver
 from scp.report_job import ReportJob
 from scp.timers import Chores
 from scp.worker import Worker

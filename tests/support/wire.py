@@ -4,9 +4,9 @@ import shutil
 
 import pydicom
 
-from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
-from scp.listener import Listener
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.scu import store
 

@@ -8,12 +8,12 @@ import pytest
 from pynetdicom import evt, timer
 from pynetdicom.presentation import build_context
 
-from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
-from scp.listener import Listener
 from scp.network import association as calling
 from scp.network import contexts
 from scp.network.steady import SteadyTimer
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.scu import associate
 

@@ -13,13 +13,13 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
-from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
-from scp.listener import Listener, Server
 from scp.network import association as calling
 from scp.network import contexts, tls
 from scp.network.association import Unreachable
 from scp.network.echo import echo
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener, Server
 from storage.archive import Archive
 from tests.support.authority import Authority, openssl
 from tests.support.mammograms import mammogram

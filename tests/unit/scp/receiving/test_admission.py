@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from scp.associations import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Door, Request
 from scp.configuration.settings import TLS, Node, Peer, Settings
+from scp.receiving.admission import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Door, Request
 
 
 def door(*peers, **node):

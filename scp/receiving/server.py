@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from pynetdicom.transport import ThreadedAssociationServer
 
-from scp.entrance import Entrance
+from scp.receiving.connection_gate import Entrance
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """One received file → kept or refused. Success means that file and row are both committed.
 
-Knows no network: a path and two names come in, an answer goes out. `scp.listener` translates.
+Knows no network: a path and two names come in, an answer goes out. `scp.receiving.listener` translates.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pydicom.uid import UID
 
 from inference import attributes, exam
 from inference.identity import Device
-from scp import incoming
-from scp.incoming import Incoming
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
+from scp.receiving import dataset
+from scp.receiving.dataset import Incoming
 from storage import studies
 from storage.archive import Archive
 from storage.database import Database
@@ -65,7 +65,7 @@ class Receiver:
 
     def _keep(self, path: Path, calling_ae: str) -> Kept | None:
         self._check_room()
-        received = incoming.read(path)
+        received = dataset.read(path)
         if self._is_ours(received):
             log.info(
                 "own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae
@@ -95,7 +95,7 @@ class Receiver:
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         try:
             arrival = _arrival(received, calling_ae)
-        except incoming.DAMAGE as error:
+        except dataset.DAMAGE as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
             arrival = self._file(self._recognise(arrival, received.path), received)
@@ -187,7 +187,7 @@ def _header(received: Incoming, digest: str) -> bytes:
     try:
         header = exam.header_only(received.header)
         same = exam.header_digest(pydicom.dcmread(io.BytesIO(header))) == digest
-    except incoming.DAMAGE as error:
+    except dataset.DAMAGE as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
     if not same:
         raise Unreadable("header cannot be written again: it would say other things")

@@ -15,10 +15,11 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from scp import incoming, inflation, product
-from scp.comparison import UNDECODABLE, same_pixels
+from scp import product
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
-from scp.receive import Receiver
+from scp.receiving import dataset, inflation
+from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
+from scp.receiving.store import Receiver
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database
@@ -309,14 +310,14 @@ def test_deflated_data_set_that_is_cut_short_is_refused(receiver):
 def test_overlong_element_before_the_pixels_is_kept_on_disk_and_never_in_memory(
     keep, receiver, database, monkeypatch, syntax
 ):
-    monkeypatch.setattr(incoming, "LARGEST_ELEMENT", 100_000)
+    monkeypatch.setattr(dataset, "LARGEST_ELEMENT", 100_000)
     image = mammogram("R", "CC")
     image.add_new(0x00091001, "OB", bytes(200_000))
     image.add_new(0x00090010, "LO", "TEST")
     image.file_meta.TransferSyntaxUID = syntax
     path = receiver.archive.incoming / "looked-at.dcm"
     write(image, path)
-    assert 0x00091001 not in incoming.read(path).header
+    assert 0x00091001 not in dataset.read(path).header
     assert keep(image) is Kept.NEW
     row = instance(database, image)
     assert len(pydicom.dcmread(receiver.archive.path(row.file))[0x00091001].value) == 200_000
@@ -326,7 +327,7 @@ def test_without_memory_the_peer_is_asked_to_try_again(keep, monkeypatch):
     def greedy(_):
         raise MemoryError
 
-    monkeypatch.setattr(incoming, "read", greedy)
+    monkeypatch.setattr(dataset, "read", greedy)
     with pytest.raises(OutOfResources, match="memory"):
         keep(mammogram("R", "CC"))
 

@@ -23,8 +23,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from inference import bounded
 from inference.attributes import UNREADABLE
-from scp import inflation
 from scp.network.status import Foreign, Unreadable
+from scp.receiving import inflation
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 """PS3.5 9.1 leaves only these characters; leading zeros are common in the field and harmless."""

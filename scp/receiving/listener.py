@@ -15,14 +15,14 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
-from scp.associations import LIMIT_EXCEEDED, Door, Request
 from scp.configuration.settings import Settings
-from scp.entrance import Entrance
 from scp.network import contexts, landing, leftovers, status, steady, tls
 from scp.network.status import COMMENT_LENGTH, Refusal
 from scp.network.tls_renewal import Renewal
-from scp.receive import Receiver
-from scp.server import Server
+from scp.receiving.admission import LIMIT_EXCEEDED, Door, Request
+from scp.receiving.connection_gate import Entrance
+from scp.receiving.server import Server
+from scp.receiving.store import Receiver
 from storage.errors import StorageError
 
 __all__ = ["Listener", "Server"]

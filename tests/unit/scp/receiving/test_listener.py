@@ -14,11 +14,11 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from inference import decoders
-from scp.associations import Door
 from scp.configuration.settings import Node, Peer, Settings
-from scp.listener import Listener
 from scp.network import contexts
 from scp.network.status import Foreign
+from scp.receiving.admission import Door
+from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.association_request import association_request
 from tests.support.mammograms import mammogram
