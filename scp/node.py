@@ -20,11 +20,11 @@ import structlog
 from models import manifest
 from models.manifest import ManifestError
 from scp import product, timers
-from scp.commitment import Notary
-from scp.commitment_reports import Reports
 from scp.configuration.settings import Settings
-from scp.deliver import Courier
-from scp.dispatch import Dispatcher
+from scp.delivering.commitment_report import Reports
+from scp.delivering.commitment_request import Notary
+from scp.delivering.dispatcher import Dispatcher
+from scp.delivering.sender import Courier
 from scp.network import tls
 from scp.process import cores, locks
 from scp.receiving import pixel_comparison

@@ -18,7 +18,8 @@ import structlog
 
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
-from scp import backoff, logs
+from scp import logs
+from scp.delivering import backoff
 from storage import jobs
 from storage.archive import Archive
 from storage.database import Database

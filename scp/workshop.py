@@ -19,8 +19,9 @@ from typing import Final
 
 import structlog
 
-from scp import backoff, words
+from scp import words
 from scp.configuration.settings import Settings
+from scp.delivering import backoff
 from scp.worker import EPITAPH
 from storage import jobs
 from storage.database import Database

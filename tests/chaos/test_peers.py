@@ -1,6 +1,6 @@
 """Peers that cut, hang and crawl: what is owed stays owed, and comes within one back-off of their return.
 
-Peers that refuse, that are down for a day or take one of two classes: tests/unit/scp/test_deliver.py.
+Peers that refuse, that are down for a day or take one of two classes: tests/unit/scp/delivering/test_sender.py.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from contextlib import ExitStack
 import pytest
 
 from scp.configuration.settings import Delivery, Peer, Settings
-from scp.deliver import Courier
-from scp.dispatch import Dispatcher
+from scp.delivering.dispatcher import Dispatcher
+from scp.delivering.sender import Courier
 from storage import outbox
 from storage.archive import Archive
 from storage.database import Database

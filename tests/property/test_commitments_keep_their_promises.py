@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from scp.commitment import Notary
-from scp.commitment_reports import Malformed, Report, Reports
 from scp.configuration.settings import Delivery, Node, Peer, Settings
+from scp.delivering.commitment_report import Malformed, Report, Reports
+from scp.delivering.commitment_request import Notary
 from scp.network import association
 from scp.network.association import Unreachable
 from storage import commitments, outbox, retention, schema

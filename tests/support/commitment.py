@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 from pynetdicom import evt
 
-from scp.commitment import Notary
-from scp.commitment_reports import Reports
 from scp.configuration.settings import Delivery, Node, Peer, Settings
-from scp.deliver import Courier
+from scp.delivering.commitment_report import Reports
+from scp.delivering.commitment_request import Notary
+from scp.delivering.sender import Courier
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
 from storage import delivery_ledger

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from pydicom.dataset import Dataset
 
-from scp.commitment import TRIES_OF_A_REFUSED_REQUEST
-from scp.commitment_reports import TRIES_OF_A_LOST_OBJECT
 from scp.configuration import settings
-from scp.dispatch import Dispatcher
+from scp.delivering.commitment_report import TRIES_OF_A_LOST_OBJECT
+from scp.delivering.commitment_request import TRIES_OF_A_REFUSED_REQUEST
+from scp.delivering.dispatcher import Dispatcher
 from storage import attention, outbox
 from storage.records import ResultKind
 from storage.states import CommitmentState

@@ -14,8 +14,8 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
 from inference import variant
-from scp import backoff
 from scp.configuration.settings import Peer, Settings
+from scp.delivering import backoff
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable

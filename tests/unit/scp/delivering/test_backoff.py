@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from scp.backoff import delay
+from scp.delivering.backoff import delay
 
 FIRST, LONGEST = timedelta(seconds=30), timedelta(minutes=15)
 

@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from scp.bell import Bell
-from scp.commitment import Notary
-from scp.deliver import Courier
+from scp.delivering.bell import Bell
+from scp.delivering.commitment_request import Notary
+from scp.delivering.sender import Courier
 from storage import commitments, outbox
 from storage.database import Database
 from storage.errors import StorageError

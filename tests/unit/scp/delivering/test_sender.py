@@ -5,7 +5,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import build_context
 
 from scp.configuration.settings import Delivery, Peer, Settings
-from scp.deliver import TRIES_OF_A_REFUSED_OBJECT, Courier
+from scp.delivering.sender import TRIES_OF_A_REFUSED_OBJECT, Courier
 from storage import outbox, owing
 from storage.archive import Archive
 from storage.database import Database

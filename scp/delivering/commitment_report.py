@@ -14,8 +14,8 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.events import Event
 
-from scp import backoff
 from scp.configuration.settings import Settings
+from scp.delivering import backoff
 from scp.network import status
 from storage import commitment_answers, commitments
 from storage.commitment_steps import Commitment

@@ -19,9 +19,9 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 
-from scp import backoff
-from scp.commitment_reports import Reports
 from scp.configuration.settings import Peer, Settings
+from scp.delivering import backoff
+from scp.delivering.commitment_report import Reports
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
