@@ -29,7 +29,7 @@ from scp import analyze_inputs, product, terminal
 from scp.analyze_outputs import Folder, by_study, reportable
 from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
 from scp.configuration.settings import Settings
-from scp.reading import open_analyst
+from scp.working.reading import open_analyst
 
 log = structlog.get_logger(__name__)
 

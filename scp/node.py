@@ -32,8 +32,8 @@ from scp.receiving.admission import Door
 from scp.receiving.listener import Listener, Server
 from scp.receiving.store import Receiver
 from scp.timers import Chores
-from scp.worker import EPITAPH
-from scp.workshop import Workshop
+from scp.working.supervisor import Workshop
+from scp.working.worker import EPITAPH
 from storage import commitments, jobs, retention
 from storage.archive import UNCLAIMED, Archive
 from storage.database import Database

@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
-from scp.worker import EPITAPH, LONGEST_WAIT
+from scp.working.worker import EPITAPH, LONGEST_WAIT
 from storage import foresight, jobs, retention, studies
 from storage.archive import Archive
 from storage.database import Database

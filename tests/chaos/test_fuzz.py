@@ -22,7 +22,7 @@ from scp import logs
 from scp.configuration.settings import Log, Model
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
-from scp.workshop import Workshop
+from scp.working.supervisor import Workshop
 from storage import schema
 from storage.records import JobKind
 from storage.states import LIVE, JobState

@@ -10,9 +10,9 @@ from pydicom.uid import JPEGLSLossless
 from sqlalchemy import select
 
 from inference import findings
-from scp import workshop
 from scp.configuration import sections
-from scp.workshop import Workshop
+from scp.working import supervisor
+from scp.working.supervisor import Workshop
 from storage import schema, studies
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
@@ -48,7 +48,7 @@ def node(tmp_path):
 @pytest.fixture
 def done(node, monkeypatch):
     """What a running workshop announces: a job is done or parked."""
-    monkeypatch.setattr(workshop, "_begin", begin)
+    monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
     running = Workshop(
         settings=node.settings.model_copy(update={"worker": LIMITS}),

@@ -11,12 +11,12 @@ from inference.options import OutputOptions
 from inference.pipeline import Analysis
 from inference.pixels import Picture
 from scp import product
-from scp.analysis_job import AnalysisJob
 from scp.configuration.settings import Node, Peer, Settings, Study
 from scp.receiving.store import Receiver
-from scp.report_job import ReportJob
 from scp.timers import Chores
-from scp.worker import Worker
+from scp.working.analysis_job import AnalysisJob
+from scp.working.report_job import ReportJob
+from scp.working.worker import Worker
 from storage import outbox, overview
 from storage.archive import Archive
 from storage.database import Database

@@ -36,8 +36,8 @@ class Poisonable(ScriptedAnalyst):
 
 
 def begin(settings, owner, pipe):
-    """Stand in for `scp.workshop._begin`: the same process and loop without loading a network."""
-    sys.modules["scp.reading"] = types.SimpleNamespace(open_analyst=lambda _: Poisonable())
-    from scp import workbench  # noqa: PLC0415 - takes its analyst from the module above
+    """Stand in for `scp.working.supervisor._begin`: the same process and loop without loading a network."""
+    sys.modules["scp.working.reading"] = types.SimpleNamespace(open_analyst=lambda _: Poisonable())
+    from scp.working import process  # noqa: PLC0415 - takes its analyst from the module above
 
-    workbench.main(settings, owner, pipe)
+    process.main(settings, owner, pipe)

@@ -9,7 +9,7 @@ import pytest
 from scp import timers
 from scp.clock import ClockWatch
 from scp.timers import Chores
-from scp.worker import Worker
+from scp.working.worker import Worker
 from storage import jobs, outbox
 from storage.records import JobKind
 from storage.states import JobState

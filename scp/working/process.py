@@ -17,13 +17,13 @@ from typing import Final
 import structlog
 
 from scp import logs, product
-from scp.analysis_job import AnalysisJob
 from scp.configuration.settings import Settings
 from scp.process import cores, limits, locks
-from scp.reading import open_analyst
-from scp.report_job import ReportJob
-from scp.words import AWAKE, BEGIN, DONE, READY, STOP
-from scp.worker import Worker
+from scp.working.analysis_job import AnalysisJob
+from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP
+from scp.working.reading import open_analyst
+from scp.working.report_job import ReportJob
+from scp.working.worker import Worker
 from storage.archive import Archive
 from storage.database import Database
 from storage.errors import StorageError

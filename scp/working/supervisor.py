@@ -1,7 +1,7 @@
 """The worker's process from outside: started, watched, restarted.
 
 TensorFlow and the decoders live in that process alone. If it dies, its job returns to the queue and it is
-started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.words`). A
+started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.working.messages`). A
 pipe, because a process that is killed while it holds the lock of a shared event or queue would leave the
 other side waiting for ever.
 """
@@ -19,10 +19,10 @@ from typing import Final
 
 import structlog
 
-from scp import words
 from scp.configuration.settings import Settings
 from scp.delivering import backoff
-from scp.worker import EPITAPH
+from scp.working import messages
+from scp.working.worker import EPITAPH
 from storage import jobs
 from storage.database import Database
 from storage.errors import StorageError
@@ -69,7 +69,7 @@ class Workshop:
             if self._pipe is None or self._wake_pending:
                 return
             self._wake_pending = True
-            self._say(words.WAKE)
+            self._say(messages.WAKE)
 
     def stop(self, seconds: float) -> bool:
         """Let the job under way end for at most ``seconds``, then end the process; tell if it ended itself.
@@ -78,7 +78,7 @@ class Workshop:
         """
         self._stopping.set()
         with self._pipe_lock:
-            self._say(words.STOP)
+            self._say(messages.STOP)
             loading = not self.ready.is_set()
         process = self._process
         if loading and process is not None:
@@ -130,7 +130,7 @@ class Workshop:
             self._pipe, self._process, self._wake_pending = ours, process, False
             self.ready.clear()
         if self._stopping.is_set():
-            self._say(words.STOP)
+            self._say(messages.STOP)
         self._attend(ours, process)
         process.join()
         with self._pipe_lock:
@@ -152,17 +152,17 @@ class Workshop:
                 word = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
-            deadline = time.monotonic() + limit if word == words.BEGIN else None
+            deadline = time.monotonic() + limit if word == messages.BEGIN else None
             self._hear(word)
 
     def _hear(self, word: bytes) -> None:
-        if word == words.AWAKE:
+        if word == messages.AWAKE:
             with self._pipe_lock:
                 self._wake_pending = False
-        elif word == words.READY:
+        elif word == messages.READY:
             log.info("worker ready")
             self.ready.set()
-        elif word == words.DONE:
+        elif word == messages.DONE:
             self._finished()
 
     def _settle(self, owner: str, *, died: bool) -> None:
@@ -185,6 +185,6 @@ class Workshop:
 
 def _begin(settings: Settings, owner: str, pipe: Connection) -> None:
     """Run the worker. Imported in its own process alone: the listener does without TensorFlow."""
-    from scp import workbench  # noqa: PLC0415
+    from scp.working import process as workbench  # noqa: PLC0415
 
     workbench.main(settings, owner, pipe)
