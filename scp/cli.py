@@ -15,8 +15,8 @@ import typer
 from inference.errors import InferenceError
 from models.manifest import ManifestError
 from scp import logs, terminal
-from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
 from scp.configuration.settings import ConfigError, Log, Settings, load
+from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
 from storage.errors import StorageError
 
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above
@@ -105,7 +105,7 @@ def demo(context: typer.Context, *, config: Config = None) -> None:
 def check(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
     """Check configuration, database, weights, disk and port, and send a C-ECHO to every peer."""
     settings = _settings(context, config)
-    from scp import preflight
+    from scp.operating import check as preflight
 
     raise typer.Exit(preflight.run(settings, _path(context, config), as_json=as_json))
 
@@ -114,7 +114,7 @@ def check(context: typer.Context, *, config: Config = None, as_json: Json = Fals
 def status(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
     """Show whether the node runs, what waits, what is owed to whom, and what is parked and why."""
     settings = _settings(context, config)
-    from scp import health
+    from scp.operating import status as health
 
     raise typer.Exit(health.run(settings, as_json=as_json))
 
@@ -130,7 +130,7 @@ def studies(
 ) -> None:
     """List studies and where they stand; with a UID, what happened to one."""
     settings = _settings(context, config)
-    from scp import studies_view
+    from scp.operating import studies as studies_view
 
     raise typer.Exit(studies_view.run(settings, study_uid=study_uid, limit=limit, as_json=as_json))
 
@@ -147,7 +147,7 @@ def retry(
 ) -> None:
     """Let parked jobs and deliveries start over, and deliveries that wait for their time be due now."""
     settings = _settings(context, config)
-    from scp import retry as command
+    from scp.operating import retry as command
 
     raise typer.Exit(
         command.run(
@@ -171,7 +171,7 @@ def analyze(
     # no peer and no port is needed here, so the default file may be missing
     missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
     settings = Settings() if missing else _settings(context, config)
-    from scp import analyze as command
+    from scp.operating import analyze as command
 
     raise typer.Exit(command.run(settings, files, output=output, as_json=as_json))
 

@@ -14,14 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from inference import findings
 from inference.findings import Finding
-from scp import demo_cases, demo_node, ledger, terminal
-from scp.complaint import Complaint
+from scp import demo_cases, demo_node, terminal
 from scp.configuration.settings import Settings, load
 from scp.demo_archive import DemoArchive, Received
 from scp.demo_cases import DemoStudy
 from scp.demo_node import DemoNode
 from scp.demo_show import by_study, lay_out, show, verdict
+from scp.errors import Complaint
 from scp.network.status import SUCCESS
+from scp.operating import database as ledger
 from scp.process import locks as nodes
 from storage import studies
 

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
-from scp.complaint import Complaint
+from scp.errors import Complaint
 
 ATTRIBUTION: Final = (
     "Images: CBIS-DDSM (Sawyer-Lee et al., The Cancer Imaging Archive, doi:10.7937/K9/TCIA.2016.7O02S9CY), "

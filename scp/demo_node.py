@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from scp.complaint import Complaint
 from scp.configuration.settings import Settings
 from scp.configuration.source import PREFIX
+from scp.errors import Complaint
 
 LISTENING: Final = "node listening"
 """The event with which the node logs its port."""

@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 from inference import exam
 from inference.findings import CLASSES, Analysed, Finding
 from scp import terminal
-from scp.complaint import FAILED, OK
 from scp.demo_archive import REPORTS, Received
 from scp.demo_cases import DemoStudy
+from scp.errors import FAILED, OK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

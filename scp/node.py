@@ -19,19 +19,19 @@ import structlog
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import product, timers
+from scp import housekeeping, product
 from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import Notary
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Courier
+from scp.housekeeping import Chores
 from scp.network import tls
 from scp.process import cores, locks
 from scp.receiving import pixel_comparison
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener, Server
 from scp.receiving.store import Receiver
-from scp.timers import Chores
 from scp.working.supervisor import Workshop
 from scp.working.worker import EPITAPH
 from storage import commitments, jobs, retention
@@ -111,7 +111,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     servers = _listen(listener, settings)
     workshop.start()
     dispatcher.start()
-    end_ticks = timers.start(chores, tend=listener.tend)
+    end_ticks = housekeeping.start(chores, tend=listener.tend)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,

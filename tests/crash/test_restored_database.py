@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 from pydicom.uid import RLELossless
 
-from scp import health
 from scp.configuration.settings import Node, Settings
+from scp.operating import status
 from storage import retention
 from storage.archive import unclaimed
 from storage.database import NAME, Database
@@ -49,7 +49,7 @@ def seen(data_dir):
     try:
         with database.read() as tx:
             images = set(retention.last_known(tx))
-        return images, health.look(database, Settings(node=Node(data_dir=data_dir))).disk
+        return images, status.look(database, Settings(node=Node(data_dir=data_dir))).disk
     finally:
         database.close()
 

@@ -12,8 +12,8 @@ from inference.pipeline import Analysis
 from inference.pixels import Picture
 from scp import product
 from scp.configuration.settings import Node, Peer, Settings, Study
+from scp.housekeeping import Chores
 from scp.receiving.store import Receiver
-from scp.timers import Chores
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob
 from scp.working.worker import Worker

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import apscheduler.schedulers.base
 import pytest
 
-from scp import timers
+from scp import housekeeping
 from scp.clock import ClockWatch
-from scp.timers import Chores
+from scp.housekeeping import Chores
 from scp.working.worker import Worker
 from storage import jobs, outbox
 from storage.records import JobKind
@@ -186,16 +186,16 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) - shift[0]
 
-    for module in (apscheduler.schedulers.base, timers):
+    for module in (apscheduler.schedulers.base, housekeeping):
         monkeypatch.setattr(module, "datetime", Set)
     ticked = threading.Event()
-    end = timers.start(chores(node, clocks.watch()), tend=ticked.set)
+    end = housekeeping.start(chores(node, clocks.watch()), tend=ticked.set)
     try:
         assert ticked.wait(60)
         shift[0] = DAY
         ticked.clear()
         # one that was planned already may still come
-        ticked.wait(2 * timers.STUDIES_SECONDS)
+        ticked.wait(2 * housekeeping.STUDIES_SECONDS)
         ticked.clear()
         clocks.set_(-86_400)
         assert ticked.wait(60)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scp import timers
+from scp import housekeeping
 from storage import commitments, outbox
 from storage.database import Database
 from storage.errors import DatabaseError
@@ -54,7 +54,7 @@ def test_tick_is_left_to_the_next_one(node, impatient):
     ticks = [chores.complete_studies, chores.mend_times, chores.return_expired_leases, chores.keep_house]
     with node.database.write():
         for chore in ticks:
-            timers._surviving(chore)()
+            housekeeping._surviving(chore)()
     for chore in ticks:
         chore()
 

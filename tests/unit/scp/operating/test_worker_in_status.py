@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scp.configuration.settings import Node, Settings
-from scp.health import _worker, look
+from scp.operating.status import _worker, look
 from scp.process import locks
 from storage.database import Database
 from tests.support.running_node import lock_held

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scp import preflight, preflight_tls
 from scp.configuration.settings import TLS, Model, Node, Peer, Settings
-from scp.preflight import Outcome
+from scp.operating import check, check_tls
+from scp.operating.check import Outcome
 from tests.support import model_folder
 from tests.support.authority import Authority
 from tests.support.peers import free_port
@@ -22,7 +22,7 @@ def section(authority):
 
 
 def look(section, *, later=timedelta(0)):
-    found = preflight_tls.files(section, datetime.now(UTC) + later)
+    found = check_tls.files(section, datetime.now(UTC) + later)
     return {one.what: (one.outcome, one.words) for one in found}
 
 
@@ -102,7 +102,7 @@ def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_fact
     )
 
     def seen():
-        return {one.what: one for one in preflight.everything(settings, tmp_path / "config.toml")}
+        return {one.what: one for one in check.everything(settings, tmp_path / "config.toml")}
 
     checks = seen()
     assert "port 11112" not in checks

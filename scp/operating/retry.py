@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from scp import ledger, terminal
-from scp.complaint import OK, WRONG_USAGE, Complaint
+from scp import terminal
 from scp.configuration.settings import Settings
+from scp.errors import OK, WRONG_USAGE, Complaint
+from scp.operating import database as ledger
 from scp.process import locks
 from storage import commitments, jobs, outbox, overview
 from storage.database import Database

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from scp.checks import Check, failed, note, ok
 from scp.configuration.settings import TLS
 from scp.network import certificates
 from scp.network.certificates import Certificate
 from scp.network.tls import FilesError
+from scp.operating.checks import Check, failed, note, ok
 
 SOON: Final = timedelta(days=30)
 """Renewing a certificate takes a hospital weeks: so long before its end it is mentioned."""

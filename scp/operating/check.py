@@ -14,13 +14,14 @@ from typing import Final
 
 from models import manifest
 from models.manifest import ManifestError
-from scp import preflight_tls, product, terminal
-from scp.checks import Check, Outcome, failed, note, ok
-from scp.complaint import FAILED, OK
+from scp import product, terminal
 from scp.configuration.settings import Model, Peer, Settings
+from scp.errors import FAILED, OK
 from scp.network import tls
 from scp.network.echo import connect, echo
 from scp.network.tls import FilesError
+from scp.operating import check_tls
+from scp.operating.checks import Check, Outcome, failed, note, ok
 from scp.process import locks
 from storage import inspection, privacy
 from storage.archive import UNCLAIMED, unclaimed
@@ -57,7 +58,7 @@ def everything(settings: Settings, path: Path) -> Iterator[Check]:
         yield _port(settings)
     if settings.tls.on:
         yield _tls_port(settings)
-    yield from preflight_tls.files(settings.tls, datetime.now(UTC))
+    yield from check_tls.files(settings.tls, datetime.now(UTC))
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         yield from threads.map(lambda peer: _peer(peer, settings), settings.peers)
 

@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from scp import ledger, terminal
-from scp.complaint import OK, Complaint
+from scp import terminal
 from scp.configuration.settings import Settings
+from scp.errors import OK, Complaint
+from scp.operating import database as ledger
 from storage import delivery_ledger, history, overview
 from storage.delivery_ledger import Entry
 from storage.records import DeliveryCounts, Event, StudyOverview

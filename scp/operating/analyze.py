@@ -25,10 +25,11 @@ from inference.findings import (
 )
 from inference.options import StudyImage
 from inference.pipeline import Analysis, Analyst
-from scp import analyze_inputs, product, terminal
-from scp.analyze_outputs import Folder, by_study, reportable
-from scp.complaint import FAILED, OK, WRONG_USAGE, Complaint
+from scp import product, terminal
 from scp.configuration.settings import Settings
+from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
+from scp.operating import analyze_inputs
+from scp.operating.analyze_outputs import Folder, by_study, reportable
 from scp.working.reading import open_analyst
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from inference.exam import SourceImage
 from inference.findings import ModelIdentity
 from inference.identity import Device
 from inference.options import OutputOptions, StudyImage
-from scp.complaint import Complaint
+from scp.errors import Complaint
 
 
 class Folder:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scp.complaint import Complaint
 from scp.configuration.settings import Settings
+from scp.errors import Complaint
 from storage import inspection
 from storage.database import Database
 

@@ -8,8 +8,8 @@ from PIL import Image
 from pydicom.uid import CTImageStorage
 
 from inference.findings import ClassKey, ModelIdentity
-from scp import analyze, analyze_inputs
-from scp.analyze import Outcome
+from scp.operating import analyze, analyze_inputs
+from scp.operating.analyze import Outcome
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import mammogram, write

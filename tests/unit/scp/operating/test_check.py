@@ -7,10 +7,10 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from scp import preflight
 from scp.configuration.settings import Model, Node, Peer, Settings
 from scp.network.echo import echo
-from scp.preflight import Outcome
+from scp.operating import check as preflight
+from scp.operating.check import Outcome
 from storage import inspection
 from storage.database import NAME, Database
 from tests.support import model_folder

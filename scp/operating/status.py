@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scp import ledger, terminal
-from scp.complaint import OK
+from scp import terminal
 from scp.configuration.settings import Settings
+from scp.errors import OK
+from scp.operating import database as ledger
 from scp.process import locks
 from storage import attention, commitments, jobs, outbox
 from storage.archive import UNCLAIMED, unclaimed
