@@ -96,7 +96,7 @@ def start(
 def demo(context: typer.Context, *, config: Config = None) -> None:
     """Send two real studies through a node of its own and show what comes back (into ./var/demo)."""
     path = config or context.obj
-    from scp import demo as command
+    from scp.demo import run as command
 
     raise typer.Exit(command.run(Path("var/demo"), Settings() if path is None else load(path, os.environ)))
 

