@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.receive import send, storescp  # noqa: E402
-from models import manifest  # noqa: E402
+from inference.network import manifest  # noqa: E402
 from tests.support.archive_scp import ArchiveSCP, reports  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
 from tests.support.node_process import NodeProcess, peer  # noqa: E402

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from inference import explain
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, ClassKey, ModelIdentity
+from inference.network import catalogue, engine, weights
+from inference.network import manifest as manifests
+from inference.network.engine import keras, tf
+from inference.network.manifest import Manifest, ManifestError
 from inference.preprocess import PREPROCESSING
-from models import manifest as manifests
-from models import networks
-from models.manifest import Manifest, ManifestError
-from models.networks import keras, tf
 
 DEFAULT_THREADS: Final = 2
 """Processor threads of one network; more processes, not more threads, make a node faster."""
@@ -72,12 +72,12 @@ class Classifier:
         """
         _check(manifest)
         try:
-            networks.fix_computation(threads)
-            network = networks.build(
+            engine.fix_computation(threads)
+            network = catalogue.build(
                 manifest.network, rows=manifest.rows, columns=manifest.columns, classes=len(CLASSES)
             )
-            networks.load_weights(network, manifest.weights_path)
-        except (RuntimeError, networks.UnknownNetworkError, networks.WeightsError) as error:
+            weights.load_weights(network, manifest.weights_path)
+        except (RuntimeError, catalogue.UnknownNetworkError, weights.WeightsError) as error:
             raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
         return cls(network, manifest, batch=batch)
 
@@ -147,7 +147,7 @@ def _identity(manifest: Manifest) -> ModelIdentity:
 
 def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[Any], tuple[Any, ...]]:
     """Make the one call: images to (scores, at operating point, explained class, maps)."""
-    opened = networks.with_activations(network)
+    opened = catalogue.with_activations(network)
     shape = tf.TensorSpec((batch, manifest.rows, manifest.columns, 1), tf.float32)
 
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types

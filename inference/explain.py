@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from inference.findings import CLASSES, ClassKey
-from models.networks import tf
+from inference.network.engine import tf
 
 Tensor: TypeAlias = Any
 """A symbolic tensor; TensorFlow ships no types."""

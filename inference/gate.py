@@ -21,10 +21,11 @@ from inference import breast, preprocess
 from inference.breast import Breast
 from inference.errors import ModelError
 from inference.likeness import Likeness
+from inference.network import efficientnet_lite
+from inference.network import manifest as manifests
+from inference.network.engine import fix_computation, keras, tf
+from inference.network.manifest import Manifest, ManifestError
 from inference.pixels import Picture
-from models import manifest as manifests
-from models.manifest import Manifest, ManifestError
-from models.networks import efficientnet_lite, fix_computation, keras, tf
 
 ROWS: Final = 160
 COLUMNS: Final = 128

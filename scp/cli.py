@@ -13,7 +13,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from inference.errors import InferenceError
-from models.manifest import ManifestError
+from inference.network.manifest import ManifestError
 from scp import logs, terminal
 from scp.configuration.settings import ConfigError, Log, Settings, load
 from scp.errors import FAILED, OK, WRONG_USAGE, Complaint

@@ -17,8 +17,8 @@ from typing import Final
 
 import structlog
 
-from models import manifest
-from models.manifest import ManifestError
+from inference.network import manifest
+from inference.network.manifest import ManifestError
 from scp import housekeeping, product
 from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports

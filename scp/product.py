@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from inference.identity import Device
-from models import manifest
-from models.manifest import Manifest
+from inference.network import manifest
+from inference.network.manifest import Manifest
 from scp.configuration.sections import Model
 
 __version__ = "0.1.0"

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from inference.errors import ModelError
 from inference.likeness import TooFewError
-from models import manifest as manifests
-from models import networks
-from models.manifest import ManifestError
+from inference.network import engine
+from inference.network import manifest as manifests
+from inference.network import weights as weight_files
+from inference.network.manifest import ManifestError
 from models.training import (
     compare,
     folds,
@@ -60,7 +61,7 @@ _EXPECTED: Final = (
     terms.OtherTermsError,
     exporting.ExportError,
     joining.JoiningError,
-    networks.WeightsError,
+    weight_files.WeightsError,
     *compare.EXPECTED,
 )
 
@@ -147,7 +148,7 @@ def train_folds(
     threads: Threads = 2,
 ) -> None:
     """Train one network per fold and one on everything, each with a checkpoint after every epoch."""
-    networks.fix_computation(threads)
+    engine.fix_computation(threads)
     recipe = with_epochs(_recipe(network), epochs)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     theirs = folds.of(prepared.examples, folds.read())
@@ -183,7 +184,7 @@ def evaluate_folds(
     threads: Threads = 2,
 ) -> None:
     """Join the out-of-fold predictions of the folds that are trained, compute and draw every figure."""
-    networks.fix_computation(threads)
+    engine.fix_computation(threads)
     recipe = _recipe(network)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     theirs = folds.of(prepared.examples, folds.read())
@@ -223,7 +224,7 @@ def export_model(
     )
     console.print(f"written: {folder}", highlight=False, soft_wrap=True)
     console.print(
-        f"SHA-256 of its manifest, for models/pins.py if it is shipped: {manifests.load(folder).own_sha256}",
+        f"SHA-256 of its manifest, for inference/network/pins.py if it is shipped: {manifests.load(folder).own_sha256}",
         highlight=False,
         soft_wrap=True,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.networks import tf
+from inference.network.engine import tf
 
 Size: TypeAlias = tuple[int, int]
 """Rows and columns in pixels."""

@@ -19,7 +19,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.networks import keras, secondread, tf
+from inference.network import secondread
+from inference.network.engine import keras, tf
 from models.training import augmentation, intensity
 from models.training.prepare import Prepared
 

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from inference.errors import ModelError
-from models import networks
-from models.manifest import ManifestError
-from models.networks import Start
+from inference.network import engine
+from inference.network.architecture import Start
+from inference.network.manifest import ManifestError
 from models.training import folds, prepare, train
 from models.training.comparison import budget, candidate, existing, trials
 from models.training.comparison.budget import Budget
@@ -68,7 +68,7 @@ def compare(
         raise train.UnfinishedRunError(
             f"{folder} holds a comparison; add --resume to go on, or name another --work"
         )
-    networks.fix_computation(threads)
+    engine.fix_computation(threads)
     terms = Terms(budget=Budget(cut_outs=cut_outs, seed=seed), fold=fold, imagenet=imagenet, threads=threads)
     _run(candidates, add or [], folder, terms, data)
 

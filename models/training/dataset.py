@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.findings import CLASSES
-from models.networks import tf
+from inference.network.engine import tf
 from models.training import augmentation, intensity, lesions
 from models.training.augmentation import Size
 from models.training.intensity import Spread

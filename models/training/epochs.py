@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from models.networks import keras, tf
+from inference.network.engine import keras, tf
 
 Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps the batches of an epoch, given its title and their number."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from inference.network import manifest, secondread
+from inference.network import weights as weight_files
 from inference.preprocess import PREPROCESSING
-from models import manifest, networks
-from models.networks import secondread
 from models.training import card, joining, publish
 from models.training.commands import gate
 from models.training.recipes import Recipe
@@ -83,7 +83,7 @@ def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
         shutil.copyfile(weights[0], to)
         return recipe.network
     joined = joining.join(weights, rows=recipe.rows, columns=recipe.columns)
-    networks.save_weights(joined, to, dtype=np.float16)
+    weight_files.save_weights(joined, to, dtype=np.float16)
     return str(joined.name)
 
 

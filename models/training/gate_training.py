@@ -22,7 +22,7 @@ from inference import breast, likeness
 from inference.errors import Failed, Refused
 from inference.gate import Trunk
 from inference.likeness import Likeness
-from models.networks import efficientnet_lite_imagenet
+from inference.network import efficientnet_lite_imagenet
 from models.training import folds
 from models.training.evaluation.rounding import rounded
 from models.training.labels import Example

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import keras, tf
+from inference.network import architecture
+from inference.network.engine import keras, tf
 from models.training import augmentation, dataset, objective
 from models.training.dataset import TrainingSet
 from models.training.epochs import Progress
@@ -146,7 +146,7 @@ def _pooling(model: keras.Model) -> Any:  # noqa: ANN401 - a Keras layer
 def _head_layers(model: keras.Model) -> list[Any]:
     """Return the layers after the pooling, up to the logits."""
     names = [layer.name for layer in model.layers]
-    return list(model.layers[names.index(_pooling(model).name) + 1 : names.index(networks.LOGITS) + 1])
+    return list(model.layers[names.index(_pooling(model).name) + 1 : names.index(architecture.LOGITS) + 1])
 
 
 def _chained(layers: list[Any], channels: int) -> keras.Model:

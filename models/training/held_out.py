@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import keras, secondread, tf
+from inference.network import architecture, catalogue, secondread
+from inference.network import weights as weight_files
+from inference.network.engine import keras, tf
 from models.training import dataset, predictions, publish, shortcut, slots, terms
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe
@@ -75,9 +76,9 @@ def _ask(
     data: Prepared, numbers: NDArray[np.int64], weights: Path, recipe: Recipe
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Compute logits (n, classes) and what the judging layer sees (n, features)."""
-    model = networks.build(secondread.member(recipe.network), rows=recipe.rows, columns=recipe.columns)
-    networks.load_weights(model, weights)
-    outputs = [model.get_layer(networks.LOGITS).output, networks.features(model)]
+    model = catalogue.build(secondread.member(recipe.network), rows=recipe.rows, columns=recipe.columns)
+    weight_files.load_weights(model, weights)
+    outputs = [model.get_layer(architecture.LOGITS).output, catalogue.features(model)]
     call = tf.function(keras.Model(model.inputs[0], outputs), reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
     parts = [_of_images(*call(images, training=False)) for images in batches]

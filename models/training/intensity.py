@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.networks import tf
+from inference.network.engine import tf
 
 COLUMNS: Final = 6
 """Numbers of one cut-out: logarithm of gamma, gain, offset, share of blur, noise, seed of the noise."""

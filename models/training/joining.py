@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import keras, secondread
+from inference.network import catalogue, secondread, weights
+from inference.network.engine import keras
 
 
 class JoiningError(Exception):
@@ -37,12 +37,12 @@ def join(runs: Sequence[Path], *, rows: int, columns: int) -> keras.Model:
     WeightsError
         Where a file is not of this network.
     """
-    joined = networks.build(secondread.joined(len(runs)), rows=rows, columns=columns)
+    joined = catalogue.build(secondread.joined(len(runs)), rows=rows, columns=columns)
     there = {variable.path: variable for variable in joined.weights}
     trunk: dict[str, NDArray[Any]] = {}
     for branch, run in enumerate(runs):
-        single = networks.build(secondread.NAME, rows=rows, columns=columns)
-        networks.load_weights(single, run)
+        single = catalogue.build(secondread.NAME, rows=rows, columns=columns)
+        weights.load_weights(single, run)
         for variable in single.weights:
             values = np.asarray(variable)
             of_trunk = not secondread.is_branch(variable.path)

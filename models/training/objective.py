@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.findings import CLASSES, ClassKey
-from models.networks import tf
+from inference.network.engine import tf
 from models.training.labels import Example, Target
 from models.training.lesion_map import HEALTHY, LESION
 

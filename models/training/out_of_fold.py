@@ -11,9 +11,8 @@ import numpy as np
 
 from inference.classifier import DEFAULT_THREADS, Classifier
 from inference.findings import CLASSES
-from models import networks
-from models.manifest import Manifest
-from models.networks import secondread
+from inference.network import catalogue, engine, secondread, weights
+from inference.network.manifest import Manifest
 from models.training import folds
 from models.training.labels import Example
 from models.training.train import WEIGHTS
@@ -68,16 +67,16 @@ def parts(
     NoRunsError, WeightsError
         Where there are no weights, or they are not of the manifest's network.
     """
-    networks.fix_computation(threads)
+    engine.fix_computation(threads)
     theirs = folds.of(examples, folds.read())
     for fold in trained(runs):
-        network = networks.build(
+        network = catalogue.build(
             secondread.member(manifest.network),
             rows=manifest.rows,
             columns=manifest.columns,
             classes=len(CLASSES),
         )
-        networks.load_weights(network, _weights(runs, fold))
+        weights.load_weights(network, _weights(runs, fold))
         yield Part(
             fold=fold,
             classifier=Classifier(network, manifest, batch=1),

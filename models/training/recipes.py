@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from models.networks import secondread
+from inference.network import secondread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

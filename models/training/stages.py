@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import keras, secondread
+from inference.network import architecture, secondread
+from inference.network.engine import keras
 from models.training import cell_batches, cells, dataset, epochs, intensity, lesion_map, objective
 from models.training import lesions as lesion_places
 from models.training.cell_batches import CellSet
@@ -94,7 +94,7 @@ def whole(model: keras.Model, run: Run, stage: WholeStage) -> None:
 def _lesion_logits(model: keras.Model) -> keras.Model:
     """Open ``model`` up to what judges cut-outs, and let its trunk, if it has one, stay as it is."""
     if model.name != secondread.NAME:
-        return keras.Model(model.inputs[0], model.get_layer(networks.LOGITS).output)
+        return keras.Model(model.inputs[0], model.get_layer(architecture.LOGITS).output)
     for layer in secondread.trunk(model).layers:
         layer.trainable = False
     return secondread.lesion_reader(model)

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import keras, tf
+from inference.network import architecture, catalogue, weights
+from inference.network.engine import keras, tf
 from models.training import dataset, epochs, head, stages, terms
 from models.training.dataset import TrainingSet
 from models.training.epochs import Epoch, Progress
@@ -115,7 +115,7 @@ def run(
     )
     model = _begin(recipe, seed, imagenet)
     learn(model, its, recipe)
-    networks.save_weights(model, folder / WEIGHTS)
+    weights.save_weights(model, folder / WEIGHTS)
 
 
 def learn(model: keras.Model, run: Run, recipe: Recipe) -> None:
@@ -129,7 +129,7 @@ def learn(model: keras.Model, run: Run, recipe: Recipe) -> None:
 
 def predict(model: keras.Model, data: Prepared, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
     """Compute the logits of the examples ``numbers``: (n, classes)."""
-    logits = keras.Model(model.inputs[0], model.get_layer(networks.LOGITS).output)
+    logits = keras.Model(model.inputs[0], model.get_layer(architecture.LOGITS).output)
     call = tf.function(logits, reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_PREDICTION_BATCH)
     return np.concatenate([call(images, training=False).numpy() for images in batches]).astype(np.float64)
@@ -154,9 +154,9 @@ def _check_start(recipe: Recipe, imagenet: Path | None) -> None:
 
 def _begin(recipe: Recipe, seed: int, imagenet: Path | None) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    model = networks.build(recipe.network, rows=None, columns=None)
+    model = catalogue.build(recipe.network, rows=None, columns=None)
     if recipe.from_imagenet:
-        networks.start(model, imagenet=imagenet)
+        catalogue.start(model, imagenet=imagenet)
     return model
 
 

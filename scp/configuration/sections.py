@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from models import manifest
+from inference.network import manifest
 
 if TYPE_CHECKING:
     from inference.options import OutputOptions

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from models import manifest
-from models.manifest import ManifestError
+from inference.network import manifest
+from inference.network.manifest import ManifestError
 from scp import product, terminal
 from scp.configuration.settings import Model, Peer, Settings
 from scp.errors import FAILED, OK

@@ -6,18 +6,19 @@ import hashlib
 from pathlib import Path
 
 from inference.classifier import DEFAULT_THREADS
-from models import networks
-from models.manifest import CLASS_KEYS
-from models.networks import keras
+from inference.network import catalogue, engine
+from inference.network import weights as weight_files
+from inference.network.engine import keras
+from inference.network.manifest import CLASS_KEYS
 
 
 def make(folder: Path, *, seed: int = 1, operating_point: float = 0.99, sha256: str | None = None) -> Path:
     """Write manifest and weights into ``folder``; ``sha256`` puts a wrong digest into the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    networks.fix_computation(DEFAULT_THREADS)  # as the classifier will: afterwards it is too late
+    engine.fix_computation(DEFAULT_THREADS)  # as the classifier will: afterwards it is too late
     keras.utils.set_random_seed(seed)
     weights = folder / "weights.npz"
-    networks.save_weights(networks.build("document-cnn", rows=64, columns=64), weights)
+    weight_files.save_weights(catalogue.build("document-cnn", rows=64, columns=64), weights)
     meanings = "\n".join(f'{key} = "meaning of {key.lower()}"' for key in CLASS_KEYS)
     (folder / "manifest.toml").write_text(
         f"""\

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from inference.classifier import DEFAULT_THREADS
-from models import networks
-from models.networks import keras
+from inference.network import catalogue, engine, weights
+from inference.network.engine import keras
 
 # TensorFlow takes its number of threads once in a process: before the first test computes anything.
-networks.fix_computation(DEFAULT_THREADS)
+engine.fix_computation(DEFAULT_THREADS)
 
 TEXT = """
 name = "test-net"
@@ -46,7 +46,7 @@ MALIGNANT = "cancer"
 def random_network(seed: int = 1, rows: int = 64, columns: int = 48) -> keras.Model:
     """Build the network with weights from ``seed`` that make scores differ from image to image."""
     generator = np.random.default_rng(seed)
-    model = networks.build("document-cnn", rows=rows, columns=columns)
+    model = catalogue.build("document-cnn", rows=rows, columns=columns)
     for variable in model.trainable_variables:
         if variable.path.endswith("kernel"):
             fan_in = np.prod(variable.shape[:-1])
@@ -68,7 +68,7 @@ def model_folder(
 ) -> Path:
     """Write weights and manifest of ``model`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    networks.save_weights(model, folder / "weights.npz")
+    weights.save_weights(model, folder / "weights.npz")
     rows, columns = model.input_shape[1:3]
     text = TEXT.format(
         sha256=sha256 or hashlib.sha256((folder / "weights.npz").read_bytes()).hexdigest(),

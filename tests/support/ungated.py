@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from models import manifest
+from inference.network import manifest
 
 
 def copy(name: str, folder: Path) -> Path:

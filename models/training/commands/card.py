@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from models import manifest
+from inference.network import manifest
 from models.training import publish, slots
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule

@@ -13,7 +13,7 @@ import typer
 from inference import pixels, sight
 from inference.classifier import DEFAULT_THREADS, Classifier
 from inference.gate import Gate
-from models import manifest as manifests
+from inference.network import manifest as manifests
 from models.training import folds, out_of_fold
 from models.training.commands import display
 from models.training.recipes import RECIPES, Recipe, WholeStage

@@ -10,7 +10,7 @@ import typer
 
 from inference import gate
 from inference.classifier import DEFAULT_THREADS
-from models.networks import fix_computation
+from inference.network.engine import fix_computation
 from models.training import gate_training, out_of_fold
 from models.training.commands import display
 from models.training.sources import reading

@@ -10,7 +10,7 @@ import typer
 from inference.classifier import DEFAULT_THREADS
 from inference.errors import Failed, Refused
 from inference.gate import Gate
-from models import manifest as manifests
+from inference.network import manifest as manifests
 from models.training import out_of_fold, robustness
 from models.training.commands import display
 from models.training.sources import pictures, reading

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from models.networks import Start
+from inference.network.architecture import Start
 from models.training import head
 from models.training.comparison.candidate import Candidate
 from models.training.recipes import FROM_RANDOM, NEW_HEAD, LesionStage, Recipe

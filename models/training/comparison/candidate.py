@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from models import networks
-from models.networks import secondread
+from inference.network import catalogue, secondread
 
 DEFAULT: Final = (
     "document-cnn",
@@ -48,9 +47,9 @@ def parse(text: str, *, rows: int, columns: int) -> Candidate:
     found = _FORM.fullmatch(text)
     if found is None:
         raise ComparisonError(f"--network {text!r}; allowed: NETWORK or NETWORK@ROWSxCOLUMNS")
-    if found["network"] not in networks.ARCHITECTURES:
+    if found["network"] not in catalogue.ARCHITECTURES:
         raise ComparisonError(
-            f"network {found['network']!r} is not known; there is {', '.join(networks.ARCHITECTURES)}"
+            f"network {found['network']!r} is not known; there is {', '.join(catalogue.ARCHITECTURES)}"
         )
     if found["network"].startswith(secondread.NAME):
         raise ComparisonError(

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from inference.classifier import Classifier
-from models import manifest as manifests
-from models.networks import keras
+from inference.network import manifest as manifests
+from inference.network.engine import keras
 
 _PLAIN: Final = "document-cnn-1.1.0"
 """Its manifest stands in for one; nothing of it but the size of the input changes what is computed."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from inference.classifier import Classifier
-from models import manifest as manifests
-from models import networks
-from models.networks.architecture import RANDOM, random_start
+from inference.network import catalogue
+from inference.network import manifest as manifests
+from inference.network.architecture import RANDOM, random_start
 from models.training import predictions, publish
 from models.training.comparison import cost, entry
 from models.training.comparison.candidate import ComparisonError
@@ -43,7 +43,7 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
         network=manifest.network,
         rows=manifest.rows,
         columns=manifest.columns,
-        parameters=networks.build(manifest.network, rows=None, columns=None).count_params(),
+        parameters=catalogue.build(manifest.network, rows=None, columns=None).count_params(),
         started_from=told.get("started_from", _only_start(manifest.network)),
         start_reason="",
         cut_outs_seen=told.get("lesion_cut_outs_seen"),
@@ -57,7 +57,7 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
 
 def _only_start(network: str) -> str | None:
     """Name the start of a network that has one way to start only."""
-    only_random = networks.ARCHITECTURES[network].from_imagenet is random_start
+    only_random = catalogue.ARCHITECTURES[network].from_imagenet is random_start
     return RANDOM.origin if only_random else None
 
 

@@ -18,8 +18,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models import networks
-from models.networks import Start, keras
+from inference.network import catalogue, weights
+from inference.network.architecture import Start
+from inference.network.engine import keras
 from models.training import folds, predictions, train, whole_file
 from models.training.comparison import budget as budgets
 from models.training.comparison import cost, table
@@ -105,8 +106,8 @@ def run(
         shutil.rmtree(own)  # begun with other terms, perhaps, and its seconds would be lost
     own.mkdir(parents=True)
     keras.utils.set_random_seed(terms.budget.seed)
-    model = networks.build(candidate.network, rows=None, columns=None)
-    start = networks.start(model, imagenet=terms.imagenet)
+    model = catalogue.build(candidate.network, rows=None, columns=None)
+    start = catalogue.start(model, imagenet=terms.imagenet)
     started(start)
     theirs = folds.of(data.examples, folds.read())
     its = Run(
@@ -121,7 +122,7 @@ def run(
     began = time.monotonic()
     train.learn(model, its, terms.budget.recipe(candidate, start))
     seconds = time.monotonic() - began
-    networks.save_weights(model, own / train.WEIGHTS)
+    weights.save_weights(model, own / train.WEIGHTS)
     entry = Entry(
         name=candidate.name,
         network=candidate.network,

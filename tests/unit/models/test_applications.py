@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models import networks
-from models.networks import applications, keras
+from inference.network import applications, catalogue, weights
+from inference.network.engine import keras
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 IMAGES = np.random.default_rng(1).random((2, 64, 64, 1), np.float32)
@@ -12,8 +12,8 @@ IMAGES = np.random.default_rng(1).random((2, 64, 64, 1), np.float32)
 
 @pytest.mark.parametrize(("network", "channels"), [("resnet50", 2048), ("densenet121", 1024)])
 def test_activations_and_logits_come_from_grey_images(network, channels):
-    model = networks.build(network, rows=None, columns=None)
-    activations, logits = networks.with_activations(model)(IMAGES)
+    model = catalogue.build(network, rows=None, columns=None)
+    activations, logits = catalogue.with_activations(model)(IMAGES)
     assert activations.shape == (2, 2, 2, channels)
     assert float(np.min(activations)) >= 0
     assert logits.shape == (2, 4)
@@ -21,13 +21,13 @@ def test_activations_and_logits_come_from_grey_images(network, channels):
 
 
 def test_normalisation_statistics_are_kept_with_the_weights(tmp_path):
-    model = networks.build("densenet121", rows=None, columns=None)
+    model = catalogue.build("densenet121", rows=None, columns=None)
     layer = model.get_layer("conv1_bn")
     layer.moving_mean.assign(np.linspace(-1, 1, 64))
     layer.moving_variance.assign(np.linspace(1, 2, 64))
-    networks.save_weights(model, tmp_path / "w.npz")
-    other = networks.build("densenet121", rows=None, columns=None)
-    networks.load_weights(other, tmp_path / "w.npz")
+    weights.save_weights(model, tmp_path / "w.npz")
+    other = catalogue.build("densenet121", rows=None, columns=None)
+    weights.load_weights(other, tmp_path / "w.npz")
     np.testing.assert_array_equal(
         other.get_layer("conv1_bn").moving_variance, np.linspace(1, 2, 64, dtype="f4")
     )
@@ -57,7 +57,7 @@ def test_weights_that_cannot_be_downloaded_are_a_random_start_with_its_reason(mo
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")  # nobody listens there
     monkeypatch.setenv("no_proxy", "")
-    start = networks.start(networks.build("resnet50", rows=None, columns=None))
+    start = catalogue.start(catalogue.build("resnet50", rows=None, columns=None))
     assert (start.origin, start.is_random) == ("random", True)
     assert "could not be downloaded" in start.reason
 
@@ -68,4 +68,4 @@ def test_other_failures_of_the_library_are_not_hidden():
 
     application = applications._Application(builder=broken, preprocess=lambda images: images)
     with pytest.raises(ValueError, match="something else"):
-        application.from_imagenet(networks.build("document-cnn", rows=32, columns=32), None)
+        application.from_imagenet(catalogue.build("document-cnn", rows=32, columns=32), None)

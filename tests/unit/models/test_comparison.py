@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models import networks
-from models.networks import Start
-from models.networks.architecture import RANDOM
+from inference.network import catalogue
+from inference.network.architecture import RANDOM, Start
 from models.training import __main__ as commands
 from models.training import compare, folds, prepare, train
 from models.training.comparison import budget, candidate, cost, existing, table, trials
@@ -234,7 +233,7 @@ def test_a_model_without_predictions_is_refused(images, tmp_path):
 
 
 def test_the_cost_of_an_image_is_measured_by_the_nodes_call():
-    assert 0 < cost.seconds_per_image(networks.build("document-cnn", rows=None, columns=None), 64, 48) < 10
+    assert 0 < cost.seconds_per_image(catalogue.build("document-cnn", rows=None, columns=None), 64, 48) < 10
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models import networks
-from models.networks import efficientnet_lite as parts
-from models.networks import efficientnet_lite_imagenet as published
-from models.networks import keras, tf
+from inference.network import catalogue, weights
+from inference.network import efficientnet_lite as parts
+from inference.network import efficientnet_lite_imagenet as published
+from inference.network.engine import keras, tf
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.published_lite0 import layout, write_published
 
@@ -44,20 +44,20 @@ def as_published(images, arrays):
 
 
 def test_published_weights_give_the_published_networks_activations(file):
-    model = networks.build("efficientnet-lite0", rows=64, columns=96)
-    start = networks.start(model, imagenet=file)
+    model = catalogue.build("efficientnet-lite0", rows=64, columns=96)
+    start = catalogue.start(model, imagenet=file)
     assert (start.origin, start.is_random) == ("ImageNet (file lite0.npz)", False)
     images = np.random.default_rng(1).random((2, 64, 96, 1), np.float32)
-    activations, logits = networks.with_activations(model)(images)
+    activations, logits = catalogue.with_activations(model)(images)
     assert (activations.shape, logits.shape) == ((2, 2, 3, 1280), (2, 4))
     assert 0 < float(np.max(activations)) <= 6
     np.testing.assert_allclose(activations, as_published(images, np.load(file)), atol=2e-4)
 
 
 def test_without_a_file_the_network_starts_from_random_weights_and_says_why():
-    model = networks.build("efficientnet-lite0", rows=32, columns=32)
+    model = catalogue.build("efficientnet-lite0", rows=32, columns=32)
     before = [np.asarray(weight) for weight in model.weights]
-    start = networks.start(model)
+    start = catalogue.start(model)
     assert (start.origin, start.is_random) == ("random", True)
     assert "no file" in start.reason
     for one, two in zip(before, model.weights, strict=True):
@@ -66,8 +66,8 @@ def test_without_a_file_the_network_starts_from_random_weights_and_says_why():
 
 def test_random_weights_keep_the_size_of_the_signal():
     keras.utils.set_random_seed(1)
-    model = networks.build("efficientnet-lite0", rows=64, columns=64)
-    activations, _ = networks.with_activations(model)(np.random.default_rng(1).random((2, 64, 64, 1)))
+    model = catalogue.build("efficientnet-lite0", rows=64, columns=64)
+    activations, _ = catalogue.with_activations(model)(np.random.default_rng(1).random((2, 64, 64, 1)))
     assert 0.05 < float(np.std(activations)) < 3
 
 
@@ -87,7 +87,7 @@ def test_two_late_parts_stand_on_one_early_part(file):
 def test_a_part_that_is_not_there_is_refused(file):
     image = keras.Input((32, 32, 1))
     model = keras.Model(image, parts.layers_until(image, 0, prefix="mine_"))
-    with pytest.raises(networks.WeightsError, match="theirs_"):
+    with pytest.raises(weights.WeightsError, match="theirs_"):
         published.fill(model, published.read(file), prefix="theirs_")
 
 
@@ -95,15 +95,15 @@ def test_a_part_that_is_not_there_is_refused(file):
 def test_a_file_that_lacks_an_array_is_refused_by_its_name(file, tmp_path, missing):
     with np.load(file) as arrays:
         np.savez(tmp_path / "less.npz", **{name: arrays[name] for name in arrays.files if name != missing})
-    with pytest.raises(networks.WeightsError, match=missing):
+    with pytest.raises(weights.WeightsError, match=missing):
         published.read(tmp_path / "less.npz")
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "w.npz").write_text("no weights")
-    with pytest.raises(networks.WeightsError, match="not a file of weights"):
+    with pytest.raises(weights.WeightsError, match="not a file of weights"):
         published.read(tmp_path / "w.npz")
-    with pytest.raises(networks.WeightsError, match="not a file of weights"):
+    with pytest.raises(weights.WeightsError, match="not a file of weights"):
         published.read(tmp_path / "absent.npz")
 
 
@@ -112,6 +112,6 @@ def test_arrays_of_another_shape_are_refused(file, tmp_path):
         changed = {name: arrays[name] for name in arrays.files}
     changed["_conv_head.weight"] = changed["_conv_head.weight"][:, :300]
     np.savez(tmp_path / "narrow.npz", **changed)
-    model = networks.build("efficientnet-lite0", rows=32, columns=32)
-    with pytest.raises(networks.WeightsError, match="head"):
-        networks.start(model, imagenet=tmp_path / "narrow.npz")
+    model = catalogue.build("efficientnet-lite0", rows=32, columns=32)
+    with pytest.raises(weights.WeightsError, match="head"):
+        catalogue.start(model, imagenet=tmp_path / "narrow.npz")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import manifest
+from inference.network import manifest
 from models.training import card, evaluate, folds, measures, predictions, publish
 from models.training.labels import Example
 from models.training.predictions import Predictions

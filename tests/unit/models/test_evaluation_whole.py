@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models import manifest
+from inference.network import manifest
 from models.training import __main__ as commands
 from models.training import evaluate, plots, predictions, publish, shortcut, slots
 from models.training.evaluation import bars

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from inference.findings import CLASSES
-from models import manifest
-from models.manifest import ManifestError
+from inference.network import manifest
+from inference.network.manifest import ManifestError
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()
 TEXT = f"""

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from inference.gate import Gate
-from models import manifest, networks
+from inference.network import manifest, weights
 from models.training import __main__ as commands
 from models.training import out_of_fold
 from models.training.disturbances import DISTURBANCES
@@ -32,7 +32,7 @@ def places(tmp_path_factory):
     model_folder(folder / "model", random_network())
     for number in (1, 3):
         (folder / "runs" / f"fold-{number}").mkdir(parents=True)
-        networks.save_weights(random_network(seed=number), folder / "runs" / f"fold-{number}" / "weights.npz")
+        weights.save_weights(random_network(seed=number), folder / "runs" / f"fold-{number}" / "weights.npz")
     return folder
 
 

@@ -1,18 +1,19 @@
 """The networks: as the document says, and their weights kept as plain arrays."""
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models import networks
-from models.networks import keras, tf
+from inference.network import catalogue, weights
+from inference.network.engine import keras, tf
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 
 @pytest.fixture(scope="module")
 def model():
-    return networks.build("document-cnn", rows=244, columns=244)
+    return catalogue.build("document-cnn", rows=244, columns=244)
 
 
 def test_the_documents_network_is_as_the_document_says(model):
@@ -33,12 +34,12 @@ def test_the_documents_network_is_as_the_document_says(model):
 
 
 def test_the_last_convolution_is_the_one_with_258_filters(model):
-    assert model.get_layer(networks.last_convolution(model)).filters == 258
+    assert model.get_layer(catalogue.last_convolution(model)).filters == 258
 
 
 def test_scores_add_up_and_come_from_the_logits(model):
     images = np.random.default_rng(1).random((2, 244, 244, 1), np.float32)
-    activations, logits = networks.with_activations(model)(images)
+    activations, logits = catalogue.with_activations(model)(images)
     scores = np.asarray(model(images))
     assert activations.shape == (2, 29, 29, 258)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
@@ -46,55 +47,55 @@ def test_scores_add_up_and_come_from_the_logits(model):
 
 
 def test_weights_come_back_from_their_file(model, tmp_path):
-    networks.save_weights(model, tmp_path / "w.npz")
-    other = networks.build("document-cnn", rows=None, columns=None)
-    networks.load_weights(other, tmp_path / "w.npz")
+    weights.save_weights(model, tmp_path / "w.npz")
+    other = catalogue.build("document-cnn", rows=None, columns=None)
+    weights.load_weights(other, tmp_path / "w.npz")
     for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
 def test_the_same_weights_give_the_same_bytes(model, tmp_path):
-    networks.save_weights(model, tmp_path / "a.npz")
-    networks.save_weights(model, tmp_path / "b.npz")
+    weights.save_weights(model, tmp_path / "a.npz")
+    weights.save_weights(model, tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_the_shipped_file_comes_back_byte_for_byte(model, tmp_path):
-    shipped = Path(networks.__path__[0]).parent / "document-cnn-1.1.0" / "weights.npz"
-    networks.load_weights(model, shipped)
-    networks.save_weights(model, tmp_path / "w.npz")
+    shipped = Path(str(resources.files("models"))) / "document-cnn-1.1.0" / "weights.npz"
+    weights.load_weights(model, shipped)
+    weights.save_weights(model, tmp_path / "w.npz")
     assert (tmp_path / "w.npz").read_bytes() == shipped.read_bytes()
 
 
 def test_half_precision_halves_the_file_and_rounds(model, tmp_path):
-    networks.save_weights(model, tmp_path / "full.npz")
-    networks.save_weights(model, tmp_path / "half.npz", dtype=np.float16)
+    weights.save_weights(model, tmp_path / "full.npz")
+    weights.save_weights(model, tmp_path / "half.npz", dtype=np.float16)
     assert (tmp_path / "half.npz").stat().st_size < 0.51 * (tmp_path / "full.npz").stat().st_size
-    other = networks.build("document-cnn", rows=None, columns=None)
-    networks.load_weights(other, tmp_path / "half.npz")
+    other = catalogue.build("document-cnn", rows=None, columns=None)
+    weights.load_weights(other, tmp_path / "half.npz")
     for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
         assert two.dtype == np.float32
         np.testing.assert_allclose(one, two, rtol=2**-10, atol=2**-14)
 
 
 def test_weights_too_large_for_half_precision_are_refused(tmp_path):
-    large = networks.build("document-cnn", rows=32, columns=32)
+    large = catalogue.build("document-cnn", rows=32, columns=32)
     large.get_layer("logits").bias.assign([0, 0, 1e5, 0])
-    with pytest.raises(networks.WeightsError, match="logits/bias"):
-        networks.save_weights(large, tmp_path / "w.npz", dtype=np.float16)
+    with pytest.raises(weights.WeightsError, match="logits/bias"):
+        weights.save_weights(large, tmp_path / "w.npz", dtype=np.float16)
     assert not (tmp_path / "w.npz").exists()
 
 
 def test_frozen_layers_are_kept_too(tmp_path):
-    frozen = networks.build("document-cnn", rows=32, columns=32)
+    frozen = catalogue.build("document-cnn", rows=32, columns=32)
     frozen.get_layer("convolution_1").trainable = False
-    networks.save_weights(frozen, tmp_path / "w.npz")
+    weights.save_weights(frozen, tmp_path / "w.npz")
     with np.load(tmp_path / "w.npz") as arrays:
         assert "convolution_1/kernel" in arrays.files
 
 
 def test_a_network_that_imagenet_never_trained_starts_from_random_weights(model):
-    assert networks.start(model).is_random
+    assert catalogue.start(model).is_random
 
 
 def arrays_of(model):
@@ -113,22 +114,22 @@ def test_weights_of_another_network_are_refused(model, tmp_path, change, message
     arrays = arrays_of(model)
     change(arrays)
     np.savez(tmp_path / "w.npz", **arrays)
-    with pytest.raises(networks.WeightsError, match=message):
-        networks.load_weights(model, tmp_path / "w.npz")
+    with pytest.raises(weights.WeightsError, match=message):
+        weights.load_weights(model, tmp_path / "w.npz")
 
 
 def test_a_pickle_is_never_opened(model, tmp_path):
     np.savez(tmp_path / "w.npz", **{name: np.array([None]) for name in arrays_of(model)})
-    with pytest.raises(networks.WeightsError, match="not a file of weights"):
-        networks.load_weights(model, tmp_path / "w.npz")
+    with pytest.raises(weights.WeightsError, match="not a file of weights"):
+        weights.load_weights(model, tmp_path / "w.npz")
 
 
 def test_a_broken_file_is_refused(model, tmp_path):
     (tmp_path / "w.npz").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(networks.WeightsError, match="not a file of weights"):
-        networks.load_weights(model, tmp_path / "w.npz")
+    with pytest.raises(weights.WeightsError, match="not a file of weights"):
+        weights.load_weights(model, tmp_path / "w.npz")
 
 
 def test_an_unknown_network_is_refused_with_a_list():
-    with pytest.raises(networks.UnknownNetworkError, match="document-cnn"):
-        networks.build("vgg", rows=32, columns=32)
+    with pytest.raises(catalogue.UnknownNetworkError, match="document-cnn"):
+        catalogue.build("vgg", rows=32, columns=32)

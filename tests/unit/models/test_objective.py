@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.networks import tf
+from inference.network.engine import tf
 from models.training import objective
 from models.training.labels import Example
 from models.training.lesion_map import HEALTHY, LESION, UNKNOWN

@@ -6,9 +6,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from models import manifest as manifests
-from models import networks
-from models.networks import keras, secondread
+from inference.network import catalogue, secondread
+from inference.network import manifest as manifests
+from inference.network import weights as weight_files
+from inference.network.engine import keras
 from models.training import (
     cells,
     export,
@@ -84,8 +85,8 @@ def trained(prepared, imagenet, tmp_path_factory):
 
 def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, imagenet):
     weights, _, _ = trained
-    model = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    networks.start(model, imagenet=imagenet)
+    model = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    catalogue.start(model, imagenet=imagenet)
     for variable in model.weights:
         same = np.array_equal(weights[variable.path], np.asarray(variable))
         assert same != secondread.is_branch(variable.path), variable.path
@@ -120,14 +121,14 @@ def test_without_a_file_of_imagenets_weights_the_option_is_named(prepared, tmp_p
 def read(model, images, *, turned=False):
     """Give activations, upright, and logits."""
     way = -1 if turned else 1
-    activations, logits = networks.with_activations(model)(images[:, ::way])
+    activations, logits = catalogue.with_activations(model)(images[:, ::way])
     return np.asarray(activations)[:, ::way], np.asarray(logits)
 
 
 def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(trained, tmp_path):
     _, _, folder = trained
-    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    networks.load_weights(single, folder / train.WEIGHTS)
+    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    weight_files.load_weights(single, folder / train.WEIGHTS)
     singles, paths = [], []
     generator = np.random.default_rng(5)
     images = generator.random((2, ROWS, COLUMNS, 1), np.float32)
@@ -136,7 +137,7 @@ def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upr
             if secondread.is_branch(variable.path):
                 variable.assign(np.asarray(variable) + generator.normal(0, 0.01, variable.shape))
         paths.append(tmp_path / f"{number}.npz")
-        networks.save_weights(single, paths[-1])
+        weight_files.save_weights(single, paths[-1])
         singles += [read(single, images), read(single, images, turned=True)]
     joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
     activations, logits = read(joined, images)
@@ -172,10 +173,10 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     assert any(manifest.bias)
     with np.load(manifest.weights_path) as kept:
         assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
-    network = networks.build(manifest.network, rows=ROWS, columns=COLUMNS)
-    networks.load_weights(network, manifest.weights_path)
-    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    networks.load_weights(single, folder / train.WEIGHTS)
+    network = catalogue.build(manifest.network, rows=ROWS, columns=COLUMNS)
+    weight_files.load_weights(network, manifest.weights_path)
+    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    weight_files.load_weights(single, folder / train.WEIGHTS)
     images = np.random.default_rng(5).random((2, ROWS, COLUMNS, 1), np.float32)
     expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
     np.testing.assert_allclose(read(network, images)[1], expected, atol=5e-3 * np.abs(expected).max())
@@ -184,8 +185,8 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
 def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained, prepared, tmp_path):
     _, _, folder = trained
     held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
-    single = networks.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    networks.load_weights(single, folder / train.WEIGHTS)
+    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    weight_files.load_weights(single, folder / train.WEIGHTS)
     found = predictions.read(tmp_path / publish.PREDICTIONS)
     by_patient = {its.patient: number for number, its in enumerate(prepared.examples)}
     numbers = [by_patient[its.patient] for its in found.examples]
@@ -201,7 +202,7 @@ def test_networks_with_other_trunks_are_not_joined(tmp_path):
     for number in range(3):
         keras.utils.set_random_seed(number)
         paths.append(tmp_path / f"{number}.npz")
-        networks.save_weights(networks.build(secondread.NAME, rows=None, columns=None), paths[-1])
+        weight_files.save_weights(catalogue.build(secondread.NAME, rows=None, columns=None), paths[-1])
     with pytest.raises(joining.JoiningError, match="do not share a trunk"):
         joining.join(paths, rows=ROWS, columns=COLUMNS)
 
@@ -236,7 +237,7 @@ def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(pre
 def test_cells_upside_down_are_what_the_trunk_says_of_turned_images(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "_UPSIDE_DOWN", frozenset({0}))  # the first variant is moved by nothing else
     keras.utils.set_random_seed(1)
-    model = networks.build(secondread.NAME, rows=None, columns=None)
+    model = catalogue.build(secondread.NAME, rows=None, columns=None)
     (variant,) = cells.compute(prepared, model, tmp_path, progress=plainly, variants=1)
     turned = prepared.images[prepared.positions[:2]][:, ::-1, :, None].astype(np.float32) / 255
     expected = np.asarray(secondread.trunk(model)(turned))
@@ -245,7 +246,7 @@ def test_cells_upside_down_are_what_the_trunk_says_of_turned_images(prepared, tm
 
 
 def test_cells_are_computed_once_and_anew_for_images_in_another_order(prepared, tmp_path):
-    model = networks.build(secondread.NAME, rows=None, columns=None)
+    model = catalogue.build(secondread.NAME, rows=None, columns=None)
     turned = dataclasses.replace(
         prepared, positions=prepared.positions[::-1], examples=prepared.examples[::-1]
     )

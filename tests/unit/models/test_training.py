@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from inference import breast, pixels, preprocess
-from models import networks
-from models.networks import keras, tf
+from inference.network import architecture, catalogue
+from inference.network.engine import keras, tf
 from models.training import folds, head, held_out, objective, prepare, terms, train
 from models.training.labels import Example
 from models.training.lesions import NoLesionsError
@@ -193,7 +193,7 @@ def test_the_lesion_loss_falls(prepared, tmp_path):
 
 
 def test_a_new_head_leaves_the_convolutions_as_they_are(training_set):
-    model = networks.build("document-cnn", rows=None, columns=None)
+    model = catalogue.build("document-cnn", rows=None, columns=None)
     before = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
     head.fit(model, training_set, RECIPE.whole, np.random.default_rng(1), plainly)
     after = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
@@ -207,7 +207,7 @@ def test_the_first_layer_of_a_new_head_takes_the_mean_away_and_scales(training_s
     image = keras.Input((None, None, 1))
     activations = keras.layers.Conv2D(6, 3, 2, activation="relu")(image)
     pooled = keras.layers.GlobalAveragePooling2D(name="average")(activations)
-    model = keras.Model(image, keras.layers.Dense(4, name=networks.LOGITS)(pooled))
+    model = keras.Model(image, keras.layers.Dense(4, name=architecture.LOGITS)(pooled))
     stage = HeadStage(passes=1, epochs=60, batch=16, learning_rate=1e-2)
     loss = head.fit(model, training_set, stage, np.random.default_rng(1), plainly)
     balanced = objective.balance(training_set.examples)
@@ -222,7 +222,7 @@ def test_a_new_head_goes_by_the_statistics_that_batch_normalisation_has_learned(
     image = keras.Input((None, None, 1))
     normalised = keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 3, 2)(image))
     pooled = keras.layers.GlobalAveragePooling2D(name="average")(normalised)
-    model = keras.Model(image, keras.layers.Dense(4, name=networks.LOGITS)(pooled))
+    model = keras.Model(image, keras.layers.Dense(4, name=architecture.LOGITS)(pooled))
     before = [np.asarray(weight) for weight in model.get_layer(index=2).weights]
     head.fit(model, training_set, RECIPE.whole, np.random.default_rng(1), plainly)
     for now, then in zip(model.get_layer(index=2).weights, before, strict=True):
@@ -244,13 +244,13 @@ def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, 
         lesions=training_set.lesions[:images],
     )
     stage = HeadStage(passes=2, epochs=1, batch=batch, learning_rate=1e-3)
-    model = networks.build("document-cnn", rows=None, columns=None)
+    model = catalogue.build("document-cnn", rows=None, columns=None)
     with pytest.raises(head.TooFewImagesError, match=f"needs {wanted}"):
         head.fit(model, few, stage, np.random.default_rng(1), plainly)
 
 
 def test_predictions_are_the_models_logits(prepared):
-    model = networks.build("document-cnn", rows=SIDE, columns=SIDE)
+    model = catalogue.build("document-cnn", rows=SIDE, columns=SIDE)
     numbers = np.array([5, 0, 9])
     found = train.predict(model, prepared, numbers)
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
@@ -261,7 +261,7 @@ def test_predictions_are_the_models_logits(prepared):
 def test_every_recipe_builds_its_network():
     for name, recipe in RECIPES.items():
         assert recipe.network == name
-        assert networks.build(name, rows=recipe.rows, columns=recipe.columns).output_shape == (None, 4)
+        assert catalogue.build(name, rows=recipe.rows, columns=recipe.columns).output_shape == (None, 4)
 
 
 def test_examples_know_no_path_when_they_come_from_predictions():

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.classifier import Classifier
-from models import manifest
+from inference.network import manifest
 from models.training import __main__ as commands
 from models.training import export, folds, recipes
 from models.training.recipes import HeadStage, LesionStage

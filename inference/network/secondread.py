@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from models.networks import efficientnet_lite, efficientnet_lite_imagenet
-from models.networks.architecture import LOGITS, Architecture, Start
-from models.networks.engine import keras
+from inference.network import efficientnet_lite, efficientnet_lite_imagenet
+from inference.network.architecture import LOGITS, Architecture, Start
+from inference.network.engine import keras
 
 Tensor: TypeAlias = Any
 """A Keras tensor; Keras ships no types."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from models.networks.architecture import LOGITS, Architecture
-from models.networks.engine import keras
+from inference.network.architecture import LOGITS, Architecture
+from inference.network.engine import keras
 
 
 def _layers(image: Any, classes: int) -> Any:  # noqa: ANN401 - Keras tensors are untyped

@@ -1,13 +1,13 @@
 """TensorFlow and Keras, loaded with the settings that every process of ours computes with.
 
-Every other module takes both from `models.networks`, so that none can load them with other settings first.
+Every other module takes both from `inference.network`, so that none can load them with other settings first.
 """
 
 from __future__ import annotations
 
 import os
 
-from models import quiet
+from inference.network import quiet
 
 # Set before TensorFlow is loaded. oneDNN is on by default on some processors only; one setting everywhere
 # keeps scores comparable, and it is the faster one (a fifth, measured on AVX2).

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from models.networks.engine import keras
+from inference.network.engine import keras
 
 
 class WeightsError(ValueError):

@@ -16,10 +16,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.networks.architecture import RANDOM, Start
-from models.networks.efficientnet_lite import BLOCKS, HEAD, STEM
-from models.networks.engine import keras
-from models.networks.weights import WeightsError
+from inference.network.architecture import RANDOM, Start
+from inference.network.efficientnet_lite import BLOCKS, HEAD, STEM
+from inference.network.engine import keras
+from inference.network.weights import WeightsError
 
 Floats: TypeAlias = NDArray[np.float32]
 

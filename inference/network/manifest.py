@@ -11,12 +11,13 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from models import pins
-from models.manifest_table import CLASS_KEYS, ManifestError, Table
+from inference.network import pins
+from inference.network.manifest_table import CLASS_KEYS, ManifestError, Table
 
 __all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "load", "shipped", "verify"]
 
@@ -55,7 +56,7 @@ class Manifest:
     manufacturer: str
     """Who answers for the algorithm (TID 4019, Algorithm Manufacturer)."""
     network: str
-    """Name of the architecture in `models.networks`."""
+    """Name of the architecture in `inference.network`."""
     weights: str
     """File name of the weights inside `directory`."""
     sha256: str
@@ -95,7 +96,7 @@ class Manifest:
 
 def shipped(name_version: str = DEFAULT) -> Path:
     """Find the folder of a model that came with this package, for example ``document-cnn-1.1.0``."""
-    home = Path(__file__).parent
+    home = Path(str(resources.files("models")))
     there = sorted(path.parent.name for path in home.glob(f"*/{_FILE_NAME}"))
     if name_version not in there:
         raise ManifestError(
@@ -154,7 +155,11 @@ def _own_sha256(path: Path, content: bytes, expected: str) -> str:
 
 def _pinned(directory: Path) -> str:
     folder = directory.resolve()
-    return pins.MANIFESTS.get(folder.name, "") if folder.parent == Path(__file__).resolve().parent else ""
+    return (
+        pins.MANIFESTS.get(folder.name, "")
+        if folder.parent == Path(str(resources.files("models"))).resolve()
+        else ""
+    )
 
 
 def _verify(what: str, path: Path, sha256: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.error import URLError
 
-from models.networks.architecture import RANDOM, Architecture, Start, pooled_logits
-from models.networks.engine import keras
+from inference.network.architecture import RANDOM, Architecture, Start, pooled_logits
+from inference.network.engine import keras
 
 _PUBLISHED: Final = Start(origin="ImageNet (keras.applications)")
 

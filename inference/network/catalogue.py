@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from models.networks import efficientnet_lite, efficientnet_lite_imagenet, secondread
-from models.networks.applications import DENSENET121, RESNET50
-from models.networks.architecture import LOGITS, Architecture, Start
-from models.networks.document_cnn import DOCUMENT_CNN
-from models.networks.engine import keras
+from inference.network import efficientnet_lite, efficientnet_lite_imagenet, secondread
+from inference.network.applications import DENSENET121, RESNET50
+from inference.network.architecture import LOGITS, Architecture, Start
+from inference.network.document_cnn import DOCUMENT_CNN
+from inference.network.engine import keras
 
 _EFFICIENTNET_LITE0: Final = Architecture(
     layers=efficientnet_lite.layers,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from models.networks.engine import keras
+from inference.network.engine import keras
 
 LOGITS: Final = "logits"
 """Name of the layer before the softmax, in every network."""

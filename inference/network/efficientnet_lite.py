@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, Final, TypeAlias
 
-from models.networks.architecture import pooled_logits
-from models.networks.engine import keras
+from inference.network.architecture import pooled_logits
+from inference.network.engine import keras
 
 Tensor: TypeAlias = Any
 """A Keras tensor; Keras ships no types."""
