@@ -9,10 +9,10 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from inference import capture, report
-from inference.exam import SourceImage
 from inference.findings import Analysed, Laterality, ModelIdentity
 from inference.identity import Device, Maker
 from inference.options import OutputOptions, Predecessor, StudyImage
+from inference.reading.mammogram import SourceImage
 
 _HANGING: Final = (
     (Laterality.RIGHT, "CC"),

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from inference.errors import Failed
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 GRID: Final = 320
 """Longest side of the working copy in pixels: an outline is good to about a 300th of the image's height."""

@@ -25,11 +25,11 @@ from pydicom.uid import (
 )
 
 from inference import codes, copying, headers, heatmap, identity, projection, wording
-from inference.exam import SourceImage
 from inference.findings import Analysed, Laterality, ModelIdentity, NotAnalysed
 from inference.identity import Device, Maker
 from inference.keys import header_key, study_key
 from inference.options import StudyImage
+from inference.reading.mammogram import SourceImage
 
 HEATMAP_SERIES: Final = 9001
 NOTICE_SERIES: Final = 9006

@@ -19,7 +19,6 @@ from highdicom.sr import (
 from pydicom.sr.coding import Code
 
 from inference import codes, copying, wording
-from inference.exam import SourceImage
 from inference.findings import (
     CLASSES,
     Analysed,
@@ -30,6 +29,7 @@ from inference.findings import (
     NotAnalysed,
 )
 from inference.options import StudyImage
+from inference.reading.mammogram import SourceImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _BREASTS: Final = (

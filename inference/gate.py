@@ -25,7 +25,7 @@ from inference.network import efficientnet_lite
 from inference.network import manifest as manifests
 from inference.network.engine import fix_computation, keras, tf
 from inference.network.manifest import Manifest, ManifestError
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 ROWS: Final = 160
 COLUMNS: Final = 128

@@ -15,9 +15,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from inference import codes, copying
-from inference.digests import PATIENT_AND_STUDY
-from inference.exam import SourceImage
 from inference.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Device, Maker
+from inference.reading.digests import PATIENT_AND_STUDY
+from inference.reading.mammogram import SourceImage
 
 _NEVER_MISSING: Final = (
     "PatientName",

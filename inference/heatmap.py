@@ -17,7 +17,7 @@ from inference import colormap, legend, outline, wording
 from inference.findings import Analysed, ModelIdentity, Point
 from inference.lettering import Fonts, Mark, Words, line_step, paint
 from inference.options import OutputOptions
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 _OPAQUE_AT_MOST: Final = 0.45
 _SHOWN_FROM: Final = 0.15

@@ -20,8 +20,8 @@ from highdicom.sr import (
 )
 
 from inference import codes, projection
-from inference.attributes import UNREADABLE
-from inference.exam import SourceImage
+from inference.reading.attributes import UNREADABLE
+from inference.reading.mammogram import SourceImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference import copying, exam
-from inference.exam import SourceImage
+from inference import copying
+from inference.reading import mammogram
+from inference.reading.mammogram import SourceImage
 
 
 def study_key(first: SourceImage) -> dict[str, Any]:
     """Return the study and a digest of all that results copy from ``first``."""
     with copying.tolerant():
-        digest = exam.attributes_digest(first.header)
+        digest = mammogram.attributes_digest(first.header)
     return {"study": first.study_instance_uid, "attributes": digest}
 
 
 def header_key(image: SourceImage) -> str:
     """Return a digest of all attributes of ``image`` on which its results depend."""
     with copying.tolerant():
-        return exam.header_digest(image.header)
+        return mammogram.header_digest(image.header)

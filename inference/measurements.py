@@ -27,10 +27,10 @@ from highdicom.sr import (
 from pydicom.sr.coding import Code
 
 from inference import codes, outline, wording
-from inference.exam import SourceImage
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity, NotAnalysed, Point, Region
 from inference.identity import Maker
 from inference.options import StudyImage
+from inference.reading.mammogram import SourceImage
 
 Group = PlanarROIMeasurementsAndQualitativeEvaluations
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from inference.exam import SourceImage
 from inference.findings import Finding
+from inference.reading.mammogram import SourceImage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

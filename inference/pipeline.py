@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import damage, exam, heatmap, pixels, region, sight
+from inference import heatmap, region, sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
-from inference.pixels import Picture
+from inference.reading import damage, mammogram, pixels
+from inference.reading.pixels import Picture
 from inference.sight import Doorkeeper, Network, Sight
 
 _PICTURE_FILE = "side and view not known"
@@ -50,9 +51,9 @@ class Analyst:
     def analyse(self, path: Path) -> Analysis:
         """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`."""
         try:
-            source = exam.read(path)
+            source = mammogram.read(path)
             with damage.told_as(damage.HEADER):
-                reason = exam.objection(source)
+                reason = mammogram.objection(source)
             if reason:
                 return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, reason)
             return self._analysed(pixels.from_dicom(path), caption=source.label)

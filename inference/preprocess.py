@@ -16,7 +16,7 @@ from PIL import Image
 
 from inference.breast import Breast
 from inference.findings import Point
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 PREPROCESSING: Final = "breast-crop-1"
 """Identifier of this preprocessing; a manifest names the one that its weights were trained with."""

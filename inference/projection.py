@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from inference import codes, copying
-from inference.exam import SourceImage
+from inference.reading.mammogram import SourceImage
 
 _DIRECTIONS: Final = frozenset("APRLHF")
 _CODE_LENGTHS: Final = (("CodeValue", 16), ("CodingSchemeDesignator", 16), ("CodeMeaning", 64))

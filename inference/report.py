@@ -24,11 +24,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import codes, copying, evaluations, headers, identity, image_library, measurements, projection
-from inference.exam import SourceImage
 from inference.findings import ModelIdentity, NotAnalysed
 from inference.identity import Device, Maker
 from inference.keys import header_key, study_key
 from inference.options import Predecessor, StudyImage
+from inference.reading.mammogram import SourceImage
 
 SERIES_NUMBER: Final = 9002
 _DESCRIPTION: Final = "AI results - NOT FOR DIAGNOSTIC USE"

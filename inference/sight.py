@@ -16,7 +16,7 @@ from inference.breast import Breast
 from inference.classifier import Reading
 from inference.errors import Failed, Refused
 from inference.findings import ModelIdentity
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 
 class Network(Protocol):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 
 Grey: TypeAlias = NDArray[np.float32]
 """Rows by columns, 0 to 1."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference import region, sight
 from inference.findings import Point
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from inference.sight import Network
 from models.training.evaluation import bootstrap
 from models.training.evaluation.rounding import stated

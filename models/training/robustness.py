@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inference import sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, ClassKey
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from inference.sight import Doorkeeper, Network
 from models.training.disturbances import DISTURBANCES, disturbed
 from models.training.evaluation import bootstrap, ranking

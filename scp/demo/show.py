@@ -10,8 +10,8 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from inference import exam
 from inference.findings import CLASSES, Analysed, Finding
+from inference.reading import mammogram
 from scp import terminal
 from scp.demo.archive import REPORTS, Received
 from scp.demo.cases import DemoStudy
@@ -82,7 +82,7 @@ def _row(
     else:
         reason = "not analysed yet" if finding is None else finding.reason
         said = [reason, *([""] * len(CLASSES)), ""]
-    return [one.study.name, exam.describe(image).label, *said, seconds]
+    return [one.study.name, mammogram.describe(image).label, *said, seconds]
 
 
 def lay_out(one: Returned, folder: Path) -> None:
@@ -93,7 +93,7 @@ def lay_out(one: Returned, folder: Path) -> None:
     for image in one.study.images:
         heatmap = one.heatmaps.get(str(image.SOPInstanceUID))
         if heatmap is not None:
-            name = exam.describe(image).label.replace(" ", "-")
+            name = mammogram.describe(image).label.replace(" ", "-")
             file = heatmap.path.rename(folder / f"{name}-heatmap.dcm")
             Image.fromarray(pydicom.dcmread(file).pixel_array).save(folder / f"{name}-heatmap.png")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from pynetdicom.presentation import PresentationContext, build_context
 
-from inference import decoders
+from inference.reading import transfer_syntaxes
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
@@ -59,7 +59,7 @@ def accepted() -> list[PresentationContext]:
     documents = [EXPLICIT, IMPLICIT, DEFLATED]
     return [
         build_context(VERIFICATION, [EXPLICIT, IMPLICIT]),
-        *(build_context(uid, list(decoders.OFFERED)) for uid in IMAGES),
+        *(build_context(uid, list(transfer_syntaxes.OFFERED)) for uid in IMAGES),
         *(build_context(uid, documents) for uid in COMPANIONS),
     ]
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import structlog
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from inference import exam
 from inference.errors import InferenceError
-from inference.exam import SourceImage
 from inference.findings import (
     CLASSES,
     Analysed,
@@ -25,6 +23,8 @@ from inference.findings import (
 )
 from inference.options import StudyImage
 from inference.pipeline import Analysis, Analyst
+from inference.reading import mammogram
+from inference.reading.mammogram import SourceImage
 from scp import product, terminal
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
@@ -112,7 +112,7 @@ def _one(file: Path, analyst: Analyst, folder: Folder | None) -> Outcome:
     source: SourceImage | None = None
     try:
         picture = analyze_inputs.is_picture(file)
-        source = None if picture else exam.read(file)
+        source = None if picture else mammogram.read(file)
         analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file)
     except OSError as error:
         analysis = _failed(f"the file cannot be read ({error.strerror or error})")

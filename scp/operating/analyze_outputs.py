@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference import exam
 from inference.assemble import study_objects
-from inference.exam import SourceImage
 from inference.findings import ModelIdentity
 from inference.identity import Device
 from inference.options import OutputOptions, StudyImage
+from inference.reading import mammogram
+from inference.reading.mammogram import SourceImage
 from scp.errors import Complaint
 
 
@@ -77,7 +77,7 @@ def _writing(folder: Path) -> Iterator[None]:
 def reportable(image: SourceImage) -> bool:
     """Whether results can refer to ``image``: a mammogram that says which instance of which study it is."""
     named = image.sop_instance_uid and image.series_instance_uid and image.study_instance_uid
-    return bool(named) and exam.is_mammogram(image.header)
+    return bool(named) and mammogram.is_mammogram(image.header)
 
 
 def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:
@@ -91,4 +91,4 @@ def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:
 
 def _without_raw_twins(images: list[StudyImage]) -> list[StudyImage]:
     sources = [image.source for image in images]
-    return [image for image in images if exam.is_mentioned(image.source, sources)]
+    return [image for image in images if mammogram.is_mentioned(image.source, sources)]

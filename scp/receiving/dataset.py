@@ -21,8 +21,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from inference import bounded
-from inference.attributes import UNREADABLE
+from inference.reading import bounded
+from inference.reading.attributes import UNREADABLE
 from scp.network.status import Foreign, Unreadable
 from scp.receiving import inflation
 

@@ -14,7 +14,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
-from inference import bounded
+from inference.reading import bounded
 from scp.network.status import Unreadable
 
 LIMIT: Final = 1 << 30

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import structlog
 
-from inference import decoding
+from inference.reading import decoding
 
 log = structlog.get_logger(__name__)
 

@@ -10,11 +10,12 @@ from datetime import datetime
 import structlog
 from pydicom.dataset import Dataset
 
-from inference import exam, findings
+from inference import findings
 from inference.assemble import study_objects
 from inference.findings import ModelIdentity
 from inference.identity import Device, Maker, digest
 from inference.options import OutputOptions, Predecessor, StudyImage
+from inference.reading import mammogram
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database
@@ -100,7 +101,7 @@ class ReportJob:
 
     def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
         return StudyImage(
-            source=exam.read(self.archive.path(instance.file)),
+            source=mammogram.read(self.archive.path(instance.file)),
             finding=findings.load(record.finding),
             analysed_at=record.analysed_at,
             heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),
@@ -126,7 +127,7 @@ class ReportJob:
 def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
     """Return ``images`` without the For Processing ones whose For Presentation twin is among them."""
     sources = [image.source for image in images]
-    return [image for image in images if exam.is_mentioned(image.source, sources)]
+    return [image for image in images if mammogram.is_mentioned(image.source, sources)]
 
 
 def _kind(result: Dataset) -> ResultKind:

@@ -23,8 +23,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from inference import decoders, decoding
 from inference.errors import Failed, Refused
+from inference.reading import decoding, transfer_syntaxes
 from tests.support import htj2k_pattern
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import require
@@ -163,19 +163,19 @@ def test_every_syntax_is_offered_once_and_lossy_ones_last():
         *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless),
         *(JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
     }
-    assert set(decoders.OFFERED) == proven
-    assert len(decoders.OFFERED) == len(proven)
+    assert set(transfer_syntaxes.OFFERED) == proven
+    assert len(transfer_syntaxes.OFFERED) == len(proven)
     kinds = [
-        0 if syntax in decoders.LOSSLESS else 1 if syntax in decoders.NATIVE else 2
-        for syntax in decoders.OFFERED
+        0 if syntax in transfer_syntaxes.LOSSLESS else 1 if syntax in transfer_syntaxes.NATIVE else 2
+        for syntax in transfer_syntaxes.OFFERED
     ]
     assert kinds == sorted(kinds)
-    assert decoders.NATIVE[:2] == (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    assert transfer_syntaxes.NATIVE[:2] == (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
 def test_offering_needs_neither_network_nor_tensorflow():
     code = (
-        "import sys, inference.decoders as d; d.OFFERED; "
+        "import sys, inference.reading.transfer_syntaxes as d; d.OFFERED; "
         "sys.exit(bool({'pynetdicom', 'tensorflow', 'highdicom'} & set(sys.modules)))"
     )
     heavy = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2])

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pydicom.uid import BreastTomosynthesisImageStorage, CTImageStorage
 
-from inference import exam, pixels, rendering
 from inference.errors import Failed
+from inference.reading import mammogram as exam
+from inference.reading import pixels, rendering
 from scp import product
 from scp.network.status import Foreign, Unreadable
 from scp.receiving.store import Receiver

@@ -14,8 +14,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from inference import decoding, exam
 from inference.errors import Failed, Refused
+from inference.reading import decoding
+from inference.reading import mammogram as exam
 from scp.network.status import Foreign, Unreadable
 from scp.receiving import dataset
 from tests.support.mammograms import mammogram

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inference.breast import Breast
-from inference.pixels import Picture
 from inference.preprocess import Prepared, prepare
+from inference.reading.pixels import Picture
 
 Side = Literal["left", "right"]
 

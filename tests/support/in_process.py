@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pydicom
 
-from inference import exam, heatmap
+from inference import heatmap
 from inference.findings import Analysed, AnalysisStatus, ClassKey, ModelIdentity, NotAnalysed, Region
 from inference.options import OutputOptions
 from inference.pipeline import Analysis
-from inference.pixels import Picture
+from inference.reading import mammogram
+from inference.reading.pixels import Picture
 from scp import product
 from scp.configuration.settings import Node, Peer, Settings, Study
 from scp.housekeeping import Chores
@@ -42,8 +43,8 @@ class ScriptedAnalyst:
     identity = IDENTITY
 
     def analyse(self, path):
-        image = exam.read(path)
-        if (objection := exam.objection(image)) is not None:
+        image = mammogram.read(path)
+        if (objection := mammogram.objection(image)) is not None:
             return Analysis(
                 finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), heatmap=None
             )

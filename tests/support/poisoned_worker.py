@@ -10,7 +10,7 @@ import types
 
 import pydicom
 
-from inference import pixels
+from inference.reading import pixels
 from tests.support.in_process import ScriptedAnalyst
 
 CRASH, HANG, GREED = "crashes the decoder", "hangs the decoder", "takes all memory"

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from inference import exam, heatmap
+from inference import heatmap
 from inference.assemble import study_objects
 from inference.findings import (
     CLASSES,
@@ -28,7 +28,8 @@ from inference.findings import (
 )
 from inference.identity import Device
 from inference.options import OutputOptions, Predecessor, StudyImage
-from inference.pixels import Picture
+from inference.reading import mammogram as exam
+from inference.reading.pixels import Picture
 from tests.support.mammograms import mammogram
 
 ANALYSED_AT: Final = datetime(2024, 5, 1, 10, 30, tzinfo=UTC)

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from inference import pixels, sight
+from inference import sight
 from inference.classifier import DEFAULT_THREADS, Classifier
 from inference.gate import Gate
 from inference.network import manifest as manifests
+from inference.reading import pixels
 from models.training import folds, out_of_fold
 from models.training.commands import display
 from models.training.recipes import RECIPES, Recipe, WholeStage

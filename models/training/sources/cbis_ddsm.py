@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from inference import attributes
 from inference.errors import Failed
 from inference.findings import ClassKey
+from inference.reading import attributes
 from models.training.labels import Example, LabelsError
 from models.training.sources import dicom_files
 from models.training.sources.dicom_files import DicomFiles

@@ -17,8 +17,8 @@ import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
-from inference import damage
 from inference.errors import Failed
+from inference.reading import damage
 
 _SUFFIX: Final = ".dcm"
 _LEAST_PARTS: Final = 3

@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from inference import damage, decoding
 from inference.errors import Failed, Refused
+from inference.reading import damage, decoding
 from models.training.labels import Box
 from models.training.sources import dicom_files
 

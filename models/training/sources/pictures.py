@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from inference import damage, pixels
-from inference.pixels import Picture
+from inference.reading import damage, pixels
+from inference.reading.pixels import Picture
 
 _PGM: Final = (b"P2", b"P5")
 _DICOM: Final = b"DICM"

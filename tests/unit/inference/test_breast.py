@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from inference import breast, pixels
+from inference import breast
 from inference.errors import Failed
-from inference.pixels import Picture
+from inference.reading import pixels
+from inference.reading.pixels import Picture
 from tests.support.mammograms import mammogram, pixel_values, write
 
 ROWS, COLUMNS = 640, 512

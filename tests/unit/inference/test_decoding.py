@@ -10,8 +10,9 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from inference import bounded, damage, decoding, exam, pixels
 from inference.errors import Failed
+from inference.reading import bounded, damage, decoding, pixels
+from inference.reading import mammogram as exam
 from tests.support.mammograms import mammogram, write
 
 READERS = (exam.read, decoding.read, pixels.from_dicom, pixels.from_image_file)

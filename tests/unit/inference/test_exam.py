@@ -12,9 +12,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import exam
 from inference.errors import Failed
 from inference.findings import Laterality
+from inference.reading import mammogram as exam
 from tests.support.mammograms import mammogram, write
 
 SMALL = {"rows": 16, "columns": 16}

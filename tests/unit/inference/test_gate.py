@@ -15,7 +15,7 @@ from inference.network import manifest
 from inference.network.engine import keras
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from tests.support.mammograms import mammogram, pixel_values, write
 from tests.support.models import model_folder, random_network
 

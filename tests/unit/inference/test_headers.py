@@ -10,8 +10,9 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
-from inference import codes, copying, exam, headers, projection
+from inference import codes, copying, headers, projection
 from inference.options import StudyImage
+from inference.reading import mammogram as exam
 from tests.support import results
 from tests.support.mammograms import mammogram
 

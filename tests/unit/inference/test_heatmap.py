@@ -4,7 +4,7 @@ import pytest
 from inference import colormap, heatmap, legend, outline
 from inference.findings import Region
 from inference.lettering import Box, Fonts, Words, line_step
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from tests.support import results
 
 

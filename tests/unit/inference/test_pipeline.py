@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from inference import breast, pixels
+from inference import breast
 from inference.classifier import Classifier
 from inference.errors import Failed
 from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
 from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
+from inference.reading import pixels
 from tests.support.mammograms import mammogram, write
 from tests.support.models import model_folder, random_network
 

@@ -6,8 +6,8 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels import apply_voi_lut
 
-from inference import pixels
 from inference.errors import Failed
+from inference.reading import pixels
 from tests.support.mammograms import mammogram, write
 
 ROWS, COLUMNS = 64, 64

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from inference import breast, pixels
+from inference import breast
 from inference.breast import Breast
-from inference.pixels import Picture
 from inference.preprocess import prepare
+from inference.reading import pixels
+from inference.reading.pixels import Picture
 from tests.support.mammograms import lesion_centre, mammogram, write
 
 

@@ -9,7 +9,7 @@ from inference import breast, preprocess, region, sight
 from inference.classifier import Reading
 from inference.errors import Failed
 from inference.findings import ClassKey
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from models.training import pointing
 from models.training.labels import Example
 from tests.support.training import breast as drawn

@@ -6,7 +6,7 @@ import pytest
 from inference import breast
 from inference.classifier import Reading
 from inference.findings import ClassKey
-from inference.pixels import Picture
+from inference.reading.pixels import Picture
 from models.training import disturbances, robustness
 from models.training.disturbances import DISTURBANCES, disturbed
 from models.training.labels import Example

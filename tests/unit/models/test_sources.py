@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from inference import pixels
 from inference.errors import Failed
+from inference.reading import pixels
 from models.training import __main__ as commands
 from models.training import labels, prepare
 from models.training.labels import LabelsError

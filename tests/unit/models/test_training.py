@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import breast, pixels, preprocess
+from inference import breast, preprocess
 from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
+from inference.reading import pixels
 from models.training import folds, head, held_out, objective, prepare, terms, train
 from models.training.labels import Example
 from models.training.lesions import NoLesionsError

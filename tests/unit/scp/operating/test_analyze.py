@@ -117,7 +117,7 @@ def test_fault_of_the_program_is_one_files_outcome_too(secondread, image, pictur
     def break_down(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inference.pixels.from_dicom", break_down)
+    monkeypatch.setattr("inference.reading.pixels.from_dicom", break_down)
     ended = secondread(image, picture, "--json")
     assert ended.code == 1
     assert [line["status"] for line in ended.lines] == ["failed", "analysed"]

@@ -13,7 +13,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from inference import decoders
+from inference.reading import transfer_syntaxes
 from scp.configuration.settings import Node, Peer, Settings
 from scp.network import contexts
 from scp.network.status import Foreign
@@ -210,7 +210,11 @@ def accepted_syntax(listener, sop_class, proposed):
 
 
 def test_lossless_compression_is_preferred_as_sent_and_lossy_comes_last(listener):
-    lossy = [uid for uid in decoders.OFFERED if uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")]
+    lossy = [
+        uid
+        for uid in transfer_syntaxes.OFFERED
+        if uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
+    ]
     for compressed in ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.5"):
         proposed = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, *lossy, compressed]
         assert accepted_syntax(listener, contexts.IMAGES[0], proposed) == [compressed]

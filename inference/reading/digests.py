@@ -11,8 +11,8 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from inference import views
-from inference.attributes import UNREADABLE
+from inference.reading import views
+from inference.reading.attributes import UNREADABLE
 
 PATIENT_AND_STUDY: Final = (
     "PatientName",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from inference.attributes import UNREADABLE
 from inference.errors import Failed
+from inference.reading.attributes import UNREADABLE
 
 _TAILS: Final = (0.005, 0.995)
 """Without a window, this share of the pixels is black and white."""

@@ -23,10 +23,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import attributes, bounded, damage, views
-from inference.digests import attributes_digest, header_digest
 from inference.errors import Failed
 from inference.findings import Laterality
+from inference.reading import attributes, bounded, damage, views
+from inference.reading.digests import attributes_digest, header_digest
 
 __all__ = [
     "PROJECTIONS",

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from inference.attributes import UNREADABLE
 from inference.errors import Failed
+from inference.reading.attributes import UNREADABLE
 
 _CONTENT: Final = (*UNREADABLE, RuntimeError, SyntaxError, zlib.error)
 """What pydicom, Pillow and the plugins of both raise for damaged content."""

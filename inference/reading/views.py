@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from inference import attributes
 from inference.findings import Laterality
+from inference.reading import attributes
 
 VIEW_CODES: Final = {
     "399162004": "CC",

@@ -14,8 +14,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
-from inference import bounded, damage, decoders
 from inference.errors import Failed, Refused
+from inference.reading import bounded, damage, transfer_syntaxes
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
@@ -82,7 +82,7 @@ def _decoded(header: Dataset, path: Path) -> NDArray[Any]:
     syntax = header.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and header.BitsAllocated > 8:  # noqa: PLR2004 -- more than a byte
         return _by_gdcm(header, path)
-    return pixel_array(header, decoding_plugin=decoders.FASTEST.get(syntax, ""))
+    return pixel_array(header, decoding_plugin=transfer_syntaxes.FASTEST.get(syntax, ""))
 
 
 def _by_gdcm(header: Dataset, path: Path) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Pixels as they are meant to be shown: grey, 0 black to 1 white.
 
-The doors for files: DICOM (`inference.decoding`, `inference.rendering`), PNG and JPEG. Does not know what a
+The doors for files: DICOM (`inference.reading.decoding`, `inference.reading.rendering`), PNG and JPEG. Does not know what a
 breast is.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from inference import damage, decoding, rendering
 from inference.errors import Failed
+from inference.reading import damage, decoding, rendering
 
 _SCALES: Final = (255, 1023, 4095, 16383, 65535)
 """Full scales of 8, 10, 12, 14 and 16 bits: a 12-bit scan in a 16-bit file must not come out nearly black."""
