@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from inference import colormap, legend, outline, wording
+from inference import colormap, legend, wording
+from inference.analysis import outline
 from inference.findings import Analysed, ModelIdentity, Point
 from inference.lettering import Fonts, Mark, Words, line_step, paint
 from inference.options import OutputOptions

@@ -26,7 +26,8 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code
 
-from inference import codes, outline, wording
+from inference import codes, wording
+from inference.analysis import outline
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity, NotAnalysed, Point, Region
 from inference.identity import Maker
 from inference.options import StudyImage

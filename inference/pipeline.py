@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import heatmap, region, sight
+from inference import heatmap
+from inference.analysis import region, sight
+from inference.analysis.sight import Doorkeeper, Network, Sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
 from inference.reading import damage, mammogram, pixels
 from inference.reading.pixels import Picture
-from inference.sight import Doorkeeper, Network, Sight
 
 _PICTURE_FILE = "side and view not known"
 """Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from inference.analysis.likeness import TooFewError
 from inference.errors import ModelError
-from inference.likeness import TooFewError
 from inference.network import engine
 from inference.network import manifest as manifests
 from inference.network import weights as weight_files

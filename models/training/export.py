@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from inference.analysis.preprocess import PREPROCESSING
 from inference.network import manifest, secondread
 from inference.network import weights as weight_files
-from inference.preprocess import PREPROCESSING
 from models.training import card, joining, publish
 from models.training.commands import gate
 from models.training.recipes import Recipe

@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import breast, likeness
+from inference.analysis import breast, likeness
+from inference.analysis.gate import Trunk
+from inference.analysis.likeness import Likeness
 from inference.errors import Failed, Refused
-from inference.gate import Trunk
-from inference.likeness import Likeness
 from inference.network import efficientnet_lite_imagenet
 from models.training import folds
 from models.training.evaluation.rounding import rounded

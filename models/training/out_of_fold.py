@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from inference.classifier import DEFAULT_THREADS, Classifier
+from inference.analysis.classifier import DEFAULT_THREADS, Classifier
 from inference.findings import CLASSES
 from inference.network import catalogue, engine, secondread, weights
 from inference.network.manifest import Manifest

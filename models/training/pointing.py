@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import region, sight
+from inference.analysis import region, sight
+from inference.analysis.sight import Network
 from inference.findings import Point
 from inference.reading.pixels import Picture
-from inference.sight import Network
 from models.training.evaluation import bootstrap
 from models.training.evaluation.rounding import stated
 from models.training.labels import Box, Example

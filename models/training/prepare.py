@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import breast, preprocess
+from inference.analysis import breast, preprocess
 from inference.errors import Failed, Refused
 from models.training import labels
 from models.training.labels import Box, Example

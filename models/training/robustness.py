@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import sight
+from inference.analysis import sight
+from inference.analysis.sight import Doorkeeper, Network
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, ClassKey
 from inference.reading.pixels import Picture
-from inference.sight import Doorkeeper, Network
 from models.training.disturbances import DISTURBANCES, disturbed
 from models.training.evaluation import bootstrap, ranking
 from models.training.evaluation.rounding import rounded, stated

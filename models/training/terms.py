@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from inference.preprocess import PREPROCESSING
+from inference.analysis.preprocess import PREPROCESSING
 from models.training import whole_file
 from models.training.prepare import Prepared
 from models.training.recipes import Recipe

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inference.classifier import Classifier
-from inference.gate import Gate
+from inference.analysis.classifier import Classifier
+from inference.analysis.gate import Gate
 from inference.pipeline import Analyst
 from scp import product
 from scp.configuration.settings import Settings

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inference.breast import Breast
-from inference.preprocess import Prepared, prepare
+from inference.analysis.breast import Breast
+from inference.analysis.preprocess import Prepared, prepare
 from inference.reading.pixels import Picture
 
 Side = Literal["left", "right"]

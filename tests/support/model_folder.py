@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from inference.classifier import DEFAULT_THREADS
+from inference.analysis.classifier import DEFAULT_THREADS
 from inference.network import catalogue, engine
 from inference.network import weights as weight_files
 from inference.network.engine import keras

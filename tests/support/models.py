@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.classifier import DEFAULT_THREADS
+from inference.analysis.classifier import DEFAULT_THREADS
 from inference.network import catalogue, engine, weights
 from inference.network.engine import keras
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from inference import sight
-from inference.classifier import DEFAULT_THREADS, Classifier
-from inference.gate import Gate
+from inference.analysis import sight
+from inference.analysis.classifier import DEFAULT_THREADS, Classifier
+from inference.analysis.gate import Gate
 from inference.network import manifest as manifests
 from inference.reading import pixels
 from models.training import folds, out_of_fold

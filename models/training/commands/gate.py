@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from inference import gate
-from inference.classifier import DEFAULT_THREADS
+from inference.analysis import gate
+from inference.analysis.classifier import DEFAULT_THREADS
 from inference.network.engine import fix_computation
 from models.training import gate_training, out_of_fold
 from models.training.commands import display

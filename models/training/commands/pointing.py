@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from inference.classifier import DEFAULT_THREADS
+from inference.analysis.classifier import DEFAULT_THREADS
 from inference.errors import Failed, Refused
 from inference.network import manifest as manifests
 from models.training import out_of_fold, pointing

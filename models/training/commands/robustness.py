@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from inference.classifier import DEFAULT_THREADS
+from inference.analysis.classifier import DEFAULT_THREADS
+from inference.analysis.gate import Gate
 from inference.errors import Failed, Refused
-from inference.gate import Gate
 from inference.network import manifest as manifests
 from models.training import out_of_fold, robustness
 from models.training.commands import display

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from inference.classifier import Classifier
+from inference.analysis.classifier import Classifier
 from inference.network import manifest as manifests
 from inference.network.engine import keras
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from inference.classifier import Classifier
+from inference.analysis.classifier import Classifier
 from inference.network import catalogue
 from inference.network import manifest as manifests
 from inference.network.architecture import RANDOM, random_start

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from inference import breast
+from inference.analysis import breast
 from inference.errors import Failed
 from inference.reading import pixels
 from inference.reading.pixels import Picture

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from inference.classifier import Classifier
+from inference.analysis.classifier import Classifier
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, ClassKey
 from inference.network import catalogue, manifest

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference import explain
+from inference.analysis import grad_cam
 from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
 from tests.support.models import random_network
@@ -18,7 +18,7 @@ SCORES = tf.constant(
 
 
 def test_malignant_from_the_operating_point_on_else_the_likeliest_other_than_normal():
-    explained, reached = explain.explained_class(SCORES, 0.3)
+    explained, reached = grad_cam.explained_class(SCORES, 0.3)
     assert explained.numpy().tolist() == [2, 3, 3, 1]
     assert reached.numpy().tolist() == [False, True, True, False]
 
@@ -30,7 +30,7 @@ def test_channels_are_weighed_by_their_mean_gradient_and_the_negative_is_cut():
     gradients = np.zeros((1, 2, 2, 2), np.float32)
     gradients[0, ..., 0] = [[1, 0], [1, 2]]  # mean 1
     gradients[0, ..., 1] = [[-4, 0], [0, -4]]  # mean -2
-    found = explain.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
+    found = grad_cam.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
     np.testing.assert_allclose(found, [[[2, 0], [0, 0]]])  # 4 - 2; 1 - 6 is cut
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from inference import breast, gate, likeness
-from inference.classifier import Classifier
+from inference.analysis import breast, gate, likeness
+from inference.analysis.classifier import Classifier
+from inference.analysis.gate import Gate, Trunk
 from inference.errors import ModelError
 from inference.findings import Analysed, AnalysisStatus
-from inference.gate import Gate, Trunk
 from inference.network import manifest
 from inference.network.engine import keras
 from inference.options import OutputOptions

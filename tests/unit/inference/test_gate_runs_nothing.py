@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference import gate
+from inference.analysis import gate
 from inference.errors import ModelError
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inference import colormap, heatmap, legend, outline
+from inference import colormap, heatmap, legend
+from inference.analysis import outline
 from inference.findings import Region
 from inference.lettering import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference import likeness
+from inference.analysis import likeness
 
 
 def known(count=400, seed=1):

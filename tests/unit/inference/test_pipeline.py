@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from inference import breast
-from inference.classifier import Classifier
+from inference.analysis import breast
+from inference.analysis.classifier import Classifier
 from inference.errors import Failed
 from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
 from inference.network import manifest

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from inference import breast
-from inference.breast import Breast
-from inference.preprocess import prepare
+from inference.analysis import breast
+from inference.analysis.breast import Breast
+from inference.analysis.preprocess import prepare
 from inference.reading import pixels
 from inference.reading.pixels import Picture
 from tests.support.mammograms import lesion_centre, mammogram, write

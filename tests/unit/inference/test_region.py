@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference import region
+from inference.analysis import region
 
 
 def blob(rows, columns, column, row, across, down, angle=0.0):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.classifier import Classifier
+from inference.analysis.classifier import Classifier
+from inference.analysis.gate import Gate
 from inference.findings import Analysed, AnalysisStatus, NotAnalysed
-from inference.gate import Gate
 from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst

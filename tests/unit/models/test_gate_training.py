@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import likeness
-from inference.gate import Trunk
+from inference.analysis import likeness
+from inference.analysis.gate import Trunk
 from models.training import gate_training as training
 from models.training.gate_training import Seen
 from models.training.labels import Example

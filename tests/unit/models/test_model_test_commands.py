@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from inference.gate import Gate
+from inference.analysis.gate import Gate
 from inference.network import manifest, weights
 from models.training import __main__ as commands
 from models.training import out_of_fold

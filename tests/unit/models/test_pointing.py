@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inference import breast, preprocess, region, sight
-from inference.classifier import Reading
+from inference.analysis import breast, preprocess, region, sight
+from inference.analysis.classifier import Reading
 from inference.errors import Failed
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from inference import breast
-from inference.classifier import Reading
+from inference.analysis import breast
+from inference.analysis.classifier import Reading
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture
 from models.training import disturbances, robustness

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import breast, preprocess
+from inference.analysis import breast, preprocess
 from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
 from inference.reading import pixels

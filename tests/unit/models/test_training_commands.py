@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from typer.testing import CliRunner
 
-from inference.classifier import Classifier
+from inference.analysis.classifier import Classifier
 from inference.network import manifest
 from models.training import __main__ as commands
 from models.training import export, folds, recipes

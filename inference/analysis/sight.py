@@ -11,16 +11,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import breast, preprocess
-from inference.breast import Breast
-from inference.classifier import Reading
+from inference.analysis import breast, preprocess
+from inference.analysis.breast import Breast
+from inference.analysis.classifier import Reading
 from inference.errors import Failed, Refused
 from inference.findings import ModelIdentity
 from inference.reading.pixels import Picture
 
 
 class Network(Protocol):
-    """What this room needs of `inference.classifier.Classifier`."""
+    """What this room needs of `inference.analysis.classifier.Classifier`."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -39,7 +39,7 @@ class Network(Protocol):
 
 
 class Doorkeeper(Protocol):
-    """What this room needs of `inference.gate.Gate`."""
+    """What this room needs of `inference.analysis.gate.Gate`."""
 
     def objection(self, picture: Picture, found: Breast) -> str | None:
         """Say why the picture is no mammogram, or None."""

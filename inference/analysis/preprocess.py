@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.breast import Breast
+from inference.analysis.breast import Breast
 from inference.findings import Point
 from inference.reading.pixels import Picture
 
@@ -105,7 +105,7 @@ def prepare(picture: Picture, breast: Breast, rows: int, columns: int) -> Prepar
     Parameters
     ----------
     picture, breast
-        The image and what `inference.breast.find` says about it.
+        The image and what `inference.analysis.breast.find` says about it.
     rows, columns
         Size of the network's input in pixels.
     """

@@ -14,14 +14,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import explain
+from inference.analysis import grad_cam
+from inference.analysis.preprocess import PREPROCESSING
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, ClassKey, ModelIdentity
 from inference.network import catalogue, engine, weights
 from inference.network import manifest as manifests
 from inference.network.engine import keras, tf
 from inference.network.manifest import Manifest, ManifestError
-from inference.preprocess import PREPROCESSING
 
 DEFAULT_THREADS: Final = 2
 """Processor threads of one network; more processes, not more threads, make a node faster."""
@@ -87,7 +87,7 @@ class Classifier:
         Parameters
         ----------
         batch
-            (n, rows, columns, 1), 0 to 1, as `inference.preprocess.prepare` makes them.
+            (n, rows, columns, 1), 0 to 1, as `inference.analysis.preprocess.prepare` makes them.
 
         Returns
         -------
@@ -154,9 +154,9 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
         with tf.GradientTape() as tape:
             activations, logits = opened(images, training=False)
             scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
-            explained, reached = explain.explained_class(scores, manifest.operating_point)
+            explained, reached = grad_cam.explained_class(scores, manifest.operating_point)
             logit = tf.gather(logits, explained, axis=-1, batch_dims=1)
-        maps = explain.grad_cam(activations, tape.gradient(logit, activations))
+        maps = grad_cam.grad_cam(activations, tape.gradient(logit, activations))
         return scores, reached, explained, maps
 
     compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape])

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference import breast, preprocess
-from inference.breast import Breast
+from inference.analysis import breast, preprocess
+from inference.analysis.breast import Breast
+from inference.analysis.likeness import Likeness
 from inference.errors import ModelError
-from inference.likeness import Likeness
 from inference.network import efficientnet_lite
 from inference.network import manifest as manifests
 from inference.network.engine import fix_computation, keras, tf
