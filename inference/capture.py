@@ -24,8 +24,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import codes, copying, headers, heatmap, identity, projection, wording
+from inference import codes, copying, headers, identity, projection, wording
 from inference.findings import Analysed, Laterality, ModelIdentity, NotAnalysed
+from inference.heatmap import heatmap
 from inference.identity import Device, Maker
 from inference.keys import header_key, study_key
 from inference.options import StudyImage

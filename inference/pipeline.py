@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import heatmap
 from inference.analysis import region, sight
 from inference.analysis.sight import Doorkeeper, Network, Sight
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
+from inference.heatmap import heatmap
 from inference.options import OutputOptions
 from inference.reading import damage, mammogram, pixels
 from inference.reading.pixels import Picture

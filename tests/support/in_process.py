@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pydicom
 
-from inference import heatmap
 from inference.findings import Analysed, AnalysisStatus, ClassKey, ModelIdentity, NotAnalysed, Region
+from inference.heatmap import heatmap
 from inference.options import OutputOptions
 from inference.pipeline import Analysis
 from inference.reading import mammogram

@@ -14,7 +14,6 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from inference import heatmap
 from inference.assemble import study_objects
 from inference.findings import (
     CLASSES,
@@ -26,6 +25,7 @@ from inference.findings import (
     NotAnalysed,
     Region,
 )
+from inference.heatmap import heatmap
 from inference.identity import Device
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram as exam

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 NEEDED = (
-    "inference/fonts/LICENSE",
+    "inference/heatmap/fonts/LICENSE",
     "storage/migrations/env.py",
     "scp/__main__.py",
 )

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from inference import colormap, heatmap, legend
 from inference.analysis import outline
 from inference.findings import Region
-from inference.lettering import Box, Fonts, Words, line_step
+from inference.heatmap import colormap, heatmap, legend
+from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
 

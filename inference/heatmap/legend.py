@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from inference import colormap, wording
+from inference import wording
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity
-from inference.lettering import Box, Colour, Fonts, Mark, Words, line_step, paint
+from inference.heatmap import colormap
+from inference.heatmap.text import Box, Colour, Fonts, Mark, Words, line_step, paint
 
 _NOT_FOR: Final = ("NOT FOR", "DIAGNOSTIC USE")
 """`wording.NOT_FOR_DIAGNOSIS` on two lines."""

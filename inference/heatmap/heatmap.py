@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from inference import colormap, legend, wording
+from inference import wording
 from inference.analysis import outline
 from inference.findings import Analysed, ModelIdentity, Point
-from inference.lettering import Fonts, Mark, Words, line_step, paint
+from inference.heatmap import colormap, legend
+from inference.heatmap.text import Fonts, Mark, Words, line_step, paint
 from inference.options import OutputOptions
 from inference.reading.pixels import Picture
 

@@ -1,6 +1,6 @@
 """Words and boxes on a picture: what to write where, worked out first and painted afterwards.
 
-The fonts are shipped (`inference/fonts`), so that a picture looks the same on every machine.
+The fonts are shipped (`inference/heatmap/fonts`), so that a picture looks the same on every machine.
 """
 
 from __future__ import annotations

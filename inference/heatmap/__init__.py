@@ -1,0 +1,4 @@
+"""The picture that shows a finding: mammogram, heat, outline and legend.
+
+Does not know DICOM.
+"""
