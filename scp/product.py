@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from inference.identity import Device
 from inference.network import manifest
 from inference.network.manifest import Manifest
+from inference.results.identity import Device
 from scp.configuration.sections import Model
 
 __version__ = "0.1.0"

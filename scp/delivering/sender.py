@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
-from inference import variant
+from inference.results import variant
 from scp.configuration.settings import Peer, Settings
 from scp.delivering import backoff
 from scp.network import association as calling

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.assemble import study_objects
 from inference.findings import ModelIdentity
-from inference.identity import Device
 from inference.options import OutputOptions, StudyImage
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
+from inference.results.identity import Device
+from inference.results.study_results import study_objects
 from scp.errors import Complaint
 
 

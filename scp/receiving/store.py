@@ -17,8 +17,8 @@ import pydicom
 import structlog
 from pydicom.uid import UID
 
-from inference.identity import Device
 from inference.reading import attributes, mammogram
+from inference.results.identity import Device
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
 from scp.receiving.dataset import Incoming

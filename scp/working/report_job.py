@@ -11,11 +11,11 @@ import structlog
 from pydicom.dataset import Dataset
 
 from inference import findings
-from inference.assemble import study_objects
 from inference.findings import ModelIdentity
-from inference.identity import Device, Maker, digest
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
+from inference.results.identity import Device, Maker, digest
+from inference.results.study_results import study_objects
 from storage import jobs, studies
 from storage.archive import Archive
 from storage.database import Database

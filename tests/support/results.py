@@ -14,7 +14,6 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from inference.assemble import study_objects
 from inference.findings import (
     CLASSES,
     Analysed,
@@ -26,10 +25,11 @@ from inference.findings import (
     Region,
 )
 from inference.heatmap import heatmap
-from inference.identity import Device
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram as exam
 from inference.reading.pixels import Picture
+from inference.results.identity import Device
+from inference.results.study_results import study_objects
 from tests.support.mammograms import mammogram
 
 ANALYSED_AT: Final = datetime(2024, 5, 1, 10, 30, tzinfo=UTC)

@@ -1,8 +1,8 @@
 from pydicom.sr import _concepts_dict
 from pydicom.sr.coding import Code
 
-from inference import codes
 from inference.findings import CLASSES, AnalysisStatus, Laterality
+from inference.results import codes
 
 
 def every_code():

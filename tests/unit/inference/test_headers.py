@@ -10,9 +10,9 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
-from inference import codes, copying, headers, projection
 from inference.options import StudyImage
 from inference.reading import mammogram as exam
+from inference.results import codes, copying, headers, source_attributes
 from tests.support import results
 from tests.support.mammograms import mammogram
 
@@ -229,7 +229,7 @@ def test_an_image_whose_details_fit_no_item_is_listed_without_them(tmp_path, mon
     def unfit(_):
         raise ValueError("no content item can carry this")
 
-    monkeypatch.setattr(projection, "spacing", unfit)
+    monkeypatch.setattr(source_attributes, "spacing", unfit)
     header = mammogram(rows=96, columns=64)
     report = results.objects([results.study_image(header, results.analysed(), tmp_path)])[0]
     [library] = results.named(report, codes.IMAGE_LIBRARY)

@@ -4,7 +4,7 @@ import pytest
 from pydicom.uid import UID
 
 from inference.findings import ClassKey
-from inference.identity import IMPLEMENTATION_CLASS_UID, Maker, finding_key, run_key, uid
+from inference.results.identity import IMPLEMENTATION_CLASS_UID, Maker, finding_key, run_key, uid
 from tests.support import results
 
 

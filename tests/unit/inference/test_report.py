@@ -6,8 +6,8 @@ import highdicom
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from inference import codes
 from inference.findings import ClassKey
+from inference.results import codes
 from tests.support import results
 from tests.support.mammograms import mammogram
 from tests.support.results import comments, named

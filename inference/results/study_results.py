@@ -8,11 +8,11 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from inference import capture, report
 from inference.findings import Analysed, Laterality, ModelIdentity
-from inference.identity import Device, Maker
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading.mammogram import SourceImage
+from inference.results import report, secondary_capture
+from inference.results.identity import Device, Maker
 
 _HANGING: Final = (
     (Laterality.RIGHT, "CC"),
@@ -56,7 +56,7 @@ def study_objects(
     first = min((image.source for image in images), key=lambda source: source.sop_instance_uid)
     maker = Maker(device=device, model=identity, options=options)
     whole_report = report.report_object(ordered, first, made_at=made_at, maker=maker, predecessor=predecessor)
-    notice = capture.notice_object(ordered, first, maker=maker)
+    notice = secondary_capture.notice_object(ordered, first, maker=maker)
     captures = _heatmaps(ordered, first, maker)
     return [whole_report, *captures, *([] if notice is None else [notice])]
 
@@ -69,7 +69,7 @@ def _heatmaps(
     drawn = [image for image in ordered if isinstance(image.finding, Analysed) and image.heatmap is not None]
     numbers = _instance_numbers(drawn)
     return [
-        capture.heatmap_object(
+        secondary_capture.heatmap_object(
             image,
             first,
             numbers[image.source.sop_instance_uid],

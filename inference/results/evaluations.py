@@ -18,7 +18,7 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code
 
-from inference import codes, copying, wording
+from inference import wording
 from inference.findings import (
     CLASSES,
     Analysed,
@@ -30,6 +30,7 @@ from inference.findings import (
 )
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
+from inference.results import codes, copying
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _BREASTS: Final = (

@@ -26,12 +26,13 @@ from highdicom.sr import (
 )
 from pydicom.sr.coding import Code
 
-from inference import codes, wording
+from inference import wording
 from inference.analysis import outline
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity, NotAnalysed, Point, Region
-from inference.identity import Maker
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
+from inference.results import codes
+from inference.results.identity import Maker
 
 Group = PlanarROIMeasurementsAndQualitativeEvaluations
 

@@ -13,8 +13,8 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
-from inference import codes, copying
 from inference.reading.mammogram import SourceImage
+from inference.results import codes, copying
 
 _DIRECTIONS: Final = frozenset("APRLHF")
 _CODE_LENGTHS: Final = (("CodeValue", 16), ("CodingSchemeDesignator", 16), ("CodeMeaning", 64))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference import copying
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
+from inference.results import copying
 
 
 def study_key(first: SourceImage) -> dict[str, Any]:

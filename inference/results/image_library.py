@@ -19,9 +19,9 @@ from highdicom.sr import (
     TextContentItem,
 )
 
-from inference import codes, projection
 from inference.reading.attributes import UNREADABLE
 from inference.reading.mammogram import SourceImage
+from inference.results import codes, source_attributes
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -69,7 +69,7 @@ def _described(image: SourceImage) -> list[ContentItem]:
 def _pixel_matrix(image: SourceImage) -> list[ContentItem]:
     """Return acquisition date and size (TID 1602)."""
     found: list[ContentItem] = []
-    day = projection.acquisition_date(image)
+    day = source_attributes.acquisition_date(image)
     if day is not None:
         found.append(DateContentItem(codes.ACQUISITION_DATE, day, _CONTEXT))
     for name, amount in (
@@ -86,7 +86,7 @@ def _anatomy(image: SourceImage) -> list[ContentItem]:
     found: list[ContentItem] = []
     if image.laterality is not None:
         found.append(CodeContentItem(codes.IMAGE_LATERALITY, codes.SIDE_OF[image.laterality], _CONTEXT))
-    viewed = projection.view(image)
+    viewed = source_attributes.view(image)
     if viewed is not None:
         view, modifiers = viewed
         item = CodeContentItem(codes.IMAGE_VIEW, view, _CONTEXT)
@@ -106,11 +106,11 @@ def _anatomy(image: SourceImage) -> list[ContentItem]:
 def _geometry(image: SourceImage) -> list[ContentItem]:
     """Return orientation and spacing (TID 1603)."""
     found: list[ContentItem] = []
-    directions = projection.orientation(image)
+    directions = source_attributes.orientation(image)
     if directions is not None:
         found.append(TextContentItem(codes.ORIENTATION_ROW, directions[0], _CONTEXT))
         found.append(TextContentItem(codes.ORIENTATION_COLUMN, directions[1], _CONTEXT))
-    spacing = projection.spacing(image)
+    spacing = source_attributes.spacing(image)
     if spacing is not None:
         between_rows, between_columns = spacing
         for name, amount in (

@@ -24,13 +24,14 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference import codes, copying, headers, identity, projection, wording
+from inference import wording
 from inference.findings import Analysed, Laterality, ModelIdentity, NotAnalysed
 from inference.heatmap import heatmap
-from inference.identity import Device, Maker
-from inference.keys import header_key, study_key
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
+from inference.results import codes, copying, headers, identity, source_attributes
+from inference.results.identity import Device, Maker
+from inference.results.keys import header_key, study_key
 
 HEATMAP_SERIES: Final = 9001
 NOTICE_SERIES: Final = 9006
@@ -140,18 +141,18 @@ def _capture(maker: Maker, series: int, description: str, number: int) -> Datase
 
 def _describe_source(capture: Dataset, source: SourceImage) -> None:
     """Add what makes the heatmap hang like its source: the pixels are never flipped."""
-    capture.PatientOrientation = list(projection.orientation(source) or ()) or ""
+    capture.PatientOrientation = list(source_attributes.orientation(source) or ()) or ""
     if source.laterality is None:
         capture.Laterality = ""  # 2C for a paired body part: empty says unknown, absent is an error
     else:
         capture.ImageLaterality = source.laterality.value
     if source.view is not None:
         capture.ViewPosition = source.view
-    viewed = projection.view(source)
+    viewed = source_attributes.view(source)
     if viewed is not None:
         view, modifiers = viewed
         capture.ViewCodeSequence = Sequence([_view_item(view, modifiers)])
-    capture.AnatomicRegionSequence = Sequence([codes.item(projection.anatomic_region(source))])
+    capture.AnatomicRegionSequence = Sequence([codes.item(source_attributes.anatomic_region(source))])
     copying.copy_all(source.header, capture, ("AcquisitionDate", "AcquisitionTime"))
     _describe_compression(capture, source)
     capture.SourceImageSequence = Sequence([_source_reference(source)])

@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from inference import codes, copying
-from inference.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Device, Maker
 from inference.reading.digests import PATIENT_AND_STUDY
 from inference.reading.mammogram import SourceImage
+from inference.results import codes, copying
+from inference.results.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Device, Maker
 
 _NEVER_MISSING: Final = (
     "PatientName",

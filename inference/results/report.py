@@ -23,12 +23,21 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from inference import codes, copying, evaluations, headers, identity, image_library, measurements, projection
 from inference.findings import ModelIdentity, NotAnalysed
-from inference.identity import Device, Maker
-from inference.keys import header_key, study_key
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import SourceImage
+from inference.results import (
+    codes,
+    copying,
+    evaluations,
+    headers,
+    identity,
+    image_library,
+    measurements,
+    source_attributes,
+)
+from inference.results.identity import Device, Maker
+from inference.results.keys import header_key, study_key
 
 SERIES_NUMBER: Final = 9002
 _DESCRIPTION: Final = "AI results - NOT FOR DIAGNOSTIC USE"
@@ -81,7 +90,7 @@ def _content(
     predecessor: Predecessor | None,
 ) -> Dataset:
     """Return the root of the content tree."""
-    procedure = projection.procedure(first)
+    procedure = source_attributes.procedure(first)
     tree = MeasurementReport(
         observation_context=_observer(maker.device, maker.model),
         # asked for by highdicom; CID 100 has no code for mammography, so without the source's it is taken out

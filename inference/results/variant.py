@@ -11,7 +11,7 @@ import copy
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from inference.identity import uid
+from inference.results.identity import uid
 
 
 def in_class(report: Dataset, sop_class_uid: str) -> Dataset:
