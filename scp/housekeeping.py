@@ -22,7 +22,7 @@ from scp.configuration.settings import Settings
 from scp.working.worker import EPITAPH, LONGEST_WAIT
 from storage import foresight, jobs, retention, studies
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.foresight import Longest
 from storage.retention import Forgotten

@@ -36,7 +36,7 @@ from scp.working.supervisor import Workshop
 from scp.working.worker import EPITAPH
 from storage import commitments, jobs, retention
 from storage.archive import UNCLAIMED, Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)

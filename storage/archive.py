@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from storage import privacy
-from storage.creation import synced
+from storage.database import privacy
+from storage.database.creation import synced
 from storage.errors import Full, OutsideArchive
 
 FOLDERS: Final = ("instances", "heatmaps", "results")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from storage import schema
+from storage.database import schema
 from storage.records import JobKind
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 

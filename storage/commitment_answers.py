@@ -10,8 +10,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from storage import delivery_steps, history, schema
+from storage import delivery_steps, history
 from storage.commitment_steps import Commitment, joined, record, take
+from storage.database import schema
 from storage.errors import Unknown
 from storage.states import CommitmentEvent, CommitmentState, DeliveryEvent, DeliveryState
 

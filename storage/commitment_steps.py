@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, update
 
-from storage import schema
+from storage.database import schema
 from storage.errors import IllegalMove, Unknown
 from storage.states import CommitmentEvent, CommitmentState, DeliveryState, move_commitment
 

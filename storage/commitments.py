@@ -13,8 +13,8 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from storage import schema
 from storage.commitment_steps import Commitment, joined, record, take
+from storage.database import schema
 from storage.records import Delivery
 from storage.states import CommitmentEvent, CommitmentState, DeliveryState
 

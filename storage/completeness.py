@@ -8,7 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, select, update
 
-from storage import history, schema, steps
+from storage import history, steps
+from storage.database import schema
 from storage.records import JobKind
 
 STANDARD_VIEWS: Final = frozenset({"RCC", "LCC", "RMLO", "LMLO"})

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from storage import schema, steps
+from storage import steps
+from storage.database import schema
 from storage.records import ResultKind
 from storage.states import CommitmentState, DeliveryState
 

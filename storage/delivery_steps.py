@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, select, update
 
-from storage import schema
+from storage.database import schema
 from storage.errors import IllegalMove, Unknown
 from storage.records import Delivery, ResultKind, ResultObject
 from storage.states import DeliveryEvent, move_delivery

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import history, schema, steps
+from storage import history, steps
+from storage.database import schema
 from storage.records import FindingRecord, JobKind
 from storage.states import JobState
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Column, ColumnElement, Connection, true, update
 
-from storage import schema
+from storage.database import schema
 from storage.states import UNCOMMITTED, DeliveryState, JobState
 
 _studies = schema.studies

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from storage import schema
+from storage.database import schema
 from storage.records import Event
 
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, case, func, or_, select, update
 
-from storage import findings, history, schema, steps
+from storage import findings, history, steps
+from storage.database import schema
 from storage.errors import LeaseLost
 from storage.leases import expire, release_all, release_owner
 from storage.records import FindingRecord, Job, JobKind, Lease

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from storage import findings, history, schema, steps
+from storage import findings, history, steps
+from storage.database import schema
 from storage.records import FindingRecord, Job, Lease
 from storage.states import JobEvent, JobState
 

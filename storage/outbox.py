@@ -10,7 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from storage import history, schema
+from storage import history
+from storage.database import schema
 from storage.delivery_steps import joined, record, take, touch
 from storage.owing import owe
 from storage.records import Delivery

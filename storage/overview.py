@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, case, func, select
 
-from storage import schema
+from storage.database import schema
 from storage.records import DeliveryCounts, JobKind, StudyOverview, StudyState
 from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, JobState
 

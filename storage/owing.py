@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from storage import history, schema
+from storage import history
+from storage.database import schema
 from storage.delivery_steps import joined, take
 from storage.states import DeliveryEvent, DeliveryState
 

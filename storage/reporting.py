@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from storage import history, owing, schema, steps
+from storage import history, owing, steps
+from storage.database import schema
 from storage.records import JobKind, Lease, NewResult, Report, ResultKind, ResultObject
 from storage.states import DeliveryState, JobEvent
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, select, union_all
 
-from storage import reporting, schema
+from storage import reporting
+from storage.database import schema
 from storage.records import JobKind
 from storage.states import LIVE, UNCOMMITTED, DeliveryState, JobState
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from storage import schema
+from storage.database import schema
 from storage.errors import LeaseLost
 from storage.records import Job, JobKind, Lease
 from storage.states import LIVE, JobEvent, JobState, move_job

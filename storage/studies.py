@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from storage import findings, history, owing, reporting, schema, steps
+from storage import findings, history, owing, reporting, steps
 from storage.completeness import due_for_report, make_report_jobs
+from storage.database import schema
 from storage.overview import overview
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.reporting import last_report, numbered

@@ -19,7 +19,7 @@ from scp.delivering import backoff
 from scp.network import status
 from storage import commitment_answers, commitments
 from storage.commitment_steps import Commitment
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError, Unknown
 
 log = structlog.get_logger(__name__)

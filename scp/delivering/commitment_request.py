@@ -27,7 +27,7 @@ from scp.network import contexts, status
 from scp.network.association import Unreachable
 from storage import commitments
 from storage.commitment_steps import Commitment
-from storage.database import Database
+from storage.database.engine import Database
 
 log = structlog.get_logger(__name__)
 

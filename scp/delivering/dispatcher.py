@@ -14,7 +14,7 @@ from scp.delivering.bell import Bell
 from scp.delivering.commitment_request import Notary
 from scp.delivering.sender import Courier
 from storage import commitments, outbox
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)

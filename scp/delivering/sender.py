@@ -21,7 +21,7 @@ from scp.network import contexts, status
 from scp.network.association import Unreachable
 from storage import commitments, outbox
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import Delivery
 
 log = structlog.get_logger(__name__)

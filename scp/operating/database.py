@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from scp.configuration.settings import Settings
 from scp.errors import Complaint
-from storage import inspection
-from storage.database import Database
+from storage.database import inspection
+from storage.database.engine import Database
 
 
 @contextmanager

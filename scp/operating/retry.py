@@ -10,7 +10,7 @@ from scp.errors import OK, WRONG_USAGE, Complaint
 from scp.operating import database as ledger
 from scp.process import locks
 from storage import commitments, jobs, outbox, overview
-from storage.database import Database
+from storage.database.engine import Database
 
 
 def run(

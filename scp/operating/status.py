@@ -18,7 +18,7 @@ from scp.process import locks
 from storage import attention, commitments, jobs, outbox
 from storage.archive import UNCLAIMED, unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble
-from storage.database import Database
+from storage.database.engine import Database
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE = 1_000_000

@@ -24,7 +24,7 @@ from scp.receiving import dataset
 from scp.receiving.dataset import Incoming
 from storage import studies
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from inference import findings
 from inference.pipeline import Analysis
 from storage import jobs, studies
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import FindingRecord, Job
 
 

@@ -25,7 +25,7 @@ from scp.working.reading import open_analyst
 from scp.working.report_job import ReportJob
 from scp.working.worker import Worker
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.records import Job, JobKind
 

@@ -18,7 +18,7 @@ from inference.results.identity import Device, Maker, digest
 from inference.results.study_results import study_objects
 from storage import jobs, studies
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
 
 Kept = list[tuple[Instance, FindingRecord | None]]

@@ -24,7 +24,7 @@ from scp.delivering import backoff
 from scp.working import messages
 from scp.working.worker import EPITAPH
 from storage import jobs
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)

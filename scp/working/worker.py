@@ -22,7 +22,7 @@ from scp import logs
 from scp.delivering import backoff
 from storage import jobs
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
 from storage.records import FindingRecord, Job, JobKind, Lease
 

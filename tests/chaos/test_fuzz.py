@@ -23,7 +23,7 @@ from scp.configuration.settings import Log, Model
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
 from scp.working.supervisor import Workshop
-from storage import schema
+from storage.database import schema
 from storage.records import JobKind
 from storage.states import LIVE, JobState
 from tests.support import audit, logging_state, model_folder, mutation_seeds, mutations

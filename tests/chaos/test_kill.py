@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from storage.database import Database
+from storage.database.engine import Database
 from tests.support import audit, kills, model_folder
 from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.remembering_archive import RememberingArchive

@@ -19,7 +19,7 @@ from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Courier
 from storage import outbox
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.owed import NOW, owe, states

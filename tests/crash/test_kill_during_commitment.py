@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import UID
 
 from storage import delivery_ledger
-from storage.database import Database
+from storage.database.engine import Database
 from storage.states import DeliveryState
 from tests.support.archive_scp import digest
 from tests.support.committing_archive import CommittingArchive

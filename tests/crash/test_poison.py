@@ -13,7 +13,8 @@ from inference import findings
 from scp.configuration import sections
 from scp.working import supervisor
 from scp.working.supervisor import Workshop
-from storage import schema, studies
+from storage import studies
+from storage.database import schema
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram

@@ -25,8 +25,9 @@ from scp.delivering.commitment_report import Malformed, Report, Reports
 from scp.delivering.commitment_request import Notary
 from scp.network import association
 from scp.network.association import Unreachable
-from storage import commitments, outbox, retention, schema
-from storage.database import NAME
+from storage import commitments, outbox, retention
+from storage.database import schema
+from storage.database.engine import NAME
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
 from tests.unit.storage.making import QUIET, Hand, arrival, empty_database, open_hastily
 

@@ -14,7 +14,7 @@ from scp import product
 from scp.network.status import Foreign, Unreadable
 from scp.receiving.store import Receiver
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import Kept
 from tests.support.mammograms import mammogram
 from tests.support.owed import NOW

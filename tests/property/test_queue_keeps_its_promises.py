@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, select
 
-from storage import jobs, schema, studies
-from storage.database import NAME, Database
+from storage import jobs, studies
+from storage.database import schema
+from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
 from storage.records import Job, JobKind, Kept, ResultKind
 from storage.states import LIVE, JobState

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from storage import jobs, retention, schema
+from storage import jobs, retention
 from storage.archive import FOLDERS
-from storage.database import Database
+from storage.database import schema
+from storage.database.engine import Database
 from storage.records import JobKind
 from storage.states import DeliveryState, JobState
 

@@ -14,7 +14,7 @@ from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
 from storage import delivery_ledger
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from tests.support.mammograms import uid
 from tests.support.owed import NOW
 

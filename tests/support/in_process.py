@@ -20,7 +20,7 @@ from scp.working.report_job import ReportJob
 from scp.working.worker import Worker
 from storage import outbox, overview
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import JobKind
 from tests.support.mammograms import write
 

@@ -4,7 +4,7 @@ import time
 
 from pynetdicom.presentation import build_context
 
-from storage.database import Database
+from storage.database.engine import Database
 from tests.support import audit
 from tests.support.archive_scp import heatmaps
 from tests.support.mammograms import mammogram

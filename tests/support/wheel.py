@@ -10,7 +10,7 @@ from pathlib import Path
 
 NEEDED = (
     "inference/heatmap/fonts/LICENSE",
-    "storage/migrations/env.py",
+    "storage/database/migrations/env.py",
     "scp/__main__.py",
 )
 TOP_LEVEL = {"scp", "inference", "storage", "models"}

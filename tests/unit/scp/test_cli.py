@@ -8,9 +8,10 @@ import pytest
 
 from scp import node, product
 from scp.process import locks
-from storage import commitments, inspection, jobs, outbox, studies
+from storage import commitments, jobs, outbox, studies
 from storage.archive import Archive
-from storage.database import NAME, Database
+from storage.database import inspection
+from storage.database.engine import NAME, Database
 from tests.support import owed
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import uid

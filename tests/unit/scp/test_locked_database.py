@@ -6,7 +6,7 @@ import pytest
 
 from scp import housekeeping
 from storage import commitments, outbox
-from storage.database import Database
+from storage.database.engine import Database
 from storage.errors import DatabaseError
 from storage.records import JobKind
 from tests.support.in_process import InProcessNode

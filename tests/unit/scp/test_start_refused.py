@@ -13,7 +13,7 @@ import pytest
 
 from scp import logs, node
 from scp.configuration.settings import Log, Node, Settings
-from storage.database import NAME, Database
+from storage.database.engine import NAME, Database
 from tests.support import logging_state
 
 pytestmark = pytest.mark.usefixtures("loose_umask")  # the node sets its own

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import NAME, Database
+from storage.database.engine import NAME, Database
 from tests.unit.storage.making import Hand, empty_database
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import event
 
 from storage import jobs, outbox, studies
-from storage.database import NAME, Database
+from storage.database.engine import NAME, Database
 from storage.records import (
     Arrival,
     Delivery,

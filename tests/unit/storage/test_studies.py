@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import select
 
-from storage import history, jobs, outbox, schema, studies
+from storage import history, jobs, outbox, studies
+from storage.database import schema
 from storage.errors import LeaseLost
 from storage.records import JobKind, Kept
 from storage.states import DeliveryState, JobState

@@ -8,7 +8,7 @@ from scp.configuration.settings import Delivery, Peer, Settings
 from scp.delivering.sender import TRIES_OF_A_REFUSED_OBJECT, Courier
 from storage import outbox, owing
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.mammograms import uid

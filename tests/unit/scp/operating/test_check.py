@@ -11,8 +11,8 @@ from scp.configuration.settings import Model, Node, Peer, Settings
 from scp.network.echo import echo
 from scp.operating import check as preflight
 from scp.operating.check import Outcome
-from storage import inspection
-from storage.database import NAME, Database
+from storage.database import inspection
+from storage.database.engine import NAME, Database
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port

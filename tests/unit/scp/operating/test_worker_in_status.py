@@ -9,7 +9,7 @@ import pytest
 from scp.configuration.settings import Node, Settings
 from scp.operating.status import _worker, look
 from scp.process import locks
-from storage.database import Database
+from storage.database.engine import Database
 from tests.support.running_node import lock_held
 
 HOLD = """

@@ -22,7 +22,7 @@ from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
 from storage import jobs, studies
 from storage.archive import Archive
-from storage.database import Database
+from storage.database.engine import Database
 from storage.records import JobKind, Kept
 from storage.states import JobState
 from tests.support.mammograms import mammogram, write

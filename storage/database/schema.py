@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.columns import Instant, words
+from storage.database.columns import Instant, words
 from storage.records import JobKind, ResultKind
 from storage.states import CommitmentState, DeliveryState, JobState
 

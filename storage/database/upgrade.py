@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from storage.creation import synced
+from storage.database.creation import synced
 from storage.errors import DatabaseError
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"

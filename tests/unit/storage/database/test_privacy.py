@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from storage import privacy
 from storage.archive import Archive
-from storage.database import NAME, Database
+from storage.database import privacy
+from storage.database.engine import NAME, Database
 
 pytestmark = pytest.mark.usefixtures("loose_umask")
 

@@ -1,8 +1,8 @@
-"""How Alembic runs: inside the transaction that `storage.upgrade` hands over."""
+"""How Alembic runs: inside the transaction that `storage.database.upgrade` hands over."""
 
 from alembic import context
 
-from storage.schema import metadata
+from storage.database.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from storage.columns import Instant
+from storage.database.columns import Instant
 
 revision = "0002"
 down_revision = "0001"

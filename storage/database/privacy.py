@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from storage.database import NAME
+from storage.database.engine import NAME
 
 OTHERS: Final = 0o077
 """What group and others might be allowed (chmod(2))."""

@@ -17,7 +17,7 @@ from typing import Final, Self
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from storage import creation, upgrade
+from storage.database import creation, upgrade
 from storage.errors import Conflict, DatabaseError, Full
 
 NAME: Final = "secondread.sqlite"

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import create_engine, delete, select, text
 from sqlalchemy.exc import OperationalError
 
-from storage import database as database_file
-from storage import schema, upgrade
 from storage.archive import Archive
-from storage.database import NAME, Database, translated
+from storage.database import engine as database_file
+from storage.database import schema, upgrade
+from storage.database.engine import NAME, Database, translated
 from storage.errors import DatabaseError, Full
 from tests.unit.storage.making import START, STUDY, Hand, arrival
 

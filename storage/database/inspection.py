@@ -9,10 +9,10 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from storage import creation
-from storage.database import NAME, translated
+from storage.database import creation
+from storage.database.engine import NAME, translated
+from storage.database.upgrade import SCRIPTS
 from storage.errors import DatabaseError
-from storage.upgrade import SCRIPTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import insert, select, update
 
-from storage import jobs, schema
+from storage import jobs
+from storage.database import schema
 from storage.errors import Conflict
 from tests.unit.storage.making import LEASE, START, STUDY, arrival
 

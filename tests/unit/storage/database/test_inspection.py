@@ -3,8 +3,8 @@ from contextlib import closing
 
 import pytest
 
-from storage import inspection
-from storage.database import NAME
+from storage.database import inspection
+from storage.database.engine import NAME
 from storage.errors import DatabaseError
 
 
