@@ -10,11 +10,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from storage import delivery_steps, history
-from storage.commitment_steps import Commitment, joined, record, take
+from storage import history
 from storage.database import schema
 from storage.errors import Unknown
 from storage.states import CommitmentEvent, CommitmentState, DeliveryEvent, DeliveryState
+from storage.transitions import deliveries as delivery_steps
+from storage.transitions.commitments import Commitment, joined, record, take
 
 _requests = schema.commitment_requests
 _items = schema.commitment_items

@@ -13,10 +13,10 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from storage.commitment_steps import Commitment, joined, record, take
 from storage.database import schema
 from storage.records import Delivery
 from storage.states import CommitmentEvent, CommitmentState, DeliveryState
+from storage.transitions.commitments import Commitment, joined, record, take
 
 _commitments = schema.commitments
 _deliveries = schema.deliveries

@@ -8,9 +8,10 @@ from typing import Final
 
 from sqlalchemy import Connection, select, update
 
-from storage import history, steps
+from storage import history
 from storage.database import schema
 from storage.records import JobKind
+from storage.transitions import jobs
 
 STANDARD_VIEWS: Final = frozenset({"RCC", "LCC", "RMLO", "LMLO"})
 """The four views of a screening examination."""
@@ -45,7 +46,7 @@ def make_report_jobs(tx: Connection, *, now: datetime, quiet: timedelta, busy: C
     """
     due = due_for_report(tx, now=now, quiet=quiet, busy=busy)
     for study_uid in due:
-        steps.make(tx, JobKind.REPORT, study_uid=study_uid, now=now)
+        jobs.make(tx, JobKind.REPORT, study_uid=study_uid, now=now)
         tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(changed=False))
         history.append(tx, study_uid, "complete", now)
     return len(due)

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from storage import steps
 from storage.database import schema
 from storage.records import ResultKind
 from storage.states import CommitmentState, DeliveryState
+from storage.transitions import jobs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ def _entries() -> Select[Any]:
 
 def _entry(row: Row[Any]) -> Entry:
     """Return the entry of a row; a time at which nothing will happen any more is none."""
-    entry = Entry(**steps.fields(row))
+    entry = Entry(**jobs.fields(row))
     if entry.state is not DeliveryState.OWED:
         entry = replace(entry, next_try=None)
     if entry.commitment not in (CommitmentState.DUE, CommitmentState.ASKED):

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from storage import history, steps
+from storage import history
 from storage.database import schema
 from storage.records import FindingRecord, JobKind
 from storage.states import JobState
+from storage.transitions import jobs
 
 _findings = schema.findings
 
@@ -81,9 +82,9 @@ def _notice(tx: Connection, study_uid: str, *, now: datetime) -> None:
     changed = tx.execute(
         select(schema.studies.c.changed).where(schema.studies.c.study_uid == study_uid)
     ).scalar_one()
-    report = steps.unfinished(tx, JobKind.REPORT, study_uid=study_uid)
+    report = jobs.unfinished(tx, JobKind.REPORT, study_uid=study_uid)
     covered = report is not None and report.state is JobState.WAITING
     if changed or covered:
         tx.execute(update(schema.studies).where(schema.studies.c.study_uid == study_uid).values(last_at=now))
     else:
-        steps.mark_changed(tx, study_uid, now=now)
+        jobs.mark_changed(tx, study_uid, now=now)

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, case, func, or_, select, update
 
-from storage import findings, history, steps
+from storage import findings, history
 from storage.database import schema
 from storage.errors import LeaseLost
 from storage.leases import expire, release_all, release_owner
 from storage.records import FindingRecord, Job, JobKind, Lease
 from storage.reporting import finish_report, finish_unchanged, known_results
 from storage.states import LIVE, JobEvent, JobState
+from storage.transitions import jobs
 
 __all__ = [
     "again",
@@ -68,7 +69,7 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
     if row is None:
         return None
     granted = Lease(job_id=row.id, owner=owner, claim=row.claims + 1)
-    steps.take(
+    jobs.take(
         tx,
         row,
         JobEvent.CLAIMED,
@@ -78,7 +79,7 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
         claims=granted.claim,
         attempts=row.attempts + 1,
     )
-    return steps.job(row, attempts=row.attempts + 1, lease=granted)
+    return jobs.job(row, attempts=row.attempts + 1, lease=granted)
 
 
 def heartbeat(tx: Connection, lease: Lease, *, now: datetime, duration: timedelta) -> None:
@@ -99,17 +100,17 @@ def heartbeat(tx: Connection, lease: Lease, *, now: datetime, duration: timedelt
 
 def finish_analysis(tx: Connection, lease: Lease, record: FindingRecord, *, now: datetime) -> tuple[str, ...]:
     """Keep the finding and end the job. Returns files to remove after the commit. Raises LeaseLost."""
-    row = steps.held(tx, lease)
+    row = jobs.held(tx, lease)
     if row.sop_instance_uid != record.sop_instance_uid:
         raise ValueError(f"job {lease.job_id} is not about the image of this finding")
-    steps.take(tx, row, JobEvent.SUCCEEDED, now=now)
+    jobs.take(tx, row, JobEvent.SUCCEEDED, now=now)
     return findings.put(tx, record, study_uid=row.study_uid, now=now)
 
 
 def again(tx: Connection, lease: Lease, *, not_before: datetime, reason: str, now: datetime) -> None:
     """Put the job back: it may work later. Raises LeaseLost."""
-    steps.take(
-        tx, steps.held(tx, lease), JobEvent.FAILED_FOR_NOW, now=now, not_before=not_before, reason=reason
+    jobs.take(
+        tx, jobs.held(tx, lease), JobEvent.FAILED_FOR_NOW, now=now, not_before=not_before, reason=reason
     )
 
 
@@ -127,10 +128,10 @@ def never(
     An analyse job leaves the failure ``finding`` behind, so that its study is reported all the same; without
     one ValueError is raised. Raises LeaseLost.
     """
-    row = steps.held(tx, lease)
+    row = jobs.held(tx, lease)
     if (finding.sop_instance_uid if finding else None) != row.sop_instance_uid:
         raise ValueError(f"job {lease.job_id} needs a failure finding of its own image, a report needs none")
-    steps.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, trace=trace)
+    jobs.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, trace=trace)
     history.append(tx, row.study_uid, "job parked", now, job=row.id, kind=row.kind.value)
     return () if finding is None else findings.put(tx, finding, study_uid=row.study_uid, now=now)
 
@@ -142,7 +143,7 @@ def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime)
         query = query.where(_jobs.c.study_uid == study_uid)
     rows = tx.execute(query.with_for_update()).all()
     for row in rows:
-        steps.take(tx, row, JobEvent.RETRIED, now=now, not_before=now, **steps.FRESH)
+        jobs.take(tx, row, JobEvent.RETRIED, now=now, not_before=now, **jobs.FRESH)
         history.append(tx, row.study_uid, "job retried", now, job=row.id, kind=row.kind.value)
     return len(rows)
 

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from storage import findings, history, steps
+from storage import findings, history
 from storage.database import schema
 from storage.records import FindingRecord, Job, Lease
 from storage.states import JobEvent, JobState
+from storage.transitions import jobs
 
 _jobs = schema.jobs
 
@@ -55,11 +56,11 @@ def _all_back(
     for row in rows:
         blamed = {"deaths": row.deaths + deaths, "releases": row.releases + releases}
         if blamed["deaths"] < DEATHS and blamed["releases"] < RELEASES:
-            steps.take(tx, row, JobEvent.LEASE_LOST, now=now, not_before=now, **blamed)
+            jobs.take(tx, row, JobEvent.LEASE_LOST, now=now, not_before=now, **blamed)
         else:
             _park(tx, row, blamed, now=now, epitaph=epitaph)
             lease = Lease(job_id=row.id, owner=row.owner, claim=row.claims)
-            parked.append(steps.job(row, attempts=row.attempts, lease=lease))
+            parked.append(jobs.job(row, attempts=row.attempts, lease=lease))
     return parked
 
 
@@ -69,7 +70,7 @@ def _park(tx: Connection, row: Row[Any], blamed: dict[str, int], *, now: datetim
         if blamed["deaths"] >= DEATHS
         else f"the node was stopped {blamed['releases']} times while doing it"
     )
-    steps.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, **blamed)
+    jobs.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, **blamed)
     history.append(tx, row.study_uid, "job parked", now, job=row.id, kind=row.kind.value)
     if row.sop_instance_uid is not None:
         record = FindingRecord(

@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from storage import history
 from storage.database import schema
-from storage.delivery_steps import joined, record, take, touch
 from storage.owing import owe
 from storage.records import Delivery
 from storage.states import DeliveryEvent, DeliveryState
+from storage.transitions.deliveries import joined, record, take, touch
 
 __all__ = [
     "again",

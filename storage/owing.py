@@ -9,8 +9,8 @@ from sqlalchemy import Connection, insert, select
 
 from storage import history
 from storage.database import schema
-from storage.delivery_steps import joined, take
 from storage.states import DeliveryEvent, DeliveryState
+from storage.transitions.deliveries import joined, take
 
 _deliveries = schema.deliveries
 _results = schema.results

@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from storage import history, owing, steps
+from storage import history, owing
 from storage.database import schema
 from storage.records import JobKind, Lease, NewResult, Report, ResultKind, ResultObject
 from storage.states import DeliveryState, JobEvent
+from storage.transitions import jobs
 
 _reports = schema.reports
 _results = schema.results
@@ -123,10 +124,10 @@ def leave_behind(tx: Connection, study_uid: str, last: Report | None) -> None:
 
 def _end(tx: Connection, lease: Lease, *, now: datetime) -> str:
     """End the report job that ``lease`` holds. Returns its study. Raises LeaseLost."""
-    row = steps.held(tx, lease)
+    row = jobs.held(tx, lease)
     if row.kind is not JobKind.REPORT:
         raise ValueError(f"job {lease.job_id} is no report job")
-    steps.take(tx, row, JobEvent.SUCCEEDED, now=now)
+    jobs.take(tx, row, JobEvent.SUCCEEDED, now=now)
     tx.execute(update(schema.studies).where(schema.studies.c.study_uid == row.study_uid).values(last_at=now))
     return str(row.study_uid)
 
@@ -208,8 +209,8 @@ def _columns(one: NewResult) -> dict[str, object]:
 
 
 def _result(row: Row[Any]) -> ResultObject:
-    return ResultObject(**steps.fields(row))
+    return ResultObject(**jobs.fields(row))
 
 
 def _report(row: Row[Any]) -> Report:
-    return Report(**steps.fields(row))
+    return Report(**jobs.fields(row))

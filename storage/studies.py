@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from storage import findings, history, owing, reporting, steps
+from storage import findings, history, owing, reporting
 from storage.completeness import due_for_report, make_report_jobs
 from storage.database import schema
 from storage.overview import overview
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.reporting import last_report, numbered
 from storage.retention import referenced_files
+from storage.transitions import jobs
 
 __all__ = [
     "due_for_report",
@@ -70,7 +71,7 @@ def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
     row = tx.execute(
         select(_instances).where(_instances.c.sop_instance_uid == sop_instance_uid)
     ).one_or_none()
-    return None if row is None else Instance(**steps.fields(row))
+    return None if row is None else Instance(**jobs.fields(row))
 
 
 def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord | None]]:
@@ -84,15 +85,15 @@ def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord
         .where(_instances.c.study_uid == study_uid)
     )
     found = {row.sop_instance_uid: _finding(row) for row in said}
-    return [(Instance(**steps.fields(row)), found.get(row.sop_instance_uid)) for row in kept]
+    return [(Instance(**jobs.fields(row)), found.get(row.sop_instance_uid)) for row in kept]
 
 
 def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> Recorded:
     _join(tx, arrival, destinations, now)
     tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
-    steps.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
+    jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
     _log(tx, "received", arrival, now)
-    steps.mark_changed(tx, arrival.study_uid, now=now)
+    jobs.mark_changed(tx, arrival.study_uid, now=now)
     return Recorded(kept=Kept.NEW, replaced_files=())
 
 
@@ -111,7 +112,7 @@ def _change(
         .values(study_uid=arrival.study_uid)
     )
     heatmap = findings.take_away(tx, known.sop_instance_uid)
-    steps.renew_analysis(tx, known.sop_instance_uid, study_uid=arrival.study_uid, now=now)
+    jobs.renew_analysis(tx, known.sop_instance_uid, study_uid=arrival.study_uid, now=now)
     _log(tx, "header changed", arrival, now)
     _restate(tx, arrival.study_uid, now)
     if known.study_uid != arrival.study_uid:
@@ -127,9 +128,9 @@ def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
         select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid).limit(1)
     ).first()
     if left is not None:
-        steps.mark_changed(tx, study_uid, now=now)
+        jobs.mark_changed(tx, study_uid, now=now)
         return
-    steps.overtake_report(tx, study_uid, now=now)
+    jobs.overtake_report(tx, study_uid, now=now)
     tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(changed=False, last_at=now))
 
 

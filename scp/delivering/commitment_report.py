@@ -18,9 +18,9 @@ from scp.configuration.settings import Settings
 from scp.delivering import backoff
 from scp.network import status
 from storage import commitment_answers, commitments
-from storage.commitment_steps import Commitment
 from storage.database.engine import Database
 from storage.errors import StorageError, Unknown
+from storage.transitions.commitments import Commitment
 
 log = structlog.get_logger(__name__)
 

@@ -26,8 +26,8 @@ from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
 from storage import commitments
-from storage.commitment_steps import Commitment
 from storage.database.engine import Database
+from storage.transitions.commitments import Commitment
 
 log = structlog.get_logger(__name__)
 
