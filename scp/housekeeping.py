@@ -20,11 +20,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
 from scp.working.worker import EPITAPH, LONGEST_WAIT
-from storage import foresight, jobs, retention, studies
+from storage import foresight, retention
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.foresight import Longest
+from storage.queue import arrivals, jobs
 from storage.retention import Forgotten
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,7 @@ class Chores:
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
         with self.database.write() as tx:
-            made = studies.make_report_jobs(
+            made = arrivals.make_report_jobs(
                 tx,
                 now=self.now(),
                 quiet=timedelta(seconds=self.settings.study.quiet_seconds),

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, select, union_all
 
-from storage import reporting
 from storage.database import schema
+from storage.queue import reports
 from storage.records import JobKind
 from storage.states import LIVE, UNCOMMITTED, DeliveryState, JobState
 
@@ -138,7 +138,7 @@ def _size(tx: Connection, study_uid: str) -> int:
 def _forget(tx: Connection, study_uid: str) -> Forgotten:
     """Delete the study's rows, children first."""
     forgotten = Forgotten(study_uid=study_uid, files=_files(tx, study_uid), size=_size(tx, study_uid))
-    last = reporting.last_report(tx, study_uid)
+    last = reports.last_report(tx, study_uid)
     images = select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid)
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
     _forget_commitments(tx, select(_deliveries.c.id).where(_deliveries.c.sop_instance_uid.in_(objects)))
@@ -146,7 +146,7 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
     tx.execute(delete(schema.findings).where(schema.findings.c.sop_instance_uid.in_(images)))
     for table in (_results, _jobs, _instances, schema.senders, schema.destinations, schema.events, _studies):
         tx.execute(delete(table).where(table.c.study_uid == study_uid))
-    reporting.leave_behind(tx, study_uid, last)
+    reports.leave_behind(tx, study_uid, last)
     return forgotten
 
 

@@ -17,9 +17,9 @@ from pynetdicom.events import Event
 from scp.configuration.settings import Settings
 from scp.delivering import backoff
 from scp.network import status
-from storage import commitment_answers, commitments
 from storage.database.engine import Database
 from storage.errors import StorageError, Unknown
+from storage.queue import commitment_reports, commitments
 from storage.transitions.commitments import Commitment
 
 log = structlog.get_logger(__name__)
@@ -146,19 +146,19 @@ class Reports:
         """
         with self.database.write() as tx:
             try:
-                request = commitment_answers.answered(tx, report.transaction_uid, now=self.now())
+                request = commitment_reports.answered(tx, report.transaction_uid, now=self.now())
             except Unknown as error:
                 raise Malformed(status.INVALID_ARGUMENT, str(error)) from error
             known = {one.sop_instance_uid: one for one in request.items}
             kept = [known[uid] for uid in known.keys() & (report.committed - report.failed.keys())]
             lost = [known[uid] for uid in known.keys() & report.failed.keys()]
-            news = sum(commitment_answers.confirm(tx, one, now=self.now()) for one in kept)
+            news = sum(commitment_reports.confirm(tx, one, now=self.now()) for one in kept)
             for one in lost:
                 fate = self._fate(one, report.failed[one.sop_instance_uid])
                 if fate.ask_again is not None:
                     commitments.again(tx, [one.delivery_id], not_before=fate.ask_again, reason=fate.reason)
-                elif commitment_answers.counts_against(request, one):
-                    commitment_answers.deny(
+                elif commitment_reports.counts_against(request, one):
+                    commitment_reports.deny(
                         tx,
                         one,
                         failure_reason=fate.code,

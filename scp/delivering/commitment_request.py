@@ -25,8 +25,8 @@ from scp.delivering.commitment_report import Reports
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
-from storage import commitments
 from storage.database.engine import Database
+from storage.queue import commitments
 from storage.transitions.commitments import Commitment
 
 log = structlog.get_logger(__name__)

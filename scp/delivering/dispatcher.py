@@ -13,9 +13,9 @@ import structlog
 from scp.delivering.bell import Bell
 from scp.delivering.commitment_request import Notary
 from scp.delivering.sender import Courier
-from storage import commitments, outbox
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.queue import commitments, deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Dispatcher:
     def _send_out(self) -> None:
         with self._database.read() as tx:
             now = self._now()
-            to_send = outbox.due_destinations(tx, now=now)
+            to_send = deliveries.due_destinations(tx, now=now)
             to_ask = commitments.due_destinations(tx, now=now)
         for destination in sorted({*to_send, *to_ask}):
             under_way = self._running.get(destination)

@@ -19,9 +19,9 @@ from scp.delivering import backoff
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
-from storage import commitments, outbox
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import commitments, deliveries
 from storage.records import Delivery
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class Courier:
     def deliver(self, destination: str) -> int:
         """Send all that is due to ``destination``; return how many objects it has kept."""
         with self.database.read() as tx:
-            due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
+            due = deliveries.due(tx, now=self.now(), destination=destination).get(destination, [])
         if not due:
             return 0
         peer = self.settings.peer(destination)
@@ -68,7 +68,7 @@ class Courier:
     def postpone(self, destination: str) -> None:
         """Put off all that is due to ``destination`` after a fault of ours: it is not tried in a loop."""
         with self.database.read() as tx:
-            due = outbox.due(tx, now=self.now(), destination=destination).get(destination, [])
+            due = deliveries.due(tx, now=self.now(), destination=destination).get(destination, [])
         self._again_all(due, "a fault of the node, see its log")
 
     def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
@@ -102,7 +102,7 @@ class Courier:
         Raises Unreachable where the association broke: this object and the rest stay owed.
         """
         with self.database.read() as tx:
-            if not outbox.is_owed(tx, one.id):
+            if not deliveries.is_owed(tx, one.id):
                 return False  # a newer result replaced it since the association was opened
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
         sop_class = _class_to_send(one.result.sop_class_uid, peer, accepted)
@@ -147,7 +147,7 @@ class Courier:
             other = sent_as if sent_as != one.result.sop_instance_uid else None
             with self.database.write() as tx:
                 now = self.now()
-                outbox.sent(tx, one.id, status=code, sent_as=other, now=now)
+                deliveries.sent(tx, one.id, status=code, sent_as=other, now=now)
                 if peer.commitment:
                     commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
@@ -163,7 +163,7 @@ class Courier:
         wait = backoff.configured(self.settings.delivery, one.attempts + 1, jitter=self.jitter())
         with self.database.write() as tx:
             now = self.now()
-            outbox.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)
+            deliveries.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)
 
     def _never(self, one: Delivery, code: int | None, reason: str) -> None:
         log.error(
@@ -173,7 +173,7 @@ class Courier:
             reason=reason,
         )
         with self.database.write() as tx:
-            outbox.never(tx, one.id, status=code, reason=reason, now=self.now())
+            deliveries.never(tx, one.id, status=code, reason=reason, now=self.now())
 
 
 def _class_to_send(made: str, peer: Peer, accepted: set[str]) -> str | None:

@@ -26,7 +26,7 @@ from scp.errors import Complaint
 from scp.network.status import SUCCESS
 from scp.operating import database as ledger
 from scp.process import locks as nodes
-from storage import studies
+from storage.queue import arrivals
 
 ARCHIVE: Final = "DEMOPACS"
 MARK: Final = ".secondread-demo"
@@ -136,7 +136,7 @@ def _wait(
 def _findings(config: Path, cases: Sequence[DemoStudy]) -> dict[str, Finding]:
     """Return what the node has found, by SOP Instance UID, from its database."""
     with ledger.opened(load(config, {})) as database, database.read() as tx:
-        kept = [pair for case in cases for pair in studies.images(tx, case.study_uid)]
+        kept = [pair for case in cases for pair in arrivals.images(tx, case.study_uid)]
     return {
         instance.sop_instance_uid: findings.load(record.finding)
         for instance, record in kept

@@ -9,8 +9,9 @@ from scp.configuration.settings import Settings
 from scp.errors import OK, WRONG_USAGE, Complaint
 from scp.operating import database as ledger
 from scp.process import locks
-from storage import commitments, jobs, outbox, overview
+from storage import overview
 from storage.database.engine import Database
+from storage.queue import commitments, deliveries, jobs
 
 
 def run(
@@ -26,7 +27,7 @@ def run(
         now = datetime.now(UTC)
         with database.write() as tx:
             started = 0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now)
-            due = outbox.retry(tx, study_uid=study_uid, destination=destination, now=now)
+            due = deliveries.retry(tx, study_uid=study_uid, destination=destination, now=now)
             asked = commitments.retry(tx, study_uid=study_uid, destination=destination, now=now)
     if as_json:
         terminal.print_json({"jobs": started, "deliveries": due, "commitments": asked})
@@ -43,7 +44,7 @@ def run(
 def _check(database: Database, settings: Settings, study_uid: str | None, destination: str | None) -> None:
     with database.read() as tx:
         unknown = study_uid is not None and not overview.overview(tx, study_uid=study_uid)
-        known = {peer.ae_title for peer in settings.peers} | outbox.counts(tx).keys()
+        known = {peer.ae_title for peer in settings.peers} | deliveries.counts(tx).keys()
     if unknown:
         raise Complaint(f"study {study_uid} is unknown to this node: `studies` lists those it has")
     if destination is not None and destination not in known:

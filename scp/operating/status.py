@@ -15,10 +15,11 @@ from scp.configuration.settings import Settings
 from scp.errors import OK
 from scp.operating import database as ledger
 from scp.process import locks
-from storage import attention, commitments, jobs, outbox
+from storage import attention
 from storage.archive import UNCLAIMED, unclaimed
 from storage.attention import Doubt, ParkedJob, Trouble
 from storage.database.engine import Database
+from storage.queue import commitments, deliveries, jobs
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE = 1_000_000
@@ -106,10 +107,10 @@ def look(database: Database, settings: Settings) -> Health:
             oldest_waiting=jobs.oldest_waiting(tx),
             destinations=_destinations(
                 settings,
-                outbox.counts(tx),
+                deliveries.counts(tx),
                 commitments.counts(tx),
-                outbox.oldest_owed(tx),
-                outbox.last_success(tx),
+                deliveries.oldest_owed(tx),
+                deliveries.last_success(tx),
             ),
             troubles=tuple(attention.troubles(tx)),
             doubts=tuple(attention.doubts(tx)),

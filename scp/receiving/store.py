@@ -22,9 +22,9 @@ from inference.results.identity import Device
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
 from scp.receiving.dataset import Incoming
-from storage import studies
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import arrivals
 from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ class Receiver:
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
             arrival = self._file(self._recognise(arrival, received.path), received)
             with self.database.write() as tx:
-                outcome = studies.record(
+                outcome = arrivals.record(
                     tx,
                     arrival,
                     destinations=self.destinations(calling_ae),
@@ -143,7 +143,7 @@ class Receiver:
         Raises OtherPixels where they differ: the first is kept, this one refused.
         """
         with self.database.read() as tx:
-            known = studies.find(tx, arrival.sop_instance_uid)
+            known = arrivals.find(tx, arrival.sop_instance_uid)
         if known is None or known.pixel_sha256 == arrival.pixel_sha256:
             return arrival
         both = {known.sop_class_uid, arrival.sop_class_uid}

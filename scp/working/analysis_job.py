@@ -15,9 +15,9 @@ from PIL import Image
 
 from inference import findings
 from inference.pipeline import Analysis
-from storage import jobs, studies
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import arrivals, jobs
 from storage.records import FindingRecord, Job
 
 
@@ -41,7 +41,7 @@ class AnalysisJob:
         """Analyse the job's image and commit its finding with the job's end."""
         assert job.sop_instance_uid is not None  # noqa: S101 - the schema's CHECK says so
         with self.database.read() as tx:
-            instance = studies.find(tx, job.sop_instance_uid)
+            instance = arrivals.find(tx, job.sop_instance_uid)
         assert instance is not None  # noqa: S101 - retention never removes what a live job names
         analysis = self.analyst.analyse(self.archive.path(instance.file))
         heatmap = None if analysis.heatmap is None else self._keep(analysis.heatmap, instance.file)

@@ -16,9 +16,9 @@ from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
 from inference.results.identity import Device, Maker, digest
 from inference.results.study_results import study_objects
-from storage import jobs, studies
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import arrivals, jobs
 from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
 
 Kept = list[tuple[Instance, FindingRecord | None]]
@@ -40,10 +40,10 @@ class ReportJob:
     def __call__(self, job: Job) -> None:
         """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
         with self.database.read() as tx:
-            kept = studies.images(tx, job.study_uid)
-            last = studies.last_report(tx, job.study_uid)
+            kept = arrivals.images(tx, job.study_uid)
+            last = arrivals.last_report(tx, job.study_uid)
             replaced = None if last is None else last.replaces
-            before = None if replaced is None else studies.numbered(tx, job.study_uid, replaced)
+            before = None if replaced is None else arrivals.numbered(tx, job.study_uid, replaced)
         images = _mentioned(
             [self._image(instance, record) for instance, record in kept if record is not None]
         )

@@ -23,9 +23,9 @@ from scp.configuration.settings import Settings
 from scp.delivering import backoff
 from scp.working import messages
 from scp.working.worker import EPITAPH
-from storage import jobs
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.queue import jobs
 
 log = structlog.get_logger(__name__)
 

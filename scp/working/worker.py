@@ -20,10 +20,10 @@ from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
 from scp import logs
 from scp.delivering import backoff
-from storage import jobs
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
+from storage.queue import jobs
 from storage.records import FindingRecord, Job, JobKind, Lease
 
 log = structlog.get_logger(__name__)

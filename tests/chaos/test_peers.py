@@ -17,9 +17,9 @@ import pytest
 from scp.configuration.settings import Delivery, Peer, Settings
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Courier
-from storage import outbox
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import deliveries
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.owed import NOW, owe, states
@@ -67,7 +67,7 @@ class Site:
 
     def wait_one_back_off(self):
         with self.database.read() as tx:
-            self.time = max(self.time, outbox.next_due(tx) or self.time)
+            self.time = max(self.time, deliveries.next_due(tx) or self.time)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from inference import findings
 from scp.configuration import sections
 from scp.working import supervisor
 from scp.working.supervisor import Workshop
-from storage import studies
 from storage.database import schema
+from storage.queue import arrivals
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
@@ -69,7 +69,7 @@ def job_of(node, image):
 
 def finding_of(node, image):
     with node.database.read() as tx:
-        kept = studies.images(tx, str(image.StudyInstanceUID))
+        kept = arrivals.images(tx, str(image.StudyInstanceUID))
     return next((found for one, found in kept if one.sop_instance_uid == str(image.SOPInstanceUID)), None)
 
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, select
 
-from storage import jobs, studies
 from storage.database import schema
 from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
+from storage.queue import arrivals, jobs
 from storage.records import Job, JobKind, Kept, ResultKind
 from storage.states import LIVE, JobState
 from tests.unit.storage.making import (
@@ -99,7 +99,7 @@ class Queue(RuleBasedStateMachine):
             file=f"instances/{number}-{study}-{header}.dcm",
         )
         with self._write(crash=crash) as tx:
-            outcome = studies.record(tx, one, destinations=["PACS"], now=self.now)
+            outcome = arrivals.record(tx, one, destinations=["PACS"], now=self.now)
         if crash:
             return
         before = self.images.get(one.sop_instance_uid)
@@ -125,7 +125,7 @@ class Queue(RuleBasedStateMachine):
             self._ended(job)
         self.now += QUIET
         with self._write() as tx:
-            studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
 
     @rule(owner=OWNER, kind=st.sampled_from(JobKind), crash=SELDOM)
     def claim(self, owner: str, kind: JobKind, *, crash: bool) -> None:
@@ -193,7 +193,7 @@ class Queue(RuleBasedStateMachine):
     def time_brings_reports(self, *, retries: bool) -> None:
         self.now += QUIET / 2
         with self._write() as tx:
-            studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
             if retries:
                 jobs.retry_parked(tx, now=self.now)
 
@@ -267,7 +267,7 @@ class Queue(RuleBasedStateMachine):
         assert job.id not in self.finished, "a job was given out after its end"
         if job.kind is JobKind.REPORT:
             with self.database.read() as tx:
-                said = [record for _, record in studies.images(tx, job.study_uid)]
+                said = [record for _, record in arrivals.images(tx, job.study_uid)]
             assert None not in said, "a report was begun before its images were analysed"
 
     def _ended(self, job: Job, *, done: bool = True) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from storage import jobs, retention
+from storage import retention
 from storage.archive import FOLDERS
 from storage.database import schema
 from storage.database.engine import Database
+from storage.queue import jobs
 from storage.records import JobKind
 from storage.states import DeliveryState, JobState
 

@@ -18,9 +18,10 @@ from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob
 from scp.working.worker import Worker
-from storage import outbox, overview
+from storage import overview
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import deliveries
 from storage.records import JobKind
 from tests.support.mammograms import write
 
@@ -127,15 +128,15 @@ class InProcessNode:
     def owed(self, destination="PACS"):
         """The result objects that ``destination`` is owed, in the order in which they would be sent."""
         with self.database.read() as tx:
-            rows = outbox.due(tx, now=self.now).get(destination, [])
+            rows = deliveries.due(tx, now=self.now).get(destination, [])
         return [pydicom.dcmread(self.archive.path(row.result.file)) for row in rows]
 
     def deliver(self, destination="PACS"):
         """Record that ``destination`` has taken all that it is owed; return those objects."""
         objects = self.owed(destination)
         with self.database.write() as tx:
-            for row in outbox.due(tx, now=self.now).get(destination, []):
-                outbox.sent(tx, row.id, status=0, now=self.now)
+            for row in deliveries.due(tx, now=self.now).get(destination, []):
+                deliveries.sent(tx, row.id, status=0, now=self.now)
         return objects
 
     def known(self):

@@ -9,7 +9,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from storage import jobs, outbox, studies
+from storage.queue import arrivals, deliveries, jobs
 from storage.records import Arrival, FindingRecord, NewResult, ResultKind
 from tests.support.mammograms import mammogram, uid
 
@@ -26,7 +26,7 @@ def owe(
     """
     study_uid = str(uid("owed", study))
     with database.write() as tx:
-        studies.record(tx, _arrival(study_uid), destinations=destinations, now=NOW)
+        arrivals.record(tx, _arrival(study_uid), destinations=destinations, now=NOW)
         job = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         record = FindingRecord(
             sop_instance_uid=job.sop_instance_uid,
@@ -35,7 +35,7 @@ def owe(
             heatmap=None,
         )
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
-        studies.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        arrivals.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         results = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
         jobs.finish_report(
@@ -54,8 +54,8 @@ def owe(
 def states(database):
     """State and reason of every delivery, by SOP Instance UID."""
     with database.read() as tx:
-        parked = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in outbox.parked(tx)}
-        later = outbox.due(tx, now=NOW + timedelta(days=365))
+        parked = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in deliveries.parked(tx)}
+        later = deliveries.due(tx, now=NOW + timedelta(days=365))
         owed = {one.result.sop_instance_uid: ("OWED", one.reason) for rows in later.values() for one in rows}
     return parked | owed
 

@@ -8,10 +8,10 @@ import pytest
 
 from scp import node, product
 from scp.process import locks
-from storage import commitments, jobs, outbox, studies
 from storage.archive import Archive
 from storage.database import inspection
 from storage.database.engine import NAME, Database
+from storage.queue import arrivals, commitments, deliveries, jobs
 from tests.support import owed
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import uid
@@ -51,9 +51,9 @@ def database(tmp_path):
 
 def park(database, reason="PACS refused it with status 0xA900"):
     with database.write() as tx:
-        (rows,) = outbox.due(tx, now=datetime.now(UTC)).values()
+        (rows,) = deliveries.due(tx, now=datetime.now(UTC)).values()
         for one in rows:
-            outbox.never(tx, one.id, status=0xA900, reason=reason, now=owed.NOW)
+            deliveries.never(tx, one.id, status=0xA900, reason=reason, now=owed.NOW)
 
 
 # how it is called
@@ -192,12 +192,12 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
 
 def test_status_tells_why_something_has_not_arrived(secondread, config, database):
     with database.write() as tx:
-        (first, second) = outbox.due(tx, now=owed.NOW)["PACS"]
+        (first, second) = deliveries.due(tx, now=owed.NOW)["PACS"]
         later = owed.NOW + timedelta(minutes=1)
-        outbox.again(
+        deliveries.again(
             tx, first.id, not_before=later, status=None, reason="nothing answers there", now=owed.NOW
         )
-        outbox.never(tx, second.id, status=0xA900, reason="PACS refused it", now=owed.NOW)
+        deliveries.never(tx, second.id, status=0xA900, reason="PACS refused it", now=owed.NOW)
     told = secondread("status", "--json", "--config", config).json["troubles"]
     assert {(one["state"], one["reason"], one["objects"]) for one in told} == {
         ("OWED", "nothing answers there", 1),
@@ -210,7 +210,7 @@ def test_status_tells_why_something_has_not_arrived(secondread, config, database
 
 def test_status_tells_of_parked_jobs(secondread, config, database):
     with database.write() as tx:
-        studies.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
+        arrivals.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
         job = jobs.claim(tx, owner="test", now=owed.NOW, lease=timedelta(minutes=1))
         failure = owed.FindingRecord(
             sop_instance_uid=job.sop_instance_uid,
@@ -331,8 +331,8 @@ def test_status_tells_why_something_is_not_committed_and_retry_asks_again(second
 def refuse_to_commit(database):
     """PACS took the report and refuses to be asked for its commitment."""
     with database.write() as tx:
-        report = outbox.due(tx, now=owed.NOW)["PACS"][0]
-        outbox.sent(tx, report.id, status=0, now=owed.NOW)
+        report = deliveries.due(tx, now=owed.NOW)["PACS"][0]
+        deliveries.sent(tx, report.id, status=0, now=owed.NOW)
         commitments.want(
             tx,
             report,
@@ -365,8 +365,8 @@ def test_parked_deliveries_are_owed_again(secondread, config, database, words):
     ended = secondread("retry", *words, "--json", "--config", config)
     assert ended.json == {"jobs": 0, "deliveries": 2, "commitments": 0}
     with database.read() as tx:
-        assert len(outbox.due(tx, now=datetime.now(UTC))["PACS"]) == 2
-        assert outbox.parked(tx) == []
+        assert len(deliveries.due(tx, now=datetime.now(UTC))["PACS"]) == 2
+        assert deliveries.parked(tx) == []
 
 
 def test_retry_says_when_nobody_is_there_to_do_it(secondread, config, database, tmp_path):
@@ -386,7 +386,7 @@ def test_retry_of_something_unknown_is_a_complaint(secondread, config, database)
 
 def test_parked_jobs_of_a_study_start_over(secondread, config, database):
     with database.write() as tx:
-        studies.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
+        arrivals.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
         job = jobs.claim(tx, owner="test", now=owed.NOW, lease=timedelta(minutes=1))
         failure = owed.FindingRecord(
             sop_instance_uid=job.sop_instance_uid,

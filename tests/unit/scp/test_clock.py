@@ -10,7 +10,7 @@ from scp import housekeeping
 from scp.clock import ClockWatch
 from scp.housekeeping import Chores
 from scp.working.worker import Worker
-from storage import jobs, outbox
+from storage.queue import deliveries, jobs
 from storage.records import JobKind
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
@@ -104,8 +104,8 @@ def test_results_owed_before_the_clock_was_set_back_are_due(node):
     node.work()
     wait = timedelta(minutes=10)
     with node.database.write() as tx:
-        for one in outbox.due(tx, now=node.now)["PACS"]:
-            outbox.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
+        for one in deliveries.due(tx, now=node.now)["PACS"]:
+            deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
     node.now -= DAY
     assert node.owed() == []
     node.chores.mend_times()
@@ -117,8 +117,8 @@ def test_what_waits_by_rights_goes_on_waiting(node):
     node.work()
     wait = timedelta(seconds=node.settings.delivery.longest_retry_seconds)
     with node.database.write() as tx:
-        for one in outbox.due(tx, now=node.now)["PACS"]:
-            outbox.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
+        for one in deliveries.due(tx, now=node.now)["PACS"]:
+            deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
     node.chores.mend_times()
     assert node.owed() == []
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from scp import housekeeping
-from storage import commitments, outbox
 from storage.database.engine import Database
 from storage.errors import DatabaseError
+from storage.queue import commitments, deliveries
 from storage.records import JobKind
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram, write
@@ -61,5 +61,5 @@ def test_tick_is_left_to_the_next_one(node, impatient):
 
 def test_what_is_due_can_be_read_meanwhile(node, impatient):
     with node.database.write(), impatient.read() as tx:
-        assert outbox.due_destinations(tx, now=node.now) == []
+        assert deliveries.due_destinations(tx, now=node.now) == []
         assert commitments.due_destinations(tx, now=node.now) == []

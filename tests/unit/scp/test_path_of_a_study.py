@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from scp.configuration.settings import Peer
-from storage import retention, studies
+from storage import retention
 from storage.archive import Swept
+from storage.queue import arrivals
 from storage.records import JobKind
 from tests.support.archive_scp import heatmaps, reports
 from tests.support.in_process import START, InProcessNode, ScriptedAnalyst
@@ -203,7 +204,7 @@ def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
     node.work(later=QUIET)
     assert node.owed() == []
     with node.database.read() as tx:
-        last = studies.last_report(tx, study()[0].StudyInstanceUID)
+        last = arrivals.last_report(tx, study()[0].StudyInstanceUID)
     assert last.current
     assert last.sr_sop_instance_uid in before
 

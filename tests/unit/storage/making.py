@@ -12,8 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from storage import jobs, outbox, studies
 from storage.database.engine import NAME, Database
+from storage.queue import arrivals, jobs
+from storage.queue import deliveries as outbox
 from storage.records import (
     Arrival,
     Delivery,
@@ -104,7 +105,7 @@ class Hand:
 
     def receive(self, one: Arrival, destinations: Sequence[str] | None = None) -> Recorded:
         with self.database.write() as tx:
-            return studies.record(
+            return arrivals.record(
                 tx,
                 one,
                 destinations=self.destinations if destinations is None else destinations,
@@ -137,7 +138,7 @@ class Hand:
 
     def ask_for_reports(self, busy: Collection[str] = ()) -> int:
         with self.database.write() as tx:
-            return studies.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
+            return arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
 
     def report(self, job: Job, *uids: str, document: str = "1.2.9.1") -> tuple[str, ...]:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]

@@ -1,7 +1,8 @@
 from datetime import timedelta
 
-from storage import attention, jobs, outbox, studies
+from storage import attention
 from storage.archive import Archive
+from storage.queue import arrivals, deliveries, jobs
 from storage.records import FindingRecord, JobKind
 from storage.states import DeliveryState
 from tests.support import owed
@@ -17,7 +18,7 @@ def test_nothing_needs_attention_at_first(database):
 
 def test_parked_job_is_named_with_its_reason(database):
     with database.write() as tx:
-        studies.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
+        arrivals.record(tx, owed._arrival("1.2.3"), destinations=["PACS"], now=owed.NOW)
         job = jobs.claim(tx, owner="test", now=owed.NOW, lease=timedelta(minutes=1))
         failure = FindingRecord(
             sop_instance_uid=job.sop_instance_uid,
@@ -36,12 +37,12 @@ def test_troubles_are_counted_by_destination_state_and_reason(database, tmp_path
     archive = Archive(tmp_path / "data")
     owed.owe(database, archive, destinations=("PACS", "OTHER"))
     with database.write() as tx:
-        due = outbox.due(tx, now=owed.NOW)
+        due = deliveries.due(tx, now=owed.NOW)
         for one in due["PACS"]:
-            outbox.again(tx, one.id, not_before=SOON, status=None, reason="nobody there", now=owed.NOW)
+            deliveries.again(tx, one.id, not_before=SOON, status=None, reason="nobody there", now=owed.NOW)
         first, second = due["OTHER"]
-        outbox.never(tx, first.id, status=0xA900, reason="refused", now=owed.NOW)
-        outbox.sent(tx, second.id, status=0, now=owed.NOW)
+        deliveries.never(tx, first.id, status=0xA900, reason="refused", now=owed.NOW)
+        deliveries.sent(tx, second.id, status=0, now=owed.NOW)
     with database.read() as tx:
         parked, waiting = attention.troubles(tx)
     assert (waiting.destination, waiting.state, waiting.reason) == (

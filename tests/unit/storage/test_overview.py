@@ -1,13 +1,13 @@
 """One line a study, in the words of the command line."""
 
-from storage import jobs, outbox, studies
+from storage.queue import arrivals, deliveries, jobs
 from storage.records import DeliveryCounts, StudyState
 from tests.unit.storage.making import FAILED, START, STUDY, arrival
 
 
 def line(hand):
     with hand.database.read() as tx:
-        (one,) = studies.overview(tx, study_uid=STUDY)
+        (one,) = arrivals.overview(tx, study_uid=STUDY)
         return one
 
 
@@ -28,13 +28,13 @@ def test_a_study_goes_through_its_states(hand):
     assert line(hand).state is StudyState.REPORTED
     assert line(hand).deliveries == {"PACS": DeliveryCounts(owed=2)}
     with hand.database.write() as tx:
-        (first, second) = outbox.due(tx, now=hand.now)["PACS"]
-        outbox.sent(tx, first.id, status=0, now=hand.now)
-        outbox.never(tx, second.id, status=0xA900, reason="no", now=hand.now)
+        (first, second) = deliveries.due(tx, now=hand.now)["PACS"]
+        deliveries.sent(tx, first.id, status=0, now=hand.now)
+        deliveries.never(tx, second.id, status=0xA900, reason="no", now=hand.now)
     assert line(hand).state is StudyState.PARKED
     assert line(hand).deliveries == {"PACS": DeliveryCounts(sent=1, parked=1)}
     with hand.database.write() as tx:
-        outbox.retry(tx, now=hand.now)
+        deliveries.retry(tx, now=hand.now)
     hand.send_all()
     assert line(hand).state is StudyState.DELIVERED
     assert (line(hand).first_at, line(hand).last_at) == (START, hand.now)
@@ -55,8 +55,8 @@ def test_the_latest_alive_comes_first(hand):
         hand.wait(minutes=1)
     hand.receive(arrival(1, study="1.2.1"))
     with hand.database.read() as tx:
-        assert [one.study_uid for one in studies.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
-        assert studies.overview(tx, study_uid="1.2.404") == []
+        assert [one.study_uid for one in arrivals.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
+        assert arrivals.overview(tx, study_uid="1.2.404") == []
 
 
 def test_what_was_withdrawn_is_not_counted(hand):

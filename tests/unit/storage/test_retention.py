@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage import jobs, outbox, retention, studies
+from storage import retention
+from storage.queue import arrivals, deliveries, jobs
 from storage.records import JobKind
 from tests.unit.storage.making import FAILED, START, STUDY, arrival, finding
 
@@ -21,7 +22,7 @@ def forget(hand):
 
 def kept(hand):
     with hand.database.read() as tx:
-        return {one.study_uid for one in studies.overview(tx)}
+        return {one.study_uid for one in arrivals.overview(tx)}
 
 
 def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
@@ -39,7 +40,7 @@ def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
         "results/1.2.9.1.dcm",
     ]
     with hand.database.read() as tx:
-        assert studies.referenced_files(tx) == set()
+        assert arrivals.referenced_files(tx) == set()
     assert hand.database.integrity() == "ok"
     assert kept(hand) == set()
 
@@ -61,10 +62,10 @@ def test_a_report_that_peers_have_outlives_its_study(hand):
     hand.answer_study("1.1")
     hand.send_all()
     with hand.database.read() as tx:
-        before = studies.last_report(tx, STUDY)
+        before = arrivals.last_report(tx, STUDY)
     forget(hand)
     with hand.database.read() as tx:
-        after = studies.last_report(tx, STUDY)
+        after = arrivals.last_report(tx, STUDY)
     assert (before.current, after.current) == (True, False)
     assert (after.sequence, after.made_at, after.images) == (before.sequence, before.made_at, before.images)
     hand.wait(days=1)
@@ -74,7 +75,7 @@ def test_a_report_that_peers_have_outlives_its_study(hand):
     hand.ask_for_reports()
     hand.report(hand.claimed(), "1.1")
     with hand.database.read() as tx:
-        assert studies.last_report(tx, STUDY) == before
+        assert arrivals.last_report(tx, STUDY) == before
 
 
 def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
@@ -85,7 +86,7 @@ def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
     forget(hand)
     assert kept(hand) == {OTHER}
     with hand.database.read() as tx:
-        assert studies.last_report(tx, STUDY) is None
+        assert arrivals.last_report(tx, STUDY) is None
 
 
 @pytest.mark.parametrize(("header", "same"), [("header", True), ("corrected", False)])
@@ -98,7 +99,7 @@ def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, hea
     later = replace(finding(job.sop_instance_uid), analysed_at=hand.now)
     with hand.database.write() as tx:
         jobs.finish_analysis(tx, job.lease, later, now=hand.now)
-        ((_, found),) = studies.images(tx, STUDY)
+        ((_, found),) = arrivals.images(tx, STUDY)
     assert found.analysed_at == (START if same else hand.now)
 
 
@@ -126,11 +127,11 @@ def test_what_is_owed_to_anybody_stays(hand, end):
     hand.destinations = ("A", "B")
     hand.answer_study("1.1")
     with hand.database.write() as tx:
-        first, *rest = (one for many in outbox.due(tx, now=hand.now).values() for one in many)
+        first, *rest = (one for many in deliveries.due(tx, now=hand.now).values() for one in many)
         for one in rest:
-            outbox.sent(tx, one.id, status=0, now=hand.now)
+            deliveries.sent(tx, one.id, status=0, now=hand.now)
         if end == "parked":
-            outbox.never(tx, first.id, status=None, reason="no", now=hand.now)
+            deliveries.never(tx, first.id, status=None, reason="no", now=hand.now)
     assert forget(hand) == ()
     assert kept(hand) == {STUDY}
 

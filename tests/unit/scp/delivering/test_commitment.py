@@ -9,7 +9,8 @@ from scp.configuration import settings
 from scp.delivering.commitment_report import TRIES_OF_A_LOST_OBJECT
 from scp.delivering.commitment_request import TRIES_OF_A_REFUSED_REQUEST
 from scp.delivering.dispatcher import Dispatcher
-from storage import attention, outbox
+from storage import attention
+from storage.queue import deliveries
 from storage.records import ResultKind
 from storage.states import CommitmentState
 from tests.support.archive_scp import ArchiveSCP
@@ -118,7 +119,7 @@ def test_object_whose_class_the_peer_cannot_commit_is_parked_and_retry_sends_it(
     assert node.standing()[report] == ("PARKED", "FAILED")
     assert node.ledger()[report].reason.endswith("0x0122 SOP class not supported")
     with node.database.write() as tx:
-        assert outbox.retry(tx, now=node.now) == 1
+        assert deliveries.retry(tx, now=node.now) == 1
     pacs.failing = {}
     node.deliver_and_ask()
     assert node.standing()[report] == ("SENT", "COMMITTED")

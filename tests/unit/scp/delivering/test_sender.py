@@ -6,9 +6,9 @@ from pynetdicom.presentation import build_context
 
 from scp.configuration.settings import Delivery, Peer, Settings
 from scp.delivering.sender import TRIES_OF_A_REFUSED_OBJECT, Courier
-from storage import outbox, owing
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import deliveries, owing
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.mammograms import uid
@@ -105,7 +105,7 @@ def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive
         before = clock.time
         assert down.deliver("PACS") == 0
         with database.read() as tx:
-            clock.time = outbox.next_due(tx)
+            clock.time = deliveries.next_due(tx)
         waits.append(clock.time - before)
     assert waits[:4] == [timedelta(seconds=30 * 2**n) for n in range(4)]
     assert max(waits) == timedelta(hours=1)
@@ -173,7 +173,7 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
     with database.read() as tx:
         file = next(
             one.result.file
-            for one in outbox.due(tx, now=NOW)["PACS"]
+            for one in deliveries.due(tx, now=NOW)["PACS"]
             if one.result.sop_instance_uid == report
         )
     archive.remove(file)

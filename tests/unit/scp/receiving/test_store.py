@@ -20,9 +20,9 @@ from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset, inflation
 from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
-from storage import jobs, studies
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import arrivals, jobs
 from storage.records import JobKind, Kept
 from storage.states import JobState
 from tests.support.mammograms import mammogram, write
@@ -81,7 +81,7 @@ def waiting(database):
 
 def instance(database, data_set):
     with database.read() as tx:
-        return studies.find(tx, str(data_set.SOPInstanceUID))
+        return arrivals.find(tx, str(data_set.SOPInstanceUID))
 
 
 def test_new_image_is_on_disk_in_the_book_and_in_the_queue(keep, receiver, database, rings):

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import insert, select, update
 
-from storage import jobs
 from storage.database import schema
 from storage.errors import Conflict
+from storage.queue import jobs
 from tests.unit.storage.making import LEASE, START, STUDY, arrival
 
 

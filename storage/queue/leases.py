@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
-from storage import findings, history
+from storage import history
 from storage.database import schema
+from storage.queue import findings
 from storage.records import FindingRecord, Job, Lease
 from storage.states import JobEvent, JobState
 from storage.transitions import jobs

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from storage import history, owing
+from storage import history
 from storage.database import schema
+from storage.queue import owing
 from storage.records import JobKind, Lease, NewResult, Report, ResultKind, ResultObject
 from storage.states import DeliveryState, JobEvent
 from storage.transitions import jobs

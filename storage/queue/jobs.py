@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, case, func, or_, select, update
 
-from storage import findings, history
+from storage import history
 from storage.database import schema
 from storage.errors import LeaseLost
-from storage.leases import expire, release_all, release_owner
+from storage.queue import findings
+from storage.queue.leases import expire, release_all, release_owner
+from storage.queue.reports import finish_report, finish_unchanged, known_results
 from storage.records import FindingRecord, Job, JobKind, Lease
-from storage.reporting import finish_report, finish_unchanged, known_results
 from storage.states import LIVE, JobEvent, JobState
 from storage.transitions import jobs
 

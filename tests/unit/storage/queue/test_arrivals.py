@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import select
 
-from storage import history, jobs, outbox, studies
+from storage import history
 from storage.database import schema
 from storage.errors import LeaseLost
+from storage.queue import arrivals, deliveries, jobs
 from storage.records import JobKind, Kept
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
@@ -15,7 +16,7 @@ OTHER = "1.2.7"
 
 def current(hand, number=0):
     with hand.database.read() as tx:
-        return studies.find(tx, f"{STUDY}.{number}")
+        return arrivals.find(tx, f"{STUDY}.{number}")
 
 
 def changed_header(number=0, **changes):
@@ -32,7 +33,7 @@ def states(hand):
 
 def last_report(hand, study=STUDY):
     with hand.database.read() as tx:
-        return studies.last_report(tx, study)
+        return arrivals.last_report(tx, study)
 
 
 def test_a_new_instance_is_kept_with_a_job(hand):
@@ -117,7 +118,7 @@ def test_a_header_that_changes_withdraws_what_is_not_sent_and_is_reported_again(
     hand.answer_study("1.1", "1.2")
     first, *_ = hand.due()
     with hand.database.write() as tx:
-        outbox.sent(tx, first.id, status=0, now=hand.now)
+        deliveries.sent(tx, first.id, status=0, now=hand.now)
     hand.receive(changed_header())
     assert states(hand) == {
         "1.2.9.1": DeliveryState.SENT,
@@ -177,7 +178,7 @@ def test_a_merged_study_takes_its_image_along(hand):
     assert hand.ask_for_reports() == 2
     assert {hand.claimed().study_uid, hand.claimed().study_uid} == {STUDY, OTHER}
     with hand.database.read() as tx:
-        assert [len(studies.images(tx, uid)) for uid in (STUDY, OTHER)] == [3, 1]
+        assert [len(arrivals.images(tx, uid)) for uid in (STUDY, OTHER)] == [3, 1]
         assert "moved to another study" in [one.event for one in history.of(tx, STUDY)]
 
 
@@ -189,7 +190,7 @@ def test_a_study_that_lost_every_image_is_not_reported(hand):
     assert hand.ask_for_reports() == 1
     assert hand.claimed().study_uid == OTHER
     with hand.database.read() as tx:
-        assert [one.study_uid for one in studies.overview(tx)] == [OTHER]
+        assert [one.study_uid for one in arrivals.overview(tx)] == [OTHER]
 
 
 def test_a_study_that_lost_every_image_ends_its_report_job(hand):
@@ -254,7 +255,7 @@ def test_a_quiet_study_is_complete_whatever_it_has(hand):
     assert hand.ask_for_reports() == 0
     hand.wait(seconds=80)
     with hand.database.read() as tx:
-        assert studies.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
+        assert arrivals.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
 
 
 def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(hand):

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from storage import history
 from storage.database import schema
-from storage.owing import owe
+from storage.queue.owing import owe
 from storage.records import Delivery
 from storage.states import DeliveryEvent, DeliveryState
 from storage.transitions.deliveries import joined, record, take, touch

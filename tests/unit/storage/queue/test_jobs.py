@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage import jobs, studies
 from storage.errors import LeaseLost
+from storage.queue import arrivals, jobs
 from storage.records import JobKind
 from storage.states import JobState
 from tests.unit.storage.making import FAILED, LEASE, START, STUDY, SUCCEEDED, arrival, finding
@@ -19,7 +19,7 @@ def state_of(hand, kind=JobKind.ANALYSE):
 
 def findings_of(hand, study=STUDY):
     with hand.database.read() as tx:
-        return [record and record.finding for _, record in studies.images(tx, study)]
+        return [record and record.finding for _, record in arrivals.images(tx, study)]
 
 
 def put_back(hand, *, died):
@@ -300,4 +300,4 @@ def test_a_new_finding_names_the_heatmap_that_it_replaces(hand):
     hand.receive(arrival(header_digest="other", file="instances/other.dcm"))
     assert hand.analyse(hand.claimed(), heatmap="heatmaps/new.png") == ()
     with hand.database.read() as tx:
-        assert studies.images(tx, STUDY)[0][1].heatmap == "heatmaps/new.png"
+        assert arrivals.images(tx, STUDY)[0][1].heatmap == "heatmaps/new.png"

@@ -4,16 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from storage import (
-    attention,
-    commitment_answers,
-    commitments,
-    delivery_ledger,
-    outbox,
-    overview,
-    retention,
-)
+from storage import attention, delivery_ledger, overview, retention
 from storage.errors import Conflict, Unknown
+from storage.queue import commitment_reports, commitments, deliveries
 from storage.records import DeliveryCounts, StudyState
 from storage.states import CommitmentState, DeliveryState
 from tests.unit.storage.making import STUDY, arrival
@@ -32,8 +25,8 @@ def sent(hand):
 
 def send(hand):
     with hand.database.write() as tx:
-        for one in outbox.due(tx, now=hand.now).get("PACS", []):
-            outbox.sent(tx, one.id, status=0, now=hand.now)
+        for one in deliveries.due(tx, now=hand.now).get("PACS", []):
+            deliveries.sent(tx, one.id, status=0, now=hand.now)
             commitments.want(
                 tx,
                 one,
@@ -60,13 +53,13 @@ def answer(hand, transaction_uid, *, keeps=(), denies=(), send_again=timedelta(s
     """Take a report; return the UIDs of which it was news."""
     news = []
     with hand.database.write() as tx:
-        request = commitment_answers.answered(tx, transaction_uid, now=hand.now)
+        request = commitment_reports.answered(tx, transaction_uid, now=hand.now)
         for one in request.items:
             uid = one.sop_instance_uid
-            if uid in keeps and commitment_answers.confirm(tx, one, now=hand.now):
+            if uid in keeps and commitment_reports.confirm(tx, one, now=hand.now):
                 news.append(uid)
-            if uid in denies and commitment_answers.counts_against(request, one):
-                commitment_answers.deny(
+            if uid in denies and commitment_reports.counts_against(request, one):
+                commitment_reports.deny(
                     tx,
                     one,
                     failure_reason=0x0112,
@@ -165,7 +158,7 @@ def test_what_sending_again_does_not_mend_is_parked_until_a_person_retries(sent)
     answer(sent, "2.25.1", keeps=[HEATMAP], denies=[REPORT], send_again=None)
     assert standing(sent)[REPORT] == ("PARKED", "FAILED")
     with sent.database.write() as tx:
-        assert outbox.retry(tx, now=sent.now) == 1
+        assert deliveries.retry(tx, now=sent.now) == 1
         assert commitments.retry(tx, now=sent.now) == 0
     assert sent.due_uids() == [REPORT]
     send(sent)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage import jobs, outbox
 from storage.errors import IllegalMove, Unknown
+from storage.queue import deliveries, jobs
 from storage.records import ResultKind
 from storage.states import DeliveryState
 from tests.unit.storage.making import START, STUDY, arrival, result
@@ -19,7 +19,7 @@ def answered(hand):
 
 def counts(hand, destination="PACS"):
     with hand.database.read() as tx:
-        return {state: number for state, number in outbox.counts(tx)[destination].items() if number}
+        return {state: number for state, number in deliveries.counts(tx)[destination].items() if number}
 
 
 def settle(hand, which, delivery, **rest):
@@ -40,21 +40,21 @@ def test_every_destination_of_the_study_is_owed_everything(hand):
     hand.answer_study("1.1")
     assert hand.due_uids("A") == hand.due_uids("B") == ["1.2.9.1", "1.1"]
     with hand.database.read() as tx:
-        assert outbox.due_destinations(tx, now=hand.now) == ["A", "B"]
-        assert list(outbox.due(tx, now=hand.now, destination="A")) == ["A"]
+        assert deliveries.due_destinations(tx, now=hand.now) == ["A", "B"]
+        assert list(deliveries.due(tx, now=hand.now, destination="A")) == ["A"]
 
 
 def test_what_was_sent_is_not_due(answered):
-    settle(answered, outbox.sent, answered.due()[0], status=0xB000)
+    settle(answered, deliveries.sent, answered.due()[0], status=0xB000)
     assert answered.due_uids() == ["1.1", "1.2"]
     assert counts(answered) == {DeliveryState.OWED: 2, DeliveryState.SENT: 1}
     with answered.database.read() as tx:
-        assert outbox.last_success(tx) == {"PACS": answered.now}
+        assert deliveries.last_success(tx) == {"PACS": answered.now}
 
 
 def test_an_object_sent_in_another_class_is_known_by_that_uid(answered):
     delivery = answered.due()[0]
-    settle(answered, outbox.sent, delivery, status=0, sent_as="1.2.3.4")
+    settle(answered, deliveries.sent, delivery, status=0, sent_as="1.2.3.4")
     with answered.database.read() as tx:
         row = tx.exec_driver_sql("SELECT sent_as, last_status FROM deliveries WHERE sent_at IS NOT NULL")
         assert row.one() == ("1.2.3.4", 0)
@@ -63,32 +63,32 @@ def test_an_object_sent_in_another_class_is_known_by_that_uid(answered):
 def test_what_fails_for_now_is_due_later(answered):
     for one in answered.due():
         later = answered.now + timedelta(minutes=one.id)
-        settle(answered, outbox.again, one, not_before=later, status=0xA700, reason="full")
+        settle(answered, deliveries.again, one, not_before=later, status=0xA700, reason="full")
     assert answered.due() == []
     with answered.database.read() as tx:
-        assert outbox.next_due(tx) == START + timedelta(minutes=1)
-        assert outbox.oldest_owed(tx) == {"PACS": START}
-        assert outbox.due_destinations(tx, now=answered.now) == []
+        assert deliveries.next_due(tx) == START + timedelta(minutes=1)
+        assert deliveries.oldest_owed(tx) == {"PACS": START}
+        assert deliveries.due_destinations(tx, now=answered.now) == []
     answered.wait(minutes=1)
     (one,) = answered.due()
     assert (one.attempts, one.last_status, one.reason) == (1, 0xA700, "full")
 
 
 def test_what_is_refused_for_good_is_parked_with_its_reason(answered):
-    settle(answered, outbox.never, answered.due()[0], status=0xA900, reason="class not accepted")
+    settle(answered, deliveries.never, answered.due()[0], status=0xA900, reason="class not accepted")
     assert counts(answered) == {DeliveryState.OWED: 2, DeliveryState.PARKED: 1}
     with answered.database.read() as tx:
-        (one,) = outbox.parked(tx)
+        (one,) = deliveries.parked(tx)
     assert (one.reason, one.last_status, one.attempts) == ("class not accepted", 0xA900, 1)
 
 
 def test_nothing_moves_what_was_sent(answered):
     delivery = answered.due()[0]
-    settle(answered, outbox.sent, delivery, status=0)
+    settle(answered, deliveries.sent, delivery, status=0)
     for which, rest in (
-        (outbox.sent, {"status": 0}),
-        (outbox.again, {"status": None, "reason": "", "not_before": START}),
-        (outbox.never, {"status": None, "reason": ""}),
+        (deliveries.sent, {"status": 0}),
+        (deliveries.again, {"status": None, "reason": "", "not_before": START}),
+        (deliveries.never, {"status": None, "reason": ""}),
     ):
         with pytest.raises(IllegalMove, match="SENT cannot be"):
             settle(answered, which, delivery, **rest)
@@ -96,26 +96,26 @@ def test_nothing_moves_what_was_sent(answered):
 
 def test_a_delivery_that_does_not_exist_is_an_error(answered):
     with pytest.raises(Unknown, match="404"), answered.database.write() as tx:
-        outbox.sent(tx, 404, status=0, now=START)
+        deliveries.sent(tx, 404, status=0, now=START)
 
 
 def test_retrying_brings_back_what_is_parked_and_hurries_what_waits(answered):
     parked, waiting, _ = answered.due()
-    settle(answered, outbox.never, parked, status=0xA900, reason="no")
+    settle(answered, deliveries.never, parked, status=0xA900, reason="no")
     later = START + timedelta(days=1)
-    settle(answered, outbox.again, waiting, not_before=later, status=None, reason="unreachable")
+    settle(answered, deliveries.again, waiting, not_before=later, status=None, reason="unreachable")
     with answered.database.write() as tx:
-        assert outbox.retry(tx, destination="OTHER", now=START) == 0
-        assert outbox.retry(tx, study_uid="1.2.404", now=START) == 0
-        assert outbox.retry(tx, study_uid=STUDY, destination="PACS", now=START) == 2
-        assert outbox.retry(tx, now=START) == 0
+        assert deliveries.retry(tx, destination="OTHER", now=START) == 0
+        assert deliveries.retry(tx, study_uid="1.2.404", now=START) == 0
+        assert deliveries.retry(tx, study_uid=STUDY, destination="PACS", now=START) == 2
+        assert deliveries.retry(tx, now=START) == 0
     assert [one.attempts for one in answered.due()] == [0, 0, 0]
 
 
 def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
     document, image, _ = answered.due()
-    settle(answered, outbox.never, document, status=0xA900, reason="no")
-    settle(answered, outbox.sent, image, status=0)
+    settle(answered, deliveries.never, document, status=0xA900, reason="no")
+    settle(answered, deliveries.sent, image, status=0)
     answered.receive(arrival(4))
     answered.analyse_all()
     answered.wait(minutes=3)
@@ -152,28 +152,32 @@ def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
 def test_an_answer_to_what_was_withdrawn_on_the_wire_is_a_fact(answered):
     accepted, refused, broken = answered.due()
     answered.receive(arrival(0, header_digest="corrected", file="instances/corrected.dcm"))
-    settle(answered, outbox.sent, accepted, status=0)
-    settle(answered, outbox.never, refused, status=0xA900, reason="no")
-    settle(answered, outbox.again, broken, not_before=answered.now, status=None, reason="broke")
+    settle(answered, deliveries.sent, accepted, status=0)
+    settle(answered, deliveries.never, refused, status=0xA900, reason="no")
+    settle(answered, deliveries.again, broken, not_before=answered.now, status=None, reason="broke")
     assert counts(answered) == {DeliveryState.SENT: 1, DeliveryState.WITHDRAWN: 2}
     assert answered.due() == []
 
 
 def test_owing_again_what_is_owed_changes_nothing(answered):
     with answered.database.write() as tx:
-        assert outbox.owe(tx, STUDY, "PACS", now=START) == 0
-        assert outbox.owe(tx, STUDY, "NEW", now=START) == 3
-        assert outbox.owe(tx, "1.2.404", "NEW", now=START) == 0
+        assert deliveries.owe(tx, STUDY, "PACS", now=START) == 0
+        assert deliveries.owe(tx, STUDY, "NEW", now=START) == 3
+        assert deliveries.owe(tx, "1.2.404", "NEW", now=START) == 0
     assert answered.due_uids("NEW")[0] == "1.2.9.1"
 
 
 def test_an_empty_outbox_has_nothing_due(hand):
     with hand.database.read() as tx:
-        assert (outbox.next_due(tx), outbox.due(tx, now=START), outbox.counts(tx)) == (None, {}, {})
+        assert (deliveries.next_due(tx), deliveries.due(tx, now=START), deliveries.counts(tx)) == (
+            None,
+            {},
+            {},
+        )
 
 
 def test_a_report_without_destination_is_owed_to_nobody(hand):
     hand.destinations = ()
     hand.answer_study("1.1")
     with hand.database.read() as tx:
-        assert outbox.counts(tx) == {}
+        assert deliveries.counts(tx) == {}

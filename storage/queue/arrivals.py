@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
-from storage import findings, history, owing, reporting
-from storage.completeness import due_for_report, make_report_jobs
+from storage import history
 from storage.database import schema
 from storage.overview import overview
+from storage.queue import findings, owing, reports
+from storage.queue.completeness import due_for_report, make_report_jobs
+from storage.queue.reports import last_report, numbered
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
-from storage.reporting import last_report, numbered
 from storage.retention import referenced_files
 from storage.transitions import jobs
 
@@ -123,7 +124,7 @@ def _change(
 
 def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
     """Take back what the study's results say; ask for a new report if it still has images."""
-    reporting.retract(tx, study_uid, now=now)
+    reports.retract(tx, study_uid, now=now)
     left = tx.execute(
         select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid).limit(1)
     ).first()
