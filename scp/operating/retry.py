@@ -9,8 +9,8 @@ from scp.configuration.settings import Settings
 from scp.errors import OK, WRONG_USAGE, Complaint
 from scp.operating import database as ledger
 from scp.process import locks
-from storage import overview
 from storage.database.engine import Database
+from storage.overview import studies
 from storage.queue import commitments, deliveries, jobs
 
 
@@ -43,7 +43,7 @@ def run(
 
 def _check(database: Database, settings: Settings, study_uid: str | None, destination: str | None) -> None:
     with database.read() as tx:
-        unknown = study_uid is not None and not overview.overview(tx, study_uid=study_uid)
+        unknown = study_uid is not None and not studies.overview(tx, study_uid=study_uid)
         known = {peer.ae_title for peer in settings.peers} | deliveries.counts(tx).keys()
     if unknown:
         raise Complaint(f"study {study_uid} is unknown to this node: `studies` lists those it has")

@@ -15,10 +15,10 @@ from scp.configuration.settings import Settings
 from scp.errors import OK
 from scp.operating import database as ledger
 from scp.process import locks
-from storage import attention
 from storage.archive import UNCLAIMED, unclaimed
-from storage.attention import Doubt, ParkedJob, Trouble
 from storage.database.engine import Database
+from storage.overview import attention
+from storage.overview.attention import Doubt, ParkedJob, Trouble
 from storage.queue import commitments, deliveries, jobs
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 

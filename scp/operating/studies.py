@@ -10,8 +10,10 @@ from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK, Complaint
 from scp.operating import database as ledger
-from storage import delivery_ledger, history, overview
-from storage.delivery_ledger import Entry
+from storage import history
+from storage.overview import deliveries as delivery_ledger
+from storage.overview import studies
+from storage.overview.deliveries import Entry
 from storage.records import DeliveryCounts, Event, StudyOverview
 from storage.states import CommitmentState, DeliveryState
 
@@ -19,7 +21,7 @@ from storage.states import CommitmentState, DeliveryState
 def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool) -> int:
     """Print the latest studies, or what happened to one."""
     with ledger.opened(settings) as database, database.read() as tx:
-        rows = overview.overview(tx, study_uid=study_uid, limit=limit + 1)
+        rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
         entries = [] if study_uid is None else delivery_ledger.of_study(tx, study_uid)
         events = [] if study_uid is None else history.of(tx, study_uid)
     if study_uid is not None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from storage import history
 from storage.database import schema
-from storage.overview import overview
+from storage.overview.studies import overview
 from storage.queue import findings, owing, reports
 from storage.queue.completeness import due_for_report, make_report_jobs
 from storage.queue.reports import last_report, numbered

@@ -6,8 +6,8 @@ from collections import defaultdict
 import pytest
 from pydicom.uid import UID
 
-from storage import delivery_ledger
 from storage.database.engine import Database
+from storage.overview import deliveries
 from storage.states import DeliveryState
 from tests.support.archive_scp import digest
 from tests.support.committing_archive import CommittingArchive
@@ -68,7 +68,7 @@ def ledger(node, study):
     database = Database.open(node.data_dir)
     try:
         with database.read() as tx:
-            return delivery_ledger.of_study(tx, str(study))
+            return deliveries.of_study(tx, str(study))
     finally:
         database.close()
 

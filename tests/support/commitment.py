@@ -12,9 +12,9 @@ from scp.delivering.commitment_request import Notary
 from scp.delivering.sender import Courier
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
-from storage import delivery_ledger
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.overview import deliveries
 from tests.support.mammograms import uid
 from tests.support.owed import NOW
 
@@ -72,7 +72,7 @@ class DeliveringNode:
 
     def ledger(self):
         with self.database.read() as tx:
-            return {one.sop_instance_uid: one for one in delivery_ledger.of_study(tx, STUDY)}
+            return {one.sop_instance_uid: one for one in deliveries.of_study(tx, STUDY)}
 
     def standing(self):
         return {uid: (one.state.value, one.commitment) for uid, one in self.ledger().items()}

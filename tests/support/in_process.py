@@ -18,9 +18,9 @@ from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob
 from scp.working.worker import Worker
-from storage import overview
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.overview import studies
 from storage.queue import deliveries
 from storage.records import JobKind
 from tests.support.mammograms import write
@@ -142,7 +142,7 @@ class InProcessNode:
     def known(self):
         """The studies that the node has."""
         with self.database.read() as tx:
-            return {one.study_uid for one in overview.overview(tx)}
+            return {one.study_uid for one in studies.overview(tx)}
 
     def close(self):
         self.database.close()

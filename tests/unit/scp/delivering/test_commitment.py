@@ -9,7 +9,7 @@ from scp.configuration import settings
 from scp.delivering.commitment_report import TRIES_OF_A_LOST_OBJECT
 from scp.delivering.commitment_request import TRIES_OF_A_REFUSED_REQUEST
 from scp.delivering.dispatcher import Dispatcher
-from storage import attention
+from storage.overview import attention
 from storage.queue import deliveries
 from storage.records import ResultKind
 from storage.states import CommitmentState

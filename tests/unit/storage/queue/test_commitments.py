@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from storage import attention, delivery_ledger, overview, retention
+from storage import retention
 from storage.errors import Conflict, Unknown
+from storage.overview import attention, studies
+from storage.overview import deliveries as delivery_ledger
 from storage.queue import commitment_reports, commitments, deliveries
 from storage.records import DeliveryCounts, StudyState
 from storage.states import CommitmentState, DeliveryState
@@ -203,7 +205,7 @@ def test_a_peer_that_refuses_to_be_asked_needs_a_person(sent):
         assert commitments.retry(tx, study_uid=STUDY, destination="PACS", now=sent.now) == 2
         assert commitments.retry(tx, destination="OTHER", now=sent.now) == 0
         commitments.never(tx, ids, reason="no such service")
-        (line,) = overview.overview(tx)
+        (line,) = studies.overview(tx)
         (doubt,) = attention.doubts(tx)
     assert line.state is StudyState.PARKED
     assert line.deliveries == {"PACS": DeliveryCounts(sent=2, uncommitted=2, unaskable=2)}
@@ -220,12 +222,12 @@ def test_a_study_is_delivered_and_may_be_forgotten_when_all_of_it_is_committed(s
     ask(sent, "2.25.1")
     answer(sent, "2.25.1", keeps=[REPORT])
     with sent.database.write() as tx:
-        assert overview.overview(tx)[0].state is StudyState.REPORTED
+        assert studies.overview(tx)[0].state is StudyState.REPORTED
         assert forgettable(tx) == []
     answer(sent, "2.25.1", keeps=[HEATMAP])
     with sent.database.write() as tx:
-        assert overview.overview(tx)[0].state is StudyState.DELIVERED
-        assert overview.overview(tx)[0].deliveries == {"PACS": DeliveryCounts(sent=2, committed=2)}
+        assert studies.overview(tx)[0].state is StudyState.DELIVERED
+        assert studies.overview(tx)[0].deliveries == {"PACS": DeliveryCounts(sent=2, committed=2)}
         assert commitments.counts(tx)["PACS"][CommitmentState.COMMITTED] == 2
         assert len(forgettable(tx)) == 1
     with pytest.raises(Unknown):
@@ -237,7 +239,7 @@ def test_nobody_is_asked_any_more_where_the_configuration_says_so(sent):
     with sent.database.write() as tx:
         assert commitments.waive_all_but(tx, ["PACS"]) == 0
         assert commitments.waive_all_but(tx, ["OTHER"]) == 2
-        assert overview.overview(tx)[0].state is StudyState.DELIVERED
+        assert studies.overview(tx)[0].state is StudyState.DELIVERED
     sent.wait(hours=6)
     assert due(sent) == []
     answer(sent, "2.25.1", keeps=[REPORT], denies=[HEATMAP])

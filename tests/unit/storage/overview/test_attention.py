@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from storage import attention
 from storage.archive import Archive
+from storage.overview import attention
 from storage.queue import arrivals, deliveries, jobs
 from storage.records import FindingRecord, JobKind
 from storage.states import DeliveryState

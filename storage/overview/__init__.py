@@ -1,0 +1,1 @@
+"""The read side, for command line and console. Changes nothing."""
