@@ -2,7 +2,7 @@
 
 A tick calls one function and returns. Work is done elsewhere; a tick only makes it due. APScheduler plans its
 ticks by the wall clock, as every instant in a table is taken from it: where that clock is set, both are put
-right (`scp.clock`, `storage.foresight`).
+right (`scp.clock`, `storage.upkeep.clock_repair`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
 from scp.working.worker import EPITAPH, LONGEST_WAIT
-from storage import foresight, retention
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.foresight import Longest
 from storage.queue import arrivals, jobs
-from storage.retention import Forgotten
+from storage.upkeep import clock_repair, retention
+from storage.upkeep.clock_repair import Longest
+from storage.upkeep.retention import Forgotten
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ class Chores:
             commitment=max(wait, timedelta(seconds=delivery.commitment_timeout_seconds)),
         )
         with self.database.write() as tx:
-            mended = foresight.bring_near(tx, now=self.now(), longest=longest)
+            mended = clock_repair.bring_near(tx, now=self.now(), longest=longest)
         if mended:
             log.warning("the clock was set back: what waited for a time far ahead is due now", rows=mended)
             self.work()

@@ -34,11 +34,11 @@ from scp.receiving.listener import Listener, Server
 from scp.receiving.store import Receiver
 from scp.working.supervisor import Workshop
 from scp.working.worker import EPITAPH
-from storage import retention
 from storage.archive import UNCLAIMED, Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import commitments, jobs
+from storage.upkeep import retention
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from storage.queue import findings, owing, reports
 from storage.queue.completeness import due_for_report, make_report_jobs
 from storage.queue.reports import last_report, numbered
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
-from storage.retention import referenced_files
 from storage.transitions import jobs
+from storage.upkeep.retention import referenced_files
 
 __all__ = [
     "due_for_report",

@@ -9,9 +9,9 @@ from pydicom.uid import RLELossless
 
 from scp.configuration.settings import Node, Settings
 from scp.operating import status
-from storage import retention
 from storage.archive import unclaimed
 from storage.database.engine import NAME, Database
+from storage.upkeep import retention
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram
 from tests.support.node_process import NodeProcess, peer

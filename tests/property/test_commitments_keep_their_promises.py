@@ -25,12 +25,12 @@ from scp.delivering.commitment_report import Malformed, Report, Reports
 from scp.delivering.commitment_request import Notary
 from scp.network import association
 from scp.network.association import Unreachable
-from storage import retention
 from storage.database import schema
 from storage.database.engine import NAME
 from storage.queue import commitments
 from storage.queue import deliveries as outbox
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
+from storage.upkeep import retention
 from tests.unit.storage.making import QUIET, Hand, arrival, empty_database, open_hastily
 
 STUDIES = ("1.2.1", "1.2.2")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from storage import retention
 from storage.archive import FOLDERS
 from storage.database import schema
 from storage.database.engine import Database
 from storage.queue import jobs
 from storage.records import JobKind
 from storage.states import DeliveryState, JobState
+from storage.upkeep import retention
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from scp.configuration.settings import Peer
-from storage import retention
 from storage.archive import Swept
 from storage.queue import arrivals
 from storage.records import JobKind
+from storage.upkeep import retention
 from tests.support.archive_scp import heatmaps, reports
 from tests.support.in_process import START, InProcessNode, ScriptedAnalyst
 from tests.support.mammograms import mammogram

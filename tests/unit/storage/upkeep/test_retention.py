@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from storage import retention
 from storage.queue import arrivals, deliveries, jobs
 from storage.records import JobKind
+from storage.upkeep import retention
 from tests.unit.storage.making import FAILED, START, STUDY, arrival, finding
 
 OTHER = "1.2.8"

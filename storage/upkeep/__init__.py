@@ -1,0 +1,1 @@
+"""What keeps the store in order over time: retention, and times that a wrong clock has written."""
