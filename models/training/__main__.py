@@ -18,30 +18,22 @@ from inference.network import engine
 from inference.network import manifest as manifests
 from inference.network import weights as weight_files
 from inference.network.manifest import ManifestError
-from models.training import (
-    compare,
-    folds,
-    head,
-    held_out,
-    joining,
-    lesions,
-    prepare,
-    publish,
-    slots,
-    tables,
-    terms,
-    train,
-)
-from models.training import export as exporting
-from models.training.card import CardError
 from models.training.commands import cost, gate, pointing, robustness
 from models.training.commands.card import write_card
-from models.training.epochs import Epoch
+from models.training.comparison import compare
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import PointError, Rule
-from models.training.labels import LabelsError
-from models.training.out_of_fold import NoRunsError
-from models.training.recipes import RECIPES, Recipe, with_epochs
+from models.training.images import lesions, prepare
+from models.training.learning import head, terms, train
+from models.training.learning.epochs import Epoch
+from models.training.learning.recipes import RECIPES, Recipe, with_epochs
+from models.training.measuring import held_out
+from models.training.measuring.out_of_fold import NoRunsError
+from models.training.publishing import export as exporting
+from models.training.publishing import joining, publish, slots, tables
+from models.training.publishing.card import CardError
+from models.training.sources import folds
+from models.training.sources.labels import LabelsError
 from models.training.sources.reading import Form, Split, Wanted
 
 _EXPECTED: Final = (

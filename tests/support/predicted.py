@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.training.labels import Example
-from models.training.predictions import Predictions
+from models.training.evaluation.predictions import Predictions
+from models.training.sources.labels import Example
 
 LABELS = ("Normal", "Benign", "Benign without callback", "Malignant")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.training.folds import FOLDS
+from models.training.sources.folds import FOLDS
 
 HEAD = ("file", "source", "device", "patient", "laterality", "view", "label", "original_label", "lesions")
 LABELS = ("Normal", "Benign", "Benign without callback", "Malignant")

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from inference.network import manifest
-from models.training import publish, slots
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
+from models.training.publishing import publish, slots
 
 
 def write_card(

@@ -15,11 +15,11 @@ from inference.analysis.classifier import DEFAULT_THREADS, Classifier
 from inference.analysis.gate import Gate
 from inference.network import manifest as manifests
 from inference.reading import pixels
-from models.training import folds, out_of_fold
 from models.training.commands import display
-from models.training.recipes import RECIPES, Recipe, WholeStage
-from models.training.sources import reading
-from models.training.train import HISTORY
+from models.training.learning.recipes import RECIPES, Recipe, WholeStage
+from models.training.learning.train import HISTORY
+from models.training.measuring import out_of_fold
+from models.training.sources import folds, reading
 
 FIGURES: Final = "cost.json"
 _FIRST: Final = 3

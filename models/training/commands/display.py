@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import Progress
 
-from models.training.gate_training import Track
+from models.training.measuring.gate_training import Track
 
 console: Final = Console()
 

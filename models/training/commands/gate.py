@@ -11,8 +11,8 @@ import typer
 from inference.analysis import gate
 from inference.analysis.classifier import DEFAULT_THREADS
 from inference.network.engine import fix_computation
-from models.training import gate_training, out_of_fold
 from models.training.commands import display
+from models.training.measuring import gate_training, out_of_fold
 from models.training.sources import reading
 
 FILE: Final = "gate.npz"

@@ -10,8 +10,8 @@ import typer
 from inference.analysis.classifier import DEFAULT_THREADS
 from inference.errors import Failed, Refused
 from inference.network import manifest as manifests
-from models.training import out_of_fold, pointing
 from models.training.commands import display
+from models.training.measuring import out_of_fold, pointing
 from models.training.sources import pictures, reading
 
 Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)]

@@ -11,8 +11,8 @@ from inference.analysis.classifier import DEFAULT_THREADS
 from inference.analysis.gate import Gate
 from inference.errors import Failed, Refused
 from inference.network import manifest as manifests
-from models.training import out_of_fold, robustness
 from models.training.commands import display
+from models.training.measuring import out_of_fold, robustness
 from models.training.sources import pictures, reading
 
 Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from inference.network.architecture import Start
-from models.training import head
 from models.training.comparison.candidate import Candidate
-from models.training.recipes import FROM_RANDOM, NEW_HEAD, LesionStage, Recipe
+from models.training.learning import head
+from models.training.learning.recipes import FROM_RANDOM, NEW_HEAD, LesionStage, Recipe
 
 RATE_FROM_IMAGENET: Final = 3e-4
 """Small enough that a new head does not destroy what the convolutions know."""

@@ -11,12 +11,13 @@ from inference.analysis.classifier import Classifier
 from inference.network import catalogue
 from inference.network import manifest as manifests
 from inference.network.architecture import RANDOM, random_start
-from models.training import predictions, publish
 from models.training.comparison import cost, entry
 from models.training.comparison.candidate import ComparisonError
 from models.training.comparison.entry import Entry
-from models.training.evaluate import evaluate
-from models.training.labels import Example
+from models.training.evaluation import predictions
+from models.training.evaluation.evaluate import evaluate
+from models.training.publishing import publish
+from models.training.sources.labels import Example
 
 _Image: TypeAlias = tuple[str, ...]
 _COST: Final = "cost"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from models.training import tables
 from models.training.comparison.entry import Entry
+from models.training.publishing import tables
 
 _HEAD: Final = (
     "network",

@@ -21,19 +21,22 @@ from numpy.typing import NDArray
 from inference.network import catalogue, weights
 from inference.network.architecture import Start
 from inference.network.engine import keras
-from models.training import folds, predictions, train, whole_file
+from models.training import whole_file
 from models.training.comparison import budget as budgets
 from models.training.comparison import cost, table
 from models.training.comparison import entry as entries
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
-from models.training.epochs import Epoch, Progress
-from models.training.evaluate import evaluate
-from models.training.prepare import Prepared
-from models.training.publish import PREDICTIONS
-from models.training.recipes import FROM_RANDOM
-from models.training.stages import Run
+from models.training.evaluation import predictions
+from models.training.evaluation.evaluate import evaluate
+from models.training.images.prepare import Prepared
+from models.training.learning import train
+from models.training.learning.epochs import Epoch, Progress
+from models.training.learning.recipes import FROM_RANDOM
+from models.training.learning.stages import Run
+from models.training.publishing.publish import PREDICTIONS
+from models.training.sources import folds
 
 COMPARISON: Final = "compare.json"
 TABLE: Final = "compare.md"

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.measures import RESAMPLES, Estimate, Floats
+from models.training.evaluation.measures import RESAMPLES, Estimate, Floats
 
 Figures: TypeAlias = Callable[[Floats], Floats]
 """Takes weights (draws, rows), gives figures (draws, figures); NaN where one is not defined."""

@@ -17,8 +17,8 @@ from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 
 from models.training.evaluation.bootstrap import Figures, share
-from models.training.measures import Flags, Floats, Integers, fit_temperature, log_loss, softmax
-from models.training.predictions import Predictions
+from models.training.evaluation.measures import Flags, Floats, Integers, fit_temperature, log_loss, softmax
+from models.training.evaluation.predictions import Predictions
 
 BINS: Final = 15
 """Of equal width, for the expected calibration error and the reliability diagram."""

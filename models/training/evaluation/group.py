@@ -18,10 +18,10 @@ from inference.findings import CLASSES
 from models.training.evaluation import bootstrap, calibration, judged, labelling, points, ranking
 from models.training.evaluation.bootstrap import SEED, Draws
 from models.training.evaluation.judged import MALIGNANT, Judged
+from models.training.evaluation.measures import Flags, Floats
 from models.training.evaluation.points import Rule
 from models.training.evaluation.rounding import rounded, stated
 from models.training.evaluation.scored import Scored, Unit
-from models.training.measures import Flags, Floats
 
 ENOUGH: Final = 10
 """Fewer images or breasts of a class than this carry no figure of their own."""

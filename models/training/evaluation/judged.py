@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from inference.findings import CLASSES, ClassKey
-from models.training.folds import SEVERITY
-from models.training.labels import Example
-from models.training.measures import Flags, Floats, Integers
+from models.training.evaluation.measures import Flags, Floats, Integers
+from models.training.sources.folds import SEVERITY
+from models.training.sources.labels import Example
 
 NORMAL: Final = CLASSES.index(ClassKey.NORMAL)
 MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)

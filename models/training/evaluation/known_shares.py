@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from models.training.evaluation import bootstrap, calibration, judged, labelling
+from models.training.evaluation.measures import Flags, Floats
 from models.training.evaluation.rounding import stated
 from models.training.evaluation.scored import Scored
-from models.training.measures import Flags, Floats
 
 FIGURES: Final = ("accuracy", "balanced_accuracy", "label_calibration_error")
 

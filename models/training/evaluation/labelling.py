@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from models.training.evaluation.bootstrap import Figures, share
-from models.training.measures import Floats, Integers
+from models.training.evaluation.measures import Floats, Integers
 
 WHOLE: Final = ("accuracy", "balanced_accuracy", "macro_f1")
 BY_CLASS: Final = ("precision", "recall", "f1")

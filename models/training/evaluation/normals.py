@@ -16,9 +16,9 @@ from models.training.evaluation import bootstrap, judged, ranking
 from models.training.evaluation.bootstrap import Draws
 from models.training.evaluation.group import ENOUGH
 from models.training.evaluation.judged import MALIGNANT
+from models.training.evaluation.measures import Estimate, Floats
 from models.training.evaluation.rounding import rounded, stated
 from models.training.evaluation.scored import Scored
-from models.training.measures import Estimate, Floats
 
 LABELS: Final = ("Normal", "Negative")
 _CHANCE: Final = 0.5

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from models.training.evaluation.bootstrap import Figures, share
+from models.training.evaluation.measures import Flags, Floats, operating_point
 from models.training.evaluation.ranking import SPECIFICITY
-from models.training.measures import Flags, Floats, operating_point
 
 SENSITIVITY: Final = 0.9
 """Share of the malignant images that must reach the screening point, out of fold, pooled over the sources."""

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from models.training.evaluation.bootstrap import Figures, share
-from models.training.measures import Flags, Floats
+from models.training.evaluation.measures import Flags, Floats
 
 NAMES: Final = ("auc", "average_precision", "sensitivity_at_specificity", "specificity_at_sensitivity")
 """What `figures` gives, in this order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.training.measures import Estimate
+from models.training.evaluation.measures import Estimate
 
 _DIGITS: Final = 3
 

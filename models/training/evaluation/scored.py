@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from models.training.evaluation import calibration
 from models.training.evaluation.calibration import Calibration, Method
 from models.training.evaluation.judged import Judged
-from models.training.measures import RESAMPLES, Flags, Floats, softmax
-from models.training.predictions import Predictions
+from models.training.evaluation.measures import RESAMPLES, Flags, Floats, softmax
+from models.training.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -18,9 +18,9 @@ from typing import Final, TypeAlias
 from inference.errors import Failed
 from inference.findings import ClassKey
 from inference.reading import attributes
-from models.training.labels import Example, LabelsError
 from models.training.sources import dicom_files
 from models.training.sources.dicom_files import DicomFiles
+from models.training.sources.labels import Example, LabelsError
 from models.training.sources.table import Table
 
 SOURCE: Final = "cbis-ddsm"

@@ -15,8 +15,8 @@ import numpy as np
 
 from inference.errors import Failed, Refused
 from inference.reading import damage, decoding
-from models.training.labels import Box
 from models.training.sources import dicom_files
+from models.training.sources.labels import Box
 
 _ALIKE: Final = 0.02
 """By how much the scales of rows and columns may differ."""

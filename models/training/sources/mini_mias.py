@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from PIL import Image, UnidentifiedImageError
 
 from inference.findings import ClassKey
-from models.training.labels import Box, Example, LabelsError
+from models.training.sources.labels import Box, Example, LabelsError
 from models.training.sources.table import Table
 
 INFO: Final = "Info.txt"

@@ -7,9 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from models.training import labels
-from models.training.labels import Example, LabelsError
-from models.training.sources import cbis_ddsm, mini_mias
+from models.training.sources import cbis_ddsm, labels, mini_mias
+from models.training.sources.labels import Example, LabelsError
 from models.training.sources.table import Table
 
 
@@ -17,7 +16,7 @@ class Form(Enum):
     """How a data set says what its images show."""
 
     LABELS = "labels"
-    """A CSV file with the columns of `models.training.labels`."""
+    """A CSV file with the columns of `models.training.sources.labels`."""
     CBIS_DDSM = "cbis-ddsm"
     MINI_MIAS = "mini-mias"
 

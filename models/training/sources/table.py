@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.training.labels import Example
+from models.training.sources.labels import Example
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

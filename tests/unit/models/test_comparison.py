@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 from inference.network import catalogue
 from inference.network.architecture import RANDOM, Start
 from models.training import __main__ as commands
-from models.training import compare, folds, prepare, train
-from models.training.comparison import budget, candidate, cost, existing, table, trials
+from models.training.comparison import budget, candidate, compare, cost, existing, table, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
 from models.training.comparison.trials import Terms
+from models.training.images import prepare
+from models.training.learning import train
+from models.training.sources import folds
 from tests.support.models import model_folder, random_network
 from tests.support.training import write_table
 

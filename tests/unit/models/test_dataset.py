@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models.training import augmentation, dataset
-from models.training.augmentation import STILL, Limits
-from models.training.dataset import TrainingSet
-from models.training.labels import Example
+from models.training.images import augmentation, dataset
+from models.training.images.augmentation import STILL, Limits
+from models.training.images.dataset import TrainingSet
+from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from inference.network import manifest
-from models.training import card, evaluate, folds, measures, predictions, publish
-from models.training.labels import Example
-from models.training.predictions import Predictions
+from models.training.evaluation import evaluate, measures, predictions
+from models.training.evaluation.predictions import Predictions
+from models.training.publishing import card, publish
+from models.training.sources import folds
+from models.training.sources.labels import Example
 
 pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too
 

@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from inference.network import manifest
 from models.training import __main__ as commands
-from models.training import evaluate, plots, predictions, publish, shortcut, slots
-from models.training.evaluation import bars
+from models.training.evaluation import bars, evaluate, predictions
 from models.training.evaluation.bars import Bar
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
+from models.training.measuring import shortcut
+from models.training.publishing import plots, publish, slots
 from tests.support.predicted import image, table
 
 pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too

@@ -6,10 +6,10 @@ from PIL import Image
 
 from inference.analysis import likeness
 from inference.analysis.gate import Trunk
-from models.training import gate_training as training
-from models.training.gate_training import Seen
-from models.training.labels import Example
+from models.training.measuring import gate_training as training
+from models.training.measuring.gate_training import Seen
 from models.training.sources import reading
+from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.published_lite0 import write_published
 from tests.support.training import write_table

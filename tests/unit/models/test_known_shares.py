@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training import predictions
-from models.training.evaluation import known_shares, scored
+from models.training.evaluation import known_shares, predictions, scored
 from models.training.evaluation.calibration import Method
 from tests.support.predicted import LABELS, image
 

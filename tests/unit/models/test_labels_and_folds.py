@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from inference.findings import ClassKey
-from models.training import folds, labels
-from models.training.labels import Example, LabelsError
+from models.training.sources import folds, labels
+from models.training.sources.labels import Example, LabelsError
 from tests.support.training import write_table
 
 

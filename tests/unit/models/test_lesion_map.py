@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from models.training import lesion_map
-from models.training.dataset import TrainingSet
-from models.training.lesion_map import HEALTHY, LESION, UNKNOWN
+from models.training.images import lesion_map
+from models.training.images.dataset import TrainingSet
+from models.training.images.lesion_map import HEALTHY, LESION, UNKNOWN
 from tests.support.predicted import image
 
 SIDE = 10

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training import measures
+from models.training.evaluation import measures
 
 
 def test_the_log_loss_of_a_partial_label_adds_probabilities_up():

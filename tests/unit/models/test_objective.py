@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from inference.network.engine import tf
-from models.training import objective
-from models.training.labels import Example
-from models.training.lesion_map import HEALTHY, LESION, UNKNOWN
+from models.training.images.lesion_map import HEALTHY, LESION, UNKNOWN
+from models.training.learning import objective
+from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
 

@@ -10,8 +10,8 @@ from inference.analysis.classifier import Reading
 from inference.errors import Failed
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture
-from models.training import pointing
-from models.training.labels import Example
+from models.training.measuring import pointing
+from models.training.sources.labels import Example
 from tests.support.training import breast as drawn
 
 ROWS, COLUMNS = 64, 48

@@ -7,10 +7,11 @@ from inference.analysis import breast
 from inference.analysis.classifier import Reading
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture
-from models.training import disturbances, robustness
-from models.training.disturbances import DISTURBANCES, disturbed
-from models.training.labels import Example
-from models.training.robustness import POOLED, UNDISTURBED, Answers
+from models.training.images import disturbances
+from models.training.images.disturbances import DISTURBANCES, disturbed
+from models.training.measuring import robustness
+from models.training.measuring.robustness import POOLED, UNDISTURBED, Answers
+from models.training.sources.labels import Example
 from tests.support.training import breast as drawn
 
 

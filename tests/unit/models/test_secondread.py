@@ -10,23 +10,17 @@ from inference.network import catalogue, secondread
 from inference.network import manifest as manifests
 from inference.network import weights as weight_files
 from inference.network.engine import keras
-from models.training import (
-    cells,
-    export,
-    folds,
-    held_out,
-    joining,
-    predictions,
-    prepare,
-    publish,
-    slots,
-    train,
-)
-from models.training.cell_batches import CellSet, in_order, shuffled
-from models.training.cells import Variant
+from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
-from models.training.recipes import RECIPES, LesionStage, Recipe, WholeStage
+from models.training.images import cells, prepare
+from models.training.images.cell_batches import CellSet, in_order, shuffled
+from models.training.images.cells import Variant
+from models.training.learning import train
+from models.training.learning.recipes import RECIPES, LesionStage, Recipe, WholeStage
+from models.training.measuring import held_out
+from models.training.publishing import export, joining, publish, slots
+from models.training.sources import folds
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.predicted import table
 from tests.support.published_lite0 import write_published

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.training.labels import LabelsError
 from models.training.sources import cbis_ddsm, masks
+from models.training.sources.labels import LabelsError
 from tests.support.cbis_ddsm import COLUMNS, ROWS, Abnormality, image_path, mask_path, write
 
 SIZE = (ROWS, COLUMNS)

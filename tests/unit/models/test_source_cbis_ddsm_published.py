@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from models.training import prepare
+from models.training.images import prepare
 from models.training.sources import cbis_ddsm
 
 ROWS = Path(__file__).parents[2] / "support" / "published_mass_test_rows.csv"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from inference.findings import ClassKey
-from models.training.labels import LabelsError
 from models.training.sources import mini_mias
+from models.training.sources.labels import LabelsError
 
 INFO = """REFNUM BG CLASS SEVERITY X Y RADIUS
 mdb001 G CIRC B 535 425 197

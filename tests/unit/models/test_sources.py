@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from inference.errors import Failed
 from inference.reading import pixels
 from models.training import __main__ as commands
-from models.training import labels, prepare
-from models.training.labels import LabelsError
-from models.training.sources import pictures, reading
+from models.training.images import prepare
+from models.training.sources import labels, pictures, reading
+from models.training.sources.labels import LabelsError
 from models.training.sources.reading import Form, Split, Wanted
 from tests.support import mammograms
 from tests.support.cbis_ddsm import COLUMNS, ROWS, Abnormality, image_path, mask_path

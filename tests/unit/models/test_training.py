@@ -10,10 +10,13 @@ from inference.analysis import breast, preprocess
 from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
 from inference.reading import pixels
-from models.training import folds, head, held_out, objective, prepare, terms, train
-from models.training.labels import Example
-from models.training.lesions import NoLesionsError
-from models.training.recipes import RECIPES, HeadStage, LesionStage, Recipe, with_epochs
+from models.training.images import prepare
+from models.training.images.lesions import NoLesionsError
+from models.training.learning import head, objective, terms, train
+from models.training.learning.recipes import RECIPES, HeadStage, LesionStage, Recipe, with_epochs
+from models.training.measuring import held_out
+from models.training.sources import folds
+from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.training import write_table
 

@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 from inference.analysis.classifier import Classifier
 from inference.network import manifest
 from models.training import __main__ as commands
-from models.training import export, folds, recipes
-from models.training.recipes import HeadStage, LesionStage
+from models.training.learning import recipes
+from models.training.learning.recipes import HeadStage, LesionStage
+from models.training.publishing import export
+from models.training.sources import folds
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.training import write_table
 

@@ -1,0 +1,1 @@
+"""Prepared images and how they are shown while training: variants, cut-outs, lesion maps."""

@@ -1,0 +1,128 @@
+"""What the frozen trunk says about every image, computed once for all folds, stages and epochs.
+
+A trunk that never learns says the same in every epoch, so training reads its cells from a file. To keep what
+augmentation gives, each image goes through the trunk in several variants: the first as the node shows it, the
+others with other grey values and moved, in turn by whole pixels and freely: what is moved freely is blurred a
+little, and the node's images are not. Some are upside down, as images: cells that are turned are not what the
+trunk says of a turned image, for its filters have an up and a down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.network import secondread
+from inference.network.engine import keras, tf
+from models.training.images import augmentation, intensity
+from models.training.images.prepare import Prepared
+
+Cells: TypeAlias = NDArray[np.float16]
+"""Of every image: (images, rows, columns, channels)."""
+
+VARIANTS: Final = 5
+_UPSIDE_DOWN: Final = frozenset({3, 4})
+"""A breast has no top that says anything about it."""
+_SEED: Final = 7
+_PIECE: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Variant:
+    """All images in one variant."""
+
+    cells: Cells
+    upside_down: bool
+
+
+def compute(
+    prepared: Prepared,
+    model: keras.Model,
+    work: Path,
+    *,
+    progress: Callable[[Iterable[int], str, int], Iterable[int]],
+    variants: int = VARIANTS,
+) -> tuple[Variant, ...]:
+    """Open the cells of all images that can be used, in the order of ``prepared.positions``, in each variant.
+
+    Parameters
+    ----------
+    model
+        Of the network `secondread`; its trunk computes what is not in ``work`` already.
+    work
+        Folder for the files; they take 11 GB for 4,000 images of 768 by 576 pixels, and are
+        read fast only where as much memory is free.
+    progress
+        Wraps the numbers of the first images of the pieces, given a title and how many pieces there are.
+    """
+    trunk = secondread.trunk(model)
+    digest = _digest(prepared, trunk)
+    return tuple(_variant(prepared, trunk, work, number, digest, progress) for number in range(variants))
+
+
+def _variant(  # noqa: PLR0917 - private
+    prepared: Prepared,
+    trunk: keras.Model,
+    work: Path,
+    number: int,
+    digest: str,
+    progress: Callable[[Iterable[int], str, int], Iterable[int]],
+) -> Variant:
+    cells = work / f"cells-{digest[:16]}-{number}.npy"
+    turn = -1 if number in _UPSIDE_DOWN else 1
+    count, size = len(prepared.positions), (prepared.images.shape[1], prepared.images.shape[2])
+    generator = np.random.default_rng([_SEED, number])
+    centres = np.tile(augmentation.middle(size), (count, 1))
+    maps = _moves(generator, centres, size, number)
+    grey = intensity.draw(generator, count, intensity.WHOLE)
+    if not cells.exists():
+        unfinished = cells.with_suffix(f".{os.getpid()}")  # another fold's run may be at the same
+        shape = (count, *trunk.compute_output_shape((1, *size, 1))[1:])
+        kept = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+        call = _call(trunk, size, moved=number > 0)
+        starts = range(0, count, _PIECE)
+        for start in progress(starts, f"trunk, variant {number + 1}", len(starts)):
+            part = slice(start, start + _PIECE)
+            images = prepared.images[prepared.positions[part]][:, ::turn]
+            kept[part] = call(images, maps[part], grey[part])
+        kept.flush()
+        unfinished.replace(cells)
+    # mapped: runs of several folds side by side share one copy in memory
+    return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=turn < 0)
+
+
+def _moves(
+    generator: np.random.Generator, centres: NDArray[np.float64], size: augmentation.Size, number: int
+) -> NDArray[np.float32]:
+    sharp = number % 2 == 1
+    limits = augmentation.SHIFTED if sharp else augmentation.WHOLE if number else augmentation.STILL
+    maps = augmentation.draw(generator, centres, size, limits)
+    return augmentation.to_whole_pixels(maps) if sharp else maps
+
+
+def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., Any]:
+    def call(images: Any, maps: Any, grey: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        values = tf.cast(images, tf.float32)[..., None] / 255.0
+        if moved:
+            values = intensity.apply(augmentation.apply(values, maps, size), grey)
+        return tf.cast(trunk(values, training=False), tf.float16)
+
+    compiled: Callable[..., Any] = tf.function(call, reduce_retracing=True)
+    return compiled
+
+
+def _digest(prepared: Prepared, trunk: keras.Model) -> str:
+    """Hash what the cells depend on: images and their order, labels, size, trunk, movements."""
+    order = [example.file for example in prepared.examples]
+    how = (_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
+    digest = hashlib.sha256(f"{prepared.digest} {order} {prepared.images.shape} {how}".encode())
+    for variable in trunk.weights:
+        digest.update(np.asarray(variable).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,82 @@
+"""What a training run was begun with: kept beside its checkpoints, so that nothing is mixed with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from inference.analysis.preprocess import PREPROCESSING
+from models.training import whole_file
+from models.training.images.prepare import Prepared
+from models.training.learning.recipes import Recipe
+
+TERMS: Final = "terms.json"
+"""Name of the file in the folder of a run."""
+
+
+class OtherTermsError(Exception):
+    """The run in a folder was begun with something else; the message says with what."""
+
+
+def of(
+    prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Recipe, *, seed: int, imagenet: Path | None
+) -> dict[str, Any]:
+    """State the terms of a run.
+
+    Parameters
+    ----------
+    theirs
+        Fold of each prepared image.
+    imagenet
+        File of ImageNet's weights, where the recipe begins with them.
+    """
+    return {
+        **of_images(prepared, theirs, fold, recipe),
+        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "seed": seed,
+        "imagenet": None if imagenet is None else hashlib.sha256(imagenet.read_bytes()).hexdigest(),
+    }
+
+
+def of_images(prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Recipe) -> dict[str, Any]:
+    """State what decides which patients a run has never seen, and how images are shown to it."""
+    division = "\n".join(
+        f"{example.file} {its}" for example, its in zip(prepared.examples, theirs, strict=True)
+    )
+    return {
+        "fold": fold,
+        "images": prepared.digest,
+        "division": hashlib.sha256(division.encode()).hexdigest(),
+        "preprocessing": PREPROCESSING,
+        "rows": recipe.rows,
+        "columns": recipe.columns,
+    }
+
+
+def begin(folder: Path, terms: Mapping[str, Any]) -> None:
+    """Keep ``terms`` in ``folder``, which holds no run yet."""
+    whole_file.write_json(folder / TERMS, terms)
+
+
+def check(folder: Path, terms: Mapping[str, Any]) -> None:
+    """See that the run in ``folder`` was begun with ``terms``, be they all of them or some.
+
+    Raises
+    ------
+    OtherTermsError
+        Where it was begun with other terms, or with unknown ones.
+    """
+    path = folder / TERMS
+    if not path.exists():
+        raise OtherTermsError(f"{folder} does not say what its run was begun with: remove it and train again")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    other = [key for key in terms if kept.get(key) != terms[key]]
+    if other:
+        raise OtherTermsError(
+            f"the run in {folder} was begun with another {' and another '.join(other)}: "
+            "remove it and train again, or name another --work"
+        )

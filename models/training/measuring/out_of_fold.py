@@ -1,0 +1,106 @@
+"""The networks of the single folds, reading as the node does, and the images that they were not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from inference.analysis.classifier import DEFAULT_THREADS, Classifier
+from inference.findings import CLASSES
+from inference.network import catalogue, engine, secondread, weights
+from inference.network.manifest import Manifest
+from models.training.learning.train import WEIGHTS
+from models.training.sources import folds
+from models.training.sources.labels import Example
+
+MALIGNANT: Final = "Malignant"
+
+
+class NoRunsError(Exception):
+    """There are no trained folds where they were looked for; the message says where that was."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One fold: its network, and the images that this network has not seen."""
+
+    fold: int
+    classifier: Classifier
+    examples: tuple[Example, ...]
+
+
+def trained(runs: Path) -> list[int]:
+    """List the folds in ``runs`` whose training is finished. Raises NoRunsError where there is none."""
+    found = [number for number in range(folds.FOLDS) if _weights(runs, number).exists()]
+    if not found:
+        raise NoRunsError(f"{runs} holds no fold-0/{WEIGHTS} … fold-{folds.FOLDS - 1}/{WEIGHTS}; run `train`")
+    return found
+
+
+def held_out(examples: Sequence[Example], runs: Path) -> list[Example]:
+    """Keep the examples of the folds in ``runs``, in the order of ``examples``. Raises NoRunsError."""
+    there = set(trained(runs))
+    theirs = folds.of(examples, folds.read())
+    return [example for example, fold in zip(examples, theirs, strict=True) if fold in there]
+
+
+def parts(
+    manifest: Manifest, runs: Path, examples: Sequence[Example], *, threads: int = DEFAULT_THREADS
+) -> Iterator[Part]:
+    """Open one fold's network after the other.
+
+    Parameters
+    ----------
+    manifest
+        Of the model that is shipped: how scores are read, and at which size.
+    runs
+        Folder with ``fold-0``, ``fold-1``, …, each with weights; folds that are missing are passed over.
+    examples
+        Those to be read; each comes with the network of its own patient's fold.
+
+    Raises
+    ------
+    NoRunsError, WeightsError
+        Where there are no weights, or they are not of the manifest's network.
+    """
+    engine.fix_computation(threads)
+    theirs = folds.of(examples, folds.read())
+    for fold in trained(runs):
+        network = catalogue.build(
+            secondread.member(manifest.network),
+            rows=manifest.rows,
+            columns=manifest.columns,
+            classes=len(CLASSES),
+        )
+        weights.load_weights(network, _weights(runs, fold))
+        yield Part(
+            fold=fold,
+            classifier=Classifier(network, manifest, batch=1),
+            examples=tuple(its for its, number in zip(examples, theirs, strict=True) if number == fold),
+        )
+
+
+def sample(examples: Sequence[Example], count: int, *, seed: int = 1) -> list[Example]:
+    """Draw ``count`` examples or so: as many of each source, up to half of them malignant.
+
+    What a source does not have is not made up for by another. The same seed draws the same examples.
+    """
+    generator = np.random.default_rng(seed)
+    sources = sorted({example.source for example in examples})
+    chosen: list[Example] = []
+    for number, source in enumerate(sources):
+        share = count // len(sources) + (number < count % len(sources))
+        shuffled = [examples[place] for place in generator.permutation(len(examples))]
+        malignant = [its for its in shuffled if its.source == source and its.label == MALIGNANT]
+        others = [its for its in shuffled if its.source == source and its.label != MALIGNANT]
+        kept = malignant[: share // 2]
+        chosen += kept + others[: share - len(kept)]
+    return chosen
+
+
+def _weights(runs: Path, fold: int) -> Path:
+    return runs / f"fold-{fold}" / WEIGHTS

@@ -1,0 +1,1 @@
+"""From a trained run to a shipped folder: weights, manifest, card, plots."""

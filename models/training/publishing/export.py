@@ -1,0 +1,135 @@
+"""Write the folder that is shipped: weights, manifest, card, notice, evaluation, out-of-fold predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from inference.analysis.preprocess import PREPROCESSING
+from inference.network import manifest, secondread
+from inference.network import weights as weight_files
+from models.training.commands import gate
+from models.training.learning.recipes import Recipe
+from models.training.publishing import card, joining, publish
+
+WEIGHTS: Final = "weights.npz"
+
+
+class ExportError(Exception):
+    """The model cannot be written; the message says what is missing or in the way."""
+
+
+def export(
+    run: Path,
+    weights: Sequence[Path],
+    folder: Path,
+    *,
+    recipe: Recipe,
+    version: str,
+    digest: str,
+    replace: bool,
+) -> Path:
+    """Write ``folder`` and read its manifest back.
+
+    Parameters
+    ----------
+    run
+        Where `evaluate` left the out-of-fold predictions. A gate that was learned there comes along.
+    weights
+        Of the network that was trained on everything, or of several to be joined into one.
+    digest
+        Of images and labels, from `prepare`.
+    replace
+        Whether a folder that is there may be overwritten.
+
+    Raises
+    ------
+    ExportError
+        Where something is missing, or the folder exists and may not be replaced.
+    """
+    table = run / publish.PREDICTIONS
+    for path, command in ((table, "evaluate"), *((path, "train") for path in weights)):
+        if not path.exists():
+            raise ExportError(f"{path} is missing; run `{command}` first")
+    if folder.exists() and not replace:
+        raise ExportError(f"{folder} exists; add --replace to overwrite it, or choose another version")
+    folder.mkdir(parents=True, exist_ok=True)
+    network = _put_weights(weights, folder / WEIGHTS, recipe)
+    shutil.copyfile(table, folder / publish.PREDICTIONS)
+    told = publish.choices(publish.kept(run))
+    figures = publish.publish(folder, name=recipe.network, version=version, **told)
+    (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
+    (folder / "manifest.toml").write_text(
+        _manifest(figures, recipe, network, version=version, digest=digest, weights=folder / WEIGHTS)
+        + _gate(run, folder),
+        encoding="utf-8",
+    )
+    manifest.verify(manifest.load(folder))
+    return folder
+
+
+def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
+    """Write the one file of weights, and return the name of the network that it fills.
+
+    Joined networks are kept in half precision: a score changes by less than a thousandth.
+    """
+    if len(weights) == 1 and recipe.network != secondread.NAME:  # whose figures are of both readings
+        shutil.copyfile(weights[0], to)
+        return recipe.network
+    joined = joining.join(weights, rows=recipe.rows, columns=recipe.columns)
+    weight_files.save_weights(joined, to, dtype=np.float16)
+    return str(joined.name)
+
+
+def _gate(run: Path, folder: Path) -> str:
+    """Take a learned gate along, and return its table of the manifest; empty where there is none."""
+    if not (run / gate.FILE).exists():
+        return ""
+    shutil.copyfile(run / gate.FILE, folder / gate.FILE)
+    return "\n" + (run / gate.TABLE).read_text(encoding="utf-8")
+
+
+def _manifest(
+    figures: dict[str, Any], recipe: Recipe, network: str, *, version: str, digest: str, weights: Path
+) -> str:
+    meanings = "\n".join(f"{key.value} = {json.dumps(text)}" for key, text in card.MEANINGS.items())
+    basis = card.bases(figures)
+    return f"""\
+# Written by `python -m models.training export`; the figures are explained in {card.CARD}.
+name = {json.dumps(recipe.network)}
+version = {json.dumps(version)}
+manufacturer = "SecondRead"
+network = {json.dumps(network)}
+classes = {json.dumps(list(manifest.CLASS_KEYS))}
+
+[weights]
+file = "{WEIGHTS}"
+sha256 = "{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+
+[input]
+rows = {recipe.rows}
+columns = {recipe.columns}
+preprocessing = "{PREPROCESSING}"
+
+[calibration]
+temperature = {figures["temperature"]}
+bias = {json.dumps(figures["calibration"]["bias"])}
+calibrated = true
+basis = {json.dumps(basis.calibration)}
+
+[operating_point]
+malignant = {figures["operating_point"]}
+basis = {json.dumps(basis.operating_point)}
+
+[training]
+data_digest = "{digest}"
+
+[meanings]
+{meanings}
+"""
