@@ -170,7 +170,7 @@ def _stem(key: str) -> str:
 
 
 def _stems(uid: str) -> tuple[str, str]:
-    """Return how names of files of the instance ``uid`` begin: whole, or its header alone (`scp.receiving.store`)."""
+    """Return how names of files of the instance ``uid`` begin: whole, or its header alone."""
     return _stem(uid), _stem(f"{uid} header")
 
 

@@ -1,6 +1,6 @@
 """The states of jobs, deliveries and commitments, and every step between them. Nothing else moves a state.
 
-The schema repeats these promises (`storage.database.schema`), and each UPDATE names the state that it expects.
+The schema repeats these promises (`storage.database.schema`); each UPDATE names the state that it expects.
 """
 
 from __future__ import annotations

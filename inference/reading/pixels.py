@@ -1,7 +1,7 @@
 """Pixels as they are meant to be shown: grey, 0 black to 1 white.
 
-The doors for files: DICOM (`inference.reading.decoding`, `inference.reading.rendering`), PNG and JPEG. Does not know what a
-breast is.
+Reads DICOM (`inference.reading.decoding`, `inference.reading.rendering`), PNG and JPEG. Does not know what
+a breast is.
 """
 
 from __future__ import annotations

@@ -216,7 +216,8 @@ def export_model(
     )
     console.print(f"written: {folder}", highlight=False, soft_wrap=True)
     console.print(
-        f"SHA-256 of its manifest, for inference/network/pins.py if it is shipped: {manifests.load(folder).own_sha256}",
+        "SHA-256 of its manifest, for inference/network/pins.py if it is shipped: "
+        f"{manifests.load(folder).own_sha256}",
         highlight=False,
         soft_wrap=True,
     )

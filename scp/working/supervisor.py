@@ -1,9 +1,9 @@
 """The worker's process from outside: started, watched, restarted.
 
 TensorFlow and the decoders live in that process alone. If it dies, its job returns to the queue and it is
-started again; a job that has killed it twice is parked. The two sides talk over one pipe (`scp.working.messages`). A
-pipe, because a process that is killed while it holds the lock of a shared event or queue would leave the
-other side waiting for ever.
+started again; a job that has killed it twice is parked. The two sides talk over one pipe
+(`scp.working.messages`), because a process that is killed while it holds the lock of a shared event or queue
+would leave the other side waiting for ever.
 """
 
 from __future__ import annotations

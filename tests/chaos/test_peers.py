@@ -1,6 +1,6 @@
 """Peers that cut, hang and crawl: what is owed stays owed, and comes within one back-off of their return.
 
-Peers that refuse, that are down for a day or take one of two classes: tests/unit/scp/delivering/test_sender.py.
+Peers that refuse, are down for a day or take one of two classes: tests/unit/scp/delivering/test_sender.py.
 """
 
 import hashlib

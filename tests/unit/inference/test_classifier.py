@@ -163,7 +163,8 @@ def test_another_number_of_threads_than_the_process_has_is_refused(opened, tmp_p
 def test_opening_prints_nothing(tmp_path, model):
     folder = model_folder(tmp_path / "quiet", model)
     program = (
-        "from pathlib import Path; from inference.network import manifest; from inference.classifier import Classifier;"
+        "from pathlib import Path; from inference.network import manifest;"
+        "from inference.analysis.classifier import Classifier;"
         f"Classifier.open(manifest.load(Path({str(folder)!r})))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
