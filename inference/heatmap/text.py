@@ -53,7 +53,7 @@ class Fonts:
     """The shipped fonts, each size loaded once. One object serves one picture."""
 
     def __init__(self) -> None:
-        folder = files("inference").joinpath("fonts")
+        folder = files("inference.heatmap").joinpath("fonts")
         self._bytes = {bold: folder.joinpath(name).read_bytes() for bold, name in _FILES.items()}
         self._loaded: dict[tuple[int, bool], ImageFont.FreeTypeFont] = {}
 
