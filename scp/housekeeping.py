@@ -17,9 +17,10 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from scp import retry_policy
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
-from scp.working.worker import EPITAPH, LONGEST_WAIT
+from scp.working.worker import EPITAPH
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
@@ -87,10 +88,10 @@ class Chores:
     def mend_times(self) -> None:
         """Let nothing wait for a time that a clock running ahead has written."""
         delivery = self.settings.delivery
-        wait = timedelta(seconds=delivery.longest_retry_seconds)
+        wait = retry_policy.of_peer(delivery).longest
         longest = Longest(
             lease=timedelta(seconds=self.settings.worker.lease_seconds),
-            job=LONGEST_WAIT,
+            job=retry_policy.JOB.longest,
             delivery=wait,
             commitment=max(wait, timedelta(seconds=delivery.commitment_timeout_seconds)),
         )

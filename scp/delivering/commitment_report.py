@@ -14,8 +14,8 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.events import Event
 
+from scp import retry_policy
 from scp.configuration.settings import Settings
-from scp.delivering import backoff
 from scp.network import status
 from storage.database.engine import Database
 from storage.errors import StorageError, Unknown
@@ -43,9 +43,6 @@ FAILURE_REASONS: Final = MappingProxyType(
 
 FINAL: Final = frozenset({0x0119, 0x0122})
 """Failure Reasons that sending the same object again does not mend."""
-
-TRIES_OF_A_LOST_OBJECT: Final = 6
-"""A peer that takes an object and does not keep it may have a passing fault; so often, it has another."""
 
 
 class Malformed(Exception):  # noqa: N818 - it is an answer to the peer, not a fault of ours
@@ -183,12 +180,12 @@ class Reports:
         reason = f"{one.destination} took it and does not keep it: {words}"
         if code == DUPLICATE_TRANSACTION:  # about the request, not the object
             return Fate(code=code, reason=words, ask_again=self.now() + self._wait(one.attempts + 1))
-        if code in FINAL or one.failures + 1 >= TRIES_OF_A_LOST_OBJECT:
+        if code in FINAL or one.failures + 1 >= retry_policy.LOST_OBJECT_TRIES:
             return Fate(code=code, reason=reason)
         return Fate(code=code, reason=reason, send_again=self.now() + self._wait(one.failures + 1))
 
     def _wait(self, attempt: int) -> timedelta:
-        return backoff.configured(self.settings.delivery, attempt, jitter=self.jitter())
+        return retry_policy.of_peer(self.settings.delivery).wait(attempt, jitter=self.jitter())
 
 
 def _tell(one: Commitment, fate: Fate) -> None:

@@ -19,8 +19,8 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 
+from scp import retry_policy
 from scp.configuration.settings import Peer, Settings
-from scp.delivering import backoff
 from scp.delivering.commitment_report import Reports
 from scp.network import association as calling
 from scp.network import contexts, status
@@ -36,9 +36,6 @@ REQUEST_COMMITMENT: Final = 1
 
 OBJECTS_AT_A_TIME: Final = 100
 """So many are asked about in one request: its report stays a message that every peer can build."""
-
-TRIES_OF_A_REFUSED_REQUEST: Final = 6
-"""A peer that refuses a request may have a passing fault; after so many refusals it means it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +130,8 @@ class Notary:
             return True
         log.warning("storage commitment request refused", destination=peer.ae_title, status=words)
         may_mend = status.worth_another_try(code)
-        final = [one for one in batch if not may_mend and one.attempts + 1 >= TRIES_OF_A_REFUSED_REQUEST]
+        tries = retry_policy.COMMITMENT_REQUEST_TRIES
+        final = [one for one in batch if not may_mend and one.attempts + 1 >= tries]
         self._never(final, f"{peer.ae_title} refused the storage commitment request with status {words}")
         self._again(
             [one for one in batch if one not in final],
@@ -142,9 +140,10 @@ class Notary:
         return False
 
     def _again(self, due: Sequence[Commitment], reason: str) -> None:
+        backoff = retry_policy.of_peer(self.settings.delivery)
         with self.database.write() as tx:
             for one in due:
-                wait = backoff.configured(self.settings.delivery, one.attempts + 1, jitter=self.jitter())
+                wait = backoff.wait(one.attempts + 1, jitter=self.jitter())
                 commitments.again(tx, [one.delivery_id], not_before=self.now() + wait, reason=reason)
 
     def _never(self, due: Sequence[Commitment], reason: str) -> None:

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
 import structlog
 
+from scp import retry_policy
 from scp.delivering.bell import Bell
 from scp.delivering.commitment_request import Notary
 from scp.delivering.sender import Courier
@@ -18,9 +18,6 @@ from storage.errors import StorageError
 from storage.queue import commitments, deliveries
 
 log = structlog.get_logger(__name__)
-
-IDLE_SECONDS: Final = 2.0
-"""How long the dispatcher sleeps when nothing rings: the grain of every retry."""
 
 
 class Dispatcher:
@@ -64,7 +61,7 @@ class Dispatcher:
                 self._send_out()
             except (StorageError, RuntimeError) as error:  # RuntimeError: no thread to be had now
                 log.warning("deliveries cannot be begun now, trying again", reason=str(error))
-            self._bell.wait(IDLE_SECONDS)
+            self._bell.wait(retry_policy.OUTBOX_SECONDS)
 
     def _send_out(self) -> None:
         with self._database.read() as tx:

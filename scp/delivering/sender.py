@@ -14,8 +14,8 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
 from inference.results import variant
+from scp import retry_policy
 from scp.configuration.settings import Peer, Settings
-from scp.delivering import backoff
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
@@ -25,9 +25,6 @@ from storage.queue import commitments, deliveries
 from storage.records import Delivery
 
 log = structlog.get_logger(__name__)
-
-TRIES_OF_A_REFUSED_OBJECT: Final = 6
-"""A peer that answers "cannot understand" may have a passing fault; after so many answers it means it."""
 
 SLOWEST: Final = 8_000
 """Bytes a second that a peer must take. At 10 kB/s a heatmap of 10 MB is a quarter of an hour on its way."""
@@ -152,7 +149,7 @@ class Courier:
                     commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
             log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
             return True
-        tries_left = one.attempts + 1 < TRIES_OF_A_REFUSED_OBJECT
+        tries_left = one.attempts + 1 < retry_policy.OBJECT_TRIES
         if status.worth_another_try(code) or (tries_left and not status.final(code)):
             self._again(one, f"{one.destination} answered status {words}", code)
         else:
@@ -160,7 +157,8 @@ class Courier:
         return False
 
     def _again(self, one: Delivery, reason: str, code: int | None = None) -> None:
-        wait = backoff.configured(self.settings.delivery, one.attempts + 1, jitter=self.jitter())
+        backoff = retry_policy.of_peer(self.settings.delivery)
+        wait = backoff.wait(one.attempts + 1, jitter=self.jitter())
         with self.database.write() as tx:
             now = self.now()
             deliveries.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)

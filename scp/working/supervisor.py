@@ -13,14 +13,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from multiprocessing.connection import Connection, wait
-from typing import Final
 
 import structlog
 
+from scp import retry_policy
 from scp.configuration.settings import Settings
-from scp.delivering import backoff
 from scp.working import messages
 from scp.working.worker import EPITAPH
 from storage.database.engine import Database
@@ -28,11 +27,6 @@ from storage.errors import StorageError
 from storage.queue import jobs
 
 log = structlog.get_logger(__name__)
-
-FIRST_RESTART: Final = timedelta(milliseconds=200)
-LONGEST_RESTART: Final = timedelta(minutes=1)
-STEADY_SECONDS: Final = 60.0
-"""A process that lived so long did not die of its start: the next one is started at once."""
 
 
 class Workshop:
@@ -113,8 +107,9 @@ class Workshop:
             self._settle(owner, died=not self._stopping.is_set())
             if self._stopping.is_set():
                 return
-            failures = 0 if time.monotonic() - started > STEADY_SECONDS else failures + 1
-            pause = backoff.delay(failures, first=FIRST_RESTART, longest=LONGEST_RESTART, jitter=0.0)
+            stable = time.monotonic() - started > retry_policy.STABLE_WORKER_SECONDS
+            failures = 0 if stable else failures + 1
+            pause = retry_policy.WORKER_START.wait(failures)
             log.error("worker died, restarting", exit_code=code, in_seconds=round(pause.total_seconds(), 1))
             self._stopping.wait(pause.total_seconds())
 

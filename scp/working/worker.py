@@ -18,8 +18,7 @@ import structlog
 
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
-from scp import logs
-from scp.delivering import backoff
+from scp import logs, retry_policy
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
@@ -34,15 +33,6 @@ EPITAPH: Final = findings.dump(
     )
 )
 """The finding of an image whose analysis failed by a fault of ours: the study is reported all the same."""
-
-TRIES: Final = 8
-"""How often a job is tried again after failures of storage before it is parked: about an hour."""
-
-TRIES_WITHOUT_MEMORY: Final = 2
-"""The same after a lack of memory: a second time it is the job that wants too much."""
-
-FIRST_WAIT: Final = timedelta(seconds=5)
-LONGEST_WAIT: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,10 +116,12 @@ class Worker:
             thread.join()
 
     def _again(self, job: Job, error: Exception) -> None:
-        if job.attempts >= (TRIES_WITHOUT_MEMORY if isinstance(error, MemoryError) else TRIES):
+        lacks_memory = isinstance(error, MemoryError)
+        tries = retry_policy.JOB_TRIES_WITHOUT_MEMORY if lacks_memory else retry_policy.JOB_TRIES
+        if job.attempts >= tries:
             self._never(job, error)
             return
-        wait = backoff.delay(job.attempts, first=FIRST_WAIT, longest=LONGEST_WAIT, jitter=0.0)
+        wait = retry_policy.JOB.wait(job.attempts)
         log.warning(
             "job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds()
         )

@@ -6,9 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from scp.configuration import settings
-from scp.delivering.commitment_report import TRIES_OF_A_LOST_OBJECT
-from scp.delivering.commitment_request import TRIES_OF_A_REFUSED_REQUEST
 from scp.delivering.dispatcher import Dispatcher
+from scp.retry_policy import COMMITMENT_REQUEST_TRIES, LOST_OBJECT_TRIES
 from storage.overview import attention
 from storage.queue import deliveries
 from storage.records import ResultKind
@@ -128,11 +127,11 @@ def test_object_whose_class_the_peer_cannot_commit_is_parked_and_retry_sends_it(
 def test_object_that_is_lost_again_and_again_is_parked(node, pacs):
     (report,) = owe(node.database, node.archive, kinds=[ResultKind.SR])
     pacs.failing = {report: 0x0110}
-    for _ in range(TRIES_OF_A_LOST_OBJECT):
+    for _ in range(LOST_OBJECT_TRIES):
         assert node.standing()[report][0] == "OWED"
         node.deliver_and_ask(later=timedelta(hours=1))
     assert node.standing()[report] == ("PARKED", "FAILED")
-    assert len(set(transactions(pacs))) == TRIES_OF_A_LOST_OBJECT
+    assert len(set(transactions(pacs))) == LOST_OBJECT_TRIES
 
 
 def test_duplicate_transaction_is_asked_about_again_and_not_sent_again(node, pacs):
@@ -158,7 +157,7 @@ def test_peer_that_knows_no_storage_commitment_is_parked_with_what_to_do(tmp_pat
 def test_refused_request_is_made_again_until_it_is_clear_that_it_is_meant(node, pacs, answer, after):
     (report,) = owe(node.database, node.archive, kinds=[ResultKind.SR])
     pacs.answer = answer
-    for _ in range(TRIES_OF_A_REFUSED_REQUEST):
+    for _ in range(COMMITMENT_REQUEST_TRIES):
         assert node.standing()[report] in {("OWED", None), ("SENT", "DUE")}
         node.deliver_and_ask(later=timedelta(hours=1))
     assert node.standing()[report] == ("SENT", after)

@@ -5,7 +5,8 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import build_context
 
 from scp.configuration.settings import Delivery, Peer, Settings
-from scp.delivering.sender import TRIES_OF_A_REFUSED_OBJECT, Courier
+from scp.delivering.sender import Courier
+from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import deliveries, owing
@@ -77,7 +78,7 @@ def test_each_objects_own_status_decides(database, archive, clock, pacs):
 def test_object_that_is_refused_again_and_again_is_parked_with_its_status(database, archive, clock, pacs):
     (report,) = owe(database, archive, kinds=[ResultKind.SR])
     pacs.status_for = lambda _: 0xC123
-    for _ in range(TRIES_OF_A_REFUSED_OBJECT):
+    for _ in range(OBJECT_TRIES):
         assert states(database)[report][0] == "OWED"
         courier(database, archive, clock, pacs.port).deliver("PACS")
         clock.time += timedelta(hours=2)
