@@ -24,7 +24,7 @@ from scp.working.worker import EPITAPH
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.queue import arrivals, jobs
+from storage.queue import completeness, jobs
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import Longest
 from storage.upkeep.retention import Forgotten
@@ -63,7 +63,7 @@ class Chores:
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
         with self.database.write() as tx:
-            made = arrivals.make_report_jobs(
+            made = completeness.make_report_jobs(
                 tx,
                 now=self.now(),
                 quiet=timedelta(seconds=self.settings.study.quiet_seconds),

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from storage.database import privacy
+from storage import privacy
 from storage.database.creation import synced
 from storage.errors import Full, OutsideArchive
 

@@ -23,8 +23,9 @@ from scp.network.tls import FilesError
 from scp.operating import check_tls
 from scp.operating.checks import Check, Outcome, failed, note, ok
 from scp.process import locks
+from storage import privacy
 from storage.archive import UNCLAIMED, unclaimed
-from storage.database import inspection, privacy
+from storage.database import inspection
 from storage.database.engine import Database
 from storage.errors import StorageError
 

@@ -18,7 +18,7 @@ from inference.results.identity import Device, Maker, digest
 from inference.results.study_results import study_objects
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import arrivals, jobs
+from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
 
 Kept = list[tuple[Instance, FindingRecord | None]]
@@ -41,9 +41,9 @@ class ReportJob:
         """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
         with self.database.read() as tx:
             kept = arrivals.images(tx, job.study_uid)
-            last = arrivals.last_report(tx, job.study_uid)
+            last = reports.last_report(tx, job.study_uid)
             replaced = None if last is None else last.replaces
-            before = None if replaced is None else arrivals.numbered(tx, job.study_uid, replaced)
+            before = None if replaced is None else reports.numbered(tx, job.study_uid, replaced)
         images = _mentioned(
             [self._image(instance, record) for instance, record in kept if record is not None]
         )
@@ -59,7 +59,7 @@ class ReportJob:
 
     def _finish_unchanged(self, job: Job) -> None:
         with self.database.write() as tx:
-            jobs.finish_unchanged(tx, job.lease, now=self.now())
+            reports.finish_unchanged(tx, job.lease, now=self.now())
         log.info("nothing new to report", study=job.study_uid)
 
     def _report(
@@ -75,7 +75,7 @@ class ReportJob:
         )
         results = [self._keep(one) for one in objects]
         with self.database.write() as tx:
-            unneeded = jobs.finish_report(
+            unneeded = reports.finish_report(
                 tx,
                 job.lease,
                 results=results,

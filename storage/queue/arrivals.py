@@ -10,25 +10,9 @@ from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from storage import history
 from storage.database import schema
-from storage.overview.studies import overview
-from storage.queue import findings, owing, reports
-from storage.queue.completeness import due_for_report, make_report_jobs
-from storage.queue.reports import last_report, numbered
+from storage.queue import deliveries, findings, reports
 from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
-from storage.upkeep.retention import referenced_files
-
-__all__ = [
-    "due_for_report",
-    "find",
-    "images",
-    "last_report",
-    "make_report_jobs",
-    "numbered",
-    "overview",
-    "record",
-    "referenced_files",
-]
 
 _instances = schema.instances
 _studies = schema.studies
@@ -63,7 +47,7 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
         return _change(tx, known, arrival, destinations, now)
     _join(tx, arrival, destinations, now)
     for destination in destinations:
-        owing.owe(tx, known.study_uid, destination, now=now)
+        deliveries.owe(tx, known.study_uid, destination, now=now)
     return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(known.file, arrival.file))
 
 

@@ -14,19 +14,13 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import history
 from storage.database import schema
-from storage.queue import owing
-from storage.records import JobKind, Lease, NewResult, Report, ResultKind, ResultObject
+from storage.queue import deliveries
+from storage.records import JobKind, Lease, NewResult, Report, ResultKind
 from storage.states import DeliveryState, JobEvent
 from storage.transitions import jobs
 
 _reports = schema.reports
 _results = schema.results
-
-
-def known_results(tx: Connection, uids: Collection[str]) -> dict[str, ResultObject]:
-    """Return those of the result objects ``uids`` that are kept already: they need not be built again."""
-    rows = tx.execute(select(_results).where(_results.c.sop_instance_uid.in_(uids)))
-    return {row.sop_instance_uid: _result(row) for row in rows}
 
 
 def last_report(tx: Connection, study_uid: str) -> Report | None:
@@ -86,16 +80,16 @@ def finish_report(
     report_id = _replace_report(
         tx,
         study_uid,
-        next((one for one in results if one.kind is ResultKind.SR), None),
+        next((result for result in results if result.kind is ResultKind.SR), None),
         made_at=made_at,
         images=images,
         content_digest=content_digest,
         replaces=replaces,
     )
     unneeded = _keep(tx, study_uid, report_id, results)
-    uids = [one.sop_instance_uid for one in results]
-    owing.withdraw(tx, study_uid, keep=uids, now=now)
-    owed = owing.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
+    uids = [result.sop_instance_uid for result in results]
+    deliveries.withdraw(tx, study_uid, keep=uids, now=now)
+    owed = deliveries.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
     history.append(tx, study_uid, "reported", now, report=report_id, images=images, deliveries=owed)
     return unneeded
 
@@ -106,14 +100,16 @@ def finish_unchanged(tx: Connection, lease: Lease, *, now: datetime) -> None:
     Destinations that joined the study since are owed its results.
     """
     study_uid = _end(tx, lease, now=now)
-    owed = sum(owing.owe(tx, study_uid, destination, now=now) for destination in _destinations(tx, study_uid))
+    owed = sum(
+        deliveries.owe(tx, study_uid, destination, now=now) for destination in _destinations(tx, study_uid)
+    )
     history.append(tx, study_uid, "nothing new to report", now, deliveries=owed)
 
 
 def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
     """Stop sending the study's results: a header that they copy has changed. What was sent stays a fact."""
     tx.execute(update(_reports).where(_reports.c.study_uid == study_uid).values(current=False))
-    owing.withdraw(tx, study_uid, now=now)
+    deliveries.withdraw(tx, study_uid, now=now)
 
 
 def leave_behind(tx: Connection, study_uid: str, last: Report | None) -> None:
@@ -179,19 +175,25 @@ def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
 
 
 def _keep(tx: Connection, study_uid: str, report_id: int, results: Sequence[NewResult]) -> tuple[str, ...]:
-    known = known_results(tx, [one.sop_instance_uid for one in results])
+    known = _known_files(tx, [result.sop_instance_uid for result in results])
     unneeded = []
-    for one in results:
-        if (kept := known.get(one.sop_instance_uid)) is None:
-            tx.execute(insert(_results).values(**_columns(one), study_uid=study_uid, report_id=report_id))
+    for result in results:
+        if (file := known.get(result.sop_instance_uid)) is None:
+            tx.execute(insert(_results).values(**_columns(result), study_uid=study_uid, report_id=report_id))
         else:
             tx.execute(
                 update(_results)
-                .where(_results.c.sop_instance_uid == one.sop_instance_uid)
+                .where(_results.c.sop_instance_uid == result.sop_instance_uid)
                 .values(report_id=report_id)
             )
-            unneeded += [one.file] if one.file != kept.file else []
+            unneeded += [result.file] if result.file != file else []
     return tuple(unneeded)
+
+
+def _known_files(tx: Connection, uids: Collection[str]) -> dict[str, str]:
+    """Return the file of each of the result objects ``uids`` that is kept already."""
+    rows = tx.execute(select(_results).where(_results.c.sop_instance_uid.in_(uids)))
+    return {row.sop_instance_uid: row.file for row in rows}
 
 
 def _destinations(tx: Connection, study_uid: str) -> Sequence[str]:
@@ -205,12 +207,8 @@ def _destinations(tx: Connection, study_uid: str) -> Sequence[str]:
     )
 
 
-def _columns(one: NewResult) -> dict[str, object]:
-    return {name: getattr(one, name) for name in NewResult.__dataclass_fields__}
-
-
-def _result(row: Row[Any]) -> ResultObject:
-    return ResultObject(**jobs.fields(row))
+def _columns(result: NewResult) -> dict[str, object]:
+    return {name: getattr(result, name) for name in NewResult.__dataclass_fields__}
 
 
 def _report(row: Row[Any]) -> Report:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from storage.database import schema
 from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
-from storage.queue import arrivals, jobs
+from storage.queue import arrivals, completeness, jobs, reports
 from storage.records import Job, JobKind, Kept, ResultKind
 from storage.states import LIVE, JobState
 from tests.unit.storage.making import (
@@ -125,7 +125,7 @@ class Queue(RuleBasedStateMachine):
             self._ended(job)
         self.now += QUIET
         with self._write() as tx:
-            arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
 
     @rule(owner=OWNER, kind=st.sampled_from(JobKind), crash=SELDOM)
     def claim(self, owner: str, kind: JobKind, *, crash: bool) -> None:
@@ -193,7 +193,7 @@ class Queue(RuleBasedStateMachine):
     def time_brings_reports(self, *, retries: bool) -> None:
         self.now += QUIET / 2
         with self._write() as tx:
-            arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
             if retries:
                 jobs.retry_parked(tx, now=self.now)
 
@@ -241,7 +241,7 @@ class Queue(RuleBasedStateMachine):
             jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
-            jobs.finish_report(
+            reports.finish_report(
                 tx,
                 job.lease,
                 results=results,

@@ -9,8 +9,11 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from storage.queue import arrivals, deliveries, jobs
+from storage.database import schema
+from storage.queue import arrivals, completeness, deliveries, jobs, reports
 from storage.records import Arrival, FindingRecord, NewResult, ResultKind
+from storage.states import DeliveryState
+from storage.transitions import deliveries as rows
 from tests.support.mammograms import mammogram, uid
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -35,10 +38,10 @@ def owe(
             heatmap=None,
         )
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
-        arrivals.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         results = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
-        jobs.finish_report(
+        reports.finish_report(
             tx,
             report.lease,
             results=results,
@@ -51,13 +54,20 @@ def owe(
     return [one.sop_instance_uid for one in results]
 
 
+def parked(tx):
+    """Return the parked deliveries."""
+    query = rows.joined().where(schema.deliveries.c.state == DeliveryState.PARKED)
+    return [rows.record(row) for row in tx.execute(query)]
+
+
 def states(database):
     """State and reason of every delivery, by SOP Instance UID."""
     with database.read() as tx:
-        parked = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in deliveries.parked(tx)}
-        later = deliveries.due(tx, now=NOW + timedelta(days=365))
-        owed = {one.result.sop_instance_uid: ("OWED", one.reason) for rows in later.values() for one in rows}
-    return parked | owed
+        refused = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in parked(tx)}
+        later = deliveries.due(tx, now=NOW + timedelta(days=365)).values()
+    return refused | {
+        one.result.sop_instance_uid: ("OWED", one.reason) for several in later for one in several
+    }
 
 
 def _arrival(study_uid):

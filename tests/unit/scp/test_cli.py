@@ -366,7 +366,7 @@ def test_parked_deliveries_are_owed_again(secondread, config, database, words):
     assert ended.json == {"jobs": 0, "deliveries": 2, "commitments": 0}
     with database.read() as tx:
         assert len(deliveries.due(tx, now=datetime.now(UTC))["PACS"]) == 2
-        assert deliveries.parked(tx) == []
+        assert owed.parked(tx) == []
 
 
 def test_retry_says_when_nobody_is_there_to_do_it(secondread, config, database, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from scp.configuration.settings import Peer
 from storage.archive import Swept
-from storage.queue import arrivals
+from storage.queue.reports import last_report
 from storage.records import JobKind
 from storage.upkeep import retention
 from tests.support.archive_scp import heatmaps, reports
@@ -204,7 +204,7 @@ def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
     node.work(later=QUIET)
     assert node.owed() == []
     with node.database.read() as tx:
-        last = arrivals.last_report(tx, study()[0].StudyInstanceUID)
+        last = last_report(tx, study()[0].StudyInstanceUID)
     assert last.current
     assert last.sr_sop_instance_uid in before
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import event
 
 from storage.database.engine import NAME, Database
-from storage.queue import arrivals, jobs
+from storage.queue import arrivals, completeness, jobs, reports
 from storage.queue import deliveries as outbox
 from storage.records import (
     Arrival,
@@ -138,12 +138,12 @@ class Hand:
 
     def ask_for_reports(self, busy: Collection[str] = ()) -> int:
         with self.database.write() as tx:
-            return arrivals.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
+            return completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
 
     def report(self, job: Job, *uids: str, document: str = "1.2.9.1") -> tuple[str, ...]:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
         with self.database.write() as tx:
-            return jobs.finish_report(
+            return reports.finish_report(
                 tx,
                 job.lease,
                 results=results,

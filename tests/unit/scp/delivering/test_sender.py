@@ -9,7 +9,7 @@ from scp.delivering.sender import Courier
 from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import deliveries, owing
+from storage.queue import deliveries
 from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.mammograms import uid
@@ -187,7 +187,7 @@ def test_result_that_is_replaced_while_it_waits_its_turn_is_not_sent(database, a
 
     def correct_the_name_meanwhile(_):
         with database.write() as tx:
-            owing.withdraw(tx, str(uid("owed", "1")), now=NOW)
+            deliveries.withdraw(tx, str(uid("owed", "1")), now=NOW)
         return 0x0000
 
     pacs.status_for = correct_the_name_meanwhile

@@ -1,13 +1,14 @@
 """One line a study, in the words of the command line."""
 
-from storage.queue import arrivals, deliveries, jobs
+from storage.overview import studies
+from storage.queue import deliveries, jobs
 from storage.records import DeliveryCounts, StudyState
 from tests.unit.storage.making import FAILED, START, STUDY, arrival
 
 
 def line(hand):
     with hand.database.read() as tx:
-        (one,) = arrivals.overview(tx, study_uid=STUDY)
+        (one,) = studies.overview(tx, study_uid=STUDY)
         return one
 
 
@@ -55,8 +56,8 @@ def test_the_latest_alive_comes_first(hand):
         hand.wait(minutes=1)
     hand.receive(arrival(1, study="1.2.1"))
     with hand.database.read() as tx:
-        assert [one.study_uid for one in arrivals.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
-        assert arrivals.overview(tx, study_uid="1.2.404") == []
+        assert [one.study_uid for one in studies.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
+        assert studies.overview(tx, study_uid="1.2.404") == []
 
 
 def test_what_was_withdrawn_is_not_counted(hand):

@@ -6,7 +6,8 @@ from sqlalchemy import select
 from storage import history
 from storage.database import schema
 from storage.errors import LeaseLost
-from storage.queue import arrivals, deliveries, jobs
+from storage.overview import studies
+from storage.queue import arrivals, completeness, deliveries, jobs, reports
 from storage.records import JobKind, Kept
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
@@ -33,7 +34,7 @@ def states(hand):
 
 def last_report(hand, study=STUDY):
     with hand.database.read() as tx:
-        return arrivals.last_report(tx, study)
+        return reports.last_report(tx, study)
 
 
 def test_a_new_instance_is_kept_with_a_job(hand):
@@ -190,7 +191,7 @@ def test_a_study_that_lost_every_image_is_not_reported(hand):
     assert hand.ask_for_reports() == 1
     assert hand.claimed().study_uid == OTHER
     with hand.database.read() as tx:
-        assert [one.study_uid for one in arrivals.overview(tx)] == [OTHER]
+        assert [one.study_uid for one in studies.overview(tx)] == [OTHER]
 
 
 def test_a_study_that_lost_every_image_ends_its_report_job(hand):
@@ -255,7 +256,7 @@ def test_a_quiet_study_is_complete_whatever_it_has(hand):
     assert hand.ask_for_reports() == 0
     hand.wait(seconds=80)
     with hand.database.read() as tx:
-        assert arrivals.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
+        assert completeness.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
 
 
 def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(hand):
@@ -283,7 +284,7 @@ def test_a_report_with_nothing_new_to_say_is_not_made(hand):
     hand.ask_for_reports()
     job = hand.claimed()
     with hand.database.write() as tx:
-        jobs.finish_unchanged(tx, job.lease, now=hand.now)
+        reports.finish_unchanged(tx, job.lease, now=hand.now)
     assert last_report(hand) == before
     assert hand.due_uids() == []
     assert hand.due_uids("MODALITY") == ["1.2.9.1", "1.1"]

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage.queue import arrivals, deliveries, jobs
+from storage.overview import studies
+from storage.queue import arrivals, deliveries, jobs, reports
 from storage.records import JobKind
 from storage.upkeep import retention
 from tests.unit.storage.making import FAILED, START, STUDY, arrival, finding
@@ -22,7 +23,7 @@ def forget(hand):
 
 def kept(hand):
     with hand.database.read() as tx:
-        return {one.study_uid for one in arrivals.overview(tx)}
+        return {one.study_uid for one in studies.overview(tx)}
 
 
 def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
@@ -40,7 +41,7 @@ def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
         "results/1.2.9.1.dcm",
     ]
     with hand.database.read() as tx:
-        assert arrivals.referenced_files(tx) == set()
+        assert retention.referenced_files(tx) == set()
     assert hand.database.integrity() == "ok"
     assert kept(hand) == set()
 
@@ -62,10 +63,10 @@ def test_a_report_that_peers_have_outlives_its_study(hand):
     hand.answer_study("1.1")
     hand.send_all()
     with hand.database.read() as tx:
-        before = arrivals.last_report(tx, STUDY)
+        before = reports.last_report(tx, STUDY)
     forget(hand)
     with hand.database.read() as tx:
-        after = arrivals.last_report(tx, STUDY)
+        after = reports.last_report(tx, STUDY)
     assert (before.current, after.current) == (True, False)
     assert (after.sequence, after.made_at, after.images) == (before.sequence, before.made_at, before.images)
     hand.wait(days=1)
@@ -75,7 +76,7 @@ def test_a_report_that_peers_have_outlives_its_study(hand):
     hand.ask_for_reports()
     hand.report(hand.claimed(), "1.1")
     with hand.database.read() as tx:
-        assert arrivals.last_report(tx, STUDY) == before
+        assert reports.last_report(tx, STUDY) == before
 
 
 def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
@@ -86,7 +87,7 @@ def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
     forget(hand)
     assert kept(hand) == {OTHER}
     with hand.database.read() as tx:
-        assert arrivals.last_report(tx, STUDY) is None
+        assert reports.last_report(tx, STUDY) is None
 
 
 @pytest.mark.parametrize(("header", "same"), [("header", True), ("corrected", False)])

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from storage import privacy
 from storage.archive import Archive
-from storage.database import privacy
 from storage.database.engine import NAME, Database
 
 pytestmark = pytest.mark.usefixtures("loose_umask")
