@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -27,7 +24,8 @@ from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Courier
 from scp.housekeeping import Chores
 from scp.network import tls
-from scp.process import cores, locks
+from scp.process import limits, locks
+from scp.process.locks import LockError
 from scp.receiving import pixel_comparison
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener, Server
@@ -48,24 +46,24 @@ STOP_SECONDS: Final = 10.0
 """How long associations, then the job, then deliveries under way may take to end after SIGTERM."""
 
 
-class CannotStart(Exception):  # noqa: N818 - a state, told in a sentence
+class StartError(Exception):
     """The node cannot start; the message says why and what to do."""
 
 
 def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
     """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code."""
     os.umask(0o077)
-    cores.forbid()
+    limits.forbid_core_files()
     stop = stop or _stop_on_signals()
     try:
-        with _alone(settings.node.data_dir):
+        with locks.node_lock(settings.node.data_dir):
             database = Database.open(settings.node.data_dir)
             try:
                 _serve(settings, database, stop)
             finally:
                 database.close()
                 log.info("database closed")
-    except (CannotStart, StorageError, ManifestError, OSError) as error:
+    except (StartError, LockError, StorageError, ManifestError, OSError) as error:
         log.error("node cannot run", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
         return FAILED
     return OK
@@ -137,7 +135,7 @@ def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
     try:
         for name, (start, key) in ports.items():
             servers[name] = _open(start, settings.node.host, key)
-    except CannotStart:
+    except StartError:
         for server in servers.values():
             server.shutdown()
         raise
@@ -148,9 +146,9 @@ def _open(start: Callable[[], Server], host: str, key: str) -> Server:
     try:
         return start()
     except tls.FilesError as error:
-        raise CannotStart(f"cannot listen with TLS: {error}") from error
+        raise StartError(f"cannot listen with TLS: {error}") from error
     except OSError as error:
-        raise CannotStart(
+        raise StartError(
             f"cannot listen at [node] host = {host!r}, {key} ({error.strerror}): "
             "is another program there, or the address not this machine's?"
         ) from error
@@ -212,29 +210,6 @@ def _waive_commitments(database: Database, settings: Settings) -> None:
         waived = commitments.waive_all_but(tx, asked)
     if waived:
         log.warning("commitments waived: commitment = false for their peers", objects=waived)
-
-
-@contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
-    """Hold ``data_dir`` for this process alone. Raises CannotStart where that cannot be."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = (data_dir / locks.LOCK).open("a+")
-    except OSError as error:
-        raise CannotStart(
-            f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
-        ) from error
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CannotStart(
-                f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 def _stop_on_signals() -> threading.Event:

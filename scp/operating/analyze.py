@@ -30,7 +30,7 @@ from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
 from scp.operating import analyze_inputs
 from scp.operating.analyze_outputs import Folder, by_study, reportable
-from scp.working.reading import open_analyst
+from scp.working.process import open_analyst
 
 log = structlog.get_logger(__name__)
 

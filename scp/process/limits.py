@@ -1,9 +1,11 @@
-"""A ceiling for the memory of this process: an image that wants more fails alone, and takes nobody along."""
+"""What this process may take and leave behind: a ceiling for its memory, and no core file."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 import resource
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,27 +16,41 @@ log = structlog.get_logger(__name__)
 MEGABYTE: Final = 1_000_000
 _STATUS: Final = Path("/proc/self/status")
 _DATA: Final = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
+_PR_SET_DUMPABLE: Final = 4
+"""The option of prctl(2), from linux/prctl.h; Python has no name for it."""
 
 
-def leave(megabytes: int) -> None:
+def forbid_core_files() -> None:
+    """Let a crash of this process write no core file, and hand none to a program that collects them.
+
+    A decoder may crash on a damaged image; a core file would hold headers and pixels of patients. A limit of
+    nothing stops the file. Linux hands the core to a program all the same where ``core_pattern`` is a pipe
+    (core(5)), unless the process is not dumpable (prctl(2)).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def limit_memory(megabytes: int) -> None:
     """Let this process take at most ``megabytes`` of memory beyond what it has taken by now.
 
-    More is a MemoryError. Counted is what it writes to (RLIMIT_DATA, setrlimit(2)), not address space:
-    libraries reserve gigabytes of that which they never touch. Only Linux tells how much that is; elsewhere
-    there is no ceiling, and the log says so.
+    More is a MemoryError: an image that wants more fails alone. Counted is what the process writes to
+    (RLIMIT_DATA, setrlimit(2)), not address space: libraries reserve gigabytes of address space and never
+    touch them. Only Linux tells how much data a process has; elsewhere there is no ceiling, and the log says
+    so.
     """
-    taken = _taken()
+    taken = _data_bytes()
     if taken is None:
         log.warning("memory of a job is not limited: this system does not tell how much is taken")
         return
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = taken + megabytes * MEGABYTE
-    resource.setrlimit(
-        resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most)
-    )
+    limit = wanted if hard_limit == resource.RLIM_INFINITY else min(wanted, hard_limit)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
 
 
-def _taken() -> int | None:
+def _data_bytes() -> int | None:
     """Return the bytes of data, heap and private mappings of this process, None where nobody knows."""
     try:
         found = _DATA.search(_STATUS.read_text())

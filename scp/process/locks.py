@@ -1,6 +1,6 @@
-"""Tells whether a node and its worker are running on a data directory, without disturbing them.
+"""The locks of node and worker on a data directory: hold one, or ask without disturbing who does.
 
-Each holds a file locked: the machine lets go of it however they end.
+Each is a file that is held locked: the machine lets go of it however the process ends.
 """
 
 from __future__ import annotations
@@ -10,13 +10,53 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 LOCK: Final = "node.lock"
 """The file that a running node holds locked and has written its process id into."""
 
 WORKER_LOCK: Final = "worker.lock"
 """The same of a worker that has loaded its network."""
+
+
+class LockError(Exception):
+    """A process cannot have the data directory; the message says why and what to do."""
+
+
+@contextmanager
+def node_lock(data_dir: Path) -> Iterator[None]:
+    """Hold ``data_dir`` for this node alone; make the directory where there is none.
+
+    Raises
+    ------
+    LockError
+        The directory cannot be made or written to, or another node runs on it.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = (data_dir / LOCK).open("a+")
+    except OSError as error:
+        raise LockError(
+            f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
+        ) from error
+    with opened as lock:
+        try:
+            _hold(lock)
+        except BlockingIOError as error:
+            raise LockError(
+                f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
+            ) from error
+        yield
+
+
+@contextmanager
+def worker_lock(data_dir: Path) -> Iterator[None]:
+    """Let everybody see that this process does the jobs of ``data_dir``."""
+    with (data_dir / WORKER_LOCK).open("a+") as lock:
+        # A worker of a killed node may need a moment to end. To be seen is not worth waiting for it.
+        with suppress(BlockingIOError):
+            _hold(lock)
+        yield
 
 
 def node_pid(data_dir: Path) -> int | None:
@@ -29,17 +69,12 @@ def worker_pid(data_dir: Path) -> int | None:
     return _holder(data_dir / WORKER_LOCK)
 
 
-@contextmanager
-def working(data_dir: Path) -> Iterator[None]:
-    """Let everybody see that this process does the jobs of ``data_dir``."""
-    with (data_dir / WORKER_LOCK).open("a+") as lock:
-        # A worker of a killed node may need a moment to end. To be seen is not worth waiting for it.
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-        yield
+def _hold(lock: TextIO) -> None:
+    """Lock the file and write this process's id into it. Raises BlockingIOError where another holds it."""
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
 def _holder(path: Path) -> int | None:
@@ -56,7 +91,7 @@ def _pid(text: str) -> int | None:
 
 
 def _alive(pid: int) -> bool:
-    """Asked first: of a node that is gone the lock is not even touched, so that one may start meanwhile."""
+    """Ask before the lock is tried: the lock of a node that is gone stays free for one that starts now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -67,7 +102,7 @@ def _alive(pid: int) -> bool:
 
 
 def _held(descriptor: int) -> bool:
-    """Process ids are used again; the lock is not."""
+    """Try the lock: a process id may be another program's by now, the lock may not."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

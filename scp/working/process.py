@@ -1,6 +1,6 @@
-"""The worker's process from inside: its wiring and its loop.
+"""The worker's process from inside: what it is made of, and its loop.
 
-Imports TensorFlow: the listening process must never import this module.
+TensorFlow is loaded here, by `open_analyst`: the listening process never calls it, nor imports this module.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Final
 
 import structlog
 
+from inference.pipeline import Analyst
 from scp import logs, product
 from scp.configuration.settings import Settings
-from scp.process import cores, limits, locks
+from scp.process import limits, locks
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP
-from scp.working.reading import open_analyst
 from scp.working.report_job import ReportJob
 from scp.working.worker import Worker
 from storage.archive import Archive
@@ -40,20 +40,32 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.umask(0o077)
-    cores.forbid()
+    limits.forbid_core_files()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir)
     try:
         worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
-        limits.leave(settings.worker.job_memory_mb)
-        with locks.working(settings.node.data_dir):
+        limits.limit_memory(settings.worker.job_memory_mb)
+        with locks.worker_lock(settings.node.data_dir):
             pipe.send_bytes(READY)
             _work(worker, pipe)
     except (BrokenPipeError, EOFError):
         return  # the parent is gone
     finally:
         database.close()
+
+
+def open_analyst(settings: Settings) -> Analyst:
+    """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence."""
+    # imported here: TensorFlow comes with them, and the loop of the worker needs none of it
+    from inference.analysis.classifier import Classifier  # noqa: PLC0415
+    from inference.analysis.gate import Gate  # noqa: PLC0415
+
+    manifest = product.read_manifest(settings.model)
+    return Analyst(
+        classifier=Classifier.open(manifest), options=settings.outputs.options(), gate=Gate.open(manifest)
+    )
 
 
 def _work(worker: Worker, pipe: Connection) -> None:

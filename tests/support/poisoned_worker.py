@@ -4,13 +4,12 @@ import ctypes
 import os
 import resource
 import signal
-import sys
 import threading
-import types
 
 import pydicom
 
 from inference.reading import pixels
+from scp.working import process
 from tests.support.in_process import ScriptedAnalyst
 
 CRASH, HANG, GREED = "crashes the decoder", "hangs the decoder", "takes all memory"
@@ -37,7 +36,5 @@ class Poisonable(ScriptedAnalyst):
 
 def begin(settings, owner, pipe):
     """Stand in for `scp.working.supervisor._begin`: the same process and loop without loading a network."""
-    sys.modules["scp.working.reading"] = types.SimpleNamespace(open_analyst=lambda _: Poisonable())
-    from scp.working import process  # noqa: PLC0415 - takes its analyst from the module above
-
+    process.open_analyst = lambda _: Poisonable()
     process.main(settings, owner, pipe)

@@ -15,8 +15,8 @@ from tests.support.running_node import lock_held
 HOLD = """
 import sys
 from pathlib import Path
-from scp import running
-with running.working(Path(sys.argv[1])):
+from scp.process import locks
+with locks.worker_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -34,14 +34,14 @@ def node(database, tmp_path):
 
 
 def test_worker_that_is_ready_is_shown_with_its_process(database, tmp_path):
-    with lock_held(tmp_path), locks.working(tmp_path):
+    with lock_held(tmp_path), locks.worker_lock(tmp_path):
         seen = node(database, tmp_path)
     assert seen.worker_pid == os.getpid()
     assert _worker(seen) == f"worker: ready (process {os.getpid()})"
 
 
 def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
-    with locks.working(tmp_path):
+    with locks.worker_lock(tmp_path):
         pass
     with lock_held(tmp_path):
         seen = node(database, tmp_path)
@@ -64,5 +64,5 @@ def test_killed_worker_is_seen_to_be_gone(tmp_path):
 
 
 def test_worker_does_not_wait_for_one_that_is_ending(tmp_path):
-    with lock_held(tmp_path, locks.WORKER_LOCK), locks.working(tmp_path):
+    with lock_held(tmp_path, locks.WORKER_LOCK), locks.worker_lock(tmp_path):
         assert locks.worker_pid(tmp_path) == os.getpid()

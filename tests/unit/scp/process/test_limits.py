@@ -1,4 +1,4 @@
-"""A crash leaves no core file."""
+"""What a process may leave behind: a crash writes no core file."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ from tests.support.node_process import ROOT
 
 ASK = """
 import ctypes, resource
-from scp import cores
-cores.forbid()
+from scp.process import limits
+limits.forbid_core_files()
 print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))  # PR_GET_DUMPABLE
 """
 
