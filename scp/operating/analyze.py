@@ -28,8 +28,8 @@ from inference.reading.mammogram import SourceImage
 from scp import product, terminal
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
-from scp.operating import analyze_inputs
-from scp.operating.analyze_outputs import Folder, by_study, reportable
+from scp.operating import analyze_files
+from scp.operating.analyze_files import OutputFolder, by_study, reportable
 from scp.working.process import open_analyst
 
 log = structlog.get_logger(__name__)
@@ -61,10 +61,10 @@ class Outcome:
 
 def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_json: bool) -> int:
     """Analyse the files; exit code 1 if one failed, 0 if all were analysed or refused."""
-    files = analyze_inputs.expand(named)
+    files = analyze_files.expand(named)
     if not files:
         raise Complaint("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
-    folder = None if output is None else Folder(output)
+    folder = None if output is None else OutputFolder(output)
     with _progress() as progress:
         task = progress.add_task("loading the network", total=len(files))
         analyst = open_analyst(settings)
@@ -106,12 +106,12 @@ def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
     }
 
 
-def _one(file: Path, analyst: Analyst, folder: Folder | None) -> Outcome:
+def _one(file: Path, analyst: Analyst, folder: OutputFolder | None) -> Outcome:
     """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
     started = time.monotonic()
     source: SourceImage | None = None
     try:
-        picture = analyze_inputs.is_picture(file)
+        picture = analyze_files.is_picture(file)
         source = None if picture else mammogram.read(file)
         analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file)
     except OSError as error:
@@ -137,7 +137,7 @@ def _side(source: SourceImage | None) -> str | None:
 
 
 def _write_results(
-    outcomes: Sequence[Outcome], folder: Folder, settings: Settings, identity: ModelIdentity
+    outcomes: Sequence[Outcome], folder: OutputFolder, settings: Settings, identity: ModelIdentity
 ) -> bool:
     """Write the DICOM results of every study; tell whether all could be built."""
     now = datetime.now(UTC)

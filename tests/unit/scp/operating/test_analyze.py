@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom.uid import CTImageStorage
 
 from inference.findings import ClassKey, ModelIdentity
-from scp.operating import analyze, analyze_inputs
+from scp.operating import analyze, analyze_files
 from scp.operating.analyze import Outcome
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
@@ -237,9 +237,9 @@ def test_folders_are_searched_for_images_and_named_files_taken_as_they_are(tmp_p
         (folder / name).write_bytes(b"")
     for name in ("IM0001", "1.2.840.17"):
         (folder / name).write_bytes(bytes(128) + b"DICM")
-    names = [str(path.relative_to(folder)) for path in analyze_inputs.expand([folder])]
+    names = [str(path.relative_to(folder)) for path in analyze_files.expand([folder])]
     assert names == ["1.2.840.17", "IM0001", "b.dcm", "c.jpeg", "sub/a.PNG"]
-    assert analyze_inputs.expand([folder / "notes.txt", folder / "notes.txt"]) == [folder / "notes.txt"]
+    assert analyze_files.expand([folder / "notes.txt", folder / "notes.txt"]) == [folder / "notes.txt"]
 
 
 def test_line_of_a_normal_image_has_a_peak_and_no_region():
