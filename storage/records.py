@@ -19,14 +19,6 @@ class JobKind(StrEnum):
     """One study, after its images."""
 
 
-class ResultKind(StrEnum):
-    """What kind of object goes back."""
-
-    SR = "SR"
-    SC = "SC"
-    NOTICE = "NOTICE"
-
-
 class Kept(StrEnum):
     """What became of an arrival."""
 
@@ -140,8 +132,11 @@ class NewResult:
     """One finished object whose file is already safe in the archive."""
 
     sop_instance_uid: str
-    kind: ResultKind
+    kind: str
+    """Its name in the table of output kinds, at most 16 characters."""
     sop_class_uid: str
+    alternative_class_uid: str | None
+    """SOP class in which a peer may take it instead; None where there is no other."""
     transfer_syntax_uid: str
     series_uid: str
     file: str
@@ -155,6 +150,8 @@ class ResultObject(NewResult):
     study_uid: str
     report_id: int
     """The latest report that it belongs to."""
+    position: int
+    """Its place in the order in which that report is sent, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,14 +22,12 @@ from scp.network.association import Unreachable
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import commitments, deliveries
-from storage.records import Delivery
+from storage.records import Delivery, ResultObject
 
 log = structlog.get_logger(__name__)
 
 SLOWEST: Final = 8_000
 """Bytes a second that a peer must take. At 10 kB/s a heatmap of 10 MB is a quarter of an hour on its way."""
-
-REPORTS: Final = frozenset({contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +87,8 @@ class Courier:
             self._again(one, reason)
 
     def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
-        classes = {one.result.sop_class_uid for one in due}
-        proposed = contexts.proposed(classes | REPORTS if classes & REPORTS else classes)
-        return calling.associate(self.settings, peer, proposed)
+        classes = {sop_class for one in due for sop_class in _classes(one.result)}
+        return calling.associate(self.settings, peer, contexts.proposed(classes))
 
     def _send(self, association: Association, peer: Peer, one: Delivery) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
@@ -102,7 +99,7 @@ class Courier:
             if not deliveries.is_owed(tx, one.id):
                 return False  # a newer result replaced it since the association was opened
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        sop_class = _class_to_send(one.result.sop_class_uid, peer, accepted)
+        sop_class = _class_to_send(one.result, peer, accepted)
         if sop_class is None:
             self._never(
                 one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.result.sop_class_uid).name}"
@@ -174,17 +171,21 @@ class Courier:
             deliveries.never(tx, one.id, status=code, reason=reason, now=self.now())
 
 
-def _class_to_send(made: str, peer: Peer, accepted: set[str]) -> str | None:
-    """Return the SOP class to send an object of class ``made`` in, or None where the peer takes none.
+def _classes(result: ResultObject) -> list[str]:
+    """Return the SOP classes in which ``result`` may be sent, its own first."""
+    return [result.sop_class_uid, *filter(None, [result.alternative_class_uid])]
+
+
+def _class_to_send(result: ResultObject, peer: Peer, accepted: set[str]) -> str | None:
+    """Return the SOP class to send ``result`` in, or None where the peer takes none.
 
     A report goes in the class that the peer is configured for, else in the other one if only that is
     accepted.
     """
-    if made not in REPORTS:
-        return made if made in accepted else None
     wished = {
         "comprehensive": contexts.COMPREHENSIVE_SR,
         "comprehensive3d": contexts.COMPREHENSIVE_3D_SR,
-        None: made,
+        None: result.sop_class_uid,
     }[peer.sr_class]
-    return next((one for one in (wished, *sorted(REPORTS)) if one in accepted), None)
+    possible = [sop_class for sop_class in _classes(result) if sop_class in accepted]
+    return wished if wished in possible else next(iter(possible), None)

@@ -92,7 +92,7 @@ def _ledger(entries: list[Entry]) -> object:
         ["object", "UID", "destination", "state", "sent", "status", "attempts", "commitment", "reason"],
         (
             (
-                entry.kind.value,
+                entry.kind,
                 entry.sent_as or entry.sop_instance_uid,
                 entry.destination,
                 _state(entry),

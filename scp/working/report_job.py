@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import findings
 from inference.findings import ModelIdentity
@@ -19,8 +20,12 @@ from inference.results.study_results import study_objects
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
-from storage.records import FindingRecord, Instance, Job, NewResult, Report, ResultKind
+from storage.records import FindingRecord, Instance, Job, NewResult, Report
 
+_ALTERNATIVES = {
+    ComprehensiveSRStorage: str(Comprehensive3DSRStorage),
+    Comprehensive3DSRStorage: str(ComprehensiveSRStorage),
+}
 Kept = list[tuple[Instance, FindingRecord | None]]
 
 log = structlog.get_logger(__name__)
@@ -117,6 +122,7 @@ class ReportJob:
             sop_instance_uid=uid,
             kind=_kind(result),
             sop_class_uid=str(result.SOPClassUID),
+            alternative_class_uid=_ALTERNATIVES.get(result.SOPClassUID),
             transfer_syntax_uid=str(result.file_meta.TransferSyntaxUID),
             series_uid=str(result.SeriesInstanceUID),
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
@@ -130,10 +136,10 @@ def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
     return [image for image in images if mammogram.is_mentioned(image.source, sources)]
 
 
-def _kind(result: Dataset) -> ResultKind:
+def _kind(result: Dataset) -> str:
     if result.Modality == "SR":
-        return ResultKind.SR
-    return ResultKind.SC if "DerivationCodeSequence" in result else ResultKind.NOTICE
+        return "SR"
+    return "SC" if "DerivationCodeSequence" in result else "NOTICE"
 
 
 def _predecessor(last: Report) -> Predecessor | None:

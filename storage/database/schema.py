@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from storage.database.columns import Instant, words
-from storage.records import JobKind, ResultKind
+from storage.records import JobKind
 from storage.states import CommitmentState, DeliveryState, JobState
 
 UID: Final = String(64)
@@ -193,13 +193,18 @@ results: Final = Table(
     metadata,
     Column("sop_instance_uid", UID, primary_key=True),
     Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
-    Column("kind", words(ResultKind, "kind"), nullable=False),
+    # a word of the code's table of kinds: no CHECK, so that a new kind needs no migration
+    Column("kind", String(16), nullable=False),
     Column("sop_class_uid", UID, nullable=False),
+    # in which a peer may take it instead, with the same content
+    Column("alternative_class_uid", UID),
     Column("transfer_syntax_uid", UID, nullable=False),
     Column("series_uid", UID, nullable=False),
     Column("file", FILE, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("report_id", Integer, ForeignKey("reports.id"), nullable=False, index=True),
+    # place in the order in which its report is sent, from 0
+    Column("position", Integer, nullable=False),
 )
 
 deliveries: Final = Table(

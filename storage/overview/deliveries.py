@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from storage.database import schema
-from storage.records import ResultKind
 from storage.states import CommitmentState, DeliveryState
 from storage.transitions import jobs
 
@@ -19,7 +18,7 @@ class Entry:
     """How one object stands with one destination."""
 
     sop_instance_uid: str
-    kind: ResultKind
+    kind: str
     destination: str
     state: DeliveryState
     owed_since: datetime

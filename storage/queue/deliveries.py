@@ -30,7 +30,7 @@ def owe(tx: Connection, study_uid: str, destination: str, *, now: datetime) -> i
             select(_results.c.sop_instance_uid)
             .join(schema.reports, schema.reports.c.id == _results.c.report_id)
             .where(_results.c.study_uid == study_uid, schema.reports.c.current)
-            .order_by(_results.c.kind.desc(), _results.c.sop_instance_uid)
+            .order_by(_results.c.position, _results.c.sop_instance_uid)
         )
         .scalars()
         .all()

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries
-from storage.records import JobKind, Lease, NewResult, Report, ResultKind
+from storage.records import JobKind, Lease, NewResult, Report
 from storage.states import DeliveryState, JobEvent
 from storage.transitions import jobs
 
 _reports = schema.reports
 _results = schema.results
+
+DOCUMENT: Final = "SR"
+"""Kind of the object that stands for its report: the next report names it as its predecessor."""
 
 
 def last_report(tx: Connection, study_uid: str) -> Report | None:
@@ -80,7 +83,7 @@ def finish_report(
     report_id = _replace_report(
         tx,
         study_uid,
-        next((result for result in results if result.kind is ResultKind.SR), None),
+        next((result for result in results if result.kind == DOCUMENT), None),
         made_at=made_at,
         images=images,
         content_digest=content_digest,
@@ -177,14 +180,13 @@ def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
 def _keep(tx: Connection, study_uid: str, report_id: int, results: Sequence[NewResult]) -> tuple[str, ...]:
     known = _known_files(tx, [result.sop_instance_uid for result in results])
     unneeded = []
-    for result in results:
+    for position, result in enumerate(results):
+        place = {"report_id": report_id, "position": position}
         if (file := known.get(result.sop_instance_uid)) is None:
-            tx.execute(insert(_results).values(**_columns(result), study_uid=study_uid, report_id=report_id))
+            tx.execute(insert(_results).values(**_columns(result), study_uid=study_uid, **place))
         else:
             tx.execute(
-                update(_results)
-                .where(_results.c.sop_instance_uid == result.sop_instance_uid)
-                .values(report_id=report_id)
+                update(_results).where(_results.c.sop_instance_uid == result.sop_instance_uid).values(**place)
             )
             unneeded += [result.file] if result.file != file else []
     return tuple(unneeded)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select, update
 
 from storage.database import schema
 from storage.errors import IllegalMove, Unknown
-from storage.records import Delivery, ResultKind, ResultObject
+from storage.records import Delivery, ResultObject
 from storage.states import DeliveryEvent, move_delivery
 
 _deliveries = schema.deliveries
@@ -56,13 +56,15 @@ def record(row: Row[Any]) -> Delivery:
         result=ResultObject(
             sop_instance_uid=row.sop_instance_uid,
             study_uid=row.study_uid,
-            kind=ResultKind(row.kind),
+            kind=row.kind,
             sop_class_uid=row.sop_class_uid,
+            alternative_class_uid=row.alternative_class_uid,
             transfer_syntax_uid=row.transfer_syntax_uid,
             series_uid=row.series_uid,
             file=row.file,
             size=row.size,
             report_id=row.report_id,
+            position=row.position,
         ),
         destination=row.destination,
         state=row.state,

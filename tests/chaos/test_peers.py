@@ -20,8 +20,8 @@ from scp.delivering.sender import Courier
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import deliveries
-from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
+from tests.support.kinds import ResultKind
 from tests.support.owed import NOW, owe, states
 from tests.support.wicked_wire import WickedWire
 

@@ -22,8 +22,9 @@ from storage.database import schema
 from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
 from storage.queue import arrivals, completeness, jobs, reports
-from storage.records import Job, JobKind, Kept, ResultKind
+from storage.records import Job, JobKind, Kept
 from storage.states import LIVE, JobState
+from tests.support.kinds import ResultKind
 from tests.unit.storage.making import (
     FAILED,
     LEASE,

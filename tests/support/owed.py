@@ -4,6 +4,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 from pydicom.uid import (
+    Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
@@ -11,9 +12,10 @@ from pydicom.uid import (
 
 from storage.database import schema
 from storage.queue import arrivals, completeness, deliveries, jobs, reports
-from storage.records import Arrival, FindingRecord, NewResult, ResultKind
+from storage.records import Arrival, FindingRecord, NewResult
 from storage.states import DeliveryState
 from storage.transitions import deliveries as rows
+from tests.support.kinds import ResultKind
 from tests.support.mammograms import mammogram, uid
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -95,6 +97,7 @@ def _result(archive, study, number, kind, side):
         sop_instance_uid=str(data_set.SOPInstanceUID),
         kind=kind,
         sop_class_uid=str(data_set.SOPClassUID),
+        alternative_class_uid=Comprehensive3DSRStorage if kind is ResultKind.SR else None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_uid=str(data_set.SeriesInstanceUID),
         file=archive.keep_bytes(encode(data_set), folder="results", key=str(number), suffix=".dcm"),

@@ -23,8 +23,8 @@ from storage.records import (
     JobKind,
     NewResult,
     Recorded,
-    ResultKind,
 )
+from tests.support.kinds import ResultKind
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -84,6 +84,7 @@ def result(uid: str, kind: ResultKind = ResultKind.SC, *, file: str | None = Non
         sop_instance_uid=uid,
         kind=kind,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+        alternative_class_uid=None,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         series_uid="1.2.9.9001",
         file=file or f"results/{uid}.dcm",

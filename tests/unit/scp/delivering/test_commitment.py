@@ -10,11 +10,11 @@ from scp.delivering.dispatcher import Dispatcher
 from scp.retry_policy import COMMITMENT_REQUEST_TRIES, LOST_OBJECT_TRIES
 from storage.overview import attention
 from storage.queue import deliveries
-from storage.records import ResultKind
 from storage.states import CommitmentState
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.commitment import DeliveringNode
 from tests.support.committing_archive import CommittingArchive
+from tests.support.kinds import ResultKind
 from tests.support.owed import owe
 from tests.support.peers import free_port
 

@@ -10,8 +10,8 @@ from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import deliveries
-from storage.records import ResultKind
 from tests.support.archive_scp import ArchiveSCP
+from tests.support.kinds import ResultKind
 from tests.support.mammograms import uid
 from tests.support.owed import NOW, owe, states
 from tests.support.peers import free_port

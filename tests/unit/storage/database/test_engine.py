@@ -16,26 +16,29 @@ from storage.database.engine import NAME, Database, translated
 from storage.errors import DatabaseError, Full
 from tests.unit.storage.making import START, STUDY, Hand, arrival
 
-SECOND_STEP = '''"""A step for a test."""
+NEWEST = max(file.name[1:5] for file in upgrade.SCRIPTS.glob("versions/v*.py"))
+NEXT = f"{int(NEWEST) + 1:04}"
+
+NEXT_STEP = f'''"""A step for a test."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT}"
+down_revision = "{NEWEST}"
 branch_labels = None
 depends_on = None
 
 
 def upgrade():
     op.add_column("studies", sa.Column("note", sa.Text(), nullable=True))
-    {more}
+    {{more}}
 '''
 
 
 def newer_scripts(tmp_path, more="pass"):
     scripts = tmp_path / "migrations of the next version, 100%"
     shutil.copytree(upgrade.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "v0003_note.py").write_text(SECOND_STEP.format(more=more))
+    (scripts / "versions" / f"v{NEXT}_note.py").write_text(NEXT_STEP.format(more=more))
     return scripts
 
 
@@ -115,7 +118,7 @@ def test_an_old_database_is_backed_up_and_migrated(tmp_path):
         assert tx.execute(select(schema.studies.c.study_uid)).scalars().all() == [STUDY]
     new.close()
     assert "note" in columns_of_studies(tmp_path / NAME)
-    backup = tmp_path / "secondread-before-0003.sqlite"
+    backup = tmp_path / f"secondread-before-{NEXT}.sqlite"
     assert "note" not in columns_of_studies(backup)
     assert backup.stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect(backup)) as connection:
@@ -140,7 +143,7 @@ def test_a_database_that_is_not_migrated_makes_no_backup(tmp_path):
 def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path):
     Database.open(tmp_path, scripts=newer_scripts(tmp_path)).close()
     before = (tmp_path / NAME).read_bytes()
-    with pytest.raises(DatabaseError, match=r"schema 0003, newer than the 0002 .* install"):
+    with pytest.raises(DatabaseError, match=rf"schema {NEXT}, newer than the {NEWEST} .* install"):
         Database.open(tmp_path)
     assert (tmp_path / NAME).read_bytes() == before
 

@@ -6,8 +6,8 @@ import pytest
 
 from storage.errors import IllegalMove, Unknown
 from storage.queue import deliveries, reports
-from storage.records import ResultKind
 from storage.states import DeliveryState
+from tests.support.kinds import ResultKind
 from tests.support.owed import parked
 from tests.unit.storage.making import START, STUDY, arrival, result
 
@@ -30,7 +30,7 @@ def settle(hand, which, delivery, **rest):
 
 def test_what_is_due_comes_with_its_object_in_the_reports_order(answered):
     document, image, _ = answered.due()
-    assert document.result.kind is ResultKind.SR
+    assert document.result.kind == ResultKind.SR
     assert (image.result.sop_instance_uid, image.result.file) == ("1.1", "results/1.1.dcm")
     assert (image.destination, image.state, image.attempts) == ("PACS", DeliveryState.OWED, 0)
     assert (image.last_status, image.reason, image.sent_at) == (None, None, None)
@@ -180,3 +180,21 @@ def test_a_report_without_destination_is_owed_to_nobody(hand):
     hand.answer_study("1.1")
     with hand.database.read() as tx:
         assert deliveries.counts(tx) == {}
+
+
+def test_a_destination_that_joins_is_owed_everything_in_the_reports_order(hand):
+    """Whatever the kinds and UIDs are called: the order is the report's, not the alphabet's."""
+    hand.answer_study("1.3", "1.2", document="1.2.9.9")
+    hand.receive(arrival(0), destinations=["LATE"])
+    assert hand.due_uids("LATE") == ["1.2.9.9", "1.3", "1.2"]
+
+
+def test_a_kept_object_takes_its_place_in_the_new_report(hand):
+    hand.answer_study("1.3", "1.2", document="1.2.9.9")
+    hand.receive(arrival(4))
+    hand.analyse_all()
+    hand.wait(minutes=3)
+    hand.ask_for_reports()
+    hand.report(hand.claimed(), "1.4", "1.2", "1.3", document="1.2.9.10")
+    hand.receive(arrival(0), destinations=["LATE"])
+    assert hand.due_uids("LATE") == ["1.2.9.10", "1.4", "1.2", "1.3"]

@@ -1,0 +1,93 @@
+"""Migrations that move rows: what was promised stands after them."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from storage.database import upgrade
+from storage.database.engine import NAME, Database
+from storage.errors import Conflict
+from storage.queue import deliveries
+from tests.unit.storage.making import START, STUDY, Hand
+
+AT = "2026-03-01 08:00:00.000000"
+RESULTS = [
+    ("1.4", "NOTICE", SecondaryCaptureImageStorage),
+    ("1.3", "SC", SecondaryCaptureImageStorage),
+    ("1.1", "SR", Comprehensive3DSRStorage),
+    ("1.2", "SC", SecondaryCaptureImageStorage),
+]
+
+
+def scripts_until(tmp_path, revision):
+    """The migrations of an older version of the program."""
+    scripts = tmp_path / f"migrations until {revision}"
+    shutil.copytree(upgrade.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in scripts.glob("versions/v*.py"):
+        if file.name[1:5] > revision:
+            file.unlink()
+    return scripts
+
+
+@pytest.fixture
+def database_of_0002(tmp_path):
+    """A study with one report whose four objects are owed to one destination."""
+    data = tmp_path / "data"
+    Database.open(data, scripts=scripts_until(tmp_path, "0002")).close()
+    with closing(sqlite3.connect(data / NAME)) as old, old:
+        old.execute("INSERT INTO studies VALUES (?, 0, ?, ?, ?)", (STUDY, AT, AT, AT))
+        old.execute(
+            "INSERT INTO reports (id, study_uid, sequence, made_at, images, content_digest, current) "
+            "VALUES (7, ?, 1, ?, 4, 'c', 1)",
+            (STUDY, AT),
+        )
+        for uid, kind, sop_class in RESULTS:
+            old.execute(
+                "INSERT INTO results (sop_instance_uid, study_uid, kind, sop_class_uid, transfer_syntax_uid, "
+                "series_uid, file, size, report_id) VALUES (?, ?, ?, ?, '1.2', '1.9', ?, 1, 7)",
+                (uid, STUDY, kind, sop_class, f"results/{uid}"),
+            )
+            old.execute(
+                "INSERT INTO deliveries (sop_instance_uid, destination, state, attempts, not_before, "
+                "created_at) VALUES (?, 'PACS', 'OWED', 0, ?, ?)",
+                (uid, AT, AT),
+            )
+    return data
+
+
+def test_results_keep_their_rows_and_deliveries_when_kinds_become_free(database_of_0002):
+    database = Database.open(database_of_0002)
+    due = Hand(database).due()
+    assert [
+        (one.result.sop_instance_uid, one.result.kind, one.result.sop_class_uid) for one in due
+    ] == RESULTS
+    assert {one.result.sop_instance_uid: one.result.alternative_class_uid for one in due} == {
+        "1.1": ComprehensiveSRStorage,
+        "1.2": None,
+        "1.3": None,
+        "1.4": None,
+    }
+    assert database.integrity() == "ok"
+    database.close()
+
+
+def test_a_destination_that_joins_gets_old_results_in_the_order_of_before(database_of_0002):
+    database = Database.open(database_of_0002)
+    with database.write() as tx:
+        assert deliveries.owe(tx, STUDY, "LATE", now=START) == 4
+    assert Hand(database).due_uids("LATE") == ["1.1", "1.2", "1.3", "1.4"]
+    database.close()
+
+
+def test_deliveries_still_need_their_results_after_the_migration(database_of_0002):
+    database = Database.open(database_of_0002)
+    with pytest.raises(Conflict, match="FOREIGN KEY"), database.write() as tx:
+        tx.exec_driver_sql("DELETE FROM results WHERE sop_instance_uid = '1.1'")
+    database.close()
