@@ -46,6 +46,30 @@ class StudyState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What reception understood of an image's header, beside what tells the image from all others."""
+
+    laterality: str | None
+    """R, L or B; None where the header does not say."""
+    view: str | None
+    """CC, MLO, ML, …; None where the header does not say."""
+    objection: str | None
+    """Why the header alone forbids an analysis, in words; None where it does not."""
+    for_processing: bool
+    """Whether these are raw detector values."""
+    acquisition_date: str
+    """As the header has it, "" where it has none; so is the time."""
+    acquisition_time: str
+    source_instance_uids: tuple[str, ...]
+    """The images that the header names as those from which this one was made."""
+    rows: int
+    columns: int
+    frames: int
+    study_digest: str
+    """Equal where nothing differs that results copy of patient and study."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """One received instance whose file is already safe in the archive."""
 
@@ -68,6 +92,8 @@ class Arrival:
     """Whether the header alone lets it be analysed; only such images make a study complete."""
     source_ae: str
     """Calling AE title of the sender."""
+    description: Description | None = None
+    """None where a version before 1.3 has kept the image, which wrote none down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

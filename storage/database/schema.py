@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.database.columns import Instant, words
+from storage.database.columns import Instant, Texts, words
 from storage.records import JobKind
 from storage.states import CommitmentState, DeliveryState, JobState
 
@@ -87,6 +87,25 @@ instances: Final = Table(
     Column("standard_view", String(4)),
     Column("analysable", Boolean, nullable=False),
     Column("source_ae", AE, nullable=False),
+)
+
+# What reception understood of an image's header. An image that a version before 1.3 has kept has no row
+# until a job has read its header.
+descriptions: Final = Table(
+    "descriptions",
+    metadata,
+    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid"), primary_key=True),
+    Column("laterality", String(1)),
+    Column("view", String(16)),
+    Column("objection", Text),
+    Column("for_processing", Boolean, nullable=False),
+    Column("acquisition_date", Text, nullable=False),
+    Column("acquisition_time", Text, nullable=False),
+    Column("source_instance_uids", Texts, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("columns", BigInteger, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+    Column("study_digest", DIGEST, nullable=False),
 )
 
 findings: Final = Table(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, delete, insert, select, update
 
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries, findings, reports
-from storage.records import Arrival, FindingRecord, Instance, JobKind, Kept, Recorded
+from storage.records import Arrival, Description, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
 
 _instances = schema.instances
+_descriptions = schema.descriptions
+_DESCRIBED: Final = tuple(Description.__dataclass_fields__)
 _studies = schema.studies
 
 
@@ -53,29 +55,35 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
     """Return the instance as it is kept, or None."""
-    row = tx.execute(
-        select(_instances).where(_instances.c.sop_instance_uid == sop_instance_uid)
-    ).one_or_none()
-    return None if row is None else Instance(**jobs.fields(row))
+    row = tx.execute(_kept().where(_instances.c.sop_instance_uid == sop_instance_uid)).one_or_none()
+    return None if row is None else _instance(row)
+
+
+def describe(tx: Connection, instance: Instance, description: Description) -> None:
+    """Write down what ``instance``, kept without a description, shows; no other header that came since."""
+    now_kept = find(tx, instance.sop_instance_uid)
+    if now_kept == instance and instance.description is None:
+        _put_description(tx, instance.sop_instance_uid, description)
 
 
 def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord | None]]:
     """Return the study's instances by SOP Instance UID, each with its finding if it has one."""
-    kept = tx.execute(
-        select(_instances).where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
+    rows = tx.execute(
+        _kept().where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
     ).all()
-    said = tx.execute(
+    findings_of_study = tx.execute(
         select(schema.findings)
         .join(_instances, _instances.c.sop_instance_uid == schema.findings.c.sop_instance_uid)
         .where(_instances.c.study_uid == study_uid)
     )
-    found = {row.sop_instance_uid: _finding(row) for row in said}
-    return [(Instance(**jobs.fields(row)), found.get(row.sop_instance_uid)) for row in kept]
+    records = {row.sop_instance_uid: _finding(row) for row in findings_of_study}
+    return [(_instance(row), records.get(row.sop_instance_uid)) for row in rows]
 
 
 def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> Recorded:
     _join(tx, arrival, destinations, now)
     tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
+    _put_description(tx, arrival.sop_instance_uid, arrival.description)
     jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
     _log(tx, "received", arrival, now)
     jobs.mark_changed(tx, arrival.study_uid, now=now)
@@ -91,6 +99,7 @@ def _change(
         .where(_instances.c.sop_instance_uid == known.sop_instance_uid)
         .values(**_columns(arrival), received_at=now)
     )
+    _put_description(tx, known.sop_instance_uid, arrival.description)
     tx.execute(
         update(schema.jobs)
         .where(schema.jobs.c.sop_instance_uid == known.sop_instance_uid)
@@ -155,8 +164,31 @@ def _unless(current: str, file: str) -> tuple[str, ...]:
     return () if file == current else (file,)
 
 
+def _put_description(tx: Connection, sop_instance_uid: str, description: Description | None) -> None:
+    """Make ``description`` the one of the image, in place of any that it has."""
+    tx.execute(delete(_descriptions).where(_descriptions.c.sop_instance_uid == sop_instance_uid))
+    if description is not None:
+        values = {name: getattr(description, name) for name in _DESCRIBED}
+        tx.execute(insert(_descriptions).values(sop_instance_uid=sop_instance_uid, **values))
+
+
 def _columns(arrival: Arrival) -> dict[str, object]:
-    return {name: getattr(arrival, name) for name in Arrival.__dataclass_fields__}
+    return {name: getattr(arrival, name) for name in Arrival.__dataclass_fields__ if name != "description"}
+
+
+def _kept() -> Select[Any]:
+    """Return the query of instances, each with its description where it has one."""
+    return select(_instances, *(_descriptions.c[name] for name in _DESCRIBED)).outerjoin(
+        _descriptions, _descriptions.c.sop_instance_uid == _instances.c.sop_instance_uid
+    )
+
+
+def _instance(row: Row[Any]) -> Instance:
+    """Return the record of a row of `_kept`."""
+    values = jobs.fields(row)
+    described = {name: values.pop(name) for name in _DESCRIBED}
+    description = None if described["study_digest"] is None else Description(**described)
+    return Instance(**values, description=description)
 
 
 def _finding(row: Row[Any]) -> FindingRecord:

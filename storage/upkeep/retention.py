@@ -143,7 +143,8 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
     _forget_commitments(tx, select(_deliveries.c.id).where(_deliveries.c.sop_instance_uid.in_(objects)))
     tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
-    tx.execute(delete(schema.findings).where(schema.findings.c.sop_instance_uid.in_(images)))
+    for table in (schema.findings, schema.descriptions):
+        tx.execute(delete(table).where(table.c.sop_instance_uid.in_(images)))
     for table in (_results, _jobs, _instances, schema.senders, schema.destinations, schema.events, _studies):
         tx.execute(delete(table).where(table.c.study_uid == study_uid))
     reports.leave_behind(tx, study_uid, last)

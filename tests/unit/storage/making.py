@@ -18,6 +18,7 @@ from storage.queue import deliveries as outbox
 from storage.records import (
     Arrival,
     Delivery,
+    Description,
     FindingRecord,
     Job,
     JobKind,
@@ -55,6 +56,24 @@ def open_hastily(data_dir: Path) -> Database:
     return opened
 
 
+def description(view: str | None = "RCC", **changes: object) -> Description:
+    """Return what reception understands of an image of this standard view."""
+    made = Description(
+        laterality=view and view[0],
+        view=view and view[1:],
+        objection=None,
+        for_processing=False,
+        acquisition_date="20260301",
+        acquisition_time="080000",
+        source_instance_uids=(),
+        rows=4096,
+        columns=3328,
+        frames=1,
+        study_digest="study",
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
 def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arrival:
     """Return the arrival of image ``number``; 0 to 3 are the standard views."""
     view = VIEWS[number] if number < len(VIEWS) else None
@@ -71,6 +90,7 @@ def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arriva
         standard_view=view,
         analysable=True,
         source_ae="PACS",
+        description=description(view),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
