@@ -20,7 +20,7 @@ from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.heatmap import heatmap
 from inference.options import OutputOptions
-from inference.reading import damage, mammogram, pixels
+from inference.reading import mammogram, pixels
 from inference.reading.pixels import Picture
 
 _PICTURE_FILE = "side and view not known"
@@ -53,10 +53,8 @@ class Analyst:
         """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`."""
         try:
             source = mammogram.read(path)
-            with damage.told_as(damage.HEADER):
-                reason = mammogram.objection(source)
-            if reason:
-                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, reason)
+            if source.objection:
+                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, source.objection)
             return self._analysed(pixels.from_dicom(path), caption=source.label)
         except Refused as refusal:
             return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))

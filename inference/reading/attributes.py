@@ -7,6 +7,9 @@ analysis, nor the report on the whole study.
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pydicom import Dataset
@@ -30,6 +33,17 @@ UNREADABLE: Final = (
 the bytes are in memory, nothing is read from a disk here."""
 
 
+@contextmanager
+def tolerant() -> Iterator[None]:
+    """Read values of bad form without the warnings that pydicom gives for each.
+
+    Not for use where several threads read: Python keeps its filters for warnings once a process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - as many kinds as there are VRs
     """Return the value of the attribute ``keyword``, None where it is absent or cannot be read.
 
@@ -46,3 +60,16 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of the sequence ``keyword``, none where it is absent or no sequence."""
     found = value(header, keyword)
     return list(found) if isinstance(found, Sequence) else []
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """Return the attribute ``keyword`` as text, "" where it is absent or cannot be read."""
+    return str(value(header, keyword) or "")
+
+
+def count(header: Dataset, keyword: str, *, absent: int) -> int:
+    """Return a number of things, ``absent`` where there is none or it is no number."""
+    try:
+        return int(value(header, keyword) or absent)
+    except (ValueError, TypeError, OverflowError):
+        return absent

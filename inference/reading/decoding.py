@@ -15,7 +15,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
-from inference.reading import bounded, damage, transfer_syntaxes
+from inference.reading import bounded, damage, objections, transfer_syntaxes
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
@@ -55,11 +55,8 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
 def _check(header: Dataset) -> None:
     if not header.get("PixelData"):
         raise Failed("the file has no pixel data")
-    photometric = header.get("PhotometricInterpretation")
-    if header.get("SamplesPerPixel", 1) != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
-        raise Refused(
-            "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
-        )
+    if not objections.is_grey(header):
+        raise Refused(objections.NOT_GREY)
     if str(header.get("NumberOfFrames") or 1).strip() != "1":
         raise Refused("the image has more than one frame: only single projection mammograms are analysed")
     if header.get("BitsAllocated") not in _ALLOCATED:

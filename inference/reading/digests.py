@@ -11,8 +11,8 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from inference.reading import views
 from inference.reading.attributes import UNREADABLE
+from inference.reading.views import ShownView
 
 PATIENT_AND_STUDY: Final = (
     "PatientName",
@@ -81,14 +81,14 @@ def attributes_digest(header: Dataset) -> str:
     return _sha256(_canonical(header, PATIENT_AND_STUDY))
 
 
-def header_digest(header: Dataset) -> str:
-    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, side and view included."""
+def header_digest(header: Dataset, shown: ShownView) -> str:
+    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, and of what is shown."""
     return _sha256(
         [
             _canonical(header, PATIENT_AND_STUDY + _IMAGE),
-            views.side(header),
-            views.view(header),
-            sorted(views.specials(header)),
+            shown.side,
+            shown.view,
+            sorted(shown.specials),
         ]
     )
 

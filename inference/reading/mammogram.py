@@ -1,12 +1,13 @@
-"""A mammogram's header in the words that the rest uses, and whether the image can be analysed at all.
+"""One mammogram's header in the words that the rest uses: read once, by reception or by whoever opens a file.
 
-Reads headers only. Knows which images are mammograms, what they show and which of them belong together.
+Reads headers only. Knows what an image shows, whether it can be analysed at all and which images belong
+together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -15,109 +16,61 @@ import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
-from pydicom.uid import (
-    UID,
-    BreastTomosynthesisImageStorage,
-    DigitalMammographyXRayImageStorageForPresentation,
-    DigitalMammographyXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-)
 
 from inference.errors import Failed
 from inference.findings import Laterality
-from inference.reading import attributes, bounded, damage, views
+from inference.reading import attributes, bounded, damage, objections, views
 from inference.reading.digests import attributes_digest, header_digest
 
-__all__ = [
-    "PROJECTIONS",
-    "STANDARD_VIEWS",
-    "TOMOSYNTHESIS",
-    "SourceImage",
-    "attributes_digest",
-    "describe",
-    "header_digest",
-    "header_only",
-    "is_for_processing",
-    "is_mammogram",
-    "is_mentioned",
-    "objection",
-    "read",
-    "same_as_presented",
-]
-
-BreastProjectionForPresentation: Final = UID("1.2.840.10008.5.1.4.1.1.13.1.4")
-BreastProjectionForProcessing: Final = UID("1.2.840.10008.5.1.4.1.1.13.1.5")
-
-PROJECTIONS: Final = frozenset(
-    {DigitalMammographyXRayImageStorageForPresentation, DigitalMammographyXRayImageStorageForProcessing}
-)
-"""Digital Mammography X-Ray: one projection of one breast."""
-TOMOSYNTHESIS: Final = frozenset(
-    {BreastTomosynthesisImageStorage, BreastProjectionForPresentation, BreastProjectionForProcessing}
-)
-"""Reconstructed slices, and the projections that they are made from."""
-STANDARD_VIEWS: Final = frozenset(
-    (side, view) for side in (Laterality.RIGHT, Laterality.LEFT) for view in ("CC", "MLO")
-)
-"""The four views of a screening examination."""
-
-_SPECIAL: Final = {
-    "specimen": "specimen image: only images of the breast itself are analysed",
-    "phantom": "image of a test phantom: only images of a breast are analysed",
-    "magnification": "magnification view: the network reads whole-breast views only",
-    "spot compression": "spot compression view: the network reads whole-breast views only",
-    "stereotactic": "stereotactic view: the network reads whole-breast views only",
-    "biopsy": "image of a biopsy: the network reads whole-breast views only",
-    "cleavage": "cleavage view: it shows parts of both breasts, the network reads one whole breast",
-}
-"""Reasons, in the order in which one is chosen."""
+STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
+"""The four views of a screening examination, in the order in which radiologists look."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SourceImage:
-    """One mammogram's header, read into the words the rest uses."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDescription:
+    """What the node understood of one image's header: made on receipt, kept as a row, read by the jobs.
 
-    header: Dataset
-    """The whole data set with its file meta information, without Pixel Data."""
+    Every field is a text, a number, a truth value or a tuple of texts, so that a column or JSON can keep it.
+    """
+
+    sop_class_uid: str
+    """SOP Class UID (0008,0016); as all texts here "" where it is absent or cannot be read."""
+    sop_instance_uid: str
+    """SOP Instance UID (0008,0018)."""
+    study_instance_uid: str
+    """Study Instance UID (0020,000D)."""
+    series_instance_uid: str
+    """Series Instance UID (0020,000E)."""
     laterality: Laterality | None
     """The side on which all sources in the header agree."""
     view: str | None
     """The view on which all sources in the header agree: ``CC``, ``MLO``, ``ML``, …"""
+    objection: str | None
+    """Why the header alone forbids an analysis, as words for a radiographer; None where it does not."""
+    for_processing: bool
+    """Whether these are raw detector values (PS3.3 A.26)."""
+    acquisition_date: str
+    """Acquisition Date (0008,0022)."""
+    acquisition_time: str
+    """Acquisition Time (0008,0032)."""
+    source_instance_uids: tuple[str, ...]
+    """Referenced SOP Instance UIDs of Source Image Sequence (0008,2112), in its order."""
+    rows: int
+    """Rows (0028,0010), 0 where absent."""
+    columns: int
+    """Columns (0028,0011), 0 where absent."""
+    frames: int
+    """Number of Frames (0028,0008), 1 where absent."""
+    header_digest: str
+    """SHA-256 (hexadecimal) of all attributes on which results depend."""
+    study_digest: str
+    """SHA-256 (hexadecimal) of the patient and study attributes that results copy."""
 
     @property
-    def sop_class_uid(self) -> str:
-        """SOP Class UID (0008,0016)."""
-        return _text(self.header, "SOPClassUID")
-
-    @property
-    def sop_instance_uid(self) -> str:
-        """SOP Instance UID (0008,0018)."""
-        return _text(self.header, "SOPInstanceUID")
-
-    @property
-    def study_instance_uid(self) -> str:
-        """Study Instance UID (0020,000D)."""
-        return _text(self.header, "StudyInstanceUID")
-
-    @property
-    def series_instance_uid(self) -> str:
-        """Series Instance UID (0020,000E)."""
-        return _text(self.header, "SeriesInstanceUID")
-
-    @property
-    def rows(self) -> int:
-        """Rows (0028,0010), 0 where absent."""
-        return _count(self.header, "Rows", 0)
-
-    @property
-    def columns(self) -> int:
-        """Columns (0028,0011), 0 where absent."""
-        return _count(self.header, "Columns", 0)
-
-    @property
-    def frames(self) -> int:
-        """Number of Frames (0028,0008), 1 where absent."""
-        return _count(self.header, "NumberOfFrames", 1)
+    def standard_view(self) -> str | None:
+        """The image's place among `STANDARD_VIEWS`; None where it has none or is not analysed."""
+        name = f"{self.laterality}{self.view}"
+        return name if self.objection is None and name in STANDARD_VIEWS else None
 
     @property
     def label(self) -> str:
@@ -131,6 +84,21 @@ class SourceImage:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SourceImage(ImageDescription):
+    """A described image with its header at hand, from which results copy attributes."""
+
+    header: Dataset
+    """The whole data set with its file meta information, without Pixel Data."""
+
+    @property
+    def description(self) -> ImageDescription:
+        """The description alone, as the database keeps it."""
+        return ImageDescription(
+            **{field.name: getattr(self, field.name) for field in fields(ImageDescription)}
+        )
+
+
 def read(path: Path) -> SourceImage:
     """Read the header of a DICOM file.
 
@@ -141,18 +109,49 @@ def read(path: Path) -> SourceImage:
     OSError
         The file is not to be had now.
     """
-    with bounded.opened(path) as file, damage.told_as(damage.HEADER):
-        try:
-            return describe(pydicom.dcmread(file, stop_before_pixels=True))
-        except InvalidDicomError:
-            raise Failed("the file is not a DICOM file") from None
+    with damage.told_as(damage.HEADER), attributes.tolerant():
+        return describe(_header(path))
+
+
+def reopen(path: Path, description: ImageDescription) -> SourceImage:
+    """Read the header of a DICOM file that was described before; nothing in it is interpreted again.
+
+    Raises
+    ------
+    Failed
+        The file is no DICOM file, or its header is damaged.
+    OSError
+        The file is not to be had now.
+    """
+    known = {field.name: getattr(description, field.name) for field in fields(ImageDescription)}
+    with damage.told_as(damage.HEADER):
+        return SourceImage(header=_header(path), **known)
 
 
 def describe(header: Dataset) -> SourceImage:
     """Say what ``header`` is about; its Pixel Data, if any, is left out."""
     if "PixelData" in header:
         header = _without_pixels(header)
-    return SourceImage(header=header, laterality=views.side(header), view=views.view(header))
+    shown = views.read(header)
+    return SourceImage(
+        header=header,
+        sop_class_uid=attributes.text(header, "SOPClassUID"),
+        sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
+        study_instance_uid=attributes.text(header, "StudyInstanceUID"),
+        series_instance_uid=attributes.text(header, "SeriesInstanceUID"),
+        laterality=shown.side,
+        view=shown.view,
+        objection=objections.find(header, shown),
+        for_processing=objections.is_for_processing(header),
+        acquisition_date=attributes.text(header, "AcquisitionDate"),
+        acquisition_time=attributes.text(header, "AcquisitionTime"),
+        source_instance_uids=_source_instance_uids(header),
+        rows=attributes.count(header, "Rows", absent=0),
+        columns=attributes.count(header, "Columns", absent=0),
+        frames=attributes.count(header, "NumberOfFrames", absent=1),
+        header_digest=header_digest(header, shown),
+        study_digest=attributes_digest(header),
+    )
 
 
 def header_only(header: Dataset) -> bytes:
@@ -163,31 +162,7 @@ def header_only(header: Dataset) -> bytes:
     return file.getvalue()
 
 
-def is_mammogram(header: Dataset) -> bool:
-    """Whether an object belongs here at all: mammography, tomosynthesis, or a capture with Modality MG."""
-    sop_class = _text(header, "SOPClassUID")
-    if sop_class == SecondaryCaptureImageStorage:
-        return _text(header, "Modality") == "MG"
-    return sop_class in PROJECTIONS or sop_class in TOMOSYNTHESIS
-
-
-def objection(image: SourceImage) -> str | None:
-    """Return why the header alone forbids an analysis, as words for a radiographer, or None."""
-    header = image.header
-    if not is_mammogram(header):
-        return "not a mammogram: only digital mammography and captures with modality MG are analysed"
-    return _objection_to_kind(image) or _objection_to_view(image) or _objection_to_pixels(image)
-
-
-def is_for_processing(image: SourceImage) -> bool:
-    """Whether these are raw detector values (PS3.3 A.26)."""
-    return (
-        image.sop_class_uid == DigitalMammographyXRayImageStorageForProcessing
-        or _text(image.header, "PresentationIntentType") == "FOR PROCESSING"
-    )
-
-
-def same_as_presented(processing: SourceImage, others: Sequence[SourceImage]) -> bool:
+def same_as_presented(processing: ImageDescription, others: Sequence[ImageDescription]) -> bool:
     """Whether one of ``others`` is the For Presentation twin of the For Processing image ``processing``.
 
     Its Source Image Sequence says so; where it has none, side, view and acquisition time must be the same.
@@ -195,72 +170,38 @@ def same_as_presented(processing: SourceImage, others: Sequence[SourceImage]) ->
     return any(
         _made_from(other, processing)
         for other in others
-        if other.study_instance_uid == processing.study_instance_uid and not is_for_processing(other)
+        if other.study_instance_uid == processing.study_instance_uid and not other.for_processing
     )
 
 
-def is_mentioned(image: SourceImage, study: Sequence[SourceImage]) -> bool:
+def is_mentioned(image: ImageDescription, study: Sequence[ImageDescription]) -> bool:
     """Whether the report on ``study`` speaks of ``image``: not of raw data whose presentation is there."""
-    return not (is_for_processing(image) and same_as_presented(image, study))
+    return not (image.for_processing and same_as_presented(image, study))
 
 
-def _text(header: Dataset, keyword: str) -> str:
-    """Return an attribute as text, "" where it is absent or cannot be read."""
-    return str(attributes.value(header, keyword) or "")
-
-
-def _count(header: Dataset, keyword: str, absent: int) -> int:
-    """Return a number of things; what is no number counts as absent."""
-    try:
-        return int(attributes.value(header, keyword) or absent)
-    except (ValueError, TypeError, OverflowError):
-        return absent
-
-
-def _made_from(presented: SourceImage, processing: SourceImage) -> bool:
-    sources = attributes.items(presented.header, "SourceImageSequence")
-    named = {_text(source, "ReferencedSOPInstanceUID") for source in sources} - {""}
-    if named:
-        return processing.sop_instance_uid in named
+def _made_from(presented: ImageDescription, processing: ImageDescription) -> bool:
+    if presented.source_instance_uids:
+        return processing.sop_instance_uid in presented.source_instance_uids
     known = processing.laterality is not None and processing.view is not None
     return known and _acquisition(presented) == _acquisition(processing)
 
 
-def _acquisition(image: SourceImage) -> tuple[Laterality | None, str | None, str, str]:
-    header = image.header
-    return (
-        image.laterality,
-        image.view,
-        _text(header, "AcquisitionDate"),
-        _text(header, "AcquisitionTime"),
-    )
+def _acquisition(image: ImageDescription) -> tuple[Laterality | None, str | None, str, str]:
+    return image.laterality, image.view, image.acquisition_date, image.acquisition_time
 
 
-def _objection_to_kind(image: SourceImage) -> str | None:
-    kinds = set(views.words_of(image.header, "ImageType"))
-    if "TOMO" in kinds and "GENERATED" in kinds:
-        return "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
-    if "TOMO" in kinds or image.sop_class_uid in TOMOSYNTHESIS:
-        return "tomosynthesis: only single projection mammograms are analysed"
-    if is_for_processing(image):
-        return "For Processing image: only images prepared for presentation are analysed"
-    return None
+def _source_instance_uids(header: Dataset) -> tuple[str, ...]:
+    sources = attributes.items(header, "SourceImageSequence")
+    named = (attributes.text(source, "ReferencedSOPInstanceUID") for source in sources)
+    return tuple(name for name in named if name)
 
 
-def _objection_to_view(image: SourceImage) -> str | None:
-    special = views.specials(image.header)
-    if image.laterality is Laterality.BOTH and not special:
-        return "the image shows both breasts: the network reads one breast at a time"
-    return next((reason for kind, reason in _SPECIAL.items() if kind in special), None)
-
-
-def _objection_to_pixels(image: SourceImage) -> str | None:
-    if image.frames > 1:
-        return f"the image has {image.frames} frames: only single projection mammograms are analysed"
-    photometric = _text(image.header, "PhotometricInterpretation")
-    if _count(image.header, "SamplesPerPixel", 1) != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
-        return "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
-    return None
+def _header(path: Path) -> Dataset:
+    with bounded.opened(path) as file:
+        try:
+            return pydicom.dcmread(file, stop_before_pixels=True)
+        except InvalidDicomError:
+            raise Failed("the file is not a DICOM file") from None
 
 
 def _without_pixels(header: Dataset) -> Dataset:

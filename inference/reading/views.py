@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -111,18 +112,24 @@ _CONTACT: Final = 1.3
 T = TypeVar("T")
 
 
-def side(header: Dataset) -> Laterality | None:
-    """Return the side on which all sources agree, else None."""
-    return _only(_sides(header))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownView:
+    """What an image shows, as far as its header tells."""
+
+    side: Laterality | None
+    """The side on which all sources agree."""
+    view: str | None
+    """The view (``CC``, ``MLO``, ``ML``, …) on which all sources agree."""
+    specials: frozenset[str]
+    """What makes this no plain view of one breast, in the words of `SPECIAL_CODES` and a few more."""
 
 
-def view(header: Dataset) -> str | None:
-    """Return the view (``CC``, ``MLO``, ``ML``, …) on which all sources agree, else None."""
-    return _only(_views(header))
+def read(header: Dataset) -> ShownView:
+    """Return what the image under ``header`` shows."""
+    return ShownView(side=_only(_sides(header)), view=_only(_views(header)), specials=_specials(header))
 
 
-def specials(header: Dataset) -> frozenset[str]:
-    """Return what makes this no plain view of one breast, in the words of `SPECIAL_CODES` and a few more."""
+def _specials(header: Dataset) -> frozenset[str]:
     found = {SPECIAL_CODES[code] for code in _codes(header) if code in SPECIAL_CODES}
     for words in (words_of(header, keyword) for keyword in (*_FIELDS, *_KINDS, *_TITLES)):
         found |= {_SPECIAL_WORDS[word] for word in words if word in _SPECIAL_WORDS}

@@ -7,9 +7,7 @@ them. Everything is decoded here, and written again as UTF-8 by whoever saves th
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
@@ -22,18 +20,10 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import validate_value
 
-from inference.reading.attributes import UNREADABLE
+from inference.reading.attributes import UNREADABLE, tolerant
 
 _TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
 _FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
-
-
-@contextmanager
-def tolerant() -> Iterator[None]:
-    """Read values of bad form without the warnings that pydicom gives for each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def copied(source: Dataset, keyword: str) -> DataElement | None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from inference.findings import ModelIdentity
 from inference.options import OutputOptions, StudyImage
-from inference.reading import mammogram
+from inference.reading import mammogram, objections
 from inference.reading.mammogram import SourceImage
 from inference.results.identity import Device
 from inference.results.study_results import study_objects
@@ -116,7 +116,7 @@ def _writing(folder: Path) -> Iterator[None]:
 def reportable(image: SourceImage) -> bool:
     """Whether results can refer to ``image``: a mammogram that says which instance of which study it is."""
     named = image.sop_instance_uid and image.series_instance_uid and image.study_instance_uid
-    return bool(named) and mammogram.is_mammogram(image.header)
+    return bool(named) and objections.is_mammogram(image.header)
 
 
 def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:

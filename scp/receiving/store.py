@@ -17,7 +17,7 @@ import pydicom
 import structlog
 from pydicom.uid import UID
 
-from inference.reading import attributes, mammogram
+from inference.reading import attributes, mammogram, objections
 from inference.results.identity import Device
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
@@ -71,7 +71,7 @@ class Receiver:
                 "own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae
             )
             return None
-        if not mammogram.is_mammogram(received.header):
+        if not objections.is_mammogram(received.header):
             raise Foreign(f"not a mammogram: {UID(str(received.header.SOPClassUID)).name}")
         kept = self._record(received, calling_ae)
         if kept in (Kept.NEW, Kept.HEADER_CHANGED):
@@ -128,7 +128,7 @@ class Receiver:
         never get into the archive, so nothing has to take them out again.
         """
         uid = arrival.sop_instance_uid
-        if arrival.sop_class_uid not in mammogram.TOMOSYNTHESIS:
+        if arrival.sop_class_uid not in objections.TOMOSYNTHESIS:
             file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
             return replace(arrival, file=file)
         header = _header(received, arrival.header_digest)
@@ -147,7 +147,7 @@ class Receiver:
         if known is None or known.pixel_sha256 == arrival.pixel_sha256:
             return arrival
         both = {known.sop_class_uid, arrival.sop_class_uid}
-        if both <= mammogram.TOMOSYNTHESIS or self.same_pixels(self.archive.path(known.file), path):
+        if both <= objections.TOMOSYNTHESIS or self.same_pixels(self.archive.path(known.file), path):
             return replace(arrival, pixel_sha256=known.pixel_sha256)
         log.warning(
             "instance refused: its SOP Instance UID is kept with other pixels already",
@@ -158,22 +158,19 @@ class Receiver:
 
 
 def _arrival(received: Incoming, calling_ae: str) -> Arrival:
-    header = received.header
-    image = mammogram.describe(header)
-    analysable = mammogram.objection(image) is None
-    standard = (image.laterality, image.view) in mammogram.STANDARD_VIEWS
+    image = mammogram.describe(received.header)
     return Arrival(
         sop_instance_uid=image.sop_instance_uid,
         sop_class_uid=image.sop_class_uid,
         transfer_syntax_uid=received.transfer_syntax_uid,
         study_uid=image.study_instance_uid,
         series_uid=image.series_instance_uid,
-        header_digest=mammogram.header_digest(header),
+        header_digest=image.header_digest,
         pixel_sha256=received.pixel_sha256,
         file="",
         size=received.size,
-        standard_view=f"{image.laterality}{image.view}" if analysable and standard else None,
-        analysable=analysable,
+        standard_view=image.standard_view,
+        analysable=image.objection is None,
         source_ae=calling_ae,
     )
 
@@ -186,7 +183,7 @@ def _header(received: Incoming, digest: str) -> bytes:
     """
     try:
         header = mammogram.header_only(received.header)
-        same = mammogram.header_digest(pydicom.dcmread(io.BytesIO(header))) == digest
+        same = mammogram.describe(pydicom.dcmread(io.BytesIO(header))).header_digest == digest
     except dataset.DAMAGE as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
     if not same:

@@ -45,7 +45,7 @@ class ScriptedAnalyst:
 
     def analyse(self, path):
         image = mammogram.read(path)
-        if (objection := mammogram.objection(image)) is not None:
+        if (objection := image.objection) is not None:
             return Analysis(
                 finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), heatmap=None
             )

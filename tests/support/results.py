@@ -26,6 +26,7 @@ from inference.findings import (
 )
 from inference.heatmap import heatmap
 from inference.options import OutputOptions, Predecessor, StudyImage
+from inference.reading import attributes
 from inference.reading import mammogram as exam
 from inference.reading.pixels import Picture
 from inference.results.identity import Device
@@ -125,7 +126,8 @@ def study_image(
     header: Dataset, finding: Finding, folder: Path, *, analysed_at: datetime = ANALYSED_AT
 ) -> StudyImage:
     """Return ``header`` with ``finding``, its heatmap rendered into ``folder``."""
-    source = exam.describe(header)
+    with attributes.tolerant():
+        source = exam.describe(header)
     kept: Path | None = None
     if isinstance(finding, Analysed):
         shown = picture(header)

@@ -15,6 +15,7 @@ from pydicom.uid import (
 from inference.errors import Failed
 from inference.findings import Laterality
 from inference.reading import mammogram as exam
+from inference.reading import objections
 from tests.support.mammograms import mammogram, write
 
 SMALL = {"rows": 16, "columns": 16}
@@ -152,7 +153,7 @@ def test_labels_say_what_is_unknown(attributes, label):
     ],
 )
 def test_mammograms_are_admitted(header):
-    assert exam.is_mammogram(header)
+    assert objections.is_mammogram(header)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_mammograms_are_admitted(header):
     ],
 )
 def test_other_objects_are_not(header):
-    assert not exam.is_mammogram(header)
+    assert not objections.is_mammogram(header)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_other_objects_are_not(header):
     ],
 )
 def test_plain_views_are_analysed(header):
-    assert exam.objection(exam.describe(header)) is None
+    assert exam.describe(header).objection is None
 
 
 def modified(value, scheme="SCT"):
@@ -224,7 +225,7 @@ def modified(value, scheme="SCT"):
     ],
 )
 def test_what_is_not_analysed_is_told_in_words(header, words):
-    reason = exam.objection(exam.describe(header))
+    reason = exam.describe(header).objection
     assert reason is not None
     assert words in reason
 
@@ -291,7 +292,7 @@ def test_a_header_alone_is_a_file_that_can_be_read_again(tmp_path):
     path.write_bytes(exam.header_only(ds))
     again = exam.read(path)
     assert again.label == "R CC"
-    assert exam.header_digest(again.header) == exam.header_digest(ds)
+    assert again.header_digest == exam.describe(ds).header_digest
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM", bytes(200)])
@@ -300,6 +301,14 @@ def test_a_file_that_is_no_dicom_is_a_failure(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(Failed, match="not a DICOM file"):
         exam.read(path)
+
+
+def header_digest(ds):
+    return exam.describe(ds).header_digest
+
+
+def study_digest(ds):
+    return exam.describe(ds).study_digest
 
 
 def reread(ds, syntax=None):
@@ -312,7 +321,7 @@ def reread(ds, syntax=None):
     return pydicom.dcmread(file)
 
 
-@pytest.mark.parametrize("digest", [exam.attributes_digest, exam.header_digest])
+@pytest.mark.parametrize("digest", [study_digest, header_digest])
 def test_digests_do_not_depend_on_the_encoding(digest):
     plain = mammogram(patient_name="Müller^Zoë", **SMALL)
     expected = digest(plain)
@@ -334,8 +343,8 @@ def test_digests_do_not_depend_on_the_encoding(digest):
     ],
 )
 def test_both_digests_see_patient_and_study(changed):
-    assert exam.attributes_digest(mammogram(**changed, **SMALL)) != exam.attributes_digest(mammogram(**SMALL))
-    assert exam.header_digest(mammogram(**changed, **SMALL)) != exam.header_digest(mammogram(**SMALL))
+    assert study_digest(mammogram(**changed, **SMALL)) != study_digest(mammogram(**SMALL))
+    assert header_digest(mammogram(**changed, **SMALL)) != header_digest(mammogram(**SMALL))
 
 
 @pytest.mark.parametrize(
@@ -351,8 +360,8 @@ def test_both_digests_see_patient_and_study(changed):
     ],
 )
 def test_only_the_header_digest_sees_the_image(changed):
-    assert exam.attributes_digest(mammogram(**changed, **SMALL)) == exam.attributes_digest(mammogram(**SMALL))
-    assert exam.header_digest(mammogram(**changed, **SMALL)) != exam.header_digest(mammogram(**SMALL))
+    assert study_digest(mammogram(**changed, **SMALL)) == study_digest(mammogram(**SMALL))
+    assert header_digest(mammogram(**changed, **SMALL)) != header_digest(mammogram(**SMALL))
 
 
 def test_numbers_that_are_none_count_as_absent(tmp_path):
@@ -360,6 +369,4 @@ def test_numbers_that_are_none_count_as_absent(tmp_path):
     path.write_bytes(
         path.read_bytes().replace(b"\x28\x00\x08\x00IS\x02\x001 ", b"\x28\x00\x08\x00IS\x02\x00x ")
     )
-    image = exam.read(path)
-    with pytest.warns(UserWarning, match="IS"):
-        assert image.frames == 1
+    assert exam.read(path).frames == 1

@@ -11,8 +11,9 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
 from inference.options import StudyImage
+from inference.reading import attributes
 from inference.reading import mammogram as exam
-from inference.results import codes, copying, headers, source_attributes
+from inference.results import codes, headers, source_attributes
 from tests.support import results
 from tests.support.mammograms import mammogram
 
@@ -93,7 +94,7 @@ def test_long_identifiers_are_kept_as_they_are(tmp_path):
     for made in result_of(
         broken(tmp_path, PatientID=long, AccessionNumber="ACC-with-more-than-16-characters"), tmp_path
     ):
-        with copying.tolerant():
+        with attributes.tolerant():
             assert made.PatientID == long
             assert made.AccessionNumber == "ACC-with-more-than-16-characters"
 
@@ -125,7 +126,7 @@ def test_unknown_character_set_and_broken_bytes_do_not_stop_a_result(tmp_path):
     path.write_bytes(
         path.read_bytes().replace(b"Muller^Zoe", b"M\xfcller^Zo\xeb").replace(b"ISO_IR 192", b"ISO_IR 999")
     )
-    with copying.tolerant():
+    with attributes.tolerant():
         source = exam.read(path)
     assert len(result_of(source, tmp_path)) == 2
 
@@ -203,11 +204,10 @@ BROKEN = [
 def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
     header = mammogram(rows=96, columns=64)
     sound = results.study_image(header, results.analysed(results.NORMAL), tmp_path)
-    with copying.tolerant():
+    with attributes.tolerant():
         broken = exam.describe(header).header
         broken[keyword] = RawDataElement(Tag(keyword), vr, len(content), content, 0, False, True)
         source = exam.describe(broken)
-        exam.objection(source)
         exam.same_as_presented(source, [source])
         made = results.objects([replace(sound, source=source)])
     assert [one.Modality for one in made] == ["SR", "OT"]
@@ -217,7 +217,7 @@ def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
 
 @pytest.mark.parametrize("written", ["20240230", "20240101-20240202"])
 def test_a_day_that_never_was_is_not_handed_on(tmp_path, written):
-    with copying.tolerant():
+    with attributes.tolerant():
         header = mammogram(AcquisitionDate=written)
         made = results.objects([results.study_image(header, results.analysed(), tmp_path)])
     assert "AcquisitionDate" not in made[1]

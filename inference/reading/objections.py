@@ -1,0 +1,104 @@
+"""Why a header alone forbids an analysis, in sentences for a radiographer.
+
+Knows which objects are mammograms, and which mammograms the network was trained to read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.uid import (
+    BreastProjectionXRayImageStorageForPresentation,
+    BreastProjectionXRayImageStorageForProcessing,
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+)
+
+from inference.findings import Laterality
+from inference.reading import attributes, views
+from inference.reading.views import ShownView
+
+PROJECTIONS: Final = frozenset(
+    {DigitalMammographyXRayImageStorageForPresentation, DigitalMammographyXRayImageStorageForProcessing}
+)
+"""Digital Mammography X-Ray: one projection of one breast."""
+TOMOSYNTHESIS: Final = frozenset(
+    {
+        BreastTomosynthesisImageStorage,
+        BreastProjectionXRayImageStorageForPresentation,
+        BreastProjectionXRayImageStorageForProcessing,
+    }
+)
+"""Reconstructed slices, and the projections that they are made from."""
+
+NOT_GREY: Final = (
+    "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
+)
+
+_SPECIAL: Final = {
+    "specimen": "specimen image: only images of the breast itself are analysed",
+    "phantom": "image of a test phantom: only images of a breast are analysed",
+    "magnification": "magnification view: the network reads whole-breast views only",
+    "spot compression": "spot compression view: the network reads whole-breast views only",
+    "stereotactic": "stereotactic view: the network reads whole-breast views only",
+    "biopsy": "image of a biopsy: the network reads whole-breast views only",
+    "cleavage": "cleavage view: it shows parts of both breasts, the network reads one whole breast",
+}
+"""Reasons, in the order in which one is chosen."""
+
+
+def find(header: Dataset, shown: ShownView) -> str | None:
+    """Return why ``header``, whose image shows ``shown``, forbids an analysis, or None."""
+    if not is_mammogram(header):
+        return "not a mammogram: only digital mammography and captures with modality MG are analysed"
+    return _of_the_object(header) or _of_the_view(shown) or _of_the_pixels(header)
+
+
+def is_mammogram(header: Dataset) -> bool:
+    """Whether an object belongs here at all: mammography, tomosynthesis, or a capture with Modality MG."""
+    sop_class = attributes.text(header, "SOPClassUID")
+    if sop_class == SecondaryCaptureImageStorage:
+        return attributes.text(header, "Modality") == "MG"
+    return sop_class in PROJECTIONS or sop_class in TOMOSYNTHESIS
+
+
+def is_for_processing(header: Dataset) -> bool:
+    """Whether the pixels are raw detector values (PS3.3 A.26)."""
+    return (
+        attributes.text(header, "SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
+        or attributes.text(header, "PresentationIntentType") == "FOR PROCESSING"
+    )
+
+
+def is_grey(header: Dataset) -> bool:
+    """Whether a pixel is one grey value (PS3.3 C.7.6.3.1)."""
+    photometric = attributes.text(header, "PhotometricInterpretation")
+    samples = attributes.count(header, "SamplesPerPixel", absent=1)
+    return samples == 1 and photometric in {"MONOCHROME1", "MONOCHROME2"}
+
+
+def _of_the_object(header: Dataset) -> str | None:
+    words = set(views.words_of(header, "ImageType"))
+    if "TOMO" in words and "GENERATED" in words:
+        return "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
+    if "TOMO" in words or attributes.text(header, "SOPClassUID") in TOMOSYNTHESIS:
+        return "tomosynthesis: only single projection mammograms are analysed"
+    if is_for_processing(header):
+        return "For Processing image: only images prepared for presentation are analysed"
+    return None
+
+
+def _of_the_view(shown: ShownView) -> str | None:
+    if shown.side is Laterality.BOTH and not shown.specials:
+        return "the image shows both breasts: the network reads one breast at a time"
+    return next((reason for special, reason in _SPECIAL.items() if special in shown.specials), None)
+
+
+def _of_the_pixels(header: Dataset) -> str | None:
+    frames = attributes.count(header, "NumberOfFrames", absent=1)
+    if frames > 1:
+        return f"the image has {frames} frames: only single projection mammograms are analysed"
+    return None if is_grey(header) else NOT_GREY
