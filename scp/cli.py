@@ -16,7 +16,7 @@ from inference.errors import InferenceError
 from inference.network.manifest import ManifestError
 from scp import logs, terminal
 from scp.configuration.settings import ConfigError, Log, Settings, load
-from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
+from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from storage.errors import StorageError
 
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above
@@ -52,7 +52,7 @@ def main() -> int:
         app(prog_name="secondread")
     except ConfigError as error:
         return _say(error, WRONG_USAGE)
-    except Complaint as error:
+    except CommandError as error:
         return _say(error, error.code)
     except (StorageError, ManifestError, InferenceError) as error:
         return _say(error, FAILED)
@@ -184,5 +184,5 @@ def _path(context: typer.Context, config: Path | None) -> Path:
 def _settings(context: typer.Context, config: Path | None) -> Settings:
     path = _path(context, config)
     if path == DEFAULT_CONFIG and not path.exists():
-        raise Complaint(FIRST_LINES, code=WRONG_USAGE)
+        raise CommandError(FIRST_LINES, code=WRONG_USAGE)
     return load(path, os.environ)

@@ -1,4 +1,4 @@
-"""What a command says instead of a result: a sentence, and the exit code that goes with it."""
+"""The error of a command: a sentence for the person who called it, and the exit code that goes with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 
 
-class Complaint(Exception):  # noqa: N818 - a sentence for the person at the command line
+class CommandError(Exception):
     """A command cannot do what it was asked to; the message says why and what to do."""
 
     def __init__(self, sentence: str, *, code: int = FAILED) -> None:

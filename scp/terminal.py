@@ -22,7 +22,7 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Return the console for progress and complaints."""
+    """Return the console for progress and errors."""
     width = None if sys.stderr.isatty() else WIDTH_OF_A_FILE
     return Console(stderr=True, markup=False, highlight=False, width=width)
 

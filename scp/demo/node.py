@@ -15,7 +15,7 @@ from typing import Final
 
 from scp.configuration.settings import Settings
 from scp.configuration.source import PREFIX
-from scp.errors import Complaint
+from scp.errors import CommandError
 
 LISTENING: Final = "node listening"
 """The event with which the node logs its port."""
@@ -34,7 +34,7 @@ class DemoNode:
     log: Path
 
     def check(self) -> None:
-        """Raise Complaint if the node has ended."""
+        """Raise CommandError if the node has ended."""
         if self.process.poll() is not None:
             raise _ended(self.process, self.log)
 
@@ -78,7 +78,7 @@ format = "json"
 def running(config: Path, log: Path) -> Iterator[DemoNode]:
     """Start the node and give it when it listens; stop it in order afterwards, whatever happened.
 
-    Raises Complaint if it does not start.
+    Raises CommandError if it does not start.
     """
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 - this very program
@@ -108,7 +108,7 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
         if process.poll() is not None:
             raise _ended(process, log)
         if time.monotonic() > deadline:
-            raise Complaint(f"the node did not start within {START_SECONDS:g} s, see {log}")
+            raise CommandError(f"the node did not start within {START_SECONDS:g} s, see {log}")
         time.sleep(LOOK_SECONDS)
     return port
 
@@ -132,9 +132,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _ended(process: subprocess.Popen[bytes], log: Path) -> Complaint:
+def _ended(process: subprocess.Popen[bytes], log: Path) -> CommandError:
     last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-    return Complaint(
+    return CommandError(
         "\n".join((f"the node ended with exit code {process.returncode}; the end of {log}:", *last))
     )
 

@@ -22,9 +22,9 @@ from scp.demo.archive import DemoArchive, Received
 from scp.demo.cases import DemoStudy
 from scp.demo.node import DemoNode
 from scp.demo.show import by_study, lay_out, show, verdict
-from scp.errors import Complaint
+from scp.errors import CommandError
 from scp.network.status import SUCCESS
-from scp.operating import database as ledger
+from scp.operating.database import open_for_reading
 from scp.process import locks as nodes
 from storage.queue import arrivals
 
@@ -62,9 +62,9 @@ def _fresh(folder: Path) -> None:
     """Make ``folder`` empty: an earlier demo is removed, anything else is left alone."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():
-            raise Complaint(f"{folder} holds files that are not of a demo: move them away")
+            raise CommandError(f"{folder} holds files that are not of a demo: move them away")
         if nodes.node_pid(folder / "data") is not None:
-            raise Complaint(f"another demo is running in {folder}: wait until it ends")
+            raise CommandError(f"another demo is running in {folder}: wait until it ends")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()
@@ -98,13 +98,13 @@ def _send(case: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
     association = entity.associate("127.0.0.1", port, contexts=wanted, ae_title=Settings().node.ae_title)
     if not association.is_established:
-        raise Complaint("the node did not accept the association, see its log")
+        raise CommandError("the node did not accept the association, see its log")
     stored: dict[str, float] = {}
     try:
         for image in case.images:
             answer = association.send_c_store(image)
             if answer.get("Status") != SUCCESS:
-                raise Complaint(
+                raise CommandError(
                     f"the node did not keep an image (status {answer.get('Status')}), see its log"
                 )
             stored[str(image.SOPInstanceUID)] = time.monotonic()
@@ -135,7 +135,7 @@ def _wait(
 
 def _findings(config: Path, cases: Sequence[DemoStudy]) -> dict[str, Finding]:
     """Return what the node has found, by SOP Instance UID, from its database."""
-    with ledger.opened(load(config, {})) as database, database.read() as tx:
+    with open_for_reading(load(config, {})) as database, database.read() as tx:
         kept = [pair for case in cases for pair in arrivals.images(tx, case.study_uid)]
     return {
         instance.sop_instance_uid: findings.load(record.finding)

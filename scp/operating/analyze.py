@@ -27,7 +27,7 @@ from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp import product, terminal
 from scp.configuration.settings import Settings
-from scp.errors import FAILED, OK, WRONG_USAGE, Complaint
+from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.operating import analyze_files
 from scp.operating.analyze_files import OutputFolder, by_study, reportable
 from scp.working.process import open_analyst
@@ -63,7 +63,7 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     """Analyse the files; exit code 1 if one failed, 0 if all were analysed or refused."""
     files = analyze_files.expand(named)
     if not files:
-        raise Complaint("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
+        raise CommandError("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
     folder = None if output is None else OutputFolder(output)
     with _progress() as progress:
         task = progress.add_task("loading the network", total=len(files))
@@ -156,7 +156,7 @@ def _write_results(
                 identity=identity,
                 options=settings.outputs.options(),
             )
-        except Complaint:
+        except CommandError:
             raise
         except Exception:
             log.exception("no DICOM results for a study", study=of_study[0].source.study_instance_uid)

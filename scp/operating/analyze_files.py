@@ -22,7 +22,7 @@ from inference.reading import mammogram, objections
 from inference.reading.mammogram import SourceImage
 from inference.results.identity import Device
 from inference.results.study_results import study_objects
-from scp.errors import Complaint
+from scp.errors import CommandError
 
 SUFFIXES: Final = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg"})
 PREAMBLE: Final = 128
@@ -108,7 +108,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Complaint(
+        raise CommandError(
             f"{folder} cannot be written to ({error.strerror}): make room or name another --output"
         ) from error
 

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scp.configuration.settings import Settings
-from scp.errors import Complaint
+from scp.errors import CommandError
 from storage.database import inspection
 from storage.database.engine import Database
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
+def open_for_reading(settings: Settings) -> Iterator[Database]:
     """Give the node's database to look at, closed afterwards. Never waits for a writer.
 
     Raises
     ------
-    Complaint
+    CommandError
         There is none yet, or it has an older schema.
     """
     _check(settings)
@@ -32,8 +32,8 @@ def opened(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def opened_for_changes(settings: Settings) -> Iterator[Database]:
-    """Give the node's database to change rows of it, closed afterwards. Raises Complaint as `opened` does."""
+def open_for_changes(settings: Settings) -> Iterator[Database]:
+    """Give the node's database to change rows of it, closed afterwards. Raises as `open_for_reading` does."""
     _check(settings)
     database = Database.open(settings.node.data_dir)
     try:
@@ -47,13 +47,15 @@ def _check(settings: Settings) -> None:
     try:
         seen = inspection.inspect(data_dir)
     except PermissionError as error:
-        raise Complaint(f"{data_dir} cannot be read: run this as the user that the node runs as") from error
+        raise CommandError(
+            f"{data_dir} cannot be read: run this as the user that the node runs as"
+        ) from error
     if seen is None:
-        raise Complaint(
+        raise CommandError(
             f"there is no database in {data_dir} yet: start the node once, or correct [node] data_dir"
         )
     if not seen.current:
-        raise Complaint(
+        raise CommandError(
             f"{seen.file} has schema {seen.revision}, this program works with {seen.newest}: "
             "start the node once, it keeps a copy and migrates"
         )

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from scp import terminal
 from scp.configuration.settings import Settings
-from scp.errors import OK, WRONG_USAGE, Complaint
-from scp.operating import database as ledger
+from scp.errors import OK, WRONG_USAGE, CommandError
+from scp.operating.database import open_for_changes
 from scp.process import locks
 from storage.database.engine import Database
 from storage.overview import studies
@@ -19,10 +19,10 @@ def run(
 ) -> int:
     """Bring back what was named; jobs are brought back unless only a destination was."""
     if everything == (study_uid is not None or destination is not None):
-        raise Complaint(
+        raise CommandError(
             "name what to retry: --study UID, --destination AE or both, or else --all", code=WRONG_USAGE
         )
-    with ledger.opened_for_changes(settings) as database:
+    with open_for_changes(settings) as database:
         _check(database, settings, study_uid, destination)
         now = datetime.now(UTC)
         with database.write() as tx:
@@ -46,8 +46,8 @@ def _check(database: Database, settings: Settings, study_uid: str | None, destin
         unknown = study_uid is not None and not studies.overview(tx, study_uid=study_uid)
         known = {peer.ae_title for peer in settings.peers} | deliveries.counts(tx).keys()
     if unknown:
-        raise Complaint(f"study {study_uid} is unknown to this node: `studies` lists those it has")
+        raise CommandError(f"study {study_uid} is unknown to this node: `studies` lists those it has")
     if destination is not None and destination not in known:
-        raise Complaint(
+        raise CommandError(
             f"no destination {destination!r}: there is {', '.join(sorted(known)) or 'none'}", code=WRONG_USAGE
         )

@@ -13,7 +13,7 @@ from rich.console import Console
 from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.operating import database as ledger
+from scp.operating.database import open_for_reading
 from scp.process import locks
 from storage.archive import UNCLAIMED, unclaimed
 from storage.database.engine import Database
@@ -86,7 +86,7 @@ class Health:
 
 def run(settings: Settings, *, as_json: bool) -> int:
     """Print how the node is doing."""
-    with ledger.opened(settings) as database:
+    with open_for_reading(settings) as database:
         health = look(database, settings)
     if as_json:
         terminal.print_json(asdict(health))

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from scp import terminal
 from scp.configuration.settings import Settings
-from scp.errors import OK, Complaint
-from scp.operating import database as ledger
+from scp.errors import OK, CommandError
+from scp.operating.database import open_for_reading
 from storage import history
 from storage.overview import deliveries as delivery_ledger
 from storage.overview import studies
@@ -20,13 +20,13 @@ from storage.states import CommitmentState, DeliveryState
 
 def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool) -> int:
     """Print the latest studies, or what happened to one."""
-    with ledger.opened(settings) as database, database.read() as tx:
+    with open_for_reading(settings) as database, database.read() as tx:
         rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
         entries = [] if study_uid is None else delivery_ledger.of_study(tx, study_uid)
         events = [] if study_uid is None else history.of(tx, study_uid)
     if study_uid is not None:
         if not rows and not events:
-            raise Complaint(
+            raise CommandError(
                 f"study {study_uid} is unknown to this node: it never came in, or was removed long ago"
             )
         _one(rows, entries, events, as_json=as_json)

@@ -135,7 +135,7 @@ def test_only_an_earlier_demo_is_removed(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious").touch()
-    with pytest.raises(run.Complaint, match="not of a demo"):
+    with pytest.raises(run.CommandError, match="not of a demo"):
         run._fresh(other)
     assert (other / "precious").exists()
 
@@ -143,7 +143,7 @@ def test_only_an_earlier_demo_is_removed(tmp_path):
 def test_running_demo_is_left_alone(tmp_path):
     run._fresh(tmp_path / "demo")
     (tmp_path / "demo" / "data").mkdir()
-    with lock_held(tmp_path / "demo" / "data"), pytest.raises(run.Complaint, match="another demo"):
+    with lock_held(tmp_path / "demo" / "data"), pytest.raises(run.CommandError, match="another demo"):
         run._fresh(tmp_path / "demo")
 
 
