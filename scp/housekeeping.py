@@ -1,8 +1,8 @@
-"""What time brings: complete studies, expired leases, retention. The only user of APScheduler.
+"""Housekeeping: what is put right at the start, and what is done again and again while the node runs.
 
-A tick calls one function and returns. Work is done elsewhere; a tick only makes it due. APScheduler plans its
-ticks by the wall clock, as every instant in a table is taken from it: where that clock is set, both are put
-right (`scp.clock`, `storage.upkeep.clock_repair`).
+The only user of APScheduler. Each tick calls one task and returns: the task makes work due, others do it.
+APScheduler plans its ticks by the wall clock, as every instant in a table is taken from it: where that clock
+is set, both are put right (`scp.clock`, `storage.upkeep.clock_repair`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from scp import retry_policy
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
-from scp.working.worker import EPITAPH
-from storage.archive import Archive
+from scp.working.worker import INTERRUPTED_ANALYSIS
+from storage.archive import UNCLAIMED, Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.queue import completeness, jobs
+from storage.queue import commitments, completeness, jobs
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import Longest
 from storage.upkeep.retention import Forgotten
@@ -33,32 +33,64 @@ log = structlog.get_logger(__name__)
 
 STUDIES_SECONDS: Final = 1
 LEASES_SECONDS: Final = 15
-HOUSEKEEPING_SECONDS: Final = 600
-ROOM_SECONDS: Final = 20
+RETENTION_SECONDS: Final = 600
+DISK_SECONDS: Final = 20
 CLOCK_SECONDS: Final = 1.0
 """How often the clock is looked at."""
 
 STUDIES_AT_A_TIME: Final = 5
-"""So many are forgotten in one transaction: images that come in wait for no more."""
+"""So many are removed in one transaction: images that come in wait for no more."""
 MEGABYTE: Final = 1_000_000
 HEADROOM: Final = 1.5
 """Below so many disk reserves delivered studies go early, so that at one no image need be refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Chores:
-    """What the ticks do; each may be called at any time, from any thread, as often as one likes."""
+class HousekeepingTasks:
+    """The tasks. Each may be called at any time, from any thread, and any number of times."""
 
     settings: Settings
     database: Database
     archive: Archive
-    busy: Callable[[], Collection[str]]
-    """AE titles of the senders that have an association open."""
-    work: Callable[[], None]
+    senders: Callable[[], Collection[str]]
+    """Returns the AE titles of the senders that have an association open."""
+    wake_worker: Callable[[], None]
     """Called when there is work for the worker."""
     now: Callable[[], datetime]
     clock: ClockWatch = field(default_factory=ClockWatch)
-    """Whether that time can be believed."""
+    """Tells whether that time can be believed."""
+
+    def recover(self) -> None:
+        """Put right what a crash has left: leases of the dead, half-written files, files that no row names.
+
+        Only before the worker and the listener start: their files and leases would be taken for the dead's.
+        """
+        self.archive.clear_incoming()
+        with self.database.write() as tx:
+            parked = jobs.release_all(tx, now=self.now(), epitaph=INTERRUPTED_ANALYSIS)
+            orphans = self.archive.orphans(retention.referenced_files(tx))
+            last_known = retention.last_known(tx) if orphans else {}
+        for job in parked:
+            log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
+        swept = self.archive.sweep(orphans, last_known)
+        if swept.removed:
+            log.info("files that nothing names were removed", files=swept.removed)
+        if swept.unclaimed:
+            log.warning(
+                "images are unclaimed: the database does not know them, as after a backup of it was put in "
+                "its place, or a kill before the answer; send those files to this node again "
+                "(docs/operating.md)",
+                images=swept.unclaimed,
+                folder=str(self.archive.data_dir / UNCLAIMED),
+            )
+
+    def waive_commitments(self) -> None:
+        """Stop asking peers for commitment whom the configuration does not let be asked any more."""
+        asked = [peer.ae_title for peer in self.settings.peers if peer.commitment]
+        with self.database.write() as tx:
+            waived = commitments.waive_all_but(tx, asked)
+        if waived:
+            log.warning("commitments waived: commitment = false for their peers", objects=waived)
 
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
@@ -67,11 +99,11 @@ class Chores:
                 tx,
                 now=self.now(),
                 quiet=timedelta(seconds=self.settings.study.quiet_seconds),
-                busy=self.busy(),
+                busy=self.senders(),
             )
         if made:
             log.info("studies complete", studies=made)
-            self.work()
+            self.wake_worker()
         return made
 
     def return_expired_leases(self) -> None:
@@ -82,11 +114,11 @@ class Chores:
         if not self.clock.steady_for(self.settings.worker.lease_seconds):
             return
         with self.database.write() as tx:
-            if jobs.expire(tx, now=self.now(), epitaph=EPITAPH):
-                self.work()
+            if jobs.expire(tx, now=self.now(), epitaph=INTERRUPTED_ANALYSIS):
+                self.wake_worker()
 
-    def mend_times(self) -> None:
-        """Let nothing wait for a time that a clock running ahead has written."""
+    def repair_times(self) -> None:
+        """Make due what waits for a time that a clock running ahead has written."""
         delivery = self.settings.delivery
         wait = retry_policy.of_peer(delivery).longest
         longest = Longest(
@@ -96,15 +128,15 @@ class Chores:
             commitment=max(wait, timedelta(seconds=delivery.commitment_timeout_seconds)),
         )
         with self.database.write() as tx:
-            mended = clock_repair.bring_near(tx, now=self.now(), longest=longest)
-        if mended:
-            log.warning("the clock was set back: what waited for a time far ahead is due now", rows=mended)
-            self.work()
+            repaired = clock_repair.bring_near(tx, now=self.now(), longest=longest)
+        if repaired:
+            log.warning("the clock was set back: what waited for a time far ahead is due now", rows=repaired)
+            self.wake_worker()
 
-    def keep_house(self) -> None:
-        """Forget what has been delivered and is older than the retention allows, oldest first.
+    def remove_old_studies(self) -> None:
+        """Remove the delivered studies that are older than the retention allows, oldest first.
 
-        Nothing while the clock is in doubt: set ahead by mistake, it makes everything look old.
+        Remove none while the clock is in doubt: set ahead by mistake, it makes every study look old.
         """
         if not self.clock.believed():
             log.warning("delivered studies are not removed: the clock has jumped lately")
@@ -112,50 +144,50 @@ class Chores:
         days = self.settings.retention.days
         before = self.now() - timedelta(days=days)
         choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
-        while forgotten := self._forget(choose):
-            log.info("delivered studies removed", studies=len(forgotten), older_than_days=days)
+        while removed := self._remove(choose):
+            log.info("delivered studies removed", studies=len(removed), older_than_days=days)
 
-    def make_room(self) -> None:
-        """Forget delivered studies before their time, oldest first, where the disk is nearly full."""
+    def free_disk_space(self) -> None:
+        """Remove delivered studies before their time, oldest first, where the disk is nearly full."""
         wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
         while wanted > 0:
             choose = partial(retention.by_space, wanted=wanted, limit=STUDIES_AT_A_TIME)
-            if not (forgotten := self._forget(choose)):
+            if not (removed := self._remove(choose)):
                 return
-            wanted -= sum(one.size for one in forgotten)
-            log.warning("delivered studies removed early, the disk is nearly full", studies=len(forgotten))
+            wanted -= sum(study.size for study in removed)
+            log.warning("delivered studies removed early, the disk is nearly full", studies=len(removed))
 
-    def _forget(self, choose: Callable[..., list[Forgotten]]) -> list[Forgotten]:
-        """Delete the rows of the studies that ``choose`` forgets, then, once that is committed, their files.
+    def _remove(self, choose: Callable[..., list[Forgotten]]) -> list[Forgotten]:
+        """Delete the rows of the studies that ``choose`` names, then, once that is committed, their files.
 
         Each study's files go inside a short write transaction of their own: nobody can come to need one of
         them between the question and the removal.
         """
         with self.database.write() as tx:
-            forgotten = choose(tx)
-        for one in forgotten:
+            removed = choose(tx)
+        for study in removed:
             with self.database.write() as tx:
-                for file in retention.unneeded(tx, one):
+                for file in retention.unneeded(tx, study):
                     self.archive.remove(file)
-        return forgotten
+        return removed
 
 
-def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
+def start(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> Callable[[], None]:
     """Start the ticks; return what ends them, once those under way have returned.
 
-    ``tend`` looks after associations that ended without a word.
+    ``clean_associations`` cleans up after associations that ended without a word.
     """
     scheduler = BackgroundScheduler(timezone="UTC")
-    for chore, seconds in (
-        (tend, STUDIES_SECONDS),
-        (chores.complete_studies, STUDIES_SECONDS),
-        (chores.mend_times, LEASES_SECONDS),
-        (chores.return_expired_leases, LEASES_SECONDS),
-        (chores.keep_house, HOUSEKEEPING_SECONDS),
-        (chores.make_room, ROOM_SECONDS),
+    for task, seconds in (
+        (clean_associations, STUDIES_SECONDS),
+        (tasks.complete_studies, STUDIES_SECONDS),
+        (tasks.repair_times, LEASES_SECONDS),
+        (tasks.return_expired_leases, LEASES_SECONDS),
+        (tasks.remove_old_studies, RETENTION_SECONDS),
+        (tasks.free_disk_space, DISK_SECONDS),
     ):
         scheduler.add_job(
-            _surviving(chore),
+            as_tick(task),
             "interval",
             seconds=seconds,
             max_instances=1,
@@ -165,7 +197,7 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
     scheduler.start()
     ending = threading.Event()
     watching = threading.Thread(
-        target=_watch, args=(chores.clock, scheduler, ending), name="clock", daemon=True
+        target=_watch, args=(tasks.clock, scheduler, ending), name="clock", daemon=True
     )
     watching.start()
 
@@ -177,6 +209,20 @@ def start(chores: Chores, *, tend: Callable[[], object]) -> Callable[[], None]:
     return end
 
 
+def as_tick(task: Callable[[], object]) -> Callable[[], None]:
+    """Return ``task`` as a tick: where storage or the disk fails, the next tick tries again."""
+
+    def tick() -> None:
+        try:
+            task()
+        except (StorageError, OSError) as error:
+            log.warning(
+                "housekeeping failed, the next tick tries again", task=task.__name__, reason=str(error)
+            )
+
+    return tick
+
+
 def _watch(clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.Event) -> None:
     """Plan every tick anew when the clock was set: set back by a day, none would come for a day."""
     while not ending.wait(CLOCK_SECONDS):
@@ -184,15 +230,3 @@ def _watch(clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.
             log.warning("the clock of this machine was set", seconds=round(jump, 1))
             for planned in scheduler.get_jobs():
                 planned.modify(next_run_time=datetime.now(UTC))
-
-
-def _surviving(chore: Callable[[], object]) -> Callable[[], None]:
-    """Return ``chore`` as a tick: storage or a disk that fails now is tried again by the next one."""
-
-    def tick() -> None:
-        try:
-            chore()
-        except (StorageError, OSError) as error:
-            log.warning("chore failed, the next tick tries again", chore=chore.__name__, reason=str(error))
-
-    return tick

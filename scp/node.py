@@ -22,7 +22,8 @@ from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import Notary
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Courier
-from scp.housekeeping import Chores
+from scp.errors import FAILED, OK
+from scp.housekeeping import HousekeepingTasks
 from scp.network import tls
 from scp.process import limits, locks
 from scp.process.locks import LockError
@@ -30,18 +31,13 @@ from scp.receiving import pixel_comparison
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener, Server
 from scp.receiving.store import Receiver
-from scp.working.supervisor import Workshop
-from scp.working.worker import EPITAPH
-from storage.archive import UNCLAIMED, Archive
+from scp.working.supervisor import Supervisor
+from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.queue import commitments, jobs
-from storage.upkeep import retention
 
 log = structlog.get_logger(__name__)
 
-OK: Final = 0
-FAILED: Final = 1
 STOP_SECONDS: Final = 10.0
 """How long associations, then the job, then deliveries under way may take to end after SIGTERM."""
 
@@ -72,8 +68,6 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
-    _recover(database, archive)
-    _waive_commitments(database, settings)
     door = Door(settings)
     courier = Courier(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
     reports = Reports(settings=settings, database=database, now=_now, jitter=random.random)
@@ -86,9 +80,14 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         new_uid=_new_uid,
     )
     dispatcher = Dispatcher(database=database, courier=courier, notary=notary, now=_now)
-    workshop = Workshop(settings=settings, database=database, finished=dispatcher.ring, now=_now)
-    chores = Chores(
-        settings=settings, database=database, archive=archive, busy=door.busy, work=workshop.ring, now=_now
+    supervisor = Supervisor(settings=settings, database=database, finished=dispatcher.ring, now=_now)
+    tasks = HousekeepingTasks(
+        settings=settings,
+        database=database,
+        archive=archive,
+        senders=door.busy,
+        wake_worker=supervisor.wake,
+        now=_now,
     )
     receiver = Receiver(
         database=database,
@@ -98,19 +97,21 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         destinations=settings.destinations,
         same_pixels=pixel_comparison.same_pixels,
         now=_now,
-        arrived=workshop.ring,
+        arrived=supervisor.wake,
     )
     listener = Listener(
         settings=settings,
         receiver=receiver,
         door=door,
-        left=chores.complete_studies,
+        left=tasks.complete_studies,
         also=reports.handlers,
     )
+    tasks.recover()
+    tasks.waive_commitments()
     servers = _listen(listener, settings)
-    workshop.start()
+    supervisor.start()
     dispatcher.start()
-    end_ticks = housekeeping.start(chores, tend=listener.tend)
+    end_ticks = housekeeping.start(tasks, clean_associations=listener.tend)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,
@@ -121,7 +122,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     try:
         stop.wait()
     finally:
-        _stop(list(servers.values()), end_ticks, workshop, dispatcher)
+        _stop(list(servers.values()), end_ticks, supervisor, dispatcher)
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
@@ -157,7 +158,7 @@ def _open(start: Callable[[], Server], host: str, key: str) -> Server:
 def _stop(
     servers: Sequence[Server],
     end_ticks: Callable[[], None],
-    workshop: Workshop,
+    supervisor: Supervisor,
     dispatcher: Dispatcher,
 ) -> None:
     """Stop in this order, each within its bound; what is cut off is owed and goes on at the next start.
@@ -176,40 +177,10 @@ def _stop(
             log.warning("association aborted at the end of the time to stop")
             association.abort()
     end_ticks()
-    if not workshop.stop(STOP_SECONDS):
+    if not supervisor.stop(STOP_SECONDS):
         log.warning("job cut off at the end of the time to stop, it is back in the queue")
     if not dispatcher.stop(STOP_SECONDS):
         log.warning("delivery cut off at the end of the time to stop, it stays owed")
-
-
-def _recover(database: Database, archive: Archive) -> None:
-    """Put right what a crash has left: leases of the dead, half-written files, files that no row names."""
-    archive.clear_incoming()
-    with database.write() as tx:
-        parked = jobs.release_all(tx, now=_now(), epitaph=EPITAPH)
-        orphans = archive.orphans(retention.referenced_files(tx))
-        last_known = retention.last_known(tx) if orphans else {}
-    for job in parked:
-        log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
-    swept = archive.sweep(orphans, last_known)
-    if swept.removed:
-        log.info("files that nothing names were removed", files=swept.removed)
-    if swept.unclaimed:
-        log.warning(
-            "images are unclaimed: the database does not know them, as after a backup of it was put in its "
-            "place, or a kill before the answer; send those files to this node again (docs/operating.md)",
-            images=swept.unclaimed,
-            folder=str(archive.data_dir / UNCLAIMED),
-        )
-
-
-def _waive_commitments(database: Database, settings: Settings) -> None:
-    """Stop asking peers for commitment whom the configuration does not let be asked any more."""
-    asked = [peer.ae_title for peer in settings.peers if peer.commitment]
-    with database.write() as tx:
-        waived = commitments.waive_all_but(tx, asked)
-    if waived:
-        log.warning("commitments waived: commitment = false for their peers", objects=waived)
 
 
 def _stop_on_signals() -> threading.Event:

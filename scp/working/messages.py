@@ -1,12 +1,18 @@
-"""What the two ends of the pipe between node and worker say to each other."""
+"""The messages between supervisor and worker, both ways over one pipe."""
 
 from __future__ import annotations
 
 from typing import Final
 
 WAKE: Final = b"wake"
+"""To the worker: there is work."""
 STOP: Final = b"stop"
+"""To the worker: end after the job under way."""
 AWAKE: Final = b"awake"
+"""From the worker: it has received the wake-up."""
 READY: Final = b"ready"
+"""From the worker: its network is loaded."""
 BEGIN: Final = b"begin"
+"""From the worker: a job begins, its time counts from now."""
 DONE: Final = b"done"
+"""From the worker: a job has ended."""

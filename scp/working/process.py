@@ -45,11 +45,11 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir)
     try:
-        worker = _worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
+        worker = _make_worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
         limits.limit_memory(settings.worker.job_memory_mb)
         with locks.worker_lock(settings.node.data_dir):
             pipe.send_bytes(READY)
-            _work(worker, pipe)
+            _do_jobs(worker, pipe)
     except (BrokenPipeError, EOFError):
         return  # the parent is gone
     finally:
@@ -68,17 +68,17 @@ def open_analyst(settings: Settings) -> Analyst:
     )
 
 
-def _work(worker: Worker, pipe: Connection) -> None:
-    stop = holding = False
+def _do_jobs(worker: Worker, pipe: Connection) -> None:
+    stop = holds_a_job = False
     while not stop:
         try:
-            if holding:
+            if holds_a_job:
                 worker.give_back()
-                holding = False
+                holds_a_job = False
             done = worker.step() is not None
         except StorageError as error:
             log.warning("storage fails, the worker waits and tries again", reason=str(error))
-            done, holding = False, True
+            done, holds_a_job = False, True
         if done:
             pipe.send_bytes(DONE)
         while pipe.poll(0 if done else IDLE_SECONDS):
@@ -89,7 +89,9 @@ def _work(worker: Worker, pipe: Connection) -> None:
             pipe.send_bytes(AWAKE)
 
 
-def _worker(settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]) -> Worker:
+def _make_worker(
+    settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]
+) -> Worker:
     archive = Archive(settings.node.data_dir)
     analyst = open_analyst(settings)
     analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=_now)

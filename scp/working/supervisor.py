@@ -21,7 +21,7 @@ import structlog
 from scp import retry_policy
 from scp.configuration.settings import Settings
 from scp.working import messages
-from scp.working.worker import EPITAPH
+from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import jobs
@@ -29,8 +29,8 @@ from storage.queue import jobs
 log = structlog.get_logger(__name__)
 
 
-class Workshop:
-    """Owns the worker's process. `start`, `ring` when there is work, `stop` in the end."""
+class Supervisor:
+    """Owns the worker's process. `start`, `wake` when there is work, `stop` in the end."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Workshop:
         self._pipe: Connection | None = None
         self._wake_pending = False
         self._process: multiprocessing.process.BaseProcess | None = None
-        self._thread = threading.Thread(target=self._run, name="workshop", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.ready = threading.Event()
         """Set while there is a worker that has loaded its network."""
 
@@ -57,13 +57,13 @@ class Workshop:
         """Start the worker and keep one alive until `stop`."""
         self._thread.start()
 
-    def ring(self) -> None:
-        """Tell the worker that there is work, unless it has not yet heard the last ring."""
+    def wake(self) -> None:
+        """Tell the worker that there is work, unless it has not yet answered the last wake-up."""
         with self._pipe_lock:
             if self._pipe is None or self._wake_pending:
                 return
             self._wake_pending = True
-            self._say(messages.WAKE)
+            self._send(messages.WAKE)
 
     def stop(self, seconds: float) -> bool:
         """Let the job under way end for at most ``seconds``, then end the process; tell if it ended itself.
@@ -72,7 +72,7 @@ class Workshop:
         """
         self._stopping.set()
         with self._pipe_lock:
-            self._say(messages.STOP)
+            self._send(messages.STOP)
             loading = not self.ready.is_set()
         process = self._process
         if loading and process is not None:
@@ -84,14 +84,14 @@ class Workshop:
         self._thread.join()
         return False
 
-    def _say(self, word: bytes) -> None:
-        """Write ``word`` to the worker; one that is gone will be noticed by the watching thread."""
+    def _send(self, message: bytes) -> None:
+        """Send ``message`` to the worker. The thread notices by itself when the worker is gone."""
         if self._pipe is None:
             return
         try:
-            self._pipe.send_bytes(word)
+            self._pipe.send_bytes(message)
         except (BrokenPipeError, OSError):
-            log.debug("worker is gone, nothing to tell it")
+            log.debug("the worker is gone, it gets no message")
 
     def _run(self) -> None:
         failures = 0
@@ -99,12 +99,12 @@ class Workshop:
             owner = f"worker-{uuid.uuid4().hex}"
             started = time.monotonic()
             try:
-                code = self._one_life(owner)
+                code = self._run_worker(owner)
             except OSError as error:  # no process, pipe or memory to be had now
                 log.warning("no worker can be started now", reason=error.strerror)
                 code = None
             self.ready.clear()
-            self._settle(owner, died=not self._stopping.is_set())
+            self._release_job(owner, died=not self._stopping.is_set())
             if self._stopping.is_set():
                 return
             stable = time.monotonic() - started > retry_policy.STABLE_WORKER_SECONDS
@@ -113,28 +113,28 @@ class Workshop:
             log.error("worker died, restarting", exit_code=code, in_seconds=round(pause.total_seconds(), 1))
             self._stopping.wait(pause.total_seconds())
 
-    def _one_life(self, owner: str) -> int | None:
-        """Start a worker and attend to it until it has ended; return its exit code."""
-        ours, theirs = multiprocessing.Pipe()
+    def _run_worker(self, owner: str) -> int | None:
+        """Start a worker and watch it until it has ended; return its exit code."""
+        pipe, worker_pipe = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=_begin, args=(self._settings, owner, theirs), name=owner, daemon=True
+            target=_begin, args=(self._settings, owner, worker_pipe), name=owner, daemon=True
         )
         process.start()
-        theirs.close()
+        worker_pipe.close()
         with self._pipe_lock:
-            self._pipe, self._process, self._wake_pending = ours, process, False
+            self._pipe, self._process, self._wake_pending = pipe, process, False
             self.ready.clear()
         if self._stopping.is_set():
-            self._say(messages.STOP)
-        self._attend(ours, process)
+            self._send(messages.STOP)
+        self._watch(pipe, process)
         process.join()
         with self._pipe_lock:
             self._pipe = None
-        ours.close()
+        pipe.close()
         return process.exitcode
 
-    def _attend(self, pipe: Connection, process: multiprocessing.process.BaseProcess) -> None:
-        """Hear what the worker says until it is gone; kill it when a job exceeds its time."""
+    def _watch(self, pipe: Connection, process: multiprocessing.process.BaseProcess) -> None:
+        """Handle the messages of the worker until it is gone; kill it when a job exceeds its time."""
         limit = self._settings.worker.job_timeout_seconds
         deadline: float | None = None
         while True:
@@ -144,28 +144,30 @@ class Workshop:
                 process.kill()
                 return
             try:
-                word = pipe.recv_bytes()
+                message = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
-            deadline = time.monotonic() + limit if word == messages.BEGIN else None
-            self._hear(word)
+            deadline = time.monotonic() + limit if message == messages.BEGIN else None
+            self._handle(message)
 
-    def _hear(self, word: bytes) -> None:
-        if word == messages.AWAKE:
+    def _handle(self, message: bytes) -> None:
+        if message == messages.AWAKE:
             with self._pipe_lock:
                 self._wake_pending = False
-        elif word == messages.READY:
+        elif message == messages.READY:
             log.info("worker ready")
             self.ready.set()
-        elif word == messages.DONE:
+        elif message == messages.DONE:
             self._finished()
 
-    def _settle(self, owner: str, *, died: bool) -> None:
+    def _release_job(self, owner: str, *, died: bool) -> None:
         """Return the dead worker's job to the queue, or park it if it has killed two."""
         while True:
             try:
                 with self._database.write() as tx:
-                    parked = jobs.release_owner(tx, owner, now=self._now(), died=died, epitaph=EPITAPH)
+                    parked = jobs.release_owner(
+                        tx, owner, now=self._now(), died=died, epitaph=INTERRUPTED_ANALYSIS
+                    )
             except StorageError as error:
                 log.warning("leases of a dead worker cannot be returned yet", reason=str(error))
                 if self._stopping.wait(1.0):
@@ -180,6 +182,6 @@ class Workshop:
 
 def _begin(settings: Settings, owner: str, pipe: Connection) -> None:
     """Run the worker. Imported in its own process alone: the listener does without TensorFlow."""
-    from scp.working import process as workbench  # noqa: PLC0415
+    from scp.working import process  # noqa: PLC0415
 
-    workbench.main(settings, owner, pipe)
+    process.main(settings, owner, pipe)

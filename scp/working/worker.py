@@ -1,4 +1,4 @@
-"""Claims a job, has it done, and settles how it ended. One job at a time.
+"""Claims a job, does it, and records how it ended. One job at a time.
 
 Every step may be killed at any moment: the lease runs out, the job is claimed again, and the same job
 gives the same result. What goes wrong ends in *again, later* or *never, because…*; nothing stops the worker.
@@ -27,7 +27,7 @@ from storage.records import FindingRecord, Job, JobKind, Lease
 
 log = structlog.get_logger(__name__)
 
-EPITAPH: Final = findings.dump(
+INTERRUPTED_ANALYSIS: Final = findings.dump(
     NotAnalysed(
         status=AnalysisStatus.FAILED, reason="the analysis stopped unexpectedly and was not tried again"
     )
@@ -52,7 +52,7 @@ class Worker:
     def give_back(self) -> None:
         """Return what this worker still holds to the queue, without blame: storage failed, not the job."""
         with self.database.write() as tx:
-            jobs.release_owner(tx, self.owner, now=self.now(), died=False, epitaph=EPITAPH)
+            jobs.release_owner(tx, self.owner, now=self.now(), died=False, epitaph=INTERRUPTED_ANALYSIS)
 
     def step(self) -> JobKind | None:
         """Claim one job and do it. Returns its kind, or None where nothing was due.
@@ -65,11 +65,11 @@ class Worker:
             return None
         started = time.monotonic()
         try:
-            settled = self._settled(job)
+            done = self._done(job)
         except LeaseLost:
             log.warning("job was taken over, its result is dropped", job=job.id)
             return job.kind
-        if settled:
+        if done:
             log.info(
                 "job done",
                 job=job.id,
@@ -79,7 +79,7 @@ class Worker:
             )
         return job.kind
 
-    def _settled(self, job: Job) -> bool:
+    def _done(self, job: Job) -> bool:
         """Do ``job``; tell whether it is done. Raises LeaseLost where someone else has it now."""
         try:
             with self._heartbeat(job.lease):
@@ -87,10 +87,10 @@ class Worker:
         except LeaseLost:
             raise
         except (StorageError, OSError, MemoryError) as error:  # the machine failed, not the image
-            self._again(job, error)
+            self._retry_later(job, error)
             return False
         except Exception as error:  # noqa: BLE001 - a bug must not stop the worker: the job is parked with its trace
-            self._never(job, error)
+            self._park(job, error)
             return False
         return True
 
@@ -115,11 +115,11 @@ class Worker:
             stop.set()
             thread.join()
 
-    def _again(self, job: Job, error: Exception) -> None:
+    def _retry_later(self, job: Job, error: Exception) -> None:
         lacks_memory = isinstance(error, MemoryError)
         tries = retry_policy.JOB_TRIES_WITHOUT_MEMORY if lacks_memory else retry_policy.JOB_TRIES
         if job.attempts >= tries:
-            self._never(job, error)
+            self._park(job, error)
             return
         wait = retry_policy.JOB.wait(job.attempts)
         log.warning(
@@ -129,13 +129,13 @@ class Worker:
             now = self.now()
             jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now)
 
-    def _never(self, job: Job, error: Exception) -> None:
+    def _park(self, job: Job, error: Exception) -> None:
         log.error("job parked", job=job.id, kind=job.kind.value, study=job.study_uid, exc_info=error)
         now = self.now()
-        epitaph = (
+        finding = (
             FindingRecord(
                 sop_instance_uid=job.sop_instance_uid,
-                finding=EPITAPH,
+                finding=INTERRUPTED_ANALYSIS,
                 analysed_at=now,
                 heatmap=None,
             )
@@ -144,7 +144,7 @@ class Worker:
         )
         with self.database.write() as tx:
             unneeded = jobs.never(
-                tx, job.lease, reason=type(error).__name__, trace=logs.trace(error), finding=epitaph, now=now
+                tx, job.lease, reason=type(error).__name__, trace=logs.trace(error), finding=finding, now=now
             )
         for file in unneeded:
             self.archive.remove(file)

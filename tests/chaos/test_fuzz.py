@@ -22,7 +22,7 @@ from scp import logs
 from scp.configuration.settings import Log, Model
 from scp.receiving.admission import Door
 from scp.receiving.listener import Listener
-from scp.working.supervisor import Workshop
+from scp.working.supervisor import Supervisor
 from storage.database import schema
 from storage.records import JobKind
 from storage.states import LIVE, JobState
@@ -60,16 +60,16 @@ class Fuzzed:
             settings=settings, receiver=self.node.receiver, door=Door(settings), left=lambda: None
         )
         self._announced = queue.Queue()
-        self.workshop = Workshop(
+        self.supervisor = Supervisor(
             settings=settings,
             database=self.node.database,
             finished=lambda: self._announced.put(1),
             now=lambda: datetime.now(UTC),
         )
-        self.workshop.start()
+        self.supervisor.start()
 
     def close(self):
-        self.workshop.stop(10)
+        self.supervisor.stop(10)
         self.node.close()
 
     def answer(self, data):
@@ -91,11 +91,11 @@ class Fuzzed:
         """Wait until all that was received is analysed, and then all of it is reported."""
         self._wait_until_idle()
         self.node.now += timedelta(hours=1)
-        self.node.chores.complete_studies()
+        self.node.tasks.complete_studies()
         self._wait_until_idle()
 
     def _wait_until_idle(self):
-        self.workshop.ring()
+        self.supervisor.wake()
         while self._count(schema.jobs.c.state.in_(LIVE)):
             self._announced.get(timeout=200)
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from inference import findings
 from scp.configuration import sections
 from scp.working import supervisor
-from scp.working.supervisor import Workshop
+from scp.working.supervisor import Supervisor
 from storage.database import schema
 from storage.queue import arrivals
 from storage.states import JobState
@@ -48,10 +48,10 @@ def node(tmp_path):
 
 @pytest.fixture
 def done(node, monkeypatch):
-    """What a running workshop announces: a job is done or parked."""
+    """What a running supervisor announces: a job is done or parked."""
     monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
-    running = Workshop(
+    running = Supervisor(
         settings=node.settings.model_copy(update={"worker": LIMITS}),
         database=node.database,
         finished=lambda: announced.put(1),

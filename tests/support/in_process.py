@@ -13,7 +13,7 @@ from inference.reading import mammogram
 from inference.reading.pixels import Picture
 from scp import product
 from scp.configuration.settings import Node, Peer, Settings, Study
-from scp.housekeeping import Chores
+from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob
@@ -102,7 +102,9 @@ class InProcessNode:
             lease=timedelta(minutes=1),
             do={JobKind.ANALYSE: AnalysisJob(**common, analyst=analyst), JobKind.REPORT: report},
         )
-        self.chores = Chores(**common, settings=self.settings, busy=lambda: self.busy, work=lambda: None)
+        self.tasks = HousekeepingTasks(
+            **common, settings=self.settings, senders=lambda: self.busy, wake_worker=lambda: None
+        )
 
     def clock(self):
         return self.now
@@ -120,7 +122,7 @@ class InProcessNode:
         while (kind := self.worker.step()) is not None:
             done.append(kind)
         self.now += later
-        self.chores.complete_studies()
+        self.tasks.complete_studies()
         while (kind := self.worker.step()) is not None:
             done.append(kind)
         return done

@@ -8,7 +8,7 @@ import pytest
 
 from scp import housekeeping
 from scp.clock import ClockWatch
-from scp.housekeeping import Chores
+from scp.housekeeping import HousekeepingTasks
 from scp.working.worker import Worker
 from storage.queue import deliveries, jobs
 from storage.records import JobKind
@@ -55,13 +55,13 @@ def study():
     return [mammogram(side, view, number=number) for number, (side, view) in enumerate(VIEWS, 1)]
 
 
-def chores(node, watch):
-    return Chores(
+def tasks_of(node, watch):
+    return HousekeepingTasks(
         settings=node.settings,
         database=node.database,
         archive=node.archive,
-        busy=lambda: (),
-        work=lambda: None,
+        senders=lambda: (),
+        wake_worker=lambda: None,
         now=node.clock,
         clock=watch,
     )
@@ -94,7 +94,7 @@ def test_images_received_before_the_clock_was_set_back_are_analysed_and_reported
     node.receive(*study()[:3])
     node.now -= DAY
     assert node.work() == []
-    node.chores.mend_times()
+    node.tasks.repair_times()
     assert node.work() == [JobKind.ANALYSE] * 3
     assert node.work(later=QUIET) == [JobKind.REPORT]
 
@@ -108,7 +108,7 @@ def test_results_owed_before_the_clock_was_set_back_are_due(node):
             deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
     node.now -= DAY
     assert node.owed() == []
-    node.chores.mend_times()
+    node.tasks.repair_times()
     assert len(node.owed()) == 5
 
 
@@ -119,7 +119,7 @@ def test_what_waits_by_rights_goes_on_waiting(node):
     with node.database.write() as tx:
         for one in deliveries.due(tx, now=node.now)["PACS"]:
             deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
-    node.chores.mend_times()
+    node.tasks.repair_times()
     assert node.owed() == []
 
 
@@ -128,8 +128,8 @@ def test_lease_of_a_vanished_worker_ends_although_the_clock_was_set_back(node, c
     with node.database.write() as tx:
         jobs.claim(tx, owner="vanished", now=node.now, lease=timedelta(minutes=1))
     node.now -= DAY
-    mending = chores(node, clocks.watch())
-    mending.mend_times()
+    mending = tasks_of(node, clocks.watch())
+    mending.repair_times()
     node.now += timedelta(minutes=2)
     mending.return_expired_leases()
     assert node.work() == [JobKind.ANALYSE]
@@ -138,7 +138,7 @@ def test_lease_of_a_vanished_worker_ends_although_the_clock_was_set_back(node, c
 def test_clock_set_ahead_takes_no_job_from_a_worker_that_is_alive(node, clocks):
     node.receive(study()[0])
     watch = clocks.watch()
-    ticking = chores(node, watch)
+    ticking = tasks_of(node, watch)
 
     def meanwhile(job):
         for _ in range(3):  # so often would park it, were it taken for dead
@@ -166,14 +166,14 @@ def test_clock_set_ahead_removes_nothing_until_it_has_stood_for_a_day(node, cloc
     node.work(later=QUIET)
     node.deliver()
     watch = clocks.watch()
-    ticking = chores(node, watch)
+    ticking = tasks_of(node, watch)
     node.now += 3650 * DAY
     clocks.set_(3650 * 86_400)
     watch.look()
-    ticking.keep_house()
+    ticking.remove_old_studies()
     assert len(node.known()) == 1
     clocks.pass_(86_401)
-    ticking.keep_house()
+    ticking.remove_old_studies()
     assert node.known() == set()
 
 
@@ -189,7 +189,7 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
     for module in (apscheduler.schedulers.base, housekeeping):
         monkeypatch.setattr(module, "datetime", Set)
     ticked = threading.Event()
-    end = housekeeping.start(chores(node, clocks.watch()), tend=ticked.set)
+    end = housekeeping.start(tasks_of(node, clocks.watch()), clean_associations=ticked.set)
     try:
         assert ticked.wait(60)
         shift[0] = DAY

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from scp import housekeeping
 from storage.database.engine import Database
@@ -49,14 +50,21 @@ def test_worker_claims_nothing_and_goes_on(node, impatient):
     assert worker.step() is JobKind.ANALYSE
 
 
-def test_tick_is_left_to_the_next_one(node, impatient):
-    chores = replace(node.chores, database=impatient)
-    ticks = [chores.complete_studies, chores.mend_times, chores.return_expired_leases, chores.keep_house]
+@pytest.mark.parametrize(
+    "name", ["complete_studies", "repair_times", "return_expired_leases", "remove_old_studies"]
+)
+def test_tick_is_left_to_the_next_one(node, impatient, name):
+    task = getattr(replace(node.tasks, database=impatient), name)
     with node.database.write():
-        for chore in ticks:
-            housekeeping._surviving(chore)()
-    for chore in ticks:
-        chore()
+        with pytest.raises(DatabaseError, match="locked"):
+            task()
+        with capture_logs() as locked:
+            housekeeping.as_tick(task)()
+    with capture_logs() as free:
+        housekeeping.as_tick(task)()
+    assert [(entry["log_level"], entry["task"]) for entry in locked] == [("warning", name)]
+    assert "locked" in locked[0]["reason"]
+    assert free == []
 
 
 def test_what_is_due_can_be_read_meanwhile(node, impatient):

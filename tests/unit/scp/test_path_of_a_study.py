@@ -178,7 +178,7 @@ def test_forgotten_study_that_comes_again_gets_the_same_bytes(node):
     answer(node, mammogram("R", "CC", number=5))
     before = results_on_disk(node)
     node.now += timedelta(days=30)
-    node.chores.keep_house()
+    node.tasks.remove_old_studies()
     assert kept_files(node) == []
     answer(node, *study(), mammogram("R", "CC", number=5))
     again = results_on_disk(node)
@@ -189,7 +189,7 @@ def test_forgotten_study_that_comes_again_gets_the_same_bytes(node):
 def test_forgotten_study_that_comes_again_with_more_replaces_the_report_that_peers_have(node):
     (first,) = reports(answer(node, *study()))
     node.now += timedelta(days=30)
-    node.chores.keep_house()
+    node.tasks.remove_old_studies()
     (second,) = reports(answer(node, *study(), mammogram("R", "CC", number=5)))
     reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
@@ -216,7 +216,7 @@ def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(nod
     with monkeypatch.context() as killed:
         killed.setattr(retention, "unneeded", lambda *_: pytest.fail("killed here"))
         with pytest.raises(pytest.fail.Exception):
-            node.chores.keep_house()
+            node.tasks.remove_old_studies()
     assert len(kept_files(node)) == there
     for one in kept_files(node):
         os.utime(one, (START.timestamp(), START.timestamp()))  # by the hand clock
@@ -250,7 +250,7 @@ def test_image_that_comes_in_while_its_study_is_forgotten_keeps_its_file(node, m
         return asked(tx, forgotten)
 
     monkeypatch.setattr(retention, "unneeded", meanwhile)
-    node.chores.keep_house()
+    node.tasks.remove_old_studies()
     assert len(kept_files(node)) >= 4
     assert node.work() == [JobKind.ANALYSE] * 4
 
@@ -261,13 +261,13 @@ def test_delivered_studies_go_early_where_the_disk_is_nearly_full(node, monkeypa
     node.receive(*study(study="3"))
     free = [10**12]
     monkeypatch.setattr(node.archive, "free_bytes", lambda: free[0])
-    node.chores.make_room()
+    node.tasks.free_disk_space()
     assert len(node.known()) == 3
     free[0] = round(node.settings.node.disk_reserve_mb * 1_000_000 * 1.5) - 1
-    node.chores.make_room()
+    node.tasks.free_disk_space()
     assert node.known() == {str(one[0].StudyInstanceUID) for one in (study(study="2"), study(study="3"))}
     free[0] = 0
-    node.chores.make_room()
+    node.tasks.free_disk_space()
     assert node.known() == {str(study(study="3")[0].StudyInstanceUID)}
 
 
