@@ -1,19 +1,44 @@
 """TensorFlow and Keras, loaded with the settings that every process of ours computes with.
 
-Every other module takes both from `inference.network`, so that none can load them with other settings first.
+Every other module takes both from here, so that none can load them with other settings first.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
-from inference.network import quiet
+_STANDARD_ERROR: Final = 2
+
+
+@contextmanager
+def _native_stderr_off() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere inside the block; exceptions pass as usual.
+
+    TensorFlow 2.21 writes a dozen lines about absent graphics cards past every log setting that it documents
+    (absl prints them before its own level is known). They are no news for the operator of a processor-only
+    node.
+    """
+    sys.stderr.flush()
+    kept = os.dup(_STANDARD_ERROR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
+        os.close(nowhere)
+
 
 # Set before TensorFlow is loaded. oneDNN is on by default on some processors only; one setting everywhere
 # keeps scores comparable, and it is the faster one (a fifth, measured on AVX2).
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-with quiet.native_stderr_off():
+with _native_stderr_off():
     import keras
     import tensorflow as tf
 
@@ -36,5 +61,5 @@ def fix_computation(threads: int) -> None:
                 f"TensorFlow computes in this process already; its threads cannot become {threads} now"
             ) from error
     tf.config.experimental.enable_op_determinism()
-    with quiet.native_stderr_off():
+    with _native_stderr_off():
         tf.constant(0)  # the first operation starts the context, which prints about absent graphics cards

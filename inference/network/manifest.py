@@ -16,17 +16,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from inference.network import pins
-from inference.network.manifest_table import CLASS_KEYS, ManifestError, Table
+from pydantic import ValidationError
 
-__all__ = ["CLASS_KEYS", "DEFAULT", "GateFile", "Manifest", "ManifestError", "load", "shipped", "verify"]
+from inference.findings import CLASSES, ClassKey
+from inference.network import manifest_file
+from inference.network.manifest_file import Document
 
 DEFAULT: Final = "secondread-1.2.0"
 """The model that is used where the configuration names no other."""
+SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "secondread-1.2.0": "6990ac59f2f4e5a8475852c773c6e9ce7d35c9506aab62d8ff5495f31f2f16f4",
+        "document-cnn-1.1.0": "044c5a91b1c78aa01dac39e1fb9def6c7e090908fc3c96ddea8bae0427e73494",
+    }
+)
+"""SHA-256 of each shipped manifest: one with another operating point is another model than its card says."""
 
-_NO_BIAS: Final = (0.0,) * len(CLASS_KEYS)
 _FILE_NAME: Final = "manifest.toml"
-_CHUNK: Final = 1 << 20
+
+
+class ManifestError(Exception):
+    """The manifest or the weights that it names cannot be used; the message names key, value and mend."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,13 +77,13 @@ class Manifest:
     """Width of the network's input in pixels."""
     preprocessing: str
     """Identifier of the preprocessing that the network was trained with, for example ``breast-crop-1``."""
-    classes: tuple[str, ...]
+    classes: tuple[ClassKey, ...]
     """Class keys in the order of the network's output."""
-    meanings: Mapping[str, str]
+    meanings: Mapping[ClassKey, str]
     """What each class means, because of the labels that the network was trained on."""
     temperature: float
     """The logits are divided by it before the softmax."""
-    bias: tuple[float, ...] = _NO_BIAS
+    bias: tuple[float, ...] = (0.0,) * len(CLASSES)
     """Then added to them, for each class in turn."""
     calibrated: bool
     """Whether temperature and bias were fitted on out-of-fold predictions."""
@@ -97,10 +107,10 @@ class Manifest:
 def shipped(name_version: str = DEFAULT) -> Path:
     """Find the folder of a model that came with this package, for example ``document-cnn-1.1.0``."""
     home = Path(str(resources.files("models")))
-    there = sorted(path.parent.name for path in home.glob(f"*/{_FILE_NAME}"))
-    if name_version not in there:
+    names = sorted(path.parent.name for path in home.glob(f"*/{_FILE_NAME}"))
+    if name_version not in names:
         raise ManifestError(
-            f"no model {name_version!r} is shipped; there is {', '.join(there) or 'none at all'}"
+            f"no model {name_version!r} is shipped; there is {', '.join(names) or 'none at all'}"
         )
     return home / name_version
 
@@ -130,7 +140,10 @@ def load(directory: Path, *, sha256: str = "") -> Manifest:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid TOML: {error}") from error
-    return _manifest(Table(document, path=path), directory, own_sha256)
+    try:
+        return _manifest(Document.model_validate(document), directory, own_sha256)
+    except ValidationError as error:
+        raise ManifestError(manifest_file.sentences(error, path, document)) from None
 
 
 def verify(manifest: Manifest) -> None:
@@ -155,68 +168,47 @@ def _own_sha256(path: Path, content: bytes, expected: str) -> str:
 
 def _pinned(directory: Path) -> str:
     folder = directory.resolve()
-    return (
-        pins.MANIFESTS.get(folder.name, "")
-        if folder.parent == Path(str(resources.files("models"))).resolve()
-        else ""
-    )
+    home = Path(str(resources.files("models"))).resolve()
+    return SHIPPED.get(folder.name, "") if folder.parent == home else ""
 
 
-def _verify(what: str, path: Path, sha256: str) -> None:
-    digest = hashlib.sha256()
+def _verify(content: str, path: Path, sha256: str) -> None:
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ManifestError(
-            f"the {what} {path} cannot be read ({error.strerror}); install the model again"
+            f"the {content} {path} cannot be read ({error.strerror}); install the model again"
         ) from error
-    if digest.hexdigest() != sha256:
+    if found != sha256:
         raise ManifestError(
-            f"the {what} {path}: SHA-256 is {digest.hexdigest()}, "
+            f"the {content} {path}: SHA-256 is {found}, "
             f"but the manifest says {sha256}; install the model again"
         )
 
 
-def _manifest(top: Table, directory: Path, own_sha256: str) -> Manifest:
-    weights, input_ = top.table("weights"), top.table("input")
-    calibration, point = top.table("calibration"), top.table("operating_point")
-    meanings = top.table("meanings")
-    manifest = Manifest(
+def _manifest(document: Document, directory: Path, own_sha256: str) -> Manifest:
+    meanings = document.meanings.model_dump()
+    return Manifest(
         directory=directory,
         own_sha256=own_sha256,
-        name=top.plain_name("name"),
-        version=top.plain_name("version"),
-        manufacturer=top.text("manufacturer"),
-        network=top.plain_name("network"),
-        weights=weights.plain_name("file"),
-        sha256=weights.sha256("sha256"),
-        rows=input_.pixels("rows"),
-        columns=input_.pixels("columns"),
-        preprocessing=input_.plain_name("preprocessing"),
-        classes=top.classes("classes"),
-        meanings=MappingProxyType({key: meanings.text(key) for key in CLASS_KEYS}),
-        temperature=calibration.number("temperature", above=0.0, up_to=100.0),
-        bias=calibration.bias("bias") if calibration.has("bias") else _NO_BIAS,
-        calibrated=calibration.boolean("calibrated"),
-        calibration_basis=calibration.text("basis"),
-        operating_point=point.number("malignant", above=0.0, up_to=1.0),
-        operating_point_basis=point.text("basis"),
-        training_data_digest=top.table("training").sha256("data_digest"),
-        gate=_gate(top.table("gate")) if top.has("gate") else None,
+        name=document.name,
+        version=document.version,
+        manufacturer=document.manufacturer,
+        network=document.network,
+        weights=document.weights.file,
+        sha256=document.weights.sha256,
+        rows=document.input.rows,
+        columns=document.input.columns,
+        preprocessing=document.input.preprocessing,
+        classes=CLASSES,
+        meanings=MappingProxyType({key: meanings[key] for key in CLASSES}),
+        temperature=document.calibration.temperature,
+        bias=document.calibration.bias,
+        calibrated=document.calibration.calibrated,
+        calibration_basis=document.calibration.basis,
+        operating_point=document.operating_point.malignant,
+        operating_point_basis=document.operating_point.basis,
+        training_data_digest=document.training.data_digest,
+        gate=None if document.gate is None else GateFile(**document.gate.model_dump()),
     )
-    for table in (top, weights, input_, calibration, point, meanings, top.table("training")):
-        table.refuse_the_rest()
-    return manifest
-
-
-def _gate(table: Table) -> GateFile:
-    gate = GateFile(
-        file=table.plain_name("file"),
-        sha256=table.sha256("sha256"),
-        limit=table.number("limit", above=0.0, up_to=1e6),
-        basis=table.text("basis"),
-    )
-    table.refuse_the_rest()
-    return gate

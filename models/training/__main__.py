@@ -216,7 +216,7 @@ def export_model(
     )
     console.print(f"written: {folder}", highlight=False, soft_wrap=True)
     console.print(
-        "SHA-256 of its manifest, for inference/network/pins.py if it is shipped: "
+        "SHA-256 of its manifest, for inference/network/manifest.py if it is shipped: "
         f"{manifests.load(folder).own_sha256}",
         highlight=False,
         soft_wrap=True,

@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 from inference.analysis.classifier import DEFAULT_THREADS
+from inference.findings import CLASSES
 from inference.network import catalogue, engine
 from inference.network import weights as weight_files
 from inference.network.engine import keras
-from inference.network.manifest import CLASS_KEYS
 
 
 def make(folder: Path, *, seed: int = 1, operating_point: float = 0.99, sha256: str | None = None) -> Path:
@@ -19,14 +19,14 @@ def make(folder: Path, *, seed: int = 1, operating_point: float = 0.99, sha256: 
     keras.utils.set_random_seed(seed)
     weights = folder / "weights.npz"
     weight_files.save_weights(catalogue.build("document-cnn", rows=64, columns=64), weights)
-    meanings = "\n".join(f'{key} = "meaning of {key.lower()}"' for key in CLASS_KEYS)
+    meanings = "\n".join(f'{key} = "meaning of {key.lower()}"' for key in CLASSES)
     (folder / "manifest.toml").write_text(
         f"""\
 name = "untrained"
 version = "0.0.1"
 manufacturer = "tests"
 network = "document-cnn"
-classes = {list(CLASS_KEYS)}
+classes = {[key.value for key in CLASSES]}
 
 [weights]
 file = "{weights.name}"

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from inference.analysis.preprocess import PREPROCESSING
+from inference.findings import CLASSES
 from inference.network import manifest, secondread
 from inference.network import weights as weight_files
 from models.training.commands import gate
@@ -106,7 +107,7 @@ name = {json.dumps(recipe.network)}
 version = {json.dumps(version)}
 manufacturer = "SecondRead"
 network = {json.dumps(network)}
-classes = {json.dumps(list(manifest.CLASS_KEYS))}
+classes = {json.dumps(list(CLASSES))}
 
 [weights]
 file = "{WEIGHTS}"

@@ -1,11 +1,11 @@
 """The manifest: complete, within its limits, and true about its weights."""
 
 import hashlib
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from inference.findings import CLASSES
 from inference.network import manifest
 from inference.network.manifest import ManifestError
 
@@ -66,10 +66,6 @@ def test_every_value_is_read(tmp_path):
 def test_a_bias_for_each_class_is_read(tmp_path):
     text = TEXT.replace("calibrated = true", "calibrated = true\nbias = [-0.5, 1, 0.0, 20]")
     assert manifest.load(folder(tmp_path, text)).bias == (-0.5, 1.0, 0.0, 20.0)
-
-
-def test_classes_are_those_of_a_finding():
-    assert tuple(key.value for key in CLASSES) == manifest.CLASS_KEYS
 
 
 @pytest.mark.parametrize(
@@ -181,17 +177,17 @@ def test_a_manifest_that_was_edited_is_refused_where_its_hash_is_known(tmp_path)
 
 
 def test_a_shipped_manifest_that_was_edited_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "__file__", str(tmp_path / "manifest.py"))
+    monkeypatch.setattr(manifest.resources, "files", lambda _: tmp_path)
     (tmp_path / "net-1.2.3").mkdir()
     read = manifest.load(folder(tmp_path / "net-1.2.3"))
-    monkeypatch.setattr(manifest.pins, "MANIFESTS", {"net-1.2.3": read.own_sha256})
+    monkeypatch.setattr(manifest, "SHIPPED", {"net-1.2.3": read.own_sha256})
     assert manifest.load(read.directory) == read
     with pytest.raises(ManifestError, match="was changed"):
         manifest.load(folder(tmp_path / "net-1.2.3", TEXT.replace("1.5", "1.6")))
 
 
 def test_every_shipped_manifest_is_pinned():
-    home = Path(manifest.__file__).parent
-    assert {path.parent.name for path in home.glob("*/manifest.toml")} == set(manifest.pins.MANIFESTS)
-    for name in manifest.pins.MANIFESTS:
+    home = Path(str(resources.files("models")))
+    assert {path.parent.name for path in home.glob("*/manifest.toml")} == set(manifest.SHIPPED)
+    for name in manifest.SHIPPED:
         manifest.verify(manifest.load(home / name))
