@@ -1,6 +1,8 @@
 """A study's way through receive, queue, report and outbox, on a hand clock and without a network."""
 
 import os
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -237,21 +239,23 @@ def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
         assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=1, unclaimed=0)
 
 
-def test_image_that_comes_in_while_its_study_is_forgotten_keeps_its_file(node, monkeypatch):
+def test_image_that_comes_in_while_its_study_is_removed_keeps_its_file(node):
     answer(node, *study())
     node.now += timedelta(days=30)
-    asked = retention.unneeded
+    arriving = study()
 
-    def meanwhile(tx, forgotten):
-        monkeypatch.setattr(retention, "unneeded", asked)
-        tx.exec_driver_sql("ROLLBACK")  # just before the second transaction begins
-        node.receive(*study())
-        tx.exec_driver_sql("BEGIN IMMEDIATE")
-        return asked(tx, forgotten)
+    class Busy:
+        """The database; the images come in just after its first transaction, which has removed the rows."""
 
-    monkeypatch.setattr(retention, "unneeded", meanwhile)
-    node.tasks.remove_old_studies()
-    assert len(kept_files(node)) >= 4
+        @contextmanager
+        def write(self):
+            with node.database.write() as tx:
+                yield tx
+            while arriving:
+                node.receive(arriving.pop())
+
+    replace(node.tasks, database=Busy()).remove_old_studies()
+    assert len(list((node.archive.data_dir / "instances").rglob("*.dcm"))) == 4
     assert node.work() == [JobKind.ANALYSE] * 4
 
 

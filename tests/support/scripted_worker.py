@@ -1,0 +1,61 @@
+"""Worker processes that follow a script instead of doing jobs: what starts the process is the seam.
+
+Each stands in for `scp.working.supervisor._begin` in a process of its own, and imports no network.
+"""
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+
+from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP, WAKE
+from storage.database.engine import Database
+from storage.queue import jobs
+
+EXIT_CODE = 3
+
+
+def answers(settings, owner, pipe):
+    """Answer each wake-up, then say that a job is done."""
+    pipe.send_bytes(READY)
+    while pipe.recv_bytes() == WAKE:
+        pipe.send_bytes(AWAKE)
+        pipe.send_bytes(DONE)
+
+
+def counts(settings, owner, pipe):
+    """Answer no wake-up; at the end write down how many came."""
+    pipe.send_bytes(READY)
+    wakes = 0
+    while pipe.recv_bytes() != STOP:
+        wakes += 1
+        pipe.send_bytes(DONE)
+    (settings.node.data_dir / "wakes").write_text(str(wakes))
+
+
+def loads(settings, owner, pipe):
+    """Never get ready: the network takes too long to load."""
+    pipe.send_bytes(DONE)  # so that the test knows of this process
+    threading.Event().wait()
+
+
+def dies(settings, owner, pipe):
+    """Claim a job and die of it."""
+    pipe.send_bytes(READY)
+    _claim(settings, owner)
+    os._exit(EXIT_CODE)
+
+
+def hangs(settings, owner, pipe):
+    """Claim a job and never end it, whatever the supervisor says."""
+    pipe.send_bytes(READY)
+    _claim(settings, owner)
+    pipe.send_bytes(DONE)  # so that the test knows of the claim
+    pipe.send_bytes(BEGIN)
+    threading.Event().wait()
+
+
+def _claim(settings, owner):
+    database = Database.open(settings.node.data_dir)
+    with database.write() as tx:
+        jobs.claim(tx, owner=owner, now=datetime.now(UTC), lease=timedelta(hours=1))
+    database.close()
