@@ -6,31 +6,16 @@ analysis, nor the report on the whole study.
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
-from pydicom.errors import BytesLengthException
 from pydicom.sequence import Sequence
 
-UNREADABLE: Final = (
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""What pydicom raises for a value that its VR forbids. OSError is its "No tag to read" of a damaged sequence:
-the bytes are in memory, nothing is read from a disk here."""
+from inference.reading.damage import UNREADABLE_VALUE
 
 
 @contextmanager
@@ -51,7 +36,7 @@ def value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - as many kinds
     """
     try:
         found = header.get(keyword)
-    except UNREADABLE:
+    except UNREADABLE_VALUE:
         return None
     return None if isinstance(found, Sequence) and dictionary_VR(keyword) != "SQ" else found
 

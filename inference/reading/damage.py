@@ -1,43 +1,114 @@
-"""Whose fault it is that a file cannot be read: the file's, for ever, or the machine's, for now.
+"""Damaged files: how they are read without harm, and whose fault it is that one cannot be read.
 
-A damaged file is a finding of its image. A disk that fails, too many open files or too little memory say
-nothing about the image: they go through to the caller, who tries again.
+A damaged file is a finding of its image, for ever. A disk that fails, too many open files or too little
+memory say nothing about the image: those errors go through to the caller, who tries again.
 """
 
 from __future__ import annotations
 
+import io
+import os
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
-from inference.errors import Failed
-from inference.reading.attributes import UNREADABLE
+import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
-_CONTENT: Final = (*UNREADABLE, RuntimeError, SyntaxError, zlib.error)
+from inference.errors import Failed
+
+UNREADABLE_VALUE: Final = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom raises for a value that its VR forbids. OSError is its "No tag to read" of a damaged sequence:
+the bytes are in memory, nothing is read from a disk here."""
+
+UNREADABLE_DATA_SET: Final = (*UNREADABLE_VALUE, InvalidDicomError, RecursionError, zlib.error)
+"""What pydicom raises for bytes that are no data set."""
+
+_UNREADABLE_CONTENT: Final = (*UNREADABLE_VALUE, RuntimeError, SyntaxError, zlib.error)
 """What pydicom, Pillow and the plugins of both raise for damaged content."""
 
-_OF_RUST: Final = "pyo3_runtime"
+_RUST_PANIC_MODULE: Final = "pyo3_runtime"
 """Where the panics of libraries in Rust come from: an index out of bounds in a damaged stream, of RLE for
 example. Their class is no Exception, and no module has it to import."""
 
 HEADER: Final = "the DICOM header could not be read: the file is damaged or cut short"
 
+_META_START = 132
+"""Bytes of preamble and prefix (PS3.10 7.1)."""
+_GROUP_LENGTH = 12
+"""Bytes of (0002,0000), whose value counts the file meta information after it."""
+
+
+class Reader(io.BufferedReader):
+    """Reads a regular file that nobody changes, from where ``raw`` stands."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self._size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most ``size`` bytes; all that are left where it is negative or None."""
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def opened(path: Path) -> Reader:
+    """Open the file at ``path`` for reading. Raises OSError as `open` does."""
+    return Reader(io.FileIO(os.fspath(path)))
+
+
+def file_meta(path: Path) -> tuple[FileMetaDataset, int]:
+    """Read the file meta information at ``path``; return it, and the byte at which the data set begins.
+
+    As far as its group length reaches (PS3.10 7.1): a damaged data set may begin with what looks like more.
+
+    Raises
+    ------
+    InvalidDicomError, ValueError, AttributeError, …
+        There is none, or it is damaged.
+    OSError
+        The file is not to be had now.
+    """
+    with opened(path) as file:
+        head = file.read(_META_START + _GROUP_LENGTH)
+        rest = file.read(int.from_bytes(head[-4:], "little"))
+    return pydicom.dcmread(io.BytesIO(head + rest)).file_meta, len(head) + len(rest)
+
 
 @contextmanager
-def told_as(words: str) -> Iterator[None]:
-    """Raise Failed with ``words`` for damaged content; let OSError of the machine and MemoryError through.
+def translated(words: str) -> Iterator[None]:
+    """Raise Failed with ``words`` for damaged content; let errors of the machine through."""
+    try:
+        yield
+    except _UNREADABLE_CONTENT as error:
+        if is_of_the_machine(error):
+            raise
+        raise Failed(words) from None
+    except BaseException as error:
+        if type(error).__module__ != _RUST_PANIC_MODULE:
+            raise
+        raise Failed(words) from None
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether the operating system raised ``error``, which then says nothing about the file.
 
     pydicom ("No tag to read") and Pillow ("image file is truncated") raise OSError for content too: without
     a number, which every error of the operating system has.
     """
-    try:
-        yield
-    except _CONTENT as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise Failed(words) from None
-    except BaseException as error:
-        if type(error).__module__ != _OF_RUST:
-            raise
-        raise Failed(words) from None
+    return isinstance(error, OSError) and error.errno is not None

@@ -15,7 +15,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
-from inference.reading import bounded, damage, objections, transfer_syntaxes
+from inference.reading import damage, objections, transfer_syntaxes
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
@@ -37,14 +37,14 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     OSError, MemoryError
         The machine cannot do it now.
     """
-    with bounded.opened(path) as file, damage.told_as(damage.HEADER):
+    with damage.opened(path) as file, damage.translated(damage.HEADER):
         try:
             header = pydicom.dcmread(file)
         except InvalidDicomError:
             raise Failed("the file is not a DICOM file") from None
         _check(header)
         _check_size(header)
-    with warnings.catch_warnings(), damage.told_as(_UNDECODABLE):
+    with warnings.catch_warnings(), damage.translated(_UNDECODABLE):
         warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
         values = _decoded(header, path)
     if values.shape != (header.Rows, header.Columns):

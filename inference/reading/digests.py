@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from inference.reading.attributes import UNREADABLE
+from inference.reading.damage import UNREADABLE_VALUE
 from inference.reading.views import ShownView
 
 PATIENT_AND_STUDY: Final = (
@@ -78,14 +78,14 @@ _IMAGE: Final = (
 
 def attributes_digest(header: Dataset) -> str:
     """Return the SHA-256 (hexadecimal) of the patient and study attributes that results copy."""
-    return _sha256(_canonical(header, PATIENT_AND_STUDY))
+    return canonical_digest(_attributes(header, PATIENT_AND_STUDY))
 
 
 def header_digest(header: Dataset, shown: ShownView) -> str:
     """Return the SHA-256 (hexadecimal) of all attributes on which results depend, and of what is shown."""
-    return _sha256(
+    return canonical_digest(
         [
-            _canonical(header, PATIENT_AND_STUDY + _IMAGE),
+            _attributes(header, PATIENT_AND_STUDY + _IMAGE),
             shown.side,
             shown.view,
             sorted(shown.specials),
@@ -93,12 +93,17 @@ def header_digest(header: Dataset, shown: ShownView) -> str:
     )
 
 
-def _sha256(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+def canonical_text(value: object) -> str:
+    """Return ``value`` (anything that JSON can say) as JSON that is the same wherever the value is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _canonical(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
+def canonical_digest(value: object) -> str:
+    """Return the SHA-256 of the canonical text of ``value`` as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_text(value).encode("ascii")).hexdigest()
+
+
+def _attributes(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
     """Return the attributes that have a value: results write absent and empty ones alike."""
     found = {keyword: _value(header, keyword) for keyword in keywords if keyword in header}
     return {keyword: value for keyword, value in found.items() if value not in ("", [])}
@@ -107,10 +112,10 @@ def _canonical(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
 def _value(header: Dataset, keyword: str) -> str | list[Any]:
     try:
         value = header[keyword].value
-    except UNREADABLE:  # a value that its VR forbids: its bytes are the value
+    except UNREADABLE_VALUE:  # a value that its VR forbids: its bytes are the value
         return bytes(getattr(header.get_item(keyword), "value", b"") or b"").hex()
     if header[keyword].VR == "SQ":
-        return [_canonical(item, sorted(item.dir())) for item in value]
+        return [_attributes(item, sorted(item.dir())) for item in value]
     if isinstance(value, MultiValue):
         return [_text(part) for part in value]
     return _text(value)

@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 
 from inference.errors import Failed
 from inference.findings import Laterality
-from inference.reading import attributes, bounded, damage, objections, views
+from inference.reading import attributes, damage, objections, views
 from inference.reading.digests import attributes_digest, header_digest
 
 STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
@@ -109,7 +109,7 @@ def read(path: Path) -> SourceImage:
     OSError
         The file is not to be had now.
     """
-    with damage.told_as(damage.HEADER), attributes.tolerant():
+    with damage.translated(damage.HEADER), attributes.tolerant():
         return describe(_header(path))
 
 
@@ -124,7 +124,7 @@ def reopen(path: Path, description: ImageDescription) -> SourceImage:
         The file is not to be had now.
     """
     known = {field.name: getattr(description, field.name) for field in fields(ImageDescription)}
-    with damage.told_as(damage.HEADER):
+    with damage.translated(damage.HEADER):
         return SourceImage(header=_header(path), **known)
 
 
@@ -197,7 +197,7 @@ def _source_instance_uids(header: Dataset) -> tuple[str, ...]:
 
 
 def _header(path: Path) -> Dataset:
-    with bounded.opened(path) as file:
+    with damage.opened(path) as file:
         try:
             return pydicom.dcmread(file, stop_before_pixels=True)
         except InvalidDicomError:

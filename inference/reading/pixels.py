@@ -63,7 +63,7 @@ def from_image_file(path: Path) -> Picture:
     OSError, MemoryError
         The machine cannot do it now.
     """
-    with path.open("rb") as file, warnings.catch_warnings(), damage.told_as(_UNREADABLE_PICTURE):
+    with path.open("rb") as file, warnings.catch_warnings(), damage.translated(_UNREADABLE_PICTURE):
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file, formats=("PNG", "JPEG")) as image:

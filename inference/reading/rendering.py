@@ -16,7 +16,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from inference.errors import Failed
-from inference.reading.attributes import UNREADABLE
+from inference.reading.damage import UNREADABLE_VALUE
 
 _TAILS: Final = (0.005, 0.995)
 """Without a window, this share of the pixels is black and white."""
@@ -43,7 +43,7 @@ def render(header: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.float32], 
     """
     try:
         table = _table(header, stored)
-    except UNREADABLE:
+    except UNREADABLE_VALUE:
         raise Failed(
             "the header does not say how its pixel values are shown: a table in it is damaged"
         ) from None

@@ -20,7 +20,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import validate_value
 
-from inference.reading.attributes import UNREADABLE, tolerant
+from inference.reading.attributes import tolerant
+from inference.reading.damage import UNREADABLE_VALUE
 
 _TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
 _FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
@@ -66,7 +67,7 @@ def patients_differ(headers: Iterable[Dataset]) -> bool:
 def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
     try:
         found = source[tag]
-    except UNREADABLE:
+    except UNREADABLE_VALUE:
         return None  # absent, or not to be read at all: a result does not depend on it
     if found.is_empty:
         return None

@@ -7,8 +7,6 @@ finding and handed in again.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -17,6 +15,7 @@ from pydicom.uid import UID
 
 from inference.findings import Analysed, Finding, ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
+from inference.reading.digests import canonical_digest, canonical_text
 
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
 """Fixed for the product, for ever: another one gives every object another UID."""
@@ -29,18 +28,9 @@ IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002
 IMPLEMENTATION_VERSION: Final = "SECONDREAD"
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def digest(value: object) -> str:
-    """Return the SHA-256 of ``value`` (anything that JSON can say) as 64 hexadecimal digits."""
-    return hashlib.sha256(_canonical(value).encode("ascii")).hexdigest()
-
-
 def uid(kind: str, **key: object) -> str:
     """Derive the UID of the thing of that ``kind`` which ``key`` defines (PS3.5 B.2: 2.25 and a UUID)."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, _canonical({'kind': kind, **key})).int}"
+    return f"2.25.{uuid.uuid5(_NAMESPACE, canonical_text({'kind': kind, **key})).int}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +63,7 @@ def run_key(identity: ModelIdentity, options: OutputOptions) -> dict[str, Any]:
         "version": identity.version,
         "weights": identity.weights_sha256,
         "schema": SCHEMA,
-        "config": digest(settings),
+        "config": canonical_digest(settings),
     }
 
 

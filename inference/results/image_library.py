@@ -19,7 +19,7 @@ from highdicom.sr import (
     TextContentItem,
 )
 
-from inference.reading.attributes import UNREADABLE
+from inference.reading.damage import UNREADABLE_VALUE
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, source_attributes
 
@@ -62,7 +62,7 @@ def _described(image: SourceImage) -> list[ContentItem]:
     """
     try:
         return [*_pixel_matrix(image), *_anatomy(image), *_geometry(image)]
-    except UNREADABLE:
+    except UNREADABLE_VALUE:
         return []
 
 

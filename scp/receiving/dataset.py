@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ from typing import IO, Final
 import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from inference.reading import bounded
-from inference.reading.attributes import UNREADABLE
+from inference.reading import damage
 from scp.network.status import Foreign, Unreadable
 from scp.receiving import inflation
 
@@ -31,8 +28,6 @@ UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 
 REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 CHUNK: Final = 1 << 20
-DAMAGE: Final = (*UNREADABLE, InvalidDicomError, RecursionError, zlib.error)
-"""What pydicom raises for bytes that are no data set. Its OSError has no number, as the system's have."""
 LARGEST_ELEMENT: Final = 10_000_000
 """Bytes; what stands before the pixel data and is longer says nothing that the node reads."""
 
@@ -62,15 +57,15 @@ def read(path: Path) -> Incoming:
         An attribute is missing without which nothing can be filed or sent back.
     """
     try:
-        meta, _ = bounded.file_meta(path)
+        meta, _ = damage.file_meta(path)
         transfer_syntax = UID(meta.TransferSyntaxUID)
         with _opened(path, transfer_syntax) as file:
             header = _header(file)
             header.file_meta.TransferSyntaxUID = transfer_syntax
             _check(header)
             digest = _pixels(file, implicit=transfer_syntax.is_implicit_VR)
-    except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except damage.UNREADABLE_DATA_SET as error:
+        if damage.is_of_the_machine(error):
             raise  # the disk has failed: that says nothing about the data set
         raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
     return Incoming(
@@ -89,7 +84,7 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
         with inflation.inflated(path, limit=inflation.LIMIT) as file:
             yield file
     else:
-        with bounded.opened(path) as file:
+        with damage.opened(path) as file:
             yield file
 
 

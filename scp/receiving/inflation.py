@@ -14,7 +14,7 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 
-from inference.reading import bounded
+from inference.reading import damage
 from scp.network.status import Unreadable
 
 LIMIT: Final = 1 << 30
@@ -36,7 +36,7 @@ def inflated(path: Path, *, limit: int) -> Iterator[IO[bytes]]:
     zlib.error, AttributeError, ValueError, OSError
         It is damaged, or has no place on the disk.
     """
-    meta, start = bounded.file_meta(path)
+    meta, start = damage.file_meta(path)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with path.open("rb") as deflated, tempfile.TemporaryFile(dir=path.parent) as whole:
         whole.write(PREAMBLE)
@@ -44,7 +44,7 @@ def inflated(path: Path, *, limit: int) -> Iterator[IO[bytes]]:
         deflated.seek(start)
         _inflate(deflated, whole, limit)
         whole.seek(0)
-        with bounded.Reader(io.FileIO(whole.fileno(), closefd=False)) as file:
+        with damage.Reader(io.FileIO(whole.fileno(), closefd=False)) as file:
             yield file
 
 

@@ -17,7 +17,7 @@ import pydicom
 import structlog
 from pydicom.uid import UID
 
-from inference.reading import attributes, mammogram, objections
+from inference.reading import attributes, damage, mammogram, objections
 from inference.results.identity import Device
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
@@ -95,7 +95,7 @@ class Receiver:
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         try:
             arrival = _arrival(received, calling_ae)
-        except dataset.DAMAGE as error:
+        except damage.UNREADABLE_DATA_SET as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
             arrival = self._file(self._recognise(arrival, received.path), received)
@@ -184,7 +184,7 @@ def _header(received: Incoming, digest: str) -> bytes:
     try:
         header = mammogram.header_only(received.header)
         same = mammogram.describe(pydicom.dcmread(io.BytesIO(header))).header_digest == digest
-    except dataset.DAMAGE as error:
+    except damage.UNREADABLE_DATA_SET as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
     if not same:
         raise Unreadable("header cannot be written again: it would say other things")

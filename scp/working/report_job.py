@@ -15,7 +15,8 @@ from inference import findings
 from inference.findings import ModelIdentity
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
-from inference.results.identity import Device, Maker, digest
+from inference.reading.digests import canonical_digest
+from inference.results.identity import Device, Maker
 from inference.results.study_results import study_objects
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -102,7 +103,7 @@ class ReportJob:
             for instance, record in kept
             if record is not None and instance.sop_instance_uid in mentioned
         ]
-        return digest({"maker": maker.key(), "images": sorted(said)})
+        return canonical_digest({"maker": maker.key(), "images": sorted(said)})
 
     def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
         return StudyImage(

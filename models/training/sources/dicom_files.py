@@ -64,7 +64,7 @@ def header(path: Path, *keywords: str) -> Dataset:
     OSError
         The machine cannot do it now.
     """
-    with path.open("rb") as file, damage.told_as(damage.HEADER):
+    with path.open("rb") as file, damage.translated(damage.HEADER):
         try:
             return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(keywords))
         except InvalidDicomError:

@@ -70,7 +70,7 @@ def _box_of(path: Path, shape: tuple[int, int]) -> Box:
 def _scales(path: Path, shape: tuple[int, int]) -> tuple[float, float]:
     """Return what rows and columns of the mask are multiplied with, from its header alone."""
     header = dicom_files.header(path, "Rows", "Columns")
-    with damage.told_as(damage.HEADER):
+    with damage.translated(damage.HEADER):
         size = int(header.Rows), int(header.Columns)
         down, across = shape[0] / size[0], shape[1] / size[1]
     if not (

@@ -37,6 +37,9 @@ def read(path: Path) -> Picture:
 
 
 def _from_pgm(path: Path) -> Picture:
-    with damage.told_as("the PGM file is damaged or cut short"), Image.open(path, formats=("PPM",)) as image:
+    with (
+        damage.translated("the PGM file is damaged or cut short"),
+        Image.open(path, formats=("PPM",)) as image,
+    ):
         full = 255 if image.mode == "L" else 65535  # Pillow scales any other maximum to one of these
         return Picture(grey=np.asarray(image, np.float32) / np.float32(full), padding=None)
