@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis import region, sight
-from inference.analysis.sight import Doorkeeper, Network, Sight
+from inference.analysis import breast, preprocess, region
+from inference.analysis.breast import Breast
+from inference.analysis.classifier import Reading
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
 from inference.heatmap import heatmap
@@ -25,6 +27,42 @@ from inference.reading.pixels import Picture
 
 _PICTURE_FILE = "side and view not known"
 """Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
+
+
+class Network(Protocol):
+    """What the pipeline needs of `inference.analysis.classifier.Classifier`."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say about the network."""
+
+    @property
+    def rows(self) -> int:
+        """Height of the input."""
+
+    @property
+    def columns(self) -> int:
+        """Width of the input."""
+
+    def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
+        """Read prepared images."""
+
+
+class InputGate(Protocol):
+    """What the pipeline needs of `inference.analysis.gate.Gate`."""
+
+    def objection(self, picture: Picture, found: Breast) -> str | None:
+        """Say why the picture is no mammogram, or None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AnalysedImage:
+    """One picture, read by the network."""
+
+    breast: Breast
+    reading: Reading
+    heat: NDArray[np.float32]
+    """The Grad-CAM map, rows by columns of the source, never negative, zero outside the breast."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,7 +77,7 @@ class Analysis:
 class Analyst:
     """Analyses image files with one network; a gate, where there is one, refuses what is no mammogram."""
 
-    def __init__(self, classifier: Network, options: OutputOptions, gate: Doorkeeper | None = None) -> None:
+    def __init__(self, classifier: Network, options: OutputOptions, gate: InputGate | None = None) -> None:
         self._classifier = classifier
         self._gate = gate
         self._options = options
@@ -71,17 +109,41 @@ class Analyst:
             return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
     def _analysed(self, picture: Picture, *, caption: str) -> Analysis:
-        seen = sight.see(picture, self._classifier, self._gate)
-        finding = _finding(seen)
-        drawn = heatmap.render(
-            picture, seen.heat, finding, caption=caption, identity=self.identity, options=self._options
+        image = analysed_image(picture, self._classifier, self._gate)
+        finding = _finding(image)
+        rendered = heatmap.render(
+            picture, image.heat, finding, caption=caption, identity=self.identity, options=self._options
         )
-        return Analysis(finding=finding, heatmap=drawn)
+        return Analysis(finding=finding, heatmap=rendered)
 
 
-def _finding(seen: Sight) -> Analysed:
-    reading = seen.reading
-    peak, area = region.locate(seen.heat, seen.breast.mask)
+def analysed_image(picture: Picture, network: Network, gate: InputGate | None = None) -> AnalysedImage:
+    """Find the breast in ``picture`` and let the network read it.
+
+    The node and the evaluation of models both call this: what was measured is what runs.
+
+    Raises
+    ------
+    Refused
+        The gate does not take the picture for a mammogram.
+    Failed
+        There is no breast to be found, or the network gives no usable number.
+    """
+    found = breast.find(picture)
+    if gate is not None and (reason := gate.objection(picture, found)):
+        raise Refused(reason)
+    prepared = preprocess.prepare(picture, found, network.rows, network.columns)
+    (reading,) = network.read(prepared.values[np.newaxis])
+    if isinstance(reading, Failed):
+        raise reading
+    # what lies outside the breast is no tissue: heat there is the trace of a border, not of a finding
+    heat = np.where(found.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
+    return AnalysedImage(breast=found, reading=reading, heat=heat)
+
+
+def _finding(image: AnalysedImage) -> Analysed:
+    reading = image.reading
+    peak, area = region.locate(image.heat, image.breast.mask)
     finding = Analysed(
         scores=reading.scores,
         label=CLASSES[int(np.argmax(reading.scores))],

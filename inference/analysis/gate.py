@@ -10,6 +10,7 @@ one small size, so that neither scanner nor background counts for much. Not for 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from PIL import Image
 
 from inference.analysis import breast, preprocess
 from inference.analysis.breast import Breast
-from inference.analysis.likeness import Likeness
 from inference.errors import ModelError
 from inference.network import efficientnet_lite
 from inference.network import manifest as manifests
@@ -36,8 +36,48 @@ _BLOCKS: Final = 5
 """Of EfficientNet-Lite0: up to where textures and edges are told apart, 40 channels, 60,000 weights."""
 _SAMPLES: Final = 4
 """Samples on each side of a pixel of the small copy, at least: averages of all pixels cost more time."""
+COMPONENTS: Final = 10
+"""More were no better at refusing, and knew too well the scanners that they were learned from."""
 _TRUNK: Final = "trunk/"
 _LIKENESS: Final = "likeness/"
+
+Floats = NDArray[np.float64]
+
+
+class TooFewError(ValueError):
+    """There are too few pictures to learn from; the message says how many there are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Likeness:
+    """How the features of one kind of picture are spread, in d features and k components.
+
+    Principal components (PCA) of standardised features: distances along each component count in units of its
+    spread, and what the components leave counts in units of what they leave of the known kind.
+    """
+
+    mean: Floats
+    """(d,)"""
+    scale: Floats
+    """Standard deviations, (d,)."""
+    components: Floats
+    """Orthonormal rows, (k, d)."""
+    variances: Floats
+    """Along each component, (k,)."""
+    rest: Floats
+    """Variance that the components leave, per direction that is left; one number, ()."""
+
+    def distances(self, features: Floats) -> Floats:
+        """Compute how far each row of ``features`` (n, d) lies off: (n,), on average 1 for the known kind."""
+        standard = (features - self.mean) / self.scale
+        along = standard @ self.components.T
+        left = np.square(standard).sum(axis=1) - np.square(along).sum(axis=1)
+        squares = (np.square(along) / self.variances).sum(axis=1) + np.maximum(left, 0) / self.rest
+        return np.asarray(squares / len(self.mean))
+
+    def arrays(self) -> dict[str, Floats]:
+        """Give all parts by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Gate:
@@ -105,10 +145,32 @@ class Trunk:
         )
 
 
+def fit(features: Floats, components: int = COMPONENTS) -> Likeness:
+    """Learn from the features (n, d) of one kind of picture; n must exceed ``components``.
+
+    Raises TooFewError.
+    """
+    count, dimensions = features.shape
+    if not components < min(count, dimensions):
+        raise TooFewError(
+            f"{count} pictures with {dimensions} features are too few to learn {components} components from"
+        )
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    _, singular, directions = np.linalg.svd((features - mean) / scale, full_matrices=False)
+    variances = np.square(singular) / count
+    return Likeness(
+        mean=mean,
+        scale=scale,
+        components=directions[:components],
+        variances=np.maximum(variances[:components], 1e-9),
+        rest=np.maximum(variances[components:].sum() / (dimensions - components), 1e-9),
+    )
+
+
 def save(path: Path, trunk: Trunk, likeness: Likeness) -> None:
     """Write the gate as named arrays, the trunk's weights as 16-bit floats; the same gate, the same bytes."""
     arrays: dict[str, Any] = {
-        _TRUNK + its.path: np.asarray(its).astype(np.float16) for its in trunk.model.weights
+        _TRUNK + weight.path: np.asarray(weight).astype(np.float16) for weight in trunk.model.weights
     }
     arrays |= {_LIKENESS + name: values for name, values in likeness.arrays().items()}
     with path.open("wb") as file:
@@ -123,10 +185,12 @@ def load(path: Path) -> tuple[Trunk, Likeness]:
         trunk = Trunk()
         for variable in trunk.model.weights:
             variable.assign(arrays[_TRUNK + variable.path].astype(np.float32))
-        of_likeness = {
-            name.removeprefix(_LIKENESS): its for name, its in arrays.items() if name.startswith(_LIKENESS)
+        parts = {
+            name.removeprefix(_LIKENESS): array
+            for name, array in arrays.items()
+            if name.startswith(_LIKENESS)
         }
-        return trunk, Likeness(**of_likeness)
+        return trunk, Likeness(**parts)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path} is not a gate of this version ({error}); install the model again"

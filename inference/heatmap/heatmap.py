@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from inference import wording
-from inference.analysis import outline
+from inference.analysis import region
 from inference.findings import Analysed, ModelIdentity, Point
 from inference.heatmap import colormap, legend
 from inference.heatmap.text import Fonts, Mark, Words, line_step, paint
@@ -64,7 +64,7 @@ def render(
     if shown is not None:
         _blend(image, shown)
     if finding.region is not None:
-        line = outline.closed_line(finding.region, rows=rows, columns=columns)
+        line = region.closed_line(finding.region, rows=rows, columns=columns)
         _draw_contour(image, [(x * size[0] / columns, y * size[1] / rows) for x, y in line])
     whole = Image.new("RGB", (size[0], size[1] + strip.height))
     whole.paste(image, (0, 0))

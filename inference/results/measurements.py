@@ -27,7 +27,7 @@ from highdicom.sr import (
 from pydicom.sr.coding import Code
 
 from inference import wording
-from inference.analysis import outline
+from inference.analysis.region import closed_line
 from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity, NotAnalysed, Point, Region
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
@@ -88,9 +88,7 @@ class _Scribe:
         explained = finding.explained
         return Group(
             tracking_identifier=self._tracking("region", image),
-            referenced_region=_polyline(
-                image, outline.closed_line(region, rows=image.rows, columns=image.columns)
-            ),
+            referenced_region=_polyline(image, closed_line(region, rows=image.rows, columns=image.columns)),
             finding_type=codes.FINDING_OF[explained],
             finding_category=codes.GRAD_CAM,
             geometric_purpose=codes.BOUNDED_BY,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from inference.analysis.likeness import TooFewError
+from inference.analysis.gate import TooFewError
 from inference.errors import ModelError
 from inference.network import engine
 from inference.network import manifest as manifests

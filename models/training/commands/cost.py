@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import numpy as np
 import typer
 
-from inference.analysis import sight
+from inference import pipeline
 from inference.analysis.classifier import DEFAULT_THREADS, Classifier
 from inference.analysis.gate import Gate
 from inference.network import manifest as manifests
@@ -44,7 +44,7 @@ def run(
     seconds = []
     for example in chosen:
         began = time.perf_counter()
-        sight.see(pixels.from_image_file(data / example.file), classifier, gate)
+        pipeline.analysed_image(pixels.from_image_file(data / example.file), classifier, gate)
         seconds.append(time.perf_counter() - began)
     counted = np.array(seconds[_FIRST:])
     figures = {

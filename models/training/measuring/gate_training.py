@@ -18,9 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis import breast, likeness
-from inference.analysis.gate import Trunk
-from inference.analysis.likeness import Likeness
+from inference.analysis import breast, gate
+from inference.analysis.gate import Likeness, Trunk
 from inference.errors import Failed, Refused
 from inference.network import efficientnet_lite_imagenet
 from models.training.evaluation.rounding import rounded
@@ -162,7 +161,7 @@ def total(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def fit(seen: Seen) -> Likeness:
     """Learn from all mammograms: what is shipped. Raises TooFewError."""
-    return likeness.fit(seen.features)
+    return gate.fit(seen.features)
 
 
 def _counted(verdicts: Counter[str]) -> dict[str, Any]:
@@ -182,7 +181,7 @@ def _held_out(features: Floats, groups: Sequence[object]) -> Floats:
     distances = np.zeros(len(features))
     for kind in np.unique(kinds):
         theirs = kinds == kind
-        distances[theirs] = likeness.fit(features[~theirs]).distances(features[theirs])
+        distances[theirs] = gate.fit(features[~theirs]).distances(features[theirs])
     return distances
 
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis import region, sight
-from inference.analysis.sight import Network
+from inference import pipeline
+from inference.analysis import region
 from inference.findings import Point
+from inference.pipeline import Network
 from inference.reading.pixels import Picture
 from models.training.evaluation import bootstrap
 from models.training.evaluation.rounding import stated
@@ -46,7 +47,7 @@ def point(picture: Picture, example: Example, network: Network) -> Pointed:
 
     Raises Refused or Failed where the node would not analyse the picture.
     """
-    seen = sight.see(picture, network)
+    seen = pipeline.analysed_image(picture, network)
     peak, _ = region.locate(seen.heat, seen.breast.mask)
     boxes = _widened(example.lesions, picture.grey.shape[0])
     inside = _inside(boxes, seen.heat.shape)

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis import sight
-from inference.analysis.sight import Doorkeeper, Network
+from inference import pipeline
 from inference.errors import Failed, Refused
 from inference.findings import CLASSES, ClassKey
+from inference.pipeline import InputGate, Network
 from inference.reading.pixels import Picture
 from models.training.evaluation import bootstrap, ranking
 from models.training.evaluation.rounding import rounded, stated
@@ -40,7 +40,7 @@ class Answers:
 
 
 def ask(
-    picture: Picture, example: Example, network: Network, gate: Doorkeeper | None, *, seed: int
+    picture: Picture, example: Example, network: Network, gate: InputGate | None, *, seed: int
 ) -> Answers:
     """Read ``picture`` as it is and under each disturbance; ``seed`` fixes the noise."""
     versions: Iterator[tuple[str, Picture]] = (
@@ -78,9 +78,9 @@ def table(of: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _scores(picture: Picture, network: Network, gate: Doorkeeper | None) -> tuple[float, ...] | None:
+def _scores(picture: Picture, network: Network, gate: InputGate | None) -> tuple[float, ...] | None:
     try:
-        return sight.see(picture, network, gate).reading.scores
+        return pipeline.analysed_image(picture, network, gate).reading.scores
     except (Refused, Failed):  # counted as not analysed
         return None
 
