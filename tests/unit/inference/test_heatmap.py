@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference.analysis import outline
+from inference.analysis import region
 from inference.findings import Region
 from inference.heatmap import colormap, heatmap, legend
 from inference.heatmap.text import Box, Fonts, Words, line_step
@@ -99,7 +99,7 @@ def test_cool_tissue_is_left_alone_and_hot_tissue_is_never_hidden():
     at = results.region(150, 150)
     warm = results.warm_map((400, 300), at)
     coloured = render(warm=warm)[:400].astype(int)
-    line = outline.closed_line(at, rows=400, columns=300)
+    line = region.closed_line(at, rows=400, columns=300)
     far = np.ones((400, 300), bool)
     for column, row in line:
         far[max(0, int(row) - 8) : int(row) + 8, max(0, int(column) - 8) : int(column) + 8] = False
@@ -228,7 +228,7 @@ def test_outline_is_closed_and_stays_inside():
         ellipse=((0.0, 5.0), (65.0, 5.0), (5.0, 0.0), (5.0, 45.0)),
         mean_activation=0.5,
     )
-    line = outline.closed_line(beyond, rows=40, columns=60)
+    line = region.closed_line(beyond, rows=40, columns=60)
     assert line[0] == line[-1]
     assert len(line) <= 64
     assert all(0 <= column <= 60 and 0 <= row <= 40 for column, row in line)
@@ -238,7 +238,7 @@ def test_outline_is_closed_and_stays_inside():
 
 def test_outline_goes_through_the_ends_of_the_axes():
     at = results.region(200, 240)
-    line = outline.closed_line(at, rows=640, columns=512)
+    line = region.closed_line(at, rows=640, columns=512)
     for column, row in at.ellipse:
         assert min(abs(column - x) + abs(row - y) for x, y in line) <= 1
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.analysis import likeness
+from inference.analysis import gate
 from inference.analysis.gate import Trunk
 from models.training.measuring import gate_training as training
 from models.training.measuring.gate_training import Seen
@@ -119,5 +119,5 @@ def test_other_pictures_are_counted_by_kind_and_verdict(seen, trunk, data, tmp_p
 
 
 def test_too_few_mammograms_are_refused():
-    with pytest.raises(likeness.TooFewError, match="too few"):
+    with pytest.raises(gate.TooFewError, match="too few"):
         training.fit(scattered({"one": (5, 1.0)}))

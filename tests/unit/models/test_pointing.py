@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inference.analysis import breast, preprocess, region, sight
+from inference import pipeline
+from inference.analysis import breast, preprocess, region
 from inference.analysis.classifier import Reading
 from inference.errors import Failed
 from inference.findings import ClassKey
@@ -75,7 +76,7 @@ def test_one_of_several_lesions_is_enough():
 @pytest.mark.parametrize(("away", "hit"), [(-1, True), (4.9, True), (5.1, False)])
 def test_a_box_counts_wider_by_a_fortieth_of_the_height(away, hit):
     """5 of 200 rows on each side."""
-    seen = sight.see(picture(), Hot(*LESION))
+    seen = pipeline.analysed_image(picture(), Hot(*LESION))
     peak, _ = region.locate(seen.heat, seen.breast.mask)
     for lesion in ((20, 20, peak[0] - away, 180), (20, peak[1] + away, 100, 180)):
         assert pointing.point(picture(), example(lesion), Hot(*LESION)).hit is hit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.analysis import likeness
+from inference.analysis import gate
 
 
 def known(count=400, seed=1):
@@ -14,13 +14,13 @@ def known(count=400, seed=1):
 
 
 def test_the_known_kind_has_distance_one_on_average():
-    spread = likeness.fit(known(), components=5)
+    spread = gate.fit(known(), components=5)
     assert spread.distances(known()).mean() == pytest.approx(1, rel=1e-6)
     assert spread.distances(known(seed=2)).mean() == pytest.approx(1, rel=0.15)
 
 
 def test_distance_grows_along_the_sheet_and_much_faster_away_from_it():
-    spread = likeness.fit(known(), components=5)
+    spread = gate.fit(known(), components=5)
     middle, one = known().mean(axis=0), known()[0]
     away = np.random.default_rng(3).normal(size=20)
     points = np.stack([middle, middle + 2 * (one - middle), middle + away])
@@ -32,10 +32,10 @@ def test_distance_grows_along_the_sheet_and_much_faster_away_from_it():
 def test_a_feature_that_never_varies_is_no_division_by_zero():
     features = known()
     features[:, 4] = 1
-    spread = likeness.fit(features, components=5)
+    spread = gate.fit(features, components=5)
     assert np.isfinite(spread.distances(features)).all()
 
 
 def test_too_few_pictures_are_refused():
-    with pytest.raises(likeness.TooFewError, match="too few"):
-        likeness.fit(known(count=5), components=5)
+    with pytest.raises(gate.TooFewError, match="too few"):
+        gate.fit(known(count=5), components=5)

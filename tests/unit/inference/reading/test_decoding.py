@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from inference.errors import Failed
-from inference.reading import bounded, damage, decoding, pixels
+from inference.reading import damage, decoding, pixels
 from inference.reading import mammogram as exam
 from tests.support.mammograms import mammogram, write
 
@@ -49,7 +49,7 @@ def test_a_machine_that_fails_while_reading_is_no_finding(reader, error, tmp_pat
         Image.new("L", (400, 300), 90).save(path, format="PNG", compress_level=0)
     failing = Failing(path.read_bytes(), error)
     monkeypatch.setattr(Path, "open", lambda *_: failing)
-    monkeypatch.setattr(bounded, "opened", lambda _: failing)
+    monkeypatch.setattr(damage, "opened", lambda _: failing)
     with pytest.raises(type(error)):
         reader(path)
 
@@ -64,7 +64,7 @@ def test_memory_that_runs_out_while_decoding_is_no_finding(tmp_path, monkeypatch
 
 
 def test_an_oserror_without_a_number_is_said_of_the_content():
-    with pytest.raises(Failed, match="damaged"), damage.told_as("damaged"):
+    with pytest.raises(Failed, match="damaged"), damage.translated("damaged"):
         raise OSError("No tag to read at file position 2")  # pydicom's, of a sequence that breaks off
 
 

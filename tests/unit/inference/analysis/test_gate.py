@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from inference.analysis import breast, gate, likeness
+from inference.analysis import breast, gate
 from inference.analysis.classifier import Classifier
 from inference.analysis.gate import Gate, Trunk
 from inference.errors import ModelError
@@ -35,7 +35,7 @@ def drawn(number, *, rows=320, columns=256):
 @pytest.fixture(scope="module")
 def known(trunk):
     features = [trunk.features(drawn(number), breast.find(drawn(number))) for number in range(40)]
-    return likeness.fit(np.stack(features), components=4)
+    return gate.fit(np.stack(features), components=4)
 
 
 @pytest.fixture
