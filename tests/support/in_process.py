@@ -1,5 +1,6 @@
 """The whole node in one thread, on a hand clock: receive, work, report, without network and processes."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -73,7 +74,7 @@ class ScriptedAnalyst:
 class InProcessNode:
     """One node on ``folder``; time moves only when the test moves it."""
 
-    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180):
+    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.now = START
         self.busy = set()
@@ -95,7 +96,9 @@ class InProcessNode:
             same_pixels=lambda *_: True,
             arrived=lambda: None,
         )
-        report = ReportJob(**common, device=device, identity=analyst.identity, options=OutputOptions())
+        report = ReportJob(
+            **common, device=device, identity=analyst.identity, options=options or OutputOptions()
+        )
         self.worker = Worker(
             **common,
             owner="test",
@@ -111,9 +114,20 @@ class InProcessNode:
 
     def receive(self, *data_sets, calling_ae="PACS"):
         for data_set in data_sets:
-            path = self.archive.incoming / "received.dcm"
-            write(data_set, path)
-            self.receiver.keep(path, calling_ae=calling_ae)
+            self._keep(write(data_set, self._incoming), calling_ae)
+
+    def receive_file(self, file, calling_ae="PACS"):
+        """Receive the bytes of ``file`` as they are, damaged ones too; return what became of them."""
+        return self._keep(shutil.copyfile(file, self._incoming), calling_ae)
+
+    @property
+    def _incoming(self):
+        return self.archive.incoming / "received.dcm"
+
+    def _keep(self, path, calling_ae):
+        try:
+            return self.receiver.keep(path, calling_ae=calling_ae)
+        finally:
             path.unlink(missing_ok=True)
 
     def work(self, *, later=timedelta(0)):

@@ -1,0 +1,341 @@
+"""Digests of all that the node gives out: SR and SC, lines of ``analyze --json``, answers to a sender.
+
+A change that must not change outputs makes them before and after, and compares:
+
+    python -m tests.support.output_digests --network [--dicom DIR ...] --write before.json
+    python -m tests.support.output_digests --network [--dicom DIR ...] --compare before.json
+
+Files go the node's own way on a hand clock: reception, queue, analysis, report (`InProcessNode`).
+
+Without ``--network`` a stand-in answers for network and gate. Floating-point sums differ in their last bits
+from one kind of processor to another, and bytes with them; the stand-in's answers do not, so that its digests
+hold on every machine. With it the shipped model is loaded, and both sides must be made on one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import logging
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+import structlog
+
+from inference.classifier import Reading
+from inference.errors import Failed
+from inference.findings import CLASSES, ClassKey
+from inference.options import OutputOptions
+from inference.pipeline import Analysis, Analyst
+from scp import analyze, product
+from scp.config import Settings
+from scp.reading import open_analyst
+from scp.status import Refusal
+from tests.support import output_cases
+from tests.support.in_process import IDENTITY, InProcessNode, timedelta
+from tests.support.output_cases import Case
+
+LIBRARIES: Final = ("highdicom", "numpy", "pillow", "pydicom", "scipy")
+QUIET: Final = timedelta(seconds=181)
+"""After this time without a new image an incomplete study is reported too."""
+OTHER_OPTIONS: Final = OutputOptions(
+    sr_class="comprehensive3d", sc_modality="MG", sc_max_side=1024, notice=False
+)
+ANSWERS: Final[tuple[tuple[tuple[float, float, float, float], bool, ClassKey], ...]] = (
+    ((0.04, 0.09, 0.03, 0.84), True, ClassKey.MALIGNANT),
+    ((0.2, 0.5, 0.2, 0.1), False, ClassKey.BENIGN),
+    ((0.15, 0.2, 0.55, 0.1), False, ClassKey.BENIGN_WITHOUT_CALLBACK),
+    ((0.9, 0.05, 0.04, 0.01), False, ClassKey.BENIGN),
+    ((0.45, 0.15, 0.08, 0.32), True, ClassKey.MALIGNANT),
+)
+"""Scores, whether they reach the operating point, and the explained class; the last two are Normal."""
+UNUSABLE: Final = "the network gave no usable score for this image"
+
+Digests = dict[str, Any]
+
+
+class StandInNetwork:
+    """Answers as a network would, by a seed alone: the same on every machine."""
+
+    identity = IDENTITY
+    rows, columns = 64, 48
+
+    def __init__(self) -> None:
+        self.seed = 0
+
+    def read(self, batch: np.ndarray) -> list[Reading | Failed]:
+        assert batch.shape == (1, self.rows, self.columns, 1)
+        if self.seed % 13 == 5:
+            return [Failed(UNUSABLE)]
+        scores, reached, explained = ANSWERS[self.seed % len(ANSWERS)]
+        assert explained in CLASSES
+        return [Reading(scores=scores, at_operating_point=reached, explained=explained, map=self._map())]
+
+    def _map(self) -> np.ndarray:
+        """Return a map whose interpolation is exact: powers of two, no two hot columns side by side.
+
+        Each interpolated value is then one product, which every processor rounds alike.
+        """
+        cells = np.zeros((8, 6), np.float32)
+        if self.seed % 17 == 0:
+            return cells  # a map that says nothing
+        row = 2 + self.seed // 13 % 3
+        cells[row : row + 3, 2] = 1
+        cells[row - 1, 4] = 0.5
+        return cells
+
+
+class StandInGate:
+    """Refuses what its seed says."""
+
+    def __init__(self, network: StandInNetwork) -> None:
+        self._network = network
+
+    def objection(self, _picture: object, _breast: object) -> str | None:
+        return "not recognised as a mammogram: the stand-in says so" if self._network.seed % 23 == 0 else None
+
+
+class RememberingAnalyst:
+    """Analyses each file once: the node and ``analyze`` are given the same files."""
+
+    def __init__(self, analyst: Analyst, network: StandInNetwork | None) -> None:
+        self.identity = analyst.identity
+        self._analyst = analyst
+        self._network = network
+        self._known: dict[str, Analysis] = {}
+
+    def analyse(self, path: Path) -> Analysis:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest not in self._known:
+            self._seed(digest)
+            self._known[digest] = self._analyst.analyse(path)
+        return self._known[digest]
+
+    def analyse_image_file(self, path: Path) -> Analysis:
+        self._seed(hashlib.sha256(path.name.encode()).hexdigest())  # how a PNG is packed depends on zlib
+        return self._analyst.analyse_image_file(path)
+
+    def _seed(self, digest: str) -> None:
+        if self._network is not None:
+            self._network.seed = int(digest[:8], 16)
+
+
+def stand_in(options: OutputOptions) -> RememberingAnalyst:
+    """Return the real pipeline on the stand-in network."""
+    network = StandInNetwork()
+    return RememberingAnalyst(Analyst(network, options, StandInGate(network)), network)
+
+
+def shipped(model: str | None, options: OutputOptions) -> RememberingAnalyst:
+    """Return the real pipeline on a shipped model with its gate, opened as the node opens it."""
+    sections: dict[str, Any] = {
+        "outputs": {
+            "sr_class": options.sr_class,
+            "sc_modality": options.sc_modality,
+            "sc_max_side": options.sc_max_side,
+            "notice": options.notice,
+        }
+    }
+    if model is not None:
+        sections["model"] = {"name": model}
+    return RememberingAnalyst(open_analyst(Settings.model_validate(sections)), None)
+
+
+def digests(
+    folder: Path,
+    *,
+    dicom: Sequence[Path] = (),
+    network: bool = False,
+    model: str | None = None,
+    keep: Path | None = None,
+) -> Digests:
+    """Make all outputs in ``folder``, which is empty, and return their digests; ``keep`` keeps them too."""
+    kept = _Kept(keep)
+
+    def opened(options: OutputOptions) -> RememberingAnalyst:
+        return shipped(model, options) if network else stand_in(options)
+
+    inputs = folder / "inputs"
+    analyst = opened(OutputOptions())
+    cases = [*output_cases.demo(inputs), *output_cases.drawn(inputs)]
+    cases += [case for each in dicom for case in output_cases.found(each)]
+    with _node(folder / "node", analyst, OutputOptions()) as node:
+        for case in cases:
+            _report(node, case, kept)
+        lines = _analyze(node.settings, _named(cases, output_cases.pictures(inputs / "pictures")), analyst)
+    other_cases = output_cases.other_options(inputs)
+    with _node(folder / "other", opened(OTHER_OPTIONS), OTHER_OPTIONS) as node:
+        for case in other_cases:
+            _report(node, case, kept)
+    for name, line in lines.items():
+        kept.add("analyze", f"{name}.json", line)
+    return {
+        "made_with": {
+            "version": product.__version__,
+            "model": f"{analyst.identity.name} {analyst.identity.version}",
+            "python": platform.python_version(),
+            **{library: metadata.version(library) for library in LIBRARIES},
+        },
+        **kept.sections,
+    }
+
+
+def differences(before: Digests, after: Digests) -> list[str]:
+    """Return what differs, a line each; what they were made with stands first and alone is no difference."""
+    found = [
+        f"{section}: {name} is {_how(before[section].get(name), after[section].get(name))}"
+        for section in ("objects", "analyze", "receptions")
+        for name in sorted({*before[section], *after[section]})
+        if before[section].get(name) != after[section].get(name)
+    ]
+    if found and before["made_with"] != after["made_with"]:
+        found.insert(0, f"made with {before['made_with']}, now with {after['made_with']}")
+    return found
+
+
+def _how(before: str | None, after: str | None) -> str:
+    if before is None:
+        return "new"
+    return "missing" if after is None else "different"
+
+
+class _Kept:
+    """Collects digests by section and name, and the outputs themselves where a folder is given."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self.sections: dict[str, dict[str, str]] = {"objects": {}, "analyze": {}, "receptions": {}}
+
+    def add(self, section: str, name: str, content: bytes) -> None:
+        self.sections[section][name] = hashlib.sha256(content).hexdigest()
+        if self._folder is not None:
+            path = self._folder / section / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+@contextmanager
+def _node(folder: Path, analyst: RememberingAnalyst, options: OutputOptions) -> Iterator[InProcessNode]:
+    node = InProcessNode(folder, analyst=analyst, options=options)
+    try:
+        yield node
+    finally:
+        node.close()
+
+
+def _report(node: InProcessNode, case: Case, kept: _Kept) -> None:
+    """Send one case to the node, round by round, and add what it gives out."""
+    start, known = node.now, set(_results(node))
+    for number, files in enumerate(case.rounds, 1):
+        for file in files:
+            kept.sections["receptions"][f"{case.name}/{number}/{file.stem}"] = _received(node, file)
+        node.work(later=QUIET)
+        node.deliver()
+        new = sorted(set(_results(node)) - known)
+        known |= set(new)
+        for name, content in _readable([path.read_bytes() for path in new]).items():
+            kept.add("objects", f"{case.name}/{number}/{name}", content)
+    node.now = start  # what a case says must not depend on those before it
+
+
+def _received(node: InProcessNode, file: Path) -> str:
+    """Return what a sender is told of ``file``."""
+    try:
+        outcome = node.receive_file(file)
+    except Refusal as refusal:
+        return f"refused, 0x{refusal.status:04X} {refusal}"
+    return "dropped" if outcome is None else "kept"
+
+
+def _results(node: InProcessNode) -> list[Path]:
+    return sorted((node.archive.data_dir / "results").rglob("*.dcm"))
+
+
+def _readable(contents: list[bytes]) -> dict[str, bytes]:
+    """Name objects by modality, Series Number and Instance Number, then by the order of their UIDs."""
+    headers = [(pydicom.dcmread(io.BytesIO(one), stop_before_pixels=True), one) for one in contents]
+    named: dict[str, bytes] = {}
+    for header, content in sorted(headers, key=lambda pair: pair[0].SOPInstanceUID):
+        name = f"{header.Modality}-{header.SeriesNumber}-{header.InstanceNumber}"
+        twins = sum(other.startswith(f"{name}.") for other in named)
+        named[f"{name}.{twins + 1}.dcm"] = content
+    return named
+
+
+def _named(cases: Sequence[Case], pictures: Sequence[Path]) -> dict[Path, str]:
+    """Return names for all input files that say nothing of this machine."""
+    named = {
+        file: f"{case.name}/{number}/{file.stem}"
+        for case in cases
+        for number, files in enumerate(case.rounds, 1)
+        for file in files
+    }
+    return {**named, **{file: f"pictures/{file.name}" for file in pictures}}
+
+
+def _analyze(settings: Settings, files: dict[Path, str], analyst: RememberingAnalyst) -> dict[str, bytes]:
+    """Run ``analyze --json``; return its lines without times, under names instead of paths."""
+    printed = io.StringIO()
+    with _replaced(analyze, "open_analyst", lambda _: analyst), redirect_stdout(printed):
+        code = analyze.run(settings, list(files), output=None, as_json=True)
+    assert code == 1, "there are broken files among them"
+    lines = {}
+    for line, name in zip(printed.getvalue().splitlines(), files.values(), strict=True):
+        fields = json.loads(line)
+        assert fields.pop("seconds") >= 0
+        lines[name] = json.dumps({**fields, "file": name}, indent=1).encode()
+    return lines
+
+
+@contextmanager
+def _replaced(module: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def main() -> int:
+    """Write or compare digests, as the words of the command line say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--dicom", type=Path, action="append", default=[], help="a folder of DICOM files too")
+    parser.add_argument("--network", action="store_true", help="the shipped model, not the stand-in")
+    parser.add_argument("--model", help="another shipped model than the default, with --network")
+    parser.add_argument("--keep", type=Path, help="keep the outputs themselves in this folder")
+    parser.add_argument("--write", type=Path, help="write digests to this file")
+    parser.add_argument("--compare", type=Path, help="compare with this file; exit code 1 if they differ")
+    chosen = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with tempfile.TemporaryDirectory() as folder:
+        made = digests(
+            Path(folder),
+            dicom=chosen.dicom,
+            network=chosen.network,
+            model=chosen.model,
+            keep=chosen.keep,
+        )
+    counts = ", ".join(f"{len(made[section])} {section}" for section in ("objects", "analyze", "receptions"))
+    print(f"{made['made_with']}: {counts}")  # noqa: T201 - a command's answer
+    if chosen.write is not None:
+        chosen.write.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if chosen.compare is None:
+        return 0
+    found = differences(json.loads(chosen.compare.read_text(encoding="utf-8")), made)
+    print("\n".join(found) or "no difference")  # noqa: T201 - the same
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
