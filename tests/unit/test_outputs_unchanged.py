@@ -12,6 +12,7 @@ import pytest
 from scp import product
 from tests.support import output_digests
 
+pytestmark = pytest.mark.timeout(400)  # half a minute of work, more where many tests share the processors
 COMMITTED = json.loads(Path(__file__).with_name("output_digests.json").read_text(encoding="utf-8"))
 
 
