@@ -29,7 +29,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from scp import demo_cases
+from scp.demo import cases
 from tests.support import mutation_seeds
 from tests.support.mammograms import mammogram, write
 
@@ -53,7 +53,7 @@ def demo(folder: Path) -> list[Case]:
     """Write the two studies of the demo, regrouped as the demo sends them."""
     return [
         _written(folder, study.name, [_numbered(study.images)])
-        for study in sorted(demo_cases.studies(), key=lambda study: study.name)
+        for study in sorted(cases.studies(), key=lambda study: study.name)
     ]
 
 

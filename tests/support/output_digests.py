@@ -32,15 +32,16 @@ import numpy as np
 import pydicom
 import structlog
 
-from inference.classifier import Reading
+from inference.analysis.classifier import Reading
 from inference.errors import Failed
 from inference.findings import CLASSES, ClassKey
 from inference.options import OutputOptions
 from inference.pipeline import Analysis, Analyst
-from scp import analyze, product
-from scp.config import Settings
-from scp.reading import open_analyst
-from scp.status import Refusal
+from scp import product
+from scp.configuration.settings import Settings
+from scp.network.status import Refusal
+from scp.operating import analyze
+from scp.working.process import open_analyst
 from tests.support import output_cases
 from tests.support.in_process import IDENTITY, InProcessNode, timedelta
 from tests.support.output_cases import Case
