@@ -9,10 +9,10 @@ CONFIG ?= config.toml
 ROUNDS ?= 200
 CASES ?= 10000
 
-.PHONY: demo serve test chaos check format bench lock clean help
+.PHONY: demo serve train-env test chaos check format bench lock clean help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
 
 $(VENV)/run: requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "SecondRead needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + ": say PYTHON=python3.12 make …")'
@@ -30,6 +30,8 @@ demo: $(VENV)/run ## send two real studies through a real node and show what com
 
 serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for another)
 	$(BIN)/python -m scp --config $(CONFIG)
+
+train-env: $(VENV)/dev ## install what `python -m models.training` needs: the extra train, from the pinned requirements
 
 test: $(VENV)/dev ## run all tests, short forms of the chaos tests included; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from inference.network import manifest
+from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
-from models.training.publishing import publish, slots
+from models.training.measuring import slots
+from models.training.publishing import publish
 
 
-def write_card(
+def run(
     folder: Annotated[
         Path, typer.Argument(help="Folder of a model, with its manifest.", exists=True, file_okay=False)
     ],
@@ -30,7 +32,7 @@ def write_card(
     """Write evaluation.json, card.md and the plots of a model again; its manifest stays as it is."""
     model = manifest.load(folder)
     told = publish.choices(publish.kept(folder))
-    table = folder / publish.PREDICTIONS
+    table = folder / predictions.FILE_NAME
     publish.publish(
         folder,
         name=model.name,

@@ -29,16 +29,21 @@ def tracking() -> Iterator[Track]:
         yield track
 
 
+def line(text: str) -> None:
+    """Show one line as it is: not wrapped, no colours."""
+    console.print(text, highlight=False, soft_wrap=True)
+
+
 def left_out(file: str, reason: str) -> None:
     """Name an image without a result."""
-    console.print(f"left out: {file}: {reason}", highlight=False, soft_wrap=True)
+    line(f"left out: {file}: {reason}")
 
 
 def write(path: Path, text: str) -> None:
     """Write a result and say where."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    line(f"written: {path}")
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -14,10 +14,6 @@ from inference.network.engine import fix_computation
 from models.training.commands import display
 from models.training.measuring import gate_training, out_of_fold
 from models.training.sources import reading
-
-FILE: Final = "gate.npz"
-TABLE: Final = "gate.toml"
-FIGURES: Final = "gate.json"
 
 Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)]
 ImageNet = Annotated[
@@ -81,9 +77,9 @@ def run(
                 kinds = gate_training.other_figures(folder, trunk, known, limit, track)
                 figures.setdefault(name, {})[folder.name] = {**gate_training.total(kinds), "kinds": kinds}
     to.mkdir(parents=True, exist_ok=True)
-    gate.save(to / FILE, trunk, known)
-    display.write_figures(to / FIGURES, figures)
-    display.write(to / TABLE, manifest_table(to / FILE, figures))
+    gate.save(to / gate_training.FILE, trunk, known)
+    display.write_figures(to / gate_training.FIGURES, figures)
+    display.write(to / gate_training.TABLE, manifest_table(to / gate_training.FILE, figures))
 
 
 def manifest_table(file: Path, figures: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
     model cannot be opened.
     """
     manifest = manifests.load(folder)
-    table = folder / publish.PREDICTIONS
+    table = folder / predictions.FILE_NAME
     if not table.exists():
         raise ComparisonError(f"{table} is missing: without it, {manifest.name} cannot be compared")
     everything = predictions.read(table)

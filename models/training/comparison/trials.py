@@ -35,7 +35,6 @@ from models.training.learning import train
 from models.training.learning.epochs import Epoch, Progress
 from models.training.learning.recipes import FROM_RANDOM
 from models.training.learning.stages import Run
-from models.training.publishing.publish import PREDICTIONS
 from models.training.sources import folds
 
 COMPARISON: Final = "compare.json"
@@ -170,7 +169,7 @@ def _must_be_finite(candidate: Candidate, epoch: Epoch) -> None:
 def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str, Any]:
     numbers = held_out(data, fold)
     said = train.predict(model, data, numbers)
-    path = own / PREDICTIONS
+    path = own / predictions.FILE_NAME
     predictions.write(
         predictions.collect(data.examples, [fold] * len(data.examples), [(numbers, said)]), path
     )

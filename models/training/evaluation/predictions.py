@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from inference.findings import CLASSES
 from models.training.sources.labels import Example
 
+FILE_NAME: Final = "out_of_fold.csv"
+"""Name of the table in the folder of a run or a model."""
+
 _HEAD: Final = ("source", "device", "patient", "laterality", "view", "label", "fold")
 _LOGITS: Final = tuple(f"logit_{key.value.lower()}" for key in CLASSES)
 _DIGITS: Final = 4

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.images.balance import balance
 from models.training.images.cells import Variant
-from models.training.learning.objective import balance
 from models.training.sources.labels import Example
 
 Batch: TypeAlias = tuple[NDArray[Any], ...]

@@ -14,8 +14,8 @@ from inference.findings import CLASSES
 from inference.network.engine import tf
 from models.training.images import augmentation, intensity, lesions
 from models.training.images.augmentation import Size
+from models.training.images.balance import balance
 from models.training.images.intensity import Spread
-from models.training.learning.objective import balance
 from models.training.sources.labels import Box, Example
 
 _APART: Final = 1.1
@@ -43,7 +43,7 @@ class Cuts:
     target: NDArray[np.float32]
     """1 for each class that the label leaves open: (n, classes)."""
     log_share: NDArray[np.float32]
-    """See `objective.Balance`: (n, classes)."""
+    """See `balance.Balance`: (n, classes)."""
     weight: NDArray[np.float32]
 
 

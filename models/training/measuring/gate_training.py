@@ -26,6 +26,12 @@ from models.training.evaluation.rounding import rounded
 from models.training.sources import folds, pictures
 from models.training.sources.labels import Example
 
+FILE: Final = "gate.npz"
+"""What was learned, as the node reads it."""
+TABLE: Final = "gate.toml"
+"""The gate's table of a manifest."""
+FIGURES: Final = "gate.json"
+
 QUANTILE: Final = 0.99
 """Least share of the mammograms of each large source that the limit lets in, out of fold."""
 NO_PICTURE: Final = "cannot be read"

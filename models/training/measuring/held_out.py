@@ -17,8 +17,7 @@ from models.training.images import dataset
 from models.training.images.prepare import Prepared
 from models.training.learning import terms
 from models.training.learning.recipes import Recipe
-from models.training.measuring import shortcut
-from models.training.publishing import publish, slots
+from models.training.measuring import shortcut, slots
 
 _BATCH = 8
 _STATISTICS_ROWS = 256
@@ -64,7 +63,7 @@ def write(
     ]
     logits = [(held_out, part[0]) for held_out, part in zip(numbers, said, strict=True)]
     order = predictions.write(
-        predictions.collect(data.examples, theirs, logits), folder / publish.PREDICTIONS
+        predictions.collect(data.examples, theirs, logits), folder / predictions.FILE_NAME
     )
     positions = data.positions[np.concatenate(numbers)[order]]
     step = max(1, data.images.shape[1] // _STATISTICS_ROWS)

@@ -15,8 +15,9 @@ from inference.analysis.preprocess import PREPROCESSING
 from inference.findings import CLASSES
 from inference.network import manifest, secondread
 from inference.network import weights as weight_files
-from models.training.commands import gate
+from models.training.evaluation import predictions
 from models.training.learning.recipes import Recipe
+from models.training.measuring import gate_training
 from models.training.publishing import card, joining, publish
 
 WEIGHTS: Final = "weights.npz"
@@ -54,7 +55,7 @@ def export(
     ExportError
         Where something is missing, or the folder exists and may not be replaced.
     """
-    table = run / publish.PREDICTIONS
+    table = run / predictions.FILE_NAME
     for path, command in ((table, "evaluate"), *((path, "train") for path in weights)):
         if not path.exists():
             raise ExportError(f"{path} is missing; run `{command}` first")
@@ -62,7 +63,7 @@ def export(
         raise ExportError(f"{folder} exists; add --replace to overwrite it, or choose another version")
     folder.mkdir(parents=True, exist_ok=True)
     network = _put_weights(weights, folder / WEIGHTS, recipe)
-    shutil.copyfile(table, folder / publish.PREDICTIONS)
+    shutil.copyfile(table, folder / predictions.FILE_NAME)
     told = publish.choices(publish.kept(run))
     figures = publish.publish(folder, name=recipe.network, version=version, **told)
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
@@ -90,10 +91,10 @@ def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
 
 def _gate(run: Path, folder: Path) -> str:
     """Take a learned gate along, and return its table of the manifest; empty where there is none."""
-    if not (run / gate.FILE).exists():
+    if not (run / gate_training.FILE).exists():
         return ""
-    shutil.copyfile(run / gate.FILE, folder / gate.FILE)
-    return "\n" + (run / gate.TABLE).read_text(encoding="utf-8")
+    shutil.copyfile(run / gate_training.FILE, folder / gate_training.FILE)
+    return "\n" + (run / gate_training.TABLE).read_text(encoding="utf-8")
 
 
 def _manifest(

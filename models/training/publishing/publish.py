@@ -13,7 +13,6 @@ from models.training.evaluation.evaluate import SLOTS, evaluate
 from models.training.evaluation.points import Rule
 from models.training.publishing import card, plots
 
-PREDICTIONS: Final = "out_of_fold.csv"
 EVALUATION: Final = "evaluation.json"
 
 
@@ -39,7 +38,7 @@ def measure(
     folder: Path, *, rule: Rule, method: Method, slots: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Write figures and plots from the predictions in ``folder``, and return the figures."""
-    table = predictions.read(folder / PREDICTIONS)
+    table = predictions.read(folder / predictions.FILE_NAME)
     figures = evaluate(table, rule=rule, method=method, slots=slots)
     (folder / EVALUATION).write_text(as_json(figures), encoding="utf-8")
     plots.draw(figures, table, folder)

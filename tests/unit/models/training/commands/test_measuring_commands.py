@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from inference.analysis.gate import Gate
 from inference.network import manifest, weights
-from models.training import __main__ as commands
+from models.training.commands import application
 from models.training.images.disturbances import DISTURBANCES
 from models.training.measuring import out_of_fold
 from models.training.measuring.out_of_fold import NoRunsError
@@ -21,7 +21,7 @@ from tests.support.training import write_table
 
 
 def run(*words):
-    return CliRunner().invoke(commands.app, [str(word) for word in words])
+    return CliRunner().invoke(application.app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

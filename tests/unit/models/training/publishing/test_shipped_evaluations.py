@@ -1,6 +1,7 @@
 """Figures of every shipped model, computed again from what is committed, and how they are stated."""
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.training.sources.labels import Example
 
 pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too
 
-FOLDERS = sorted(path.parent for path in Path(manifest.__file__).parent.glob("*/manifest.toml"))
+FOLDERS = sorted(path.parent for path in Path(str(resources.files("models"))).glob("*/manifest.toml"))
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
@@ -25,12 +26,16 @@ def shipped(request):
 
 @pytest.fixture(scope="module")
 def committed(shipped):
-    return predictions.read(shipped / publish.PREDICTIONS)
+    return predictions.read(shipped / predictions.FILE_NAME)
 
 
 @pytest.fixture(scope="module")
 def figures(shipped, committed):
     return evaluate.evaluate(committed, **publish.choices(publish.kept(shipped)))
+
+
+def test_the_models_that_are_shipped_are_found():
+    assert [folder.name for folder in FOLDERS] == ["document-cnn-1.1.0", "secondread-1.2.0"]
 
 
 def test_the_committed_evaluation_follows_from_the_committed_predictions(shipped, figures):
@@ -76,7 +81,7 @@ def test_the_inbreast_figure_is_right_by_another_way(committed, figures):
 
 
 def test_the_predictions_name_no_file_and_each_patient_has_one_fold(shipped, committed):
-    head = (shipped / publish.PREDICTIONS).read_text(encoding="utf-8").splitlines()[0]
+    head = (shipped / predictions.FILE_NAME).read_text(encoding="utf-8").splitlines()[0]
     assert head == (
         "source,device,patient,laterality,view,label,fold,"
         "logit_normal,logit_benign,logit_benign_without_callback,logit_malignant"
@@ -99,7 +104,8 @@ def test_the_predictions_are_whole_committed_folds(committed, figures):
 
 
 def test_no_output_is_constant(figures):
-    assert not any(its["constant_output"]["constant"] for its in figures["sources"].values())
+    constant = {name: group["constant_output"]["constant"] for name, group in figures["sources"].items()}
+    assert constant == dict.fromkeys(("rsna", "cbis-ddsm", "inbreast", "mini-mias", "bwh-selenia"), False)
 
 
 def test_the_plots_lie_beside_the_card(shipped, figures):

@@ -14,7 +14,7 @@ import pytest
 from models.training.images import prepare
 from models.training.sources import cbis_ddsm
 
-ROWS = Path(__file__).parents[2] / "support" / "published_mass_test_rows.csv"
+ROWS = Path(__file__).parents[4] / "support" / "published_mass_test_rows.csv"
 MALIGNANT = {("P_00820", "L", "CC"), ("P_00820", "L", "MLO")}
 
 

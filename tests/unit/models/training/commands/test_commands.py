@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from inference.analysis.classifier import Classifier
 from inference.network import manifest
-from models.training import __main__ as commands
+from models.training.commands import application, options
 from models.training.learning import recipes
 from models.training.learning.recipes import HeadStage, LesionStage
 from models.training.publishing import export
@@ -28,10 +28,10 @@ TINY = dataclasses.replace(
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.setattr(commands, "RECIPES", {"document-cnn": TINY})
+    monkeypatch.setattr(options, "RECIPES", {"document-cnn": TINY})
 
     def run_(*words):
-        return CliRunner().invoke(commands.app, [str(word) for word in words])
+        return CliRunner().invoke(application.app, [str(word) for word in words])
 
     return run_
 
@@ -78,6 +78,6 @@ def test_an_unknown_network_is_refused_with_a_list(run, tmp_path):
 def test_expected_errors_end_with_a_sentence(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["training", "prepare", "--data", str(tmp_path), "--work", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
-        commands.main()
+        application.main()
     assert ended.value.code == 2
     assert "holds no table of labels" in capsys.readouterr().err

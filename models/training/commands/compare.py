@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
-from inference.errors import ModelError
 from inference.network import engine
 from inference.network.architecture import Start
-from inference.network.manifest import ManifestError
+from models.training.commands.display import console
 from models.training.comparison import budget, candidate, existing, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
@@ -27,15 +25,11 @@ from models.training.images.prepare import Prepared
 from models.training.learning import train
 from models.training.sources import folds
 
-EXPECTED: Final = (ComparisonError, ManifestError, ModelError)
-"""Errors that say all that there is to say."""
 FOLDER: Final = "compare"
 """Below the work folder."""
 
-_console: Final = Console()
 
-
-def compare(
+def run(
     data: Annotated[Path, typer.Option(help="Folder with the images.", exists=True, file_okay=False)],
     work: Annotated[Path, typer.Option(help="Folder for prepared images and results; outside the project.")],
     *,
@@ -79,53 +73,55 @@ def _run(candidates: list[Candidate], add: list[Path], folder: Path, terms: Term
     found: list[Entry] = []
     prepared = _prepared(data, folder.parent, candidates[0], terms.threads)
     digest = prepared.digest
-    for its in candidates:
-        prepared = _prepared(data, folder.parent, its, terms.threads)
+    for entrant in candidates:
+        prepared = _prepared(data, folder.parent, entrant, terms.threads)
         if prepared.digest != digest:
             raise ComparisonError(
-                f"the images of {its.rows} by {its.columns} were prepared from other images or labels than "
-                "those of the first network; name another --work"
+                f"the images of {entrant.rows} by {entrant.columns} were prepared from other images or "
+                "labels than those of the first network; name another --work"
             )
-        found.append(trials.done(its, folder, terms, digest=digest) or _trial(its, prepared, folder, terms))
+        found.append(
+            trials.done(entrant, folder, terms, digest=digest) or _trial(entrant, prepared, folder, terms)
+        )
         trials.write(found, folder, terms, digest=digest)
     held_out = [prepared.examples[number] for number in trials.held_out(prepared, terms.fold)]
     found += [existing.read(model, held_out, fold=terms.fold, threads=terms.threads) for model in add]
     text = trials.write(found, folder, terms, digest=digest)
-    _console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, soft_wrap=True)
 
 
-def _prepared(data: Path, work: Path, its: Candidate, threads: int) -> Prepared:
+def _prepared(data: Path, work: Path, entrant: Candidate, threads: int) -> Prepared:
     """Open the prepared images, made first where there are none of this resolution."""
     try:
-        return prepare.load(data, work, rows=its.rows, columns=its.columns)
+        return prepare.load(data, work, rows=entrant.rows, columns=entrant.columns)
     except prepare.NotPreparedError as reason:
-        _console.print(f"preparing: {reason}", highlight=False, soft_wrap=True)
-    with Progress(console=_console) as bars:
+        console.print(f"preparing: {reason}", highlight=False, soft_wrap=True)
+    with Progress(console=console) as bars:
         return prepare.run(
             data,
             work,
-            rows=its.rows,
-            columns=its.columns,
+            rows=entrant.rows,
+            columns=entrant.columns,
             processes=threads,
             progress=lambda outcomes, number: bars.track(outcomes, total=number, description="preparing"),
         )
 
 
-def _trial(its: Candidate, prepared: Prepared, folder: Path, terms: Terms) -> Entry:
-    with Progress(console=_console) as bars:
+def _trial(entrant: Candidate, prepared: Prepared, folder: Path, terms: Terms) -> Entry:
+    with Progress(console=console) as bars:
 
         def track(batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:
-            return bars.track(batches, total=total, description=f"{its.name}: {title}")
+            return bars.track(batches, total=total, description=f"{entrant.name}: {title}")
 
         return trials.run(
-            its, prepared, folder, terms, progress=track, started=lambda start: _tell(its, start)
+            entrant, prepared, folder, terms, progress=track, started=lambda start: _tell(entrant, start)
         )
 
 
-def _tell(its: Candidate, start: Start) -> None:
+def _tell(entrant: Candidate, start: Start) -> None:
     because = f": {start.reason}" if start.reason else ""
-    _console.print(
-        f"{its.name} starts from {start.origin}{because}",
+    console.print(
+        f"{entrant.name} starts from {start.origin}{because}",
         style="yellow" if start.reason else None,
         highlight=False,
         soft_wrap=True,

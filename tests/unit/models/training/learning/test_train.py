@@ -11,6 +11,7 @@ from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
 from inference.reading import pixels
 from models.training.images import prepare
+from models.training.images.balance import balance
 from models.training.images.lesions import NoLesionsError
 from models.training.learning import head, objective, terms, train
 from models.training.learning.recipes import RECIPES, HeadStage, LesionStage, Recipe, with_epochs
@@ -214,7 +215,7 @@ def test_the_first_layer_of_a_new_head_takes_the_mean_away_and_scales(training_s
     model = keras.Model(image, keras.layers.Dense(4, name=architecture.LOGITS)(pooled))
     stage = HeadStage(passes=1, epochs=60, batch=16, learning_rate=1e-2)
     loss = head.fit(model, training_set, stage, np.random.default_rng(1), plainly)
-    balanced = objective.balance(training_set.examples)
+    balanced = balance(training_set.examples)
     images = training_set.images[training_set.positions][..., None].astype(np.float32) / 255
     target = np.array([example.target for example in training_set.examples], np.float32)
     whole = float(objective.loss(model(images), target, balanced.log_share, balanced.weight))

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from inference.network import catalogue
 from inference.network.architecture import RANDOM, Start
-from models.training import __main__ as commands
-from models.training.comparison import budget, candidate, compare, cost, existing, table, trials
+from models.training.commands import application, compare
+from models.training.comparison import budget, candidate, cost, existing, table, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
@@ -75,7 +75,7 @@ def inside(images):
 
 
 def invoke(*words):
-    return CliRunner().invoke(commands.app, ["compare", *(str(word) for word in words)])
+    return CliRunner().invoke(application.app, ["compare", *(str(word) for word in words)])
 
 
 def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
@@ -190,7 +190,7 @@ def model(tmp_path_factory, images):
     numbers = [trials.held_out(images, fold) for fold in range(folds.FOLDS)]
     said = [(its, train.predict(network, images, its)) for its in numbers]
     trials.predictions.write(
-        trials.predictions.collect(images.examples, theirs, said), folder / trials.PREDICTIONS
+        trials.predictions.collect(images.examples, theirs, said), folder / trials.predictions.FILE_NAME
     )
     return folder
 

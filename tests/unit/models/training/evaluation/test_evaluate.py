@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.network import manifest
-from models.training import __main__ as commands
+from models.training.commands import application
 from models.training.evaluation import bars, evaluate, predictions
 from models.training.evaluation.bars import Bar
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
-from models.training.measuring import shortcut
-from models.training.publishing import plots, publish, slots
+from models.training.measuring import shortcut, slots
+from models.training.publishing import plots, publish
 from tests.support.predicted import image, table
 
 pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too
@@ -158,7 +158,7 @@ def test_plain_statistics_see_the_breast_alone():
 
 
 def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_path):
-    order = predictions.write(predicted, tmp_path / publish.PREDICTIONS)
+    order = predictions.write(predicted, tmp_path / predictions.FILE_NAME)
     np.savez(tmp_path / slots.FEATURES, network=predicted.logits[order].astype(np.float32))
     (tmp_path / "cost.json").write_text('{"seconds": 0.5, "megabytes": 50.5}')
     for name, its in MEASURED.items():
@@ -167,7 +167,7 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
     epochs = [{"stage": "head", "number": n, "loss": 1 / (n + 1), "validation_loss": 0.7} for n in range(3)]
     (tmp_path / "fold-1" / "history.jsonl").write_text("\n".join(map(json.dumps, epochs)))
 
-    table_ = tmp_path / publish.PREDICTIONS
+    table_ = tmp_path / predictions.FILE_NAME
     told = {"rule": Rule.SPECIFICITY, "method": Method.TEMPERATURE, "slots": slots.gather(tmp_path, table_)}
     figures = publish.publish(tmp_path, name="document-cnn", version="1", **told)
     assert set(told["slots"]) == {"cost", "training", "telling_sources", *MEASURED}
@@ -197,11 +197,11 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
 
 def test_the_card_command_writes_a_folder_again(predicted, tmp_path):
     shutil.copy(manifest.shipped("document-cnn-1.1.0") / "manifest.toml", tmp_path)
-    predictions.write(predicted, tmp_path / publish.PREDICTIONS)
+    predictions.write(predicted, tmp_path / predictions.FILE_NAME)
     words = ["card", str(tmp_path), "--rule", "specificity"]
-    assert CliRunner().invoke(commands.app, words).exit_code == 0
+    assert CliRunner().invoke(application.app, words).exit_code == 0
     written = (tmp_path / "card.md").read_bytes()
-    again = CliRunner().invoke(commands.app, words[:2])
+    again = CliRunner().invoke(application.app, words[:2])
     assert again.exit_code == 0, again.output
     assert (tmp_path / "card.md").read_bytes() == written
     assert b"radiologist's average specificity" in written

@@ -1,4 +1,4 @@
-"""What training minimises: partial labels, weights, and nothing to gain from the scanner."""
+"""What training minimises: partial labels, and nothing to gain from the scanner."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,7 @@ import pytest
 from inference.network.engine import tf
 from models.training.images.lesion_map import HEALTHY, LESION, UNKNOWN
 from models.training.learning import objective
-from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
-
-
-def example(source="rsna", label="Normal", device="") -> Example:
-    return Example(file="", source=source, device=device, patient="p", laterality="L", view="CC", label=label)
 
 
 def loss(logits, target, log_share=0.0, weight=1.0) -> float:
@@ -45,66 +40,6 @@ def test_a_class_that_the_scanner_does_not_have_does_not_count():
 
 def test_the_weight_multiplies():
     assert loss([0, 0, 0, 0], [1, 0, 0, 0], weight=3) == pytest.approx(3 * np.log(4), rel=1e-5)
-
-
-def test_labels_of_a_scanner_weigh_alike():
-    table = [example(label="Normal")] * 6 + [example(label="Malignant")] * 2
-    found = objective.balance(table)
-    assert found.weight[:6].sum() == pytest.approx(found.weight[6:].sum(), rel=1e-5)
-    assert found.weight.mean() == pytest.approx(1)
-    np.testing.assert_allclose(np.exp(found.log_share[0]), [0.5, 1e-4, 1e-4, 0.5], rtol=1e-4)
-
-
-def test_a_rare_label_has_a_limit_and_its_share_says_so():
-    table = [example(label="Normal")] * 99 + [example(label="Malignant")]
-    found = objective.balance(table)
-    normal, malignant = 100 / (2 * 99), objective.HEAVIEST
-    assert found.weight[99] / found.weight[0] == pytest.approx(malignant / normal, rel=1e-5)
-    share = malignant / (99 * normal + malignant)
-    assert np.exp(found.log_share[0, 3]) == pytest.approx(share, rel=1e-4)
-
-
-def test_devices_of_one_source_are_scanners_of_their_own():
-    table = [example(device="a", label="Normal"), example(device="b", label="Malignant")]
-    found = objective.balance(table)
-    np.testing.assert_allclose(
-        np.exp(found.log_share), [[1, 1e-4, 1e-4, 1e-4], [1e-4, 1e-4, 1e-4, 1]], rtol=1e-3
-    )
-
-
-def test_an_open_label_is_divided_as_the_certain_ones_of_its_source_are():
-    certain = [example(label="Normal")] * 9 + [example(label="Benign without callback")] * 3
-    table = [*certain, *[example(device="b", label="Negative")] * 5]
-    found = objective.balance(table)
-    np.testing.assert_allclose(np.exp(found.log_share[-1]), [0.75, 1e-4, 0.25, 1e-4], rtol=1e-3)
-
-
-def test_an_open_label_of_a_source_without_certain_ones_is_divided_as_all_others_are():
-    table = [
-        *[example(source="cbis-ddsm", label="Benign")] * 4,
-        example(source="cbis-ddsm", label="Benign without callback"),
-        example(source="mini-mias", label="Benign"),
-    ]
-    found = objective.balance(table)
-    np.testing.assert_allclose(np.exp(found.log_share[-1]), [1e-4, 0.8, 0.2, 1e-4], rtol=1e-3)
-
-
-def test_an_open_label_alone_is_divided_evenly():
-    found = objective.balance([example(label="Negative")])
-    np.testing.assert_allclose(np.exp(found.log_share[0]), [0.5, 1e-4, 0.5, 1e-4], rtol=1e-3)
-
-
-def test_a_large_scanner_weighs_less_an_image():
-    table = [example("rsna")] * 16 + [example("inbreast")] * 4
-    found = objective.balance(table)
-    assert found.weight[-1] / found.weight[0] == pytest.approx(2, rel=1e-5)
-
-
-def test_whether_malignant_is_weighed_apart_from_the_labels():
-    table = [example(label=label) for label in ("Normal", "Benign", "Malignant", "Malignant")]
-    weight = objective.balance(table).malignant_weight
-    assert weight.tolist() == pytest.approx([1, 1, 1, 1])
-    assert objective.balance(table).weight.tolist() == pytest.approx([4 / 3, 4 / 3, 2 / 3, 2 / 3])
 
 
 def whole(places, *, target=(0, 0, 0, 1), malignant_weight=0.0, weight=0.0, place_logits=None):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from inference.errors import Failed
 from inference.reading import pixels
-from models.training import __main__ as commands
+from models.training.commands import application
 from models.training.images import prepare
 from models.training.sources import labels, pictures, reading
 from models.training.sources.labels import LabelsError
@@ -186,7 +186,7 @@ def test_the_command_prepares_what_is_wanted_and_tells_the_rest(tmp_path):
     data = write_cbis_ddsm(tmp_path / "data", [Abnormality(), Abnormality(view="MLO")], "dated")
     words = ("prepare", "--data", data, "--work", tmp_path / "work", "--form", "cbis-ddsm", "--threads", 1)
     answer = CliRunner().invoke(
-        commands.app, [str(word) for word in (*words, "--views", "MLO", "--split", "train")]
+        application.app, [str(word) for word in (*words, "--views", "MLO", "--split", "train")]
     )
     assert answer.exit_code == 0, answer.output
     assert "1 images prepared, 0 left out" in answer.output

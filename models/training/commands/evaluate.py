@@ -1,0 +1,63 @@
+"""`python -m models.training evaluate`: every figure of the folds that are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from inference.network import engine
+from models.training.commands import display, options
+from models.training.evaluation import predictions
+from models.training.evaluation.calibration import Method
+from models.training.evaluation.points import Rule
+from models.training.images import prepare
+from models.training.learning import train
+from models.training.measuring import held_out, slots
+from models.training.publishing import publish, tables
+from models.training.sources import folds
+
+
+def run(
+    data: options.Data,
+    work: options.Work,
+    *,
+    network: options.Network = "document-cnn",
+    rule: Annotated[
+        Rule, typer.Option(help="What fixes the operating point of the manifest; both are stated.")
+    ] = Rule.SENSITIVITY,
+    method: Annotated[
+        Method, typer.Option(help="How scores are calibrated; all ways are compared.")
+    ] = Method.TEMPERATURE,
+    threads: options.Threads = 2,
+) -> None:
+    """Join the out-of-fold predictions of the folds that are trained, compute and draw every figure."""
+    engine.fix_computation(threads)
+    recipe = options.recipe(network)
+    prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
+    fold_numbers = folds.of(prepared.examples, folds.read())
+    weights = {
+        number: options.run_folder(work, network, number) / train.WEIGHTS for number in range(folds.FOLDS)
+    }
+    folder = work / network
+    trained = held_out.write(prepared, fold_numbers, weights, recipe, folder)
+    display.console.print(f"held out: folds {', '.join(map(str, trained))} of {folds.FOLDS}", highlight=False)
+    measured = slots.gather(folder, folder / predictions.FILE_NAME)
+    display.console.print(_summary(publish.measure(folder, rule=rule, method=method, slots=measured)))
+
+
+def _summary(figures: dict[str, Any]) -> Table:
+    table = Table(
+        "source", "images", "balanced accuracy (95 %)", "chance", "malignant AUC (95 %)", title="out of fold"
+    )
+    for name, its in {**figures["sources"], "pooled": figures["pooled"]}.items():
+        accuracy = its["balanced_accuracy"]
+        table.add_row(
+            name,
+            str(its["images"]),
+            tables.with_interval(accuracy),
+            f"{accuracy['chance']:.3f}",
+            tables.with_interval(its["malignant_auc"]),
+        )
+    return table

@@ -1,0 +1,73 @@
+"""`python -m models.training train`: a network for each fold, and one for all images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from inference.network import engine
+from models.training.commands import display, options
+from models.training.images import prepare
+from models.training.learning import train
+from models.training.learning.epochs import Epoch
+from models.training.learning.recipes import with_epochs
+from models.training.sources import folds
+
+
+def run(
+    data: options.Data,
+    work: options.Work,
+    *,
+    network: options.Network = "document-cnn",
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(help=f"Hold this fold out; {train.ALL}: train on everything. Default: each in turn."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the lesion stage, instead of the recipe's.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Fixes order, movements, dropout and first weights.")] = 1,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(help="ImageNet's weights of EfficientNet-Lite0 (.npz).", exists=True, dir_okay=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
+    threads: options.Threads = 2,
+) -> None:
+    """Train one network per fold and one on everything, each with a checkpoint after every epoch."""
+    engine.fix_computation(threads)
+    recipe = with_epochs(options.recipe(network), epochs)
+    prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
+    fold_numbers = folds.of(prepared.examples, folds.read())
+    for number in fold or [*range(folds.FOLDS), train.ALL]:
+        name = "everything" if number == train.ALL else f"fold {number}"
+        with Progress(console=display.console) as bars:
+            train.run(
+                prepared,
+                fold_numbers,
+                number,
+                options.run_folder(work, network, number),
+                recipe,
+                seed=seed,
+                resume=resume,
+                imagenet=imagenet,
+                progress=partial(_track, bars, name),
+                report=lambda epoch, name=name: display.console.print(_line(name, epoch), highlight=False),  # type: ignore[misc]
+            )
+
+
+def _track(bars: Progress, name: str, batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:
+    task = bars.add_task(f"{name}: {title}", total=total)
+    yield from bars.track(batches, task_id=task)
+    bars.remove_task(task)
+
+
+def _line(name: str, epoch: Epoch) -> str:
+    validation = "" if epoch.validation_loss is None else f", held out {epoch.validation_loss:.3f}"
+    number = epoch.number + 1
+    return f"{name}, {epoch.stage} {number}: loss {epoch.loss:.3f}{validation}, {epoch.seconds:.0f} s"
