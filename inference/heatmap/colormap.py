@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LIGHTNESS: Final = (24.0, 93.0)
+"""L* from low to high: darker is lost in the black background, lighter is white and has no hue left."""
 _POSITIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _CHROMA: Final = (58.0, 70.0, 74.0, 74.0, 70.0)
+"""As colourful as sRGB gets at that lightness and hue: red, at most 6 % too strong, is what is clipped."""
 _HUE_DEGREES: Final = (305.0, 348.0, 395.0, 428.0, 460.0)
+"""Violet, magenta, red, orange, yellow: without green, which many cannot tell from red."""
 _WHITE_D65: Final = (0.95047, 1.0, 1.08883)
 _DARK: Final = 0.0031308
 """Linear light below which sRGB is a straight line (IEC 61966-2-1)."""
@@ -39,7 +42,7 @@ def _srgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return CIE L*a*b* colours (n by 3) as sRGB, 0 to 1, clipped to what a screen can show."""
     middle = (lab[:, 0] + 16.0) / 116.0
     scaled = np.stack([middle + lab[:, 1] / 500.0, middle, middle - lab[:, 2] / 200.0], axis=1)
-    small = 6.0 / 29.0
+    small = 6.0 / 29.0  # below it CIE L*a*b* is a straight line (CIE 15)
     xyz = np.where(scaled > small, scaled**3, 3.0 * small**2 * (scaled - 4.0 / 29.0)) * _WHITE_D65
     linear = np.clip(xyz @ np.array(_XYZ_TO_LINEAR).T, 0.0, 1.0)
     screen: NDArray[np.float64] = np.where(

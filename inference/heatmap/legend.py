@@ -17,9 +17,8 @@ from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity
 from inference.heatmap import colormap
 from inference.heatmap.text import Box, Colour, Fonts, Mark, Words, line_step, paint
 
-_NOT_FOR: Final = ("NOT FOR", "DIAGNOSTIC USE")
-"""`wording.NOT_FOR_DIAGNOSIS` on two lines."""
-
+# Read in dark rooms beside black mammograms: nothing large is bright, and only warnings have a hue. Amber is
+# none of the map's meanings: its most yellow end means "high", and stands in the picture, not in words.
 BACKGROUND: Final[Colour] = (14, 14, 16)
 WHITE: Final[Colour] = (255, 255, 255)
 GREY: Final[Colour] = (178, 178, 184)
@@ -28,6 +27,24 @@ AMBER: Final[Colour] = (255, 200, 60)
 
 _SMALLEST_TEXT: Final = 12
 """Pixels of font size below which nothing is written, unless a single word would not fit."""
+_LARGEST_BASE: Final = 34
+"""Font size of the base text on a picture of 2048 pixels: larger would only take room from the mammogram."""
+_HEADLINE: Final = 0.09
+"""Font size in units of the width: 13 pixels where a viewer shows a thumbnail 150 pixels wide."""
+_HEADLINE_ROOM: Final = 0.58
+"""Share of the width that side and view may take, so that the warning has room beside them."""
+_HEADLINE_LEAST: Final = 0.6
+"""Share of the wanted size below which the headline takes a line of its own rather than shrink further."""
+_WARNING_SIZES: Final = (0.042, 0.039, 0.036, 0.033)
+"""Font sizes to try beside the headline, in units of the width: two lines of the first fill its height."""
+_EMPHASIS: Final = 1.25
+_FOOTER: Final = 0.85
+_COLUMNS: Final = (4, 2)
+"""The classes in one row, else in two, else below each other."""
+_BAR_AT_LEAST: Final = 6
+"""Width of the colour bar, in units of the base text, below which its five hues cannot be told apart."""
+_BAR_AT_MOST: Final = 16
+"""A longer bar says no more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,16 +60,16 @@ def strip(
     finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, coloured: bool, fonts: Fonts
 ) -> Strip:
     """Lay out the strip for a picture ``width`` pixels wide; ``coloured`` tells whether a map is shown."""
-    drafting = _Drafting(width, fonts)
-    drafting.headline(f"AI  {caption}")
-    drafting.line(wording.label_and_score(finding), WHITE, bold=True, scale=1.25)
+    layout = _Layout(width, fonts)
+    layout.headline(wording.headline(caption))
+    layout.line(wording.label_and_score(finding), WHITE, bold=True, scale=_EMPHASIS)
     for remark in wording.remarks(finding):
-        drafting.line(remark, AMBER, bold=finding.at_operating_point)
-    drafting.scores(finding)
+        layout.line(remark, AMBER, bold=finding.at_operating_point)
+    layout.scores(finding)
     if coloured:
-        drafting.colour_bar(finding.explained)
-    drafting.line(f"{identity.name} {identity.version}, investigational", GREY, scale=0.85)
-    return drafting.finished()
+        layout.colour_bar(finding.explained)
+    layout.line(wording.signature(identity), GREY, scale=_FOOTER)
+    return layout.finished()
 
 
 def painted(laid_out: Strip, fonts: Fonts) -> Image.Image:
@@ -62,13 +79,13 @@ def painted(laid_out: Strip, fonts: Fonts) -> Image.Image:
     return image
 
 
-class _Drafting:
+class _Layout:
     """Places marks from top to bottom."""
 
     def __init__(self, width: int, fonts: Fonts) -> None:
         self._fonts = fonts
         self._width = width
-        self._base = max(_SMALLEST_TEXT, round(min(width / 60, 34)))
+        self._base = max(_SMALLEST_TEXT, round(min(width / 60, _LARGEST_BASE)))
         self._margin = max(2, round(width * 0.025))
         self._inner = width - 2 * self._margin
         self._marks: list[Mark] = [_box(0, 0, width, max(1, width // 800), FAINT)]
@@ -76,10 +93,10 @@ class _Drafting:
 
     def headline(self, text: str) -> None:
         """Write side and view large, and beside them (or below, for want of room) what this is not for."""
-        wanted = max(_SMALLEST_TEXT, round(self._width * 0.09))
+        wanted = max(_SMALLEST_TEXT, round(self._width * _HEADLINE))
         large = Words(text=text, size=wanted, colour=WHITE, bold=True, left=self._margin, top=self._top)
-        fits = self._fonts.fitted(large, round(self._inner * 0.58))
-        beside = self._beside(fits) if fits.size >= wanted * 0.6 else []
+        fits = self._fonts.fitted(large, round(self._inner * _HEADLINE_ROOM))
+        beside = self._beside(fits) if fits.size >= wanted * _HEADLINE_LEAST else []
         if not beside:
             fits = self._fonts.fitted(large, self._inner)
         self._marks += [fits, *beside]
@@ -87,15 +104,18 @@ class _Drafting:
         if beside:
             self._top += round(self._base * 0.3)
         else:
-            self.line(wording.NOT_FOR_DIAGNOSIS, AMBER, bold=True, scale=1.25)
+            self.line(wording.NOT_FOR_DIAGNOSIS, AMBER, bold=True, scale=_EMPHASIS)
 
     def _beside(self, large: Words) -> list[Words]:
         """Return what stands to the right of ``large``, centred to it; nothing where it does not fit."""
         left = self._margin + round(self._fonts.width(large)) + self._base
         height, width = line_step(large.size), self._margin + self._inner - left
-        for share in (0.042, 0.039, 0.036, 0.033):
+        for share in _WARNING_SIZES:
             size = max(_SMALLEST_TEXT, round(self._width * share))
-            lines = [Words(text=text, size=size, colour=AMBER, bold=True, left=left) for text in _NOT_FOR]
+            lines = [
+                Words(text=text, size=size, colour=AMBER, bold=True, left=left)
+                for text in wording.NOT_FOR_DIAGNOSIS_LINES
+            ]
             step = line_step(size)
             if max(map(self._fonts.width, lines)) <= width and len(lines) * step <= height:
                 top = self._top + (height - step * len(lines)) // 2
@@ -115,7 +135,7 @@ class _Drafting:
         self._top += round(self._base * 0.35)
         gap = self._base
         entries = [(key.label, score) for key, score in zip(CLASSES, finding.scores, strict=True)]
-        columns = next((count for count in (4, 2) if self._fit(entries, count, gap)), 1)
+        columns = next((count for count in _COLUMNS if self._fit(entries, count, gap)), 1)
         width = (self._inner - gap * (columns - 1)) // columns
         step = line_step(self._base) + round(self._base * 0.75)
         for number, (label, score) in enumerate(entries):
@@ -146,18 +166,19 @@ class _Drafting:
 
     def colour_bar(self, explained: ClassKey) -> None:
         """Say which class the map explains, and draw the colours from low to high beside it, or below."""
-        text = self._small(f'Grad-CAM for "{explained.label}": where the network looked')
+        sentence, short = wording.explanation(explained)
+        text = self._small(sentence)
         if self._fonts.width(text) > self._inner:
-            text = self._small(f'Grad-CAM for "{explained.label}"')
-        low, high, gap = self._small("low"), self._small("high"), self._base // 2
+            text = self._small(short)
+        low, high, gap = self._small(wording.LOW), self._small(wording.HIGH), self._base // 2
         ends = round(self._fonts.width(low)) + round(self._fonts.width(high)) + 2 * gap
         left = self._margin + round(self._fonts.width(text)) + 2 * self._base
-        if self._margin + self._inner - left - ends < 6 * self._base:
+        if self._margin + self._inner - left - ends < _BAR_AT_LEAST * self._base:
             self.line(text.text, GREY)
             left = self._margin
         else:
             self._marks.append(replace(text, left=self._margin, top=self._top))
-        run = min(self._margin + self._inner - left - ends, 16 * self._base)
+        run = min(self._margin + self._inner - left - ends, _BAR_AT_MOST * self._base)
         start, thick = left + round(self._fonts.width(low)) + gap, line_step(self._base)
         bar = Box(left=start, top=self._top, width=run, height=self._base, colours=colormap.table())
         self._marks += [
@@ -168,6 +189,7 @@ class _Drafting:
         self._top += thick + self._base // 4
 
     def finished(self) -> Strip:
+        """Return the strip as it is laid out so far."""
         return Strip(width=self._width, height=self._top + round(self._base * 0.6), marks=tuple(self._marks))
 
 

@@ -18,8 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 Colour: TypeAlias = tuple[int, int, int]
 
 LINE_HEIGHT: Final = 1.25
-"""From one base line to the next, in units of the font's size."""
+"""From one base line to the next, in units of the font's size: DejaVu Sans is 1.16 high, lines stay apart."""
 _SMALLEST: Final = 4
+"""Font size in pixels at which shrinking ends: smaller is no letter any more, whatever the width."""
 _FILES: Final = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
 
 

@@ -113,7 +113,7 @@ def _check_calendar(vr: str, value: str) -> None:
 def _texts(value: object) -> tuple[str, ...]:
     """Return one or many values as texts, decoded (a PersonName keeps its source's bytes otherwise)."""
     many = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return tuple(str(one) for one in many)
+    return tuple(str(item) for item in many)
 
 
 def _written(tag: BaseTag, vr: str, values: tuple[str, ...]) -> DataElement:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from inference import wording
 from inference.reading.digests import PATIENT_AND_STUDY
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying
@@ -44,13 +45,7 @@ def patient_and_study(first: SourceImage) -> Dataset:
     return header
 
 
-def dress(
-    result: Dataset,
-    first: SourceImage,
-    *,
-    maker: Maker,
-    made_at: datetime,
-) -> None:
+def add_common_modules(result: Dataset, first: SourceImage, *, maker: Maker, made_at: datetime) -> None:
     """Write patient, study, equipment and times into ``result``, and its file meta information.
 
     ``made_at`` dates the instance. The series has no date (type 3): its instances are made on different days,
@@ -69,8 +64,8 @@ def dress(
 
 def date_and_time(moment: datetime, first: SourceImage) -> tuple[str, str]:
     """Return ``moment`` (aware) as DA and TM in the study's time zone (PS3.3 C.12.1.1.8)."""
-    there = local(moment, first)
-    return there.strftime("%Y%m%d"), there.strftime("%H%M%S")
+    local_time = local(moment, first)
+    return local_time.strftime("%Y%m%d"), local_time.strftime("%H%M%S")
 
 
 def local(moment: datetime, first: SourceImage) -> datetime:
@@ -108,9 +103,7 @@ def _contribution(first: SourceImage, maker: Maker, made_at: datetime) -> Datase
     contribution.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.PROCESSING_EQUIPMENT)])
     _equip(contribution, maker.device)
     contribution.ContributionDateTime = "".join(date_and_time(made_at, first))
-    contribution.ContributionDescription = (
-        f"{maker.model.name} {maker.model.version}, weights sha256 {maker.model.weights_sha256[:16]}"
-    )
+    contribution.ContributionDescription = wording.contribution(maker.model)
     return contribution
 
 

@@ -3,14 +3,20 @@
 UIDs are UUIDs of a canonical text of everything that defines the object (PS3.5 B.2), never random. Same
 UID, same bytes: whatever is seen in an object stands in its key, except times, which are stored with the
 finding and handed in again.
+
+The same holds for a report in the other SOP class, for a peer that takes only that one. Comprehensive SR and
+Comprehensive 3D SR carry the same tree here: all coordinates are two-dimensional. What changes is the class,
+and with it the UIDs of the report, of its series and of the report that it replaces.
 """
 
 from __future__ import annotations
 
+import copy
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from inference.findings import Analysed, Finding, ModelIdentity, NotAnalysed
@@ -104,3 +110,26 @@ def finding_key(finding: Finding) -> dict[str, Any]:
                 if region is None
                 else {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)},
             }
+
+
+def in_class(report: Dataset, sop_class_uid: str) -> Dataset:
+    """Return ``report`` as an object of ``sop_class_uid``; the same report always gets the same UIDs."""
+    variant = copy.deepcopy(report)
+    variant.SOPClassUID = UID(sop_class_uid)
+    variant.SOPInstanceUID = _variant_uid("report", report.SOPInstanceUID, sop_class_uid)
+    variant.SeriesInstanceUID = _variant_uid("series", report.SeriesInstanceUID, sop_class_uid)
+    variant.file_meta.MediaStorageSOPClassUID = variant.SOPClassUID
+    variant.file_meta.MediaStorageSOPInstanceUID = variant.SOPInstanceUID
+    for study in variant.get("PredecessorDocumentsSequence", []):
+        for series in study.ReferencedSeriesSequence:
+            series.SeriesInstanceUID = _variant_uid("series", series.SeriesInstanceUID, sop_class_uid)
+            for reference in series.ReferencedSOPSequence:
+                reference.ReferencedSOPClassUID = UID(sop_class_uid)
+                reference.ReferencedSOPInstanceUID = _variant_uid(
+                    "report", reference.ReferencedSOPInstanceUID, sop_class_uid
+                )
+    return variant
+
+
+def _variant_uid(level: str, original: str, sop_class_uid: str) -> UID:
+    return UID(uid("variant", of=level, uid=str(original), sop_class=sop_class_uid))

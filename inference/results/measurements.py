@@ -28,7 +28,7 @@ from pydicom.sr.coding import Code
 
 from inference import wording
 from inference.analysis.region import closed_line
-from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity, NotAnalysed, Point, Region
+from inference.findings import CLASSES, Analysed, NotAnalysed, Point, Region
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
 from inference.results import codes
@@ -39,20 +39,20 @@ Group = PlanarROIMeasurementsAndQualitativeEvaluations
 
 def groups(images: Iterable[StudyImage], maker: Maker) -> list[Group]:
     """Return the groups of all ``images``, the region of an image right after its scores."""
-    scribe = _Scribe(maker)
-    found: list[Group] = []
+    writer = _GroupWriter(maker)
+    written: list[Group] = []
     for image in images:
         match image.finding:
-            case NotAnalysed() as why:
-                found.append(scribe.not_performed(image.source, why))
+            case NotAnalysed() as failure:
+                written.append(writer.not_performed(image.source, failure))
             case Analysed() as finding:
-                found.append(scribe.scores(image.source, finding))
+                written.append(writer.scores(image.source, finding))
                 if finding.region is not None:
-                    found.append(scribe.region(image.source, finding, finding.region))
-    return found
+                    written.append(writer.region(image.source, finding, finding.region))
+    return written
 
 
-class _Scribe:
+class _GroupWriter:
     """Writes groups for one network."""
 
     def __init__(self, maker: Maker) -> None:
@@ -61,13 +61,13 @@ class _Scribe:
         self._algorithm = AlgorithmIdentification(
             name=model.name,
             version=model.version,
-            parameters=_parameters(model),
+            parameters=wording.algorithm_parameters(model),
             family=codes.ARTIFICIAL_INTELLIGENCE,
             manufacturer=model.manufacturer,
         )
 
     def scores(self, image: SourceImage, finding: Analysed) -> Group:
-        """Return the four scores of ``image``, in network order, and what must be said beside them."""
+        """Return the four scores of ``image``, in network order, and what must stand beside them."""
         group = Group(
             tracking_identifier=self._tracking("image", image),
             referenced_region=_polyline(image, _border(image)),
@@ -109,7 +109,7 @@ class _Scribe:
             ],
         )
 
-    def not_performed(self, image: SourceImage, why: NotAnalysed) -> Group:
+    def not_performed(self, image: SourceImage, failure: NotAnalysed) -> Group:
         """Return that ``image`` has no result, and the reason."""
         group = Group(
             tracking_identifier=self._tracking("image", image),
@@ -117,27 +117,14 @@ class _Scribe:
             finding_type=codes.NOT_PERFORMED,
             algorithm_id=self._algorithm,
             finding_sites=_site(image),
-            qualitative_evaluations=[_status(codes.STATUS_OF[why.status])],
+            qualitative_evaluations=[_status(codes.STATUS_OF[failure.status])],
         )
-        _comment(group, [why.reason])
+        _comment(group, [failure.reason])
         return group
 
     def _tracking(self, level: str, image: SourceImage) -> TrackingIdentifier:
         tracking = self._maker.tracking_uid(level, image.sop_instance_uid, 1)
-        return TrackingIdentifier(uid=tracking, identifier=f"AI {level} {image.label}")
-
-
-def _parameters(model: ModelIdentity) -> list[str]:
-    """Return what tells this network's results from another's (TID 4019, Algorithm Parameters)."""
-    return [
-        f"weights sha256={model.weights_sha256}",
-        f"classes={','.join(CLASSES)}",
-        f"activation=softmax; calibrated={'yes' if model.calibrated else 'no'}",
-        f"operating point={ClassKey.MALIGNANT} score>={model.operating_point:.4f}",
-        "explanation=Grad-CAM of Malignant at the operating point, else of the top class but Normal",
-        "region=cam>=0.5*max",
-        f"preprocessing={model.preprocessing}",
-    ]
+        return TrackingIdentifier(uid=tracking, identifier=wording.tracking_identifier(level, image.label))
 
 
 def _polyline(image: SourceImage, line: list[Point]) -> ImageRegion:

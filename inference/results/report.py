@@ -6,8 +6,8 @@ findings give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
-from datetime import datetime
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from highdicom.sr import (
@@ -23,8 +23,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
+from inference import wording
 from inference.findings import ModelIdentity, NotAnalysed
-from inference.options import Predecessor, StudyImage
+from inference.options import Predecessor
 from inference.reading.mammogram import SourceImage
 from inference.results import (
     codes,
@@ -36,66 +37,59 @@ from inference.results import (
     measurements,
     source_attributes,
 )
-from inference.results.identity import Device, Maker
-from inference.results.keys import header_key, study_key
+from inference.results.identity import Device
+from inference.results.study import Series, Study
 
-SERIES_NUMBER: Final = 9002
-_DESCRIPTION: Final = "AI results - NOT FOR DIAGNOSTIC USE"
 _CLASSES: Final = {
     "comprehensive": (ComprehensiveSR, ComprehensiveSRStorage),
     "comprehensive3d": (Comprehensive3DSR, Comprehensive3DSRStorage),
 }
+ALTERNATIVES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        ComprehensiveSRStorage: str(Comprehensive3DSRStorage),
+        Comprehensive3DSRStorage: str(ComprehensiveSRStorage),
+    }
+)
+"""Both classes carry the same tree here (`identity.in_class`), and each archive knows at least one."""
 
 
-def report_object(
-    images: Many[StudyImage],
-    first: SourceImage,
-    *,
-    made_at: datetime,
-    maker: Maker,
-    predecessor: Predecessor | None,
-) -> Dataset:
-    """Return the report on ``images``, every image of the study that was looked at.
+def build(study: Study, series: Series) -> list[Dataset]:
+    """Return the report on every image of ``study`` that was looked at.
 
-    Patient and study come from ``first``. A report with a ``predecessor`` names it (PS3.3 C.17.2) and says
-    what it replaces.
+    A report with a predecessor names it (PS3.3 C.17.2) and says what it replaces.
     """
+    maker, predecessor = study.maker, study.predecessor
     document, sop_class = _CLASSES[maker.options.sr_class]
     report: Dataset = document(
-        evidence=[_evidence(image.source, first) for image in images],
-        content=_content(images, first, maker, predecessor),
-        series_instance_uid=identity.uid("series-SR", sop_class=sop_class, **study_key(first), **maker.key()),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=_instance_uid(images, first, sop_class, maker, predecessor),
+        evidence=[_evidence(image.source, study.first) for image in study.images],
+        content=_content(study),
+        series_instance_uid=identity.uid("series-SR", sop_class=sop_class, **study.key),
+        series_number=series.number,
+        sop_instance_uid=_instance_uid(study, sop_class),
         instance_number=1 if predecessor is None else predecessor.instance_number + 1,
         manufacturer=maker.device.manufacturer,
         is_complete=True,
-        series_description=_DESCRIPTION,
+        series_description=series.description,
     )
-    missing = sum(isinstance(image.finding, NotAnalysed) for image in images)
+    missing = sum(isinstance(image.finding, NotAnalysed) for image in study.images)
     if missing:
         report.CompletionFlag = "PARTIAL"
-        report.CompletionFlagDescription = f"{missing} of {len(images)} images not analysed"
+        report.CompletionFlagDescription = wording.incomplete(missing, len(study.images))
     if predecessor is not None:
         report.PredecessorDocumentsSequence = Sequence([_predecessor_item(predecessor)])
     report.CodingSchemeIdentificationSequence = Sequence([codes.private_scheme(maker.device.manufacturer)])
-    headers.dress(report, first, maker=maker, made_at=made_at)
-    return report
+    headers.add_common_modules(report, study.first, maker=maker, made_at=study.made_at)
+    return [report]
 
 
-def _content(
-    images: Many[StudyImage],
-    first: SourceImage,
-    maker: Maker,
-    predecessor: Predecessor | None,
-) -> Dataset:
+def _content(study: Study) -> Dataset:
     """Return the root of the content tree."""
-    procedure = source_attributes.procedure(first)
+    procedure = source_attributes.procedure(study.first)
     tree = MeasurementReport(
-        observation_context=_observer(maker.device, maker.model),
+        observation_context=_observer(study.maker.device, study.maker.model),
         # asked for by highdicom; CID 100 has no code for mammography, so without the source's it is taken out
         procedure_reported=CodedConcept.from_code(procedure or codes.MAMMOGRAPHY),
-        imaging_measurements=measurements.groups(images, maker),
+        imaging_measurements=measurements.groups(study.images, study.maker),
         title=codes.IMAGING_MEASUREMENT_REPORT,
     )
     root = tree[0]
@@ -105,8 +99,10 @@ def _content(
     position = next(
         number for number, item in enumerate(root.ContentSequence) if item.ValueType == "CONTAINER"
     )
-    root.ContentSequence.insert(position, image_library.library([image.source for image in images]))
-    root.ContentSequence.append(evaluations.container(images, _replaces(predecessor, first), maker.model))
+    root.ContentSequence.insert(position, image_library.library([image.source for image in study.images]))
+    root.ContentSequence.append(
+        evaluations.container(study.images, _replaces(study.predecessor, study.first), study.maker.model)
+    )
     return root
 
 
@@ -139,37 +135,28 @@ def _evidence(image: SourceImage, first: SourceImage) -> Dataset:
     return header
 
 
-def _instance_uid(
-    images: Many[StudyImage],
-    first: SourceImage,
-    sop_class: str,
-    maker: Maker,
-    predecessor: Predecessor | None,
-) -> str:
-    looked_at = sorted(
+def _instance_uid(study: Study, sop_class: str) -> str:
+    contents = sorted(
         [
-            [image.source.sop_instance_uid, None, image.source.label, header_key(image.source)],
+            [image.source.sop_instance_uid, None, image.source.label, image.source.header_digest],
             identity.finding_key(image.finding),
         ]
-        for image in images
+        for image in study.images
     )
     return identity.uid(
         "SR",
-        images=looked_at,
-        patients_differ=copying.patients_differ(image.source.header for image in images),
+        images=contents,
+        patients_differ=copying.patients_differ(image.source.header for image in study.images),
         sop_class=sop_class,
-        predecessor=None if predecessor is None else predecessor.sop_instance_uid,
-        **study_key(first),
-        **maker.key(),
+        predecessor=None if study.predecessor is None else study.predecessor.sop_instance_uid,
+        **study.key,
     )
 
 
 def _replaces(predecessor: Predecessor | None, first: SourceImage) -> str | None:
     if predecessor is None:
         return None
-    moment = headers.local(predecessor.made_at, first).strftime("%Y-%m-%d %H:%M:%S")
-    images = "1 image" if predecessor.images == 1 else f"{predecessor.images} images"
-    return f"Replaces the report of {moment}, {images}"
+    return wording.replacement(headers.local(predecessor.made_at, first), predecessor.images)
 
 
 def _predecessor_item(predecessor: Predecessor) -> Dataset:

@@ -65,7 +65,7 @@ def view(image: SourceImage) -> tuple[Code, list[Code]] | None:
 def anatomic_region(image: SourceImage) -> Code:
     """Return the coded anatomic region as the source has it, else the breast."""
     found = [code(item) for item in copying.items(image.header, "AnatomicRegionSequence")[:1]]
-    return next((one for one in found if one is not None), codes.BREAST)
+    return next((region for region in found if region is not None), codes.BREAST)
 
 
 def procedure(image: SourceImage) -> Code | None:
@@ -83,5 +83,5 @@ def code(item: Dataset) -> Code | None:
 
 
 def _modifiers(item: Dataset) -> list[Code]:
-    found = [code(one) for one in copying.items(item, "ViewModifierCodeSequence")]
-    return [one for one in found if one is not None]
+    found = [code(modifier) for modifier in copying.items(item, "ViewModifierCodeSequence")]
+    return [modifier for modifier in found if modifier is not None]

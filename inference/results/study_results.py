@@ -1,26 +1,31 @@
-"""All objects that a study gets back: the report, a heatmap for each analysed image, and a notice page."""
+"""All objects that a study gets back, built by the table of kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from pydicom.dataset import Dataset
 
-from inference.findings import Analysed, Laterality, ModelIdentity
+from inference.findings import ModelIdentity
 from inference.options import OutputOptions, Predecessor, StudyImage
-from inference.reading.mammogram import SourceImage
-from inference.results import report, secondary_capture
 from inference.results.identity import Device, Maker
+from inference.results.kinds import KINDS, OutputKind
+from inference.results.study import Study
 
-_HANGING: Final = (
-    (Laterality.RIGHT, "CC"),
-    (Laterality.LEFT, "CC"),
-    (Laterality.RIGHT, "MLO"),
-    (Laterality.LEFT, "MLO"),
-)
-"""The order in which radiologists look, and the Instance Numbers 1 to 4 of the heatmaps."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyObject:
+    """One finished object and its kind."""
+
+    kind: OutputKind
+    dataset: Dataset
+
+    @property
+    def alternative_class_uid(self) -> str | None:
+        """SOP class in which a peer may take it instead; None where there is no other."""
+        return self.kind.alternatives.get(self.dataset.SOPClassUID)
 
 
 def study_objects(
@@ -31,8 +36,9 @@ def study_objects(
     identity: ModelIdentity,
     options: OutputOptions,
     predecessor: Predecessor | None,
-) -> list[Dataset]:
-    """Return report, heatmaps and, where something was not analysed, the notice page, in this order.
+    kinds: Sequence[OutputKind] = KINDS,
+) -> list[StudyObject]:
+    """Return the objects of all ``kinds`` that ``options`` want, in the order in which they are sent.
 
     The same arguments give the same bytes. All objects copy patient and study from the image with the lowest
     SOP Instance UID, so that they agree; where the images name different patients, the report says so.
@@ -49,58 +55,11 @@ def study_objects(
     ValueError
         No images, or images of several studies.
     """
-    studies = {image.source.study_instance_uid for image in images}
-    if len(studies) != 1:
-        raise ValueError(f"a report needs images of exactly one study, these are of {len(studies)}")
-    ordered = sorted(images, key=_hanging_order)
-    first = min((image.source for image in images), key=lambda source: source.sop_instance_uid)
     maker = Maker(device=device, model=identity, options=options)
-    whole_report = report.report_object(ordered, first, made_at=made_at, maker=maker, predecessor=predecessor)
-    notice = secondary_capture.notice_object(ordered, first, maker=maker)
-    captures = _heatmaps(ordered, first, maker)
-    return [whole_report, *captures, *([] if notice is None else [notice])]
-
-
-def _heatmaps(
-    ordered: Sequence[StudyImage],
-    first: SourceImage,
-    maker: Maker,
-) -> list[Dataset]:
-    drawn = [image for image in ordered if isinstance(image.finding, Analysed) and image.heatmap is not None]
-    numbers = _instance_numbers(drawn)
+    study = Study.of_images(images, made_at=made_at, maker=maker, predecessor=predecessor)
     return [
-        secondary_capture.heatmap_object(
-            image,
-            first,
-            numbers[image.source.sop_instance_uid],
-            maker=maker,
-        )
-        for image in drawn
+        StudyObject(kind=kind, dataset=dataset)
+        for kind in kinds
+        if kind.wanted(options)
+        for dataset in kind.build(study, kind.series)
     ]
-
-
-def _hanging_order(image: StudyImage) -> tuple[int, str]:
-    return _place(image), image.source.sop_instance_uid
-
-
-def _place(image: StudyImage) -> int:
-    shown = (image.source.laterality, image.source.view)
-    return next((place for place, view in enumerate(_HANGING) if view == shown), len(_HANGING))
-
-
-def _instance_numbers(drawn: Sequence[StudyImage]) -> dict[str, int]:
-    """Return Instance Numbers: 1 to 4 for the standard views, then the others in the order of analysis.
-
-    A late image takes a free number and leaves those of the others alone: their objects have been sent.
-    """
-    numbers: dict[str, int] = {}
-    taken: set[int] = set()
-    following = len(_HANGING)
-    for image in sorted(drawn, key=lambda image: (image.analysed_at, _hanging_order(image))):
-        place = _place(image) + 1
-        if place > len(_HANGING) or place in taken:
-            following += 1
-            place = following
-        taken.add(place)
-        numbers[image.source.sop_instance_uid] = place
-    return numbers

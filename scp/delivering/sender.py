@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pynetdicom.association import Association
 
-from inference.results import variant
+from inference.results import identity
 from scp import retry_policy
 from scp.configuration.settings import Peer, Settings
 from scp.network import association as calling
@@ -113,7 +113,7 @@ class Courier:
             self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
         if sop_class != one.result.sop_class_uid:
-            data_set = variant.in_class(data_set, sop_class)
+            data_set = identity.in_class(data_set, sop_class)
         association.dimse_timeout = self._patience(size)
         try:
             answer = association.send_c_store(data_set)

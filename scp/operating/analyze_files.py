@@ -96,10 +96,10 @@ class OutputFolder:
             images, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
         )
         with _writing(self.path):
-            for made in objects:
-                made.save_as(
-                    self.path / f"{made.Modality}-{made.SOPInstanceUID}.dcm", enforce_file_format=True
-                )
+            for study_object in objects:
+                result = study_object.dataset
+                name = f"{result.Modality}-{result.SOPInstanceUID}.dcm"
+                result.save_as(self.path / name, enforce_file_format=True)
         return len(objects)
 
 

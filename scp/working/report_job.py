@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import findings
 from inference.findings import ModelIdentity
@@ -17,16 +15,13 @@ from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
 from inference.reading.digests import canonical_digest
 from inference.results.identity import Device, Maker
-from inference.results.study_results import study_objects
+from inference.results.kinds import KINDS, OutputKind
+from inference.results.study_results import StudyObject, study_objects
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance, Job, NewResult, Report
 
-_ALTERNATIVES = {
-    ComprehensiveSRStorage: str(Comprehensive3DSRStorage),
-    Comprehensive3DSRStorage: str(ComprehensiveSRStorage),
-}
 Kept = list[tuple[Instance, FindingRecord | None]]
 
 log = structlog.get_logger(__name__)
@@ -42,6 +37,7 @@ class ReportJob:
     identity: ModelIdentity
     options: OutputOptions
     now: Callable[[], datetime]
+    kinds: Sequence[OutputKind] = KINDS
 
     def __call__(self, job: Job) -> None:
         """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
@@ -78,8 +74,9 @@ class ReportJob:
             identity=self.identity,
             options=self.options,
             predecessor=None if predecessor is None else _predecessor(predecessor),
+            kinds=self.kinds,
         )
-        results = [self._keep(one) for one in objects]
+        results = [self._keep(study_object) for study_object in objects]
         with self.database.write() as tx:
             unneeded = reports.finish_report(
                 tx,
@@ -98,12 +95,12 @@ class ReportJob:
         """Return the digest of all that a report on ``images`` says, times and predecessor apart."""
         maker = Maker(device=self.device, model=self.identity, options=self.options)
         mentioned = {image.source.sop_instance_uid for image in images}
-        said = [
+        contents = [
             (instance.sop_instance_uid, instance.header_digest, record.finding)
             for instance, record in kept
             if record is not None and instance.sop_instance_uid in mentioned
         ]
-        return canonical_digest({"maker": maker.key(), "images": sorted(said)})
+        return canonical_digest({"maker": maker.key(), "images": sorted(contents)})
 
     def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
         return StudyImage(
@@ -113,17 +110,18 @@ class ReportJob:
             heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),
         )
 
-    def _keep(self, result: Dataset) -> NewResult:
-        """Write ``result`` to disk. Same UID, same bytes: a repeated job writes the same file."""
+    def _keep(self, study_object: StudyObject) -> NewResult:
+        """Write an object to disk. Same UID, same bytes: a repeated job writes the same file."""
+        result = study_object.dataset
         encoded = io.BytesIO()
         result.save_as(encoded, enforce_file_format=True)
         uid = str(result.SOPInstanceUID)
         data = encoded.getvalue()
         return NewResult(
             sop_instance_uid=uid,
-            kind=_kind(result),
+            kind=study_object.kind.name,
             sop_class_uid=str(result.SOPClassUID),
-            alternative_class_uid=_ALTERNATIVES.get(result.SOPClassUID),
+            alternative_class_uid=study_object.alternative_class_uid,
             transfer_syntax_uid=str(result.file_meta.TransferSyntaxUID),
             series_uid=str(result.SeriesInstanceUID),
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
@@ -135,12 +133,6 @@ def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
     """Return ``images`` without the For Processing ones whose For Presentation twin is among them."""
     sources = [image.source for image in images]
     return [image for image in images if mammogram.is_mentioned(image.source, sources)]
-
-
-def _kind(result: Dataset) -> str:
-    if result.Modality == "SR":
-        return "SR"
-    return "SC" if "DerivationCodeSequence" in result else "NOTICE"
 
 
 def _predecessor(last: Report) -> Predecessor | None:

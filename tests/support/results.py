@@ -156,7 +156,7 @@ def objects(images: Sequence[StudyImage], **changes: Any) -> list[Dataset]:
         "options": OPTIONS,
         "predecessor": None,
     }
-    return study_objects(images, **{**arguments, **changes})
+    return [study_object.dataset for study_object in study_objects(images, **{**arguments, **changes})]
 
 
 def predecessor_of(report: Dataset, images: int) -> Predecessor:

@@ -3,7 +3,7 @@ import pytest
 
 from inference.analysis import region
 from inference.findings import Region
-from inference.heatmap import colormap, heatmap, legend
+from inference.heatmap import colormap, heatmap, legend, notice_page
 from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
@@ -244,8 +244,8 @@ def test_outline_goes_through_the_ends_of_the_axes():
 
 
 def test_notice_page_grows_with_its_lines():
-    short = heatmap.notice(["R CC: pixel data could not be decoded"], results.MODEL)
-    long = heatmap.notice([f"R CC: reason {number} " * 8 for number in range(30)], results.MODEL)
+    short = notice_page.render(["R CC: pixel data could not be decoded"], results.MODEL)
+    long = notice_page.render([f"R CC: reason {number} " * 8 for number in range(30)], results.MODEL)
     assert short.shape == (768, 1024, 3)
     assert long.shape[0] > 768
     assert long.shape[1] == 1024

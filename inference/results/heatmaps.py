@@ -1,0 +1,117 @@
+"""Heatmaps as Secondary Capture Images, one instance for each source image, to hang beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.sr.coding import Code
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+from inference import wording
+from inference.findings import Analysed, ModelIdentity
+from inference.options import StudyImage
+from inference.reading.mammogram import SourceImage
+from inference.results import codes, copying, headers, identity, secondary_capture, source_attributes
+from inference.results.study import Series, Study, instance_numbers
+
+_LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+"""Transfer syntaxes that have lost something, whatever the header says."""
+
+
+def build(study: Study, series: Series) -> list[Dataset]:
+    """Return the heatmaps of all images of ``study`` that have one, in the order of hanging.
+
+    Raises OSError where a picture's file cannot be read.
+    """
+    analysed = [
+        (image, image.finding, image.heatmap)
+        for image in study.images
+        if isinstance(image.finding, Analysed) and image.heatmap is not None
+    ]
+    numbers = instance_numbers([image for image, _, _ in analysed])
+    return [
+        _heatmap(
+            image, finding, picture, study=study, series=series, number=numbers[image.source.sop_instance_uid]
+        )
+        for image, finding, picture in analysed
+    ]
+
+
+def _heatmap(
+    image: StudyImage, finding: Analysed, picture: Path, *, study: Study, series: Series, number: int
+) -> Dataset:
+    source, maker = image.source, study.maker
+    target = secondary_capture.capture(maker, series, number)
+    target.SOPInstanceUID = identity.uid(
+        "SC",
+        source=[source.sop_instance_uid, None],
+        header=source.header_digest,
+        caption=source.label,
+        number=number,
+        finding=identity.finding_key(finding),
+        **study.key,
+    )
+    # Laterality belongs to the series: an image of unknown side cannot be in that of the others
+    side_known = source.laterality is not None
+    target.SeriesInstanceUID = identity.uid("series-SC", side_known=side_known, **study.key)
+    _describe_source(target, source)
+    _describe_derivation(target, finding, maker.model)
+    secondary_capture.embed(target, _pixels(picture))
+    secondary_capture.add_device(target, maker.device, image.analysed_at, study.first)
+    headers.add_common_modules(target, study.first, maker=maker, made_at=image.analysed_at)
+    return target
+
+
+def _describe_source(target: Dataset, source: SourceImage) -> None:
+    """Add what makes the heatmap hang like its source: the pixels are never flipped."""
+    target.PatientOrientation = list(source_attributes.orientation(source) or ()) or ""
+    if source.laterality is None:
+        target.Laterality = ""  # 2C for a paired body part: empty says unknown, absent is an error
+    else:
+        target.ImageLaterality = source.laterality.value
+    if source.view is not None:
+        target.ViewPosition = source.view
+    coded_view = source_attributes.view(source)
+    if coded_view is not None:
+        view, modifiers = coded_view
+        target.ViewCodeSequence = Sequence([_view_item(view, modifiers)])
+    target.AnatomicRegionSequence = Sequence([codes.item(source_attributes.anatomic_region(source))])
+    copying.copy_all(source.header, target, ("AcquisitionDate", "AcquisitionTime"))
+    _describe_compression(target, source)
+    target.SourceImageSequence = Sequence([secondary_capture.source_reference(source)])
+
+
+def _view_item(view: Code, modifiers: Many[Code]) -> Dataset:
+    item = codes.item(view)
+    if modifiers:  # type 3 with 1-n items here: an empty one, as mammograms have it, is an error
+        item.ViewModifierCodeSequence = Sequence([codes.item(modifier) for modifier in modifiers])
+    return item
+
+
+def _describe_compression(target: Dataset, source: SourceImage) -> None:
+    """Hand on that something was lost: once 01, never 00 again (PS3.3 C.7.6.1.1.5)."""
+    meta = getattr(source.header, "file_meta", Dataset())
+    lossy = copying.text(source.header, "LossyImageCompression") == "01"
+    lossy = lossy or meta.get("TransferSyntaxUID") in _LOSSY
+    target.LossyImageCompression = "01" if lossy else "00"
+    if lossy:
+        copying.copy_all(source.header, target, ("LossyImageCompressionRatio", "LossyImageCompressionMethod"))
+
+
+def _describe_derivation(target: Dataset, finding: Analysed, model: ModelIdentity) -> None:
+    with_map = finding.shows_region and finding.region is not None
+    derivations = [codes.GRAD_CAM, codes.SPATIAL_RESAMPLING] if with_map else [codes.SPATIAL_RESAMPLING]
+    target.DerivationDescription = wording.derivation(model, with_map=with_map)
+    target.DerivationCodeSequence = Sequence([codes.item(code) for code in derivations])
+
+
+def _pixels(picture: Path) -> NDArray[np.uint8]:
+    with Image.open(str(picture)) as image:
+        return np.asarray(image.convert("RGB"))

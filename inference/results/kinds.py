@@ -1,0 +1,60 @@
+"""The kinds of objects that a study gets back, in the order in which they are sent.
+
+A new kind costs its builder, one line in `KINDS`, its option in `OutputOptions` and its test. Everything
+else (report job, ``analyze``, database, sender) takes what this table says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from inference import wording
+from inference.options import OutputOptions
+from inference.results import heatmaps, notice, report
+from inference.results.study import Series, Study
+
+
+def _always(_options: OutputOptions) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputKind:
+    """One kind of object."""
+
+    name: str
+    """As the database keeps it, at most 16 characters: never changed once objects were sent."""
+    build: Callable[[Study, Series], Sequence[Dataset]]
+    """Returns the study's objects of this kind, none where there is nothing to say."""
+    series: Series
+    """Numbers above 9000 sort behind the series of the modality."""
+    wanted: Callable[[OutputOptions], bool] = _always
+    """Reads the option that switches it on."""
+    alternatives: Mapping[str, str] = field(default_factory=dict)
+    """For a SOP class of this kind: the class in which a peer may take the same content instead."""
+
+
+KINDS: Final = (
+    OutputKind(
+        name="SR",
+        build=report.build,
+        series=Series(number=9002, description=wording.REPORT_SERIES),
+        alternatives=report.ALTERNATIVES,
+    ),
+    OutputKind(
+        name="SC",
+        build=heatmaps.build,
+        series=Series(number=9001, description=wording.HEATMAP_SERIES),
+    ),
+    OutputKind(
+        name="NOTICE",
+        build=notice.build,
+        series=Series(number=9006, description=wording.NOTICE_SERIES),
+        wanted=lambda options: options.notice,
+    ),
+)
+"""The report first: viewers that open what arrives first open that."""

@@ -1,0 +1,93 @@
+"""A study as the builders of its objects see it: its images in the order of hanging, and what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from inference.findings import Laterality
+from inference.options import Predecessor, StudyImage
+from inference.reading.mammogram import SourceImage
+from inference.results.identity import Maker
+
+_HANGING: Final = (
+    (Laterality.RIGHT, "CC"),
+    (Laterality.LEFT, "CC"),
+    (Laterality.RIGHT, "MLO"),
+    (Laterality.LEFT, "MLO"),
+)
+"""The order in which radiologists look, and the Instance Numbers 1 to 4 of the heatmaps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """How viewers list the series of one kind of object."""
+
+    number: int
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """Everything that a study's objects are built from."""
+
+    images: Sequence[StudyImage]
+    """Every image that was looked at, in the order of hanging."""
+    first: SourceImage
+    """The image with the lowest SOP Instance UID: all objects copy patient and study from it."""
+    made_at: datetime
+    """When the report is first made, aware."""
+    maker: Maker
+    predecessor: Predecessor | None
+    """The report that the new one replaces."""
+    key: Mapping[str, Any]
+    """What goes into every UID of the study's objects: patient and study as copied, and who makes them."""
+
+    @classmethod
+    def of_images(
+        cls,
+        images: Sequence[StudyImage],
+        *,
+        made_at: datetime,
+        maker: Maker,
+        predecessor: Predecessor | None,
+    ) -> Self:
+        """Return the study of ``images``, given in any order. Raises ValueError unless it is exactly one."""
+        studies = {image.source.study_instance_uid for image in images}
+        if len(studies) != 1:
+            raise ValueError(f"a report needs images of exactly one study, these are of {len(studies)}")
+        first = min((image.source for image in images), key=lambda source: source.sop_instance_uid)
+        return cls(
+            images=sorted(images, key=_hanging_order),
+            first=first,
+            made_at=made_at,
+            maker=maker,
+            predecessor=predecessor,
+            key={"study": first.study_instance_uid, "attributes": first.study_digest, **maker.key()},
+        )
+
+
+def instance_numbers(images: Sequence[StudyImage]) -> dict[str, int]:
+    """Return Instance Numbers: 1 to 4 for the standard views, then the others in the order of analysis.
+
+    A late image takes a free number and leaves those of the others alone: their objects have been sent.
+    """
+    numbers: dict[str, int] = {}
+    last = len(_HANGING)
+    for image in sorted(images, key=lambda image: (image.analysed_at, _hanging_order(image))):
+        number = _place(image) + 1
+        if number > len(_HANGING) or number in numbers.values():
+            number = last = last + 1
+        numbers[image.source.sop_instance_uid] = number
+    return numbers
+
+
+def _hanging_order(image: StudyImage) -> tuple[int, str]:
+    return _place(image), image.source.sop_instance_uid
+
+
+def _place(image: StudyImage) -> int:
+    view = (image.source.laterality, image.source.view)
+    return next((place for place, standard in enumerate(_HANGING) if standard == view), len(_HANGING))

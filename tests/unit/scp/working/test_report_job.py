@@ -1,0 +1,167 @@
+"""A kind of object is known to its builder and to one line of the table, and to nothing else."""
+
+from datetime import timedelta
+
+import pytest
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+)
+
+from inference import findings
+from inference.results import headers, identity
+from inference.results.kinds import KINDS, OutputKind
+from inference.results.study import Series
+from inference.results.study_results import study_objects
+from scp.working.report_job import ReportJob
+from storage.archive import Archive
+from storage.database.engine import Database
+from storage.queue import arrivals, completeness, deliveries, jobs
+from storage.records import Arrival, FindingRecord
+from tests.support import results
+from tests.support.mammograms import mammogram
+from tests.support.owed import encode
+
+NOW = results.ANALYSED_AT
+LEASE = timedelta(minutes=1)
+
+
+def build_summary(study, series):
+    """The builder of a throw-away kind: an object with nothing but headers."""
+    summary = headers.patient_and_study(study.first)
+    summary.SOPClassUID = EncapsulatedPDFStorage
+    summary.SOPInstanceUID = identity.uid("summary", **study.key)
+    summary.SeriesInstanceUID = identity.uid("series-summary", **study.key)
+    summary.Modality, summary.SeriesNumber = "DOC", series.number
+    summary.SeriesDescription = series.description
+    headers.add_common_modules(summary, study.first, maker=study.maker, made_at=study.made_at)
+    return [summary]
+
+
+SUMMARY = OutputKind(
+    name="ASUMMARY",  # the first of the alphabet, and sent second
+    build=build_summary,
+    series=Series(number=9007, description="AI summary"),
+    wanted=lambda options: options.sc_modality == "OT",
+    alternatives={EncapsulatedPDFStorage: GrayscaleSoftcopyPresentationStateStorage},
+)
+TABLE = (KINDS[0], SUMMARY, *KINDS[1:])
+
+
+def of_study(tmp_path, **options):
+    """The objects of a study with two heatmaps and a notice page."""
+    outcomes = (results.analysed(), results.analysed(), results.refused())
+    images = [
+        results.study_image(header, outcome, tmp_path)
+        for header, outcome in zip(results.four_views(), outcomes, strict=False)
+    ]
+    return study_objects(
+        images,
+        made_at=results.MADE_AT,
+        device=results.DEVICE,
+        identity=results.MODEL,
+        options=results.with_options(**options),
+        predecessor=None,
+        kinds=TABLE,
+    )
+
+
+def test_objects_come_in_the_order_of_the_table(tmp_path):
+    names = [built.kind.name for built in of_study(tmp_path)]
+    assert names == ["SR", "ASUMMARY", "SC", "SC", "NOTICE"]
+
+
+def test_an_option_switches_its_kind_off_and_no_other(tmp_path):
+    assert [built.kind.name for built in of_study(tmp_path, sc_modality="MG")] == ["SR", "SC", "SC", "NOTICE"]
+    assert [built.kind.name for built in of_study(tmp_path, notice=False)] == ["SR", "ASUMMARY", "SC", "SC"]
+
+
+def test_names_fit_the_database_and_are_unique():
+    names = [kind.name for kind in KINDS]
+    assert names == ["SR", "SC", "NOTICE"]
+    assert len({kind.series.number for kind in KINDS}) == len(set(names))
+    assert all(0 < len(name) <= 16 for name in names)
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database.open(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def archive(tmp_path, database):
+    return Archive(tmp_path / "data")
+
+
+def receive(database, archive, *, destination):
+    """Receive the study's only image, whose results go to ``destination``. Returns its Study Instance UID."""
+    header = mammogram("R", "CC", rows=320, columns=256)
+    uid = str(header.SOPInstanceUID)
+    arrival = Arrival(
+        sop_instance_uid=uid,
+        sop_class_uid=str(header.SOPClassUID),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        study_uid=str(header.StudyInstanceUID),
+        series_uid=str(header.SeriesInstanceUID),
+        header_digest="h",
+        pixel_sha256="p",
+        file=archive.keep_bytes(encode(header), folder="instances", key=uid, suffix=".dcm"),
+        size=1,
+        standard_view="RCC",
+        analysable=True,
+        source_ae="MODALITY",
+    )
+    with database.write() as tx:
+        arrivals.record(tx, arrival, destinations=[destination], now=NOW)
+    return arrival.study_uid
+
+
+def report(database, archive, kinds):
+    """Refuse the image and do the study's report job with the table ``kinds``."""
+    with database.write() as tx:
+        analysis = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
+        record = FindingRecord(
+            sop_instance_uid=analysis.sop_instance_uid,
+            finding=findings.dump(results.refused()),
+            analysed_at=NOW,
+            heatmap=None,
+        )
+        jobs.finish_analysis(tx, analysis.lease, record, now=NOW)
+        completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        job = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
+    ReportJob(
+        database=database,
+        archive=archive,
+        device=results.DEVICE,
+        identity=results.MODEL,
+        options=results.OPTIONS,
+        now=lambda: NOW,
+        kinds=kinds,
+    )(job)
+
+
+def due(database, destination):
+    with database.read() as tx:
+        return deliveries.due(tx, now=NOW, destination=destination)[destination]
+
+
+def test_a_new_kind_is_kept_and_owed_in_the_order_of_the_table(database, archive):
+    receive(database, archive, destination="PACS")
+    report(database, archive, TABLE)
+    objects = [delivery.result for delivery in due(database, "PACS")]
+    assert [result.kind for result in objects] == ["SR", "ASUMMARY", "NOTICE"]
+    assert [result.position for result in objects] == [0, 1, 2]
+    summary = objects[1]
+    assert summary.sop_class_uid == EncapsulatedPDFStorage
+    assert summary.alternative_class_uid == GrayscaleSoftcopyPresentationStateStorage
+    assert archive.path(summary.file).is_file()
+
+
+def test_a_destination_that_joins_later_is_owed_it_in_the_same_order(database, archive):
+    receive(database, archive, destination="PACS")
+    report(database, archive, TABLE)
+    receive(database, archive, destination="LATE")
+    assert [delivery.result.kind for delivery in due(database, "LATE")] == ["SR", "ASUMMARY", "NOTICE"]
