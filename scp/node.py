@@ -19,16 +19,16 @@ from inference.network.manifest import ManifestError
 from scp import housekeeping, product
 from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports
-from scp.delivering.commitment_request import Notary
+from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.dispatcher import Dispatcher
-from scp.delivering.sender import Courier
+from scp.delivering.sender import Sender
 from scp.errors import FAILED, OK
 from scp.housekeeping import HousekeepingTasks
 from scp.network import tls
 from scp.process import limits, locks
 from scp.process.locks import LockError
 from scp.receiving import pixel_comparison
-from scp.receiving.admission import Door
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener, Server
 from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
@@ -68,10 +68,10 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
-    door = Door(settings)
-    courier = Courier(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
+    admission = Admission(settings)
+    sender = Sender(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
     reports = Reports(settings=settings, database=database, now=_now, jitter=random.random)
-    notary = Notary(
+    commitment_requester = CommitmentRequester(
         settings=settings,
         database=database,
         reports=reports,
@@ -79,13 +79,15 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         jitter=random.random,
         new_uid=_new_uid,
     )
-    dispatcher = Dispatcher(database=database, courier=courier, notary=notary, now=_now)
-    supervisor = Supervisor(settings=settings, database=database, finished=dispatcher.ring, now=_now)
+    dispatcher = Dispatcher(
+        database=database, sender=sender, commitment_requester=commitment_requester, now=_now
+    )
+    supervisor = Supervisor(settings=settings, database=database, finished=dispatcher.wake, now=_now)
     tasks = HousekeepingTasks(
         settings=settings,
         database=database,
         archive=archive,
-        senders=door.busy,
+        senders=admission.calling_titles,
         wake_worker=supervisor.wake,
         now=_now,
     )
@@ -102,16 +104,16 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     listener = Listener(
         settings=settings,
         receiver=receiver,
-        door=door,
-        left=tasks.complete_studies,
-        also=reports.handlers,
+        admission=admission,
+        association_ended=tasks.complete_studies,
+        more_handlers=reports.handlers,
     )
     tasks.recover()
     tasks.waive_commitments()
     servers = _listen(listener, settings)
     supervisor.start()
     dispatcher.start()
-    end_ticks = housekeeping.start(tasks, clean_associations=listener.tend)
+    end_ticks = housekeeping.start(tasks, clean_associations=listener.clean_up)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,

@@ -65,7 +65,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fate:
+class Outcome:
     """What becomes of an object that a peer does not keep; with neither time it is parked."""
 
     code: int
@@ -122,7 +122,7 @@ class Reports:
         return ((evt.EVT_N_EVENT_REPORT, self.on_report),)
 
     def on_report(self, event: Event) -> tuple[int, None]:
-        """Answer one N-EVENT-REPORT request: success means that what it says is in the book."""
+        """Answer one N-EVENT-REPORT request: success means that what it says is in the database."""
         try:
             self.take(read(event.event_type, event.event_information))
         except Malformed as malformed:
@@ -146,24 +146,26 @@ class Reports:
                 request = commitment_reports.answered(tx, report.transaction_uid, now=self.now())
             except Unknown as error:
                 raise Malformed(status.INVALID_ARGUMENT, str(error)) from error
-            known = {one.sop_instance_uid: one for one in request.items}
+            known = {commitment.sop_instance_uid: commitment for commitment in request.items}
             kept = [known[uid] for uid in known.keys() & (report.committed - report.failed.keys())]
             lost = [known[uid] for uid in known.keys() & report.failed.keys()]
-            news = sum(commitment_reports.confirm(tx, one, now=self.now()) for one in kept)
-            for one in lost:
-                fate = self._fate(one, report.failed[one.sop_instance_uid])
-                if fate.ask_again is not None:
-                    commitments.again(tx, [one.delivery_id], not_before=fate.ask_again, reason=fate.reason)
-                elif commitment_reports.counts_against(request, one):
+            news = sum(commitment_reports.confirm(tx, commitment, now=self.now()) for commitment in kept)
+            for commitment in lost:
+                outcome = self._outcome(commitment, report.failed[commitment.sop_instance_uid])
+                if outcome.ask_again is not None:
+                    commitments.again(
+                        tx, [commitment.delivery_id], not_before=outcome.ask_again, reason=outcome.reason
+                    )
+                elif commitment_reports.counts_against(request, commitment):
                     commitment_reports.deny(
                         tx,
-                        one,
-                        failure_reason=fate.code,
-                        reason=fate.reason,
-                        send_again=fate.send_again,
+                        commitment,
+                        failure_reason=outcome.code,
+                        reason=outcome.reason,
+                        send_again=outcome.send_again,
                         now=self.now(),
                     )
-                    _tell(one, fate)
+                    _log(commitment, outcome)
         strangers = len((report.committed | report.failed.keys()) - known.keys())
         log.info(
             "storage commitment reported",
@@ -174,27 +176,29 @@ class Reports:
             **({"not_asked_about": strangers} if strangers else {}),
         )
 
-    def _fate(self, one: Commitment, code: int) -> Fate:
+    def _outcome(self, commitment: Commitment, code: int) -> Outcome:
         """Return what becomes of an object that the peer does not keep for the Failure Reason ``code``."""
         words = f"0x{code:04X} {FAILURE_REASONS.get(code, 'which the standard does not know')}"
-        reason = f"{one.destination} took it and does not keep it: {words}"
+        reason = f"{commitment.destination} took it and does not keep it: {words}"
         if code == DUPLICATE_TRANSACTION:  # about the request, not the object
-            return Fate(code=code, reason=words, ask_again=self.now() + self._wait(one.attempts + 1))
-        if code in FINAL or one.failures + 1 >= retry_policy.LOST_OBJECT_TRIES:
-            return Fate(code=code, reason=reason)
-        return Fate(code=code, reason=reason, send_again=self.now() + self._wait(one.failures + 1))
+            return Outcome(
+                code=code, reason=words, ask_again=self.now() + self._wait(commitment.attempts + 1)
+            )
+        if code in FINAL or commitment.failures + 1 >= retry_policy.LOST_OBJECT_TRIES:
+            return Outcome(code=code, reason=reason)
+        return Outcome(code=code, reason=reason, send_again=self.now() + self._wait(commitment.failures + 1))
 
     def _wait(self, attempt: int) -> timedelta:
         return retry_policy.of_peer(self.settings.delivery).wait(attempt, jitter=self.jitter())
 
 
-def _tell(one: Commitment, fate: Fate) -> None:
+def _log(commitment: Commitment, outcome: Outcome) -> None:
     fields = {
-        "destination": one.destination,
-        "sop_instance_uid": one.sop_instance_uid,
-        "reason": fate.reason,
+        "destination": commitment.destination,
+        "sop_instance_uid": commitment.sop_instance_uid,
+        "reason": outcome.reason,
     }
-    if fate.send_again is None:
+    if outcome.send_again is None:
         log.error("delivery parked: the peer does not keep it", **fields)
     else:
         log.warning("sent again later: the peer does not keep it", **fields)

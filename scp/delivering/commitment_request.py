@@ -39,7 +39,7 @@ OBJECTS_AT_A_TIME: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Notary:
+class CommitmentRequester:
     """Asks one destination at a time; safe to use from one thread per destination."""
 
     settings: Settings
@@ -73,8 +73,10 @@ class Notary:
         self._again(due, "a fault of the node, see its log")
 
     def _ask_all(self, peer: Peer, due: Sequence[Commitment]) -> None:
-        ear = _Ear(self.reports)
-        association = calling.associate(self.settings, peer, [contexts.commitment()], handlers=ear.handlers)
+        report_handler = _ReportHandler(self.reports)
+        association = calling.associate(
+            self.settings, peer, [contexts.commitment()], handlers=report_handler.handlers
+        )
         if not association.is_established:
             self._never(
                 due,
@@ -86,7 +88,7 @@ class Notary:
             accepted = 0
             for start in range(0, len(due), OBJECTS_AT_A_TIME):
                 accepted += self._request(association, peer, due[start : start + OBJECTS_AT_A_TIME])
-            ear.wait(accepted, self.settings.delivery.commitment_linger_seconds)
+            report_handler.wait(accepted, self.settings.delivery.commitment_linger_seconds)
         finally:
             if association.is_established:
                 association.release()
@@ -97,7 +99,7 @@ class Notary:
         Raises Unreachable where the association broke: what was not accepted is asked about again.
         """
         transaction_uid = self.new_uid()
-        ids = [one.delivery_id for one in batch]
+        ids = [commitment.delivery_id for commitment in batch]
         with self.database.write() as tx:
             commitments.open_request(tx, transaction_uid, peer.ae_title, ids, now=self.now())
         if not association.is_established:
@@ -120,7 +122,9 @@ class Notary:
             with self.database.write() as tx:
                 now = self.now()
                 until = now + timedelta(seconds=self.settings.delivery.commitment_timeout_seconds)
-                commitments.accepted(tx, [one.delivery_id for one in batch], answer_until=until, now=now)
+                commitments.accepted(
+                    tx, [commitment.delivery_id for commitment in batch], answer_until=until, now=now
+                )
             log.info(
                 "storage commitment asked for",
                 destination=peer.ae_title,
@@ -131,10 +135,10 @@ class Notary:
         log.warning("storage commitment request refused", destination=peer.ae_title, status=words)
         may_mend = status.worth_another_try(code)
         tries = retry_policy.COMMITMENT_REQUEST_TRIES
-        final = [one for one in batch if not may_mend and one.attempts + 1 >= tries]
+        final = [commitment for commitment in batch if not may_mend and commitment.attempts + 1 >= tries]
         self._never(final, f"{peer.ae_title} refused the storage commitment request with status {words}")
         self._again(
-            [one for one in batch if one not in final],
+            [commitment for commitment in batch if commitment not in final],
             f"{peer.ae_title} answered the storage commitment request with status {words}",
         )
         return False
@@ -142,35 +146,35 @@ class Notary:
     def _again(self, due: Sequence[Commitment], reason: str) -> None:
         backoff = retry_policy.of_peer(self.settings.delivery)
         with self.database.write() as tx:
-            for one in due:
-                wait = backoff.wait(one.attempts + 1, jitter=self.jitter())
-                commitments.again(tx, [one.delivery_id], not_before=self.now() + wait, reason=reason)
+            for commitment in due:
+                wait = backoff.wait(commitment.attempts + 1, jitter=self.jitter())
+                commitments.again(tx, [commitment.delivery_id], not_before=self.now() + wait, reason=reason)
 
     def _never(self, due: Sequence[Commitment], reason: str) -> None:
         if not due:
             return
         log.error("commitments parked", objects=len(due), reason=reason)
         with self.database.write() as tx:
-            commitments.never(tx, [one.delivery_id for one in due], reason=reason)
+            commitments.never(tx, [commitment.delivery_id for commitment in due], reason=reason)
 
 
 def _information(transaction_uid: str, batch: Sequence[Commitment]) -> Dataset:
     """Return the Action Information of a request (PS3.4 table J.3-1)."""
     information = Dataset()
     information.TransactionUID = transaction_uid
-    information.ReferencedSOPSequence = [_item(one) for one in batch]
+    information.ReferencedSOPSequence = [_item(commitment) for commitment in batch]
     return information
 
 
-def _item(one: Commitment) -> Dataset:
+def _item(commitment: Commitment) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID = one.sop_class_uid
-    item.ReferencedSOPInstanceUID = one.sop_instance_uid
+    item.ReferencedSOPClassUID = commitment.sop_class_uid
+    item.ReferencedSOPInstanceUID = commitment.sop_instance_uid
     return item
 
 
-class _Ear:
-    """Hears the reports that come over the association of their requests.
+class _ReportHandler:
+    """Handles the reports that come over the association of their requests.
 
     A report counts when its answer has gone out, so that the association is not released before.
     """
@@ -178,7 +182,7 @@ class _Ear:
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
         self._changed = threading.Condition()
-        self._heard = 0
+        self._received = 0
         self._answered = 0
         self._ended = False
         self.handlers: tuple[evt.EventHandlerType, ...] = (
@@ -195,13 +199,13 @@ class _Ear:
     def _on_report(self, event: Event) -> tuple[int, None]:
         answer = self._reports.on_report(event)
         with self._changed:
-            self._heard += 1
+            self._received += 1
         return answer
 
     def _on_sent(self, event: Event) -> None:
         if isinstance(event.pdu, P_DATA_TF):
             with self._changed:
-                self._answered = self._heard
+                self._answered = self._received
                 self._changed.notify_all()
 
     def _on_closed(self, _event: Event) -> None:

@@ -10,9 +10,8 @@ from datetime import datetime
 import structlog
 
 from scp import retry_policy
-from scp.delivering.bell import Bell
-from scp.delivering.commitment_request import Notary
-from scp.delivering.sender import Courier
+from scp.delivering.commitment_request import CommitmentRequester
+from scp.delivering.sender import Sender
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import commitments, deliveries
@@ -21,27 +20,33 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Owns the threads that deliver. `start`, then `stop`; `ring` when something new is owed."""
+    """Owns the threads that deliver. `start`, then `stop`; `wake` when something new is owed."""
 
     def __init__(
-        self, *, database: Database, courier: Courier, notary: Notary, now: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        sender: Sender,
+        commitment_requester: CommitmentRequester,
+        now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._courier = courier
-        self._notary = notary
+        self._sender = sender
+        self._commitment_requester = commitment_requester
         self._now = now
-        self._bell = Bell()
+        self._woken = threading.Event()
         self._stopping = threading.Event()
-        self._running: dict[str, threading.Thread] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        """The last thread of each destination."""
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
         """Begin to deliver."""
         self._thread.start()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Look at the outbox now."""
-        self._bell.ring()
+        self._woken.set()
 
     def stop(self, seconds: float) -> bool:
         """Begin nothing new, wait at most ``seconds`` for what is under way; tell whether all of it ended.
@@ -50,10 +55,10 @@ class Dispatcher:
         """
         deadline = time.monotonic() + seconds
         self._stopping.set()
-        self._bell.ring()
-        for thread in (self._thread, *self._running.values()):
+        self._woken.set()
+        for thread in (self._thread, *self._threads.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._running.values())
+        return not any(thread.is_alive() for thread in self._threads.values())
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -61,7 +66,9 @@ class Dispatcher:
                 self._send_out()
             except (StorageError, RuntimeError) as error:  # RuntimeError: no thread to be had now
                 log.warning("deliveries cannot be begun now, trying again", reason=str(error))
-            self._bell.wait(retry_policy.OUTBOX_SECONDS)
+            self._woken.wait(retry_policy.OUTBOX_SECONDS)
+            # cleared before the outbox is read: what is owed meanwhile wakes this thread once more
+            self._woken.clear()
 
     def _send_out(self) -> None:
         with self._database.read() as tx:
@@ -69,28 +76,28 @@ class Dispatcher:
             to_send = deliveries.due_destinations(tx, now=now)
             to_ask = commitments.due_destinations(tx, now=now)
         for destination in sorted({*to_send, *to_ask}):
-            under_way = self._running.get(destination)
+            under_way = self._threads.get(destination)
             if under_way is None or not under_way.is_alive():
                 # daemon threads: a peer that hangs must not keep the process from ending
                 thread = threading.Thread(
                     target=self._deliver, args=(destination,), name=f"deliver-{destination}", daemon=True
                 )
-                self._running[destination] = thread
+                self._threads[destination] = thread
                 thread.start()
 
     def _deliver(self, destination: str) -> None:
         """Send what is due, then ask for the commitment to keep it; neither's fault stops the other."""
         try:
-            while self._courier.deliver(destination) and not self._stopping.is_set():
+            while self._sender.deliver(destination) and not self._stopping.is_set():
                 pass  # more may have fallen due meanwhile
         except Exception:
             # An unforeseen fault with one destination must not end the deliveries to the others.
             log.exception("delivery failed, trying again later", destination=destination)
-            self._courier.postpone(destination)
+            self._sender.postpone(destination)
         if self._stopping.is_set():
             return
         try:
-            self._notary.ask(destination)
+            self._commitment_requester.ask(destination)
         except Exception:
             log.exception("storage commitment failed, trying again later", destination=destination)
-            self._notary.postpone(destination)
+            self._commitment_requester.postpone(destination)

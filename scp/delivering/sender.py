@@ -11,6 +11,7 @@ import pydicom
 import structlog
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from pynetdicom.association import Association
 
 from inference.results import identity
@@ -31,7 +32,7 @@ SLOWEST: Final = 8_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Courier:
+class Sender:
     """Delivers what is due to one destination at a time; safe to use from one thread per destination."""
 
     settings: Settings
@@ -48,9 +49,9 @@ class Courier:
             return 0
         peer = self.settings.peer(destination)
         if peer is None or not peer.reachable:
-            for one in due:
+            for delivery in due:
                 self._never(
-                    one, None, f"{destination!r} has no host and port in the configuration's [[peers]]"
+                    delivery, None, f"{destination!r} has no host and port in the configuration's [[peers]]"
                 )
             return 0
         try:
@@ -70,9 +71,9 @@ class Courier:
         association = self._associate(peer, due)
         kept = 0
         try:
-            for number, one in enumerate(due):
+            for number, delivery in enumerate(due):
                 try:
-                    kept += self._send(association, peer, one)
+                    kept += self._send(association, peer, delivery)
                 except Unreachable as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
@@ -83,36 +84,36 @@ class Courier:
         return kept
 
     def _again_all(self, due: Sequence[Delivery], reason: str) -> None:
-        for one in due:
-            self._again(one, reason)
+        for delivery in due:
+            self._again(delivery, reason)
 
     def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
-        classes = {sop_class for one in due for sop_class in _classes(one.result)}
+        classes = {sop_class for delivery in due for sop_class in _classes(delivery.result)}
         return calling.associate(self.settings, peer, contexts.proposed(classes))
 
-    def _send(self, association: Association, peer: Peer, one: Delivery) -> bool:
+    def _send(self, association: Association, peer: Peer, delivery: Delivery) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
         Raises Unreachable where the association broke: this object and the rest stay owed.
         """
         with self.database.read() as tx:
-            if not deliveries.is_owed(tx, one.id):
+            if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        sop_class = _class_to_send(one.result, peer, accepted)
+        sop_class = _class_to_send(delivery.result, peer, accepted)
         if sop_class is None:
             self._never(
-                one, None, f"{peer.ae_title} accepts no {pydicom.uid.UID(one.result.sop_class_uid).name}"
+                delivery, None, f"{peer.ae_title} accepts no {UID(delivery.result.sop_class_uid).name}"
             )
             return False
         try:
-            path = self.archive.path(one.result.file)
+            path = self.archive.path(delivery.result.file)
             size = path.stat().st_size
             data_set: Dataset = pydicom.dcmread(path)
         except (OSError, InvalidDicomError) as error:
-            self._never(one, None, f"the result's file cannot be read ({type(error).__name__})")
+            self._never(delivery, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
-        if sop_class != one.result.sop_class_uid:
+        if sop_class != delivery.result.sop_class_uid:
             data_set = identity.in_class(data_set, sop_class)
         association.dimse_timeout = self._patience(size)
         try:
@@ -121,7 +122,7 @@ class Courier:
             raise Unreachable("the association broke") from error
         if "Status" not in answer:
             raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
-        return self._settle(peer, one, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
+        return self._settle(peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
 
     def _patience(self, size: int) -> float:
         """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
@@ -131,44 +132,50 @@ class Courier:
         """
         return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
 
-    def _settle(self, peer: Peer, one: Delivery, answer: Dataset, *, sop_class: str, sent_as: str) -> bool:
+    def _settle(
+        self, peer: Peer, delivery: Delivery, answer: Dataset, *, sop_class: str, sent_as: str
+    ) -> bool:
         """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
         code = int(answer.Status)
         words = status.in_words(code)
         if comment := str(answer.get("ErrorComment") or ""):
-            log.info("peer comments", destination=one.destination, comment_length=len(comment), status=words)
+            log.info(
+                "peer comments", destination=delivery.destination, comment_length=len(comment), status=words
+            )
         if status.delivered(code):
-            other = sent_as if sent_as != one.result.sop_instance_uid else None
+            other = sent_as if sent_as != delivery.result.sop_instance_uid else None
             with self.database.write() as tx:
                 now = self.now()
-                deliveries.sent(tx, one.id, status=code, sent_as=other, now=now)
+                deliveries.sent(tx, delivery.id, status=code, sent_as=other, now=now)
                 if peer.commitment:
-                    commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
-            log.info("result delivered", destination=one.destination, sop_instance_uid=sent_as, status=words)
+                    commitments.want(tx, delivery, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
+            log.info(
+                "result delivered", destination=delivery.destination, sop_instance_uid=sent_as, status=words
+            )
             return True
-        tries_left = one.attempts + 1 < retry_policy.OBJECT_TRIES
+        tries_left = delivery.attempts + 1 < retry_policy.OBJECT_TRIES
         if status.worth_another_try(code) or (tries_left and not status.final(code)):
-            self._again(one, f"{one.destination} answered status {words}", code)
+            self._again(delivery, f"{delivery.destination} answered status {words}", code)
         else:
-            self._never(one, code, f"{one.destination} refused it with status {words}")
+            self._never(delivery, code, f"{delivery.destination} refused it with status {words}")
         return False
 
-    def _again(self, one: Delivery, reason: str, code: int | None = None) -> None:
+    def _again(self, delivery: Delivery, reason: str, code: int | None = None) -> None:
         backoff = retry_policy.of_peer(self.settings.delivery)
-        wait = backoff.wait(one.attempts + 1, jitter=self.jitter())
+        wait = backoff.wait(delivery.attempts + 1, jitter=self.jitter())
         with self.database.write() as tx:
             now = self.now()
-            deliveries.again(tx, one.id, not_before=now + wait, status=code, reason=reason, now=now)
+            deliveries.again(tx, delivery.id, not_before=now + wait, status=code, reason=reason, now=now)
 
-    def _never(self, one: Delivery, code: int | None, reason: str) -> None:
+    def _never(self, delivery: Delivery, code: int | None, reason: str) -> None:
         log.error(
             "delivery parked",
-            destination=one.destination,
-            sop_instance_uid=one.result.sop_instance_uid,
+            destination=delivery.destination,
+            sop_instance_uid=delivery.result.sop_instance_uid,
             reason=reason,
         )
         with self.database.write() as tx:
-            deliveries.never(tx, one.id, status=code, reason=reason, now=self.now())
+            deliveries.never(tx, delivery.id, status=code, reason=reason, now=self.now())
 
 
 def _classes(result: ResultObject) -> list[str]:
@@ -182,10 +189,10 @@ def _class_to_send(result: ResultObject, peer: Peer, accepted: set[str]) -> str 
     A report goes in the class that the peer is configured for, else in the other one if only that is
     accepted.
     """
-    wished = {
-        "comprehensive": contexts.COMPREHENSIVE_SR,
-        "comprehensive3d": contexts.COMPREHENSIVE_3D_SR,
+    preferred = {
+        "comprehensive": ComprehensiveSRStorage,
+        "comprehensive3d": Comprehensive3DSRStorage,
         None: result.sop_class_uid,
     }[peer.sr_class]
     possible = [sop_class for sop_class in _classes(result) if sop_class in accepted]
-    return wished if wished in possible else next(iter(possible), None)
+    return preferred if preferred in possible else next(iter(possible), None)

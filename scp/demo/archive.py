@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
-from scp.network import contexts
 from scp.network.status import OUT_OF_RESOURCES, SUCCESS
 
-REPORTS: Final = (contexts.COMPREHENSIVE_SR, contexts.COMPREHENSIVE_3D_SR)
+REPORTS: Final = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,9 +53,9 @@ class DemoArchive:
         """Start to listen; return the port."""
         self._folder.mkdir(parents=True, exist_ok=True)
         entity = AE(ae_title=self.ae_title)
-        syntaxes = [contexts.EXPLICIT, contexts.IMPLICIT]
+        syntaxes: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
         entity.supported_contexts = [
-            build_context(uid, syntaxes) for uid in (contexts.SECONDARY_CAPTURE, *REPORTS)
+            build_context(uid, syntaxes) for uid in (SecondaryCaptureImageStorage, *REPORTS)
         ]
         server = entity.start_server(
             ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]

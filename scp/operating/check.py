@@ -18,7 +18,7 @@ from scp import product, terminal
 from scp.configuration.settings import Model, Peer, Settings
 from scp.errors import FAILED, OK
 from scp.network import tls
-from scp.network.echo import connect, echo
+from scp.network.association import Address, connect, echo
 from scp.network.tls import FilesError
 from scp.operating import check_tls
 from scp.operating.checks import Check, Outcome, failed, note, ok
@@ -183,7 +183,8 @@ def _listening(what: str, settings: Settings, pid: int) -> Check:
     node = settings.node
     host = _loopback(node.host)
     calling = next((peer.ae_title for peer in settings.peers if not peer.addresses), node.ae_title)
-    answer = echo(host, node.port, calling=calling, called=node.ae_title, seconds=ECHO_SECONDS)
+    address = Address(host=host, port=node.port, calling=calling, called=node.ae_title)
+    answer = echo(address, seconds=ECHO_SECONDS)
     if not answer.heard:
         return failed(what, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
     return ok(what, f"the node runs (process {pid}) and answers")
@@ -202,12 +203,12 @@ def _peer(peer: Peer, settings: Settings) -> Check:
         caller = tls.caller(settings.tls, peer)
     except FilesError as error:
         return failed(what, f"not called, because {error}")
-    answer = echo(
-        peer.host,
-        peer.port,
+    address = Address(
+        host=peer.host,
+        port=peer.port,
         calling=settings.node.ae_title,
         called=peer.ae_title,
-        seconds=ECHO_SECONDS,
         caller=caller,
     )
+    answer = echo(address, seconds=ECHO_SECONDS)
     return ok(what, answer.reason) if answer.ok else failed(what, answer.reason)

@@ -1,4 +1,4 @@
-"""Who is connected: which calling AE titles have an open association, and who may open one."""
+"""Admission: who may open an association, and which calling AE titles have an open one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Decision:
     """The answer to an association request."""
 
     rejection: Rejection | None
@@ -41,99 +41,99 @@ class Request:
     """SHA-256 of the certificate that it has shown, in hexadecimal digits."""
 
 
-class Visitor(Protocol):
-    """An association, as far as the door knows it. Must be hashable by identity."""
+class OpenAssociation(Protocol):
+    """An association, as far as admission knows it. Must be hashable by identity."""
 
     def is_alive(self) -> bool:
         """Whether it can still send something."""
 
 
-class Door:
-    """Decides who may come in and remembers who is inside. Safe for use from many threads.
+class Admission:
+    """Decides who may open an association and knows the open ones. Safe for use from many threads.
 
-    Inside is whose thread is alive. pynetdicom's events do not suffice: they come in no fixed order, and the
-    last one not at all where the association's thread died of an exception.
+    An association is open while its thread is alive. pynetdicom's events do not suffice: they come in no
+    fixed order, and the last event not at all where the thread died of an exception.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.RLock()
-        self._inside: dict[Visitor, Request] = {}
+        self._open: dict[OpenAssociation, Request] = {}
 
-    def judge(self, request: Request) -> Verdict:
+    def decide(self, request: Request) -> Decision:
         """Return the answer to ``request``."""
         node = self._settings.node
         if request.called_ae != node.ae_title:
-            return Verdict(
+            return Decision(
                 rejection=WRONG_CALLED_TITLE,
                 reason=f"called AE title {request.called_ae!r} is not this node's, {node.ae_title!r}: "
                 "correct it at the peer",
             )
         peer = self._settings.peer(request.calling_ae)
         if peer is None:
-            return Verdict(
+            return Decision(
                 rejection=UNKNOWN_CALLER,
                 reason=f"calling AE title {request.calling_ae!r} is not among the configured [[peers]]",
                 remedy=admission_lines(request.calling_ae, request.address, certificate=request.certificate),
             )
-        if peer.addresses and not _within(request.address, tuple(str(one) for one in peer.addresses)):
+        if peer.addresses and not _within(request.address, tuple(str(network) for network in peer.addresses)):
             # the same answer as to a stranger, who does not learn so that the title is known
-            return Verdict(
+            return Decision(
                 rejection=UNKNOWN_CALLER,
                 reason=f"peer {request.calling_ae!r} called from {request.address}, which is not among its "
                 "addresses: add it to them if it is right",
             )
-        if (objection := _insecure(peer, request)) is not None:
-            return Verdict(rejection=UNKNOWN_CALLER, reason=objection)
-        return self._count(request)
+        if (problem := _missing_security(peer, request)) is not None:
+            return Decision(rejection=UNKNOWN_CALLER, reason=problem)
+        return self._within_limits(request)
 
-    def _count(self, request: Request) -> Verdict:
+    def _within_limits(self, request: Request) -> Decision:
         node = self._settings.node
-        addresses = [one.address for one in self._living()]
+        addresses = [request.address for request in self._living()]
         if len(addresses) >= node.max_associations:
-            return Verdict(
+            return Decision(
                 rejection=LIMIT_EXCEEDED,
                 reason=f"{len(addresses)} associations are open: [node] max_associations is reached",
             )
-        if (there := addresses.count(request.address)) >= node.max_associations_per_address:
-            return Verdict(
+        if (already := addresses.count(request.address)) >= node.max_associations_per_address:
+            return Decision(
                 rejection=LIMIT_EXCEEDED,
-                reason=f"{there} associations are open from {request.address}: "
+                reason=f"{already} associations are open from {request.address}: "
                 "[node] max_associations_per_address is reached",
             )
-        return Verdict(rejection=None, reason="admitted")
+        return Decision(rejection=None, reason="admitted")
 
-    def admit(self, visitor: Visitor, request: Request) -> Verdict:
-        """Judge ``request`` and count ``visitor`` at once if it may come in: no burst slips by the limits."""
+    def admit(self, association: OpenAssociation, request: Request) -> Decision:
+        """Decide about ``request``; count ``association`` at once if admitted: no burst passes the limits."""
         with self._lock:
-            verdict = self.judge(request)
-            if verdict.rejection is None:
-                self._inside[visitor] = request
-        return verdict
+            decision = self.decide(request)
+            if decision.rejection is None:
+                self._open[association] = request
+        return decision
 
-    def left(self, visitor: Visitor) -> bool:
+    def forget(self, association: OpenAssociation) -> bool:
         """Forget an association; tell whether it had been admitted."""
         with self._lock:
-            return self._inside.pop(visitor, None) is not None
+            return self._open.pop(association, None) is not None
 
-    def departed(self) -> list[Visitor]:
-        """Forget and return the associations that ended without a word."""
+    def forget_dead(self) -> list[OpenAssociation]:
+        """Forget and return the associations that ended without an event."""
         with self._lock:
-            gone = [visitor for visitor in self._inside if not visitor.is_alive()]
-            for visitor in gone:
-                del self._inside[visitor]
-        return gone
+            dead = [association for association in self._open if not association.is_alive()]
+            for association in dead:
+                del self._open[association]
+        return dead
 
-    def busy(self) -> frozenset[str]:
+    def calling_titles(self) -> frozenset[str]:
         """Return the calling AE titles that have an association open now."""
-        return frozenset(one.calling_ae for one in self._living())
+        return frozenset(request.calling_ae for request in self._living())
 
     def _living(self) -> list[Request]:
         with self._lock:
-            return [request for visitor, request in self._inside.items() if visitor.is_alive()]
+            return [request for association, request in self._open.items() if association.is_alive()]
 
 
-def _insecure(peer: Peer, request: Request) -> str | None:
+def _missing_security(peer: Peer, request: Request) -> str | None:
     """Return what ``request`` lacks of the security that is configured for ``peer``."""
     if peer.tls and not request.tls:
         return (
@@ -154,4 +154,4 @@ def _within(address: str, allowed: tuple[str, ...]) -> bool:
     caller = ipaddress.ip_address(address)
     if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped:
         caller = caller.ipv4_mapped
-    return any(caller in ipaddress.ip_network(one, strict=False) for one in allowed)
+    return any(caller in ipaddress.ip_network(network, strict=False) for network in allowed)

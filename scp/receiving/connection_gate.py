@@ -1,6 +1,6 @@
-"""What happens between a TCP connection and its first DICOM message: who calls in the wrong way ends here.
+"""The connection gate, between a TCP connection and its first DICOM message: a wrong call ends here.
 
-Runs in the connection's own thread: who says nothing, or is slow to agree about TLS, delays nobody.
+It runs in the connection's own thread: a caller that sends nothing, or is slow with TLS, delays nobody.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TLS_HANDSHAKE: Final = b"\x16"
 A_ASSOCIATE_RQ: Final = b"\x01"
 """First byte of an association request (PS3.8 9.3.2)."""
 MOST_WAITING: Final = 256
-"""Callers at the entrance, two descriptors each. One more, and who has been silent for longest has to go: who
-has something to say does so at once."""
+"""Callers at the gate, two descriptors each. With one more, the caller that has been silent for longest has
+to go: a caller that has something to say does so at once."""
 
 
-class Entrance:
+class ConnectionGate:
     """Makes connections ready for DICOM, with TLS where ``context`` is given. Safe for use from many threads.
 
     Parameters
@@ -71,11 +71,11 @@ class Entrance:
             return connection
 
     def close(self) -> None:
-        """Send away everybody who is still at the entrance, now and from now on."""
+        """Close every connection that is still at the gate, now and from now on."""
         with self._lock:
             self._closed = True
-            for one in self._waiting:
-                _hang_up(one)
+            for connection in self._waiting:
+                _hang_up(connection)
 
     @contextlib.contextmanager
     def _interruptible(self, connection: socket.socket) -> Iterator[None]:
@@ -93,7 +93,7 @@ class Entrance:
                     self._waiting.pop(twin, None)
 
     def _make_room(self) -> None:
-        """Send away who waits longest where there are too many. To be called with the lock held."""
+        """Close the connection that waits longest where there are too many. Call it with the lock held."""
         if len(self._waiting) >= MOST_WAITING:
             longest = next(iter(self._waiting))
             del self._waiting[longest]

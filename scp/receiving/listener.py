@@ -1,33 +1,71 @@
-"""The Storage and Verification SCP: binds pynetdicom's events to the door and the receiver, nothing else."""
+"""The Storage and Verification SCP: binds pynetdicom's events to admission and receiver, nothing else."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from socketserver import BaseServer
+from typing import Any, Final
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.transport import ThreadedAssociationServer
 
 from scp.configuration.settings import Settings
-from scp.network import contexts, landing, leftovers, status, steady, tls
+from scp.network import contexts, pynetdicom_fixes, status, tls
 from scp.network.status import COMMENT_LENGTH, Refusal
 from scp.network.tls_renewal import Renewal
-from scp.receiving.admission import LIMIT_EXCEEDED, Door, Request
-from scp.receiving.connection_gate import Entrance
-from scp.receiving.server import Server
+from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Request
+from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
 
-__all__ = ["Listener", "Server"]
-
 log = structlog.get_logger(__name__)
+
+NO_LIMIT: Final = 100_000
+"""Associations: more than `Admission` ever lets in. pynetdicom's own limit counts idle sockets too, which
+never ask, and would let them shut out everybody."""
+
+
+class Server(ThreadedAssociationServer):
+    """pynetdicom's server behind a gate, which each connection passes in a thread of its own."""
+
+    request_queue_size = 128
+    """Connections that may wait to be accepted; with the default of 5 a burst is answered a second late."""
+
+    def __init__(self, *args: Any, gate: ConnectionGate, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+        self._gate = gate
+        super().__init__(*args, **kwargs)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's
+        """Begin an association over a connection that passes the gate; close any other."""
+        connection: socket.socket = request
+        ready = self._gate.admit(connection, str(client_address[0]))
+        if ready is None:
+            self.shutdown_request(connection)
+        else:
+            super().process_request_thread(ready, client_address)
+
+    def handle_error(self, request: object, client_address: Any) -> None:  # noqa: ANN401, ARG002 - the library's
+        """Log what went wrong with one connection, which ends; the others go on."""
+        address = str(client_address[0])
+        log.error("connection dropped: this is a fault of the node", address=address, exc_info=True)  # noqa: LOG014 - called in an except block
+
+    def server_close(self) -> None:
+        """Stop listening; return when every connection is an association or closed."""
+        self._gate.close()
+        super().server_close()
+
+    def shutdown(self) -> None:
+        """Stop accepting and listening."""
+        BaseServer.shutdown(self)  # the library's own expects to be in a list that it alone keeps
+        self.server_close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +74,10 @@ class Listener:
 
     settings: Settings
     receiver: Receiver
-    door: Door
-    left: Callable[[], object]
+    admission: Admission
+    association_ended: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
-    also: tuple[evt.EventHandlerType, ...] = ()
+    more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""
 
     def start(self) -> Server:
@@ -55,7 +93,7 @@ class Listener:
 
     def _listen(self, port: int, context: Callable[[], ssl.SSLContext] | None) -> Server:
         node = self.settings.node
-        landing.receive_in_chunks(self.receiver.archive.incoming)
+        pynetdicom_fixes.receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
         reports = contexts.commitment()
@@ -63,8 +101,7 @@ class Listener:
             str(reports.abstract_syntax), reports.transfer_syntax, scu_role=False, scp_role=True
         )
         entity.maximum_pdu_size = node.max_pdu
-        # The door counts; pynetdicom's own limit would let idle sockets, which never ask, shut out everybody.
-        entity.maximum_associations = 100_000
+        entity.maximum_associations = NO_LIMIT
         entity.acse_timeout = node.acse_timeout_seconds
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
@@ -72,7 +109,7 @@ class Listener:
             (node.host, port),
             evt_handlers=self._handlers(),
             server_class=Server,
-            entrance=Entrance(context=context, seconds=node.acse_timeout_seconds),
+            gate=ConnectionGate(context=context, seconds=node.acse_timeout_seconds),
         )
         assert isinstance(server, Server)  # noqa: S101 - the library's type says more than it does
         threading.Thread(target=server.serve_forever, name=f"listener-{port}", daemon=True).start()
@@ -80,59 +117,59 @@ class Listener:
 
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
-            (evt.EVT_CONN_OPEN, steady.give_timers),
+            (evt.EVT_CONN_OPEN, pynetdicom_fixes.use_monotonic_timers),
             (evt.EVT_REQUESTED, self.on_requested),
             (evt.EVT_ESTABLISHED, self.on_established),
             (evt.EVT_CONN_CLOSE, self.on_closed),
             (evt.EVT_C_STORE, self.on_store),
-            *self.also,
+            *self.more_handlers,
         ]
 
-    def tend(self) -> None:
-        """Clean up after associations that ended without a word. To be called every second or so."""
-        for association in self.door.departed():
+    def clean_up(self) -> None:
+        """Clean up after associations that died without an event. To be called every second or so."""
+        for association in self.admission.forget_dead():
             if isinstance(association, Association):
-                leftovers.remove_unserved(association)
-            self.left()
+                pynetdicom_fixes.remove_unserved(association)
+            self.association_ended()
 
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
         try:
-            verdict = self.door.admit(event.assoc, request := _secured(event))
+            decision = self.admission.admit(event.assoc, request := _full_request(event))
         except Exception:
             # pynetdicom would log it and admit the caller
             log.exception("association rejected: the node could not decide about it")
             event.assoc.acse.send_reject(*LIMIT_EXCEEDED)
             event.assoc.kill()
             return
-        if verdict.rejection is not None:
+        if decision.rejection is not None:
             log.warning(
                 "association rejected",
-                reason=verdict.reason,
+                reason=decision.reason,
                 calling_ae=request.calling_ae,
                 address=request.address,
-                **({"to_admit_it_add": verdict.remedy} if verdict.remedy else {}),
+                **({"to_admit_it_add": decision.remedy} if decision.remedy else {}),
             )
-            event.assoc.acse.send_reject(*verdict.rejection)
+            event.assoc.acse.send_reject(*decision.rejection)
             event.assoc.kill()
 
     def on_established(self, event: Event) -> None:
-        """Give the peer the patience that large images need."""
-        _allow_silence(event.assoc, self.settings.node.network_timeout_seconds)
+        """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
+        pynetdicom_fixes.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
         try:
-            leftovers.release_unrequested(event.assoc)
-            leftovers.remove_unfinished(event.assoc)
+            pynetdicom_fixes.release_unrequested(event.assoc)
+            pynetdicom_fixes.remove_unfinished(event.assoc)
         finally:
-            if self.door.left(event.assoc):
-                self.left()
+            if self.admission.forget(event.assoc):
+                self.association_ended()
 
     def on_store(self, event: Event) -> int | Dataset:
-        """Answer one C-STORE request: success means that the instance is on disk and in the book."""
+        """Answer one C-STORE request: success means that the instance is on disk and in the database."""
         calling_ae = _request(event).calling_ae
-        if (failure := landing.failure(event.request)) is not None:
+        if (failure := pynetdicom_fixes.failure(event.request)) is not None:
             log.error(
                 "instance not kept, try again later is the answer: the data directory cannot be written",
                 reason=failure.strerror,
@@ -170,25 +207,13 @@ def _request(event: Event) -> Request:
     )
 
 
-def _secured(event: Event) -> Request:
+def _full_request(event: Event) -> Request:
     """Return the request together with what TLS says of its sender."""
-    connection = _connection(event.assoc)
+    wrapper = event.assoc.dul.socket  # None where the connection is closed already
+    connection = None if wrapper is None else wrapper.socket
     if not isinstance(connection, tls.TLSSocket):
         return _request(event)
     return replace(_request(event), tls=True, certificate=connection.certificate)
-
-
-def _allow_silence(association: Association, seconds: float) -> None:
-    """Let the peer fall silent in the middle of a message for so long; then its thread gives up."""
-    if (connection := _connection(association)) is not None:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            connection.settimeout(seconds)
-
-
-def _connection(association: Association) -> socket.socket | None:
-    """Return what ``association`` goes over, None where it is closed already."""
-    wrapper = association.dul.socket
-    return None if wrapper is None else wrapper.socket
 
 
 def _answer(code: int, comment: str) -> Dataset:

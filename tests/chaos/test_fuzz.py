@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from scp import logs
 from scp.configuration.settings import Log, Model
-from scp.receiving.admission import Door
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from scp.working.supervisor import Supervisor
 from storage.database import schema
@@ -57,7 +57,10 @@ class Fuzzed:
             update={"model": Model(name=str(model)), "log": Log(level="error")}
         )
         self._handler = Listener(
-            settings=settings, receiver=self.node.receiver, door=Door(settings), left=lambda: None
+            settings=settings,
+            receiver=self.node.receiver,
+            admission=Admission(settings),
+            association_ended=lambda: None,
         )
         self._announced = queue.Queue()
         self.supervisor = Supervisor(

@@ -16,7 +16,7 @@ import pytest
 
 from scp.configuration.settings import Delivery, Peer, Settings
 from scp.delivering.dispatcher import Dispatcher
-from scp.delivering.sender import Courier
+from scp.delivering.sender import Sender
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import deliveries
@@ -51,13 +51,13 @@ class Site:
     def clock(self):
         return self.time
 
-    def courier(self, answer_seconds=20):
+    def sender(self, answer_seconds=20):
         ports = dict(zip(TITLES, (self.wire.port, self.other.port), strict=True))
         settings = Settings(
             peers=tuple(Peer(ae_title=title, host="127.0.0.1", port=port) for title, port in ports.items()),
             delivery=Delivery(connect_timeout_seconds=20, answer_timeout_seconds=answer_seconds),
         )
-        return Courier(
+        return Sender(
             settings=settings,
             database=self.database,
             archive=self.archive,
@@ -90,11 +90,11 @@ def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(sit
             site.wire.cut_after = chance.randrange(8000)
         else:
             site.wire.cut_answers_after = chance.randrange(700)
-        site.courier().deliver("PACS")
+        site.sender().deliver("PACS")
         assert {state for state, _ in states(site.database).values()} <= {"OWED"}
         site.wire.cut_after = site.wire.cut_answers_after = None
         site.wait_one_back_off()
-        site.courier().deliver("PACS")
+        site.sender().deliver("PACS")
         assert states(site.database) == {}
     came = defaultdict(list)
     for one in site.pacs.received:
@@ -116,12 +116,12 @@ def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(sit
 def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(site):
     report, heatmap = owe(site.database, site.archive)
     site.wire.stall_after = 500  # the association stands, the first object is under way
-    assert site.courier(answer_seconds=4).deliver("PACS") == 0
+    assert site.sender(answer_seconds=4).deliver("PACS") == 0
     assert site.wire.stalled.is_set()
     assert {state for state, _ in states(site.database).values()} == {"OWED"}
     site.wire.stall_after = None
     site.wait_one_back_off()
-    assert site.courier().deliver("PACS") == 2
+    assert site.sender().deliver("PACS") == 2
     assert {one.SOPInstanceUID for one in site.pacs.received} >= {report, heatmap}
     assert states(site.database) == {}
 
@@ -129,7 +129,7 @@ def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(sit
 def test_peer_that_hangs_in_a_store_larger_than_all_buffers_is_given_up(site):
     owe(site.database, site.archive, kinds=[ResultKind.SC], side=LARGE)
     site.wire.stall_after = 500
-    delivering = threading.Thread(target=site.courier(answer_seconds=1).deliver, args=("PACS",), daemon=True)
+    delivering = threading.Thread(target=site.sender(answer_seconds=1).deliver, args=("PACS",), daemon=True)
     delivering.start()
     delivering.join(60)  # the object's size would allow for minutes
     assert not delivering.is_alive()
@@ -139,8 +139,13 @@ def test_peer_that_hangs_in_a_store_larger_than_all_buffers_is_given_up(site):
 def test_peer_that_hangs_delays_no_other(site):
     uids = set(owe(site.database, site.archive, destinations=TITLES))
     site.wire.stall_after = 0
-    notary = types.SimpleNamespace(ask=lambda _: None, postpone=lambda _: None)
-    dispatcher = Dispatcher(database=site.database, courier=site.courier(100), notary=notary, now=site.clock)
+    commitment_requester = types.SimpleNamespace(ask=lambda _: None, postpone=lambda _: None)
+    dispatcher = Dispatcher(
+        database=site.database,
+        sender=site.sender(100),
+        commitment_requester=commitment_requester,
+        now=site.clock,
+    )
     dispatcher.start()
     try:
         site.other.wait_for(lambda objects: {one.SOPInstanceUID for one in objects} == uids)
@@ -154,11 +159,11 @@ def test_peer_that_hangs_delays_no_other(site):
 def test_peer_as_slow_as_10_kilobytes_a_second_is_served_over_one_association(site):
     uids = owe(site.database, site.archive, side=140)
     site.wire.bytes_per_second = 10_000
-    assert site.courier(answer_seconds=2).deliver("PACS") == 2, "4 seconds an object, of which 2 to answer"
+    assert site.sender(answer_seconds=2).deliver("PACS") == 2, "4 seconds an object, of which 2 to answer"
     assert [one.SOPInstanceUID for one in site.pacs.received] == uids
 
 
 def test_peer_that_takes_a_large_object_slowly_is_not_taken_for_one_that_hangs(site):
     owe(site.database, site.archive, kinds=[ResultKind.SC], side=LARGE)
     site.wire.bytes_per_second = 1_000_000
-    assert site.courier(answer_seconds=3).deliver("PACS") == 1, "6 seconds, none without a byte"
+    assert site.sender(answer_seconds=3).deliver("PACS") == 1, "6 seconds, none without a byte"

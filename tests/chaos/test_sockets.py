@@ -17,7 +17,7 @@ from pynetdicom.presentation import build_context
 
 from scp.configuration.settings import Node, Peer, Settings
 from scp.receiving import connection_gate
-from scp.receiving.admission import Door
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode
@@ -63,7 +63,12 @@ def settings(node):
 @pytest.fixture
 def listening(node, settings):
     """A listener with the node's own receiver: where it listens."""
-    listener = Listener(settings=settings, receiver=node.receiver, door=Door(settings), left=lambda: None)
+    listener = Listener(
+        settings=settings,
+        receiver=node.receiver,
+        admission=Admission(settings),
+        association_ended=lambda: None,
+    )
     server = listener.start()
     yield server.server_address[1]
     server.shutdown()

@@ -27,7 +27,7 @@ def test_orthanc_commits_what_it_has_and_is_sent_again_what_it_lost(tmp_path, no
     (peer,) = node.settings.peers
     uids = owe(node.database, node.archive, destinations=["ORTHANC"])
     with Orthanc(tmp_path / "orthanc", node_port=node.port, port=peer.port) as orthanc:
-        node.courier.deliver("ORTHANC")
+        node.sender.deliver("ORTHANC")
         lost = orthanc.instances(str(uid("study", "1")))[uids[0]][2]
         orthanc.delete(f"/instances/{lost}")
         report_on(node)

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pydicom
 import pytest
+from pydicom.uid import ComprehensiveSRStorage
 
 from scp.configuration.settings import Peer, Settings
 from scp.network import association, contexts
@@ -160,4 +161,4 @@ def test_archive_that_does_not_believe_us_is_named(authority, other, archive):
     with pytest.raises(
         Unreachable, match="it does not accept our certificate: make our authority known to it"
     ):
-        association.associate(settings, settings.peers[0], contexts.proposed({contexts.COMPREHENSIVE_SR}))
+        association.associate(settings, settings.peers[0], contexts.proposed({ComprehensiveSRStorage}))

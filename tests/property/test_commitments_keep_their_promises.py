@@ -1,7 +1,8 @@
 """Storage commitment in any order, with crashes: nobody is believed too soon, and nothing is lost.
 
-The node's own Notary and Reports work on a real SQLite file against a peer that a child could keep: it says
-what it likes, when it likes. A crash is an exception at one of the moments at which they look at the clock.
+The node's own CommitmentRequester and Reports work on a real SQLite file against a peer that a child could
+keep: it says what it likes, when it likes. A crash is an exception at one of the moments at which they look
+at the clock.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import select
 
 from scp.configuration.settings import Delivery, Node, Peer, Settings
 from scp.delivering.commitment_report import Malformed, Report, Reports
-from scp.delivering.commitment_request import Notary
+from scp.delivering.commitment_request import CommitmentRequester
 from scp.network import association
 from scp.network.association import Unreachable
 from storage.database import schema
@@ -58,7 +59,7 @@ class Crash(Exception):  # noqa: N818
 
 
 class Conversation:
-    """An association with a peer of certain ``manners``, as far as the Notary uses it."""
+    """An association with a peer of certain ``manners``, as far as the CommitmentRequester uses it."""
 
     is_established = True
 
@@ -171,7 +172,7 @@ class Promises(RuleBasedStateMachine):
             self._mortal(fuse),
             mock.patch.object(association, "associate", side_effect=gone, return_value=conversation),
         ):
-            Notary(
+            CommitmentRequester(
                 settings=self._settings,
                 database=self.hand.database,
                 reports=self._reports,

@@ -8,9 +8,9 @@ from pynetdicom import evt
 
 from scp.configuration.settings import Delivery, Node, Peer, Settings
 from scp.delivering.commitment_report import Reports
-from scp.delivering.commitment_request import Notary
-from scp.delivering.sender import Courier
-from scp.receiving.admission import Door
+from scp.delivering.commitment_request import CommitmentRequester
+from scp.delivering.sender import Sender
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -47,14 +47,16 @@ class DeliveringNode:
         self.reports = Reports(**common)
         self.reported = threading.Event()
         numbers = itertools.count(1)
-        self.courier = Courier(**common, archive=self.archive)
-        self.notary = Notary(**common, reports=self.reports, new_uid=lambda: f"2.25.{next(numbers)}")
+        self.sender = Sender(**common, archive=self.archive)
+        self.commitment_requester = CommitmentRequester(
+            **common, reports=self.reports, new_uid=lambda: f"2.25.{next(numbers)}"
+        )
         self._listener = Listener(
             settings=self.settings,
             receiver=SimpleNamespace(archive=self.archive),
-            door=Door(self.settings),
-            left=lambda: None,
-            also=((evt.EVT_N_EVENT_REPORT, self._on_report),),
+            admission=Admission(self.settings),
+            association_ended=lambda: None,
+            more_handlers=((evt.EVT_N_EVENT_REPORT, self._on_report),),
         ).start()
         self.port = self._listener.server_address[1]
 
@@ -67,8 +69,8 @@ class DeliveringNode:
     def deliver_and_ask(self, *, later=None):
         """Let ``later`` pass, then do all that is due to the peer."""
         self.now += later or (self.now - self.now)
-        self.courier.deliver(self.peer)
-        self.notary.ask(self.peer)
+        self.sender.deliver(self.peer)
+        self.commitment_requester.ask(self.peer)
 
     def ledger(self):
         with self.database.read() as tx:

@@ -5,7 +5,7 @@ import shutil
 import pydicom
 
 from scp.configuration.settings import Node, Peer, Settings
-from scp.receiving.admission import Door
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.scu import store
@@ -21,7 +21,9 @@ class Wire:
             node=Node(host="127.0.0.1", port=0, data_dir=folder),
             peers=(Peer(ae_title="PACS", results_to=()),),
         )
-        listener = Listener(settings=settings, receiver=self, door=Door(settings), left=lambda: None)
+        listener = Listener(
+            settings=settings, receiver=self, admission=Admission(settings), association_ended=lambda: None
+        )
         self._server = listener.start()
 
     def keep(self, path, *, calling_ae):

@@ -179,8 +179,8 @@ def test_peer_that_is_gone_is_asked_when_it_returns(tmp_path):
     with DeliveringNode(tmp_path, port) as node:
         (report,) = owe(node.database, node.archive, kinds=[ResultKind.SR])
         with ArchiveSCP(port=port):
-            node.courier.deliver("PACS")
-        node.notary.ask("PACS")
+            node.sender.deliver("PACS")
+        node.commitment_requester.ask("PACS")
         assert node.standing()[report] == ("SENT", "DUE")
         assert f"PACS at 127.0.0.1:{port}" in doubts(node)[0][1]
         with CommittingArchive(port=port):
@@ -208,7 +208,10 @@ def test_peer_without_the_key_is_not_asked(tmp_path, pacs):
 def test_dispatcher_sends_and_then_asks(node, pacs):
     owe(node.database, node.archive, kinds=[ResultKind.SR])
     dispatcher = Dispatcher(
-        database=node.database, courier=node.courier, notary=node.notary, now=lambda: node.now
+        database=node.database,
+        sender=node.sender,
+        commitment_requester=node.commitment_requester,
+        now=lambda: node.now,
     )
     dispatcher.start()
     pacs.wait_for(lambda _: pacs.requests)

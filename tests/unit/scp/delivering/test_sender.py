@@ -5,7 +5,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import build_context
 
 from scp.configuration.settings import Delivery, Peer, Settings
-from scp.delivering.sender import Courier
+from scp.delivering.sender import Sender
 from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -48,30 +48,30 @@ def pacs():
         yield scp
 
 
-def courier(database, archive, clock, port, **peer):
+def sender(database, archive, clock, port, **peer):
     settings = Settings(
         peers=(Peer(ae_title="PACS", host="127.0.0.1", port=port, **peer),),
         delivery=Delivery(longest_retry_seconds=3600, connect_timeout_seconds=5, answer_timeout_seconds=5),
     )
-    return Courier(settings=settings, database=database, archive=archive, now=clock, jitter=lambda: 0.0)
+    return Sender(settings=settings, database=database, archive=archive, now=clock, jitter=lambda: 0.0)
 
 
 def test_everything_due_goes_over_one_association_and_is_settled(database, archive, clock, pacs):
     uids = owe(database, archive)
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 2
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 2
     assert [one.SOPInstanceUID for one in pacs.received] == uids
     assert states(database) == {}
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 0
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 0
 
 
 def test_each_objects_own_status_decides(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
     pacs.status_for = lambda one: 0xA700 if one.SOPInstanceUID == report else 0x0000
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database) == {report: ("OWED", "PACS answered status 0xA700 (out of resources)")}
     clock.time += timedelta(seconds=31)
     pacs.status_for = lambda _: 0xB000  # coerced: kept
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database) == {}
 
 
@@ -80,7 +80,7 @@ def test_object_that_is_refused_again_and_again_is_parked_with_its_status(databa
     pacs.status_for = lambda _: 0xC123
     for _ in range(OBJECT_TRIES):
         assert states(database)[report][0] == "OWED"
-        courier(database, archive, clock, pacs.port).deliver("PACS")
+        sender(database, archive, clock, pacs.port).deliver("PACS")
         clock.time += timedelta(hours=2)
     assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123 (cannot understand)")}
 
@@ -93,14 +93,14 @@ def test_refusal_that_asking_again_cannot_change_is_parked_at_once(
 ):
     (report,) = owe(database, archive, kinds=[ResultKind.SR])
     pacs.status_for = lambda _: code
-    courier(database, archive, clock, pacs.port).deliver("PACS")
+    sender(database, archive, clock, pacs.port).deliver("PACS")
     assert states(database) == {report: ("PARKED", f"PACS refused it with status {words}")}
 
 
 def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive, clock):
     uids = owe(database, archive)
     port = free_port()
-    down = courier(database, archive, clock, port)
+    down = sender(database, archive, clock, port)
     waits = []
     while clock.time < NOW + timedelta(hours=24):
         before = clock.time
@@ -111,14 +111,14 @@ def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive
     assert waits[:4] == [timedelta(seconds=30 * 2**n) for n in range(4)]
     assert max(waits) == timedelta(hours=1)
     with ArchiveSCP("PACS", port=port) as pacs:
-        assert courier(database, archive, clock, port).deliver("PACS") == 2
+        assert sender(database, archive, clock, port).deliver("PACS") == 2
         assert [one.SOPInstanceUID for one in pacs.received] == uids
 
 
 def test_peer_that_rejects_our_title_stays_owed_with_the_mend_named(database, archive, clock, pacs):
     (report,) = owe(database, archive, kinds=[ResultKind.SR])
     pacs._server.ae.require_calling_aet = ["SOMEBODY"]
-    courier(database, archive, clock, pacs.port).deliver("PACS")
+    sender(database, archive, clock, pacs.port).deliver("PACS")
     state, reason = states(database)[report]
     assert state == "OWED"
     assert "register this node's AE title" in reason
@@ -127,7 +127,7 @@ def test_peer_that_rejects_our_title_stays_owed_with_the_mend_named(database, ar
 def test_peer_that_takes_only_the_other_report_class_gets_that(database, archive, clock):
     (report,) = owe(database, archive, kinds=[ResultKind.SR])
     with ArchiveSCP("PACS", contexts=[build_context(Comprehensive3DSRStorage)]) as pacs:
-        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+        assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
         (received,) = pacs.received
     assert received.SOPClassUID == Comprehensive3DSRStorage
     assert received.SOPInstanceUID != report
@@ -135,7 +135,7 @@ def test_peer_that_takes_only_the_other_report_class_gets_that(database, archive
 
 def test_peer_configured_for_3d_reports_gets_them_although_it_takes_both(database, archive, clock, pacs):
     owe(database, archive, kinds=[ResultKind.SR])
-    courier(database, archive, clock, pacs.port, sr_class="comprehensive3d").deliver("PACS")
+    sender(database, archive, clock, pacs.port, sr_class="comprehensive3d").deliver("PACS")
     assert pacs.received[0].SOPClassUID == Comprehensive3DSRStorage
 
 
@@ -144,26 +144,26 @@ def test_object_of_a_class_that_the_peer_does_not_accept_is_parked_and_the_other
 ):
     report, heatmap = owe(database, archive)
     with ArchiveSCP("PACS", contexts=[build_context(SecondaryCaptureImageStorage)]) as pacs:
-        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+        assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database) == {report: ("PARKED", "PACS accepts no Comprehensive SR Storage")}
 
 
 def test_association_that_breaks_leaves_the_rest_owed(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
     pacs.abort_at = heatmap
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     state, reason = states(database)[heatmap]
     assert state == "OWED"
     assert "broke" in reason
     pacs.abort_at = None
     clock.time += timedelta(minutes=1)
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert len({one.SOPInstanceUID for one in pacs.received}) == 2
 
 
 def test_destination_that_left_the_configuration_is_parked_with_that_reason(database, archive, clock, pacs):
     (report,) = owe(database, archive, destinations=["OLDPACS"], kinds=[ResultKind.SR])
-    assert courier(database, archive, clock, pacs.port).deliver("OLDPACS") == 0
+    assert sender(database, archive, clock, pacs.port).deliver("OLDPACS") == 0
     state, reason = states(database)[report]
     assert state == "PARKED"
     assert "'OLDPACS' has no host and port" in reason
@@ -178,7 +178,7 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
             if one.result.sop_instance_uid == report
         )
     archive.remove(file)
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database)[report] == ("PARKED", "the result's file cannot be read (FileNotFoundError)")
 
 
@@ -191,7 +191,7 @@ def test_result_that_is_replaced_while_it_waits_its_turn_is_not_sent(database, a
         return 0x0000
 
     pacs.status_for = correct_the_name_meanwhile
-    assert courier(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert [one.SOPInstanceUID for one in pacs.received] == [report]
 
 
@@ -202,4 +202,4 @@ def test_implicit_only_peer_is_served(database, archive, clock):
         for uid in ("1.2.840.10008.5.1.4.1.1.88.33", SecondaryCaptureImageStorage)
     ]
     with ArchiveSCP("PACS", contexts=contexts) as pacs:
-        assert courier(database, archive, clock, pacs.port).deliver("PACS") == 2
+        assert sender(database, archive, clock, pacs.port).deliver("PACS") == 2

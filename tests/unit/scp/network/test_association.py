@@ -27,7 +27,9 @@ def test_host_name_that_nobody_knows_is_named(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(Unreachable, match=r"host name 'pacs\.invalid' of PACS is unknown to this machine"):
+    with pytest.raises(
+        Unreachable, match=r"PACS at .*: host name 'pacs\.invalid' is unknown to this machine"
+    ):
         call("pacs.invalid", 104)
 
 

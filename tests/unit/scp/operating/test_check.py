@@ -8,7 +8,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from scp.configuration.settings import Model, Node, Peer, Settings
-from scp.network.echo import echo
+from scp.network.association import Address, echo
 from scp.operating import check as preflight
 from scp.operating.check import Outcome
 from storage.database import inspection
@@ -56,7 +56,7 @@ def scp():
 
 
 def ask(port, *, calling="SECONDREAD", called="PACS", host="127.0.0.1", seconds=5.0):
-    return echo(host, port, calling=calling, called=called, seconds=seconds)
+    return echo(Address(host=host, port=port, calling=calling, called=called), seconds=seconds)
 
 
 def test_fresh_node_passes_and_nothing_is_made(look, tmp_path, scp):

@@ -17,7 +17,7 @@ from inference.reading import transfer_syntaxes
 from scp.configuration.settings import Node, Peer, Settings
 from scp.network import contexts
 from scp.network.status import Foreign
-from scp.receiving.admission import Door
+from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.association_request import association_request
@@ -58,8 +58,8 @@ def settings(keeper):
 
 
 @pytest.fixture
-def door(settings):
-    return Door(settings)
+def admission(settings):
+    return Admission(settings)
 
 
 @dataclass
@@ -69,8 +69,8 @@ class Listening:
 
 
 @pytest.fixture
-def listening(settings, keeper, door, left):
-    listener = Listener(settings=settings, receiver=keeper, door=door, left=left.set)
+def listening(settings, keeper, admission, left):
+    listener = Listener(settings=settings, receiver=keeper, admission=admission, association_ended=left.set)
     server = listener.start()
     yield Listening(listener, server.server_address[1])
     server.shutdown()
@@ -159,11 +159,11 @@ def waiting_for(done):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", ["no SOP Instance UID", "unknown command", "context not accepted"])
-def test_malformed_message_leaks_neither_a_place_nor_a_file(door, listening, keeper, fault):
+def test_malformed_message_leaks_neither_a_place_nor_a_file(admission, listening, keeper, fault):
     """pynetdicom's threads die of each of these without EVT_CONN_CLOSE."""
     image = mammogram("R", "CC")
     association = associate(listening.port, [build_context(image.SOPClassUID, ExplicitVRLittleEndian)])
-    waiting_for(lambda: door.busy() == {"PACS"})
+    waiting_for(lambda: admission.calling_titles() == {"PACS"})
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
@@ -179,24 +179,24 @@ def test_malformed_message_leaks_neither_a_place_nor_a_file(door, listening, kee
         context_id = 99
     for pdata in message.encode_msg(context_id, 16384):
         association.dul.send_pdu(pdata)
-    waiting_for(lambda: door.busy() == frozenset())
+    waiting_for(lambda: admission.calling_titles() == frozenset())
     association.abort()
-    listening.listener.tend()
-    assert door.departed() == []
+    listening.listener.clean_up()
+    assert admission.forget_dead() == []
     assert list(keeper.archive.incoming.iterdir()) == []
 
 
-def test_caller_that_leaves_without_waiting_for_the_answer_leaves_no_trace(door, listening, left):
+def test_caller_that_leaves_without_waiting_for_the_answer_leaves_no_trace(admission, listening, left):
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", listening.port)) as stranger:
             stranger.sendall(association_request())
-    waiting_for(lambda: door.busy() == frozenset())
-    listening.listener.tend()
-    assert door.departed() == []
+    waiting_for(lambda: admission.calling_titles() == frozenset())
+    listening.listener.clean_up()
+    assert admission.forget_dead() == []
 
 
-def test_fault_in_the_decision_rejects(listening, door, monkeypatch):
-    monkeypatch.setattr(door, "judge", lambda _: 1 / 0)
+def test_fault_in_the_decision_rejects(listening, admission, monkeypatch):
+    monkeypatch.setattr(admission, "decide", lambda _: 1 / 0)
     association = associate(listening.port, [build_context(contexts.VERIFICATION)])
     assert association.is_rejected
 
