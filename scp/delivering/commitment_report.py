@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -28,21 +27,8 @@ ALL_COMMITTED: Final = 1
 SOME_FAILED: Final = 2
 """Event Type ID (PS3.4 J.3.3.1.1)."""
 
-DUPLICATE_TRANSACTION: Final = 0x0131
-FAILURE_REASONS: Final = MappingProxyType(
-    {
-        0x0110: "processing failure",
-        0x0112: "no such object instance",
-        0x0119: "class / instance conflict",
-        0x0122: "SOP class not supported",
-        DUPLICATE_TRANSACTION: "duplicate Transaction UID",
-        0x0213: "resource limitation",
-    }
-)
-"""Failure Reason (PS3.3 C.14.1.1)."""
-
 FINAL: Final = frozenset({0x0119, 0x0122})
-"""Failure Reasons that sending the same object again does not mend."""
+"""Failure Reasons (PS3.3 C.14.1.1) that sending the same object again does not mend."""
 
 
 class Malformed(Exception):  # noqa: N818 - it is an answer to the peer, not a fault of ours
@@ -178,9 +164,9 @@ class Reports:
 
     def _outcome(self, commitment: Commitment, code: int) -> Outcome:
         """Return what becomes of an object that the peer does not keep for the Failure Reason ``code``."""
-        words = f"0x{code:04X} {FAILURE_REASONS.get(code, 'which the standard does not know')}"
+        words = status.in_words(code)
         reason = f"{commitment.destination} took it and does not keep it: {words}"
-        if code == DUPLICATE_TRANSACTION:  # about the request, not the object
+        if code == status.DUPLICATE_TRANSACTION:  # about the request, not the object
             return Outcome(
                 code=code, reason=words, ask_again=self.now() + self._wait(commitment.attempts + 1)
             )

@@ -10,6 +10,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from pynetdicom.status import (
+    STATUS_FAILURE,
+    STATUS_SUCCESS,
+    STATUS_WARNING,
+    STORAGE_SERVICE_CLASS_STATUS,
+    code_to_category,
+)
+
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH_SOP_CLASS: Final = 0xA900
@@ -20,6 +28,7 @@ NOT_AUTHORIZED: Final = 0x0124
 NO_SUCH_EVENT_TYPE: Final = 0x0113
 NO_SUCH_ARGUMENT: Final = 0x0114
 INVALID_ARGUMENT: Final = 0x0115
+DUPLICATE_TRANSACTION: Final = 0x0131
 
 COMMENT_LENGTH: Final = 64
 """Error Comment (0000,0902) is an LO: 64 characters at most (PS3.5 6.2)."""
@@ -57,7 +66,7 @@ class OtherPixels(Refusal):
 
 def delivered(status: int) -> bool:
     """Tell whether a peer that answered ``status`` has kept the object: success or a warning."""
-    return status == SUCCESS or status in WARNINGS
+    return code_to_category(status) in {STATUS_SUCCESS, STATUS_WARNING}
 
 
 def worth_another_try(status: int) -> bool:
@@ -71,52 +80,21 @@ def final(status: int) -> bool:
 
 
 def in_words(status: int) -> str:
-    """Write ``status`` as a number and, where the standard has given it a meaning, in words."""
-    meaning = _MEANINGS.get(status) or _RANGES.get(status & 0xFF00) or _RANGES.get(status & 0xF000)
-    return f"0x{status:04X} ({meaning})" if meaning else f"0x{status:04X}"
+    """Write ``status`` as a number and, where the standard has given it a meaning, in words.
+
+    Failure Reasons of Storage Commitment (PS3.3 C.14.1.1) have the same numbers and meanings.
+    """
+    _, words = _MISSING.get(status) or STORAGE_SERVICE_CLASS_STATUS.get(status) or ("", "")
+    words = words.removeprefix("Refused: ")
+    if status != SUCCESS and delivered(status):
+        words = f"kept: {words}" if words else "kept with a warning"
+    return f"0x{status:04X} ({words})" if words else f"0x{status:04X}"
 
 
-_MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
+_MISSING: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
     {
-        0x0001: "kept, optional attributes are not supported",
-        0x0105: "no such attribute",
-        0x0106: "invalid attribute value",
-        0x0107: "kept, but attributes are missing there",
-        PROCESSING_FAILURE: "processing failure",
-        0x0111: "duplicate SOP instance",
-        0x0112: "no such SOP instance",
-        NO_SUCH_EVENT_TYPE: "no such event type",
-        NO_SUCH_ARGUMENT: "no such argument",
-        INVALID_ARGUMENT: "invalid argument value",
-        0x0116: "kept, but an attribute's value is out of range",
-        0x0117: "invalid SOP instance",
-        0x0118: "no such SOP class",
-        0x0119: "class and instance conflict",
-        0x0120: "missing attribute",
-        0x0121: "missing attribute value",
-        SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
-        0x0123: "no such action",
-        NOT_AUTHORIZED: "not authorized",
-        0x0210: "duplicate invocation",
-        0x0211: "unrecognized operation",
-        0x0212: "mistyped argument",
-        0x0213: "resource limitation",
-        0xB000: "kept, elements were coerced",
-        0xB006: "kept, elements were discarded",
-        0xB007: "kept, though the data set does not match the SOP class",
-        0xFE00: "cancelled",
+        0x0001: (STATUS_WARNING, "Requested Optional Attributes Are Not Supported"),
+        DUPLICATE_TRANSACTION: (STATUS_FAILURE, "Duplicate Transaction UID"),
     }
 )
-"""PS3.7 annex C; the warnings of PS3.4 table B.2-1."""
-_RANGES: Final[Mapping[int, str]] = MappingProxyType(
-    {
-        OUT_OF_RESOURCES: "out of resources",
-        DOES_NOT_MATCH_SOP_CLASS: "the data set does not match the SOP class",
-        CANNOT_UNDERSTAND: "cannot understand",
-        0xB000: "kept with a warning",
-    }
-)
-"""PS3.4 table B.2-1: the first byte tells, or the first four bits."""
-
-WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116, *range(0xB000, 0xC000)})
-"""Statuses that mean "kept, but" (PS3.7 annex C.4)."""
+"""What pynetdicom 3.0.4 has no words for (PS3.7 annex C.4.3, PS3.3 C.14.1.1)."""

@@ -104,7 +104,7 @@ def test_object_that_was_lost_is_sent_again_and_committed(node, pacs):
     pacs.failing = {report: 0x0112}
     node.deliver_and_ask()
     assert node.standing() == {report: ("OWED", "FAILED"), heatmap: ("SENT", "COMMITTED")}
-    assert node.ledger()[report].reason == "PACS took it and does not keep it: 0x0112 no such object instance"
+    assert node.ledger()[report].reason == "PACS took it and does not keep it: 0x0112 (No Such SOP Instance)"
     pacs.failing = {}
     node.deliver_and_ask(later=timedelta(minutes=1))
     assert [one.SOPInstanceUID for one in pacs.received] == [report, heatmap, report]
@@ -116,7 +116,7 @@ def test_object_whose_class_the_peer_cannot_commit_is_parked_and_retry_sends_it(
     pacs.failing = {report: 0x0122}
     node.deliver_and_ask()
     assert node.standing()[report] == ("PARKED", "FAILED")
-    assert node.ledger()[report].reason.endswith("0x0122 SOP class not supported")
+    assert node.ledger()[report].reason.endswith("0x0122 (SOP Class Not Supported)")
     with node.database.write() as tx:
         assert deliveries.retry(tx, now=node.now) == 1
     pacs.failing = {}

@@ -68,7 +68,7 @@ def test_each_objects_own_status_decides(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
     pacs.status_for = lambda one: 0xA700 if one.SOPInstanceUID == report else 0x0000
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
-    assert states(database) == {report: ("OWED", "PACS answered status 0xA700 (out of resources)")}
+    assert states(database) == {report: ("OWED", "PACS answered status 0xA700 (Out of Resources)")}
     clock.time += timedelta(seconds=31)
     pacs.status_for = lambda _: 0xB000  # coerced: kept
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
@@ -82,11 +82,11 @@ def test_object_that_is_refused_again_and_again_is_parked_with_its_status(databa
         assert states(database)[report][0] == "OWED"
         sender(database, archive, clock, pacs.port).deliver("PACS")
         clock.time += timedelta(hours=2)
-    assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123 (cannot understand)")}
+    assert states(database) == {report: ("PARKED", "PACS refused it with status 0xC123 (Cannot Understand)")}
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(0x0122, "0x0122 (SOP class not supported)"), (0x0124, "0x0124 (not authorized)")]
+    ("code", "words"), [(0x0122, "0x0122 (SOP Class Not Supported)"), (0x0124, "0x0124 (Not Authorised)")]
 )
 def test_refusal_that_asking_again_cannot_change_is_parked_at_once(
     database, archive, clock, pacs, code, words

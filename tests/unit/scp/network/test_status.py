@@ -28,15 +28,16 @@ def test_lack_of_resources_is_worth_another_try(code, again):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0xA702, "0xA702 (out of resources)"),
-        (0xA900, "0xA900 (the data set does not match the SOP class)"),
-        (0xC1FF, "0xC1FF (cannot understand)"),
-        (0x0122, "0x0122 (SOP class not supported)"),
-        (0x0124, "0x0124 (not authorized)"),
-        (0x0110, "0x0110 (processing failure)"),
-        (0x0111, "0x0111 (duplicate SOP instance)"),
-        (0x0212, "0x0212 (mistyped argument)"),
-        (0xB007, "0xB007 (kept, though the data set does not match the SOP class)"),
+        (0xA702, "0xA702 (Out of Resources)"),
+        (0xA900, "0xA900 (Data Set Does Not Match SOP Class)"),
+        (0xC1FF, "0xC1FF (Cannot Understand)"),
+        (0x0122, "0x0122 (SOP Class Not Supported)"),
+        (0x0124, "0x0124 (Not Authorised)"),
+        (0x0110, "0x0110 (Processing Failure)"),
+        (0x0131, "0x0131 (Duplicate Transaction UID)"),
+        (0x0212, "0x0212 (Mistyped Argument)"),
+        (0x0001, "0x0001 (kept: Requested Optional Attributes Are Not Supported)"),
+        (0xB007, "0xB007 (kept: Data Set Does Not Match SOP Class)"),
         (0xB123, "0xB123 (kept with a warning)"),
         (0x0000, "0x0000"),
         (0x4321, "0x4321"),
@@ -46,9 +47,18 @@ def test_statuses_are_told_in_words(code, words):
     assert status.in_words(code) == words
 
 
-def test_only_what_means_kept_is_called_kept():
-    called = {code for code in range(0x10000) if "kept" in status.in_words(code)}
-    assert called == status.WARNINGS
+def test_library_calls_kept_what_the_standard_does():
+    """Each code there is: success, the general warnings (PS3.7 annex C.4), those of storage (PS3.4 B.2.3)."""
+    kept = {0x0000, 0x0001, 0x0107, 0x0116, *range(0xB000, 0xC000)}
+    assert {code for code in range(0x10000) if status.delivered(code)} == kept
+    assert {code for code in range(0x10000) if "kept" in status.in_words(code)} == kept - {0x0000}
+
+
+def test_every_status_that_had_words_still_has_them():
+    known = {*range(0xA700, 0xA800), *range(0xA900, 0xAA00), *range(0xC000, 0xD000), *range(0xB000, 0xC000)}
+    known |= {0x0001, 0x0105, 0x0106, 0x0107, *range(0x0110, 0x011A), *range(0x0120, 0x0125), 0x0131}
+    known |= {0x0210, 0x0211, 0x0212, 0x0213}
+    assert {code for code in range(0x10000) if "(" in status.in_words(code)} == known
 
 
 @pytest.mark.parametrize(
