@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from scp.configuration.settings import TLS
 from scp.network import tls, tls_reasons
 from scp.network.tls import FilesError
 
-PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 FLIGHTS: Final = 5
 """A handshake of TLS 1.2 or 1.3 takes each side fewer turns than this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificate:
-    """What is told of a certificate."""
+    """What ``check`` shows of a certificate."""
 
     name: str
-    """The common name of its subject, else its serial number."""
+    """The common name of its subject, else its serial number in hexadecimal digits."""
     expires: datetime
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Self:
+        """Return what is shown of ``certificate`` (RFC 5280 4.1)."""
+        common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        # the last common name, as the others are less specific (RFC 4514 2.1)
+        name = str(common_names[-1].value) if common_names else f"{certificate.serial_number:X}"
+        return cls(name=name, expires=certificate.not_valid_after_utc)
 
 
 def own(settings: TLS) -> Certificate:
@@ -38,22 +47,24 @@ def own(settings: TLS) -> Certificate:
         A file cannot be read, key and certificate do not match, the certificate is expired, not valid yet or
         not meant for servers.
     """
-    calls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # the certificate itself is what this caller believes in: who has signed it is the peers' business
-    calls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    calls.load_verify_locations(cadata=_first(settings.certificate))
+    certificate = _first(settings.certificate)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # this client believes in the certificate itself: who has signed it is the peers' business
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
     try:
-        shown = _shown(calls, settings)
+        _shake_hands(client, settings)
     except ssl.SSLCertVerificationError as error:
         raise FilesError(
             f"[tls] certificate = {str(settings.certificate)!r} is of no use: {error.verify_message}"
         ) from error
-    return _told(shown)
+    return Certificate.of(certificate)
 
 
 def authorities(settings: TLS) -> list[Certificate]:
     """Return the authorities whose certificates are believed. Raises FilesError."""
-    return [_told(one) for one in tls.answerer(settings).get_ca_certs()]
+    encoded = tls.answerer(settings).get_ca_certs(binary_form=True)
+    return [Certificate.of(x509.load_der_x509_certificate(certificate)) for certificate in encoded]
 
 
 def unlisted(settings: TLS) -> str | None:
@@ -61,12 +72,12 @@ def unlisted(settings: TLS) -> str | None:
 
     None where it passes, or where another authority than those of the peers has signed it. Raises FilesError.
     """
-    calls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    calls.load_verify_locations(settings.authorities)
-    calls.load_verify_locations(settings.revocation_lists)
-    calls.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(settings.authorities)
+    client.load_verify_locations(settings.revocation_lists)
+    client.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     try:
-        _shown(calls, settings)
+        _shake_hands(client, settings)
     except ssl.SSLCertVerificationError as error:
         return tls_reasons.CRL_PROBLEMS.get(error.verify_code)
     return None
@@ -78,34 +89,25 @@ def exposed(key: Path) -> str | None:
     return f"{mode:04o}" if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
 
 
-def _first(path: Path | None) -> str:
-    found = None if path is None else PEM.search(path.read_text(encoding="ascii", errors="replace"))
-    if found is None:
-        raise FilesError(f"[tls] certificate = {str(path)!r} holds no PEM certificate")
-    return found.group()
+def _first(path: Path | None) -> x509.Certificate:
+    """Return the first certificate of the PEM file at ``path``: its own, those of a chain follow."""
+    try:
+        return x509.load_pem_x509_certificates(b"" if path is None else path.read_bytes())[0]
+    except ValueError as error:
+        raise FilesError(f"[tls] certificate = {str(path)!r} holds no PEM certificate") from error
 
 
-def _shown(calls: ssl.SSLContext, settings: TLS) -> Mapping[str, Any]:
-    """Let ``calls`` and this node shake hands in memory; return what the calling one has been shown."""
-    calls.check_hostname = False
-    answers = tls.answerer(settings)
-    answers.verify_mode = ssl.CERT_NONE
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = calls.wrap_bio(back, there)
-    server = answers.wrap_bio(there, back, server_side=True)
+def _shake_hands(calling: ssl.SSLContext, settings: TLS) -> None:
+    """Let ``calling`` and this node shake hands in memory. Raises ssl.SSLCertVerificationError."""
+    calling.check_hostname = False
+    answering = tls.answerer(settings)
+    answering.verify_mode = ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = calling.wrap_bio(to_client, to_server)
+    server = answering.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(FLIGHTS):
         for end in (client, server):
             try:
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    return client.getpeercert() or {}
-
-
-def _told(fields: Mapping[str, Any]) -> Certificate:
-    """Translate what `ssl.SSLSocket.getpeercert` gives."""
-    subject = {key: value for pairs in fields["subject"] for key, value in pairs}
-    return Certificate(
-        name=str(subject.get("commonName") or fields["serialNumber"]),
-        expires=datetime.fromtimestamp(ssl.cert_time_to_seconds(str(fields["notAfter"])), UTC),
-    )
