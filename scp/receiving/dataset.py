@@ -7,7 +7,10 @@ long to be one, the digest streams over the pixels, and deflated data sets are i
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +20,12 @@ from typing import IO, Final
 import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from inference.reading import damage
 from scp.network.status import Foreign, Unreadable
-from scp.receiving import inflation
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 """PS3.5 9.1 leaves only these characters; leading zeros are common in the field and harmless."""
@@ -30,6 +34,9 @@ REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesI
 CHUNK: Final = 1 << 20
 LARGEST_ELEMENT: Final = 10_000_000
 """Bytes; what stands before the pixel data and is longer says nothing that the node reads."""
+LARGEST_INFLATED: Final = 1 << 30
+"""Bytes, several times the largest mammogram: a small deflated file may hold a huge data set."""
+PREAMBLE: Final = b"\0" * 128 + b"DICM"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +88,7 @@ def read(path: Path) -> Incoming:
 def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
     """Open the file at ``path``, inflated if it is deflated."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        with inflation.inflated(path, limit=inflation.LIMIT) as file:
+        with _inflated(path) as file:
             yield file
     else:
         with damage.opened(path) as file:
@@ -123,7 +130,42 @@ def _pixels(file: IO[bytes], *, implicit: bool) -> str:
     same native pixels have the same digest in both.
     """
     file.seek(8 if implicit else 12, 1)
-    digest = hashlib.sha256()
-    while chunk := file.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+@contextmanager
+def _inflated(path: Path) -> Iterator[IO[bytes]]:
+    """Give the deflated DICOM file at ``path`` as one in Explicit VR Little Endian, open for reading.
+
+    It lies in the same directory, has no name and is gone afterwards. Never more than a chunk is in memory.
+
+    Raises
+    ------
+    Unreadable
+        It inflates to more than `LARGEST_INFLATED` bytes.
+    zlib.error, AttributeError, ValueError, OSError
+        It is damaged, or has no place on the disk.
+    """
+    meta, start = damage.file_meta(path)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    with path.open("rb") as deflated, tempfile.TemporaryFile(dir=path.parent) as whole:
+        whole.write(PREAMBLE)
+        write_file_meta_info(DicomFileLike(whole), meta)
+        deflated.seek(start)
+        _inflate(deflated, whole)
+        whole.seek(0)
+        with damage.Reader(io.FileIO(whole.fileno(), closefd=False)) as file:
+            yield file
+
+
+def _inflate(source: IO[bytes], target: IO[bytes]) -> None:
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    room = LARGEST_INFLATED
+    while not stream.eof and (chunk := stream.unconsumed_tail or source.read(CHUNK)):
+        part = stream.decompress(chunk, CHUNK)
+        room -= len(part)
+        if room < 0:
+            raise Unreadable(f"data set inflates to more than {LARGEST_INFLATED} bytes")
+        target.write(part)
+    if not stream.eof:
+        raise zlib.error("the deflated stream is cut short")

@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from scp import product
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
-from scp.receiving import dataset, inflation
+from scp.receiving import dataset
 from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
 from storage.archive import Archive
@@ -293,7 +293,7 @@ def deflated(receiver, **attributes):
 
 
 def test_deflated_data_set_that_grows_too_large_is_refused_before_it_fills_anything(receiver, monkeypatch):
-    monkeypatch.setattr(inflation, "LIMIT", 100_000)
+    monkeypatch.setattr(dataset, "LARGEST_INFLATED", 100_000)
     with pytest.raises(Unreadable, match="inflates to more than 100000 bytes"):
         receiver.keep(deflated(receiver), calling_ae="PACS")
     assert [one.name for one in receiver.archive.incoming.iterdir()] == ["received.dcm"]
