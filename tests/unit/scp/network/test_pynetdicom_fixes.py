@@ -119,6 +119,7 @@ def test_library_leaves_the_file_of_an_unfinished_data_set(tmp_path, monkeypatch
         assert closed.wait(30)
         opened[0].join(30)
         assert list(tmp_path.glob("*.dcm")), "remove_unfinished can go"
+        opened[0].dimse.message._data_set_file.close()
 
 
 @pytest.mark.parametrize("mended", [False, True])
