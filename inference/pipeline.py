@@ -23,6 +23,7 @@ from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, Model
 from inference.heatmap import heatmap
 from inference.options import OutputOptions
 from inference.reading import mammogram, pixels
+from inference.reading.mammogram import ImageDescription
 from inference.reading.pixels import Picture
 
 _PICTURE_FILE = "side and view not known"
@@ -87,13 +88,21 @@ class Analyst:
         """What results say about the network."""
         return self._classifier.identity
 
-    def analyse(self, path: Path) -> Analysis:
-        """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`."""
+    def analyse(self, path: Path, image: ImageDescription | None = None) -> Analysis:
+        """Analyse a DICOM file. Never raises Refused or Failed: they become a `NotAnalysed`.
+
+        Parameters
+        ----------
+        path
+            The file; it is not opened where ``image`` has an objection.
+        image
+            What its header says; None where nobody has read it yet.
+        """
         try:
-            source = mammogram.read(path)
-            if source.objection:
-                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, source.objection)
-            return self._analysed(pixels.from_dicom(path), caption=source.label)
+            image = image or mammogram.read(path)
+            if image.objection:
+                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, image.objection)
+            return self._analysed(pixels.from_dicom(path), caption=image.label)
         except Refused as refusal:
             return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
         except Failed as failure:

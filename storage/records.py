@@ -92,7 +92,7 @@ class Arrival:
     """Whether the header alone lets it be analysed; only such images make a study complete."""
     source_ae: str
     """Calling AE title of the sender."""
-    description: Description | None = None
+    description: Description | None
     """None where a version before 1.3 has kept the image, which wrote none down."""
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.sequence import Sequence
 
 from inference.reading.damage import UNREADABLE_VALUE
+
+_BEYOND_COUNTING: Final = 2**63
+"""No image has so many of anything, and no column of a database keeps such a number."""
 
 
 @contextmanager
@@ -55,6 +58,7 @@ def text(header: Dataset, keyword: str) -> str:
 def count(header: Dataset, keyword: str, *, absent: int) -> int:
     """Return a number of things, ``absent`` where there is none or it is no number."""
     try:
-        return int(value(header, keyword) or absent)
+        number = int(value(header, keyword) or absent)
     except (ValueError, TypeError, OverflowError):
         return absent
+    return number if abs(number) < _BEYOND_COUNTING else absent

@@ -113,7 +113,7 @@ def _one(file: Path, analyst: Analyst, folder: OutputFolder | None) -> Outcome:
     try:
         picture = analyze_files.is_picture(file)
         source = None if picture else mammogram.read(file)
-        analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file)
+        analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file, source)
     except OSError as error:
         analysis = _failed(f"the file cannot be read ({error.strerror or error})")
     except InferenceError as error:

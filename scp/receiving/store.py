@@ -20,7 +20,7 @@ from pydicom.uid import UID
 from inference.reading import attributes, damage, mammogram, objections
 from inference.results.identity import Device
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
-from scp.receiving import dataset
+from scp.receiving import dataset, descriptions
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -172,6 +172,7 @@ def _arrival(received: Incoming, calling_ae: str) -> Arrival:
         standard_view=image.standard_view,
         analysable=image.objection is None,
         source_ae=calling_ae,
+        description=descriptions.to_row(image),
     )
 
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from inference import findings
 from inference.pipeline import Analysis
+from inference.reading.mammogram import ImageDescription
+from scp.receiving import descriptions
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, jobs
@@ -24,8 +26,8 @@ from storage.records import FindingRecord, Job
 class Analyst(Protocol):
     """What this job needs of `inference.pipeline.Analyst`."""
 
-    def analyse(self, path: Path) -> Analysis:
-        """Read and judge one DICOM file; an image that cannot be read is a finding too."""
+    def analyse(self, path: Path, image: ImageDescription | None) -> Analysis:
+        """Judge one DICOM file of which ``image`` is known; one that cannot be read is a finding too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +45,8 @@ class AnalysisJob:
         with self.database.read() as tx:
             instance = arrivals.find(tx, job.sop_instance_uid)
         assert instance is not None  # noqa: S101 - retention never removes what a live job names
-        analysis = self.analyst.analyse(self.archive.path(instance.file))
+        # an image that is not described yet is read by the analysis, whose finding says so if that fails
+        analysis = self.analyst.analyse(self.archive.path(instance.file), descriptions.from_row(instance))
         heatmap = None if analysis.heatmap is None else self._keep(analysis.heatmap, instance.file)
         with self.database.write() as tx:
             now = self.now()

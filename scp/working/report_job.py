@@ -14,9 +14,11 @@ from inference.findings import ModelIdentity
 from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
 from inference.reading.digests import canonical_digest
+from inference.reading.mammogram import ImageDescription
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
+from scp.receiving import descriptions
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
@@ -25,6 +27,15 @@ from storage.records import FindingRecord, Instance, Job, NewResult, Report
 Kept = list[tuple[Instance, FindingRecord | None]]
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportedImage:
+    """One image that the report speaks of, before its file is opened."""
+
+    instance: Instance
+    description: ImageDescription
+    record: FindingRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +57,8 @@ class ReportJob:
             last = reports.last_report(tx, job.study_uid)
             replaced = None if last is None else last.replaces
             before = None if replaced is None else reports.numbered(tx, job.study_uid, replaced)
-        images = _mentioned(
-            [self._image(instance, record) for instance, record in kept if record is not None]
-        )
-        content = self._content(images, kept)
+        images = self._mentioned(kept)
+        content = self._content(images)
         made_at, predecessor = job.created_at, last
         if last is not None and last.content_digest == content:
             if last.current:
@@ -65,10 +74,15 @@ class ReportJob:
         log.info("nothing new to report", study=job.study_uid)
 
     def _report(
-        self, job: Job, images: list[StudyImage], content: str, made_at: datetime, predecessor: Report | None
+        self,
+        job: Job,
+        images: list[ReportedImage],
+        content: str,
+        made_at: datetime,
+        predecessor: Report | None,
     ) -> None:
         objects = study_objects(
-            images,
+            [self._image(image) for image in images],
             made_at=made_at,
             device=self.device,
             identity=self.identity,
@@ -91,20 +105,36 @@ class ReportJob:
         for file in unneeded:
             self.archive.remove(file)
 
-    def _content(self, images: list[StudyImage], kept: Kept) -> str:
+    def _mentioned(self, kept: Kept) -> list[ReportedImage]:
+        """Return the images with a finding, without raw data whose For Presentation twin is among them."""
+        images = [
+            ReportedImage(
+                instance=instance,
+                description=descriptions.known_or_read(
+                    instance, database=self.database, archive=self.archive
+                ),
+                record=record,
+            )
+            for instance, record in kept
+            if record is not None
+        ]
+        study = [image.description for image in images]
+        return [image for image in images if mammogram.is_mentioned(image.description, study)]
+
+    def _content(self, images: list[ReportedImage]) -> str:
         """Return the digest of all that a report on ``images`` says, times and predecessor apart."""
         maker = Maker(device=self.device, model=self.identity, options=self.options)
-        mentioned = {image.source.sop_instance_uid for image in images}
         contents = [
-            (instance.sop_instance_uid, instance.header_digest, record.finding)
-            for instance, record in kept
-            if record is not None and instance.sop_instance_uid in mentioned
+            (image.instance.sop_instance_uid, image.instance.header_digest, image.record.finding)
+            for image in images
         ]
         return canonical_digest({"maker": maker.key(), "images": sorted(contents)})
 
-    def _image(self, instance: Instance, record: FindingRecord) -> StudyImage:
+    def _image(self, image: ReportedImage) -> StudyImage:
+        """Open the header, from which results copy patient and study; what it means is known already."""
+        record = image.record
         return StudyImage(
-            source=mammogram.read(self.archive.path(instance.file)),
+            source=mammogram.reopen(self.archive.path(image.instance.file), image.description),
             finding=findings.load(record.finding),
             analysed_at=record.analysed_at,
             heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),
@@ -127,12 +157,6 @@ class ReportJob:
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
-
-
-def _mentioned(images: list[StudyImage]) -> list[StudyImage]:
-    """Return ``images`` without the For Processing ones whose For Presentation twin is among them."""
-    sources = [image.source for image in images]
-    return [image for image in images if mammogram.is_mentioned(image.source, sources)]
 
 
 def _predecessor(last: Report) -> Predecessor | None:

@@ -44,8 +44,8 @@ class ScriptedAnalyst:
 
     identity = IDENTITY
 
-    def analyse(self, path):
-        image = mammogram.read(path)
+    def analyse(self, path, image):
+        image = image or mammogram.read(path)
         if (objection := image.objection) is not None:
             return Analysis(
                 finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), heatmap=None

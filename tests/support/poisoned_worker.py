@@ -20,7 +20,7 @@ PR_GET_DUMPABLE = 3
 class Poisonable(ScriptedAnalyst):
     """Suffers from an image what its Series Description says."""
 
-    def analyse(self, path):
+    def analyse(self, path, image):
         poison = pydicom.dcmread(path, stop_before_pixels=True).SeriesDescription
         if poison == CRASH:
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -31,7 +31,7 @@ class Poisonable(ScriptedAnalyst):
         if poison == CURIOUS:
             dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
             path.with_suffix(".told").write_text(f"{resource.getrlimit(resource.RLIMIT_CORE)} {dumpable}")
-        return super().analyse(path)
+        return super().analyse(path, image)
 
 
 def begin(settings, owner, pipe):

@@ -287,11 +287,11 @@ def test_for_processing_image_alone_is_reported_as_not_attempted(node):
 
 def test_a_bug_in_one_image_is_parked_and_the_study_reported_with_it_as_failed(tmp_path):
     class Clumsy(ScriptedAnalyst):
-        def analyse(self, path):
+        def analyse(self, path, image):
             if self.remaining:
                 self.remaining -= 1
                 raise ZeroDivisionError
-            return super().analyse(path)
+            return super().analyse(path, image)
 
         remaining = 1
 

@@ -113,6 +113,7 @@ def receive(database, archive, *, destination):
         standard_view="RCC",
         analysable=True,
         source_ae="MODALITY",
+        description=None,
     )
     with database.write() as tx:
         arrivals.record(tx, arrival, destinations=[destination], now=NOW)

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from pydicom.uid import (
@@ -14,8 +15,8 @@ from pydicom.uid import (
 from storage.database import upgrade
 from storage.database.engine import NAME, Database
 from storage.errors import Conflict
-from storage.queue import deliveries
-from tests.unit.storage.making import START, STUDY, Hand
+from storage.queue import arrivals, deliveries
+from tests.unit.storage.making import START, STUDY, Hand, description
 
 AT = "2026-03-01 08:00:00.000000"
 RESULTS = [
@@ -90,4 +91,24 @@ def test_deliveries_still_need_their_results_after_the_migration(database_of_000
     database = Database.open(database_of_0002)
     with pytest.raises(Conflict, match="FOREIGN KEY"), database.write() as tx:
         tx.exec_driver_sql("DELETE FROM results WHERE sop_instance_uid = '1.1'")
+    database.close()
+
+
+def test_an_image_kept_before_there_were_descriptions_has_none(tmp_path):
+    data = tmp_path / "data"
+    Database.open(data, scripts=scripts_until(tmp_path, "0003")).close()
+    with closing(sqlite3.connect(data / NAME)) as old, old:
+        old.execute("INSERT INTO studies VALUES (?, 0, ?, ?, ?)", (STUDY, AT, AT, AT))
+        old.execute(
+            "INSERT INTO instances VALUES "
+            "('1.1', '1.2', '1.3', ?, '1.4', 'h', 'p', 'f', 1, ?, 'RCC', 1, 'A')",
+            (STUDY, AT),
+        )
+    database = Database.open(data)
+    with database.write() as tx:
+        instance = arrivals.find(tx, "1.1")
+        arrivals.describe(tx, replace(instance, header_digest="of another header"), description())
+        assert arrivals.find(tx, "1.1") == instance
+        arrivals.describe(tx, instance, description())
+        assert arrivals.find(tx, "1.1") == replace(instance, description=description())
     database.close()
