@@ -166,9 +166,9 @@ def _point(pair: list[float]) -> Point:
 
 
 def _region(fields: dict[str, Any]) -> Region:
-    one, two, three, four = (_point(pair) for pair in fields["ellipse"])
+    major_start, major_end, minor_start, minor_end = (_point(pair) for pair in fields["ellipse"])
     return Region(
         center=_point(fields["center"]),
-        ellipse=(one, two, three, four),
+        ellipse=(major_start, major_end, minor_start, minor_end),
         mean_activation=fields["mean_activation"],
     )

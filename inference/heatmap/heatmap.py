@@ -56,7 +56,7 @@ def render(
     """
     fonts = Fonts()
     rows, columns = picture.grey.shape
-    shown = map_on_source if finding.shows_region and finding.region is not None else None
+    visible_map = map_on_source if finding.shows_region and finding.region is not None else None
 
     def strip_of(width: int) -> legend.Strip:
         return legend.strip(
@@ -64,14 +64,14 @@ def render(
             caption=caption,
             identity=identity,
             width=width,
-            coloured=shown is not None,
+            coloured=visible_map is not None,
             fonts=fonts,
         )
 
     size, strip = _fit((columns, rows), options.sc_max_side, strip_of)
     image = _grey(picture, size)
-    if shown is not None:
-        _blend(image, shown)
+    if visible_map is not None:
+        _blend(image, visible_map)
     if finding.region is not None:
         line = region.closed_line(finding.region, rows=rows, columns=columns)
         _draw_contour(image, [(x * size[0] / columns, y * size[1] / rows) for x, y in line])

@@ -58,8 +58,8 @@ def view(image: SourceImage) -> tuple[Code, list[Code]] | None:
         named = code(item)
         if named is not None:
             return named, _modifiers(item)
-    known = codes.VIEW_OF.get(image.view or "")
-    return None if known is None else (known, [])
+    abbreviated = codes.VIEW_OF.get(image.view or "")
+    return None if abbreviated is None else (abbreviated, [])
 
 
 def anatomic_region(image: SourceImage) -> Code:

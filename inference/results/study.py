@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from inference.findings import Laterality
 from inference.options import Predecessor, StudyImage
-from inference.reading.mammogram import SourceImage
+from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
 from inference.results.identity import Maker
-
-_HANGING: Final = (
-    (Laterality.RIGHT, "CC"),
-    (Laterality.LEFT, "CC"),
-    (Laterality.RIGHT, "MLO"),
-    (Laterality.LEFT, "MLO"),
-)
-"""The order in which radiologists look, and the Instance Numbers 1 to 4 of the heatmaps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,10 +66,10 @@ def instance_numbers(images: Sequence[StudyImage]) -> dict[str, int]:
     A late image takes a free number and leaves those of the others alone: their objects have been sent.
     """
     numbers: dict[str, int] = {}
-    last = len(_HANGING)
+    last = len(STANDARD_VIEWS)
     for image in sorted(images, key=lambda image: (image.analysed_at, _hanging_order(image))):
         number = _place(image) + 1
-        if number > len(_HANGING) or number in numbers.values():
+        if number > len(STANDARD_VIEWS) or number in numbers.values():
             number = last = last + 1
         numbers[image.source.sop_instance_uid] = number
     return numbers
@@ -89,5 +80,6 @@ def _hanging_order(image: StudyImage) -> tuple[int, str]:
 
 
 def _place(image: StudyImage) -> int:
-    view = (image.source.laterality, image.source.view)
-    return next((place for place, standard in enumerate(_HANGING) if standard == view), len(_HANGING))
+    """Return the image's place among the standard views, from 0; the number of them for any other view."""
+    view = f"{image.source.laterality}{image.source.view}"
+    return STANDARD_VIEWS.index(view) if view in STANDARD_VIEWS else len(STANDARD_VIEWS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from inference import wording
 from inference.errors import InferenceError
 from inference.findings import (
     CLASSES,
@@ -71,7 +72,7 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
         progress.update(task, description="analysing")
         outcomes = []
         for file in files:
-            outcome = _one(file, analyst, folder)
+            outcome = _outcome(file, analyst, folder)
             outcomes.append(outcome)
             if as_json:
                 terminal.print_json(fields(outcome, analyst.identity))
@@ -79,7 +80,9 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     if not as_json:
         _show(outcomes, analyst.identity)
     written = folder is None or _write_results(outcomes, folder, settings, analyst.identity)
-    return OK if written and all(one.status is not AnalysisStatus.FAILED for one in outcomes) else FAILED
+    return (
+        OK if written and all(outcome.status is not AnalysisStatus.FAILED for outcome in outcomes) else FAILED
+    )
 
 
 def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
@@ -106,7 +109,7 @@ def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
     }
 
 
-def _one(file: Path, analyst: Analyst, folder: OutputFolder | None) -> Outcome:
+def _outcome(file: Path, analyst: Analyst, folder: OutputFolder | None) -> Outcome:
     """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
     started = time.monotonic()
     source: SourceImage | None = None
@@ -142,9 +145,9 @@ def _write_results(
     """Write the DICOM results of every study; tell whether all could be built."""
     now = datetime.now(UTC)
     images = [
-        StudyImage(source=one.source, finding=one.finding, analysed_at=now, heatmap=one.overlay)
-        for one in outcomes
-        if one.source is not None and reportable(one.source)
+        StudyImage(source=outcome.source, finding=outcome.finding, analysed_at=now, heatmap=outcome.overlay)
+        for outcome in outcomes
+        if outcome.source is not None and reportable(outcome.source)
     ]
     objects, complete = 0, True
     for of_study in by_study(images):
@@ -161,7 +164,7 @@ def _write_results(
         except Exception:
             log.exception("no DICOM results for a study", study=of_study[0].source.study_instance_uid)
             complete = False
-    overlays = sum(one.overlay is not None for one in outcomes)
+    overlays = sum(outcome.overlay is not None for outcome in outcomes)
     terminal.err().print(f"{overlays} overlays and {objects} DICOM objects are in {folder.path}")
     return complete
 
@@ -181,8 +184,9 @@ def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
     console = terminal.out()
     columns = ["file", "image", "result", *(key.label for key in CLASSES), "operating point", "seconds"]
     console.print(terminal.table("Analysed files", columns, map(_row, outcomes)))
-    if any(isinstance(one.finding, Analysed) and one.finding.at_operating_point for one in outcomes):
-        console.print("REACHED: malignant score at or above operating point, whatever the label.")
+    findings = [outcome.finding for outcome in outcomes]
+    if any(isinstance(finding, Analysed) and finding.at_operating_point for finding in findings):
+        console.print(f"REACHED: {wording.AT_OPERATING_POINT}, whatever the label.")
     console.print(
         f"{identity.name} {identity.version}. AI second read, investigational, not for diagnostic use. "
         '"Normal" does not exclude cancer.'
@@ -190,11 +194,11 @@ def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
 
 
 def _row(outcome: Outcome) -> list[object]:
-    shown = None if outcome.source is None else outcome.source.label
+    label = None if outcome.source is None else outcome.source.label
     finding, seconds = outcome.finding, f"{outcome.seconds:.1f}"
     if isinstance(finding, NotAnalysed):
-        said = f"{WORDS[finding.status]}: {finding.reason}"
-        return [outcome.file, shown, said, *([None] * len(CLASSES)), None, seconds]
+        result = f"{WORDS[finding.status]}: {finding.reason}"
+        return [outcome.file, label, result, *([None] * len(CLASSES)), None, seconds]
     scores = [f"{score:.2f}" for score in finding.scores]
     reached = "REACHED" if finding.at_operating_point else "below"
-    return [outcome.file, shown, finding.label.label, *scores, reached, seconds]
+    return [outcome.file, label, finding.label.label, *scores, reached, seconds]
