@@ -76,21 +76,19 @@ _IMAGE: Final = (
 """What else decides whether and how an image is analysed, shown and described in its results."""
 
 
-def attributes_digest(header: Dataset) -> str:
-    """Return the SHA-256 (hexadecimal) of the patient and study attributes that results copy."""
-    return canonical_digest(_attributes(header, PATIENT_AND_STUDY))
+def study_and_header_digest(header: Dataset, view: ShownView) -> tuple[str, str]:
+    """Return two digests of ``header``.
 
-
-def header_digest(header: Dataset, shown: ShownView) -> str:
-    """Return the SHA-256 (hexadecimal) of all attributes on which results depend, and of what is shown."""
-    return canonical_digest(
-        [
-            _attributes(header, PATIENT_AND_STUDY + _IMAGE),
-            shown.side,
-            shown.view,
-            sorted(shown.specials),
-        ]
-    )
+    Returns
+    -------
+    tuple
+        Of the patient and study attributes that results copy; and of all attributes on which results depend,
+        with the ``view`` that is understood from them.
+    """
+    study = _attributes(header, PATIENT_AND_STUDY)
+    everything = study | _attributes(header, _IMAGE)
+    understood = [everything, view.side, view.view, sorted(view.specials)]
+    return canonical_digest(study), canonical_digest(understood)
 
 
 def canonical_text(value: object) -> str:
@@ -105,16 +103,17 @@ def canonical_digest(value: object) -> str:
 
 def _attributes(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
     """Return the attributes that have a value: results write absent and empty ones alike."""
-    found = {keyword: _value(header, keyword) for keyword in keywords if keyword in header}
-    return {keyword: value for keyword, value in found.items() if value not in ("", [])}
+    values = {keyword: _value(header, keyword) for keyword in keywords if keyword in header}
+    return {keyword: value for keyword, value in values.items() if value not in ("", [])}
 
 
 def _value(header: Dataset, keyword: str) -> str | list[Any]:
     try:
-        value = header[keyword].value
+        element = header[keyword]
+        value = element.value
     except UNREADABLE_VALUE:  # a value that its VR forbids: its bytes are the value
         return bytes(getattr(header.get_item(keyword), "value", b"") or b"").hex()
-    if header[keyword].VR == "SQ":
+    if element.VR == "SQ":
         return [_attributes(item, sorted(item.dir())) for item in value]
     if isinstance(value, MultiValue):
         return [_text(part) for part in value]

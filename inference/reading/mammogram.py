@@ -20,7 +20,7 @@ from pydicom.tag import Tag
 from inference.errors import Failed
 from inference.findings import Laterality
 from inference.reading import attributes, damage, objections, views
-from inference.reading.digests import attributes_digest, header_digest
+from inference.reading.digests import study_and_header_digest
 
 STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
 """The four views of a screening examination, in the order in which radiologists look."""
@@ -132,16 +132,17 @@ def describe(header: Dataset) -> SourceImage:
     """Say what ``header`` is about; its Pixel Data, if any, is left out."""
     if "PixelData" in header:
         header = _without_pixels(header)
-    shown = views.read(header)
+    view = views.read(header)
+    study_digest, header_digest = study_and_header_digest(header, view)
     return SourceImage(
         header=header,
         sop_class_uid=attributes.text(header, "SOPClassUID"),
         sop_instance_uid=attributes.text(header, "SOPInstanceUID"),
         study_instance_uid=attributes.text(header, "StudyInstanceUID"),
         series_instance_uid=attributes.text(header, "SeriesInstanceUID"),
-        laterality=shown.side,
-        view=shown.view,
-        objection=objections.find(header, shown),
+        laterality=view.side,
+        view=view.view,
+        objection=objections.find(header, view),
         for_processing=objections.is_for_processing(header),
         acquisition_date=attributes.text(header, "AcquisitionDate"),
         acquisition_time=attributes.text(header, "AcquisitionTime"),
@@ -149,8 +150,8 @@ def describe(header: Dataset) -> SourceImage:
         rows=attributes.count(header, "Rows", absent=0),
         columns=attributes.count(header, "Columns", absent=0),
         frames=attributes.count(header, "NumberOfFrames", absent=1),
-        header_digest=header_digest(header, shown),
-        study_digest=attributes_digest(header),
+        header_digest=header_digest,
+        study_digest=study_digest,
     )
 
 

@@ -50,11 +50,11 @@ _SPECIAL: Final = {
 """Reasons, in the order in which one is chosen."""
 
 
-def find(header: Dataset, shown: ShownView) -> str | None:
-    """Return why ``header``, whose image shows ``shown``, forbids an analysis, or None."""
+def find(header: Dataset, view: ShownView) -> str | None:
+    """Return why ``header``, whose image shows ``view``, forbids an analysis, or None."""
     if not is_mammogram(header):
         return "not a mammogram: only digital mammography and captures with modality MG are analysed"
-    return _of_the_object(header) or _of_the_view(shown) or _of_the_pixels(header)
+    return _of_the_object(header) or _of_the_view(view) or _of_the_pixels(header)
 
 
 def is_mammogram(header: Dataset) -> bool:
@@ -91,10 +91,10 @@ def _of_the_object(header: Dataset) -> str | None:
     return None
 
 
-def _of_the_view(shown: ShownView) -> str | None:
-    if shown.side is Laterality.BOTH and not shown.specials:
+def _of_the_view(view: ShownView) -> str | None:
+    if view.side is Laterality.BOTH and not view.specials:
         return "the image shows both breasts: the network reads one breast at a time"
-    return next((reason for special, reason in _SPECIAL.items() if special in shown.specials), None)
+    return next((reason for special, reason in _SPECIAL.items() if special in view.specials), None)
 
 
 def _of_the_pixels(header: Dataset) -> str | None:

@@ -1,8 +1,7 @@
 """Which breast a mammogram shows, from which direction, and by which special technique.
 
 Real files keep this in a dozen places and in three code schemes. Every place that speaks is heard; where two
-of them disagree, the answer is "unknown", never a guess. Words: PS3.16 CID 4014 and CID 4015, and the
-abbreviations of the American College of Radiology.
+of them disagree, the answer is "unknown", never a guess.
 """
 
 from __future__ import annotations
@@ -18,80 +17,8 @@ from pydicom.multival import MultiValue
 
 from inference.findings import Laterality
 from inference.reading import attributes
+from inference.reading.view_words import SIDE_CODES, SIDE_WORDS, SPECIAL_CODES, SPECIAL_WORDS, VIEW_CODES
 
-VIEW_CODES: Final = {
-    "399162004": "CC",
-    "R-10242": "CC",
-    "399368009": "MLO",
-    "R-10226": "MLO",
-    "399260004": "ML",
-    "R-10224": "ML",
-    "399352003": "LM",
-    "R-10228": "LM",
-    "399099002": "LMO",
-    "R-10230": "LMO",
-    "399196006": "FB",
-    "R-10244": "FB",
-    "399188001": "SIO",
-    "R-102D0": "SIO",
-    "441555000": "ISO",
-    "R-40AAA": "ISO",
-    "399192008": "XCCL",
-    "R-1024A": "XCCL",
-    "399101009": "XCCM",
-    "R-1024B": "XCCM",
-}
-"""CID 4014 in SNOMED CT and in the retired SNOMED RT; schemes SCT, SRT, SNM3 and 99SDM share these values."""
-
-SPECIAL_CODES: Final = {
-    "399163009": "magnification",
-    "R-102D6": "magnification",
-    "399055006": "spot compression",
-    "R-102D7": "spot compression",
-    "127457009": "specimen",
-    "G-8310": "specimen",
-    "399161006": "cleavage",
-    "R-102D2": "cleavage",
-    "706342009": "phantom",
-    "R-FE0C7": "phantom",
-}
-"""Codes of CID 4014, CID 4015 and CID 4009 under which an image is no plain view of one breast."""
-
-_SIDE_CODES: Final = {
-    "24028007": Laterality.RIGHT,
-    "G-A100": Laterality.RIGHT,
-    "73056007": Laterality.RIGHT,
-    "T-04020": Laterality.RIGHT,
-    "7771000": Laterality.LEFT,
-    "G-A101": Laterality.LEFT,
-    "80248007": Laterality.LEFT,
-    "T-04030": Laterality.LEFT,
-    "51440002": Laterality.BOTH,
-    "G-A102": Laterality.BOTH,
-    "63762007": Laterality.BOTH,
-    "T-04080": Laterality.BOTH,
-}
-_SIDE_WORDS: Final = {
-    "R": Laterality.RIGHT,
-    "RT": Laterality.RIGHT,
-    "RIGHT": Laterality.RIGHT,
-    "L": Laterality.LEFT,
-    "LT": Laterality.LEFT,
-    "LEFT": Laterality.LEFT,
-}
-_SPECIAL_WORDS: Final = {
-    "MAG": "magnification",
-    "MAGN": "magnification",
-    "MAGNIFICATION": "magnification",
-    "MAGNIFIED": "magnification",
-    "SPOT": "spot compression",
-    "SPECIMEN": "specimen",
-    "STEREO": "stereotactic",
-    "STEREOTACTIC": "stereotactic",
-    "BIOPSY": "biopsy",
-    "BX": "biopsy",
-    "PHANTOM": "phantom",
-}
 _VIEWS: Final = "CC|MLO|ML|LMO|LM|XCCL|XCCM|SIO"
 _FIELD_VIEWS: Final = f"{_VIEWS}|XCC|FB|ISO|AT|CV|TAN"
 """Abbreviations that are too common as words to be believed outside View Position."""
@@ -103,9 +30,9 @@ _LETTERS: Final = {"M": "magnification", "S": "spot compression"}
 _FIELDS: Final = ("ViewPosition", "PatientOrientation")
 """View Position, and where CBIS-DDSM writes ``CC`` or ``MLO``; true orientations (A, FR, …) match no view."""
 _TITLES: Final = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
-_TEXTS: Final = (*_TITLES, "ImageComments")
-"""Free comments may name a side, but a biopsy that they name was another day's."""
-_KINDS: Final = ("ImageType", "OrganExposed", "BodyPartExamined")
+"""Image Comments are read for side and view alone: a biopsy that they name was another day's."""
+_TYPES: Final = ("ImageType", "OrganExposed", "BodyPartExamined")
+_LATERALITIES: Final = ("ImageLaterality", "Laterality", "FrameLaterality")
 _CONTACT: Final = 1.3
 """Geometric magnification of contact mammography stays below this (about 1.1), magnification views do not."""
 
@@ -124,34 +51,64 @@ class ShownView:
     """What makes this no plain view of one breast, in the words of `SPECIAL_CODES` and a few more."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sources:
+    """The places of one header that tell side, view or technique, each read once."""
+
+    lateralities: list[str]
+    """Words of the lateralities, of the header and of its functional groups."""
+    codes: list[str]
+    """Code values of view, view modifier, anatomy and anatomy modifier."""
+    fields: list[list[str]]
+    """Words of each of `_FIELDS`."""
+    types: list[list[str]]
+    """Words of each of `_TYPES`."""
+    titles: list[list[str]]
+    """Words of each of `_TITLES`."""
+    comments: list[list[str]]
+    """Words of Image Comments."""
+
+
 def read(header: Dataset) -> ShownView:
     """Return what the image under ``header`` shows."""
-    return ShownView(side=_only(_sides(header)), view=_only(_views(header)), specials=_specials(header))
-
-
-def _specials(header: Dataset) -> frozenset[str]:
-    found = {SPECIAL_CODES[code] for code in _codes(header) if code in SPECIAL_CODES}
-    for words in (words_of(header, keyword) for keyword in (*_FIELDS, *_KINDS, *_TITLES)):
-        found |= {_SPECIAL_WORDS[word] for word in words if word in _SPECIAL_WORDS}
-        if "POST" in words:  # an ordinary mammogram after the event
-            found -= {"biopsy", "stereotactic"}
-    for match in _abbreviations(header):
-        if match["special"]:
-            found.add(_LETTERS[match["special"]])
-        if match["view"] == "CV":
-            found.add("cleavage")
+    groups = list(_groups(header))
+    sources = _Sources(
+        lateralities=[" ".join(words_of(group, keyword)) for group in groups for keyword in _LATERALITIES],
+        codes=[code for group in groups for code in _codes(group)],
+        fields=[words_of(header, keyword) for keyword in _FIELDS],
+        types=[words_of(header, keyword) for keyword in _TYPES],
+        titles=[words_of(header, keyword) for keyword in _TITLES],
+        comments=[words_of(header, "ImageComments")],
+    )
+    specials = _specials(sources)
     if _magnified(header):
-        found.add("magnification")
+        specials |= {"magnification"}
     if attributes.items(header, "SpecimenDescriptionSequence"):
-        found.add("specimen")
-    return frozenset(found)
+        specials |= {"specimen"}
+    return ShownView(
+        side=_agreed(_sides(sources)), view=_agreed(_views(sources)), specials=frozenset(specials)
+    )
 
 
-def _abbreviations(header: Dataset) -> Iterator[re.Match[str]]:
+def _specials(sources: _Sources) -> set[str]:
+    specials = {SPECIAL_CODES[code] for code in sources.codes if code in SPECIAL_CODES}
+    for words in (*sources.fields, *sources.types, *sources.titles):
+        specials |= {SPECIAL_WORDS[word] for word in words if word in SPECIAL_WORDS}
+        if "POST" in words:  # an ordinary mammogram after the event
+            specials -= {"biopsy", "stereotactic"}
+    for match in _abbreviations(sources):
+        if match["special"]:
+            specials.add(_LETTERS[match["special"]])
+        if match["view"] == "CV":
+            specials.add("cleavage")
+    return specials
+
+
+def _abbreviations(sources: _Sources) -> Iterator[re.Match[str]]:
     """Yield view abbreviations: in fields all, in titles those with a side (SCC alone is a carcinoma)."""
-    for words in _fields(header):
+    for words in sources.fields:
         yield from _matches(words, _IN_FIELD)
-    for words in (words_of(header, keyword) for keyword in _TITLES):
+    for words in sources.titles:
         yield from (match for match in _matches(words, _IN_TEXT) if match["side"])
 
 
@@ -162,30 +119,28 @@ def words_of(header: Dataset, keyword: str) -> list[str]:
     return re.findall(r"[A-Z]+", _AMOUNT.sub(" ", text.upper()))
 
 
-def _only(found: Iterable[T | None]) -> T | None:
-    """Return the one answer that was given, None if there was none or more than one."""
-    answers = {answer for answer in found if answer is not None}
-    return answers.pop() if len(answers) == 1 else None
+def _agreed(answers: Iterable[T | None]) -> T | None:
+    """Return the only answer that was given, None if there was none or more than one."""
+    different = {answer for answer in answers if answer is not None}
+    return different.pop() if len(different) == 1 else None
 
 
-def _sides(header: Dataset) -> Iterator[Laterality | None]:
-    for place in _places(header):
-        for keyword in ("ImageLaterality", "Laterality", "FrameLaterality"):
-            value = " ".join(words_of(place, keyword))
-            yield Laterality(value) if value in {"R", "L", "B"} else None
-    for code in _codes(header):
-        yield _SIDE_CODES.get(code)
-    for words in (*_fields(header), *_texts(header)):
-        yield _only(_sides_in(words))
+def _sides(sources: _Sources) -> Iterator[Laterality | None]:
+    for letter in sources.lateralities:
+        yield Laterality(letter) if letter in {"R", "L", "B"} else None
+    for code in sources.codes:
+        yield SIDE_CODES.get(code)
+    for words in (*sources.fields, *sources.titles, *sources.comments):
+        yield _agreed(_sides_in(words))
 
 
-def _views(header: Dataset) -> Iterator[str | None]:
-    for code in _codes(header):
+def _views(sources: _Sources) -> Iterator[str | None]:
+    for code in sources.codes:
         yield VIEW_CODES.get(code)
-    for words in _fields(header):
-        yield _only(match["view"] for match in _matches(words, _IN_FIELD))
-    for words in _texts(header):
-        yield _only(match["view"] for match in _matches(words, _IN_TEXT))
+    for words in sources.fields:
+        yield _agreed(match["view"] for match in _matches(words, _IN_FIELD))
+    for words in (*sources.titles, *sources.comments):
+        yield _agreed(match["view"] for match in _matches(words, _IN_TEXT))
 
 
 def _sides_in(words: list[str]) -> Iterator[Laterality]:
@@ -196,25 +151,17 @@ def _sides_in(words: list[str]) -> Iterator[Laterality]:
     for word in words:
         match = _IN_TEXT.fullmatch(word)
         if match and match["side"]:
-            yield _SIDE_WORDS[match["side"]]
-        elif len(word) > 1 and word in _SIDE_WORDS:
-            yield _SIDE_WORDS[word]
+            yield SIDE_WORDS[match["side"]]
+        elif len(word) > 1 and word in SIDE_WORDS:
+            yield SIDE_WORDS[word]
     letters = sorted({"R", "L"} & set(words))
-    neighbours = [{one, other} for one, other in pairwise(words) if {one, other} & set(letters)]
+    neighbours = [set(pair) for pair in pairwise(words) if set(pair) & set(letters)]
     if any(_IN_TEXT.fullmatch(word) for pair in neighbours for word in pair):
-        yield from (_SIDE_WORDS[letter] for letter in letters)
+        yield from (SIDE_WORDS[letter] for letter in letters)
 
 
 def _matches(words: list[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
     return (match for word in words if (match := pattern.fullmatch(word)))
-
-
-def _fields(header: Dataset) -> list[list[str]]:
-    return [words_of(header, keyword) for keyword in _FIELDS]
-
-
-def _texts(header: Dataset) -> list[list[str]]:
-    return [words_of(header, keyword) for keyword in _TEXTS]
 
 
 def _magnified(header: Dataset) -> bool:
@@ -224,22 +171,18 @@ def _magnified(header: Dataset) -> bool:
         return False
 
 
-def _places(header: Dataset) -> Iterator[Dataset]:
+def _groups(header: Dataset) -> Iterator[Dataset]:
     """Yield the header and the items in which enhanced objects keep their anatomy (PS3.3 C.7.6.16.2.8)."""
     yield header
-    for shared in attributes.items(header, "SharedFunctionalGroupsSequence"):
-        yield shared
-        yield from attributes.items(shared, "FrameAnatomySequence")
+    for group in attributes.items(header, "SharedFunctionalGroupsSequence"):
+        yield group
+        yield from attributes.items(group, "FrameAnatomySequence")
 
 
-def _codes(header: Dataset) -> Iterator[str]:
+def _codes(group: Dataset) -> Iterator[str]:
     """Yield the code values of view, view modifier, anatomy and anatomy modifier."""
-    for place in _places(header):
-        for keyword in ("ViewCodeSequence", "AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
-            for item in attributes.items(place, keyword):
-                yield str(attributes.value(item, "CodeValue") or "")
-                for inner in ("ViewModifierCodeSequence", "AnatomicRegionModifierSequence"):
-                    yield from (
-                        str(attributes.value(code, "CodeValue") or "")
-                        for code in attributes.items(item, inner)
-                    )
+    for keyword in ("ViewCodeSequence", "AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
+        for item in attributes.items(group, keyword):
+            yield attributes.text(item, "CodeValue")
+            for modifiers in ("ViewModifierCodeSequence", "AnatomicRegionModifierSequence"):
+                yield from (attributes.text(code, "CodeValue") for code in attributes.items(item, modifiers))
