@@ -52,7 +52,7 @@ class Network(Protocol):
 class InputGate(Protocol):
     """What the pipeline needs of `inference.analysis.gate.Gate`."""
 
-    def objection(self, picture: Picture, found: Breast) -> str | None:
+    def objection(self, picture: Picture, breast: Breast) -> str | None:
         """Say why the picture is no mammogram, or None."""
 
 
@@ -138,16 +138,16 @@ def analysed_image(picture: Picture, network: Network, gate: InputGate | None = 
     Failed
         There is no breast to be found, or the network gives no usable number.
     """
-    found = breast.find(picture)
-    if gate is not None and (reason := gate.objection(picture, found)):
+    tissue = breast.find(picture)
+    if gate is not None and (reason := gate.objection(picture, tissue)):
         raise Refused(reason)
-    prepared = preprocess.prepare(picture, found, network.rows, network.columns)
+    prepared = preprocess.prepare(picture, tissue, network.rows, network.columns)
     (reading,) = network.read(prepared.values[np.newaxis])
     if isinstance(reading, Failed):
         raise reading
     # what lies outside the breast is no tissue: heat there is the trace of a border, not of a finding
-    heat = np.where(found.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
-    return AnalysedImage(breast=found, reading=reading, heat=heat)
+    heat = np.where(tissue.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
+    return AnalysedImage(breast=tissue, reading=reading, heat=heat)
 
 
 def _finding(image: AnalysedImage) -> Analysed:

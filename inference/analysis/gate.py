@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.analysis import breast, preprocess
-from inference.analysis.breast import Breast
+from inference.analysis import preprocess
+from inference.analysis.breast import GRID, Breast
 from inference.errors import ModelError
 from inference.network import efficientnet_lite
 from inference.network import manifest as manifests
@@ -105,9 +105,9 @@ class Gate:
             raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
         return cls(trunk, likeness, limit=manifest.gate.limit)
 
-    def objection(self, picture: Picture, found: Breast) -> str | None:
-        """Say why ``picture``, in which ``found`` is taken for the breast, is no mammogram; None if it is."""
-        distance = self.distance(picture, found)
+    def objection(self, picture: Picture, breast: Breast) -> str | None:
+        """Say why ``picture``, whose ``breast`` was found, is no mammogram; return None if it is one."""
+        distance = self.distance(picture, breast)
         if distance <= self._limit:
             return None
         return (
@@ -115,9 +115,9 @@ class Gate:
             f"(distance from mammograms {distance:.1f}, at most {self._limit:.1f} is accepted)"
         )
 
-    def distance(self, picture: Picture, found: Breast) -> float:
+    def distance(self, picture: Picture, breast: Breast) -> float:
         """Compute how unlike mammograms ``picture`` is; they have 1 on average."""
-        return float(self._likeness.distances(self._trunk.features(picture, found)[np.newaxis])[0])
+        return float(self._likeness.distances(self._trunk.features(picture, breast)[np.newaxis])[0])
 
 
 class Trunk:
@@ -132,9 +132,9 @@ class Trunk:
         )
         self._call(tf.zeros((1, ROWS, COLUMNS, 1)))  # traced now, not at the first image
 
-    def features(self, picture: Picture, found: Breast) -> NDArray[np.float64]:
+    def features(self, picture: Picture, breast: Breast) -> NDArray[np.float64]:
         """Compute average and standard deviation of each of 40 channels, breast alone: (80,)."""
-        small, outline = _small(picture, found)
+        small, outline = _small(picture, breast)
         values = preprocess.prepare(small, outline, ROWS, COLUMNS).values
         return np.asarray(self._call(tf.constant(values[np.newaxis])).numpy(), np.float64)
 
@@ -180,8 +180,8 @@ def save(path: Path, trunk: Trunk, likeness: Likeness) -> None:
 def load(path: Path) -> tuple[Trunk, Likeness]:
     """Read what `save` wrote. Raises ModelError."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as named:
-            arrays: dict[str, NDArray[Any]] = {name: named[name] for name in named.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
         trunk = Trunk()
         for variable in trunk.model.weights:
             variable.assign(arrays[_TRUNK + variable.path].astype(np.float32))
@@ -197,24 +197,24 @@ def load(path: Path) -> tuple[Trunk, Likeness]:
         ) from error
 
 
-def _small(picture: Picture, found: Breast) -> tuple[Picture, Breast]:
-    """Make a copy whose longest side is at most `breast.GRID` pixels: the gate needs no fine detail."""
+def _small(picture: Picture, breast: Breast) -> tuple[Picture, Breast]:
+    """Make a copy whose longest side is at most `GRID` pixels: the gate needs no fine detail."""
     rows, columns = picture.grey.shape
-    step = max(rows, columns) / breast.GRID
+    step = max(rows, columns) / GRID
     if step <= 1:
-        return picture, found
+        return picture, breast
     size = (max(1, round(columns / step)), max(1, round(rows / step)))
     thin = max(1, int(step // _SAMPLES))
-    sampled = Image.fromarray(np.ascontiguousarray(picture.grey[::thin, ::thin]))
-    grey = sampled.resize(size, Image.Resampling.BOX)
+    coarse = Image.fromarray(np.ascontiguousarray(picture.grey[::thin, ::thin]))
+    grey = coarse.resize(size, Image.Resampling.BOX)
     across, down = size[0] / columns, size[1] / rows
-    left, top, right, bottom = found.box
+    left, top, right, bottom = breast.box
     left, top = int(left * across), int(top * down)
     box = (left, top, max(left + 1, round(right * across)), max(top + 1, round(bottom * down)))
-    outline = found.mask[np.ix_(_centres(size[1], rows), _centres(size[0], columns))]
+    outline = breast.mask[np.ix_(_centres(size[1], rows), _centres(size[0], columns))]
     return (
         Picture(grey=np.asarray(grey, np.float32), padding=None),
-        Breast(mask=outline, box=box, chest_wall=found.chest_wall),
+        Breast(mask=outline, box=box, chest_wall=breast.chest_wall),
     )
 
 

@@ -63,7 +63,7 @@ def _blocks() -> tuple[Block, ...]:
     )
     channels = chain([_STEM_CHANNELS], chain.from_iterable(repeat(stage[4], stage[0]) for stage in stages))
     firsts = set(accumulate((stage[0] for stage in stages), initial=0))
-    kinds = chain.from_iterable(repeat(stage, stage[0]) for stage in stages)
+    stage_of_block = chain.from_iterable(repeat(stage, stage[0]) for stage in stages)
     return tuple(
         Block(
             number=number,
@@ -74,7 +74,7 @@ def _blocks() -> tuple[Block, ...]:
             outputs=outputs,
         )
         for number, ((_, kernel, stride, expansion, _), (inputs, outputs)) in enumerate(
-            zip(kinds, pairwise(channels), strict=True)
+            zip(stage_of_block, pairwise(channels), strict=True)
         )
     )
 
@@ -102,15 +102,15 @@ def layers_until(image: Tensor, block: int, *, prefix: str = "") -> Tensor:
     """
     x = keras.layers.Rescaling(255 / 128, -127 / 128, name=f"{prefix}rescaling")(image)
     x = _convolution(x, _STEM_CHANNELS, side=3, stride=2, name=f"{prefix}{STEM}")
-    for its in BLOCKS[:block]:
-        x = _block(x, its, prefix)
+    for early in BLOCKS[:block]:
+        x = _block(x, early, prefix)
     return x
 
 
 def layers_from(x: Tensor, block: int, *, prefix: str = "") -> Tensor:
     """Build the last part: from the input of ``block`` up to the activations of the last convolution."""
-    for its in BLOCKS[block:]:
-        x = _block(x, its, prefix)
+    for late in BLOCKS[block:]:
+        x = _block(x, late, prefix)
     return _convolution(x, _HEAD_CHANNELS, side=1, stride=1, name=f"{prefix}{HEAD}")
 
 

@@ -38,7 +38,7 @@ class Convolution:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Published:
+class _Source:
     """Where one layer's arrays are in the file."""
 
     layer: str
@@ -64,8 +64,8 @@ def read(file: Path) -> Mapping[str, Convolution]:
     Raises WeightsError.
     """
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return MappingProxyType({its.layer: _folded(arrays, its) for its in _published()})
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return MappingProxyType({source.layer: _folded(arrays, source) for source in _sources()})
     except KeyError as error:
         raise WeightsError(f"{file} lacks {error.args[0]}: not the weights of EfficientNet-Lite0") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -78,47 +78,47 @@ def fill(model: keras.Model, convolutions: Mapping[str, Convolution], *, prefix:
     Layers that the model does not have are passed over: it may hold a part of the network only.
     Raises WeightsError where it has none of them, or one of another shape.
     """
-    there = {layer.name: layer for layer in model.layers}
-    found = {name: its for name, its in convolutions.items() if prefix + name in there}
-    if not found:
+    layers = {layer.name: layer for layer in model.layers}
+    matches = {name: convolution for name, convolution in convolutions.items() if prefix + name in layers}
+    if not matches:
         raise WeightsError(f"model {model.name!r} has no layer of EfficientNet-Lite0 named {prefix!r}…")
-    for name, its in found.items():
+    for name, convolution in matches.items():
         try:
-            there[prefix + name].set_weights([its.kernel, its.bias])
+            layers[prefix + name].set_weights([convolution.kernel, convolution.bias])
         except ValueError as error:
             raise WeightsError(f"layer {prefix + name!r} has another shape than the file's") from error
 
 
-def _folded(arrays: Mapping[str, NDArray[Any]], its: _Published) -> Convolution:
+def _folded(arrays: Mapping[str, NDArray[Any]], source: _Source) -> Convolution:
     """Fold (Jacob et al. 2018, section 3.2): each output is scaled by gamma / sqrt(variance + epsilon)."""
-    kernel = arrays[f"{its.kernel}.weight"].astype(np.float32)
+    kernel = arrays[f"{source.kernel}.weight"].astype(np.float32)
     gamma, beta, mean, variance = (
-        arrays[f"{its.normalisation}.{name}"].astype(np.float32)
+        arrays[f"{source.normalisation}.{name}"].astype(np.float32)
         for name in ("weight", "bias", "running_mean", "running_var")
     )
     factor = gamma / np.sqrt(variance + _EPSILON)
     kernel = kernel * factor[:, np.newaxis, np.newaxis, np.newaxis]
-    if its.layer == STEM:
+    if source.layer == STEM:
         kernel = kernel.sum(axis=1, keepdims=True)  # red, green and blue of a grey image are one number
-    kernel = kernel.transpose((2, 3, 0, 1) if its.depthwise else (2, 3, 1, 0))
+    kernel = kernel.transpose((2, 3, 0, 1) if source.depthwise else (2, 3, 1, 0))
     return Convolution(kernel=kernel, bias=beta - mean * factor)
 
 
-def _published() -> Iterator[_Published]:
-    yield _Published(layer=STEM, kernel="_conv_stem", normalisation="_bn0")
+def _sources() -> Iterator[_Source]:
+    yield _Source(layer=STEM, kernel="_conv_stem", normalisation="_bn0")
     for block in BLOCKS:
-        its = f"_blocks.{block.number}."
+        folder = f"_blocks.{block.number}."
         if block.expansion > 1:
-            yield _Published(
-                layer=block.name("expansion"), kernel=f"{its}_expand_conv", normalisation=f"{its}_bn0"
+            yield _Source(
+                layer=block.name("expansion"), kernel=f"{folder}_expand_conv", normalisation=f"{folder}_bn0"
             )
-        yield _Published(
+        yield _Source(
             layer=block.name("depthwise"),
-            kernel=f"{its}_depthwise_conv",
-            normalisation=f"{its}_bn1",
+            kernel=f"{folder}_depthwise_conv",
+            normalisation=f"{folder}_bn1",
             depthwise=True,
         )
-        yield _Published(
-            layer=block.name("projection"), kernel=f"{its}_project_conv", normalisation=f"{its}_bn2"
+        yield _Source(
+            layer=block.name("projection"), kernel=f"{folder}_project_conv", normalisation=f"{folder}_bn2"
         )
-    yield _Published(layer=HEAD, kernel="_conv_head", normalisation="_bn1")
+    yield _Source(layer=HEAD, kernel="_conv_head", normalisation="_bn1")

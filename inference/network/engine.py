@@ -23,14 +23,14 @@ def _native_stderr_off() -> Iterator[None]:
     node.
     """
     sys.stderr.flush()
-    kept = os.dup(_STANDARD_ERROR)
+    standard_error = os.dup(_STANDARD_ERROR)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, _STANDARD_ERROR)
         yield
     finally:
-        os.dup2(kept, _STANDARD_ERROR)
-        os.close(kept)
+        os.dup2(standard_error, _STANDARD_ERROR)
+        os.close(standard_error)
         os.close(nowhere)
 
 

@@ -131,7 +131,7 @@ def _allowed(keys: list[str]) -> str:
     table: type[BaseModel] = Document
     for key in keys[:-1]:
         annotation = table.model_fields[key].annotation
-        table = next(kind for kind in (annotation, *get_args(annotation)) if _is_table(kind))
+        table = next(part for part in (annotation, *get_args(annotation)) if _is_table(part))
     field = table.model_fields.get(keys[-1])
     return "no such key" if field is None or field.description is None else field.description
 

@@ -119,23 +119,23 @@ def _prefix(branch: int) -> str:
 
 def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor]:
     def layers(image: Tensor, classes: int) -> Tensor:
-        seen = keras.ops.concatenate([image, _turned(image)], axis=0) if both_ways else image
-        cells = efficientnet_lite.layers_until(seen, FROZEN)
+        images = keras.ops.concatenate([image, _turned(image)], axis=0) if both_ways else image
+        cells = efficientnet_lite.layers_until(images, FROZEN)
         cells = keras.layers.Activation("linear", name=_CELLS)(cells)
-        each = [
+        readings = [
             efficientnet_lite.layers_from(cells, FROZEN, prefix=_prefix(branch)) for branch in range(branches)
         ]
         if both_ways:  # all upright, where Grad-CAM looks
-            halves = [keras.ops.split(activations, 2, axis=0) for activations in each]
-            each = [part for up, down in halves for part in (up, _turned(down))]
+            halves = [keras.ops.split(activations, 2, axis=0) for activations in readings]
+            readings = [part for up, down in halves for part in (up, _turned(down))]
         activations = (
-            keras.layers.Concatenate(name=ACTIVATIONS)(each)
-            if len(each) > 1
-            else keras.layers.Activation("linear", name=ACTIVATIONS)(each[0])
+            keras.layers.Concatenate(name=ACTIVATIONS)(readings)
+            if len(readings) > 1
+            else keras.layers.Activation("linear", name=ACTIVATIONS)(readings[0])
         )
         # read back out of the joined tensor, so that Grad-CAM finds every branch in one place
-        parts = keras.ops.split(activations, len(each), axis=-1) if len(each) > 1 else [activations]
-        ways = len(each) // branches
+        parts = keras.ops.split(activations, len(readings), axis=-1) if len(readings) > 1 else [activations]
+        ways = len(readings) // branches
         logits = [
             _head(parts[branch * ways : (branch + 1) * ways], classes, _prefix(branch))
             for branch in range(branches)
@@ -163,8 +163,8 @@ def _head(ways: list[Tensor], classes: int, prefix: str) -> Tensor:
     strongest = keras.layers.GlobalMaxPooling2D(name=f"{prefix}strongest")(near)
     pooled = keras.layers.Concatenate(name=f"{prefix}pooled")([average, strongest])
     dropped = keras.layers.Dropout(DROPOUT, name=f"{prefix}dropout")(pooled)
-    seen = keras.layers.Dropout(_PLACE_DROPOUT, name=f"{prefix}place_dropout")(near)
-    places = keras.layers.Dense(classes, name=f"{prefix}places")(seen)
+    sparse = keras.layers.Dropout(_PLACE_DROPOUT, name=f"{prefix}place_dropout")(near)
+    places = keras.layers.Dense(classes, name=f"{prefix}places")(sparse)
     evidence = keras.layers.Dense(
         classes,
         kernel_initializer=keras.initializers.Identity(_EVIDENCE),

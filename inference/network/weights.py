@@ -48,13 +48,13 @@ def load_weights(model: keras.Model, path: Path) -> None:
     Raises WeightsError where names or shapes differ.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as named:
-            arrays = {name: named[name] for name in named.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{path} is not a file of weights: {error}") from error
-    wanted = {variable.path: variable for variable in model.weights}
-    _check_names(path, arrays, wanted)
-    for name, variable in wanted.items():
+    variables = {variable.path: variable for variable in model.weights}
+    _check_names(path, arrays, variables)
+    for name, variable in variables.items():
         if arrays[name].shape != tuple(variable.shape):
             raise WeightsError(
                 f"{path}: {name} is {arrays[name].shape}, the network wants {tuple(variable.shape)}"
@@ -62,8 +62,8 @@ def load_weights(model: keras.Model, path: Path) -> None:
         variable.assign(arrays[name].astype(np.float32))
 
 
-def _check_names(path: Path, arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, object]) -> None:
-    if missing := sorted(wanted.keys() - arrays.keys()):
+def _check_names(path: Path, arrays: Mapping[str, NDArray[Any]], variables: Mapping[str, object]) -> None:
+    if missing := sorted(variables.keys() - arrays.keys()):
         raise WeightsError(f"{path} lacks {', '.join(missing)}")
-    if unknown := sorted(arrays.keys() - wanted.keys()):
+    if unknown := sorted(arrays.keys() - variables.keys()):
         raise WeightsError(f"{path} has weights that the network has not: {', '.join(unknown)}")

@@ -38,16 +38,16 @@ def value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - as many kinds
     Items where there should be none cannot: whoever turned them into text would read what nobody has checked.
     """
     try:
-        found = header.get(keyword)
+        content = header.get(keyword)
     except UNREADABLE_VALUE:
         return None
-    return None if isinstance(found, Sequence) and dictionary_VR(keyword) != "SQ" else found
+    return None if isinstance(content, Sequence) and dictionary_VR(keyword) != "SQ" else content
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of the sequence ``keyword``, none where it is absent or no sequence."""
-    found = value(header, keyword)
-    return list(found) if isinstance(found, Sequence) else []
+    content = value(header, keyword)
+    return list(content) if isinstance(content, Sequence) else []
 
 
 def text(header: Dataset, keyword: str) -> str:

@@ -93,5 +93,5 @@ def _by_gdcm(header: Dataset, path: Path) -> NDArray[Any]:
         raise ValueError("GDCM cannot read the file")
     buffer = reader.GetImage().GetBuffer()
     raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
-    kind = np.dtype("<i2" if header.PixelRepresentation else "<u2")
-    return np.frombuffer(raw, kind).reshape(header.Rows, header.Columns)
+    sample = np.dtype("<i2" if header.PixelRepresentation else "<u2")
+    return np.frombuffer(raw, sample).reshape(header.Rows, header.Columns)

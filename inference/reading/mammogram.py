@@ -123,9 +123,11 @@ def reopen(path: Path, description: ImageDescription) -> SourceImage:
     OSError
         The file is not to be had now.
     """
-    known = {field.name: getattr(description, field.name) for field in fields(ImageDescription)}
+    fields_of_description = {
+        field.name: getattr(description, field.name) for field in fields(ImageDescription)
+    }
     with damage.translated(damage.HEADER):
-        return SourceImage(header=_header(path), **known)
+        return SourceImage(header=_header(path), **fields_of_description)
 
 
 def describe(header: Dataset) -> SourceImage:
@@ -163,15 +165,15 @@ def header_only(header: Dataset) -> bytes:
     return file.getvalue()
 
 
-def same_as_presented(processing: ImageDescription, others: Sequence[ImageDescription]) -> bool:
-    """Whether one of ``others`` is the For Presentation twin of the For Processing image ``processing``.
+def same_as_presented(processing: ImageDescription, images: Sequence[ImageDescription]) -> bool:
+    """Whether one of ``images`` is the For Presentation twin of the For Processing image ``processing``.
 
     Its Source Image Sequence says so; where it has none, side, view and acquisition time must be the same.
     """
     return any(
-        _made_from(other, processing)
-        for other in others
-        if other.study_instance_uid == processing.study_instance_uid and not other.for_processing
+        _made_from(image, processing)
+        for image in images
+        if image.study_instance_uid == processing.study_instance_uid and not image.for_processing
     )
 
 
@@ -183,8 +185,8 @@ def is_mentioned(image: ImageDescription, study: Sequence[ImageDescription]) -> 
 def _made_from(presented: ImageDescription, processing: ImageDescription) -> bool:
     if presented.source_instance_uids:
         return processing.sop_instance_uid in presented.source_instance_uids
-    known = processing.laterality is not None and processing.view is not None
-    return known and _acquisition(presented) == _acquisition(processing)
+    certain = processing.laterality is not None and processing.view is not None
+    return certain and _acquisition(presented) == _acquisition(processing)
 
 
 def _acquisition(image: ImageDescription) -> tuple[Laterality | None, str | None, str, str]:
@@ -193,8 +195,8 @@ def _acquisition(image: ImageDescription) -> tuple[Laterality | None, str | None
 
 def _source_instance_uids(header: Dataset) -> tuple[str, ...]:
     sources = attributes.items(header, "SourceImageSequence")
-    named = (attributes.text(source, "ReferencedSOPInstanceUID") for source in sources)
-    return tuple(name for name in named if name)
+    uids = (attributes.text(source, "ReferencedSOPInstanceUID") for source in sources)
+    return tuple(uid for uid in uids if uid)
 
 
 def _header(path: Path) -> Dataset:

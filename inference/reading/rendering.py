@@ -76,11 +76,11 @@ def _all_values(header: Dataset) -> NDArray[np.int64]:
 
 def _padding(header: Dataset, values: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Mark Pixel Padding Value to Pixel Padding Range Limit, both included (PS3.3 C.7.5.1.1.2)."""
-    one = header.get("PixelPaddingValue")
-    if one is None:
+    value = header.get("PixelPaddingValue")
+    if value is None:
         return np.zeros(values.shape, bool)
-    other = header.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(one), int(one if other is None else other)))
+    limit = header.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(value), int(value if limit is None else limit)))
     return np.asarray((values >= low) & (values <= high))
 
 
