@@ -51,11 +51,11 @@ def main() -> int:
     try:
         app(prog_name="secondread")
     except ConfigError as error:
-        return _say(error, WRONG_USAGE)
+        return _print_error(error, WRONG_USAGE)
     except CommandError as error:
-        return _say(error, error.code)
+        return _print_error(error, error.code)
     except (StorageError, ManifestError, InferenceError) as error:
-        return _say(error, FAILED)
+        return _print_error(error, FAILED)
     except BrokenPipeError:
         # the reader of a pipe has gone (`| head`); nothing may be written to it at the end either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,7 +63,7 @@ def main() -> int:
     return OK
 
 
-def _say(error: Exception, code: int) -> int:
+def _print_error(error: Exception, code: int) -> int:
     terminal.err().print(str(error), soft_wrap=True)
     return code
 
@@ -96,27 +96,27 @@ def start(
 def demo(context: typer.Context, *, config: Config = None) -> None:
     """Send two real studies through a node of its own and show what comes back (into ./var/demo)."""
     path = config or context.obj
-    from scp.demo import run as command
+    from scp.demo import run
 
-    raise typer.Exit(command.run(Path("var/demo"), Settings() if path is None else load(path, os.environ)))
+    raise typer.Exit(run.run(Path("var/demo"), Settings() if path is None else load(path, os.environ)))
 
 
 @app.command()
 def check(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
     """Check configuration, database, weights, disk and port, and send a C-ECHO to every peer."""
     settings = _settings(context, config)
-    from scp.operating import check as preflight
+    from scp.operating import check
 
-    raise typer.Exit(preflight.run(settings, _path(context, config), as_json=as_json))
+    raise typer.Exit(check.run(settings, _path(context, config), as_json=as_json))
 
 
 @app.command()
 def status(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
     """Show whether the node runs, what waits, what is owed to whom, and what is parked and why."""
     settings = _settings(context, config)
-    from scp.operating import status as health
+    from scp.operating import status
 
-    raise typer.Exit(health.run(settings, as_json=as_json))
+    raise typer.Exit(status.run(settings, as_json=as_json))
 
 
 @app.command()
@@ -130,9 +130,9 @@ def studies(
 ) -> None:
     """List studies and where they stand; with a UID, what happened to one."""
     settings = _settings(context, config)
-    from scp.operating import studies as studies_view
+    from scp.operating import studies
 
-    raise typer.Exit(studies_view.run(settings, study_uid=study_uid, limit=limit, as_json=as_json))
+    raise typer.Exit(studies.run(settings, study_uid=study_uid, limit=limit, as_json=as_json))
 
 
 @app.command()
@@ -147,12 +147,10 @@ def retry(
 ) -> None:
     """Let parked jobs and deliveries start over, and deliveries that wait for their time be due now."""
     settings = _settings(context, config)
-    from scp.operating import retry as command
+    from scp.operating import retry
 
     raise typer.Exit(
-        command.run(
-            settings, study_uid=study, destination=destination, everything=everything, as_json=as_json
-        )
+        retry.run(settings, study_uid=study, destination=destination, everything=everything, as_json=as_json)
     )
 
 
@@ -171,9 +169,9 @@ def analyze(
     # no peer and no port is needed here, so the default file may be missing
     missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
     settings = Settings() if missing else _settings(context, config)
-    from scp.operating import analyze as command
+    from scp.operating import analyze
 
-    raise typer.Exit(command.run(settings, files, output=output, as_json=as_json))
+    raise typer.Exit(analyze.run(settings, files, output=output, as_json=as_json))
 
 
 def _path(context: typer.Context, config: Path | None) -> Path:

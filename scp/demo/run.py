@@ -16,16 +16,15 @@ from inference import findings
 from inference.findings import Finding
 from scp import terminal
 from scp.configuration.settings import Settings, load
-from scp.demo import cases as demo_cases
-from scp.demo import node as demo_node
+from scp.demo import cases
 from scp.demo.archive import DemoArchive, Received
 from scp.demo.cases import DemoStudy
-from scp.demo.node import DemoNode
+from scp.demo.node import DemoNode, running, write_config
 from scp.demo.show import by_study, lay_out, show, verdict
 from scp.errors import CommandError
 from scp.network.status import SUCCESS
 from scp.operating.database import open_for_reading
-from scp.process import locks as nodes
+from scp.process import locks
 from storage.queue import arrivals
 
 ARCHIVE: Final = "DEMOPACS"
@@ -38,21 +37,21 @@ LOOK_SECONDS: Final = 1.0
 def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -> int:
     """Show the whole path; exit code 0 only if a report and a heatmap for every image came back."""
     console = terminal.out()
-    cases = demo_cases.studies()
+    studies = cases.studies()
     _fresh(folder)
-    console.print(f"{demo_cases.REGROUPED}\n{demo_cases.ATTRIBUTION}\n", soft_wrap=True)
+    console.print(f"{cases.REGROUPED}\n{cases.ATTRIBUTION}\n", soft_wrap=True)
     archive = DemoArchive(ARCHIVE, folder / "archive")
-    config = demo_node.write_config(folder, archive=ARCHIVE, port=archive.start(), settings=settings)
+    config = write_config(folder, archive=ARCHIVE, port=archive.start(), settings=settings)
     try:
-        with demo_node.running(config, folder / "node.log") as node:
+        with running(config, folder / "node.log") as node:
             console.print(f"node on port {node.port} of this machine, its log in {node.log}")
-            stored = _send_and_wait(cases, node, archive, seconds)
+            stored = _send_and_wait(studies, node, archive, seconds)
     finally:
         archive.stop()
-    returned = by_study(cases, archive.received())
-    show(returned, stored, _findings(config, cases))
-    for one in returned:
-        lay_out(one, folder / one.study.name)
+    returned = by_study(studies, archive.received())
+    show(returned, stored, _findings(config, studies))
+    for results in returned:
+        lay_out(results, folder / results.study.name)
     if not any((folder / "archive").iterdir()):
         (folder / "archive").rmdir()
     return verdict(returned, folder)
@@ -63,7 +62,7 @@ def _fresh(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).exists():
             raise CommandError(f"{folder} holds files that are not of a demo: move them away")
-        if nodes.node_pid(folder / "data") is not None:
+        if locks.node_pid(folder / "data") is not None:
             raise CommandError(f"another demo is running in {folder}: wait until it ends")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,37 +70,37 @@ def _fresh(folder: Path) -> None:
 
 
 def _send_and_wait(
-    cases: Sequence[DemoStudy], node: DemoNode, archive: DemoArchive, seconds: float
+    studies: Sequence[DemoStudy], node: DemoNode, archive: DemoArchive, seconds: float
 ) -> dict[str, float]:
     """Send everything, wait for the results; return when each image was acknowledged (monotonic seconds)."""
-    images = sum(len(case.images) for case in cases)
+    images = sum(len(study.images) for study in studies)
     with _progress() as progress:
         sending = progress.add_task("images stored", total=images)
-        waiting = progress.add_task("results returned", total=images + len(cases))
+        waiting = progress.add_task("results returned", total=images + len(studies))
         stored: dict[str, float] = {}
-        for case in cases:
-            stored |= _send(case, node.port, progress, sending)
+        for study in studies:
+            stored |= _send(study, node.port, progress, sending)
         _wait(
-            cases,
+            studies,
             node,
             archive,
             seconds=seconds,
-            tell=lambda number: progress.update(waiting, completed=number),
+            report_progress=lambda number: progress.update(waiting, completed=number),
         )
     return stored
 
 
-def _send(case: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[str, float]:
+def _send(study: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[str, float]:
     """Store one study over one association, as an archive forwards it."""
     entity = AE(ae_title=ARCHIVE)
-    kinds = {(str(one.SOPClassUID), str(one.file_meta.TransferSyntaxUID)) for one in case.images}
+    kinds = {(str(image.SOPClassUID), str(image.file_meta.TransferSyntaxUID)) for image in study.images}
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
     association = entity.associate("127.0.0.1", port, contexts=wanted, ae_title=Settings().node.ae_title)
     if not association.is_established:
         raise CommandError("the node did not accept the association, see its log")
     stored: dict[str, float] = {}
     try:
-        for image in case.images:
+        for image in study.images:
             answer = association.send_c_store(image)
             if answer.get("Status") != SUCCESS:
                 raise CommandError(
@@ -115,28 +114,28 @@ def _send(case: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[
 
 
 def _wait(
-    cases: Sequence[DemoStudy],
+    studies: Sequence[DemoStudy],
     node: DemoNode,
     archive: DemoArchive,
     *,
     seconds: float,
-    tell: Callable[[int], None],
+    report_progress: Callable[[int], None],
 ) -> None:
-    """Wait for the results, at most ``seconds`` and while the node lives; ``tell`` how many there are."""
+    """Wait for the results, at most ``seconds`` and while the node lives; report how many there are."""
     deadline = time.monotonic() + seconds
 
     def complete(received: Mapping[str, Received]) -> bool:
-        tell(len(received))
-        return all(one.complete for one in by_study(cases, received))
+        report_progress(len(received))
+        return all(results.complete for results in by_study(studies, received))
 
     while time.monotonic() < deadline and not archive.wait_for(complete, seconds=LOOK_SECONDS):
         node.check()
 
 
-def _findings(config: Path, cases: Sequence[DemoStudy]) -> dict[str, Finding]:
+def _findings(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Finding]:
     """Return what the node has found, by SOP Instance UID, from its database."""
     with open_for_reading(load(config, {})) as database, database.read() as tx:
-        kept = [pair for case in cases for pair in arrivals.images(tx, case.study_uid)]
+        kept = [pair for study in studies for pair in arrivals.images(tx, study.study_uid)]
     return {
         instance.sop_instance_uid: findings.load(record.finding)
         for instance, record in kept
