@@ -141,7 +141,7 @@ def retry(
     *,
     study: Annotated[str | None, typer.Option(metavar="UID", help="One study.")] = None,
     destination: Annotated[str | None, typer.Option(metavar="AE", help="Deliveries to one peer.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits.")] = False,
+    all_parked: Annotated[bool, typer.Option("--all", help="Everything that is parked or waits.")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -150,7 +150,7 @@ def retry(
     from scp.operating import retry
 
     raise typer.Exit(
-        retry.run(settings, study_uid=study, destination=destination, everything=everything, as_json=as_json)
+        retry.run(settings, study_uid=study, destination=destination, all_parked=all_parked, as_json=as_json)
     )
 
 

@@ -86,25 +86,25 @@ class HousekeepingTasks:
 
     def waive_commitments(self) -> None:
         """Stop asking peers for commitment whom the configuration does not let be asked any more."""
-        asked = [peer.ae_title for peer in self.settings.peers if peer.commitment]
+        committing = [peer.ae_title for peer in self.settings.peers if peer.commitment]
         with self.database.write() as tx:
-            waived = commitments.waive_all_but(tx, asked)
+            waived = commitments.waive_all_but(tx, committing)
         if waived:
             log.warning("commitments waived: commitment = false for their peers", objects=waived)
 
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
         with self.database.write() as tx:
-            made = completeness.make_report_jobs(
+            studies = completeness.make_report_jobs(
                 tx,
                 now=self.now(),
                 quiet=timedelta(seconds=self.settings.study.quiet_seconds),
                 busy=self.senders(),
             )
-        if made:
-            log.info("studies complete", studies=made)
+        if studies:
+            log.info("studies complete", studies=studies)
             self.wake_worker()
-        return made
+        return studies
 
     def return_expired_leases(self) -> None:
         """Give the jobs of vanished workers back to the queue.

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -173,7 +174,7 @@ def _stop(
     for server in servers:
         server.shutdown()
     deadline = time.monotonic() + STOP_SECONDS
-    for association in [one for server in servers for one in server.active_associations]:
+    for association in chain.from_iterable(server.active_associations for server in servers):
         association.join(max(0.0, deadline - time.monotonic()))
         if association.is_alive():
             log.warning("association aborted at the end of the time to stop")

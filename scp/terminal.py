@@ -29,12 +29,12 @@ def err() -> Console:
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """Return a table; None is shown as nothing."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+    grid = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        grid.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
-    return made
+        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    return grid
 
 
 def print_json(fields: Mapping[str, object]) -> None:

@@ -21,12 +21,12 @@ def files(settings: TLS, now: datetime) -> Iterator[Check]:
     if settings.certificate is None or settings.key is None:
         return
     try:
-        mine = certificates.own(settings)
-        believed = certificates.authorities(settings)
+        certificate = certificates.own(settings)
+        authorities = certificates.authorities(settings)
     except (FilesError, OSError) as error:
         yield failed("tls certificate", str(error))
         return
-    yield _validity("tls certificate", "this node's certificate", mine, now)
+    yield _validity("tls certificate", "this node's certificate", certificate, now)
     mode = certificates.exposed(settings.key)
     if mode is None:
         yield ok("tls key", f"{settings.key}: belongs to the certificate, closed to others")
@@ -36,25 +36,25 @@ def files(settings: TLS, now: datetime) -> Iterator[Check]:
             f"{settings.key} has mode {mode}, others can read or change it: chmod 600 {settings.key}",
         )
     yield from _revocations(settings)
-    for one in believed:
-        yield _validity("tls authority", f"the authority {one.name!r}", one, now)
+    for authority in authorities:
+        yield _validity("tls authority", f"the authority {authority.name!r}", authority, now)
 
 
 def _revocations(settings: TLS) -> Iterator[Check]:
-    what = "tls revocation lists"
+    subject = "tls revocation lists"
     if settings.revocation_lists is None:
         return
     if (problem := certificates.unlisted(settings)) is None:
-        yield ok(what, f"{settings.revocation_lists}: in force")
+        yield ok(subject, f"{settings.revocation_lists}: in force")
     else:
-        yield failed(what, f"this node's certificate, tried on {settings.revocation_lists}: {problem}")
+        yield failed(subject, f"this node's certificate, tried on {settings.revocation_lists}: {problem}")
 
 
-def _validity(what: str, words: str, one: Certificate, now: datetime) -> Check:
-    until = f"{one.expires:%Y-%m-%d}"
-    if one.expires <= now:
-        return failed(what, f"{words} has expired on {until}: renew it")
-    if one.expires - now < SOON:
-        days = (one.expires - now).days
-        return note(what, f"{words} expires in {days} days, on {until}: renew it")
-    return ok(what, f"{words} is valid until {until}")
+def _validity(subject: str, words: str, certificate: Certificate, now: datetime) -> Check:
+    until = f"{certificate.expires:%Y-%m-%d}"
+    if certificate.expires <= now:
+        return failed(subject, f"{words} has expired on {until}: renew it")
+    if certificate.expires - now < SOON:
+        days = (certificate.expires - now).days
+        return note(subject, f"{words} expires in {days} days, on {until}: renew it")
+    return ok(subject, f"{words} is valid until {until}")

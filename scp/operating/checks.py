@@ -19,21 +19,21 @@ class Outcome(StrEnum):
 class Check:
     """One thing that was looked at."""
 
-    what: str
+    subject: str
     outcome: Outcome
     words: str
 
 
-def ok(what: str, words: str) -> Check:
+def ok(subject: str, words: str) -> Check:
     """Return that all is well."""
-    return Check(what=what, outcome=Outcome.OK, words=words)
+    return Check(subject=subject, outcome=Outcome.OK, words=words)
 
 
-def note(what: str, words: str) -> Check:
+def note(subject: str, words: str) -> Check:
     """Return what works, and one should know."""
-    return Check(what=what, outcome=Outcome.NOTE, words=words)
+    return Check(subject=subject, outcome=Outcome.NOTE, words=words)
 
 
-def failed(what: str, words: str) -> Check:
+def failed(subject: str, words: str) -> Check:
     """Return what does not work, and what to do."""
-    return Check(what=what, outcome=Outcome.FAILED, words=words)
+    return Check(subject=subject, outcome=Outcome.FAILED, words=words)

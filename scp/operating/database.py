@@ -45,17 +45,17 @@ def open_for_changes(settings: Settings) -> Iterator[Database]:
 def _check(settings: Settings) -> None:
     data_dir = settings.node.data_dir
     try:
-        seen = inspection.inspect(data_dir)
+        inspected = inspection.inspect(data_dir)
     except PermissionError as error:
         raise CommandError(
             f"{data_dir} cannot be read: run this as the user that the node runs as"
         ) from error
-    if seen is None:
+    if inspected is None:
         raise CommandError(
             f"there is no database in {data_dir} yet: start the node once, or correct [node] data_dir"
         )
-    if not seen.current:
+    if not inspected.current:
         raise CommandError(
-            f"{seen.file} has schema {seen.revision}, this program works with {seen.newest}: "
+            f"{inspected.file} has schema {inspected.revision}, this program works with {inspected.newest}: "
             "start the node once, it keeps a copy and migrates"
         )

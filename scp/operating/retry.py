@@ -15,10 +15,10 @@ from storage.queue import commitments, deliveries, jobs
 
 
 def run(
-    settings: Settings, *, study_uid: str | None, destination: str | None, everything: bool, as_json: bool
+    settings: Settings, *, study_uid: str | None, destination: str | None, all_parked: bool, as_json: bool
 ) -> int:
     """Bring back what was named; jobs are brought back unless only a destination was."""
-    if everything == (study_uid is not None or destination is not None):
+    if all_parked == (study_uid is not None or destination is not None):
         raise CommandError(
             "name what to retry: --study UID, --destination AE or both, or else --all", code=WRONG_USAGE
         )
@@ -28,15 +28,15 @@ def run(
         with database.write() as tx:
             started = 0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now)
             due = deliveries.retry(tx, study_uid=study_uid, destination=destination, now=now)
-            asked = commitments.retry(tx, study_uid=study_uid, destination=destination, now=now)
+            requests = commitments.retry(tx, study_uid=study_uid, destination=destination, now=now)
     if as_json:
-        terminal.print_json({"jobs": started, "deliveries": due, "commitments": asked})
+        terminal.print_json({"jobs": started, "deliveries": due, "commitments": requests})
         return OK
     console = terminal.out()
     console.print(f"{started} parked jobs start over, {due} deliveries are due now")
-    if asked:
-        console.print(f"{asked} objects that were sent are asked about again now")
-    if started + due + asked and locks.node_pid(settings.node.data_dir) is None:
+    if requests:
+        console.print(f"{requests} objects that were sent are asked about again now")
+    if started + due + requests and locks.node_pid(settings.node.data_dir) is None:
         console.print("the node is not running: they are done when it is started")
     return OK
 
@@ -44,10 +44,10 @@ def run(
 def _check(database: Database, settings: Settings, study_uid: str | None, destination: str | None) -> None:
     with database.read() as tx:
         unknown = study_uid is not None and not studies.overview(tx, study_uid=study_uid)
-        known = {peer.ae_title for peer in settings.peers} | deliveries.counts(tx).keys()
+        names = {peer.ae_title for peer in settings.peers} | deliveries.counts(tx).keys()
     if unknown:
         raise CommandError(f"study {study_uid} is unknown to this node: `studies` lists those it has")
-    if destination is not None and destination not in known:
+    if destination is not None and destination not in names:
         raise CommandError(
-            f"no destination {destination!r}: there is {', '.join(sorted(known)) or 'none'}", code=WRONG_USAGE
+            f"no destination {destination!r}: there is {', '.join(sorted(names)) or 'none'}", code=WRONG_USAGE
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -18,11 +19,22 @@ from scp.process import locks
 from storage.archive import UNCLAIMED, unclaimed
 from storage.database.engine import Database
 from storage.overview import attention
-from storage.overview.attention import Doubt, ParkedJob, Trouble
+from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.queue import commitments, deliveries, jobs
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
-MEGABYTE = 1_000_000
+MEGABYTE: Final = 1_000_000
+DESTINATION_COLUMNS: Final = (
+    "destination",
+    "owed",
+    "sent",
+    "parked",
+    "withdrawn",
+    "committed",
+    "uncommitted",
+    "owed since",
+    "last success",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,15 +83,15 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """All of it; the fields are those of ``--json``."""
+    """All of it. The fields are those of ``--json``: their names are a promise to scripts."""
 
     node: Node
     queue: Mapping[str, Mapping[str, int]]
     """Jobs by kind and state."""
     oldest_waiting: datetime | None
     destinations: tuple[Destination, ...]
-    troubles: tuple[Trouble, ...]
-    doubts: tuple[Doubt, ...]
+    troubles: tuple[DeliveryProblem, ...]
+    doubts: tuple[CommitmentWarning, ...]
     parked_jobs: tuple[ParkedJob, ...]
     disk: Disk
 
@@ -112,8 +124,8 @@ def look(database: Database, settings: Settings) -> Health:
                 deliveries.oldest_owed(tx),
                 deliveries.last_success(tx),
             ),
-            troubles=tuple(attention.troubles(tx)),
-            doubts=tuple(attention.doubts(tx)),
+            troubles=tuple(attention.delivery_problems(tx)),
+            doubts=tuple(attention.commitment_warnings(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
             disk=_disk(settings),
         )
@@ -140,18 +152,18 @@ def _destinations(
 ) -> tuple[Destination, ...]:
     """Return one entry for each peer that can be sent to and each destination of a delivery."""
     reachable = {peer.ae_title for peer in settings.peers if peer.reachable}
-    none = dict.fromkeys(DeliveryState, 0)
-    unasked = dict.fromkeys(CommitmentState, 0)
+    no_deliveries = dict.fromkeys(DeliveryState, 0)
+    no_commitments = dict.fromkeys(CommitmentState, 0)
     return tuple(
         Destination(
             ae_title=name,
             configured=name in reachable,
-            owed=counts.get(name, none)[DeliveryState.OWED],
-            sent=counts.get(name, none)[DeliveryState.SENT],
-            parked=counts.get(name, none)[DeliveryState.PARKED],
-            withdrawn=counts.get(name, none)[DeliveryState.WITHDRAWN],
-            committed=commitment_counts.get(name, unasked)[CommitmentState.COMMITTED],
-            uncommitted=sum(commitment_counts.get(name, unasked)[state] for state in UNCOMMITTED),
+            owed=counts.get(name, no_deliveries)[DeliveryState.OWED],
+            sent=counts.get(name, no_deliveries)[DeliveryState.SENT],
+            parked=counts.get(name, no_deliveries)[DeliveryState.PARKED],
+            withdrawn=counts.get(name, no_deliveries)[DeliveryState.WITHDRAWN],
+            committed=commitment_counts.get(name, no_commitments)[CommitmentState.COMMITTED],
+            uncommitted=sum(commitment_counts.get(name, no_commitments)[state] for state in UNCOMMITTED),
             oldest_owed=oldest.get(name),
             last_success=last.get(name),
         )
@@ -187,90 +199,52 @@ def _show(health: Health, console: Console) -> None:
     states = [state.value.lower() for state in JobState]
     rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
     console.print(terminal.table("Jobs", ["", *states], rows))
-    _show_deliveries(health, console)
-    if health.parked_jobs:
-        console.print(
-            terminal.table(
-                "Parked jobs: each needs a person, then `retry`",
-                ["kind", "study", "image", "since", "reason"],
-                (
-                    (
-                        one.kind.lower(),
-                        one.study_uid,
-                        one.sop_instance_uid,
-                        terminal.moment(one.parked_at),
-                        one.reason,
-                    )
-                    for one in health.parked_jobs
-                ),
-            )
-        )
-
-
-def _show_deliveries(health: Health, console: Console) -> None:
-    console.print(
-        terminal.table(
-            "Results",
-            [
-                "destination",
-                "owed",
-                "sent",
-                "parked",
-                "withdrawn",
-                "committed",
-                "uncommitted",
-                "owed since",
-                "last success",
-            ],
-            (
-                (
-                    one.ae_title if one.configured else f"{one.ae_title} (no host and port configured)",
-                    one.owed,
-                    one.sent,
-                    one.parked,
-                    one.withdrawn,
-                    one.committed,
-                    one.uncommitted,
-                    terminal.moment(one.oldest_owed),
-                    terminal.moment(one.last_success),
-                )
-                for one in health.destinations
-            ),
-        )
-    )
+    console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     if health.troubles:
-        console.print(
-            terminal.table(
-                "Not delivered, and why",
-                ["destination", "objects", "state", "next try", "reason"],
-                (
-                    (one.destination, one.objects, one.state.lower(), _next_try(one), one.reason)
-                    for one in health.troubles
-                ),
-            )
-        )
+        title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
+        console.print(terminal.table(title, columns, map(_problem_row, health.troubles)))
     if health.doubts:
-        console.print(
-            terminal.table(
-                "Sent and not committed, and why",
-                ["destination", "objects", "state", "next question", "reason"],
-                (
-                    (one.destination, one.objects, one.state.lower(), _next_question(one), one.reason)
-                    for one in health.doubts
-                ),
-            )
-        )
+        title = "Sent and not committed, and why"
+        columns = ["destination", "objects", "state", "next question", "reason"]
+        console.print(terminal.table(title, columns, map(_warning_row, health.doubts)))
+    if health.parked_jobs:
+        title = "Parked jobs: each needs a person, then `retry`"
+        columns = ["kind", "study", "image", "since", "reason"]
+        console.print(terminal.table(title, columns, map(_job_row, health.parked_jobs)))
+
+
+def _destination_row(destination: Destination) -> list[object]:
+    name = destination.ae_title
+    return [
+        name if destination.configured else f"{name} (no host and port configured)",
+        destination.owed,
+        destination.sent,
+        destination.parked,
+        destination.withdrawn,
+        destination.committed,
+        destination.uncommitted,
+        terminal.moment(destination.oldest_owed),
+        terminal.moment(destination.last_success),
+    ]
+
+
+def _problem_row(problem: DeliveryProblem) -> list[object]:
+    goes_on = problem.state is DeliveryState.OWED
+    next_try = terminal.moment(problem.next_try) if goes_on else "after `retry`"
+    return [problem.destination, problem.objects, problem.state.lower(), next_try, problem.reason]
+
+
+def _warning_row(warning: CommitmentWarning) -> list[object]:
+    parked = warning.state is CommitmentState.PARKED
+    next_question = "after `retry`" if parked else terminal.moment(warning.next_try)
+    return [warning.destination, warning.objects, warning.state.lower(), next_question, warning.reason]
+
+
+def _job_row(job: ParkedJob) -> list[object]:
+    return [job.kind.lower(), job.study_uid, job.sop_instance_uid, terminal.moment(job.parked_at), job.reason]
 
 
 def _worker(node: Node) -> str:
     if node.worker_pid is None:
         return "worker: NOT ready; it is loading its network, or the log says why it died"
     return f"worker: ready (process {node.worker_pid})"
-
-
-def _next_question(doubt: Doubt) -> str | None:
-    return "after `retry`" if doubt.state is CommitmentState.PARKED else terminal.moment(doubt.next_try)
-
-
-def _next_try(trouble: Trouble) -> str | None:
-    return terminal.moment(trouble.next_try) if trouble.state is DeliveryState.OWED else "after `retry`"

@@ -11,8 +11,7 @@ from scp.configuration.settings import Settings
 from scp.errors import OK, CommandError
 from scp.operating.database import open_for_reading
 from storage import history
-from storage.overview import deliveries as delivery_ledger
-from storage.overview import studies
+from storage.overview import deliveries, studies
 from storage.overview.deliveries import Entry
 from storage.records import DeliveryCounts, Event, StudyOverview
 from storage.states import CommitmentState, DeliveryState
@@ -22,41 +21,46 @@ def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool)
     """Print the latest studies, or what happened to one."""
     with open_for_reading(settings) as database, database.read() as tx:
         rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
-        entries = [] if study_uid is None else delivery_ledger.of_study(tx, study_uid)
+        entries = [] if study_uid is None else deliveries.of_study(tx, study_uid)
         events = [] if study_uid is None else history.of(tx, study_uid)
     if study_uid is not None:
         if not rows and not events:
             raise CommandError(
                 f"study {study_uid} is unknown to this node: it never came in, or was removed long ago"
             )
-        _one(rows, entries, events, as_json=as_json)
+        _show_study(rows, entries, events, as_json=as_json)
     elif as_json:
         for row in rows[:limit]:
             terminal.print_json(asdict(row))
     else:
-        _many(rows, limit, terminal.out())
+        _show_studies(rows, limit, terminal.out())
     return OK
 
 
-def _many(rows: list[StudyOverview], limit: int, console: Console) -> None:
+def _show_studies(rows: list[StudyOverview], limit: int, console: Console) -> None:
     console.print(_table("Studies", rows[:limit]))
     if len(rows) > limit:
         console.print(f"these are the latest {limit}: there are more, see --limit")
 
 
-def _one(rows: list[StudyOverview], entries: list[Entry], events: list[Event], *, as_json: bool) -> None:
+def _show_study(
+    rows: list[StudyOverview], entries: list[Entry], events: list[Event], *, as_json: bool
+) -> None:
     if as_json:
         study = asdict(rows[0]) if rows else None
-        deliveries = [asdict(entry) for entry in entries]
         terminal.print_json(
-            {"study": study, "deliveries": deliveries, "events": [asdict(event) for event in events]}
+            {
+                "study": study,
+                "deliveries": [asdict(entry) for entry in entries],
+                "events": [asdict(event) for event in events],
+            }
         )
         return
     console = terminal.out()
     if rows:
         console.print(_table("Study", rows))
     if entries:
-        console.print(_ledger(entries))
+        console.print(_deliveries_table(entries))
     console.print(
         terminal.table(
             "History",
@@ -86,7 +90,7 @@ def _table(title: str, rows: list[StudyOverview]) -> object:
     )
 
 
-def _ledger(entries: list[Entry]) -> object:
+def _deliveries_table(entries: list[Entry]) -> object:
     return terminal.table(
         "Deliveries",
         ["object", "UID", "destination", "state", "sent", "status", "attempts", "commitment", "reason"],

@@ -40,12 +40,12 @@ def limit_memory(megabytes: int) -> None:
     touch them. Only Linux tells how much data a process has; elsewhere there is no ceiling, and the log says
     so.
     """
-    taken = _data_bytes()
-    if taken is None:
+    data = _data_bytes()
+    if data is None:
         log.warning("memory of a job is not limited: this system does not tell how much is taken")
         return
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = taken + megabytes * MEGABYTE
+    wanted = data + megabytes * MEGABYTE
     limit = wanted if hard_limit == resource.RLIM_INFINITY else min(wanted, hard_limit)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
 

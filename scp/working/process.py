@@ -75,14 +75,14 @@ def _do_jobs(worker: Worker, pipe: Connection) -> None:
             if holds_a_job:
                 worker.give_back()
                 holds_a_job = False
-            done = worker.step() is not None
+            busy = worker.step() is not None
         except StorageError as error:
             log.warning("storage fails, the worker waits and tries again", reason=str(error))
-            done, holds_a_job = False, True
-        if done:
+            busy, holds_a_job = False, True
+        if busy:
             pipe.send_bytes(DONE)
-        while pipe.poll(0 if done else IDLE_SECONDS):
-            done = True  # look for work at once, then wait again
+        while pipe.poll(0 if busy else IDLE_SECONDS):
+            busy = True  # look for work at once, then wait again
             if pipe.recv_bytes() == STOP:
                 stop = True
                 break

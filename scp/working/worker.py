@@ -65,11 +65,11 @@ class Worker:
             return None
         started = time.monotonic()
         try:
-            done = self._done(job)
+            succeeded = self._execute(job)
         except LeaseLost:
             log.warning("job was taken over, its result is dropped", job=job.id)
             return job.kind
-        if done:
+        if succeeded:
             log.info(
                 "job done",
                 job=job.id,
@@ -79,7 +79,7 @@ class Worker:
             )
         return job.kind
 
-    def _done(self, job: Job) -> bool:
+    def _execute(self, job: Job) -> bool:
         """Do ``job``; tell whether it is done. Raises LeaseLost where someone else has it now."""
         try:
             with self._heartbeat(job.lease):

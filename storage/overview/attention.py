@@ -25,7 +25,7 @@ class ParkedJob:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class DeliveryProblem:
     """Why objects have not arrived at a destination."""
 
     destination: str
@@ -37,7 +37,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Doubt:
+class CommitmentWarning:
     """Why a destination has not committed itself to keep objects that it took."""
 
     destination: str
@@ -67,7 +67,7 @@ def parked_jobs(tx: Connection) -> list[ParkedJob]:
     ]
 
 
-def troubles(tx: Connection) -> list[Trouble]:
+def delivery_problems(tx: Connection) -> list[DeliveryProblem]:
     """Return why deliveries failed that are owed still or parked, by destination."""
     deliveries = schema.deliveries
     rows = tx.execute(
@@ -86,7 +86,7 @@ def troubles(tx: Connection) -> list[Trouble]:
         .order_by(deliveries.c.destination, deliveries.c.state.desc(), deliveries.c.reason)
     )
     return [
-        Trouble(
+        DeliveryProblem(
             destination=row.destination,
             state=row.state,
             reason=row.reason,
@@ -97,10 +97,10 @@ def troubles(tx: Connection) -> list[Trouble]:
     ]
 
 
-def doubts(tx: Connection) -> list[Doubt]:
+def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
     """Return why objects are not committed that were sent, by destination.
 
-    One that its destination denied is owed again or parked: that is among the `troubles`.
+    One that its destination denied is owed again or parked: that is among the `delivery_problems`.
     """
     commitments, deliveries = schema.commitments, schema.deliveries
     columns = (deliveries.c.destination, commitments.c.state, commitments.c.reason)
@@ -119,7 +119,7 @@ def doubts(tx: Connection) -> list[Doubt]:
         .order_by(*columns)
     )
     return [
-        Doubt(
+        CommitmentWarning(
             destination=row.destination,
             state=row.state,
             reason=row.reason,

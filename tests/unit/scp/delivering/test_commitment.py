@@ -39,7 +39,7 @@ def transactions(pacs):
 
 def doubts(node):
     with node.database.read() as tx:
-        return [(one.state, one.reason) for one in attention.doubts(tx)]
+        return [(one.state, one.reason) for one in attention.commitment_warnings(tx)]
 
 
 def test_report_over_the_same_association_commits_what_was_sent(node, pacs):

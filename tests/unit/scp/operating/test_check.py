@@ -9,8 +9,8 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from scp.configuration.settings import Model, Node, Peer, Settings
 from scp.network.association import Address, echo
-from scp.operating import check as preflight
-from scp.operating.check import Outcome
+from scp.operating.check import all_checks
+from scp.operating.checks import Outcome
 from storage.database import inspection
 from storage.database.engine import NAME, Database
 from tests.support import model_folder
@@ -28,12 +28,12 @@ def model(tmp_path_factory):
 def look(tmp_path, model):
     """Check a node; keywords change its section, returns the outcomes by what was looked at."""
 
-    def check(*peers, **node):
+    def look_at(*peers, **node):
         node = {"data_dir": tmp_path / "data", "port": 0, "disk_reserve_mb": 1, "host": "127.0.0.1", **node}
         settings = Settings(node=Node(**node), peers=peers, model=Model(name=str(model)))
-        return {one.what: one for one in preflight.everything(settings, tmp_path / "config.toml")}
+        return {one.subject: one for one in all_checks(settings, tmp_path / "config.toml")}
 
-    return check
+    return look_at
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def section(authority):
 
 def look(section, *, later=timedelta(0)):
     found = check_tls.files(section, datetime.now(UTC) + later)
-    return {one.what: (one.outcome, one.words) for one in found}
+    return {one.subject: (one.outcome, one.words) for one in found}
 
 
 def test_without_tls_there_is_nothing_to_see():
@@ -102,7 +102,7 @@ def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_fact
     )
 
     def seen():
-        return {one.what: one for one in check.everything(settings, tmp_path / "config.toml")}
+        return {one.subject: one for one in check.all_checks(settings, tmp_path / "config.toml")}
 
     checks = seen()
     assert "port 11112" not in checks

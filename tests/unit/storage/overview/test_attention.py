@@ -13,7 +13,7 @@ SOON = owed.NOW + timedelta(minutes=1)
 def test_nothing_needs_attention_at_first(database):
     with database.read() as tx:
         assert attention.parked_jobs(tx) == []
-        assert attention.troubles(tx) == []
+        assert attention.delivery_problems(tx) == []
 
 
 def test_parked_job_is_named_with_its_reason(database):
@@ -44,7 +44,7 @@ def test_troubles_are_counted_by_destination_state_and_reason(database, tmp_path
         deliveries.never(tx, first.id, status=0xA900, reason="refused", now=owed.NOW)
         deliveries.sent(tx, second.id, status=0, now=owed.NOW)
     with database.read() as tx:
-        parked, waiting = attention.troubles(tx)
+        parked, waiting = attention.delivery_problems(tx)
     assert (waiting.destination, waiting.state, waiting.reason) == (
         "PACS",
         DeliveryState.OWED,

@@ -92,7 +92,7 @@ def test_what_was_sent_is_asked_about_at_once_and_again_when_no_report_comes(sen
         assert commitments.due_destinations(tx, now=sent.now) == ["PACS"]
     ask(sent, "2.25.2")
     with sent.database.read() as tx:
-        (doubt,) = attention.doubts(tx)
+        (doubt,) = attention.commitment_warnings(tx)
     assert (doubt.reason, doubt.objects, doubt.state) == (commitments.UNREPORTED, 2, CommitmentState.ASKED)
 
 
@@ -206,7 +206,7 @@ def test_a_peer_that_refuses_to_be_asked_needs_a_person(sent):
         assert commitments.retry(tx, destination="OTHER", now=sent.now) == 0
         commitments.never(tx, ids, reason="no such service")
         (line,) = studies.overview(tx)
-        (doubt,) = attention.doubts(tx)
+        (doubt,) = attention.commitment_warnings(tx)
     assert line.state is StudyState.PARKED
     assert line.deliveries == {"PACS": DeliveryCounts(sent=2, uncommitted=2, unaskable=2)}
     assert (doubt.state, doubt.reason, doubt.objects) == (CommitmentState.PARKED, "no such service", 2)
