@@ -1,7 +1,8 @@
 """The configuration: one TOML file, read once into frozen values that the rest is given.
 
-`scp.configuration.sections` declares every key and `scp.configuration.errors` says what is wrong with one;
-`scp.configuration.source` knows where the values come from. Unknown keys are refused.
+`scp.configuration.sections` declares every key and `scp.configuration.values` their types,
+`scp.configuration.errors` says what is wrong with one, `scp.configuration.source` knows where the values come
+from. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from scp.configuration import source
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
-    FOLDER,
     PACKAGES,
     Delivery,
     Log,
@@ -26,11 +26,11 @@ from scp.configuration.sections import (
     Outputs,
     Peer,
     Retention,
-    Section,
     Study,
     Worker,
 )
 from scp.configuration.tls import TLS
+from scp.configuration.values import FOLDER, Section
 
 __all__ = [
     "PACKAGES",
@@ -77,14 +77,14 @@ class Settings(Section):
     @model_validator(mode="after")
     def _tls_where_it_is_wanted(self) -> Self:
         for number, peer in enumerate(self.peers, start=1):
-            where = f"peers[{number}] ({peer.ae_title!r})"
+            entry = f"peers[{number}] ({peer.ae_title!r})"
             if peer.tls and not self.tls.on:
                 raise ValueError(
-                    f"{where} has tls = true: give [tls] certificate, key and authorities, or set it to false"
+                    f"{entry} has tls = true: give [tls] certificate, key and authorities, or set it to false"
                 )
             if not peer.tls and (peer.tls_name is not None or peer.certificate_sha256 is not None):
                 raise ValueError(
-                    f"{where} has tls_name or certificate_sha256, which nobody checks without tls = true: "
+                    f"{entry} has tls_name or certificate_sha256, which nobody checks without tls = true: "
                     "set it, or take them away"
                 )
         return self
@@ -141,13 +141,13 @@ def admission_lines(ae_title: str, address: str, *, certificate: str | None = No
 
 
 def _check_names(peers: tuple[Peer, ...]) -> None:
-    seen: set[str] = set()
+    names: set[str] = set()
     for number, peer in enumerate(peers, start=1):
-        if peer.ae_title in seen:
+        if peer.ae_title in names:
             raise ValueError(
                 f"peers[{number}].ae_title = {peer.ae_title!r} is there twice: one entry for each peer"
             )
-        seen.add(peer.ae_title)
+        names.add(peer.ae_title)
         if (peer.host is None) != (peer.port is None):
             missing = "host" if peer.host is None else "port"
             raise ValueError(
@@ -164,13 +164,13 @@ def _check_destinations(peers: tuple[Peer, ...]) -> None:
     reachable = {peer.ae_title: peer.reachable for peer in peers}
     for number, peer in enumerate(peers, start=1):
         for name in peer.destinations:
-            where = f"peers[{number}].results_to = {name!r}"
+            key = f"peers[{number}].results_to = {name!r}"
             if name not in reachable:
                 raise ValueError(
-                    f"{where} is no ae_title of any [[peers]]; there is {', '.join(sorted(reachable))}"
+                    f"{key} is no ae_title of any [[peers]]; there is {', '.join(sorted(reachable))}"
                 )
             if not reachable[name]:
                 raise ValueError(
-                    f"{where} cannot be sent to: give that peer host and port, or give {peer.ae_title!r} "
+                    f"{key} cannot be sent to: give that peer host and port, or give {peer.ae_title!r} "
                     "a results_to that can be reached ([] sends its results to nobody)"
                 )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scp.configuration.sections import Section, resolved
+from scp.configuration.values import Section, resolved
 
 
 class TLS(Section):
@@ -38,9 +38,9 @@ class TLS(Section):
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:
-        given = {"certificate": self.certificate, "key": self.key, "authorities": self.authorities}
-        missing = [f"tls.{name}" for name, value in given.items() if value is None]
-        if 0 < len(missing) < len(given):
+        files = {"certificate": self.certificate, "key": self.key, "authorities": self.authorities}
+        missing = [f"tls.{name}" for name, value in files.items() if value is None]
+        if 0 < len(missing) < len(files):
             raise ValueError(
                 f"{' and '.join(missing)} missing: certificate, key and authorities go together, all of them "
                 "for TLS or none"

@@ -1,0 +1,77 @@
+"""What the values of the configuration have in common: their types, how they are checked, relative paths."""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+FOLDER: Final = "folder"
+"""Key of the validation context: where the configuration file lies."""
+
+AE_LENGTH: Final = 16
+FINGERPRINT_LENGTH: Final = 64
+AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
+
+
+def _ae_title(text: str) -> str:
+    """Check an Application Entity title (PS3.5 6.2, VR AE)."""
+    if not 1 <= len(text) <= AE_LENGTH or text != text.strip() or not set(text) <= AE_CHARACTERS:
+        raise ValueError(
+            f"an AE title has 1 to {AE_LENGTH} printable ASCII characters, no backslash, "
+            "and no space at either end"
+        )
+    return text
+
+
+def _network(text: str) -> str:
+    """Check one IP address or network; ``10.0.0.7`` means that host alone."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f'an IP address or a network such as "192.0.2.7" or "192.0.2.0/24" is allowed ({error})'
+        ) from error
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    """Check a SHA-256 fingerprint; return its digits in small letters, without colons."""
+    digits = text.replace(":", "").lower()
+    if len(digits) != FINGERPRINT_LENGTH or not set(digits) <= set(string.hexdigits):
+        raise ValueError(
+            "a SHA-256 fingerprint has 64 hexadecimal digits, with or without colons, as "
+            "`openssl x509 -noout -fingerprint -sha256 -in FILE` shows it"
+        )
+    return digits
+
+
+AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
+Fingerprint: TypeAlias = Annotated[str, AfterValidator(_fingerprint)]
+Network: TypeAlias = Annotated[str, AfterValidator(_network)]
+Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+SRClass: TypeAlias = Literal["comprehensive", "comprehensive3d"]
+
+
+class Section(BaseModel):
+    """What all sections have in common: frozen, nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+def folder(info: ValidationInfo) -> Path:
+    """Return where the configuration file lies, which relative paths are relative to."""
+    return Path(info.context[FOLDER]) if info.context else Path.cwd()
+
+
+def resolved(path: Path, info: ValidationInfo) -> Path:
+    """Return ``path`` as an absolute one. Raises ValueError where its ``~user`` is nobody here."""
+    try:
+        return (folder(info) / path.expanduser()).resolve()
+    except RuntimeError as error:  # also raised for links that lead in a circle
+        raise ValueError(f"the place of {path} is not known here: write the whole path") from error
