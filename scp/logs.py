@@ -100,7 +100,7 @@ def trace(error: BaseException) -> str:
     while step is not None and step not in chain:
         chain.append(step)
         step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
-    return "\nwhich led to:\n".join(_one_trace(one) for one in reversed(chain))
+    return "\nwhich led to:\n".join(_one_trace(error) for error in reversed(chain))
 
 
 def _route(handler: logging.Handler, level: str) -> None:
@@ -161,10 +161,12 @@ def _tell_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
     A DICOM library that logs an exception makes the exception's words its event: they go, too.
     """
-    given = event.pop("exc_info", None)
-    if given and _package(str(event.get("logger", ""))) in QUOTING:
+    exc_info = event.pop("exc_info", None)
+    if exc_info and _package(str(event.get("logger", ""))) in QUOTING:
         event["event"] = "exception in a library"
-    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    error = (
+        exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1] if exc_info is True else exc_info
+    )
     if isinstance(error, BaseException):
         event["exception"] = trace(error)
     return event
@@ -182,7 +184,7 @@ def _harmless(key: str, value: Any) -> Any:  # noqa: ANN401 - fields are of any 
     if key in UIDS and isinstance(value, str) and value and not _UID.fullmatch(value):
         return WITHHELD
     if isinstance(value, Mapping):
-        return {inner: _harmless(str(inner), one) for inner, one in value.items()}
+        return {inner: _harmless(str(inner), field) for inner, field in value.items()}
     if isinstance(value, BaseException):
         return WITHHELD if _may_quote(value) else f"{type(value).__qualname__}: {value}"
     if type(value).__module__.startswith("pydicom") and type(value).__name__ != "UID":
@@ -195,15 +197,15 @@ def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
     Controls are escaped; a field of several lines, such as lines to copy, follows indented below.
     """
-    told: EventDict = {}
+    line: EventDict = {}
     below: list[str] = []
     for key, value in event.items():
         text = _printable(value) if isinstance(value, str) else value
         if isinstance(text, str) and "\n" in text and key != "event":
             below.append(textwrap.indent(text if key == "exception" else f"{key}:\n{text}", "    "))
         else:
-            told[key] = text.replace("\n", " ") if isinstance(text, str) else text
-    return {**told, "exception": "\n".join(below)} if below else told
+            line[key] = text.replace("\n", " ") if isinstance(text, str) else text
+    return {**line, "exception": "\n".join(below)} if below else line
 
 
 def _printable(text: str) -> str:
@@ -224,9 +226,9 @@ def _log_warning(  # noqa: PLR0917 - the signature is Python's
     """Log a Python warning: where it arose and, unless it may quote a data set, what it says."""
     parts = Path(filename).parts
     words = {} if QUOTING.intersection(parts) else {"text": str(message)}
-    where = "/".join(parts[-2:])
+    place = "/".join(parts[-2:])
     structlog.get_logger(__name__).warning(
-        "warning of a library", category=category.__name__, where=f"{where}:{lineno}", **words
+        "warning of a library", category=category.__name__, where=f"{place}:{lineno}", **words
     )
 
 

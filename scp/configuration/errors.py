@@ -56,34 +56,34 @@ def sentences(
     origins: Mapping[tuple[str, ...], str],
 ) -> list[str]:
     """Return one sentence for each mistake that pydantic found in ``document``."""
-    return [_sentence(one, document, model, origins) for one in error.errors(include_url=False)]
+    return [_sentence(mistake, document, model, origins) for mistake in error.errors(include_url=False)]
 
 
 def _sentence(
-    one: ErrorDetails,
+    mistake: ErrorDetails,
     document: Mapping[str, Any],
     model: type[BaseModel],
     origins: Mapping[tuple[str, ...], str],
 ) -> str:
-    location = one["loc"]
-    where = _key(location) + _whose(location, document)
-    match one["type"]:
+    location = mistake["loc"]
+    key = _key(location) + _peer_name(location, document)
+    match mistake["type"]:
         case "extra_forbidden":
-            return f"{where} is unknown; {_known(location, model)}"
+            return f"{key} is unknown; {_known_keys(location, model)}"
         case "missing":
-            return f"{where} is missing"
-        case "value_error" if _is_container(one["input"]):
-            return str(one["ctx"]["error"])  # about several keys at once; it names them
+            return f"{key} is missing"
+        case "value_error" if _is_container(mistake["input"]):
+            return str(mistake["ctx"]["error"])  # about several keys at once; it names them
     variable = origins.get(tuple(str(part) for part in location))
     source = f" (from environment variable {variable})" if variable else ""
-    return f"{where} = {json.dumps(one['input'], default=str)}{source} cannot be used: {_allowed(one)}"
+    return f"{key} = {json.dumps(mistake['input'], default=str)}{source} cannot be used: {_allowed(mistake)}"
 
 
-def _allowed(one: ErrorDetails) -> str:
-    context = one.get("ctx", {})
-    if one["type"] == "value_error":
+def _allowed(mistake: ErrorDetails) -> str:
+    context = mistake.get("ctx", {})
+    if mistake["type"] == "value_error":
         return str(context["error"])
-    return ALLOWED.get(one["type"], one["msg"]).format(**context)
+    return ALLOWED.get(mistake["type"], mistake["msg"]).format(**context)
 
 
 def _key(location: Location) -> str:
@@ -94,7 +94,7 @@ def _key(location: Location) -> str:
     return text
 
 
-def _whose(location: Location, document: Mapping[str, Any]) -> str:
+def _peer_name(location: Location, document: Mapping[str, Any]) -> str:
     """Name the peer that a location lies in, so that nobody has to count."""
     match location:
         case ("peers", int(number), key, *_) if key != "ae_title":
@@ -104,7 +104,7 @@ def _whose(location: Location, document: Mapping[str, Any]) -> str:
             return ""
 
 
-def _known(location: Location, model: type[BaseModel]) -> str:
+def _known_keys(location: Location, model: type[BaseModel]) -> str:
     """Say which keys the place of an unknown one has, the likeliest first."""
     kind: Any = model
     for part in location[:-1]:
@@ -121,5 +121,5 @@ def _element(annotation: Any) -> Any:  # noqa: ANN401 - types as pydantic holds 
 
 def _is_container(value: object) -> bool:
     return isinstance(value, dict) or (
-        isinstance(value, list) and any(isinstance(one, dict) for one in value)
+        isinstance(value, list) and any(isinstance(element, dict) for element in value)
     )

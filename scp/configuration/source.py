@@ -1,4 +1,8 @@
-"""Where configuration values come from: a TOML file, and environment variables that override it."""
+"""Where configuration values come from: a TOML file, and environment variables that override it.
+
+pydantic-settings would read both, but it does not keep which variable gave a value, ignores a variable with
+the name of an unknown section, and in strict mode takes neither a path nor a list from TOML.
+"""
 
 from __future__ import annotations
 

@@ -36,30 +36,31 @@ class Returned:
 def by_study(cases: Sequence[DemoStudy], received: Mapping[str, Received]) -> list[Returned]:
     """Sort what came back by study, heatmaps by the image that they name as their source."""
     return [
-        _of_study(case, [one for one in received.values() if _study(one) == case.study_uid]) for case in cases
+        _of_study(case, [result for result in received.values() if _study_uid(result) == case.study_uid])
+        for case in cases
     ]
 
 
 def _of_study(case: DemoStudy, received: Sequence[Received]) -> Returned:
     return Returned(
         study=case,
-        report=next((one for one in received if str(one.header.SOPClassUID) in REPORTS), None),
+        report=next((result for result in received if str(result.header.SOPClassUID) in REPORTS), None),
         heatmaps={
-            str(one.header.SourceImageSequence[0].ReferencedSOPInstanceUID): one
-            for one in received
-            if "DerivationCodeSequence" in one.header
+            str(result.header.SourceImageSequence[0].ReferencedSOPInstanceUID): result
+            for result in received
+            if "DerivationCodeSequence" in result.header
         },
     )
 
 
-def _study(one: Received) -> str:
-    return str(one.header.StudyInstanceUID)
+def _study_uid(result: Received) -> str:
+    return str(result.header.StudyInstanceUID)
 
 
 def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Finding]) -> None:
     """Print one row for each image: what the node found, and how long its heatmap took."""
     columns = ["study", "view", "label", *(key.label for key in CLASSES), "operating point", "seconds"]
-    rows = [_row(one, image, stored, found) for one in returned for image in one.study.images]
+    rows = [_row(results, image, stored, found) for results in returned for image in results.study.images]
     console = terminal.out()
     console.print(terminal.table("What came back: labels and scores", columns, rows))
     console.print(
@@ -71,27 +72,27 @@ def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mappi
 
 
 def _row(
-    one: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Finding]
+    results: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Finding]
 ) -> list[object]:
     uid = str(image.SOPInstanceUID)
-    finding, heatmap = found.get(uid), one.heatmaps.get(uid)
+    finding, heatmap = found.get(uid), results.heatmaps.get(uid)
     seconds = None if heatmap is None else f"{heatmap.at - stored[uid]:.1f}"
     if isinstance(finding, Analysed):
         scores = [f"{score:.2f}" for score in finding.scores]
-        said = [finding.label.label, *scores, "REACHED" if finding.at_operating_point else "below"]
+        cells = [finding.label.label, *scores, "REACHED" if finding.at_operating_point else "below"]
     else:
         reason = "not analysed yet" if finding is None else finding.reason
-        said = [reason, *([""] * len(CLASSES)), ""]
-    return [one.study.name, mammogram.describe(image).label, *said, seconds]
+        cells = [reason, *([""] * len(CLASSES)), ""]
+    return [results.study.name, mammogram.describe(image).label, *cells, seconds]
 
 
-def lay_out(one: Returned, folder: Path) -> None:
+def lay_out(results: Returned, folder: Path) -> None:
     """Give the returned files names that people read, and every heatmap a PNG beside it."""
     folder.mkdir()
-    if one.report is not None:
-        one.report.path.rename(folder / "report.dcm")
-    for image in one.study.images:
-        heatmap = one.heatmaps.get(str(image.SOPInstanceUID))
+    if results.report is not None:
+        results.report.path.rename(folder / "report.dcm")
+    for image in results.study.images:
+        heatmap = results.heatmaps.get(str(image.SOPInstanceUID))
         if heatmap is not None:
             name = mammogram.describe(image).label.replace(" ", "-")
             file = heatmap.path.rename(folder / f"{name}-heatmap.dcm")
@@ -101,11 +102,13 @@ def lay_out(one: Returned, folder: Path) -> None:
 def verdict(returned: Sequence[Returned], folder: Path) -> int:
     """Say what lies where; return the exit code: 0 only if everything came back."""
     console = terminal.out()
-    for one in returned:
-        report = "a Structured Report" if one.report is not None else "NO Structured Report"
-        heatmaps = f"{len(one.heatmaps)} of {len(one.study.images)} heatmaps"
-        console.print(f"{one.study.name}: {report}, {heatmaps}, PNG previews in {folder / one.study.name}")
-    if all(one.complete for one in returned):
+    for results in returned:
+        report = "a Structured Report" if results.report is not None else "NO Structured Report"
+        heatmaps = f"{len(results.heatmaps)} of {len(results.study.images)} heatmaps"
+        console.print(
+            f"{results.study.name}: {report}, {heatmaps}, PNG previews in {folder / results.study.name}"
+        )
+    if all(results.complete for results in returned):
         return OK
     terminal.err().print(f"not everything came back: see {folder / 'node.log'}")
     return FAILED
