@@ -132,9 +132,11 @@ class Reports:
                 request = commitment_reports.answered(tx, report.transaction_uid, now=self.now())
             except Unknown as error:
                 raise Malformed(status.INVALID_ARGUMENT, str(error)) from error
-            known = {commitment.sop_instance_uid: commitment for commitment in request.items}
-            kept = [known[uid] for uid in known.keys() & (report.committed - report.failed.keys())]
-            lost = [known[uid] for uid in known.keys() & report.failed.keys()]
+            asked_about = {commitment.sop_instance_uid: commitment for commitment in request.items}
+            kept = [
+                asked_about[uid] for uid in asked_about.keys() & (report.committed - report.failed.keys())
+            ]
+            lost = [asked_about[uid] for uid in asked_about.keys() & report.failed.keys()]
             news = sum(commitment_reports.confirm(tx, commitment, now=self.now()) for commitment in kept)
             for commitment in lost:
                 outcome = self._outcome(commitment, report.failed[commitment.sop_instance_uid])
@@ -152,7 +154,7 @@ class Reports:
                         now=self.now(),
                     )
                     _log(commitment, outcome)
-        strangers = len((report.committed | report.failed.keys()) - known.keys())
+        strangers = len((report.committed | report.failed.keys()) - asked_about.keys())
         log.info(
             "storage commitment reported",
             destination=request.destination,

@@ -128,7 +128,7 @@ class Sender:
         """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
 
         The library counts from when the object is queued, not from when its last byte has left. A peer that
-        takes nothing more is given up earlier, by `calling`.
+        takes nothing more is given up earlier (`pynetdicom_fixes.limit_silence`).
         """
         return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
 
@@ -143,10 +143,10 @@ class Sender:
                 "peer comments", destination=delivery.destination, comment_length=len(comment), status=words
             )
         if status.delivered(code):
-            other = sent_as if sent_as != delivery.result.sop_instance_uid else None
+            renamed = None if sent_as == delivery.result.sop_instance_uid else sent_as
             with self.database.write() as tx:
                 now = self.now()
-                deliveries.sent(tx, delivery.id, status=code, sent_as=other, now=now)
+                deliveries.sent(tx, delivery.id, status=code, sent_as=renamed, now=now)
                 if peer.commitment:
                     commitments.want(tx, delivery, sop_class_uid=sop_class, sop_instance_uid=sent_as, now=now)
             log.info(

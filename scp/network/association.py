@@ -65,7 +65,7 @@ class Limits:
 class Echo:
     """The answer to one C-ECHO."""
 
-    heard: bool
+    speaks_dicom: bool
     """Whether something that speaks DICOM answered at all, be it with a rejection."""
     ok: bool
     reason: str
@@ -113,46 +113,52 @@ def associate(
     try:
         return _open(address, limits, proposed, handlers)
     except Unreachable as error:
-        where = f"{peer.ae_title} at {peer.host}:{peer.port}"
-        raise Unreachable(f"{where}: {error}", speaks_dicom=error.speaks_dicom) from error
+        place = f"{peer.ae_title} at {peer.host}:{peer.port}"
+        raise Unreachable(f"{place}: {error}", speaks_dicom=error.speaks_dicom) from error
 
 
 def echo(address: Address, *, seconds: float) -> Echo:
     """Send one C-ECHO (PS3.4 annex A) to ``address``; each step may take so many ``seconds``."""
     if (unreachable := connect(address.host, address.port, seconds)) is not None:
-        return Echo(heard=False, ok=False, reason=unreachable)
+        return Echo(speaks_dicom=False, ok=False, reason=unreachable)
     limits = Limits(connect_seconds=seconds, answer_seconds=seconds)
     started = time.monotonic()
     try:
         association = _open(address, limits, [build_context(contexts.VERIFICATION)])
     except Unreachable as error:
-        return Echo(heard=error.speaks_dicom, ok=False, reason=str(error))
+        return Echo(speaks_dicom=error.speaks_dicom, ok=False, reason=str(error))
     if not association.is_established:
-        return Echo(heard=True, ok=False, reason="it is there, but does not accept Verification (C-ECHO)")
+        return Echo(
+            speaks_dicom=True, ok=False, reason="it is there, but does not accept Verification (C-ECHO)"
+        )
     try:
         answer = association.send_c_echo()
     finally:
         association.release()
     if "Status" not in answer:
-        return Echo(heard=True, ok=False, reason=f"no answer to the C-ECHO within {seconds:g} s")
+        return Echo(speaks_dicom=True, ok=False, reason=f"no answer to the C-ECHO within {seconds:g} s")
     if answer.Status != SUCCESS:
-        return Echo(heard=True, ok=False, reason=f"answered the C-ECHO with status 0x{answer.Status:04X}")
-    return Echo(heard=True, ok=True, reason=f"answered in {(time.monotonic() - started) * 1000:.0f} ms")
+        return Echo(
+            speaks_dicom=True, ok=False, reason=f"answered the C-ECHO with status 0x{answer.Status:04X}"
+        )
+    return Echo(
+        speaks_dicom=True, ok=True, reason=f"answered in {(time.monotonic() - started) * 1000:.0f} ms"
+    )
 
 
 def connect(host: str, port: int, seconds: float) -> str | None:
     """Try the bare TCP connection for so many ``seconds``; return what is wrong with it, in a sentence."""
-    where = f"{host} port {port}"
+    place = f"{host} port {port}"
     try:
         socket.create_connection((host, port), timeout=seconds).close()
     except socket.gaierror:
         return _unknown(host)
     except ConnectionRefusedError:
-        return f"nothing listens at {where}: is it started, is the port right?"
+        return f"nothing listens at {place}: is it started, is the port right?"
     except TimeoutError:
-        return f"{where} does not answer within {seconds:g} s: is a firewall between?"
+        return f"{place} does not answer within {seconds:g} s: is a firewall between?"
     except OSError as error:
-        return f"{where} cannot be reached ({error.strerror or error})"
+        return f"{place} cannot be reached ({error.strerror or error})"
     return None
 
 

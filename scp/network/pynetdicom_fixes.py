@@ -152,8 +152,8 @@ def release_unrequested(association: Association) -> None:
     """
     if association.dul.state_machine.current_state == "Sta2":
         # None is what the library's receiver takes for "nothing came", though its queue is not declared so
-        nothing: Any = None
-        association.dul.to_user_queue.put(nothing)
+        no_request: Any = None
+        association.dul.to_user_queue.put(no_request)
 
 
 class MonotonicTimer(Timer):

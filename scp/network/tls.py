@@ -35,21 +35,21 @@ class TLSSocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is Python's
         """Agree with the peer, and remember who it is."""
         super().do_handshake(block)
-        shown = self.getpeercert(binary_form=True)
-        self.certificate = None if shown is None else hashlib.sha256(shown).hexdigest()
+        encoded = self.getpeercert(binary_form=True)
+        self.certificate = None if encoded is None else hashlib.sha256(encoded).hexdigest()
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Return what has come; nothing where TLS has failed, as if the peer had hung up."""
         try:
             return super().recv(buflen, flags)
         except ssl.SSLError as error:
-            self.failed(tls_reasons.why(error))
+            self.failed(tls_reasons.reason_of(error))
             return b""
 
-    def shutdown(self, how: int) -> None:
+    def shutdown(self, direction: int) -> None:
         """End the conversation, if the peer has not: pynetdicom closes nothing where this raises."""
         with contextlib.suppress(OSError):
-            super().shutdown(how)
+            super().shutdown(direction)
 
     def failed(self, reason: str) -> None:
         """Take note of a failure. Whom we call may refuse us only after the handshake (RFC 8446 4.4.2.4)."""
@@ -73,8 +73,8 @@ class CallingSocket(TLSSocket):
         try:
             super().do_handshake(block)
         except OSError as error:
-            self.failed(tls_reasons.why(error))
-            raise ConnectionError(tls_reasons.why(error)) from None
+            self.failed(tls_reasons.reason_of(error))
+            raise ConnectionError(tls_reasons.reason_of(error)) from None
         expected = self.context.expected if isinstance(self.context, Caller) else None
         if expected not in {None, self.certificate}:
             reason = (

@@ -50,11 +50,11 @@ CRL_PROBLEMS: Final = MappingProxyType(
 """OpenSSL's code of a failed verification (X509_V_ERR_…) that is about revocation → what it means here."""
 
 
-def why(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Return why TLS failed with ``error``."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = CRL_PROBLEMS.get(error.verify_code, error.verify_message)
-        return f"its certificate is not accepted: {said}"
+        problem = CRL_PROBLEMS.get(error.verify_code, error.verify_message)
+        return f"its certificate is not accepted: {problem}"
     if isinstance(error, TimeoutError):
         return "it did not finish the TLS handshake in time"
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):

@@ -26,7 +26,7 @@ class Renewal:
     def __init__(self, settings: TLS) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._seen = self._stamps()
+        self._used = self._stamps()
         self._context = tls.answerer(settings)
 
     def current(self) -> ssl.SSLContext:
@@ -38,8 +38,8 @@ class Renewal:
         with self._lock:
             # taken before the files are read: what changes meanwhile is seen the next time
             stamps = self._stamps()
-            if stamps != self._seen:
-                self._seen = stamps
+            if stamps != self._used:
+                self._used = stamps
                 self._read_again()
             return self._context
 
@@ -47,8 +47,8 @@ class Renewal:
         try:
             self._context = tls.answerer(self._settings)
         except (tls.FilesError, OSError) as error:
-            why = str(error)
-            log.error("the files of [tls] have changed and are of no use, those before stay", reason=why)  # noqa: TRY400 - a sentence
+            reason = str(error)
+            log.error("the files of [tls] have changed and are of no use, those before stay", reason=reason)  # noqa: TRY400 - a sentence
         else:
             log.info("the files of [tls] have changed, the new ones are used from now on")
 
@@ -58,7 +58,7 @@ class Renewal:
 
 def _stamp(path: Path) -> Stamp:
     try:
-        seen = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -190,7 +190,7 @@ def _listening(subject: str, settings: Settings, pid: int) -> Check:
     calling = next((peer.ae_title for peer in settings.peers if not peer.addresses), node.ae_title)
     address = Address(host=host, port=node.port, calling=calling, called=node.ae_title)
     answer = echo(address, seconds=ECHO_SECONDS)
-    if not answer.heard:
+    if not answer.speaks_dicom:
         return failed(subject, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
     return ok(subject, f"the node runs (process {pid}) and answers")
 

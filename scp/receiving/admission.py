@@ -141,9 +141,9 @@ def _missing_security(peer: Peer, request: Request) -> str | None:
             "at [tls] port"
         )
     if peer.certificate_sha256 not in {None, request.certificate}:
-        shown = "no certificate" if request.certificate is None else f"certificate {request.certificate}"
+        proof = "no certificate" if request.certificate is None else f"certificate {request.certificate}"
         return (
-            f"peer {peer.ae_title!r} showed {shown}, which is not its certificate_sha256: correct it if the "
+            f"peer {peer.ae_title!r} showed {proof}, which is not its certificate_sha256: correct it if the "
             "certificate was renewed"
         )
     return None

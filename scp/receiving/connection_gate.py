@@ -123,7 +123,7 @@ def _secured(
         secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         secured.do_handshake()
     except OSError as error:
-        log.warning("connection closed: TLS failed", address=address, reason=tls_reasons.why(error))
+        log.warning("connection closed: TLS failed", address=address, reason=tls_reasons.reason_of(error))
         if secured is not None:
             _hang_up(secured)
             secured.close()

@@ -26,9 +26,11 @@ DIFFERENT: Final = 3
 """Exit codes. 1 is not among them: Python ends with it by itself, where the process cannot even begin."""
 
 
-def same_pixels(one: Path, other: Path) -> bool:
-    """Tell whether ``one`` and ``other`` decode to equal stored values; what cannot be decoded differs."""
-    process = multiprocessing.get_context("spawn").Process(target=_compare, args=(one, other), daemon=True)
+def same_pixels(kept: Path, received: Path) -> bool:
+    """Tell whether ``kept`` and ``received`` decode to equal stored values; undecodable ones do not."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_compare, args=(kept, received), daemon=True
+    )
     process.start()
     process.join(TIME_LIMIT)
     if process.exitcode is None:
@@ -39,9 +41,9 @@ def same_pixels(one: Path, other: Path) -> bool:
     return process.exitcode == SAME
 
 
-def _compare(one: Path, other: Path) -> None:
+def _compare(kept: Path, received: Path) -> None:
     try:
-        equal = np.array_equal(decoding.read(one)[1], decoding.read(other)[1])
+        equal = np.array_equal(decoding.read(kept)[1], decoding.read(received)[1])
     except Exception as error:  # whatever a decoder may raise: it means that nobody knows
         # no trace: standard error is the node's log, and an exception may quote what it has read
         raise SystemExit(UNDECODABLE) from error

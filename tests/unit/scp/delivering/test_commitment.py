@@ -34,12 +34,12 @@ def node(tmp_path, pacs):
 
 
 def transactions(pacs):
-    return [one.TransactionUID for one in pacs.requests]
+    return [item.TransactionUID for item in pacs.requests]
 
 
 def doubts(node):
     with node.database.read() as tx:
-        return [(one.state, one.reason) for one in attention.commitment_warnings(tx)]
+        return [(item.state, item.reason) for item in attention.commitment_warnings(tx)]
 
 
 def test_report_over_the_same_association_commits_what_was_sent(node, pacs):
@@ -48,10 +48,10 @@ def test_report_over_the_same_association_commits_what_was_sent(node, pacs):
     (request,) = pacs.requests
     assert [item.ReferencedSOPInstanceUID for item in request.ReferencedSOPSequence] == uids
     assert [item.ReferencedSOPClassUID for item in request.ReferencedSOPSequence] == [
-        one.SOPClassUID for one in pacs.received
+        item.SOPClassUID for item in pacs.received
     ]
     assert node.standing() == dict.fromkeys(uids, ("SENT", "COMMITTED"))
-    assert {one.committed_at for one in node.ledger().values()} == {node.now}
+    assert {item.committed_at for item in node.ledger().values()} == {node.now}
     node.deliver_and_ask(later=LATER)
     assert len(pacs.requests) == 1
 
@@ -107,7 +107,7 @@ def test_object_that_was_lost_is_sent_again_and_committed(node, pacs):
     assert node.ledger()[report].reason == "PACS took it and does not keep it: 0x0112 (No Such SOP Instance)"
     pacs.failing = {}
     node.deliver_and_ask(later=timedelta(minutes=1))
-    assert [one.SOPInstanceUID for one in pacs.received] == [report, heatmap, report]
+    assert [item.SOPInstanceUID for item in pacs.received] == [report, heatmap, report]
     assert node.standing()[report] == ("SENT", "COMMITTED")
 
 

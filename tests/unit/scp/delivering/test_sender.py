@@ -59,14 +59,14 @@ def sender(database, archive, clock, port, **peer):
 def test_everything_due_goes_over_one_association_and_is_settled(database, archive, clock, pacs):
     uids = owe(database, archive)
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 2
-    assert [one.SOPInstanceUID for one in pacs.received] == uids
+    assert [data_set.SOPInstanceUID for data_set in pacs.received] == uids
     assert states(database) == {}
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 0
 
 
 def test_each_objects_own_status_decides(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
-    pacs.status_for = lambda one: 0xA700 if one.SOPInstanceUID == report else 0x0000
+    pacs.status_for = lambda data_set: 0xA700 if data_set.SOPInstanceUID == report else 0x0000
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database) == {report: ("OWED", "PACS answered status 0xA700 (Out of Resources)")}
     clock.time += timedelta(seconds=31)
@@ -112,7 +112,7 @@ def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive
     assert max(waits) == timedelta(hours=1)
     with ArchiveSCP("PACS", port=port) as pacs:
         assert sender(database, archive, clock, port).deliver("PACS") == 2
-        assert [one.SOPInstanceUID for one in pacs.received] == uids
+        assert [data_set.SOPInstanceUID for data_set in pacs.received] == uids
 
 
 def test_peer_that_rejects_our_title_stays_owed_with_the_mend_named(database, archive, clock, pacs):
@@ -158,7 +158,7 @@ def test_association_that_breaks_leaves_the_rest_owed(database, archive, clock, 
     pacs.abort_at = None
     clock.time += timedelta(minutes=1)
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
-    assert len({one.SOPInstanceUID for one in pacs.received}) == 2
+    assert len({data_set.SOPInstanceUID for data_set in pacs.received}) == 2
 
 
 def test_destination_that_left_the_configuration_is_parked_with_that_reason(database, archive, clock, pacs):
@@ -173,9 +173,9 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
     report, heatmap = owe(database, archive)
     with database.read() as tx:
         file = next(
-            one.result.file
-            for one in deliveries.due(tx, now=NOW)["PACS"]
-            if one.result.sop_instance_uid == report
+            data_set.result.file
+            for data_set in deliveries.due(tx, now=NOW)["PACS"]
+            if data_set.result.sop_instance_uid == report
         )
     archive.remove(file)
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
@@ -192,7 +192,7 @@ def test_result_that_is_replaced_while_it_waits_its_turn_is_not_sent(database, a
 
     pacs.status_for = correct_the_name_meanwhile
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
-    assert [one.SOPInstanceUID for one in pacs.received] == [report]
+    assert [data_set.SOPInstanceUID for data_set in pacs.received] == [report]
 
 
 def test_implicit_only_peer_is_served(database, archive, clock):

@@ -33,12 +33,12 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ours(authority):
+def node_tls(authority):
     return authority.tls("node")
 
 
 @pytest.fixture(scope="module")
-def theirs(authority):
+def pacs_tls(authority):
     return authority.tls("pacs", kind="EC")
 
 
@@ -64,11 +64,11 @@ class Keeper:
 
 
 @pytest.fixture
-def listening(tmp_path, ours):
+def listening(tmp_path, node_tls):
     """Start a node that knows ``peer``; returns the ports with and without TLS, and its keeper."""
     servers = []
 
-    def start(*, section=ours, client_certificate="required", seconds=30, **peer):
+    def start(*, section=node_tls, client_certificate="required", seconds=30, **peer):
         keeper = Keeper(tmp_path)
         settings = Settings(
             node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=seconds),
@@ -105,8 +105,8 @@ def scp():
 
 def call(port, section, **peer):
     """Call a port of the node as PACS does; returns what C-ECHO says."""
-    them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True, **peer)
-    caller = None if section is None else tls.caller(section, them)
+    peer = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True, **peer)
+    caller = None if section is None else tls.caller(section, peer)
     address = Address(host="127.0.0.1", port=port, calling="PACS", called="SECONDREAD", caller=caller)
     return echo(address, seconds=30.0)
 
@@ -134,18 +134,18 @@ def logged(entries, event, seconds=30):
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_both_versions_are_spoken_and_client_and_server_show_certificates(listening, theirs, version):
-    port, _, _ = listening(tls=True, certificate_sha256=fingerprint(theirs))
-    them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
-    caller = tls.caller(theirs, them)
+def test_both_versions_are_spoken_and_client_and_server_show_certificates(listening, pacs_tls, version):
+    port, _, _ = listening(tls=True, certificate_sha256=fingerprint(pacs_tls))
+    peer = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
+    caller = tls.caller(pacs_tls, peer)
     caller.minimum_version = caller.maximum_version = ssl.TLSVersion[version]
     address = Address(host="127.0.0.1", port=port, calling="PACS", called="SECONDREAD", caller=caller)
     assert echo(address, seconds=30.0).ok
 
 
-def test_image_arrives_over_tls_as_it_was_sent(listening, theirs, monkeypatch):
+def test_image_arrives_over_tls_as_it_was_sent(listening, pacs_tls, monkeypatch):
     port, _, keeper = listening(tls=True)
-    caller = tls.caller(theirs, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
+    caller = tls.caller(pacs_tls, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
     image = mammogram("R", "CC", rows=1024, columns=1024)
     plain = AE.associate
     monkeypatch.setattr(AE, "associate", lambda *a, **k: plain(*a, **k, tls_args=caller.arguments))
@@ -154,8 +154,11 @@ def test_image_arrives_over_tls_as_it_was_sent(listening, theirs, monkeypatch):
     assert keeper.kept[0].endswith(image.PixelData)
 
 
-def test_only_the_suites_of_the_profile_are_offered(ours):
-    for context in (tls.answerer(ours), tls.caller(ours, Peer(ae_title="A", host="a", port=1, tls=True))):
+def test_only_the_suites_of_the_profile_are_offered(node_tls):
+    for context in (
+        tls.answerer(node_tls),
+        tls.caller(node_tls, Peer(ae_title="A", host="a", port=1, tls=True)),
+    ):
         names = {one["name"] for one in context.get_ciphers() if one["protocol"] == "TLSv1.2"}
         assert names == {
             "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -196,10 +199,10 @@ def test_caller_without_a_good_certificate_is_refused_in_one_sentence(
 
 
 def test_caller_may_come_without_a_certificate_where_it_is_optional_but_not_as_a_peer_bound_to_one(
-    listening, authority, theirs
+    listening, authority, pacs_tls
 ):
-    port, _, _ = listening(client_certificate="optional", tls=True, certificate_sha256=fingerprint(theirs))
-    caller = tls.caller(theirs, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
+    port, _, _ = listening(client_certificate="optional", tls=True, certificate_sha256=fingerprint(pacs_tls))
+    caller = tls.caller(pacs_tls, Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True))
     bare = tls.Caller(ssl.PROTOCOL_TLS_CLIENT)
     bare.load_verify_locations(authority.pem)
     bare.server_name, bare.expected, bare.failure = "127.0.0.1", None, None
@@ -227,7 +230,7 @@ def test_old_tls_is_refused(listening, authority):
     assert "nothing newer than TLS 1.1" in line["reason"]
 
 
-def test_plain_caller_at_the_port_with_tls_is_told_apart(listening, theirs):
+def test_plain_caller_at_the_port_with_tls_is_told_apart(listening, pacs_tls):
     port, _, _ = listening()
     with capture_logs() as entries:
         assert not call(port, None).ok
@@ -235,10 +238,10 @@ def test_plain_caller_at_the_port_with_tls_is_told_apart(listening, theirs):
     assert "[node] port" in line["remedy"]
 
 
-def test_tls_caller_at_the_port_without_tls_is_told_apart(listening, theirs):
+def test_tls_caller_at_the_port_without_tls_is_told_apart(listening, pacs_tls):
     _, port, _ = listening()
     with capture_logs() as entries:
-        answer = call(port, theirs)
+        answer = call(port, pacs_tls)
         line = logged(entries, "connection closed: TLS at the port without TLS")
     assert answer.reason.startswith("no TLS: it hung up")
     assert "[tls] port" in line["remedy"]
@@ -260,16 +263,16 @@ def test_peer_that_has_tls_may_not_come_without(listening):
     assert "called without TLS" in line["reason"]
 
 
-def test_peer_is_bound_to_its_certificate(listening, theirs):
+def test_peer_is_bound_to_its_certificate(listening, pacs_tls):
     port, _, _ = listening(tls=True, certificate_sha256="0" * 64)
     with capture_logs() as entries:
-        assert not call(port, theirs).ok
+        assert not call(port, pacs_tls).ok
         line = logged(entries, "association rejected")
-    assert fingerprint(theirs) in line["reason"]
+    assert fingerprint(pacs_tls) in line["reason"]
 
 
 @pytest.mark.parametrize("kind", ["tls", "plain"])
-def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, theirs, kind):
+def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, pacs_tls, kind):
     secure, plain, _ = listening()
     port = secure if kind == "tls" else plain
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
@@ -277,16 +280,16 @@ def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, the
     try:
         for one in begun:
             one.sendall(b"\x16" if kind == "tls" else b"\x01")
-        # in turn, their 30 s would be the callers' before ours
-        assert call(port, theirs if kind == "tls" else None).ok
+        # in turn, their 30 s would be the callers' before node_tls
+        assert call(port, pacs_tls if kind == "tls" else None).ok
     finally:
         for one in (*silent, *begun):
             one.close()
 
 
-def test_shutdown_does_not_wait_for_silent_callers(tmp_path, ours):
+def test_shutdown_does_not_wait_for_silent_callers(tmp_path, node_tls):
     chosen = Settings(
-        node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=3600), tls=ours
+        node=Node(host="127.0.0.1", port=0, data_dir=tmp_path, acse_timeout_seconds=3600), tls=node_tls
     )
     listener = Listener(
         settings=chosen,
@@ -315,45 +318,45 @@ def test_who_says_nothing_or_half_a_word_is_sent_away(listening, kind):
 
 
 @pytest.mark.parametrize("answering", ["scp", "its certificate"])
-def test_delivery_goes_over_tls(scp, ours, theirs, answering):
-    port = scp(theirs)
-    bound = {} if answering == "scp" else {"certificate_sha256": fingerprint(theirs)}
-    chosen = settings(ours, port, **bound)
+def test_delivery_goes_over_tls(scp, node_tls, pacs_tls, answering):
+    port = scp(pacs_tls)
+    bound = {} if answering == "scp" else {"certificate_sha256": fingerprint(pacs_tls)}
+    chosen = settings(node_tls, port, **bound)
     association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
     assert association.is_established
     assert association.send_c_echo().Status == 0
     association.release()
 
 
-def test_delivery_names_what_is_wrong_with_the_peer(scp, ours, theirs, stranger, authority):
-    assert "does not speak TLS there" in complaint(ours, scp())
-    assert "unable to get local issuer certificate" in complaint(ours, scp(stranger))
-    port = scp(theirs)
-    assert "SHA-256 fingerprint" in complaint(ours, port, certificate_sha256="0" * 64)
-    assert "Hostname mismatch" in complaint(ours, port, tls_name="pacs.example.org")
-    assert "certificate has expired" in complaint(ours, scp(authority.tls("old", days=-1, kind="EC")))
+def test_delivery_names_what_is_wrong_with_the_peer(scp, node_tls, pacs_tls, stranger, authority):
+    assert "does not speak TLS there" in complaint(node_tls, scp())
+    assert "unable to get local issuer certificate" in complaint(node_tls, scp(stranger))
+    port = scp(pacs_tls)
+    assert "SHA-256 fingerprint" in complaint(node_tls, port, certificate_sha256="0" * 64)
+    assert "Hostname mismatch" in complaint(node_tls, port, tls_name="pacs.example.org")
+    assert "certificate has expired" in complaint(node_tls, scp(authority.tls("old", days=-1, kind="EC")))
 
 
-def test_refusal_after_the_handshake_is_told_as_well(scp, stranger, theirs, authority):
+def test_refusal_after_the_handshake_is_told_as_well(scp, stranger, pacs_tls, authority):
     """With TLS 1.3 a server judges the client when the client believes that all is well."""
-    said = complaint(stranger, scp(theirs))
+    said = complaint(stranger, scp(pacs_tls))
     assert re.match(r"PACS at 127\.0\.0\.1:\d+: no TLS: ", said)
     assert "it does not accept our certificate: make our authority known to it" in said
 
 
-def test_name_in_the_certificate_may_differ_from_the_host_by_configuration(scp, ours, authority):
+def test_name_in_the_certificate_may_differ_from_the_host_by_configuration(scp, node_tls, authority):
     port = scp(authority.tls("named", hosts=("pacs.example.org",), kind="EC"))
-    assert "IP address mismatch" in complaint(ours, port)
+    assert "IP address mismatch" in complaint(node_tls, port)
     for name in ("pacs.example.org", ""):
-        chosen = settings(ours, port, tls_name=name)
+        chosen = settings(node_tls, port, tls_name=name)
         association = calling.associate(chosen, chosen.peers[0], contexts.proposed({contexts.VERIFICATION}))
         assert association.is_established
         association.release()
 
 
-def test_renewed_certificate_is_used_at_the_next_call(scp, theirs, authority):
+def test_renewed_certificate_is_used_at_the_next_call(scp, pacs_tls, authority):
     section = authority.tls("renewed", kind="EC")
-    port = scp(theirs)
+    port = scp(pacs_tls)
     section.key.write_text("nothing")
     assert "no PEM certificate and key" in complaint(section, port)
     authority.sign("renewed", kind="EC")
@@ -364,29 +367,29 @@ def test_renewed_certificate_is_used_at_the_next_call(scp, theirs, authority):
 
 
 def test_port_answers_with_renewed_files_and_keeps_the_former_where_they_are_of_no_use(
-    listening, authority, theirs
+    listening, authority, pacs_tls
 ):
     section = authority.tls("answering", kind="EC")
     port, _, _ = listening(section=section)
     first = fingerprint(section)
     good = section.key.read_text()
     with capture_logs() as entries:
-        assert call(port, theirs, certificate_sha256=first).ok
+        assert call(port, pacs_tls, certificate_sha256=first).ok
         section.key.write_text("half of a k")
-        assert call(port, theirs, certificate_sha256=first).ok
-        assert call(port, theirs, certificate_sha256=first).ok
+        assert call(port, pacs_tls, certificate_sha256=first).ok
+        assert call(port, pacs_tls, certificate_sha256=first).ok
         section.key.write_text(good)
-        assert call(port, theirs, certificate_sha256=first).ok
+        assert call(port, pacs_tls, certificate_sha256=first).ok
         authority.sign("answering", kind="EC")
         assert fingerprint(section) != first
-        assert call(port, theirs, certificate_sha256=fingerprint(section)).ok
+        assert call(port, pacs_tls, certificate_sha256=fingerprint(section)).ok
     said = [(one["log_level"], one.get("reason", "")) for one in entries if "files of [tls]" in one["event"]]
     assert [level for level, _ in said] == ["error", "info", "info"], "each change is told once"
     assert "are no PEM certificate and key" in said[0][1]
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_revoked_certificate_is_refused_as_soon_as_the_list_says_so(listening, authority, theirs, version):
+def test_revoked_certificate_is_refused_as_soon_as_the_list_says_so(listening, authority, pacs_tls, version):
     section = authority.tls("believing", kind="EC").model_copy(
         update={"revocation_lists": authority.revoke()}
     )
@@ -396,8 +399,8 @@ def test_revoked_certificate_is_refused_as_soon_as_the_list_says_so(listening, a
 
     def refused():
         with capture_logs() as entries:
-            them = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
-            caller = tls.caller(lost, them)
+            peer = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=port, tls=True)
+            caller = tls.caller(lost, peer)
             caller.minimum_version = caller.maximum_version = ssl.TLSVersion[version]
             address = Address(host="127.0.0.1", port=port, calling="PACS", called="SECONDREAD", caller=caller)
             assert not echo(address, seconds=30.0).ok
@@ -405,32 +408,32 @@ def test_revoked_certificate_is_refused_as_soon_as_the_list_says_so(listening, a
 
     authority.revoke(lost.certificate)
     assert refused() == "its certificate is not accepted: it is revoked"
-    assert call(port, theirs).ok
+    assert call(port, pacs_tls).ok
     authority.revoke(until="20200102000000Z")
     assert "the revocation list of its authority has expired" in refused()
 
 
 def test_delivery_notices_a_revoked_certificate_and_an_authority_without_a_list(
-    scp, ours, theirs, authority, tmp_path_factory
+    scp, node_tls, pacs_tls, authority, tmp_path_factory
 ):
-    section = ours.model_copy(update={"revocation_lists": authority.revoke(theirs.certificate)})
-    assert complaint(section, scp(theirs)).endswith("its certificate is not accepted: it is revoked")
+    section = node_tls.model_copy(update={"revocation_lists": authority.revoke(pacs_tls.certificate)})
+    assert complaint(section, scp(pacs_tls)).endswith("its certificate is not accepted: it is revoked")
     other = Authority(tmp_path_factory.mktemp("other"), name="other authority")
     section = section.model_copy(update={"revocation_lists": other.revoke()})
-    assert "holds none of the authority that has signed it" in complaint(section, scp(theirs))
+    assert "holds none of the authority that has signed it" in complaint(section, scp(pacs_tls))
 
 
-def test_files_that_do_not_fit_are_named(ours, theirs, tmp_path, authority):
+def test_files_that_do_not_fit_are_named(node_tls, pacs_tls, tmp_path, authority):
     def said(**changed):
         with pytest.raises(tls.FilesError) as caught:
-            tls.answerer(ours.model_copy(update=changed))
+            tls.answerer(node_tls.model_copy(update=changed))
         return str(caught.value)
 
     nothing = tmp_path / "nothing.pem"
     nothing.write_text("nothing")
     locked = tmp_path / "locked.key"
-    openssl("pkey", "-in", ours.key, "-aes256", "-passout", "pass:secret", "-out", locked)
-    assert "is not the key of" in said(key=theirs.key)
+    openssl("pkey", "-in", node_tls.key, "-aes256", "-passout", "pass:secret", "-out", locked)
+    assert "is not the key of" in said(key=pacs_tls.key)
     assert "is not the key of" in said(key=authority.sign("other")[1])
     assert "cannot be read (No such file" in said(key=tmp_path / "none.key")
     assert "protected by a password" in said(key=locked)

@@ -166,7 +166,7 @@ def test_peer_that_answers_is_timed(scp):
 
 def test_peer_that_is_not_there():
     answer = ask(free_port())
-    assert (answer.heard, answer.ok) == (False, False)
+    assert (answer.speaks_dicom, answer.ok) == (False, False)
     assert "nothing listens at 127.0.0.1" in answer.reason
 
 
@@ -176,7 +176,7 @@ def test_host_that_nobody_knows():
 
 def test_peer_that_does_not_know_us(scp):
     answer = ask(scp(require_calling_aet=["SOMEBODY"]))
-    assert (answer.heard, answer.ok) == (True, False)
+    assert (answer.speaks_dicom, answer.ok) == (True, False)
     assert "does not know our AE title SECONDREAD" in answer.reason
 
 
@@ -186,7 +186,7 @@ def test_peer_of_another_name(scp):
 
 def test_peer_without_verification(scp):
     answer = ask(scp(CTImageStorage))
-    assert (answer.heard, answer.ok) == (True, False)
+    assert (answer.speaks_dicom, answer.ok) == (True, False)
     assert "does not accept Verification" in answer.reason
 
 
@@ -204,7 +204,7 @@ def test_something_that_speaks_no_dicom():
         thread.start()
         answer = ask(server.getsockname()[1])
         thread.join()
-    assert (answer.heard, answer.ok) == (False, False)
+    assert (answer.speaks_dicom, answer.ok) == (False, False)
     assert "no DICOM answer" in answer.reason
 
 
