@@ -21,10 +21,15 @@ from inference.reading.pixels import Picture
 PREPROCESSING: Final = "breast-crop-1"
 """Identifier of this preprocessing; a manifest names the one that its weights were trained with."""
 
+# All four: kept since version 1.0, no measurement on record. The shipped weights were trained with them.
 _PERCENTILES: Final = (0.5, 50.0, 99.5)
+"""Of the breast: what becomes black, what becomes `_MEDIAN`, what becomes white."""
 _MEDIAN: Final = 0.45
+"""Grey, 0 to 1, to which the median of every breast is bent."""
 _GAMMAS: Final = (0.4, 2.5)
+"""Limits of that bend."""
 _EDGE_FALL: Final = 1e-3
+"""Share by which a map falls over one cell beyond the centre of its outermost one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,8 @@ from inference.errors import Failed
 from inference.reading.damage import UNREADABLE_VALUE
 
 _TAILS: Final = (0.005, 0.995)
-"""Without a window, this share of the pixels is black and white."""
+"""Without a window, pixels below the first share are black and those above the second white:
+kept since version 1.0, no measurement on record."""
 
 Reals = NDArray[np.float64]
 
