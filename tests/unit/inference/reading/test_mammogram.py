@@ -370,3 +370,17 @@ def test_numbers_that_are_none_count_as_absent(tmp_path):
         path.read_bytes().replace(b"\x28\x00\x08\x00IS\x02\x001 ", b"\x28\x00\x08\x00IS\x02\x00x ")
     )
     assert exam.read(path).frames == 1
+
+
+def test_a_kept_description_and_the_file_give_the_image_again(tmp_path):
+    path = write(mammogram("L", "MLO", **SMALL), tmp_path / "a.dcm")
+    image = exam.read(path)
+    again = exam.reopen(path, image.description)
+    assert again.description == image.description
+    assert again.header.PatientID == image.header.PatientID
+
+
+def test_only_an_analysable_image_takes_the_place_of_a_standard_view():
+    assert exam.describe(mammogram("L", "MLO", **SMALL)).standard_view == "LMLO"
+    assert exam.describe(mammogram("L", "ML", **SMALL)).standard_view is None
+    assert exam.describe(mammogram("L", "MLO", for_processing=True, **SMALL)).standard_view is None
