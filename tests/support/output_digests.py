@@ -37,6 +37,7 @@ from inference.errors import Failed
 from inference.findings import CLASSES, ClassKey
 from inference.options import OutputOptions
 from inference.pipeline import Analysis, Analyst
+from inference.reading.mammogram import ImageDescription
 from scp import product
 from scp.configuration.settings import Settings
 from scp.network.status import Refusal
@@ -115,11 +116,11 @@ class RememberingAnalyst:
         self._network = network
         self._known: dict[str, Analysis] = {}
 
-    def analyse(self, path: Path) -> Analysis:
+    def analyse(self, path: Path, image: ImageDescription | None = None) -> Analysis:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest not in self._known:
             self._seed(digest)
-            self._known[digest] = self._analyst.analyse(path)
+            self._known[digest] = self._analyst.analyse(path, image)
         return self._known[digest]
 
     def analyse_image_file(self, path: Path) -> Analysis:
