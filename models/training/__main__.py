@@ -9,7 +9,12 @@ from types import MappingProxyType
 from typing import Final
 
 LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
-    {"matplotlib": "matplotlib", "sklearn": "scikit-learn", "threadpoolctl": "threadpoolctl"}
+    {
+        "jinja2": "jinja2",
+        "matplotlib": "matplotlib",
+        "sklearn": "scikit-learn",
+        "threadpoolctl": "threadpoolctl",
+    }
 )
 """What training needs beside the node's own libraries: name of the package in Python, and of the extra."""
 

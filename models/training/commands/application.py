@@ -27,6 +27,7 @@ from models.training.comparison.candidate import ComparisonError
 from models.training.evaluation.points import PointError
 from models.training.images.lesions import NoLesionsError
 from models.training.images.prepare import NotPreparedError
+from models.training.json_files import FiguresError
 from models.training.learning.head import TooFewImagesError
 from models.training.learning.terms import OtherTermsError
 from models.training.learning.train import NoStartError, UnfinishedRunError
@@ -41,6 +42,7 @@ EXPECTED: Final = (
     CardError,
     ComparisonError,
     ExportError,
+    FiguresError,
     JoiningError,
     LabelsError,
     ManifestError,

@@ -13,6 +13,7 @@ from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
 from models.training.measuring import slots
 from models.training.publishing import publish
+from models.training.publishing.publish import Choices
 
 
 def run(
@@ -31,14 +32,16 @@ def run(
 ) -> None:
     """Write evaluation.json, card.md and the plots of a model again; its manifest stays as it is."""
     model = manifest.load(folder)
-    told = publish.choices(publish.kept(folder))
+    before = publish.choices(publish.kept(folder))
     table = folder / predictions.FILE_NAME
     publish.publish(
         folder,
         name=model.name,
         version=model.version,
-        rule=rule or told["rule"],
-        method=method or told["method"],
-        slots=told["slots"] | slots.gather(measured or folder, table),
+        choices=Choices(
+            rule=rule or before.rule,
+            method=method or before.method,
+            measured=before.measured.updated(slots.gather(measured or folder, table)),
+        ),
     )
     typer.echo(f"written: {folder}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 import typer
@@ -16,7 +16,8 @@ from inference.analysis.gate import Gate
 from inference.network import manifest as manifests
 from inference.reading import pixels
 from models.training.commands import display
-from models.training.learning.recipes import RECIPES, Recipe, WholeStage
+from models.training.evaluation.measured import CostFigures
+from models.training.learning.recipes import RECIPES, WholeStage
 from models.training.learning.train import HISTORY
 from models.training.measuring import out_of_fold
 from models.training.sources import folds, reading
@@ -47,30 +48,27 @@ def run(
         pipeline.analysed_image(pixels.from_image_file(data / example.file), classifier, gate)
         seconds.append(time.perf_counter() - began)
     counted = np.array(seconds[_FIRST:])
-    figures = {
-        "seconds": round(float(np.median(counted)), _DIGITS),
-        "slowest_seconds": round(float(counted.max()), _DIGITS),
-        "images": len(counted),
-        "threads": threads,
-        "megabytes": round(manifest.weights_path.stat().st_size / 1e6, 1),
-        **_training(runs, RECIPES[runs.name], len(examples)),
-    }
+    recipe = RECIPES[runs.name]
+    epochs = recipe.whole.epochs if isinstance(recipe.whole, WholeStage) else recipe.whole.passes
+    figures = CostFigures(
+        seconds=round(float(np.median(counted)), _DIGITS),
+        slowest_seconds=round(float(counted.max()), _DIGITS),
+        images=len(counted),
+        threads=threads,
+        megabytes=round(manifest.weights_path.stat().st_size / 1e6, 1),
+        started_from="ImageNet (EfficientNet-Lite0)" if recipe.from_imagenet else "random",
+        lesion_cut_outs_seen=recipe.lesions.epochs * recipe.lesions.batches * recipe.lesions.batch,
+        epochs_of_whole_images=epochs,
+        images_seen=epochs * (len(examples) - round(len(examples) / folds.FOLDS)),
+        training_seconds=_training_seconds(runs),
+    )
     display.write_figures(runs / FIGURES, figures)
 
 
-def _training(runs: Path, recipe: Recipe, images: int) -> dict[str, Any]:
-    """Say where the networks of the folds began and what they took, on average, of ``images`` in all."""
+def _training_seconds(runs: Path) -> int:
+    """Add up what the epochs of each fold took, and take the folds' mean."""
     histories = [
         [json.loads(line) for line in (runs / f"fold-{fold}" / HISTORY).read_text("utf-8").splitlines()]
         for fold in out_of_fold.trained(runs)
     ]
-    seconds = [sum(epoch["seconds"] for epoch in history) for history in histories]
-    lesions = recipe.lesions.epochs * recipe.lesions.batches * recipe.lesions.batch
-    epochs = recipe.whole.epochs if isinstance(recipe.whole, WholeStage) else recipe.whole.passes
-    return {
-        "started_from": "ImageNet (EfficientNet-Lite0)" if recipe.from_imagenet else "random",
-        "lesion_cut_outs_seen": lesions,
-        "epochs_of_whole_images": epochs,
-        "images_seen": epochs * (images - round(images / folds.FOLDS)),
-        "training_seconds": round(float(np.mean(seconds))),
-    }
+    return round(float(np.mean([sum(epoch["seconds"] for epoch in history) for history in histories])))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import Progress
 
+from models.training.json_files import plain
 from models.training.measuring.gate_training import Track
 
 console: Final = Console()
@@ -46,6 +47,6 @@ def write(path: Path, text: str) -> None:
     line(f"written: {path}")
 
 
-def write_figures(path: Path, figures: dict[str, Any]) -> None:
+def write_figures(path: Path, figures: object) -> None:
     """Write figures as JSON, one space deep for each level."""
-    write(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    write(path, json.dumps(plain(figures), indent=1, ensure_ascii=False) + "\n")

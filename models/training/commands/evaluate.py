@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,11 +11,13 @@ from inference.network import engine
 from models.training.commands import display, options
 from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
+from models.training.evaluation.figures import Evaluation
 from models.training.evaluation.points import Rule
 from models.training.images import prepare
 from models.training.learning import train
 from models.training.measuring import held_out, slots
-from models.training.publishing import publish, tables
+from models.training.publishing import markdown, publish
+from models.training.publishing.publish import Choices
 from models.training.sources import folds
 
 
@@ -44,20 +46,21 @@ def run(
     trained = held_out.write(prepared, fold_numbers, weights, recipe, folder)
     display.console.print(f"held out: folds {', '.join(map(str, trained))} of {folds.FOLDS}", highlight=False)
     measured = slots.gather(folder, folder / predictions.FILE_NAME)
-    display.console.print(_summary(publish.measure(folder, rule=rule, method=method, slots=measured)))
+    figures = publish.measure(folder, Choices(rule=rule, method=method, measured=measured))
+    display.console.print(_summary(figures))
 
 
-def _summary(figures: dict[str, Any]) -> Table:
+def _summary(figures: Evaluation) -> Table:
     table = Table(
         "source", "images", "balanced accuracy (95 %)", "chance", "malignant AUC (95 %)", title="out of fold"
     )
-    for name, its in {**figures["sources"], "pooled": figures["pooled"]}.items():
-        accuracy = its["balanced_accuracy"]
+    for name, group in figures.groups.items():
+        accuracy = group.balanced_accuracy
         table.add_row(
             name,
-            str(its["images"]),
-            tables.with_interval(accuracy),
-            f"{accuracy['chance']:.3f}",
-            tables.with_interval(its["malignant_auc"]),
+            str(group.images),
+            markdown.interval(None if accuracy is None else accuracy.estimate),
+            markdown.number(None if accuracy is None else accuracy.chance),
+            markdown.interval(group.malignant_auc),
         )
     return table

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,6 +11,8 @@ from inference.analysis import gate
 from inference.analysis.classifier import DEFAULT_THREADS
 from inference.network.engine import fix_computation
 from models.training.commands import display
+from models.training.evaluation.measured import FolderRefusals, GateFigures
+from models.training.file_digest import sha256
 from models.training.measuring import gate_training, out_of_fold
 from models.training.sources import reading
 
@@ -64,33 +65,37 @@ def run(
         distances = gate_training.out_of_fold(seen)
         limit = gate_training.limit(seen, distances)
         known = gate_training.fit(seen)
-        figures: dict[str, Any] = {
-            "limit": limit,
-            "mammograms": gate_training.mammogram_figures(seen, distances, limit),
-        }
-        for name, folders in (
-            ("others", others),
-            ("spoiled_mammograms", spoiled),
-            ("further_mammograms", further),
-        ):
-            for folder in folders or ():
-                kinds = gate_training.other_figures(folder, trunk, known, limit, track)
-                figures.setdefault(name, {})[folder.name] = {**gate_training.total(kinds), "kinds": kinds}
+
+        def refusals(folders: list[Path] | None) -> dict[str, FolderRefusals] | None:
+            if not folders:
+                return None
+            return {
+                folder.name: gate_training.folder_refusals(folder, trunk, known, limit, track)
+                for folder in folders
+            }
+
+        figures = GateFigures(
+            limit=limit,
+            mammograms=gate_training.mammogram_refusals(seen, distances, limit),
+            others=refusals(others),
+            spoiled_mammograms=refusals(spoiled),
+            further_mammograms=refusals(further),
+        )
     to.mkdir(parents=True, exist_ok=True)
     gate.save(to / gate_training.FILE, trunk, known)
     display.write_figures(to / gate_training.FIGURES, figures)
     display.write(to / gate_training.TABLE, manifest_table(to / gate_training.FILE, figures))
 
 
-def manifest_table(file: Path, figures: dict[str, Any]) -> str:
+def manifest_table(file: Path, figures: GateFigures) -> str:
     """Write what the manifest says about the gate in ``file``."""
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    mammograms = figures["mammograms"]
+    digest = sha256(file)
+    mammograms = figures.mammograms
     return f"""\
 [gate]
 file = "{file.name}"
 sha256 = "{digest}"
-limit = {figures["limit"]}
+limit = {figures.limit}
 basis = "Lets in at least {gate_training.QUANTILE:.0%} of the mammograms of each source out of fold: \
-{mammograms["refused"]} of {mammograms["images"]} are refused. No other picture was learned from."
+{mammograms.refused} of {mammograms.images} are refused. No other picture was learned from."
 """

@@ -29,7 +29,9 @@ def run(
 ) -> None:
     """Compare the node's heat with the lesion boxes of images that the network was not trained on."""
     manifest = manifests.load(model)
-    examples = [its for its in out_of_fold.held_out(reading.read(data).examples, runs) if its.lesions]
+    examples = [
+        example for example in out_of_fold.held_out(reading.read(data).examples, runs) if example.lesions
+    ]
     chosen = examples if images is None else out_of_fold.sample(examples, images)
     rows: list[pointing.Pointed] = []
     unread = 0
@@ -42,5 +44,5 @@ def run(
                 except (Failed, Refused, OSError) as error:
                     unread += 1
                     display.left_out(example.file, str(error))
-    figures = {"folds": out_of_fold.trained(runs), "left_out": unread, **pointing.figures(rows)}
+    figures = pointing.figures(rows, folds=out_of_fold.trained(runs), left_out=unread)
     display.write_figures(to, figures)

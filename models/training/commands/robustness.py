@@ -13,6 +13,7 @@ from inference.errors import Failed, Refused
 from inference.network import manifest as manifests
 from models.training.commands import display
 from models.training.measuring import out_of_fold, robustness
+from models.training.publishing import markdown
 from models.training.sources import pictures, reading
 
 Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.", exists=True)]
@@ -43,6 +44,6 @@ def run(
                     continue
                 seed = len(answers)
                 answers.append(robustness.ask(picture, example, part.classifier, gate, seed=seed))
-    figures = {"folds": out_of_fold.trained(runs), "left_out": unread, **robustness.figures(answers)}
+    figures = robustness.figures(answers, folds=out_of_fold.trained(runs), left_out=unread)
     display.write_figures(to, figures)
-    display.write(to.with_suffix(".md"), robustness.table(figures))
+    display.write(to.with_suffix(".md"), markdown.robustness(figures))

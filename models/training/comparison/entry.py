@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
 
-_FIGURES: Final = ("images", "balanced_accuracy", "malignant_auc", "macro_f1")
+from models.training.evaluation.figures import BalancedAccuracy, Evaluation
+from models.training.evaluation.measures import Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedFigures:
+    """The figures of one source that networks are compared by."""
+
+    images: int
+    balanced_accuracy: BalancedAccuracy | None
+    malignant_auc: Estimate | None
+    macro_f1: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +39,18 @@ class Entry:
     """Scores and Grad-CAM of one prepared image."""
     same_budget: bool
     """False for a model that was trained longer, or otherwise, than the budget of the comparison."""
-    figures: Mapping[str, Mapping[str, Any]]
-    """By source, and pooled: what `main_figures` takes."""
+    figures: Mapping[str, ComparedFigures]
+    """By source, and pooled: what `compared` takes."""
 
 
-def main_figures(evaluation: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def compared(evaluation: Evaluation) -> dict[str, ComparedFigures]:
     """Take the figures that are compared from an evaluation, by source and pooled."""
-    parts = {**evaluation["sources"], "pooled": evaluation["pooled"]}
-    return {source: {name: its.get(name) for name in _FIGURES} for source, its in parts.items()}
+    return {
+        name: ComparedFigures(
+            images=group.images,
+            balanced_accuracy=group.balanced_accuracy,
+            malignant_auc=group.malignant_auc,
+            macro_f1=group.macro_f1,
+        )
+        for name, group in evaluation.groups.items()
+    }

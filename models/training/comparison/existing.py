@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from inference.analysis.classifier import Classifier
 from inference.network import catalogue
@@ -20,8 +20,6 @@ from models.training.publishing import publish
 from models.training.sources.labels import Example
 
 _Image: TypeAlias = tuple[str, ...]
-_COST: Final = "cost"
-"""Slot of the evaluation in which a model may say what its training took, and from where it started."""
 
 
 def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) -> Entry:
@@ -35,24 +33,27 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
     if not table.exists():
         raise ComparisonError(f"{table} is missing: without it, {manifest.name} cannot be compared")
     everything = predictions.read(table)
-    theirs = everything.where(everything.folds == fold)
-    if Counter(map(_image, theirs.examples)) != Counter(map(_image, held_out)):
+    of_fold = everything.where(everything.folds == fold)
+    if Counter(map(_image, of_fold.examples)) != Counter(map(_image, held_out)):
         raise ComparisonError(f"{table} is not about the images that --data has in fold {fold}")
-    told = publish.kept(folder).get(_COST, {})
+    evaluation = publish.kept(folder)
+    cost_of_training = None if evaluation is None else evaluation.cost
     return Entry(
         name=f"{manifest.name} {manifest.version}",
         network=manifest.network,
         rows=manifest.rows,
         columns=manifest.columns,
         parameters=catalogue.build(manifest.network, rows=None, columns=None).count_params(),
-        started_from=told.get("started_from", _only_start(manifest.network)),
+        started_from=(
+            _only_start(manifest.network) if cost_of_training is None else cost_of_training.started_from
+        ),
         start_reason="",
-        cut_outs_seen=told.get("lesion_cut_outs_seen"),
-        images_seen=told.get("images_seen"),
-        training_seconds=told.get("training_seconds"),
+        cut_outs_seen=None if cost_of_training is None else cost_of_training.lesion_cut_outs_seen,
+        images_seen=None if cost_of_training is None else cost_of_training.images_seen,
+        training_seconds=None if cost_of_training is None else cost_of_training.training_seconds,
         seconds_per_image=round(cost.of_classifier(Classifier.open(manifest, threads=threads)), 4),
         same_budget=False,
-        figures=entry.main_figures(evaluate(theirs)),
+        figures=entry.compared(evaluate(of_fold)),
     )
 
 

@@ -6,28 +6,28 @@ never trained again.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from inference.network import catalogue, weights
 from inference.network.architecture import Start
 from inference.network.engine import keras
-from models.training import whole_file
+from models.training import json_files
 from models.training.comparison import budget as budgets
 from models.training.comparison import cost, table
 from models.training.comparison import entry as entries
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
-from models.training.comparison.entry import Entry
+from models.training.comparison.entry import ComparedFigures, Entry
 from models.training.evaluation import predictions
 from models.training.evaluation.evaluate import evaluate
 from models.training.images.prepare import Prepared
@@ -53,7 +53,7 @@ class Terms:
     """File with ImageNet's weights, for networks that take theirs from a file."""
     threads: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, JsonValue]:
         """List what an entry must agree in to stand beside another."""
         return {
             "cut_outs": self.budget.cut_outs_seen,
@@ -69,6 +69,15 @@ class Terms:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    """The file of a finished network."""
+
+    terms: dict[str, JsonValue]
+    data_digest: str
+    entry: Entry
+
+
 def done(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -> Entry | None:
     """Read the entry of ``candidate`` where an earlier run has finished it.
 
@@ -77,12 +86,12 @@ def done(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -> En
     path = folder / candidate.name / _ENTRY
     if not path.exists():
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    if kept["terms"] != terms.as_json() or kept["data_digest"] != digest:
+    kept = json_files.read(_Kept, path)
+    if kept.terms != terms.as_json() or kept.data_digest != digest:
         raise ComparisonError(
             f"{path.parent} is from a comparison with other terms or images; remove it or name another --work"
         )
-    return Entry(**kept["entry"])
+    return kept.entry
 
 
 def run(
@@ -111,10 +120,10 @@ def run(
     model = catalogue.build(candidate.network, rows=None, columns=None)
     start = catalogue.start(model, imagenet=terms.imagenet)
     started(start)
-    theirs = folds.of(data.examples, folds.read())
-    its = Run(
+    fold_numbers = folds.of(data.examples, folds.read())
+    training = Run(
         prepared=data,
-        learning=train.training_set(data, theirs, terms.fold),
+        learning=train.training_set(data, fold_numbers, terms.fold),
         held_out=None,
         folder=own,
         seed=terms.budget.seed,
@@ -122,7 +131,7 @@ def run(
         note=lambda epoch: _must_be_finite(candidate, epoch),
     )
     began = time.monotonic()
-    train.learn(model, its, terms.budget.recipe(candidate, start))
+    train.learn(model, training, terms.budget.recipe(candidate, start))
     seconds = time.monotonic() - began
     weights.save_weights(model, own / train.WEIGHTS)
     entry = Entry(
@@ -134,21 +143,21 @@ def run(
         started_from=start.origin,
         start_reason=start.reason,
         cut_outs_seen=terms.budget.cut_outs_seen,
-        images_seen=terms.budget.images_seen(len(its.learning.examples)),
+        images_seen=terms.budget.images_seen(len(training.learning.examples)),
         training_seconds=round(seconds, 1),
         seconds_per_image=round(cost.seconds_per_image(model, candidate.rows, candidate.columns), 4),
         same_budget=True,
         figures=_judge(model, data, terms.fold, own),
     )
-    kept = {"terms": terms.as_json(), "data_digest": data.digest, "entry": asdict(entry)}
-    whole_file.write_json(own / _ENTRY, kept)
+    kept = _Kept(terms=terms.as_json(), data_digest=data.digest, entry=entry)
+    json_files.write_whole(own / _ENTRY, kept)
     return entry
 
 
 def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) -> str:
     """Write `COMPARISON` and `TABLE` into ``folder`` and return the latter's text."""
-    kept = {"terms": terms.as_json(), "data_digest": digest, "networks": [asdict(one) for one in found]}
-    whole_file.write_json(folder / COMPARISON, kept)
+    kept = {"terms": terms.as_json(), "data_digest": digest, "networks": list(found)}
+    json_files.write_whole(folder / COMPARISON, kept)
     text = table.render(found, fold=terms.fold, threads=terms.threads)
     (folder / TABLE).write_text(text, encoding="utf-8")
     return text
@@ -166,11 +175,11 @@ def _must_be_finite(candidate: Candidate, epoch: Epoch) -> None:
         )
 
 
-def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str, Any]:
+def _judge(model: keras.Model, data: Prepared, fold: int, own: Path) -> dict[str, ComparedFigures]:
     numbers = held_out(data, fold)
-    said = train.predict(model, data, numbers)
+    logits = train.predict(model, data, numbers)
     path = own / predictions.FILE_NAME
     predictions.write(
-        predictions.collect(data.examples, [fold] * len(data.examples), [(numbers, said)]), path
+        predictions.collect(data.examples, [fold] * len(data.examples), [(numbers, logits)]), path
     )
-    return entries.main_figures(evaluate(predictions.read(path)))
+    return entries.compared(evaluate(predictions.read(path)))

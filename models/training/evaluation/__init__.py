@@ -1,4 +1,4 @@
 """Figures of merit of out-of-fold predictions, each with a bootstrap interval over patients.
 
-`models.training.evaluation.evaluate` is the door. Nothing here knows networks, images or TensorFlow.
+`models.training.evaluation.evaluate` computes them all. Nothing here knows networks, images or TensorFlow.
 """

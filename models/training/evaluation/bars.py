@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeAlias
 
-from models.training.evaluation.rounding import rounded
+from models.training.evaluation.figures import CalibrationError, Evaluation, GroupFigures, Verdict
+from models.training.evaluation.measures import Estimate, rounded
+
+Stated: TypeAlias = Estimate | float | None
+"""A figure with its interval or without; None where it was not measured."""
 
 LARGE: Final = ("rsna", "cbis-ddsm", "inbreast", "mini-mias")
 """The sources with enough images to ask for calibration."""
@@ -19,9 +23,8 @@ class Bar:
     """One figure of the evaluation and what it is to reach."""
 
     figure: str
-    path: tuple[str, ...]
-    """Where the figure stands in the evaluation: an estimate with its interval, or a number; ``*`` takes the
-    worst of all that stand there."""
+    find: Callable[[Evaluation], Sequence[Stated]]
+    """Finds the figure in the evaluation; of several, the worst counts."""
     reach: float
     at_most: bool = False
     """Whether less is better."""
@@ -29,109 +32,141 @@ class Bar:
     """What logistic regression on frozen ImageNet features gave on the same images."""
 
 
+def _of_source(
+    source: str, find: Callable[[GroupFigures], Stated]
+) -> Callable[[Evaluation], Sequence[Stated]]:
+    return lambda figures: [find(figures.sources[source])] if source in figures.sources else []
+
+
 def _auc(source: str, words: str, reach: float, frozen_features: float) -> Bar:
     return Bar(
         figure=f"{words}: malignant against rest, AUC",
-        path=("sources", source, "malignant_auc"),
+        find=_of_source(source, lambda group: group.malignant_auc),
         reach=reach,
         frozen_features=frozen_features,
     )
 
 
-def _calibrated(source: str, of: str, words: str) -> Bar:
+def _calibrated(source: str, words: str, error: Callable[[GroupFigures], CalibrationError | None]) -> Bar:
+    def after(group: GroupFigures) -> Stated:
+        found = error(group)
+        return None if found is None else found.after
+
     return Bar(
         figure=f"{source}: expected calibration error of {words}",
-        path=("sources", source, "calibration_error", of, "after"),
+        find=_of_source(source, after),
         reach=0.05,
         at_most=True,
     )
+
+
+def _balanced_accuracy(group: GroupFigures) -> Stated:
+    return None if group.balanced_accuracy is None else group.balanced_accuracy.estimate
+
+
+def _pointing(source: str) -> Bar:
+    def hits(figures: Evaluation) -> Sequence[Stated]:
+        groups = {} if figures.pointing is None else figures.pointing.sources
+        return [groups[source].hottest_point_in_lesion] if source in groups else []
+
+    return Bar(figure=f"{source}: hottest point inside a lesion (pointing game)", find=hits, reach=0.5)
+
+
+def _disturbances(figures: Evaluation) -> Sequence[Stated]:
+    if figures.robustness is None:
+        return []
+    return [found.auc_change for found in figures.robustness.groups["pooled"].disturbances.values()]
+
+
+def _other_pictures(figures: Evaluation) -> Sequence[Stated]:
+    folders = {} if figures.gate is None or figures.gate.others is None else figures.gate.others
+    return [folder.share_refused for folder in folders.values()]
 
 
 BARS: Final = (
     _auc("inbreast", "INbreast", 0.90, 0.758),
     Bar(
         figure="INbreast: four-class accuracy",
-        path=("sources", "inbreast", "accuracy"),
+        find=_of_source("inbreast", lambda group: group.accuracy),
         reach=0.70,
         frozen_features=0.534,
     ),
     Bar(
         figure="INbreast: four-class balanced accuracy",
-        path=("sources", "inbreast", "balanced_accuracy"),
+        find=_of_source("inbreast", _balanced_accuracy),
         reach=0.55,
         frozen_features=0.424,
     ),
     _auc("cbis-ddsm", "CBIS-DDSM masses", 0.82, 0.686),
     _auc("rsna", "RSNA", 0.78, 0.61),
     _auc("mini-mias", "mini-MIAS", 0.75, 0.553),
-    *(_calibrated(source, "label", "the label's score") for source in LARGE),
-    *(_calibrated(source, "malignant", "the malignant score") for source in LARGE),
     *(
-        Bar(
-            figure=f"{source}: hottest point inside a lesion (pointing game)",
-            path=("pointing", "sources", source, "hottest_point_in_lesion"),
-            reach=0.5,
-        )
-        for source in BOXED
+        _calibrated(source, "the label's score", lambda group: group.calibration_error.label)
+        for source in LARGE
     ),
+    *(
+        _calibrated(source, "the malignant score", lambda group: group.calibration_error.malignant)
+        for source in LARGE
+    ),
+    *map(_pointing, BOXED),
     Bar(
         figure="change of the malignant AUC under the worst disturbance, sources pooled",
-        path=("robustness", "groups", "pooled", "disturbances", "*", "auc_change"),
+        find=_disturbances,
         reach=-0.03,
     ),
     Bar(
         figure="pictures that are no mammograms, refused",
-        path=("gate", "others", "*", "share_refused"),
+        find=_other_pictures,
         reach=0.95,
     ),
-    Bar(figure="mammograms refused", path=("gate", "mammograms", "share_refused"), reach=0.01, at_most=True),
+    Bar(
+        figure="mammograms refused",
+        find=lambda figures: [] if figures.gate is None else [figures.gate.mammograms.share_refused],
+        reach=0.01,
+        at_most=True,
+    ),
     Bar(
         figure="seconds for one image on two cores, scores and Grad-CAM",
-        path=("cost", "seconds"),
+        find=lambda figures: [] if figures.cost is None else [figures.cost.seconds],
         reach=0.6,
         at_most=True,
     ),
-    Bar(figure="megabytes of weights", path=("cost", "megabytes"), reach=40, at_most=True),
+    Bar(
+        figure="megabytes of weights",
+        find=lambda figures: [] if figures.cost is None else [figures.cost.megabytes],
+        reach=40,
+        at_most=True,
+    ),
 )
 
 
-def judge(figures: Mapping[str, Any], bars: tuple[Bar, ...] = BARS) -> list[dict[str, Any]]:
-    """Compare each bar with its figure; ``reached`` is None where the figure was not measured."""
-    return [_judged(bar, _worst(bar, _look_up(figures, bar.path))) for bar in bars]
+def judge(figures: Evaluation, bars: tuple[Bar, ...] = BARS) -> tuple[Verdict, ...]:
+    """Compare each bar with its figure."""
+    return tuple(_judged(bar, _worst(bar, bar.find(figures))) for bar in bars)
 
 
-def _judged(bar: Bar, found: Any) -> dict[str, Any]:  # noqa: ANN401 - a number or an estimate out of JSON
-    estimate = found if isinstance(found, Mapping) else {"value": found, "low": None, "high": None}
-    value = estimate["value"]
+def _judged(bar: Bar, found: Stated) -> Verdict:
+    interval = found if isinstance(found, Estimate) else None
+    value = found.value if isinstance(found, Estimate) else found
     reached = None if value is None else (value <= bar.reach if bar.at_most else value >= bar.reach)
-    return {
-        "figure": bar.figure,
-        "reach": bar.reach,
-        "at_most": bar.at_most,
-        "frozen_features": bar.frozen_features,
-        "value": value,
-        "low": estimate["low"],
-        "high": estimate["high"],
-        "reached": reached,
-        "by": None if value is None else rounded(abs(value - bar.reach)),
-    }
+    return Verdict(
+        figure=bar.figure,
+        reach=bar.reach,
+        at_most=bar.at_most,
+        frozen_features=bar.frozen_features,
+        value=value,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
+        reached=reached,
+        by=None if value is None else rounded(abs(value - bar.reach)),
+    )
 
 
-def _worst(bar: Bar, found: list[Any]) -> Any:  # noqa: ANN401 - a number or an estimate out of JSON
-    def value(one: Any) -> float:  # noqa: ANN401 - the same
-        return float(one["value"] if isinstance(one, Mapping) else one)
+def _worst(bar: Bar, found: Sequence[Stated]) -> Stated:
+    def value(figure: Estimate | float) -> float:
+        return figure.value if isinstance(figure, Estimate) else figure
 
-    if not found:
+    measured = [figure for figure in found if figure is not None]
+    if not measured:
         return None
-    return max(found, key=value) if bar.at_most else min(found, key=value)
-
-
-def _look_up(figures: Any, path: tuple[str, ...]) -> list[Any]:  # noqa: ANN401 - out of JSON
-    """List what stands at ``path`` and was measured."""
-    if not path:
-        return [] if figures is None else [figures]
-    if not isinstance(figures, Mapping):
-        return []
-    key, *rest = path
-    inner = list(figures.values()) if key == "*" else [figures.get(key)]
-    return [found for one in inner for found in _look_up(one, tuple(rest))]
+    return max(measured, key=value) if bar.at_most else min(measured, key=value)

@@ -108,18 +108,18 @@ def noise(confidence: Floats, *, seed: int) -> float:
     return float(np.abs((confidence - drawn) @ members).sum(axis=1).mean() / len(confidence))
 
 
-def bins(confidence: Floats, right: Flags) -> list[list[float]]:
+def bins(confidence: Floats, right: Flags) -> tuple[tuple[int, float, float], ...]:
     """List the bins of the reliability diagram that hold rows: rows, mean score, share that is right."""
     numbers = numbered(confidence)
     rows = [numbers == number for number in np.unique(numbers)]
-    return [
-        [
-            int(its.sum()),
-            round(float(confidence[its].mean()), _DIGITS),
-            round(float(right[its].mean()), _DIGITS),
-        ]
-        for its in rows
-    ]
+    return tuple(
+        (
+            int(inside.sum()),
+            round(float(confidence[inside].mean()), _DIGITS),
+            round(float(right[inside].mean()), _DIGITS),
+        )
+        for inside in rows
+    )
 
 
 def numbered(confidence: Floats) -> Integers:

@@ -1,14 +1,15 @@
-"""From out-of-fold predictions to every figure that the card and the manifest state, as plain JSON values.
+"""From out-of-fold predictions to every figure that the card and the manifest state, as typed values.
 
 Always per source, never only pooled: classes and scanners go together in these data, and a pooled figure
 rewards a network for recognising the scanner. Nothing here needs TensorFlow or the images; what does (the
-pointing game, for example) is measured elsewhere and put into its slot.
+pointing game, for example) is measured elsewhere and taken in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from models.training.evaluation import (
     bars,
     calibration,
     group,
+    judged,
     known_shares,
     measures,
     normals,
@@ -24,11 +26,21 @@ from models.training.evaluation import (
     scored,
 )
 from models.training.evaluation.calibration import Method
+from models.training.evaluation.figures import (
+    CalibrationFigures,
+    Evaluation,
+    Folds,
+    GroupFigures,
+    LogLoss,
+    MainFigures,
+    MethodErrors,
+    MethodFigures,
+)
 from models.training.evaluation.judged import MALIGNANT
-from models.training.evaluation.measures import RESAMPLES
+from models.training.evaluation.measured import Measured
+from models.training.evaluation.measures import RESAMPLES, rounded
 from models.training.evaluation.points import Rule
 from models.training.evaluation.predictions import Predictions
-from models.training.evaluation.rounding import rounded
 from models.training.evaluation.scored import Scored
 from models.training.sources.folds import FOLDS
 
@@ -39,10 +51,7 @@ JUDGED_ON: Final = "inbreast"
 CHOSEN_ON: Final = (0, 1, 2)
 """Folds on which recipes were compared while those that ship were looked for: their figures may flatter."""
 
-SLOTS: Final = ("training", "telling_sources", "pointing", "robustness", "gate", "cost")
-"""What is measured with the images or the network and kept as it was measured."""
-
-_UNTOUCHED: Final = ("images", "balanced_accuracy", "malignant_auc")
+NOTHING: Final = Measured()
 
 
 def evaluate(
@@ -50,9 +59,9 @@ def evaluate(
     *,
     rule: Rule = Rule.SENSITIVITY,
     method: Method = Method.TEMPERATURE,
-    slots: Mapping[str, Any] | None = None,
+    measured: Measured = NOTHING,
     resamples: int = RESAMPLES,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Compute everything that is stated about a model, rounded as it is stated.
 
     Parameters
@@ -61,43 +70,56 @@ def evaluate(
         How the one operating point of the manifest is chosen; all of them are computed.
     method
         How the shipped scores are calibrated; all ways are compared.
-    slots
-        What was measured elsewhere, by the names in `SLOTS`; other names are left out.
+    measured
+        What was measured with the images or the network.
     resamples
         Bootstrap samples behind each interval; the card speaks of the default.
     """
     fitted, whole = scored.score(predictions, method, resamples=resamples)
-    images = group.UNITS["images"](predictions.examples, whole.shipped)
-    thresholds = {its: points.choose(its, images.malignant, images.scores[:, MALIGNANT]) for its in Rule}
-    parts = _by_source(whole)
-    figures: dict[str, Any] = {
-        "images": len(predictions.examples),
-        "patients": len(set(predictions.patients)),
-        "folds": {"held_out": np.unique(predictions.folds).tolist(), "of": FOLDS},
-        "temperature": fitted.temperature,
-        "calibration": {"method": method.value, "bias": list(fitted.bias), "compared": _methods(predictions)},
-        "log_loss": {
-            "before": rounded(measures.log_loss(whole.raw, predictions.targets)),
-            "after": rounded(measures.log_loss(whole.honest, predictions.targets)),
-        },
-        "rule": rule.value,
-        "operating_point": thresholds[rule],
-        "operating_points": {its.value: point for its, point in thresholds.items()},
-        "pooled": group.both(whole, thresholds),
-        "sources": {name: group.both(part, thresholds) for name, part in parts.items()},
-        "devices": {
-            name: group.figures(part, thresholds, "images") for name, part in _by_device(whole).items()
-        },
-        "chosen_on_folds": list(CHOSEN_ON),
-        "without_those_folds": _untouched(whole, thresholds),
-        "known_shares": {name: known_shares.figures(part) for name, part in parts.items()},
-        "normals": normals.compare(whole),
-        "judged_on": JUDGED_ON,
+    images = judged.images(predictions.examples, whole.shipped)
+    thresholds = {
+        choice: points.choose(choice, images.malignant, images.scores[:, MALIGNANT]) for choice in Rule
     }
-    judged = figures["sources"].get(JUDGED_ON, {}).get("balanced_accuracy") or {}
-    figures["above_chance"] = judged.get("low", 0) > CHANCE
-    figures |= {name: slots[name] for name in SLOTS if slots and name in slots}
-    return figures | {"bars": bars.judge(figures)}
+    parts = _by_source(whole)
+    sources = {name: group.images_and_breasts(part, thresholds) for name, part in parts.items()}
+    figures = Evaluation(
+        images=len(predictions.examples),
+        patients=len(set(predictions.patients)),
+        folds=Folds(held_out=tuple(np.unique(predictions.folds).tolist()), of=FOLDS),
+        temperature=fitted.temperature,
+        calibration=CalibrationFigures(method=method, bias=fitted.bias, compared=_methods(predictions)),
+        log_loss=LogLoss(
+            before=rounded(measures.log_loss(whole.raw, predictions.targets)),
+            after=rounded(measures.log_loss(whole.honest, predictions.targets)),
+        ),
+        rule=rule,
+        operating_point=thresholds[rule],
+        operating_points=thresholds,
+        pooled=group.images_and_breasts(whole, thresholds),
+        sources=sources,
+        devices={name: group.images(part, thresholds) for name, part in _by_device(whole).items()},
+        chosen_on_folds=CHOSEN_ON,
+        without_those_folds=_untouched(whole, thresholds),
+        known_shares={name: known_shares.figures(part) for name, part in parts.items()},
+        normals=normals.compare(whole),
+        judged_on=JUDGED_ON,
+        above_chance=_above_chance(sources.get(JUDGED_ON)),
+        bars=(),
+        training=measured.training,
+        telling_sources=measured.telling_sources,
+        pointing=measured.pointing,
+        robustness=measured.robustness,
+        gate=measured.gate,
+        cost=measured.cost,
+    )
+    return replace(figures, bars=bars.judge(figures))
+
+
+def _above_chance(figures: GroupFigures | None) -> bool:
+    """Tell whether all of the interval of the balanced accuracy lies above chance."""
+    if figures is None or figures.balanced_accuracy is None or figures.balanced_accuracy.low is None:
+        return False
+    return figures.balanced_accuracy.low > CHANCE
 
 
 def _by_source(whole: Scored) -> dict[str, Scored]:
@@ -115,39 +137,43 @@ def _by_device(whole: Scored) -> dict[str, Scored]:
     return {name: whole.where(devices == name) for name in several}
 
 
-def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, Any]:
+def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, MainFigures]:
     """Compute the two main figures on the folds that had no part in the choice of the recipe."""
     rows = ~np.isin(whole.predictions.folds, CHOSEN_ON)
     if not rows.any():
         return {}
-    part = whole.where(rows)
-    found = {
-        name: group.figures(its, thresholds, "images")
-        for name, its in {**_by_source(part), "pooled": part}.items()
+    untouched = whole.where(rows)
+    parts = {**_by_source(untouched), "pooled": untouched}
+    found = {name: group.images(part, thresholds) for name, part in parts.items()}
+    return {
+        name: MainFigures(
+            images=figures.images,
+            balanced_accuracy=figures.balanced_accuracy,
+            malignant_auc=figures.malignant_auc,
+        )
+        for name, figures in found.items()
     }
-    return {name: {key: its[key] for key in _UNTOUCHED} for name, its in found.items()}
 
 
-def _methods(predictions: Predictions) -> dict[str, Any]:
+def _methods(predictions: Predictions) -> dict[Method, MethodFigures]:
     """Compare the ways of calibration, each cross-fitted: log loss, and both errors of each source."""
-    found: dict[str, Any] = {}
+    found = {}
     for method in Method:
         fitted, whole = scored.score(predictions, method)
-        errors = {name: _errors(part) for name, part in _by_source(whole).items()}
-        found[method.value] = {
-            "temperature": fitted.temperature,
-            "bias": list(fitted.bias),
-            "log_loss": rounded(measures.log_loss(whole.honest, predictions.targets)),
-            "calibration_error": errors,
-        }
+        found[method] = MethodFigures(
+            temperature=fitted.temperature,
+            bias=fitted.bias,
+            log_loss=rounded(measures.log_loss(whole.honest, predictions.targets)),
+            calibration_error={name: _errors(part) for name, part in _by_source(whole).items()},
+        )
     return found
 
 
-def _errors(part: Scored) -> dict[str, float | None]:
-    judged = group.UNITS["images"](part.predictions.examples, part.honest)
-    rows, truth = judged.certain, judged.targets.argmax(axis=1)
-    label = calibration.error_of(judged.confidence[rows], (judged.predicted == truth)[rows])
-    return {
-        "label": rounded(label) if rows.any() else None,
-        "malignant": rounded(calibration.error_of(judged.scores[:, MALIGNANT], judged.malignant)),
-    }
+def _errors(part: Scored) -> MethodErrors:
+    images = judged.images(part.predictions.examples, part.honest)
+    rows, truth = images.certain, images.targets.argmax(axis=1)
+    label = calibration.error_of(images.confidence[rows], (images.predicted == truth)[rows])
+    return MethodErrors(
+        label=rounded(label) if rows.any() else None,
+        malignant=rounded(calibration.error_of(images.scores[:, MALIGNANT], images.malignant)),
+    )

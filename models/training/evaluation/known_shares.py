@@ -7,20 +7,16 @@ site's shares. The figures part what is missed for want of them from what the ne
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 import numpy as np
 
 from models.training.evaluation import bootstrap, calibration, judged, labelling
-from models.training.evaluation.measures import Flags, Floats
-from models.training.evaluation.rounding import stated
+from models.training.evaluation.figures import KnownShares
+from models.training.evaluation.measures import Flags, Floats, stated
 from models.training.evaluation.scored import Scored
 
-FIGURES: Final = ("accuracy", "balanced_accuracy", "label_calibration_error")
 
-
-def figures(part: Scored) -> dict[str, Any] | None:
-    """Compute `FIGURES` of one source's images; None where it has no certain label or one fold only.
+def figures(part: Scored) -> KnownShares | None:
+    """Compute the figures of one source's images; None where it has no certain label or one fold only.
 
     The shares are those of the source's certain labels in the other folds, one image added to each class.
     """
@@ -39,7 +35,11 @@ def figures(part: Scored) -> dict[str, Any] | None:
     draws = bootstrap.draw(patients, resamples=part.resamples)
     labelled = draws.estimates(labelling.figures(truth, predicted, scores.shape[1]))
     error = draws.estimate(calibration.error(after.confidence[rows], predicted == truth))
-    return dict(zip(FIGURES, map(stated, (*labelled[:2], error)), strict=True))
+    return KnownShares(
+        accuracy=stated(labelled[0]),
+        balanced_accuracy=stated(labelled[1]),
+        label_calibration_error=stated(error),
+    )
 
 
 def moved(scores: Floats, shares: Floats) -> Floats:

@@ -18,6 +18,8 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 RESAMPLES: Final = 2000
 _TEMPERATURES: Final = (0.05, 20.0)
+_DIGITS: Final = 3
+"""Of a figure as it is stated, in evaluation and card alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,18 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+def rounded(value: float) -> float:
+    """Round a figure as it is stated."""
+    return round(value, _DIGITS)
+
+
+def stated(estimate: Estimate | None) -> Estimate | None:
+    """Round a figure and its interval; None stays None."""
+    if estimate is None:
+        return None
+    return Estimate(value=rounded(estimate.value), low=rounded(estimate.low), high=rounded(estimate.high))
 
 
 def softmax(logits: Floats, temperature: float) -> Floats:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.analysis.preprocess import PREPROCESSING
-from models.training import whole_file
+from models.training import json_files
+from models.training.file_digest import sha256
 from models.training.images.prepare import Prepared
 from models.training.learning.recipes import Recipe
 
@@ -23,29 +24,35 @@ class OtherTermsError(Exception):
 
 
 def of(
-    prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Recipe, *, seed: int, imagenet: Path | None
+    prepared: Prepared,
+    fold_numbers: Sequence[int],
+    fold: int,
+    recipe: Recipe,
+    *,
+    seed: int,
+    imagenet: Path | None,
 ) -> dict[str, Any]:
     """State the terms of a run.
 
     Parameters
     ----------
-    theirs
+    fold_numbers
         Fold of each prepared image.
     imagenet
         File of ImageNet's weights, where the recipe begins with them.
     """
     return {
-        **of_images(prepared, theirs, fold, recipe),
+        **of_images(prepared, fold_numbers, fold, recipe),
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": seed,
-        "imagenet": None if imagenet is None else hashlib.sha256(imagenet.read_bytes()).hexdigest(),
+        "imagenet": None if imagenet is None else sha256(imagenet),
     }
 
 
-def of_images(prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Recipe) -> dict[str, Any]:
+def of_images(prepared: Prepared, fold_numbers: Sequence[int], fold: int, recipe: Recipe) -> dict[str, Any]:
     """State what decides which patients a run has never seen, and how images are shown to it."""
     division = "\n".join(
-        f"{example.file} {its}" for example, its in zip(prepared.examples, theirs, strict=True)
+        f"{example.file} {number}" for example, number in zip(prepared.examples, fold_numbers, strict=True)
     )
     return {
         "fold": fold,
@@ -59,7 +66,7 @@ def of_images(prepared: Prepared, theirs: Sequence[int], fold: int, recipe: Reci
 
 def begin(folder: Path, terms: Mapping[str, Any]) -> None:
     """Keep ``terms`` in ``folder``, which holds no run yet."""
-    whole_file.write_json(folder / TERMS, terms)
+    json_files.write_whole(folder / TERMS, terms)
 
 
 def check(folder: Path, terms: Mapping[str, Any]) -> None:

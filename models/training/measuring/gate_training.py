@@ -22,7 +22,13 @@ from inference.analysis import breast, gate
 from inference.analysis.gate import Likeness, Trunk
 from inference.errors import Failed, Refused
 from inference.network import efficientnet_lite_imagenet
-from models.training.evaluation.rounding import rounded
+from models.training.evaluation.measured import (
+    FolderRefusals,
+    MammogramRefusals,
+    Refusals,
+    SourceRefusals,
+)
+from models.training.evaluation.measures import rounded
 from models.training.sources import folds, pictures
 from models.training.sources.labels import Example
 
@@ -99,33 +105,33 @@ def out_of_fold(seen: Seen) -> Floats:
 def limit(seen: Seen, distances: Floats) -> float:
     """Choose the limit: the largest of the sources' quantiles, so that no scanner is refused more often."""
     of_source = _by_source(seen, distances)
-    large = [its for its in of_source.values() if len(its) >= _LARGE] or [distances]
-    highest = max(float(np.quantile(its, QUANTILE)) for its in large)
+    large = [values for values in of_source.values() if len(values) >= _LARGE] or [distances]
+    highest = max(float(np.quantile(values, QUANTILE)) for values in large)
     return math.ceil(highest * 10**_DIGITS) / 10**_DIGITS
 
 
-def mammogram_figures(seen: Seen, distances: Floats, bound: float) -> dict[str, Any]:
+def mammogram_refusals(seen: Seen, distances: Floats, bound: float) -> MammogramRefusals:
     """Count the mammograms that are refused: out of fold, and with their whole source left out."""
     names = [example.source for example in seen.examples]
     foreign = _held_out(seen.features, names) if len(set(names)) > 1 else None
     left_out = None if foreign is None else _by_source(seen, foreign)
-    return {
-        "images": len(names) + len(seen.unread),
-        "without_breast": len(seen.unread),
-        "refused": int((distances > bound).sum()),
-        "share_refused": rounded(float((distances > bound).mean())),
-        "sources": {
-            source: {
-                "images": len(its),
-                "refused": int((its > bound).sum()),
-                "refused_without_this_source": (
+    return MammogramRefusals(
+        images=len(names) + len(seen.unread),
+        without_breast=len(seen.unread),
+        refused=int((distances > bound).sum()),
+        share_refused=rounded(float((distances > bound).mean())),
+        sources={
+            source: SourceRefusals(
+                images=len(values),
+                refused=int((values > bound).sum()),
+                refused_without_this_source=(
                     None if left_out is None else int((left_out[source] > bound).sum())
                 ),
-                "median_distance": rounded(float(np.median(its))),
-            }
-            for source, its in _by_source(seen, distances).items()
+                median_distance=rounded(float(np.median(values))),
+            )
+            for source, values in _by_source(seen, distances).items()
         },
-    }
+    )
 
 
 def verdict(path: Path, trunk: Trunk, known: Likeness, bound: float) -> str:
@@ -141,28 +147,24 @@ def verdict(path: Path, trunk: Trunk, known: Likeness, bound: float) -> str:
     return UNLIKE if known.distances(features[np.newaxis])[0] > bound else ACCEPTED
 
 
-def other_figures(
+def folder_refusals(
     folder: Path, trunk: Trunk, known: Likeness, bound: float, track: Track
-) -> dict[str, dict[str, Any]]:
-    """Count what becomes of the files in each folder of ``folder``, a folder for each kind of picture."""
+) -> FolderRefusals:
+    """Count what becomes of the files in ``folder``, which has a folder for each kind of picture."""
     kinds = sorted(path for path in folder.iterdir() if path.is_dir())
-    files = {kind.name: sorted(path for path in kind.rglob("*") if path.is_file()) for kind in kinds}
-    figures: dict[str, dict[str, Any]] = {}
-    for kind, theirs in files.items():
-        verdicts = Counter(
-            verdict(path, trunk, known, bound)
-            for path in track(theirs, len(theirs), f"{folder.name}: {kind}")
-        )
-        figures[kind] = _counted(verdicts)
-    return figures
-
-
-def total(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Add up the counts of several kinds."""
-    verdicts: Counter[str] = Counter()
-    for its in figures.values():
-        verdicts.update(its["verdicts"])
-    return _counted(verdicts)
+    verdicts: dict[str, Counter[str]] = {}
+    for kind in kinds:
+        files = sorted(path for path in kind.rglob("*") if path.is_file())
+        steps = track(files, len(files), f"{folder.name}: {kind.name}")
+        verdicts[kind.name] = Counter(verdict(path, trunk, known, bound) for path in steps)
+    total = _counted(sum(verdicts.values(), Counter[str]()))
+    return FolderRefusals(
+        images=total.images,
+        refused=total.refused,
+        share_refused=total.share_refused,
+        verdicts=total.verdicts,
+        kinds={kind: _counted(counts) for kind, counts in verdicts.items()},
+    )
 
 
 def fit(seen: Seen) -> Likeness:
@@ -170,15 +172,15 @@ def fit(seen: Seen) -> Likeness:
     return gate.fit(seen.features)
 
 
-def _counted(verdicts: Counter[str]) -> dict[str, Any]:
+def _counted(verdicts: Counter[str]) -> Refusals:
     images = verdicts.total()
     refused = images - verdicts[ACCEPTED]
-    return {
-        "images": images,
-        "refused": refused,
-        "share_refused": rounded(refused / images) if images else None,
-        "verdicts": dict(sorted(verdicts.items())),
-    }
+    return Refusals(
+        images=images,
+        refused=refused,
+        share_refused=rounded(refused / images) if images else None,
+        verdicts=dict(sorted(verdicts.items())),
+    )
 
 
 def _held_out(features: Floats, groups: Sequence[object]) -> Floats:
@@ -186,8 +188,8 @@ def _held_out(features: Floats, groups: Sequence[object]) -> Floats:
     kinds = np.array([str(group) for group in groups])
     distances = np.zeros(len(features))
     for kind in np.unique(kinds):
-        theirs = kinds == kind
-        distances[theirs] = gate.fit(features[~theirs]).distances(features[theirs])
+        inside = kinds == kind
+        distances[inside] = gate.fit(features[~inside]).distances(features[inside])
     return distances
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from inference.findings import Point
 from inference.pipeline import Network
 from inference.reading.pixels import Picture
 from models.training.evaluation import bootstrap
-from models.training.evaluation.rounding import stated
+from models.training.evaluation.measured import PointingFigures, PointingGroup
+from models.training.evaluation.measures import stated
 from models.training.sources.labels import Box, Example
 
 WIDENED: Final = 0.025
@@ -61,19 +62,29 @@ def point(picture: Picture, example: Example, network: Network) -> Pointed:
     )
 
 
-def figures(rows: Sequence[Pointed]) -> dict[str, Any]:
-    """Compute shares with 95 % bootstrap intervals over patients: per source, per label, and pooled."""
+def figures(rows: Sequence[Pointed], *, folds: Sequence[int], left_out: int) -> PointingFigures:
+    """Compute shares with 95 % bootstrap intervals over patients: per source, per label, and pooled.
+
+    Parameters
+    ----------
+    folds
+        Those whose networks have read the images.
+    left_out
+        How many images the node would not analyse.
+    """
     sources = sorted({row.example.source for row in rows})
     labels = sorted({row.example.label for row in rows})
-    return {
-        "widened_by": WIDENED,
-        "pooled": _of(rows),
-        "sources": {name: _of([row for row in rows if row.example.source == name]) for name in sources},
-        "labels": {name: _of([row for row in rows if row.example.label == name]) for name in labels},
-    }
+    return PointingFigures(
+        folds=tuple(folds),
+        left_out=left_out,
+        widened_by=WIDENED,
+        pooled=_of_rows(rows),
+        sources={name: _of_rows([row for row in rows if row.example.source == name]) for name in sources},
+        labels={name: _of_rows([row for row in rows if row.example.label == name]) for name in labels},
+    )
 
 
-def _of(rows: Sequence[Pointed]) -> dict[str, Any]:
+def _of_rows(rows: Sequence[Pointed]) -> PointingGroup:
     patients = ["/".join(row.example.person) for row in rows]
     table = np.array([(row.hit, row.heat, row.chance) for row in rows], np.float64)
 
@@ -81,14 +92,14 @@ def _of(rows: Sequence[Pointed]) -> dict[str, Any]:
         return np.asarray(weights @ table / weights.sum(axis=1, keepdims=True))
 
     hit, heat, chance = bootstrap.draw(patients).estimates(averages)
-    return {
-        "images": len(rows),
-        "patients": len(set(patients)),
-        "hottest_point_in_lesion": stated(hit),
-        "random_point_in_lesion": stated(chance),
-        "heat_in_lesion": stated(heat),
-        "explained": dict(sorted(Counter(row.explained for row in rows).items())),
-    }
+    return PointingGroup(
+        images=len(rows),
+        patients=len(set(patients)),
+        hottest_point_in_lesion=stated(hit),
+        random_point_in_lesion=stated(chance),
+        heat_in_lesion=stated(heat),
+        explained=dict(sorted(Counter(row.explained for row in rows).items())),
+    )
 
 
 def _widened(boxes: Sequence[Box], rows: int) -> list[Box]:

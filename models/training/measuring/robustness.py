@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from inference.findings import CLASSES, ClassKey
 from inference.pipeline import InputGate, Network
 from inference.reading.pixels import Picture
 from models.training.evaluation import bootstrap, ranking
-from models.training.evaluation.rounding import rounded, stated
+from models.training.evaluation.measured import DisturbanceFigures, RobustnessFigures, RobustnessGroup
+from models.training.evaluation.measures import Estimate, rounded, stated
 from models.training.images.disturbances import DISTURBANCES, disturbed
 from models.training.sources.labels import Example
 
@@ -51,31 +52,25 @@ def ask(
     return Answers(example=example, scores=scores)
 
 
-def figures(answers: Sequence[Answers]) -> dict[str, Any]:
-    """Compute, per source and pooled, what each disturbance changes, with intervals over patients."""
-    sources = sorted({its.example.source for its in answers})
-    groups = {name: [its for its in answers if its.example.source == name] for name in sources}
-    return {
-        "images": len(answers),
-        "patients": len({its.example.person for its in answers}),
-        "groups": {name: _of_group(group) for name, group in {POOLED: list(answers), **groups}.items()},
-    }
+def figures(answers: Sequence[Answers], *, folds: Sequence[int], left_out: int) -> RobustnessFigures:
+    """Compute, per source and pooled, what each disturbance changes, with intervals over patients.
 
-
-def table(of: dict[str, Any]) -> str:
-    """Write the figures as a Markdown table: a line per disturbance, the change of AUC per source."""
-    groups: dict[str, Any] = of["groups"]
-    head = ("disturbance", *(f"AUC, {name}" for name in groups), "labels changed", "not analysed")
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    plain = [_figure(its["auc"]) for its in groups.values()]
-    lines.append(_line([UNDISTURBED, *plain, "-", str(groups[POOLED]["not_analysed"])]))
-    for name in DISTURBANCES:
-        its = {group: values["disturbances"][name] for group, values in groups.items()}
-        changes = [_figure(values["auc_change"], signed=True) for values in its.values()]
-        pooled = its[POOLED]
-        changed = "-" if pooled["labels_changed"] is None else f"{pooled['labels_changed']:.1%}"
-        lines.append(_line([name, *changes, changed, str(pooled["not_analysed"])]))
-    return "\n".join(lines) + "\n"
+    Parameters
+    ----------
+    folds
+        Those whose networks have read the images.
+    left_out
+        How many images could not be read.
+    """
+    sources = sorted({answer.example.source for answer in answers})
+    groups = {name: [answer for answer in answers if answer.example.source == name] for name in sources}
+    return RobustnessFigures(
+        folds=tuple(folds),
+        left_out=left_out,
+        images=len(answers),
+        patients=len({answer.example.person for answer in answers}),
+        groups={name: _of_group(group) for name, group in {POOLED: list(answers), **groups}.items()},
+    )
 
 
 def _scores(picture: Picture, network: Network, gate: InputGate | None) -> tuple[float, ...] | None:
@@ -85,41 +80,42 @@ def _scores(picture: Picture, network: Network, gate: InputGate | None) -> tuple
         return None
 
 
-def _of_group(answers: Sequence[Answers]) -> dict[str, Any]:
-    plain = [its for its in answers if its.scores[UNDISTURBED] is not None]
-    return {
-        "images": len(answers),
-        "malignant": sum(its.example.classes == {ClassKey.MALIGNANT} for its in answers),
-        "not_analysed": len(answers) - len(plain),
-        "auc": _auc(plain, UNDISTURBED),
-        "disturbances": {name: _of_disturbance(plain, name) for name in DISTURBANCES},
-    }
+def _of_group(answers: Sequence[Answers]) -> RobustnessGroup:
+    plain = [answer for answer in answers if answer.scores[UNDISTURBED] is not None]
+    return RobustnessGroup(
+        images=len(answers),
+        malignant=sum(answer.example.classes == {ClassKey.MALIGNANT} for answer in answers),
+        not_analysed=len(answers) - len(plain),
+        auc=_auc(plain, UNDISTURBED),
+        disturbances={name: _of_disturbance(plain, name) for name in DISTURBANCES},
+    )
 
 
-def _of_disturbance(answers: Sequence[Answers], name: str) -> dict[str, Any]:
-    both = [its for its in answers if its.scores[name] is not None]
-    before, after = (_table_of(both, which) for which in (UNDISTURBED, name))
-    changed = float((before.argmax(axis=1) != after.argmax(axis=1)).mean()) if both else None
-    return {
-        "not_analysed": len(answers) - len(both),
-        "auc_change": _auc(both, UNDISTURBED, name),
-        "labels_changed": None if changed is None else rounded(changed),
-        "mean_score_change": rounded(float(np.abs(after - before)[:, _MALIGNANT].mean())) if both else None,
-    }
+def _of_disturbance(answers: Sequence[Answers], name: str) -> DisturbanceFigures:
+    analysed = [answer for answer in answers if answer.scores[name] is not None]
+    before, after = (_table_of(analysed, version) for version in (UNDISTURBED, name))
+    changed = float((before.argmax(axis=1) != after.argmax(axis=1)).mean()) if analysed else None
+    moved = float(np.abs(after - before)[:, _MALIGNANT].mean()) if analysed else None
+    return DisturbanceFigures(
+        not_analysed=len(answers) - len(analysed),
+        auc_change=_auc(analysed, UNDISTURBED, name),
+        labels_changed=None if changed is None else rounded(changed),
+        mean_score_change=None if moved is None else rounded(moved),
+    )
 
 
-def _auc(answers: Sequence[Answers], name: str, other: str | None = None) -> dict[str, float] | None:
+def _auc(answers: Sequence[Answers], name: str, other: str | None = None) -> Estimate | None:
     """Compute malignant versus rest under ``name``, or by how much it changes to ``other``."""
-    malignant = np.array([its.example.classes == {ClassKey.MALIGNANT} for its in answers], bool)
+    malignant = np.array([answer.example.classes == {ClassKey.MALIGNANT} for answer in answers], bool)
     if min(malignant.sum(), (~malignant).sum()) < _ENOUGH:
         return None
-    areas = [_area(answers, malignant, which) for which in (name, other) if which is not None]
+    areas = [_area(answers, malignant, version) for version in (name, other) if version is not None]
 
     def figure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         first, *rest = (area(weights) for area in areas)
         return rest[0] - first if rest else first
 
-    patients = ["/".join(its.example.person) for its in answers]
+    patients = ["/".join(answer.example.person) for answer in answers]
     return stated(bootstrap.draw(patients).estimate(figure))
 
 
@@ -132,15 +128,4 @@ def _area(
 
 
 def _table_of(answers: Sequence[Answers], name: str) -> NDArray[np.float64]:
-    return np.array([its.scores[name] for its in answers], np.float64).reshape(-1, len(CLASSES))
-
-
-def _figure(estimate: dict[str, float] | None, *, signed: bool = False) -> str:
-    if estimate is None:
-        return "-"
-    form = "{value:+.3f} ({low:+.3f} to {high:+.3f})" if signed else "{value:.3f} ({low:.3f} to {high:.3f})"
-    return form.format(**estimate)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return np.array([answer.scores[name] for answer in answers], np.float64).reshape(-1, len(CLASSES))

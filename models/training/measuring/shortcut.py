@@ -7,7 +7,7 @@ a logistic regression learns the source from some patients' features and is aske
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from models.training.evaluation import bootstrap, labelling
-from models.training.evaluation.measures import Integers
+from models.training.evaluation.measured import SourceProbe
+from models.training.evaluation.measures import Integers, rounded, stated
 from models.training.evaluation.predictions import Predictions
-from models.training.evaluation.rounding import rounded, stated
 
 STATISTICS: Final = (
     "share of the picture that is breast", "height of the breast", "width of the breast", "mean",
@@ -42,7 +42,7 @@ def statistics(images: Iterator[NDArray[np.uint8]]) -> NDArray[np.float32]:
     return np.array([_of_image(image) for image in images], np.float32)
 
 
-def tell_sources(features: NDArray[np.float32], predictions: Predictions) -> dict[str, Any]:
+def tell_sources(features: NDArray[np.float32], predictions: Predictions) -> SourceProbe:
     """Measure how well the source is told from ``features`` (n, anything), rows as in ``predictions``.
 
     Multinomial logistic regression on the first principal components, cross-validated by patient within each
@@ -57,14 +57,14 @@ def tell_sources(features: NDArray[np.float32], predictions: Predictions) -> dic
             predicted[rows] = _predicted(features[rows], truth[rows], patients[rows])
     figures = labelling.figures(truth, predicted, len(names))
     accuracy, balanced, *_ = bootstrap.draw(predictions.patients).estimates(figures)
-    return {
-        "sources": names.tolist(),
-        "features": features.shape[1],
-        "accuracy": stated(accuracy),
-        "accuracy_by_chance": rounded(float(np.bincount(truth).max() / len(truth))),
-        "balanced_accuracy": stated(balanced),
-        "balanced_accuracy_by_chance": rounded(1 / len(names)),
-    }
+    return SourceProbe(
+        sources=tuple(names.tolist()),
+        features=features.shape[1],
+        accuracy=stated(accuracy),
+        accuracy_by_chance=rounded(float(np.bincount(truth).max() / len(truth))),
+        balanced_accuracy=stated(balanced),
+        balanced_accuracy_by_chance=rounded(1 / len(names)),
+    )
 
 
 def _predicted(features: NDArray[np.float32], truth: Integers, patients: NDArray[np.str_]) -> Integers:
@@ -100,7 +100,7 @@ def _of_image(image: NDArray[np.uint8]) -> tuple[float, ...]:
 
 def _step(image: NDArray[np.uint8], breast: NDArray[np.bool_], *, axis: int) -> float:
     """Return the mean absolute difference of neighbours that are both breast."""
-    both = np.diff(breast.astype(np.int8), axis=axis) == 0
-    both &= np.delete(breast, 0, axis=axis)
-    steps = np.abs(np.diff(image.astype(np.int16), axis=axis))[both]
+    inside = np.diff(breast.astype(np.int8), axis=axis) == 0
+    inside &= np.delete(breast, 0, axis=axis)
+    steps = np.abs(np.diff(image.astype(np.int16), axis=axis))[inside]
     return float(steps.mean() / _WHITE) if len(steps) else 0.0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from inference.findings import CLASSES
 from inference.network import manifest, secondread
 from inference.network import weights as weight_files
 from models.training.evaluation import predictions
+from models.training.evaluation.figures import Evaluation
+from models.training.file_digest import sha256
 from models.training.learning.recipes import Recipe
 from models.training.measuring import gate_training
 from models.training.publishing import card, joining, publish
@@ -64,8 +65,8 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     network = _put_weights(weights, folder / WEIGHTS, recipe)
     shutil.copyfile(table, folder / predictions.FILE_NAME)
-    told = publish.choices(publish.kept(run))
-    figures = publish.publish(folder, name=recipe.network, version=version, **told)
+    choices = publish.choices(publish.kept(run))
+    figures = publish.publish(folder, name=recipe.network, version=version, choices=choices)
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
     (folder / "manifest.toml").write_text(
         _manifest(figures, recipe, network, version=version, digest=digest, weights=folder / WEIGHTS)
@@ -98,7 +99,7 @@ def _gate(run: Path, folder: Path) -> str:
 
 
 def _manifest(
-    figures: dict[str, Any], recipe: Recipe, network: str, *, version: str, digest: str, weights: Path
+    figures: Evaluation, recipe: Recipe, network: str, *, version: str, digest: str, weights: Path
 ) -> str:
     meanings = "\n".join(f"{key.value} = {json.dumps(text)}" for key, text in card.MEANINGS.items())
     basis = card.bases(figures)
@@ -112,7 +113,7 @@ classes = {json.dumps(list(CLASSES))}
 
 [weights]
 file = "{WEIGHTS}"
-sha256 = "{hashlib.sha256(weights.read_bytes()).hexdigest()}"
+sha256 = "{sha256(weights)}"
 
 [input]
 rows = {recipe.rows}
@@ -120,13 +121,13 @@ columns = {recipe.columns}
 preprocessing = "{PREPROCESSING}"
 
 [calibration]
-temperature = {figures["temperature"]}
-bias = {json.dumps(figures["calibration"]["bias"])}
+temperature = {figures.temperature}
+bias = {json.dumps(figures.calibration.bias)}
 calibrated = true
 basis = {json.dumps(basis.calibration)}
 
 [operating_point]
-malignant = {figures["operating_point"]}
+malignant = {figures.operating_point}
 basis = {json.dumps(basis.operating_point)}
 
 [training]

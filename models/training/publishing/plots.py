@@ -6,9 +6,9 @@ Drawn without a display and without a date, in few colours: the same figures giv
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +20,9 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from inference.findings import CLASSES, ClassKey
 from models.training.evaluation import judged, ranking
 from models.training.evaluation.calibration import Calibration
+from models.training.evaluation.figures import Evaluation, GroupFigures
 from models.training.evaluation.group import ENOUGH
+from models.training.evaluation.measured import EpochLosses
 from models.training.evaluation.measures import Flags, Floats
 from models.training.evaluation.predictions import Predictions
 
@@ -41,26 +43,25 @@ _COLOUR_OF: Final = ("#2a7f3f", "#2b6cb0", "#8a6d1f", "#c0392b")
 _POOLED: Final = "pooled"
 
 
-def draw(figures: Mapping[str, Any], predictions: Predictions, folder: Path) -> list[str]:
+def draw(figures: Evaluation, predictions: Predictions, folder: Path) -> list[str]:
     """Draw all plots into ``folder`` and return their names; the training curves only where there are any."""
-    calibration = figures["calibration"]
-    scale = Calibration(temperature=figures["temperature"], bias=tuple(calibration["bias"]))
+    scale = Calibration(temperature=figures.temperature, bias=figures.calibration.bias)
     pages: dict[str, Panel] = {
         ROC: lambda axes, _, part: _roc(axes, part, scale),
         PRECISION_RECALL: lambda axes, _, part: _precision_recall(axes, part, scale),
-        RELIABILITY: lambda axes, name, _: _reliability(axes, _group(figures, name)),
-        CONFUSION: lambda axes, name, _: _confusion(axes, _group(figures, name)),
+        RELIABILITY: lambda axes, name, _: _reliability(axes, figures.groups[name]),
+        CONFUSION: lambda axes, name, _: _confusion(axes, figures.groups[name]),
     }
     for file, panel in pages.items():
         _save(_panels(figures, predictions, panel), folder / file)
-    if "training" not in figures:
+    if figures.training is None:
         return list(pages)
-    _save(_training(figures["training"]), folder / TRAINING)
+    _save(_training(figures.training), folder / TRAINING)
     return [*pages, TRAINING]
 
 
-def _panels(figures: Mapping[str, Any], predictions: Predictions, panel: Panel) -> Figure:
-    names = [*figures["sources"], _POOLED]
+def _panels(figures: Evaluation, predictions: Predictions, panel: Panel) -> Figure:
+    names = list(figures.groups)
     rows = -(-len(names) // _COLUMNS)
     page = Figure(figsize=(_COLUMNS * _PANEL_INCHES, rows * _PANEL_INCHES), layout="constrained")
     for number, name in enumerate(names, start=1):
@@ -108,24 +109,25 @@ def _precision_recall(axes: Axes, part: Predictions, scale: Calibration) -> None
     _finish(axes, "recall", "precision")
 
 
-def _reliability(axes: Axes, its: Mapping[str, Any]) -> None:
+def _reliability(axes: Axes, group: GroupFigures) -> None:
     """Draw the share that is right over the mean score; the area of a point is its number of images."""
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
-    for of, words, colour in (
-        ("label", "the label's score", "#444444"),
-        ("malignant", "Malignant", "#c0392b"),
+    errors = group.calibration_error
+    for error, words, colour in (
+        (errors.label, "the label's score", "#444444"),
+        (errors.malignant, "Malignant", "#c0392b"),
     ):
-        if error := its["calibration_error"].get(of):
-            counts, scores, right = zip(*error["bins"], strict=True)
-            change = f"{words}: {error['before']['value']:.3f} → {error['after']['value']:.3f}"
+        if error is not None and error.before is not None and error.after is not None:
+            counts, scores, right = zip(*error.bins, strict=True)
+            change = f"{words}: {error.before.value:.3f} → {error.after.value:.3f}"
             axes.plot(scores, right, color=colour, linewidth=1, label=change)
             axes.scatter(scores, right, s=60 * np.array(counts) / max(counts), color=colour)
     _finish(axes, "mean score", "share that is right")
 
 
-def _confusion(axes: Axes, its: Mapping[str, Any]) -> None:
+def _confusion(axes: Axes, group: GroupFigures) -> None:
     """Draw counts, coloured by their share of the true class."""
-    counts = np.array(its["confusion"] or np.zeros((len(CLASSES), len(CLASSES)), int))
+    counts = np.array(group.confusion or np.zeros((len(CLASSES), len(CLASSES)), int))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -138,29 +140,35 @@ def _confusion(axes: Axes, its: Mapping[str, Any]) -> None:
     axes.set_ylabel("label", fontsize=7)
 
 
-def _training(epochs: Sequence[Mapping[str, Any]]) -> Figure:
+def _training(epochs: Sequence[EpochLosses]) -> Figure:
     """Draw the losses of each stage over its epochs: a thin line per fold, validation dashed."""
-    stages = list(dict.fromkeys(epoch["stage"] for epoch in epochs))
+    stages = list(dict.fromkeys(epoch.stage for epoch in epochs))
     page = Figure(figsize=(len(stages) * _PANEL_INCHES, _PANEL_INCHES), layout="constrained")
     for number, stage in enumerate(stages, start=1):
         axes = page.add_subplot(1, len(stages), number)
         axes.set_title(stage, fontsize=9)
         axes.tick_params(labelsize=7)
-        theirs = [epoch for epoch in epochs if epoch["stage"] == stage]
-        for fold in sorted({epoch["fold"] for epoch in theirs}):
-            run = [epoch for epoch in theirs if epoch["fold"] == fold]
-            _losses(axes, run, first=fold == theirs[0]["fold"])
+        of_stage = [epoch for epoch in epochs if epoch.stage == stage]
+        for fold in sorted({epoch.fold for epoch in of_stage}):
+            run = [epoch for epoch in of_stage if epoch.fold == fold]
+            _losses(axes, run, first=fold == of_stage[0].fold)
         axes.set_xlabel("epoch", fontsize=7)
         axes.set_ylabel("loss", fontsize=7)
         axes.legend(fontsize=6, frameon=False)
     return page
 
 
-def _losses(axes: Axes, run: Sequence[Mapping[str, Any]], *, first: bool) -> None:
-    for key, colour, style in (("loss", "#2b6cb0", "-"), ("validation_loss", "#c0392b", "--")):
-        points = [(epoch["number"] + 1, epoch[key]) for epoch in run if epoch.get(key) is not None]
+def _losses(axes: Axes, run: Sequence[EpochLosses], *, first: bool) -> None:
+    learned = [(epoch.number + 1, epoch.loss) for epoch in run if epoch.loss is not None]
+    held_out = [
+        (epoch.number + 1, epoch.validation_loss) for epoch in run if epoch.validation_loss is not None
+    ]
+    for name, points, colour, style in (
+        ("loss", learned, "#2b6cb0", "-"),
+        ("validation loss", held_out, "#c0392b", "--"),
+    ):
         if points:
-            label = key.replace("_", " ") if first else None
+            label = name if first else None
             axes.plot(
                 *zip(*points, strict=True),
                 color=colour,
@@ -169,11 +177,6 @@ def _losses(axes: Axes, run: Sequence[Mapping[str, Any]], *, first: bool) -> Non
                 linewidth=1,
                 label=label,
             )
-
-
-def _group(figures: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = figures[_POOLED] if name == _POOLED else figures["sources"][name]
-    return found
 
 
 def _finish(axes: Axes, horizontal: str, vertical: str) -> None:

@@ -2,83 +2,56 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from models.training import json_files
 from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
-from models.training.evaluation.evaluate import SLOTS, evaluate
+from models.training.evaluation.evaluate import NOTHING, evaluate
+from models.training.evaluation.figures import Evaluation
+from models.training.evaluation.measured import Measured, measured_of
 from models.training.evaluation.points import Rule
 from models.training.publishing import card, plots
 
 EVALUATION: Final = "evaluation.json"
 
 
-def publish(
-    folder: Path,
-    *,
-    name: str,
-    version: str,
-    rule: Rule = Rule.SENSITIVITY,
-    method: Method = Method.TEMPERATURE,
-    slots: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write figures, plots and card from the predictions in ``folder``, and return the figures.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What an evaluation cannot compute from the predictions."""
 
-    ``slots`` is what was measured elsewhere, by the names in `SLOTS`.
-    """
-    figures = measure(folder, rule=rule, method=method, slots=slots)
+    rule: Rule = Rule.SENSITIVITY
+    method: Method = Method.TEMPERATURE
+    measured: Measured = NOTHING
+    """With the images or the network."""
+
+
+def publish(folder: Path, *, name: str, version: str, choices: Choices) -> Evaluation:
+    """Write figures, plots and card from the predictions in ``folder``, and return the figures."""
+    figures = measure(folder, choices)
     (folder / card.CARD).write_text(card.render(figures, name=name, version=version), encoding="utf-8")
     return figures
 
 
-def measure(
-    folder: Path, *, rule: Rule, method: Method, slots: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def measure(folder: Path, choices: Choices) -> Evaluation:
     """Write figures and plots from the predictions in ``folder``, and return the figures."""
     table = predictions.read(folder / predictions.FILE_NAME)
-    figures = evaluate(table, rule=rule, method=method, slots=slots)
-    (folder / EVALUATION).write_text(as_json(figures), encoding="utf-8")
+    figures = evaluate(table, rule=choices.rule, method=choices.method, measured=choices.measured)
+    (folder / EVALUATION).write_text(json_files.text(figures), encoding="utf-8")
     plots.draw(figures, table, folder)
     return figures
 
 
-def kept(folder: Path) -> dict[str, Any]:
-    """Read the figures that were written to ``folder``; empty where there are none."""
+def kept(folder: Path) -> Evaluation | None:
+    """Read the figures that were written to ``folder``; None where there are none. Raises FiguresError."""
     path = folder / EVALUATION
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    return json_files.read(Evaluation, path) if path.exists() else None
 
 
-def choices(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the evaluation ``figures`` was told and cannot compute from the predictions."""
-    return {
-        "rule": Rule(figures.get("rule", Rule.SENSITIVITY)),
-        "method": Method(figures.get("calibration", {}).get("method", Method.TEMPERATURE)),
-        "slots": {name: figures[name] for name in SLOTS if name in figures},
-    }
-
-
-def as_json(figures: Mapping[str, Any]) -> str:
-    """Write the evaluation as it is committed: what holds no further table stands on one line."""
-    return _nested(figures, 0) + "\n"
-
-
-def _nested(value: Any, depth: int) -> str:  # noqa: ANN401 - any JSON value
-    if not isinstance(value, dict | list) or not value or not _deep(value):
-        return json.dumps(value)
-    inner = " " * (depth + 1)
-    if isinstance(value, dict):
-        lines = [f"{inner}{json.dumps(key)}: {_nested(its, depth + 1)}" for key, its in value.items()]
-        opening, closing = "{}"
-    else:
-        lines = [inner + _nested(its, depth + 1) for its in value]
-        opening, closing = "[]"
-    return opening + "\n" + ",\n".join(lines) + "\n" + " " * depth + closing
-
-
-def _deep(value: dict[str, Any] | list[Any]) -> bool:
-    inner = value.values() if isinstance(value, dict) else value
-    return any(isinstance(its, dict | list) for its in inner)
+def choices(figures: Evaluation | None) -> Choices:
+    """Return what led to ``figures``; the defaults where there are none."""
+    if figures is None:
+        return Choices()
+    return Choices(rule=figures.rule, method=figures.calibration.method, measured=measured_of(figures))

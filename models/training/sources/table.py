@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.training.file_digest import sha256
 from models.training.sources.labels import Example
 
 
@@ -26,7 +26,7 @@ def file_digests(data: Path, files: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in files:
         try:
-            found[name] = hashlib.sha256((data / name).read_bytes()).hexdigest()
+            found[name] = sha256(data / name)
         except OSError:
             found[name] = ""
     return found

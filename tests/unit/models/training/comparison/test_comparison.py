@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from inference.network import catalogue
+from inference.network import catalogue, manifest
 from inference.network.architecture import RANDOM, Start
+from models.training import json_files
 from models.training.commands import application, compare
 from models.training.comparison import budget, candidate, cost, existing, table, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
-from models.training.comparison.entry import Entry
+from models.training.comparison.entry import ComparedFigures, Entry
 from models.training.comparison.trials import Terms
+from models.training.evaluation.figures import BalancedAccuracy
+from models.training.evaluation.measured import CostFigures
 from models.training.images import prepare
 from models.training.learning import train
+from models.training.publishing import publish
 from models.training.sources import folds
 from tests.support.models import model_folder, random_network
 from tests.support.training import write_table
@@ -37,10 +41,12 @@ ENTRY = Entry(
     seconds_per_image=0.0512,
     same_budget=True,
     figures={
-        "rsna": {
-            "balanced_accuracy": {"classes": 4, "chance": 0.25, "value": 0.3, "low": 0.25, "high": 0.35},
-            "malignant_auc": None,
-        }
+        "rsna": ComparedFigures(
+            images=20,
+            balanced_accuracy=BalancedAccuracy(classes=4, chance=0.25, value=0.3, low=0.25, high=0.35),
+            malignant_auc=None,
+            macro_f1=None,
+        )
     },
 )
 
@@ -203,23 +209,23 @@ def test_a_finished_model_is_judged_on_the_same_patients(images, model):
     entry = existing.read(model, held_out(images), fold=FOLD, threads=2)
     assert (entry.name, entry.rows, entry.columns) == ("test-net 0.0.1", 64, 48)
     assert (entry.started_from, entry.cut_outs_seen, entry.same_budget) == ("random", None, False)
-    assert entry.figures["pooled"]["images"] == len(held_out(images))
+    assert entry.figures["pooled"].images == len(held_out(images))
     assert entry.parameters == 406_982
 
 
 def test_a_model_says_what_its_training_took(images, model, tmp_path):
     folder = shutil.copytree(model, tmp_path / "model")
-    told = {
-        "cost": {
-            "started_from": "ImageNet (file x)",
-            "lesion_cut_outs_seen": 9,
-            "images_seen": 7,
-            "training_seconds": 8.5,
-        }
-    }
-    (folder / "evaluation.json").write_text(json.dumps(told))
+    cost_of_model = CostFigures(
+        seconds=0.1, slowest_seconds=0.2, images=1, threads=2, megabytes=1.5,
+        started_from="ImageNet (file x)",
+        lesion_cut_outs_seen=9, epochs_of_whole_images=1, images_seen=7, training_seconds=8,
+    )  # fmt: skip
+    shipped = publish.kept(manifest.shipped())
+    (folder / publish.EVALUATION).write_text(
+        json_files.text(dataclasses.replace(shipped, cost=cost_of_model)), encoding="utf-8"
+    )
     entry = existing.read(folder, held_out(images), fold=FOLD, threads=2)
-    assert (entry.started_from, entry.training_seconds) == ("ImageNet (file x)", 8.5)
+    assert (entry.started_from, entry.training_seconds) == ("ImageNet (file x)", 8)
     assert (entry.cut_outs_seen, entry.images_seen) == (9, 7)
 
 

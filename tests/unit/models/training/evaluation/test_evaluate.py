@@ -1,5 +1,6 @@
 """The evaluation as a whole, on made-up predictions: what is stated, bars, slots, plots, the shortcut."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -9,13 +10,30 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.network import manifest
+from models.training import json_files
 from models.training.commands import application
 from models.training.evaluation import bars, evaluate, predictions
 from models.training.evaluation.bars import Bar
 from models.training.evaluation.calibration import Method
+from models.training.evaluation.figures import Folds
+from models.training.evaluation.measured import (
+    CostFigures,
+    DisturbanceFigures,
+    FolderRefusals,
+    GateFigures,
+    MammogramRefusals,
+    Measured,
+    PointingFigures,
+    PointingGroup,
+    Refusals,
+    RobustnessFigures,
+    RobustnessGroup,
+)
+from models.training.evaluation.measures import Estimate
 from models.training.evaluation.points import Rule
 from models.training.measuring import shortcut, slots
 from models.training.publishing import plots, publish
+from models.training.publishing.publish import Choices
 from tests.support.predicted import image, table
 
 pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs compute too
@@ -23,39 +41,72 @@ pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs co
 evaluated = functools.partial(evaluate.evaluate, resamples=60)
 
 
-HIT = {"value": 0.6, "low": 0.5, "high": 0.7}
-POINTED = {
-    "images": 9,
-    "patients": 5,
-    "hottest_point_in_lesion": HIT,
-    "random_point_in_lesion": HIT,
-    "heat_in_lesion": HIT,
-}
-REFUSED = {"images": 20, "refused": 18, "share_refused": 0.9}
-MEASURED = {
-    "pointing": {"sources": {"inbreast": POINTED}, "pooled": POINTED},
-    "robustness": {
-        "images": 8,
-        "groups": {
-            "pooled": {
-                "disturbances": {
-                    "jpeg_50": {
-                        "auc_change": {"value": -0.04, "low": -0.06, "high": -0.01},
-                        "labels_changed": 0.125,
-                    },
-                    "blur": {
-                        "auc_change": {"value": 0.01, "low": 0, "high": 0.02},
-                        "labels_changed": 0.0,
-                    },
-                }
-            }
+HIT = Estimate(value=0.6, low=0.5, high=0.7)
+POINTED = PointingGroup(
+    images=9,
+    patients=5,
+    hottest_point_in_lesion=HIT,
+    random_point_in_lesion=HIT,
+    heat_in_lesion=HIT,
+    explained={"Malignant": 9},
+)
+REFUSED = Refusals(images=20, refused=18, share_refused=0.9, verdicts={"accepted": 2, "no breast found": 18})
+MEASURED = Measured(
+    pointing=PointingFigures(
+        folds=(1,), left_out=0, widened_by=0.025, pooled=POINTED, sources={"inbreast": POINTED}, labels={}
+    ),
+    robustness=RobustnessFigures(
+        folds=(1,),
+        left_out=0,
+        images=8,
+        patients=8,
+        groups={
+            "pooled": RobustnessGroup(
+                images=8,
+                malignant=4,
+                not_analysed=0,
+                auc=None,
+                disturbances={
+                    "jpeg_50": DisturbanceFigures(
+                        not_analysed=0,
+                        auc_change=Estimate(value=-0.04, low=-0.06, high=-0.01),
+                        labels_changed=0.125,
+                        mean_score_change=0.1,
+                    ),
+                    "blur": DisturbanceFigures(
+                        not_analysed=0,
+                        auc_change=Estimate(value=0.01, low=0.0, high=0.02),
+                        labels_changed=0.0,
+                        mean_score_change=0.0,
+                    ),
+                },
+            )
         },
-    },
-    "gate": {
-        "mammograms": {"images": 200, "refused": 1, "share_refused": 0.005},
-        "others": {"chosen": {**REFUSED, "kinds": {"chest": REFUSED}}},
-    },
-}
+    ),
+    gate=GateFigures(
+        limit=3.5,
+        mammograms=MammogramRefusals(
+            images=200, without_breast=0, refused=1, share_refused=0.005, sources={}
+        ),
+        others={
+            "chosen": FolderRefusals(
+                images=20, refused=18, share_refused=0.9, verdicts=REFUSED.verdicts, kinds={"chest": REFUSED}
+            )
+        },
+    ),
+    cost=CostFigures(
+        seconds=0.5,
+        slowest_seconds=0.6,
+        images=60,
+        threads=2,
+        megabytes=50.5,
+        started_from="random",
+        lesion_cut_outs_seen=9,
+        epochs_of_whole_images=1,
+        images_seen=7,
+        training_seconds=8,
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,31 +120,32 @@ def figures(predicted):
 
 
 def test_figures_are_per_source_device_image_and_breast(figures):
-    assert list(figures["sources"]) == ["inbreast", "rsna"]
-    assert list(figures["devices"]) == ["rsna/machine 0", "rsna/machine 1"]
-    for its in (*figures["sources"].values(), figures["pooled"]):
-        assert its["images"] == 2 * its["per_breast"]["breasts"]
-        assert its["malignant_auc"]["low"] < its["malignant_auc"]["value"] < its["malignant_auc"]["high"]
-        assert set(its["classes"]) == {"NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT"}
-    assert figures["folds"] == {"held_out": [0, 1, 2, 3, 4], "of": 5}
+    assert list(figures.sources) == ["inbreast", "rsna"]
+    assert list(figures.devices) == ["rsna/machine 0", "rsna/machine 1"]
+    assert list(figures.groups) == ["inbreast", "rsna", "pooled"]
+    for group in figures.groups.values():
+        assert group.images == 2 * group.per_breast.breasts
+        assert group.malignant_auc.low < group.malignant_auc.value < group.malignant_auc.high
+        assert set(group.classes) == {"NORMAL", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT"}
+    assert figures.folds == Folds(held_out=(0, 1, 2, 3, 4), of=5)
 
 
 def test_some_folds_are_enough_and_are_named(predicted):
     part = evaluated(predicted.where(np.isin(predicted.folds, [0, 3, 4])))
-    assert part["folds"]["held_out"] == [0, 3, 4]
-    assert part["without_those_folds"]["pooled"]["images"] == part["pooled"]["images"] * 2 // 3
+    assert part.folds.held_out == (0, 3, 4)
+    assert part.without_those_folds["pooled"].images == part.pooled.images * 2 // 3
     alone = evaluated(predicted.where(predicted.folds == 0))
-    assert alone["without_those_folds"] == {}
+    assert alone.without_those_folds == {}
 
 
 def test_more_images_of_malignant_breasts_are_seen_in_the_figure_of_the_number_of_views(predicted, figures):
     second_view = np.array([example.view == "MLO" for example in predicted.examples])
     malignant = predicted.targets[:, 3] > 0
     uneven = evaluated(predicted.where(malignant | ~second_view))
-    views = uneven["pooled"]["per_breast"]["number_of_views"]
-    assert views["malignant_auc_of_number"]["value"] == 1
-    even = figures["pooled"]["per_breast"]["number_of_views"]
-    assert even["malignant_auc_of_number"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    views = uneven.pooled.per_breast.number_of_views
+    assert views.malignant_auc_of_number.value == 1
+    even = figures.pooled.per_breast.number_of_views
+    assert even.malignant_auc_of_number == Estimate(value=0.5, low=0.5, high=0.5)
 
 
 def test_a_constant_output_is_found(predicted):
@@ -102,50 +154,51 @@ def test_a_constant_output_is_found(predicted):
         folds=predicted.folds,
         logits=np.tile([0, 1, 0, 0.5], (len(predicted.folds), 1)),
     )
-    constant = evaluated(same)["pooled"]["constant_output"]
-    assert constant["constant"]
-    assert constant["predicted_share"]["BENIGN"] == 1
+    constant = evaluated(same).pooled.constant_output
+    assert constant.constant
+    assert constant.predicted_share["BENIGN"] == 1
 
 
 def test_rule_and_method_change_point_and_scores(predicted, figures):
     other = evaluated(predicted, rule=Rule.SPECIFICITY, method=Method.VECTOR)
-    assert figures["operating_point"] == figures["operating_points"]["sensitivity"]
-    assert other["operating_point"] == other["operating_points"]["specificity"]
-    assert figures["calibration"]["bias"] == [0, 0, 0, 0] != other["calibration"]["bias"]
-    assert other["temperature"] == other["calibration"]["compared"]["temperature and bias"]["temperature"]
+    assert figures.operating_point == figures.operating_points["sensitivity"]
+    assert other.operating_point == other.operating_points["specificity"]
+    assert figures.calibration.bias == (0, 0, 0, 0) != other.calibration.bias
+    assert other.temperature == other.calibration.compared["temperature and bias"].temperature
 
 
 def test_normals_of_two_sources_are_compared_from_the_lower_to_the_higher(predicted):
     rsna = predicted.sources == "rsna"
     shifted = predicted.logits + 3.0 * np.outer(rsna, np.eye(4)[3])
-    normals = evaluated(type(predicted)(examples=predicted.examples, folds=predicted.folds, logits=shifted))[
-        "normals"
-    ]
-    (pair,) = normals["pairs"]
-    assert (pair["lower"], pair["higher"]) == ("inbreast", "rsna")
-    assert pair["auc"]["value"] > 0.9
-    assert normals["farthest_from_chance"] == pytest.approx(pair["auc"]["value"] - 0.5)
+    normals = evaluated(
+        type(predicted)(examples=predicted.examples, folds=predicted.folds, logits=shifted)
+    ).normals
+    (pair,) = normals.pairs
+    assert (pair.lower, pair.higher) == ("inbreast", "rsna")
+    assert pair.auc.value > 0.9
+    assert normals.farthest_from_chance == pytest.approx(pair.auc.value - 0.5)
 
 
-def test_bars_are_reached_missed_or_not_measured():
+def test_bars_are_reached_missed_or_not_measured(figures):
     wanted = (
-        Bar(figure="a", path=("x", "a"), reach=0.8),
-        Bar(figure="b", path=("x", "b"), reach=0.05, at_most=True),
-        Bar(figure="c", path=("x", "c", "d"), reach=1),
+        Bar(figure="a", find=lambda _: [Estimate(value=0.75, low=0.7, high=0.8)], reach=0.8),
+        Bar(figure="b", find=lambda _: [0.03, None, 0.04], reach=0.05, at_most=True),
+        Bar(figure="c", find=lambda _: [None], reach=1),
+        Bar(figure="d", find=lambda _: [], reach=1),
     )
-    found = {"x": {"a": {"value": 0.75, "low": 0.7, "high": 0.8}, "b": 0.04}}
-    verdicts = bars.judge(found, wanted)
-    assert [verdict["reached"] for verdict in verdicts] == [False, True, None]
-    assert (verdicts[0]["by"], verdicts[0]["low"], verdicts[2]["by"]) == (0.05, 0.7, None)
+    verdicts = bars.judge(figures, wanted)
+    assert [verdict.reached for verdict in verdicts] == [False, True, None, None]
+    assert [verdict.value for verdict in verdicts] == [0.75, 0.04, None, None]
+    assert (verdicts[0].by, verdicts[0].low, verdicts[2].by) == (0.05, 0.7, None)
 
 
 def test_the_source_is_told_from_features_that_hold_it_and_not_from_others(predicted):
     generator = np.random.default_rng(9)
     blind = generator.normal(size=(len(predicted.folds), 6)).astype(np.float32)
     seeing = blind + np.outer(predicted.sources == "rsna", np.ones(6)).astype(np.float32) * 5
-    assert shortcut.tell_sources(seeing, predicted)["accuracy"]["value"] > 0.95
-    told = shortcut.tell_sources(blind, predicted)
-    assert told["accuracy"]["low"] < told["accuracy_by_chance"] == 0.5 < told["accuracy"]["high"]
+    assert shortcut.tell_sources(seeing, predicted).accuracy.value > 0.95
+    probe = shortcut.tell_sources(blind, predicted)
+    assert probe.accuracy.low < probe.accuracy_by_chance == 0.5 < probe.accuracy.high
 
 
 def test_plain_statistics_see_the_breast_alone():
@@ -160,26 +213,27 @@ def test_plain_statistics_see_the_breast_alone():
 def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_path):
     order = predictions.write(predicted, tmp_path / predictions.FILE_NAME)
     np.savez(tmp_path / slots.FEATURES, network=predicted.logits[order].astype(np.float32))
-    (tmp_path / "cost.json").write_text('{"seconds": 0.5, "megabytes": 50.5}')
-    for name, its in MEASURED.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(its))
+    for name in ("pointing", "robustness", "gate", "cost"):
+        (tmp_path / f"{name}.json").write_text(json_files.text(getattr(MEASURED, name)))
     (tmp_path / "fold-1").mkdir()
     epochs = [{"stage": "head", "number": n, "loss": 1 / (n + 1), "validation_loss": 0.7} for n in range(3)]
     (tmp_path / "fold-1" / "history.jsonl").write_text("\n".join(map(json.dumps, epochs)))
 
     table_ = tmp_path / predictions.FILE_NAME
-    told = {"rule": Rule.SPECIFICITY, "method": Method.TEMPERATURE, "slots": slots.gather(tmp_path, table_)}
-    figures = publish.publish(tmp_path, name="document-cnn", version="1", **told)
-    assert set(told["slots"]) == {"cost", "training", "telling_sources", *MEASURED}
-    assert publish.choices(publish.kept(tmp_path)) == told
-    assert figures["training"][2]["loss"] == 0.333
-    assert {bar["figure"]: bar["by"] for bar in figures["bars"]}["megabytes of weights"] == 10.5
+    measured = slots.gather(tmp_path, table_)
+    assert dataclasses.replace(measured, training=None, telling_sources=None) == MEASURED
+    assert list(measured.telling_sources) == ["network"]
+    choices = Choices(rule=Rule.SPECIFICITY, method=Method.TEMPERATURE, measured=measured)
+    figures = publish.publish(tmp_path, name="document-cnn", version="1", choices=choices)
+    assert publish.choices(publish.kept(tmp_path)) == choices
+    assert figures.training[2].loss == 0.333
+    assert {bar.figure: bar.by for bar in figures.bars}["megabytes of weights"] == 10.5
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "| seconds | 0.500 |" in text
     assert "| INbreast (Siemens digital) | 9 (5) | 0.600 (0.500 to 0.700) |" in text
     assert "| jpeg 50 | -0.040 (-0.060 to -0.010) | 0.125 |" in text
     assert "| others, chosen: chest | 20 | 18 | 0.900 |" in text
-    verdicts = {bar["figure"]: bar["reached"] for bar in figures["bars"]}
+    verdicts = {bar.figure: bar.reached for bar in figures.bars}
     assert not verdicts["change of the malignant AUC under the worst disturbance, sources pooled"]
     assert not verdicts["pictures that are no mammograms, refused"]
     assert verdicts["mammograms refused"]
@@ -214,7 +268,7 @@ def test_a_source_of_partial_labels_alone_has_malignant_figures_only():
     )
     logits = np.random.default_rng(2).normal(size=(40, 4))
     their = predictions.Predictions(examples=examples, folds=np.arange(40) % 5, logits=logits)
-    negative = evaluated(their)["pooled"]
-    assert negative["label_certain"] == 20
-    assert list(negative["classes"]) == ["MALIGNANT"]
-    assert negative["malignant_auc"] is not None
+    negative = evaluated(their).pooled
+    assert negative.label_certain == 20
+    assert list(negative.classes) == ["MALIGNANT"]
+    assert negative.malignant_auc is not None

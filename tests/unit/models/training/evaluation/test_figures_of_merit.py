@@ -64,7 +64,7 @@ def test_a_class_that_is_never_said_has_no_precision_but_a_recall_and_f1_of_zero
 def test_the_calibration_error_of_sure_and_half_right_scores():
     confidence, right = np.array([0.9, 0.9]), np.array([True, False])
     assert calibration.error_of(confidence, right) == pytest.approx(0.4)
-    assert calibration.bins(confidence, right) == [[2, 0.9, 0.5]]
+    assert calibration.bins(confidence, right) == ((2, 0.9, 0.5),)
 
 
 def test_the_error_of_perfect_scores_is_what_chance_gives():

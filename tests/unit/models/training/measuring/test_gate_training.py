@@ -89,16 +89,16 @@ def test_mammograms_are_counted_out_of_fold_and_without_their_source():
     seen = scattered({"near": (200, 1.0), "far": (200, 1.0)})
     seen.features[200:] += 30
     distances = training.out_of_fold(seen)
-    figures = training.mammogram_figures(seen, distances, bound=5.0)
-    assert (figures["images"], figures["refused"], figures["without_breast"]) == (400, 0, 0)
-    assert figures["sources"]["far"]["refused"] == 0
-    assert figures["sources"]["far"]["refused_without_this_source"] == 200
+    figures = training.mammogram_refusals(seen, distances, bound=5.0)
+    assert (figures.images, figures.refused, figures.without_breast) == (400, 0, 0)
+    assert figures.sources["far"].refused == 0
+    assert figures.sources["far"].refused_without_this_source == 200
 
 
 def test_one_source_alone_cannot_be_left_out():
     seen = scattered({"one": (200, 1.0)})
-    figures = training.mammogram_figures(seen, training.out_of_fold(seen), bound=5.0)
-    assert figures["sources"]["one"]["refused_without_this_source"] is None
+    figures = training.mammogram_refusals(seen, training.out_of_fold(seen), bound=5.0)
+    assert figures.sources["one"].refused_without_this_source is None
 
 
 def test_other_pictures_are_counted_by_kind_and_verdict(seen, trunk, data, tmp_path):
@@ -110,12 +110,12 @@ def test_other_pictures_are_counted_by_kind_and_verdict(seen, trunk, data, tmp_p
         (tmp_path / kind).mkdir()
         Image.fromarray(values.astype(np.uint8)).save(tmp_path / kind / "a.png")
     (tmp_path / "blank" / "note.txt").write_text("no picture", encoding="utf-8")
-    figures = training.other_figures(tmp_path, trunk, training.fit(seen), 5.0, track)
-    assert figures["blank"]["verdicts"] == {training.NO_BREAST: 1, training.NO_PICTURE: 1}
-    assert figures["breast"]["verdicts"] == {training.ACCEPTED: 1}
-    assert figures["stripes"]["share_refused"] == 1
-    whole = training.total(figures)
-    assert (whole["images"], whole["refused"], whole["share_refused"]) == (4, 3, 0.75)
+    folder = training.folder_refusals(tmp_path, trunk, training.fit(seen), 5.0, track)
+    figures = folder.kinds
+    assert figures["blank"].verdicts == {training.NO_BREAST: 1, training.NO_PICTURE: 1}
+    assert figures["breast"].verdicts == {training.ACCEPTED: 1}
+    assert figures["stripes"].share_refused == 1
+    assert (folder.images, folder.refused, folder.share_refused) == (4, 3, 0.75)
 
 
 def test_too_few_mammograms_are_refused():

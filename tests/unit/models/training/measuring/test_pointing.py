@@ -11,6 +11,7 @@ from inference.analysis.classifier import Reading
 from inference.errors import Failed
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture
+from models.training.evaluation.measures import Estimate
 from models.training.measuring import pointing
 from models.training.sources.labels import Example
 from tests.support.training import breast as drawn
@@ -115,12 +116,13 @@ def test_figures_are_shares_with_intervals_over_patients():
         )
         for number in range(40)
     ]
-    figures = pointing.figures(rows)
-    assert (figures["pooled"]["images"], figures["pooled"]["patients"]) == (40, 20)
-    hit = figures["pooled"]["hottest_point_in_lesion"]
-    assert hit["value"] == 0.25
-    assert hit["low"] < 0.25 < hit["high"]
-    assert figures["sources"]["mini-mias"]["hottest_point_in_lesion"]["value"] == 0
-    assert figures["pooled"]["heat_in_lesion"] == {"value": 0.5, "low": 0.5, "high": 0.5}
-    assert figures["pooled"]["random_point_in_lesion"]["value"] == 0.1
-    assert figures["labels"]["Malignant"]["explained"] == {"Malignant": 40}
+    figures = pointing.figures(rows, folds=[2], left_out=1)
+    assert (figures.folds, figures.left_out) == ((2,), 1)
+    assert (figures.pooled.images, figures.pooled.patients) == (40, 20)
+    hit = figures.pooled.hottest_point_in_lesion
+    assert hit.value == 0.25
+    assert hit.low < 0.25 < hit.high
+    assert figures.sources["mini-mias"].hottest_point_in_lesion.value == 0
+    assert figures.pooled.heat_in_lesion == Estimate(value=0.5, low=0.5, high=0.5)
+    assert figures.pooled.random_point_in_lesion.value == 0.1
+    assert figures.labels["Malignant"].explained == {"Malignant": 40}

@@ -7,10 +7,12 @@ from inference.analysis import breast
 from inference.analysis.classifier import Reading
 from inference.findings import ClassKey
 from inference.reading.pixels import Picture
+from models.training.evaluation.measures import Estimate
 from models.training.images import disturbances
 from models.training.images.disturbances import DISTURBANCES, disturbed
 from models.training.measuring import robustness
 from models.training.measuring.robustness import POOLED, UNDISTURBED, Answers
+from models.training.publishing import markdown
 from models.training.sources.labels import Example
 from tests.support.training import breast as drawn
 
@@ -102,41 +104,41 @@ def turned():
     answers = [answer(number, reverse={"white border"}) for number in range(60)]
     for its in answers[:6]:
         its.scores["crop 10%"] = None
-    return robustness.figures(answers)
+    return robustness.figures(answers, folds=[0], left_out=0)
 
 
 def test_a_disturbance_that_turns_answers_round_costs_all(turned):
-    its = turned["groups"]["rsna"]["disturbances"]["white border"]
-    assert its["auc_change"]["value"] == -1
-    assert its["labels_changed"] == 1
-    assert its["mean_score_change"] == 0.7
+    border = turned.groups["rsna"].disturbances["white border"]
+    assert border.auc_change.value == -1
+    assert border.labels_changed == 1
+    assert border.mean_score_change == 0.7
 
 
 def test_what_changes_nothing_changes_no_figure(turned):
-    pooled = turned["groups"][POOLED]
-    assert pooled["auc"]["value"] == 1
-    assert set(turned["groups"]) == {POOLED, "rsna", "inbreast"}
-    its = pooled["disturbances"]["black border"]
-    assert its["auc_change"] == {"value": 0, "low": 0, "high": 0}
-    assert (its["labels_changed"], its["not_analysed"], its["mean_score_change"]) == (0, 0, 0)
+    pooled = turned.groups[POOLED]
+    assert pooled.auc.value == 1
+    assert set(turned.groups) == {POOLED, "rsna", "inbreast"}
+    border = pooled.disturbances["black border"]
+    assert border.auc_change == Estimate(value=0, low=0, high=0)
+    assert (border.labels_changed, border.not_analysed, border.mean_score_change) == (0, 0, 0)
 
 
 def test_what_is_not_analysed_is_counted_and_not_scored(turned):
-    pooled = turned["groups"][POOLED]["disturbances"]["crop 10%"]
-    assert pooled["not_analysed"] == 6
-    assert pooled["auc_change"]["value"] == 0
+    pooled = turned.groups[POOLED].disturbances["crop 10%"]
+    assert pooled.not_analysed == 6
+    assert pooled.auc_change.value == 0
 
 
 def test_too_few_images_have_no_auc_and_a_table_all_the_same():
-    figures = robustness.figures([answer(number) for number in range(6)])
-    assert figures["groups"][POOLED]["auc"] is None
-    lines = robustness.table(figures).splitlines()
+    figures = robustness.figures([answer(number) for number in range(6)], folds=[0], left_out=0)
+    assert figures.groups[POOLED].auc is None
+    lines = markdown.robustness(figures).splitlines()
     assert len(lines) == 3 + len(DISTURBANCES)
     assert all(line.count("|") == lines[0].count("|") for line in lines)
 
 
 def test_the_table_states_changes_with_their_sign(turned):
-    (line,) = [its for its in robustness.table(turned).splitlines() if its.startswith("| white border")]
+    (line,) = [its for its in markdown.robustness(turned).splitlines() if its.startswith("| white border")]
     assert "-1.000 (-1.000 to -1.000)" in line
     assert "| 100.0% | 0 |" in line
 

@@ -1,6 +1,6 @@
 """Figures of every shipped model, computed again from what is committed, and how they are stated."""
 
-import json
+import dataclasses
 from importlib import resources
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from inference.network import manifest
+from models.training import json_files
 from models.training.evaluation import evaluate, measures, predictions
+from models.training.evaluation.points import Rule
 from models.training.evaluation.predictions import Predictions
 from models.training.publishing import card, publish
 from models.training.sources import folds
@@ -31,7 +33,8 @@ def committed(shipped):
 
 @pytest.fixture(scope="module")
 def figures(shipped, committed):
-    return evaluate.evaluate(committed, **publish.choices(publish.kept(shipped)))
+    choices = publish.choices(publish.kept(shipped))
+    return evaluate.evaluate(committed, rule=choices.rule, method=choices.method, measured=choices.measured)
 
 
 def test_the_models_that_are_shipped_are_found():
@@ -39,7 +42,20 @@ def test_the_models_that_are_shipped_are_found():
 
 
 def test_the_committed_evaluation_follows_from_the_committed_predictions(shipped, figures):
-    assert (shipped / publish.EVALUATION).read_text(encoding="utf-8") == publish.as_json(figures)
+    assert (shipped / publish.EVALUATION).read_text(encoding="utf-8") == json_files.text(figures)
+
+
+def test_an_evaluation_that_is_read_and_written_again_is_the_same_file(shipped):
+    assert json_files.text(publish.kept(shipped)) == (shipped / publish.EVALUATION).read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_file_without_its_figures_is_refused_by_name(shipped, tmp_path):
+    text = (shipped / publish.EVALUATION).read_text(encoding="utf-8")
+    (tmp_path / publish.EVALUATION).write_text(text.replace('"temperature"', '"warmth"', 1), encoding="utf-8")
+    with pytest.raises(json_files.FiguresError, match=r"evaluation\.json cannot be read: temperature"):
+        publish.kept(tmp_path)
 
 
 def test_every_number_of_the_card_follows_from_the_committed_predictions(shipped, figures):
@@ -51,33 +67,31 @@ def test_every_number_of_the_card_follows_from_the_committed_predictions(shipped
 
 def test_temperature_and_operating_point_of_the_manifest_are_those_of_the_evaluation(shipped, figures):
     read = manifest.load(shipped)
-    assert (read.temperature, read.operating_point) == (figures["temperature"], figures["operating_point"])
+    assert (read.temperature, read.operating_point) == (figures.temperature, figures.operating_point)
     assert read.calibrated
     assert read.operating_point_basis == card.bases(figures).operating_point
     assert dict(read.meanings) == {key.value: text for key, text in card.MEANINGS.items()}
 
 
 def test_nine_in_ten_malignant_images_reach_the_screening_point_and_not_one_step_higher(committed, figures):
-    scores = measures.softmax(
-        committed.logits / figures["temperature"] + np.array(figures["calibration"]["bias"]), 1
-    )
+    scores = measures.softmax(committed.logits / figures.temperature + np.array(figures.calibration.bias), 1)
     malignant, score = committed.targets[:, 3] > 0, scores[:, 3]
-    point = figures["operating_points"]["sensitivity"]
+    point = figures.operating_points[Rule.SENSITIVITY]
     assert (score[malignant] >= point).mean() >= 0.9 > (score[malignant] >= point + 2e-4).mean()
-    point = figures["operating_points"]["specificity"]
+    point = figures.operating_points[Rule.SPECIFICITY]
     assert (score[~malignant] < point).mean() >= 0.89 > (score[~malignant] < point - 2e-4).mean()
 
 
 def test_the_inbreast_figure_is_right_by_another_way(committed, figures):
     rows = [
-        (list(example.target).index(1), int(np.argmax(logits + np.array(figures["calibration"]["bias"]))))
-        for example, logits in zip(committed.examples, committed.logits / figures["temperature"], strict=True)
+        (list(example.target).index(1), int(np.argmax(logits + np.array(figures.calibration.bias))))
+        for example, logits in zip(committed.examples, committed.logits / figures.temperature, strict=True)
         if example.source == "inbreast"
     ]
     recalls = [np.mean([said == true for true, said in rows if true == kind]) for kind in range(4)]
-    stated = figures["sources"]["inbreast"]["balanced_accuracy"]
-    assert stated["value"] == pytest.approx(float(np.mean(recalls)), abs=6e-4)
-    assert figures["above_chance"] == (stated["low"] > 0.25)
+    stated = figures.sources["inbreast"].balanced_accuracy
+    assert stated.value == pytest.approx(float(np.mean(recalls)), abs=6e-4)
+    assert figures.above_chance == (stated.low > 0.25)
 
 
 def test_the_predictions_name_no_file_and_each_patient_has_one_fold(shipped, committed):
@@ -97,21 +111,21 @@ def test_the_predictions_are_whole_committed_folds(committed, figures):
         known[example.person] == fold
         for example, fold in zip(committed.examples, committed.folds, strict=True)
     )
-    held_out = figures["folds"]["held_out"]
+    held_out = figures.folds.held_out
     assert {example.person for example in committed.examples} == {
         person for person, fold in known.items() if fold in held_out
     }
 
 
 def test_no_output_is_constant(figures):
-    constant = {name: group["constant_output"]["constant"] for name, group in figures["sources"].items()}
+    constant = {name: group.constant_output.constant for name, group in figures.sources.items()}
     assert constant == dict.fromkeys(("rsna", "cbis-ddsm", "inbreast", "mini-mias", "bwh-selenia"), False)
 
 
 def test_the_plots_lie_beside_the_card(shipped, figures):
     text = (shipped / card.CARD).read_text(encoding="utf-8")
     for file in ("roc.png", "precision_recall.png", "reliability.png", "confusion.png", "training.png"):
-        wanted = file != "training.png" or "training" in figures
+        wanted = file != "training.png" or figures.training is not None
         assert (shipped / file).exists() == wanted == (f"`{file}`" in text)
         assert not wanted or (shipped / file).stat().st_size < 60_000
 
@@ -122,9 +136,11 @@ def test_the_notice_says_research_only(shipped):
 
 def test_the_card_says_it_when_chance_is_not_exceeded(shipped, figures):
     name = manifest.load(shipped).name
-    worse = json.loads(json.dumps(figures)) | {"above_chance": False}
+    worse = dataclasses.replace(figures, above_chance=False)
     assert "does **not** surely exceed chance" in card.render(worse, name=name, version="1")
-    assert "is above chance" in card.render(worse | {"above_chance": True}, name=name, version="1")
+    assert "is above chance" in card.render(
+        dataclasses.replace(figures, above_chance=True), name=name, version="1"
+    )
 
 
 def test_a_card_of_unknown_texts_is_refused(figures):
