@@ -26,7 +26,7 @@ from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import commitments, completeness, jobs
 from storage.upkeep import clock_repair, retention
-from storage.upkeep.clock_repair import Longest
+from storage.upkeep.clock_repair import LongestWaits
 from storage.upkeep.retention import Forgotten
 
 log = structlog.get_logger(__name__)
@@ -121,14 +121,14 @@ class HousekeepingTasks:
         """Make due what waits for a time that a clock running ahead has written."""
         delivery = self.settings.delivery
         wait = retry_policy.of_peer(delivery).longest
-        longest = Longest(
+        longest = LongestWaits(
             lease=timedelta(seconds=self.settings.worker.lease_seconds),
             job=retry_policy.JOB.longest,
             delivery=wait,
             commitment=max(wait, timedelta(seconds=delivery.commitment_timeout_seconds)),
         )
         with self.database.write() as tx:
-            repaired = clock_repair.bring_near(tx, now=self.now(), longest=longest)
+            repaired = clock_repair.make_due(tx, now=self.now(), longest=longest)
         if repaired:
             log.warning("the clock was set back: what waited for a time far ahead is due now", rows=repaired)
             self.wake_worker()

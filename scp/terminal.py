@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 WIDTH_OF_A_FILE: Final = 200
 """Characters of a line where output goes into a file or a pipe: wide enough not to fold UIDs."""
+
+PRINTED_KEYS: Final = {
+    "outstanding": "owed",
+    "problems": "troubles",
+    "warnings": "doubts",
+    "warning": "doubt",
+}
+"""Keys of ``--json`` that are not named as the field: scripts rely on them."""
 
 
 def out() -> Console:
@@ -35,6 +47,13 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     for row in rows:
         grid.add_row(*("" if cell is None else str(cell) for cell in row))
     return grid
+
+
+def as_fields(record: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of ``record`` as ``--json`` prints them, those of its parts as well."""
+    return asdict(
+        record, dict_factory=lambda fields: {PRINTED_KEYS.get(name, name): value for name, value in fields}
+    )
 
 
 def print_json(fields: Mapping[str, object]) -> None:

@@ -97,14 +97,14 @@ class Archive:
 
     def clear_incoming(self) -> int:
         """Remove what interrupted receptions left. Only at start: it asks nobody. Returns how many."""
-        left = [one for one in self.incoming.iterdir() if one.is_file()]
-        for one in left:
-            one.unlink()
+        left = [path for path in self.incoming.iterdir() if path.is_file()]
+        for path in left:
+            path.unlink()
         return len(left)
 
     def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
         """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""
-        return [one for one in self._kept() if str(one.relative_to(self.data_dir)) not in referenced]
+        return [path for path in self._kept() if str(path.relative_to(self.data_dir)) not in referenced]
 
     def sweep(self, orphans: Sequence[Path], last_known: Mapping[str, datetime]) -> Swept:
         """Put away ``orphans``. Only at start.
@@ -121,14 +121,14 @@ class Archive:
             When the database last learnt of an image (`retention.last_known`).
         """
         since = {stem: at for uid, at in last_known.items() for stem in _stems(uid)}
-        unknown = {one for one in orphans if self._is_instance(one) and not _older(one, since)}
+        unknown = {orphan for orphan in orphans if self._is_instance(orphan) and not _older(orphan, since)}
         if unknown:
             (self.data_dir / UNCLAIMED).mkdir(mode=0o700, exist_ok=True)
-        for one in orphans:
-            if one in unknown:
-                one.replace(self.data_dir / UNCLAIMED / one.name)
+        for orphan in orphans:
+            if orphan in unknown:
+                orphan.replace(self.data_dir / UNCLAIMED / orphan.name)
             else:
-                one.unlink()
+                orphan.unlink()
         return Swept(removed=len(orphans) - len(unknown), unclaimed=len(unknown))
 
     def free_bytes(self) -> int:
@@ -140,7 +140,7 @@ class Archive:
 
     def _kept(self) -> Iterator[Path]:
         for folder in FOLDERS:
-            yield from (one for one in (self.data_dir / folder).rglob("*") if one.is_file())
+            yield from (path for path in (self.data_dir / folder).rglob("*") if path.is_file())
 
     def _name(self, folder: str, *, key: str, digest: str, suffix: str) -> str:
         stem = _stem(key)
@@ -183,7 +183,7 @@ def _older(path: Path, since: Mapping[str, datetime]) -> bool:
 def unclaimed(data_dir: Path) -> int:
     """Count the instances that wait to be stored again."""
     folder = data_dir / UNCLAIMED
-    return sum(one.is_file() for one in folder.iterdir()) if folder.is_dir() else 0
+    return sum(path.is_file() for path in folder.iterdir()) if folder.is_dir() else 0
 
 
 @contextmanager

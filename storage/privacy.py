@@ -21,11 +21,11 @@ def close(data_dir: Path, folders: Iterable[str]) -> None:
     What lies in the folders cannot be reached without them. What is another user's stays as it is: `foreign`.
     """
     databases = data_dir.glob(f"{Path(NAME).stem}*.sqlite*")  # copies before migrations and the WAL as well
-    for one in (data_dir, *(data_dir / name for name in folders), *databases):
+    for path in (data_dir, *(data_dir / name for name in folders), *databases):
         with suppress(FileNotFoundError):  # SQLite has just removed it, or it never was
-            found = one.lstat()
+            found = path.lstat()
             if not stat.S_ISLNK(found.st_mode) and found.st_mode & OTHERS and _may_change(found):
-                one.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
+                path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
 
 
 def foreign(data_dir: Path) -> bool:

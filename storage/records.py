@@ -227,7 +227,8 @@ class DeliveryCounts:
     """How many deliveries of a study stand where."""
 
     sent: int = 0
-    owed: int = 0
+    outstanding: int = 0
+    """Owed: neither sent nor parked."""
     parked: int = 0
     committed: int = 0
     """Of those sent: how many the destination has committed itself to keep."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -57,7 +57,8 @@ class Destination:
     ae_title: str
     configured: bool
     """Whether the configuration says where it is."""
-    owed: int
+    outstanding: int
+    """Owed: neither sent, parked nor withdrawn."""
     sent: int
     parked: int
     withdrawn: int
@@ -83,15 +84,15 @@ class Disk:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """All of it. The fields are those of ``--json``: their names are a promise to scripts."""
+    """All of it, as ``--json`` prints it."""
 
     node: Node
     queue: Mapping[str, Mapping[str, int]]
     """Jobs by kind and state."""
     oldest_waiting: datetime | None
     destinations: tuple[Destination, ...]
-    troubles: tuple[DeliveryProblem, ...]
-    doubts: tuple[CommitmentWarning, ...]
+    problems: tuple[DeliveryProblem, ...]
+    warnings: tuple[CommitmentWarning, ...]
     parked_jobs: tuple[ParkedJob, ...]
     disk: Disk
 
@@ -101,7 +102,7 @@ def run(settings: Settings, *, as_json: bool) -> int:
     with open_for_reading(settings) as database:
         health = look(database, settings)
     if as_json:
-        terminal.print_json(asdict(health))
+        terminal.print_json(terminal.as_fields(health))
     else:
         _show(health, terminal.out())
     return OK
@@ -124,8 +125,8 @@ def look(database: Database, settings: Settings) -> Health:
                 deliveries.oldest_owed(tx),
                 deliveries.last_success(tx),
             ),
-            troubles=tuple(attention.delivery_problems(tx)),
-            doubts=tuple(attention.commitment_warnings(tx)),
+            problems=tuple(attention.delivery_problems(tx)),
+            warnings=tuple(attention.commitment_warnings(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
             disk=_disk(settings),
         )
@@ -158,7 +159,7 @@ def _destinations(
         Destination(
             ae_title=name,
             configured=name in reachable,
-            owed=counts.get(name, no_deliveries)[DeliveryState.OWED],
+            outstanding=counts.get(name, no_deliveries)[DeliveryState.OWED],
             sent=counts.get(name, no_deliveries)[DeliveryState.SENT],
             parked=counts.get(name, no_deliveries)[DeliveryState.PARKED],
             withdrawn=counts.get(name, no_deliveries)[DeliveryState.WITHDRAWN],
@@ -200,13 +201,13 @@ def _show(health: Health, console: Console) -> None:
     rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
     console.print(terminal.table("Jobs", ["", *states], rows))
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
-    if health.troubles:
+    if health.problems:
         title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
-        console.print(terminal.table(title, columns, map(_problem_row, health.troubles)))
-    if health.doubts:
+        console.print(terminal.table(title, columns, map(_problem_row, health.problems)))
+    if health.warnings:
         title = "Sent and not committed, and why"
         columns = ["destination", "objects", "state", "next question", "reason"]
-        console.print(terminal.table(title, columns, map(_warning_row, health.doubts)))
+        console.print(terminal.table(title, columns, map(_warning_row, health.warnings)))
     if health.parked_jobs:
         title = "Parked jobs: each needs a person, then `retry`"
         columns = ["kind", "study", "image", "since", "reason"]
@@ -217,7 +218,7 @@ def _destination_row(destination: Destination) -> list[object]:
     name = destination.ae_title
     return [
         name if destination.configured else f"{name} (no host and port configured)",
-        destination.owed,
+        destination.outstanding,
         destination.sent,
         destination.parked,
         destination.withdrawn,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from rich.console import Console
 
 from scp import terminal
@@ -31,7 +29,7 @@ def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool)
         _show_study(rows, entries, events, as_json=as_json)
     elif as_json:
         for row in rows[:limit]:
-            terminal.print_json(asdict(row))
+            terminal.print_json(terminal.as_fields(row))
     else:
         _show_studies(rows, limit, terminal.out())
     return OK
@@ -47,12 +45,12 @@ def _show_study(
     rows: list[StudyOverview], entries: list[Entry], events: list[Event], *, as_json: bool
 ) -> None:
     if as_json:
-        study = asdict(rows[0]) if rows else None
+        study = terminal.as_fields(rows[0]) if rows else None
         terminal.print_json(
             {
                 "study": study,
-                "deliveries": [asdict(entry) for entry in entries],
-                "events": [asdict(event) for event in events],
+                "deliveries": [terminal.as_fields(entry) for entry in entries],
+                "events": [terminal.as_fields(event) for event in events],
             }
         )
         return
@@ -104,7 +102,7 @@ def _deliveries_table(entries: list[Entry]) -> object:
                 None if entry.last_status is None else f"0x{entry.last_status:04X}",
                 entry.attempts,
                 _commitment(entry),
-                entry.reason or entry.doubt,
+                entry.reason or entry.warning,
             )
             for entry in entries
         ),
@@ -136,7 +134,7 @@ def _commitment(entry: Entry) -> str | None:
 
 
 def _counts(counts: DeliveryCounts) -> str:
-    return ", ".join(f"{number} {word}" for word, number in asdict(counts).items() if number)
+    return ", ".join(f"{number} {word}" for word, number in terminal.as_fields(counts).items() if number)
 
 
 def _details(event: Event) -> str:

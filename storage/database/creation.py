@@ -24,7 +24,7 @@ def refuse_silent_loss(file: Path) -> None:
                 f"database {file} is empty: put a backup in its place, or remove it to start with nothing"
             )
         return
-    kept = next((one for one in (file.parent / "instances").rglob("*") if one.is_file()), None)
+    kept = next((path for path in (file.parent / "instances").rglob("*") if path.is_file()), None)
     if kept is not None:
         raise DatabaseError(
             f"database {file} is missing, but {file.parent / 'instances'} holds images: put a backup of the "
@@ -60,17 +60,17 @@ def create(file: Path, fill: Callable[[Path], None]) -> None:
 def examine(file: Path) -> None:
     """Read ``file`` without writing. Raises DatabaseError or sqlite3.DatabaseError if it is damaged."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        known = connection.execute(
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        tables = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
         ).fetchone()
-    said = " ".join(said.split())
-    if said != "ok":
+    verdict = " ".join(verdict.split())
+    if verdict != "ok":
         raise DatabaseError(
-            f"database {file} is damaged ({said}): stop the node and put a backup in its place; "
+            f"database {file} is damaged ({verdict}): stop the node and put a backup in its place; "
             "it was left as it is"
         )
-    if not known[0]:
+    if not tables[0]:
         raise DatabaseError(
             f"{file} is a database of another program: move it away, or set [node] data_dir elsewhere"
         )

@@ -150,11 +150,11 @@ def translated(file: Path) -> Iterator[None]:
         raise _sentence(file, str(error)) from error
 
 
-def _sentence(file: Path, said: str) -> DatabaseError:
+def _sentence(file: Path, message: str) -> DatabaseError:
     for word, kind, mend in _MENDS:
-        if word in said.lower():
-            return kind(f"database {file}: {said}: {mend}")
-    return DatabaseError(f"database {file}: {said}: check the file with `secondread check`")
+        if word in message.lower():
+            return kind(f"database {file}: {message}: {mend}")
+    return DatabaseError(f"database {file}: {message}: check the file with `secondread check`")
 
 
 def _migrate(file: Path, patience: float, scripts: Path) -> None:

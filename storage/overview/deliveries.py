@@ -43,7 +43,7 @@ class Entry:
     committed_at: datetime | None
     failure_reason: int | None
     """Failure Reason (0008,1197) of its last report, where that was a failure (PS3.3 C.14.1.1)."""
-    doubt: str | None
+    warning: str | None
     """Why it could not be asked, or what it said."""
 
 
@@ -73,7 +73,7 @@ def _entries() -> Select[Any]:
             commitments.c.not_before.label("asked_again_at"),
             commitments.c.committed_at,
             commitments.c.failure_reason,
-            commitments.c.reason.label("doubt"),
+            commitments.c.reason.label("warning"),
         )
         .join(results, results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
         .outerjoin(commitments, commitments.c.delivery_id == deliveries.c.id)

@@ -14,7 +14,7 @@ from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, Jo
 
 _COUNTED = {
     DeliveryState.SENT: "sent",
-    DeliveryState.OWED: "owed",
+    DeliveryState.OWED: "outstanding",
     DeliveryState.PARKED: "parked",
 }
 
@@ -57,11 +57,11 @@ def _state(row: Row[Any], jobs: _Jobs, deliveries: Mapping[str, DeliveryCounts])
     if parked or any(count.parked or count.unaskable for count in deliveries.values()):
         return StudyState.PARKED
     if any((JobKind.ANALYSE, state) in jobs for state in LIVE):
-        begun = row.found or (JobKind.ANALYSE, JobState.RUNNING) in jobs
-        return StudyState.ANALYSING if begun else StudyState.RECEIVED
+        in_progress = row.found or (JobKind.ANALYSE, JobState.RUNNING) in jobs
+        return StudyState.ANALYSING if in_progress else StudyState.RECEIVED
     if row.changed or any((JobKind.REPORT, state) in jobs for state in LIVE):
         return StudyState.WAITING
-    if any(count.owed or count.uncommitted for count in deliveries.values()):
+    if any(count.outstanding or count.uncommitted for count in deliveries.values()):
         return StudyState.REPORTED
     return StudyState.DELIVERED
 

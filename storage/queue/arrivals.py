@@ -40,17 +40,17 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
         NEW and HEADER_CHANGED made an analyse job and marked the study changed; DUPLICATE only added its
         sender and owes it the results that there are; CONFLICT changed nothing.
     """
-    known = find(tx, arrival.sop_instance_uid)
-    if known is None:
+    instance = find(tx, arrival.sop_instance_uid)
+    if instance is None:
         return _add(tx, arrival, destinations, now)
-    if known.pixel_sha256 != arrival.pixel_sha256:
-        return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(known.file, arrival.file))
-    if (known.header_digest, known.study_uid) != (arrival.header_digest, arrival.study_uid):
-        return _change(tx, known, arrival, destinations, now)
+    if instance.pixel_sha256 != arrival.pixel_sha256:
+        return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
+    if (instance.header_digest, instance.study_uid) != (arrival.header_digest, arrival.study_uid):
+        return _change(tx, instance, arrival, destinations, now)
     _join(tx, arrival, destinations, now)
     for destination in destinations:
-        deliveries.owe(tx, known.study_uid, destination, now=now)
-    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(known.file, arrival.file))
+        deliveries.owe(tx, instance.study_uid, destination, now=now)
+    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
 
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
@@ -91,28 +91,30 @@ def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: dat
 
 
 def _change(
-    tx: Connection, known: Instance, arrival: Arrival, destinations: Sequence[str], now: datetime
+    tx: Connection, instance: Instance, arrival: Arrival, destinations: Sequence[str], now: datetime
 ) -> Recorded:
     _join(tx, arrival, destinations, now)
     tx.execute(
         update(_instances)
-        .where(_instances.c.sop_instance_uid == known.sop_instance_uid)
+        .where(_instances.c.sop_instance_uid == instance.sop_instance_uid)
         .values(**_columns(arrival), received_at=now)
     )
-    _put_description(tx, known.sop_instance_uid, arrival.description)
+    _put_description(tx, instance.sop_instance_uid, arrival.description)
     tx.execute(
         update(schema.jobs)
-        .where(schema.jobs.c.sop_instance_uid == known.sop_instance_uid)
+        .where(schema.jobs.c.sop_instance_uid == instance.sop_instance_uid)
         .values(study_uid=arrival.study_uid)
     )
-    heatmap = findings.take_away(tx, known.sop_instance_uid)
-    jobs.renew_analysis(tx, known.sop_instance_uid, study_uid=arrival.study_uid, now=now)
+    heatmap = findings.take_away(tx, instance.sop_instance_uid)
+    jobs.renew_analysis(tx, instance.sop_instance_uid, study_uid=arrival.study_uid, now=now)
     _log(tx, "header changed", arrival, now)
     _restate(tx, arrival.study_uid, now)
-    if known.study_uid != arrival.study_uid:
-        _log(tx, "moved to another study", known, now)
-        _restate(tx, known.study_uid, now)
-    return Recorded(kept=Kept.HEADER_CHANGED, replaced_files=(*_unless(arrival.file, known.file), *heatmap))
+    if instance.study_uid != arrival.study_uid:
+        _log(tx, "moved to another study", instance, now)
+        _restate(tx, instance.study_uid, now)
+    return Recorded(
+        kept=Kept.HEADER_CHANGED, replaced_files=(*_unless(arrival.file, instance.file), *heatmap)
+    )
 
 
 def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
@@ -131,8 +133,8 @@ def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
 def _join(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> None:
     """See to it that the arrival's study, its sender and their destinations are known."""
     study_uid = arrival.study_uid
-    seen = tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(last_at=now))
-    if seen.rowcount == 0:
+    updated = tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(last_at=now))
+    if updated.rowcount == 0:
         tx.execute(
             insert(_studies).values(
                 study_uid=study_uid, changed=False, changed_at=now, first_at=now, last_at=now
@@ -144,8 +146,8 @@ def _join(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: da
 
 
 def _remember(tx: Connection, table: Table, **key: str) -> None:
-    known = tx.execute(select(table).filter_by(**key)).first()
-    if known is None:
+    row = tx.execute(select(table).filter_by(**key)).first()
+    if row is None:
         tx.execute(insert(table).values(**key))
 
 

@@ -58,30 +58,43 @@ def answered(tx: Connection, transaction_uid: str, *, now: datetime) -> Request:
     )
 
 
-def confirm(tx: Connection, one: Commitment, *, now: datetime) -> bool:
+def confirm(tx: Connection, commitment: Commitment, *, now: datetime) -> bool:
     """Note that the destination keeps the object, whichever request it says so to. Tells whether it is news.
 
     One that was parked because an earlier report had denied it counts as sent again; one that is owed again
     is sent all the same, which does no harm.
     """
-    if one.state is CommitmentState.COMMITTED:
+    if commitment.state is CommitmentState.COMMITTED:
         return False
-    take(tx, one.delivery_id, CommitmentEvent.CONFIRMED, committed_at=now, failure_reason=None, reason=None)
-    if one.delivery is DeliveryState.PARKED:
-        delivery_steps.take(tx, one.delivery_id, DeliveryEvent.FOUND, sent_at=one.sent_at, reason=None)
-    delivery_steps.touch(tx, one.study_uid, now)
-    _append(tx, one, "committed", now)
+    take(
+        tx,
+        commitment.delivery_id,
+        CommitmentEvent.CONFIRMED,
+        committed_at=now,
+        failure_reason=None,
+        reason=None,
+    )
+    if commitment.delivery is DeliveryState.PARKED:
+        delivery_steps.take(
+            tx, commitment.delivery_id, DeliveryEvent.FOUND, sent_at=commitment.sent_at, reason=None
+        )
+    delivery_steps.touch(tx, commitment.study_uid, now)
+    _append(tx, commitment, "committed", now)
     return True
 
 
-def counts_against(request: Request, one: Commitment) -> bool:
+def counts_against(request: Request, commitment: Commitment) -> bool:
     """Tell whether a failure that answers ``request`` is about the object as it was last sent."""
-    return one.state in _DENIABLE and one.delivery is DeliveryState.SENT and request.opened_at >= one.sent_at
+    return (
+        commitment.state in _DENIABLE
+        and commitment.delivery is DeliveryState.SENT
+        and request.opened_at >= commitment.sent_at
+    )
 
 
 def deny(
     tx: Connection,
-    one: Commitment,
+    commitment: Commitment,
     *,
     failure_reason: int,
     reason: str,
@@ -93,17 +106,19 @@ def deny(
     It is owed again, not before ``send_again``, or parked where that is None. One that a newer result has
     replaced meanwhile is not sent again but withdrawn.
     """
-    said = {"failures": one.failures + 1, "failure_reason": failure_reason, "reason": reason}
-    take(tx, one.delivery_id, CommitmentEvent.DENIED, **said)
+    outcome = {"failures": commitment.failures + 1, "failure_reason": failure_reason, "reason": reason}
+    take(tx, commitment.delivery_id, CommitmentEvent.DENIED, **outcome)
     if send_again is None:
-        delivery_steps.take(tx, one.delivery_id, DeliveryEvent.LOST_FOR_GOOD, sent_at=None, reason=reason)
+        delivery_steps.take(
+            tx, commitment.delivery_id, DeliveryEvent.LOST_FOR_GOOD, sent_at=None, reason=reason
+        )
     else:
-        owed = {"sent_at": None, "not_before": send_again, "reason": reason}
-        delivery_steps.take(tx, one.delivery_id, DeliveryEvent.LOST, **owed)
-    if not _current(tx, one.delivery_id):
-        delivery_steps.take(tx, one.delivery_id, DeliveryEvent.REPLACED)
-    delivery_steps.touch(tx, one.study_uid, now)
-    _append(tx, one, "commitment failed", now, failure_reason=failure_reason)
+        delivery = {"sent_at": None, "not_before": send_again, "reason": reason}
+        delivery_steps.take(tx, commitment.delivery_id, DeliveryEvent.LOST, **delivery)
+    if not _current(tx, commitment.delivery_id):
+        delivery_steps.take(tx, commitment.delivery_id, DeliveryEvent.REPLACED)
+    delivery_steps.touch(tx, commitment.study_uid, now)
+    _append(tx, commitment, "commitment failed", now, failure_reason=failure_reason)
 
 
 def _current(tx: Connection, delivery_id: int) -> bool:
@@ -119,13 +134,13 @@ def _current(tx: Connection, delivery_id: int) -> bool:
     )
 
 
-def _append(tx: Connection, one: Commitment, event: str, now: datetime, **fields: int) -> None:
+def _append(tx: Connection, commitment: Commitment, event: str, now: datetime, **fields: int) -> None:
     history.append(
         tx,
-        one.study_uid,
+        commitment.study_uid,
         event,
         now,
-        sop_instance_uid=one.sop_instance_uid,
-        destination=one.destination,
+        sop_instance_uid=commitment.sop_instance_uid,
+        destination=commitment.destination,
         **fields,
     )

@@ -38,10 +38,10 @@ def want(
     The UIDs are those under which the object went over the wire.
     """
     sent = {"sop_class_uid": sop_class_uid, "sop_instance_uid": sop_instance_uid, "sent_at": now}
-    known = tx.execute(
+    row = tx.execute(
         select(_commitments.c.delivery_id).where(_commitments.c.delivery_id == delivery.id)
     ).scalar_one_or_none()
-    if known is not None:
+    if row is not None:
         take(tx, delivery.id, CommitmentEvent.DELIVERED, **sent, not_before=now, reason=None)
         return
     tx.execute(
@@ -85,36 +85,43 @@ def open_request(
     )
     tx.execute(
         insert(schema.commitment_items),
-        [{"transaction_uid": transaction_uid, "delivery_id": one} for one in delivery_ids],
+        [{"transaction_uid": transaction_uid, "delivery_id": commitment} for commitment in delivery_ids],
     )
 
 
 def accepted(tx: Connection, delivery_ids: Collection[int], *, answer_until: datetime, now: datetime) -> None:
     """Note that the destination has accepted a request; where its report was faster, that stands."""
-    for one in _askable_among(tx, delivery_ids):
+    for commitment in _askable_among(tx, delivery_ids):
         take(
             tx,
-            one.delivery_id,
+            commitment.delivery_id,
             CommitmentEvent.ACCEPTED,
-            attempts=one.attempts + 1,
+            attempts=commitment.attempts + 1,
             asked_at=now,
             not_before=answer_until,
-            reason=UNREPORTED if one.state is CommitmentState.ASKED else None,
+            reason=UNREPORTED if commitment.state is CommitmentState.ASKED else None,
         )
 
 
 def again(tx: Connection, delivery_ids: Collection[int], *, not_before: datetime, reason: str) -> None:
     """Put off: the destination could not be asked now. What is answered meanwhile stays so."""
-    for one in _askable_among(tx, delivery_ids):
+    for commitment in _askable_among(tx, delivery_ids):
         event = CommitmentEvent.FAILED_FOR_NOW
-        take(tx, one.delivery_id, event, attempts=one.attempts + 1, not_before=not_before, reason=reason)
+        take(
+            tx,
+            commitment.delivery_id,
+            event,
+            attempts=commitment.attempts + 1,
+            not_before=not_before,
+            reason=reason,
+        )
 
 
 def never(tx: Connection, delivery_ids: Collection[int], *, reason: str) -> None:
     """Park: the destination refuses to be asked, for a ``reason`` a person can act on."""
-    for one in _askable_among(tx, delivery_ids):
+    for commitment in _askable_among(tx, delivery_ids):
         event = CommitmentEvent.FAILED_FOR_GOOD
-        take(tx, one.delivery_id, event, attempts=one.attempts + 1, reason=reason)
+        take(tx, commitment.delivery_id, event, attempts=commitment.attempts + 1, reason=reason)
 
 
 def retry(
@@ -130,14 +137,20 @@ def retry(
     if destination is not None:
         wanted.append(_deliveries.c.destination == destination)
     found = [record(row) for row in tx.execute(joined().where(*wanted))]
-    asked = [one for one in found if one.state in _RETRIABLE]
-    for one in asked:
+    retriable = [commitment for commitment in found if commitment.state in _RETRIABLE]
+    for commitment in retriable:
         take(
-            tx, one.delivery_id, CommitmentEvent.RETRIED, attempts=0, failures=0, not_before=now, reason=None
+            tx,
+            commitment.delivery_id,
+            CommitmentEvent.RETRIED,
+            attempts=0,
+            failures=0,
+            not_before=now,
+            reason=None,
         )
-    owed = [one.delivery_id for one in found if one.delivery is DeliveryState.OWED]
-    tx.execute(update(_commitments).where(_commitments.c.delivery_id.in_(owed)).values(failures=0))
-    return len(asked)
+    unsent = [commitment.delivery_id for commitment in found if commitment.delivery is DeliveryState.OWED]
+    tx.execute(update(_commitments).where(_commitments.c.delivery_id.in_(unsent)).values(failures=0))
+    return len(retriable)
 
 
 def waive_all_but(tx: Connection, destinations: Collection[str]) -> int:

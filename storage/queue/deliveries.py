@@ -44,20 +44,20 @@ def owe_each(tx: Connection, uids: Iterable[str], destinations: Collection[str],
     One that is owed, sent or parked already stays so; one that was withdrawn is owed again.
     Returns how many deliveries became owed.
     """
-    owed = 0
+    number = 0
     for uid in uids:
-        known = {
+        deliveries = {
             row.destination: row
             for row in tx.execute(select(_deliveries).where(_deliveries.c.sop_instance_uid == uid))
         }
         for destination in destinations:
-            if destination not in known:
+            if destination not in deliveries:
                 tx.execute(insert(_deliveries).values(_new(uid, destination, now)))
-                owed += 1
-            elif known[destination].state is DeliveryState.WITHDRAWN:
-                take(tx, known[destination].id, DeliveryEvent.OWED_AGAIN, attempts=0, not_before=now)
-                owed += 1
-    return owed
+                number += 1
+            elif deliveries[destination].state is DeliveryState.WITHDRAWN:
+                take(tx, deliveries[destination].id, DeliveryEvent.OWED_AGAIN, attempts=0, not_before=now)
+                number += 1
+    return number
 
 
 def withdraw(tx: Connection, study_uid: str, *, keep: Collection[str] = (), now: datetime) -> int:
@@ -219,10 +219,10 @@ def oldest_owed(tx: Connection) -> dict[str, datetime]:
 
 
 def _by_destination(
-    tx: Connection, what: ColumnElement[datetime], state: DeliveryState
+    tx: Connection, time: ColumnElement[datetime], state: DeliveryState
 ) -> dict[str, datetime]:
     rows = tx.execute(
-        select(_deliveries.c.destination, what.label("at"))
+        select(_deliveries.c.destination, time.label("at"))
         .where(_deliveries.c.state == state)
         .group_by(_deliveries.c.destination)
     )

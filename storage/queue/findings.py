@@ -17,7 +17,7 @@ from storage.transitions import jobs
 _findings = schema.findings
 
 
-def put(tx: Connection, record: FindingRecord, *, study_uid: str, now: datetime) -> tuple[str, ...]:
+def replace(tx: Connection, record: FindingRecord, *, study_uid: str, now: datetime) -> tuple[str, ...]:
     """Make ``record`` the finding of its image. Returns files that no row names any more.
 
     A study that was reported already must be reported again.

@@ -35,13 +35,13 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
     A job that has killed a worker comes after all others: its next try delays nobody who is waiting.
     Returns None where nothing is due. The job goes to others when ``lease`` passes without a heartbeat.
     """
-    other = _jobs.alias("other")
+    sibling = _jobs.alias("sibling")
     images_left = (
-        select(other.c.id)
+        select(sibling.c.id)
         .where(
-            other.c.study_uid == _jobs.c.study_uid,
-            other.c.kind == JobKind.ANALYSE,
-            other.c.state.in_(LIVE),
+            sibling.c.study_uid == _jobs.c.study_uid,
+            sibling.c.kind == JobKind.ANALYSE,
+            sibling.c.state.in_(LIVE),
         )
         .exists()
     )
@@ -94,7 +94,7 @@ def finish_analysis(tx: Connection, lease: Lease, record: FindingRecord, *, now:
     if row.sop_instance_uid != record.sop_instance_uid:
         raise ValueError(f"job {lease.job_id} is not about the image of this finding")
     jobs.take(tx, row, JobEvent.SUCCEEDED, now=now)
-    return findings.put(tx, record, study_uid=row.study_uid, now=now)
+    return findings.replace(tx, record, study_uid=row.study_uid, now=now)
 
 
 def again(tx: Connection, lease: Lease, *, not_before: datetime, reason: str, now: datetime) -> None:
@@ -123,7 +123,7 @@ def never(
         raise ValueError(f"job {lease.job_id} needs a failure finding of its own image, a report needs none")
     jobs.take(tx, row, JobEvent.FAILED_FOR_GOOD, now=now, reason=reason, trace=trace)
     history.append(tx, row.study_uid, "job parked", now, job=row.id, kind=row.kind.value)
-    return () if finding is None else findings.put(tx, finding, study_uid=row.study_uid, now=now)
+    return () if finding is None else findings.replace(tx, finding, study_uid=row.study_uid, now=now)
 
 
 def release_owner(tx: Connection, owner: str, *, now: datetime, died: bool, epitaph: str) -> list[Job]:
@@ -176,9 +176,9 @@ def oldest_waiting(tx: Connection) -> datetime | None:
     return oldest
 
 
-def _running(tx: Connection, *which: ColumnElement[bool]) -> list[Row[Any]]:
+def _running(tx: Connection, *conditions: ColumnElement[bool]) -> list[Row[Any]]:
     # Reports first: parking an image's job overtakes a running report of its study, not a waiting one.
-    query = select(_jobs).where(_jobs.c.state == JobState.RUNNING, *which)
+    query = select(_jobs).where(_jobs.c.state == JobState.RUNNING, *conditions)
     query = query.order_by(_jobs.c.kind.desc(), _jobs.c.id)
     return list(tx.execute(query.with_for_update()))
 
@@ -210,4 +210,4 @@ def _park(tx: Connection, row: Row[Any], blamed: dict[str, int], *, now: datetim
         record = FindingRecord(
             sop_instance_uid=row.sop_instance_uid, finding=epitaph, analysed_at=now, heatmap=None
         )
-        findings.put(tx, record, study_uid=row.study_uid, now=now)
+        findings.replace(tx, record, study_uid=row.study_uid, now=now)

@@ -92,8 +92,8 @@ def finish_report(
     unneeded = _keep(tx, study_uid, report_id, results)
     uids = [result.sop_instance_uid for result in results]
     deliveries.withdraw(tx, study_uid, keep=uids, now=now)
-    owed = deliveries.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
-    history.append(tx, study_uid, "reported", now, report=report_id, images=images, deliveries=owed)
+    number = deliveries.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
+    history.append(tx, study_uid, "reported", now, report=report_id, images=images, deliveries=number)
     return unneeded
 
 
@@ -103,10 +103,10 @@ def finish_unchanged(tx: Connection, lease: Lease, *, now: datetime) -> None:
     Destinations that joined the study since are owed its results.
     """
     study_uid = _end(tx, lease, now=now)
-    owed = sum(
+    number = sum(
         deliveries.owe(tx, study_uid, destination, now=now) for destination in _destinations(tx, study_uid)
     )
-    history.append(tx, study_uid, "nothing new to report", now, deliveries=owed)
+    history.append(tx, study_uid, "nothing new to report", now, deliveries=number)
 
 
 def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
@@ -137,13 +137,13 @@ def _replace_report(
 ) -> int:
     """Make the report with ``document`` the current one. Returns the id of its row, which may be there."""
     tx.execute(update(_reports).where(_reports.c.study_uid == study_uid).values(current=False))
-    if document is not None and (known := _with_document(tx, study_uid, document)) is not None:
-        tx.execute(update(_reports).where(_reports.c.id == known).values(current=True))
-        return known
+    if document is not None and (report_id := _with_document(tx, study_uid, document)) is not None:
+        tx.execute(update(_reports).where(_reports.c.id == report_id).values(current=True))
+        return report_id
     last = tx.execute(
         select(func.coalesce(func.max(_reports.c.sequence), 0)).where(_reports.c.study_uid == study_uid)
     ).scalar_one()
-    made = tx.execute(
+    inserted = tx.execute(
         insert(_reports).values(
             study_uid=study_uid,
             sequence=last + 1,
@@ -154,18 +154,18 @@ def _replace_report(
             sr_series_uid=document and document.series_uid,
         )
     )
-    key = made.inserted_primary_key
+    key = inserted.inserted_primary_key
     assert key is not None  # noqa: S101 - every single-row INSERT has one
     return int(key[0])
 
 
 def _with_document(tx: Connection, study_uid: str, document: NewResult) -> int | None:
-    known: int | None = tx.execute(
+    report_id: int | None = tx.execute(
         select(_reports.c.id).where(
             _reports.c.study_uid == study_uid, _reports.c.sr_sop_instance_uid == document.sop_instance_uid
         )
     ).scalar_one_or_none()
-    return known
+    return report_id
 
 
 def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
@@ -178,11 +178,11 @@ def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
 
 
 def _keep(tx: Connection, study_uid: str, report_id: int, results: Sequence[NewResult]) -> tuple[str, ...]:
-    known = _known_files(tx, [result.sop_instance_uid for result in results])
+    files = _known_files(tx, [result.sop_instance_uid for result in results])
     unneeded = []
     for position, result in enumerate(results):
         place = {"report_id": report_id, "position": position}
-        if (file := known.get(result.sop_instance_uid)) is None:
+        if (file := files.get(result.sop_instance_uid)) is None:
             tx.execute(insert(_results).values(**_columns(result), study_uid=study_uid, **place))
         else:
             tx.execute(

@@ -54,7 +54,7 @@ def by_space(tx: Connection, *, wanted: int, limit: int) -> list[Forgotten]:
     """Forget at most ``limit`` settled studies, the longest quiet first, until ``wanted`` bytes come free."""
     forgotten: list[Forgotten] = []
     for study_uid in tx.execute(_settled().limit(limit)).scalars().all():
-        if sum(one.size for one in forgotten) >= wanted:
+        if sum(study.size for study in forgotten) >= wanted:
             break
         forgotten.append(_forget(tx, study_uid))
     return forgotten
@@ -155,12 +155,12 @@ def _forget_commitments(tx: Connection, deliveries: Select[Any]) -> None:
     """Delete what was asked about ``deliveries``, and the requests that were about nothing else."""
     items, requests = schema.commitment_items, schema.commitment_requests
     about = select(items.c.transaction_uid).where(items.c.delivery_id.in_(deliveries)).distinct()
-    asked = tx.execute(about).scalars().all()
+    transactions = tx.execute(about).scalars().all()
     tx.execute(delete(items).where(items.c.delivery_id.in_(deliveries)))
     tx.execute(delete(_commitments).where(_commitments.c.delivery_id.in_(deliveries)))
     tx.execute(
         delete(requests).where(
-            requests.c.transaction_uid.in_(asked),
+            requests.c.transaction_uid.in_(transactions),
             requests.c.transaction_uid.not_in(select(items.c.transaction_uid)),
         )
     )

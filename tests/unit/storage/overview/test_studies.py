@@ -27,7 +27,7 @@ def test_a_study_goes_through_its_states(hand):
     assert line(hand).state is StudyState.WAITING
     hand.report(hand.claimed(), "1.1")
     assert line(hand).state is StudyState.REPORTED
-    assert line(hand).deliveries == {"PACS": DeliveryCounts(owed=2)}
+    assert line(hand).deliveries == {"PACS": DeliveryCounts(outstanding=2)}
     with hand.database.write() as tx:
         (first, second) = deliveries.due(tx, now=hand.now)["PACS"]
         deliveries.sent(tx, first.id, status=0, now=hand.now)
