@@ -37,8 +37,8 @@ def read(kind: type[Value], path: Path) -> Value:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise FiguresError(f"{path} cannot be read: {where}: {first['msg']}") from error
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise FiguresError(f"{path} cannot be read: {place}: {first['msg']}") from error
 
 
 def text(value: object) -> str:

@@ -81,7 +81,7 @@ def _run(candidates: list[Candidate], add: list[Path], folder: Path, terms: Term
                 "labels than those of the first network; name another --work"
             )
         found.append(
-            trials.done(entrant, folder, terms, digest=digest) or _trial(entrant, prepared, folder, terms)
+            trials.finished(entrant, folder, terms, digest=digest) or _trial(entrant, prepared, folder, terms)
         )
         trials.write(found, folder, terms, digest=digest)
     held_out = [prepared.examples[number] for number in trials.held_out(prepared, terms.fold)]

@@ -22,8 +22,8 @@ def tracking() -> Iterator[Track]:
     """Give a function that shows a stream as a progress bar, one bar at a time."""
     with Progress(console=console) as bars:
 
-        def track(steps: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-            task = bars.add_task(what, total=total)
+        def track(steps: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+            task = bars.add_task(title, total=total)
             yield from bars.track(steps, task_id=task)
             bars.remove_task(task)
 

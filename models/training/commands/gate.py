@@ -23,7 +23,9 @@ ImageNet = Annotated[
 To = Annotated[Path, typer.Option(help="Folder for the gate and its figures.")]
 Others = Annotated[
     list[Path] | None,
-    typer.Option(help="Folder with other pictures, a folder for each kind; several times.", exists=True),
+    typer.Option(
+        "--others", help="Folder with other pictures, a folder for each kind; several times.", exists=True
+    ),
 ]
 Spoiled = Annotated[
     list[Path] | None,
@@ -47,7 +49,7 @@ def run(
     imagenet: ImageNet,
     to: To,
     *,
-    others: Others = None,
+    other_pictures: Others = None,
     spoiled: Spoiled = None,
     further: Further = None,
     images: Images = None,
@@ -59,30 +61,30 @@ def run(
     examples = reading.read(data).examples
     chosen = examples if images is None else out_of_fold.sample(examples, images)
     with display.tracking() as track:
-        seen = gate_training.look(data, chosen, trunk, track)
-        for file, reason in seen.unread:
+        mammograms = gate_training.look(data, chosen, trunk, track)
+        for file, reason in mammograms.unread:
             display.left_out(file, reason)
-        distances = gate_training.out_of_fold(seen)
-        limit = gate_training.limit(seen, distances)
-        known = gate_training.fit(seen)
+        distances = gate_training.out_of_fold(mammograms)
+        limit = gate_training.limit(mammograms, distances)
+        likeness = gate_training.fit(mammograms)
 
         def refusals(folders: list[Path] | None) -> dict[str, FolderRefusals] | None:
             if not folders:
                 return None
             return {
-                folder.name: gate_training.folder_refusals(folder, trunk, known, limit, track)
+                folder.name: gate_training.folder_refusals(folder, trunk, likeness, limit, track)
                 for folder in folders
             }
 
         figures = GateFigures(
             limit=limit,
-            mammograms=gate_training.mammogram_refusals(seen, distances, limit),
-            others=refusals(others),
+            mammograms=gate_training.mammogram_refusals(mammograms, distances, limit),
+            others=refusals(other_pictures),
             spoiled_mammograms=refusals(spoiled),
             further_mammograms=refusals(further),
         )
     to.mkdir(parents=True, exist_ok=True)
-    gate.save(to / gate_training.FILE, trunk, known)
+    gate.save(to / gate_training.FILE, trunk, likeness)
     display.write_figures(to / gate_training.FIGURES, figures)
     display.write(to / gate_training.TABLE, manifest_table(to / gate_training.FILE, figures))
 

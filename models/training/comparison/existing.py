@@ -32,8 +32,8 @@ def read(folder: Path, held_out: Sequence[Example], *, fold: int, threads: int) 
     table = folder / predictions.FILE_NAME
     if not table.exists():
         raise ComparisonError(f"{table} is missing: without it, {manifest.name} cannot be compared")
-    everything = predictions.read(table)
-    of_fold = everything.where(everything.folds == fold)
+    of_all_folds = predictions.read(table)
+    of_fold = of_all_folds.subset(of_all_folds.folds == fold)
     if Counter(map(_image, of_fold.examples)) != Counter(map(_image, held_out)):
         raise ComparisonError(f"{table} is not about the images that --data has in fold {fold}")
     evaluation = publish.kept(folder)

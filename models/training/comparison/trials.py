@@ -78,7 +78,7 @@ class _Kept:
     entry: Entry
 
 
-def done(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -> Entry | None:
+def finished(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -> Entry | None:
     """Read the entry of ``candidate`` where an earlier run has finished it.
 
     Raises ComparisonError where that run had other terms or other images.

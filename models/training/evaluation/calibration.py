@@ -132,8 +132,8 @@ def _alike(targets: Floats) -> Floats:
     certain = targets.sum(axis=1) == 1
     if not certain.any():
         return np.ones(len(targets))
-    each = certain[:, None] * targets
-    return np.asarray(each @ (1 / np.maximum(each.sum(axis=0), 1)))
+    of_class = certain[:, None] * targets
+    return np.asarray(of_class @ (1 / np.maximum(of_class.sum(axis=0), 1)))
 
 
 def _parts(predictions: Predictions) -> Integers:

@@ -126,7 +126,7 @@ def _by_source(whole: Scored) -> dict[str, Scored]:
     """Split by source, the largest one first."""
     sources = whole.predictions.sources
     names = sorted(set(sources.tolist()), key=lambda name: (-(sources == name).sum(), name))
-    return {name: whole.where(sources == name) for name in names}
+    return {name: whole.subset(sources == name) for name in names}
 
 
 def _by_device(whole: Scored) -> dict[str, Scored]:
@@ -134,7 +134,7 @@ def _by_device(whole: Scored) -> dict[str, Scored]:
     examples = whole.predictions.examples
     devices = np.array(["/".join(example.scanner) for example in examples])
     several = sorted({"/".join(example.scanner) for example in examples if example.device})
-    return {name: whole.where(devices == name) for name in several}
+    return {name: whole.subset(devices == name) for name in several}
 
 
 def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, MainFigures]:
@@ -142,7 +142,7 @@ def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, Mai
     rows = ~np.isin(whole.predictions.folds, CHOSEN_ON)
     if not rows.any():
         return {}
-    untouched = whole.where(rows)
+    untouched = whole.subset(rows)
     parts = {**_by_source(untouched), "pooled": untouched}
     found = {name: group.images(part, thresholds) for name, part in parts.items()}
     return {

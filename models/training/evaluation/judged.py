@@ -76,17 +76,17 @@ def breasts(examples: tuple[Example, ...], scores: Floats) -> Judged:
     views: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number, example in enumerate(examples):
         views[*example.person, example.laterality].append(number)
-    members = [theirs for _, theirs in sorted(views.items())]
-    highest = np.array([scores[theirs].max(axis=0) for theirs in members])
-    highest[:, NORMAL] = [scores[theirs, NORMAL].min() for theirs in members]
-    decisive = np.array([_decisive(theirs, scores) for theirs in members])
+    members = [numbers for _, numbers in sorted(views.items())]
+    highest = np.array([scores[numbers].max(axis=0) for numbers in members])
+    highest[:, NORMAL] = [scores[numbers, NORMAL].min() for numbers in members]
+    decisive = np.array([_decisive(numbers, scores) for numbers in members])
     return Judged(
-        examples=tuple(min((examples[n] for n in theirs), key=_severity) for theirs in members),
+        examples=tuple(min((examples[n] for n in numbers), key=_severity) for numbers in members),
         scores=highest,
         predicted=scores[decisive].argmax(axis=1),
         confidence=scores[decisive].max(axis=1),
-        views=np.array([len(theirs) for theirs in members]),
-        mean_malignant=np.array([scores[theirs, MALIGNANT].mean() for theirs in members]),
+        views=np.array([len(numbers) for numbers in members]),
+        mean_malignant=np.array([scores[numbers, MALIGNANT].mean() for numbers in members]),
     )
 
 

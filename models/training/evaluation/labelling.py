@@ -48,6 +48,6 @@ def _by_class(table: Floats, kinds: Integers) -> Floats:
 def _parts(table: Floats, kinds: Integers) -> tuple[Floats, Floats, Floats]:
     """Compute precision, recall and F1: each (draws, classes), NaN for a class that a draw lacks."""
     right = table[:, kinds, kinds]
-    said, true = table[:, :, kinds].sum(axis=1), table[:, kinds].sum(axis=2)
-    f1 = np.where(true > 0, share(2 * right, said + true), np.nan)
-    return share(right, said), share(right, true), f1
+    predicted, true = table[:, :, kinds].sum(axis=1), table[:, kinds].sum(axis=2)
+    f1 = np.where(true > 0, share(2 * right, predicted + true), np.nan)
+    return share(right, predicted), share(right, true), f1

@@ -27,7 +27,7 @@ _CHANCE: Final = 0.5
 def compare(scored: Scored) -> NormalFigures:
     """Compute each source's mean score of normals, and the area under the curve between each two sources."""
     normal = np.array([example.label in LABELS for example in scored.predictions.examples])
-    images = judged.images(scored.where(normal).predictions.examples, scored.shipped[normal])
+    images = judged.images(scored.subset(normal).predictions.examples, scored.shipped[normal])
     sources = np.array([example.source for example in images.examples])
     patients = np.array(images.patients)
     score = images.scores[:, MALIGNANT]

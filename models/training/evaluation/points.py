@@ -56,8 +56,8 @@ def choose(rule: Rule, malignant: Flags, score: Floats) -> float:
         raise PointError("the held-out images must be malignant in part: no operating point can be chosen")
     if rule is Rule.SENSITIVITY:  # down, or the rounding costs an image
         return math.floor(operating_point(score[malignant], SENSITIVITY) * _DIGITS) / _DIGITS
-    others = np.sort(score[~malignant])
-    last = others[min(len(others), math.ceil(SPECIFICITY * len(others))) - 1]
+    other_scores = np.sort(score[~malignant])
+    last = other_scores[min(len(other_scores), math.ceil(SPECIFICITY * len(other_scores))) - 1]
     return (math.floor(float(last) * _DIGITS) + 1) / _DIGITS  # the next step above what must stay below
 
 

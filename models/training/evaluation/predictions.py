@@ -50,7 +50,7 @@ class Predictions:
         """Source and pseudonym of each row."""
         return ["/".join(example.person) for example in self.examples]
 
-    def where(self, rows: NDArray[np.bool_]) -> Predictions:
+    def subset(self, rows: NDArray[np.bool_]) -> Predictions:
         """Keep some rows."""
         kept = [example for example, keep in zip(self.examples, rows, strict=True) if keep]
         return Predictions(examples=tuple(kept), folds=self.folds[rows], logits=self.logits[rows])

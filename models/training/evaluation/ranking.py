@@ -44,17 +44,17 @@ def figures(positive: Flags, score: Floats) -> Figures:
 def _of_curve(right: Floats, wrong: Floats) -> Floats:
     """Compute the figures from true and false positives that each threshold adds, the highest one first."""
     hits, alarms = right.cumsum(axis=1), wrong.cumsum(axis=1)
-    malignant, others = hits[:, -1], alarms[:, -1]
+    malignant, negative = hits[:, -1], alarms[:, -1]
     area = (wrong * (hits - right / 2)).sum(axis=1)
     precision = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits > 0)
-    allowed = alarms <= ((1 - SPECIFICITY) * others + _SLACK)[:, None]
+    allowed = alarms <= ((1 - SPECIFICITY) * negative + _SLACK)[:, None]
     enough = hits >= (SENSITIVITY * malignant - _SLACK)[:, None]
     columns = (
-        share(area, malignant * others),
+        share(area, malignant * negative),
         share((right * precision).sum(axis=1), malignant),
         share(np.where(allowed, hits, 0).max(axis=1), malignant),
-        share(np.where(enough, others[:, None] - alarms, 0).max(axis=1), others),
+        share(np.where(enough, negative[:, None] - alarms, 0).max(axis=1), negative),
     )
     stacked = np.stack(columns, axis=1)
-    stacked[(malignant == 0) | (others == 0)] = np.nan
+    stacked[(malignant == 0) | (negative == 0)] = np.nan
     return stacked

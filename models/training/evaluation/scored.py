@@ -26,10 +26,10 @@ class Scored:
     resamples: int
     """Bootstrap samples behind each interval."""
 
-    def where(self, rows: Flags) -> Scored:
+    def subset(self, rows: Flags) -> Scored:
         """Keep some images."""
         return Scored(
-            predictions=self.predictions.where(rows),
+            predictions=self.predictions.subset(rows),
             raw=self.raw[rows],
             shipped=self.shipped[rows],
             honest=self.honest[rows],

@@ -73,9 +73,9 @@ def _expected(examples: Sequence[Example]) -> dict[tuple[str, Target], NDArray[n
 
     def divided(source: str, target: Target) -> NDArray[np.float64]:
         own = np.array(target, float)
-        each = [tuple(row) for row in np.eye(len(CLASSES))]
-        inside = own * [certain[source, single] for single in each]
-        anywhere = own * [of_all[single] for single in each]
+        classes = [tuple(row) for row in np.eye(len(CLASSES))]
+        inside = own * [certain[source, single] for single in classes]
+        anywhere = own * [of_all[single] for single in classes]
         shares = next(part for part in (inside, anywhere, own) if part.any())
         return np.asarray(shares / shares.sum())
 

@@ -29,32 +29,32 @@ class CellSet:
     """Of each of ``examples``, from `lesion_map.places`."""
 
 
-def shuffled(its: CellSet, generator: np.random.Generator, *, batch: int) -> Iterator[Batch]:
+def shuffled(data: CellSet, generator: np.random.Generator, *, batch: int) -> Iterator[Batch]:
     """Draw one epoch, each image once in one of its variants; what fills no batch is left out."""
-    asked = _asked(its)
-    order = generator.permutation(len(its.rows))
+    columns = _columns(data)
+    order = generator.permutation(len(data.rows))
     for start in range(0, len(order) - batch + 1, batch):
         members = order[start : start + batch]
-        chosen = [its.variants[v] for v in generator.integers(len(its.variants), size=batch)]
-        cells = [variant.cells[its.rows[m]] for variant, m in zip(chosen, members, strict=True)]
+        chosen = [data.variants[v] for v in generator.integers(len(data.variants), size=batch)]
+        cells = [variant.cells[data.rows[m]] for variant, m in zip(chosen, members, strict=True)]
         places = [
-            its.places[m, :: -1 if variant.upside_down else 1]
+            data.places[m, :: -1 if variant.upside_down else 1]
             for variant, m in zip(chosen, members, strict=True)
         ]
-        shown = np.stack(cells).astype(np.float32)
-        yield shown, *(column[members] for column in asked), np.stack(places)
+        inputs = np.stack(cells).astype(np.float32)
+        yield inputs, *(column[members] for column in columns), np.stack(places)
 
 
-def in_order(its: CellSet, *, batch: int) -> Iterator[Batch]:
+def in_order(data: CellSet, *, batch: int) -> Iterator[Batch]:
     """Cut all images, as the node shows them and in order, into batches; the last one may be shorter."""
-    asked = _asked(its)
-    for start in range(0, len(its.rows), batch):
+    columns = _columns(data)
+    for start in range(0, len(data.rows), batch):
         part = slice(start, start + batch)
-        cells = its.variants[0].cells[its.rows[part]].astype(np.float32)
-        yield cells, *(column[part] for column in asked), its.places[part]
+        cells = data.variants[0].cells[data.rows[part]].astype(np.float32)
+        yield cells, *(column[part] for column in columns), data.places[part]
 
 
-def _asked(its: CellSet) -> Batch:
-    balanced = balance(its.examples)
-    targets = np.array([example.target for example in its.examples], np.float32)
+def _columns(data: CellSet) -> Batch:
+    balanced = balance(data.examples)
+    targets = np.array([example.target for example in data.examples], np.float32)
     return targets, balanced.log_share, balanced.weight, balanced.malignant_weight

@@ -121,8 +121,8 @@ def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callab
 def _digest(prepared: Prepared, trunk: keras.Model) -> str:
     """Hash what the cells depend on: images and their order, labels, size, trunk, movements."""
     order = [example.file for example in prepared.examples]
-    how = (_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
-    digest = hashlib.sha256(f"{prepared.digest} {order} {prepared.images.shape} {how}".encode())
+    movements = (_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
+    digest = hashlib.sha256(f"{prepared.digest} {order} {prepared.images.shape} {movements}".encode())
     for variable in trunk.weights:
         digest.update(np.asarray(variable).tobytes())
     return digest.hexdigest()

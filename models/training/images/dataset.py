@@ -142,9 +142,9 @@ def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> Any:  # noqa
             columns = (cuts.maps, grey, cuts.target, cuts.log_share, cuts.weight)
             yield np.stack(windows), *(column[part] for column in columns)
 
-    def cut(windows: Any, maps: Any, numbers: Any, *others: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
+    def cut(windows: Any, maps: Any, numbers: Any, *columns: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
         moved = augmentation.apply(_to_input(windows), maps, cuts.size)
-        return (moved if cuts.grey is None else intensity.apply(moved, numbers)), *others
+        return (moved if cuts.grey is None else intensity.apply(moved, numbers)), *columns
 
     classes = cuts.target.shape[1]
     signature = (
@@ -172,9 +172,9 @@ def _window(image: NDArray[np.uint8], corner: NDArray[np.int64], size: Size) -> 
     """Read ``size`` of ``image`` from ``corner`` (column, row) on, black beyond the image."""
     (column, row), (rows, columns) = corner.tolist(), size
     window = np.zeros(size, np.uint8)
-    seen = image[max(row, 0) : max(row + rows, 0), max(column, 0) : max(column + columns, 0)]
+    visible = image[max(row, 0) : max(row + rows, 0), max(column, 0) : max(column + columns, 0)]
     top, left = max(-row, 0), max(-column, 0)
-    window[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    window[top : top + visible.shape[0], left : left + visible.shape[1]] = visible
     return window
 
 

@@ -43,14 +43,16 @@ def places(data: Images, side: int) -> NDArray[np.int8]:
     rows, columns = data.images.shape[1] // side, data.images.shape[2] // side
     found = np.full((len(data.examples), rows, columns), UNKNOWN, np.int8)
     drawn = {example.source for example, boxes in zip(data.examples, data.lesions, strict=True) if boxes}
-    for its, example, boxes, position in zip(found, data.examples, data.lesions, data.positions, strict=True):
+    for image_places, example, boxes, position in zip(
+        found, data.examples, data.lesions, data.positions, strict=True
+    ):
         if boxes or (example.source in drawn and example.classes == {ClassKey.NORMAL}):
             image = data.images[position][: rows * side, : columns * side]
-            its[image.reshape(rows, side, columns, side).mean(axis=(1, 3)) > TISSUE] = HEALTHY
+            image_places[image.reshape(rows, side, columns, side).mean(axis=(1, 3)) > TISSUE] = HEALTHY
         for box in boxes:
-            _fill(its, _around(box, side), UNKNOWN)
+            _fill(image_places, _around(box, side), UNKNOWN)
         for box in boxes:
-            _fill(its, _middle(box, side), LESION)
+            _fill(image_places, _middle(box, side), LESION)
     return found
 
 
@@ -66,6 +68,6 @@ def _middle(box: Box, side: int) -> Box:
     return column - across, row - down, column + across, row + down
 
 
-def _fill(its: NDArray[np.int8], box: Box, value: int) -> None:
+def _fill(image_places: NDArray[np.int8], box: Box, value: int) -> None:
     left, top, right, bottom = box
-    its[max(int(top), 0) : math.ceil(bottom), max(int(left), 0) : math.ceil(right)] = value
+    image_places[max(int(top), 0) : math.ceil(bottom), max(int(left), 0) : math.ceil(right)] = value

@@ -59,15 +59,15 @@ def pairs(data: Images, generator: np.random.Generator, count: int, *, distance:
     NoLesionsError
         Where no malignant image has a box, or no other image.
     """
-    malignant, other = by_kind(data)
-    if not (malignant and other):
+    malignant, benign = by_kind(data)
+    if not (malignant and benign):
         raise NoLesionsError(
-            f"{len(malignant)} boxes of malignant lesions and {len(other)} of others in {len(data.examples)} "
-            "training images; training begins with lesions and needs both: name images with boxes in --data"
+            f"{len(malignant)} boxes of malignant lesions and {len(benign)} of others in "
+            f"{len(data.examples)} training images; training begins with lesions and needs both: name images with boxes in --data"
         )
     places: list[Place] = []
     for number in range(count):
-        kind = malignant if number % 2 else other
+        kind = malignant if number % 2 else benign
         example, box = kind[generator.integers(len(kind))]
         image = data.images[data.positions[example]]
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -82,11 +82,13 @@ def normal_tissue(data: Images, generator: np.random.Generator, count: int) -> l
 
     Only from those: tissue of a scanner without a single lesion would teach that this scanner is harmless.
     """
-    shown = {example.source for example, boxes in zip(data.examples, data.lesions, strict=True) if boxes}
+    with_lesions = {
+        example.source for example, boxes in zip(data.examples, data.lesions, strict=True) if boxes
+    }
     normal = [
         number
         for number, example in enumerate(data.examples)
-        if example.classes == {ClassKey.NORMAL} and example.source in shown
+        if example.classes == {ClassKey.NORMAL} and example.source in with_lesions
     ]
     if not normal:
         return pairs(data, generator, count // 2, distance=np.inf)
@@ -100,11 +102,11 @@ def normal_tissue(data: Images, generator: np.random.Generator, count: int) -> l
 def by_kind(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:
     """List the lesions of malignant images and those of others: number of the example, and box."""
     malignant: list[tuple[int, Box]] = []
-    other: list[tuple[int, Box]] = []
+    benign: list[tuple[int, Box]] = []
     for number, (example, boxes) in enumerate(zip(data.examples, data.lesions, strict=True)):
-        kind = malignant if ClassKey.MALIGNANT in example.classes else other
+        kind = malignant if ClassKey.MALIGNANT in example.classes else benign
         kind += [(number, box) for box in boxes]
-    return malignant, other
+    return malignant, benign
 
 
 def _tissue(image: NDArray[np.uint8], generator: np.random.Generator) -> tuple[float, float]:

@@ -185,8 +185,8 @@ def _drawn(data: Path, example: Example, shape: tuple[int, int]) -> tuple[tuple[
 
 
 def _moved(box: Box, geometry: preprocess.Geometry) -> Box:
-    one, other = geometry.to_input(box[0], box[1]), geometry.to_input(box[2], box[3])
-    return min(one[0], other[0]), one[1], max(one[0], other[0]), other[1]
+    origin, corner = geometry.to_input(box[0], box[1]), geometry.to_input(box[2], box[3])
+    return min(origin[0], corner[0]), origin[1], max(origin[0], corner[0]), corner[1]
 
 
 def _boxes(lists: list[list[float]]) -> tuple[Box, ...]:

@@ -157,9 +157,9 @@ class _Learner:
         steps = self._schedule.epochs * self._schedule.batches
         return min(1.0, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
 
-    def _eager_step(self, inputs: Any, *asked: Any) -> Any:  # noqa: ANN401 - tensors
+    def _eager_step(self, inputs: Any, *targets: Any) -> Any:  # noqa: ANN401 - tensors
         with tf.GradientTape() as tape:
-            loss = self._objective(self._model(inputs, training=True), *asked)
+            loss = self._objective(self._model(inputs, training=True), *targets)
             if self._model.losses:
                 loss += tf.add_n(self._model.losses)
         variables = [variable for group, _ in self._groups for variable in group]
@@ -169,5 +169,5 @@ class _Learner:
             optimizer.apply_gradients([(next(left), variable) for variable in group])
         return loss
 
-    def _eager_loss(self, inputs: Any, *asked: Any) -> Any:  # noqa: ANN401 - tensors
-        return self._objective(self._model(inputs, training=False), *asked)
+    def _eager_loss(self, inputs: Any, *targets: Any) -> Any:  # noqa: ANN401 - tensors
+        return self._objective(self._model(inputs, training=False), *targets)

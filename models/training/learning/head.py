@@ -94,9 +94,9 @@ def _pool(
             f"whole images, pass {number + 1}/{stage.passes}",
             len(cuts.positions) // BATCH,
         )
-        for images, *asked in batches:
+        for images, *columns in batches:
             # training=True: the dropout before the pooling is drawn, once in each pass
-            parts.append((call(images, training=True).numpy(), *(part.numpy() for part in asked)))
+            parts.append((call(images, training=True).numpy(), *(part.numpy() for part in columns)))
     features, target, log_share, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _Pooled(features=features, target=target, log_share=log_share, weight=weight)
 

@@ -48,10 +48,10 @@ def whole_loss(  # noqa: PLR0917 - the columns of a batch
     logits, place_logits = outputs
     is_malignant = target[:, _MALIGNANT:] > 0
     malignant = tf.one_hot(_MALIGNANT, len(CLASSES))
-    either = tf.where(is_malignant, malignant, 1 - malignant)
+    two_classes = tf.where(is_malignant, malignant, 1 - malignant)
     return (
         loss(logits, target, log_share, weight)
-        + loss(logits, either, log_share, malignant_weight)
+        + loss(logits, two_classes, log_share, malignant_weight)
         + _PLACE_SHARE * _place_loss(place_logits, target, places)
     )
 

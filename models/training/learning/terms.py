@@ -81,9 +81,9 @@ def check(folder: Path, terms: Mapping[str, Any]) -> None:
     if not path.exists():
         raise OtherTermsError(f"{folder} does not say what its run was begun with: remove it and train again")
     kept = json.loads(path.read_text(encoding="utf-8"))
-    other = [key for key in terms if kept.get(key) != terms[key]]
-    if other:
+    differing = [key for key in terms if kept.get(key) != terms[key]]
+    if differing:
         raise OtherTermsError(
-            f"the run in {folder} was begun with another {' and another '.join(other)}: "
+            f"the run in {folder} was begun with another {' and another '.join(differing)}: "
             "remove it and train again, or name another --work"
         )

@@ -42,14 +42,14 @@ class NoStartError(Exception):
 
 def training_set(data: Prepared, folds: Sequence[int], fold: int) -> TrainingSet:
     """Take all images but those of ``fold``; all where it is `ALL`."""
-    return _subset(data, [number for number, its in enumerate(folds) if its != fold])
+    return _subset(data, [number for number, number_of_fold in enumerate(folds) if number_of_fold != fold])
 
 
 def held_out_set(data: Prepared, folds: Sequence[int], fold: int) -> TrainingSet | None:
     """Take the images of ``fold``; None where it is `ALL`."""
     if fold == ALL:
         return None
-    return _subset(data, [number for number, its in enumerate(folds) if its == fold])
+    return _subset(data, [number for number, number_of_fold in enumerate(folds) if number_of_fold == fold])
 
 
 def run(
@@ -105,7 +105,7 @@ def run(
             file.write(json.dumps(asdict(epoch)) + "\n")
         report(epoch)
 
-    its = Run(
+    training = Run(
         prepared=prepared,
         learning=training_set(prepared, folds, fold),
         held_out=held_out_set(prepared, folds, fold),
@@ -115,7 +115,7 @@ def run(
         note=note,
     )
     model = _begin(recipe, seed, imagenet)
-    learn(model, its, recipe)
+    learn(model, training, recipe)
     weights.save_weights(model, folder / WEIGHTS)
 
 

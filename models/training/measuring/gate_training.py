@@ -97,27 +97,27 @@ def features_of(path: Path, trunk: Trunk) -> Floats:
     return trunk.features(picture, breast.find(picture))
 
 
-def out_of_fold(seen: Seen) -> Floats:
+def out_of_fold(mammograms: Seen) -> Floats:
     """Compute the distance of each mammogram from those of the other folds."""
-    return _held_out(seen.features, folds.of(seen.examples, folds.read()))
+    return _held_out(mammograms.features, folds.of(mammograms.examples, folds.read()))
 
 
-def limit(seen: Seen, distances: Floats) -> float:
+def limit(mammograms: Seen, distances: Floats) -> float:
     """Choose the limit: the largest of the sources' quantiles, so that no scanner is refused more often."""
-    of_source = _by_source(seen, distances)
+    of_source = _by_source(mammograms, distances)
     large = [values for values in of_source.values() if len(values) >= _LARGE] or [distances]
     highest = max(float(np.quantile(values, QUANTILE)) for values in large)
     return math.ceil(highest * 10**_DIGITS) / 10**_DIGITS
 
 
-def mammogram_refusals(seen: Seen, distances: Floats, bound: float) -> MammogramRefusals:
+def mammogram_refusals(mammograms: Seen, distances: Floats, bound: float) -> MammogramRefusals:
     """Count the mammograms that are refused: out of fold, and with their whole source left out."""
-    names = [example.source for example in seen.examples]
-    foreign = _held_out(seen.features, names) if len(set(names)) > 1 else None
-    left_out = None if foreign is None else _by_source(seen, foreign)
+    names = [example.source for example in mammograms.examples]
+    foreign = _held_out(mammograms.features, names) if len(set(names)) > 1 else None
+    left_out = None if foreign is None else _by_source(mammograms, foreign)
     return MammogramRefusals(
-        images=len(names) + len(seen.unread),
-        without_breast=len(seen.unread),
+        images=len(names) + len(mammograms.unread),
+        without_breast=len(mammograms.unread),
         refused=int((distances > bound).sum()),
         share_refused=rounded(float((distances > bound).mean())),
         sources={
@@ -129,12 +129,12 @@ def mammogram_refusals(seen: Seen, distances: Floats, bound: float) -> Mammogram
                 ),
                 median_distance=rounded(float(np.median(values))),
             )
-            for source, values in _by_source(seen, distances).items()
+            for source, values in _by_source(mammograms, distances).items()
         },
     )
 
 
-def verdict(path: Path, trunk: Trunk, known: Likeness, bound: float) -> str:
+def verdict(path: Path, trunk: Trunk, spread: Likeness, bound: float) -> str:
     """Say what the node makes of the file in ``path``: one of the four words of this module."""
     try:
         picture = pictures.read(path)
@@ -144,11 +144,11 @@ def verdict(path: Path, trunk: Trunk, known: Likeness, bound: float) -> str:
         features = trunk.features(picture, breast.find(picture))
     except Failed:
         return NO_BREAST
-    return UNLIKE if known.distances(features[np.newaxis])[0] > bound else ACCEPTED
+    return UNLIKE if spread.distances(features[np.newaxis])[0] > bound else ACCEPTED
 
 
 def folder_refusals(
-    folder: Path, trunk: Trunk, known: Likeness, bound: float, track: Track
+    folder: Path, trunk: Trunk, spread: Likeness, bound: float, track: Track
 ) -> FolderRefusals:
     """Count what becomes of the files in ``folder``, which has a folder for each kind of picture."""
     kinds = sorted(path for path in folder.iterdir() if path.is_dir())
@@ -156,7 +156,7 @@ def folder_refusals(
     for kind in kinds:
         files = sorted(path for path in kind.rglob("*") if path.is_file())
         steps = track(files, len(files), f"{folder.name}: {kind.name}")
-        verdicts[kind.name] = Counter(verdict(path, trunk, known, bound) for path in steps)
+        verdicts[kind.name] = Counter(verdict(path, trunk, spread, bound) for path in steps)
     total = _counted(sum(verdicts.values(), Counter[str]()))
     return FolderRefusals(
         images=total.images,
@@ -167,9 +167,9 @@ def folder_refusals(
     )
 
 
-def fit(seen: Seen) -> Likeness:
+def fit(mammograms: Seen) -> Likeness:
     """Learn from all mammograms: what is shipped. Raises TooFewError."""
-    return gate.fit(seen.features)
+    return gate.fit(mammograms.features)
 
 
 def _counted(verdicts: Counter[str]) -> Refusals:
@@ -193,6 +193,6 @@ def _held_out(features: Floats, groups: Sequence[object]) -> Floats:
     return distances
 
 
-def _by_source(seen: Seen, values: Floats) -> dict[str, Floats]:
-    names = np.array([example.source for example in seen.examples])
+def _by_source(mammograms: Seen, values: Floats) -> dict[str, Floats]:
+    names = np.array([example.source for example in mammograms.examples])
     return {str(name): values[names == name] for name in np.unique(names)}

@@ -29,13 +29,13 @@ class NothingTrainedError(Exception):
 
 
 def write(
-    data: Prepared, theirs: Sequence[int], weights: Mapping[int, Path], recipe: Recipe, folder: Path
+    data: Prepared, fold_numbers: Sequence[int], weights: Mapping[int, Path], recipe: Recipe, folder: Path
 ) -> list[int]:
     """Ask each fold's network about its held-out images, write table and features into ``folder``.
 
     Parameters
     ----------
-    theirs
+    fold_numbers
         Fold of each image of ``data``.
     weights
         Of each fold's network; folds without such a file are left out.
@@ -51,28 +51,28 @@ def write(
     OtherTermsError
         Where a fold was trained on other images, or while others were held out.
     """
-    there = sorted(fold for fold, path in weights.items() if path.exists())
-    if not there:
+    trained = sorted(fold for fold, path in weights.items() if path.exists())
+    if not trained:
         raise NothingTrainedError(f"{folder} holds no trained fold; run `train` first")
-    for fold in there:
-        asked = terms.of_images(data, theirs, fold, recipe)
-        terms.check(weights[fold].parent, asked)
-    numbers = [np.flatnonzero(np.array(theirs) == fold) for fold in there]
-    said = [
-        _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(there, numbers, strict=True)
+    for fold in trained:
+        wanted = terms.of_images(data, fold_numbers, fold, recipe)
+        terms.check(weights[fold].parent, wanted)
+    numbers = [np.flatnonzero(np.array(fold_numbers) == fold) for fold in trained]
+    answers = [
+        _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(trained, numbers, strict=True)
     ]
-    logits = [(held_out, part[0]) for held_out, part in zip(numbers, said, strict=True)]
+    logits = [(held_out, part[0]) for held_out, part in zip(numbers, answers, strict=True)]
     order = predictions.write(
-        predictions.collect(data.examples, theirs, logits), folder / predictions.FILE_NAME
+        predictions.collect(data.examples, fold_numbers, logits), folder / predictions.FILE_NAME
     )
     positions = data.positions[np.concatenate(numbers)[order]]
     step = max(1, data.images.shape[1] // _STATISTICS_ROWS)
     np.savez(
         folder / slots.FEATURES,
-        network=np.concatenate([part[1] for part in said])[order],
+        network=np.concatenate([part[1] for part in answers])[order],
         plain_statistics=shortcut.statistics(data.images[number, ::step, ::step] for number in positions),
     )
-    return there
+    return trained
 
 
 def _ask(
@@ -91,5 +91,5 @@ def _ask(
 
 def _of_images(logits: Any, features: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # noqa: ANN401 - tensors
     """Average the features of images that were read in several ways, one way after the other."""
-    said, seen = logits.numpy(), features.numpy()
-    return said, seen.reshape(-1, len(said), seen.shape[1]).mean(axis=0)
+    scores, per_reading = logits.numpy(), features.numpy()
+    return scores, per_reading.reshape(-1, len(scores), per_reading.shape[1]).mean(axis=0)

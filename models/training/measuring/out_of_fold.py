@@ -43,9 +43,9 @@ def trained(runs: Path) -> list[int]:
 
 def held_out(examples: Sequence[Example], runs: Path) -> list[Example]:
     """Keep the examples of the folds in ``runs``, in the order of ``examples``. Raises NoRunsError."""
-    there = set(trained(runs))
-    theirs = folds.of(examples, folds.read())
-    return [example for example, fold in zip(examples, theirs, strict=True) if fold in there]
+    trained_folds = set(trained(runs))
+    fold_numbers = folds.of(examples, folds.read())
+    return [example for example, fold in zip(examples, fold_numbers, strict=True) if fold in trained_folds]
 
 
 def parts(
@@ -68,7 +68,7 @@ def parts(
         Where there are no weights, or they are not of the manifest's network.
     """
     engine.fix_computation(threads)
-    theirs = folds.of(examples, folds.read())
+    fold_numbers = folds.of(examples, folds.read())
     for fold in trained(runs):
         network = catalogue.build(
             secondread.member(manifest.network),
@@ -80,7 +80,9 @@ def parts(
         yield Part(
             fold=fold,
             classifier=Classifier(network, manifest, batch=1),
-            examples=tuple(its for its, number in zip(examples, theirs, strict=True) if number == fold),
+            examples=tuple(
+                example for example, number in zip(examples, fold_numbers, strict=True) if number == fold
+            ),
         )
 
 
@@ -95,10 +97,12 @@ def sample(examples: Sequence[Example], count: int, *, seed: int = 1) -> list[Ex
     for number, source in enumerate(sources):
         share = count // len(sources) + (number < count % len(sources))
         shuffled = [examples[place] for place in generator.permutation(len(examples))]
-        malignant = [its for its in shuffled if its.source == source and its.label == MALIGNANT]
-        others = [its for its in shuffled if its.source == source and its.label != MALIGNANT]
+        malignant = [
+            example for example in shuffled if example.source == source and example.label == MALIGNANT
+        ]
+        not_malignant = [example for example in shuffled if example.source == source and example.label != MALIGNANT]
         kept = malignant[: share // 2]
-        chosen += kept + others[: share - len(kept)]
+        chosen += kept + not_malignant[: share - len(kept)]
     return chosen
 
 

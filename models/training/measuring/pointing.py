@@ -48,17 +48,17 @@ def point(picture: Picture, example: Example, network: Network) -> Pointed:
 
     Raises Refused or Failed where the node would not analyse the picture.
     """
-    seen = pipeline.analysed_image(picture, network)
-    peak, _ = region.locate(seen.heat, seen.breast.mask)
+    analysed = pipeline.analysed_image(picture, network)
+    peak, _ = region.locate(analysed.heat, analysed.breast.mask)
     boxes = _widened(example.lesions, picture.grey.shape[0])
-    inside = _inside(boxes, seen.heat.shape)
-    total = float(seen.heat.sum(dtype=np.float64))
+    inside = _inside(boxes, analysed.heat.shape)
+    total = float(analysed.heat.sum(dtype=np.float64))
     return Pointed(
         example=example,
         hit=any(_holds(box, peak) for box in boxes),
-        heat=float(seen.heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
-        chance=float((inside & seen.breast.mask).sum() / seen.breast.mask.sum()),
-        explained=seen.reading.explained.label,
+        heat=float(analysed.heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
+        chance=float((inside & analysed.breast.mask).sum() / analysed.breast.mask.sum()),
+        explained=analysed.reading.explained.label,
     )
 
 

@@ -104,12 +104,12 @@ def _of_disturbance(answers: Sequence[Answers], name: str) -> DisturbanceFigures
     )
 
 
-def _auc(answers: Sequence[Answers], name: str, other: str | None = None) -> Estimate | None:
-    """Compute malignant versus rest under ``name``, or by how much it changes to ``other``."""
+def _auc(answers: Sequence[Answers], name: str, disturbance: str | None = None) -> Estimate | None:
+    """Compute malignant versus rest under ``name``, or by how much it changes to ``disturbance``."""
     malignant = np.array([answer.example.classes == {ClassKey.MALIGNANT} for answer in answers], bool)
     if min(malignant.sum(), (~malignant).sum()) < _ENOUGH:
         return None
-    areas = [_area(answers, malignant, version) for version in (name, other) if version is not None]
+    areas = [_area(answers, malignant, version) for version in (name, disturbance) if version is not None]
 
     def figure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         first, *rest = (area(weights) for area in areas)

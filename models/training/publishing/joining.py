@@ -38,7 +38,7 @@ def join(runs: Sequence[Path], *, rows: int, columns: int) -> keras.Model:
         Where a file is not of this network.
     """
     joined = catalogue.build(secondread.joined(len(runs)), rows=rows, columns=columns)
-    there = {variable.path: variable for variable in joined.weights}
+    variables = {variable.path: variable for variable in joined.weights}
     trunk: dict[str, NDArray[Any]] = {}
     for branch, run in enumerate(runs):
         single = catalogue.build(secondread.NAME, rows=rows, columns=columns)
@@ -50,5 +50,5 @@ def join(runs: Sequence[Path], *, rows: int, columns: int) -> keras.Model:
                 raise JoiningError(
                     f"{run} has another {variable.path} than {runs[0]}: they do not share a trunk"
                 )
-            there[secondread.renamed(variable.path, branch)].assign(values)
+            variables[secondread.renamed(variable.path, branch)].assign(values)
     return joined

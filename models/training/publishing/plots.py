@@ -73,7 +73,7 @@ def _panels(figures: Evaluation, predictions: Predictions, panel: Panel) -> Figu
             if name != _POOLED
             else np.full(len(predictions.folds), fill_value=True)
         )
-        panel(axes, name, predictions.where(rows_of))
+        panel(axes, name, predictions.subset(rows_of))
     return page
 
 

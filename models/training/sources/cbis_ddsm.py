@@ -76,19 +76,21 @@ def read(data: Path, splits: Collection[str] = ()) -> Table:
         No description is there, or one cannot be used.
     """
     wanted = [name for name in NAMES if not splits or _split(name) in splits]
-    there = [name for name in wanted if name in descriptions(data)]
-    if not there:
+    present = [name for name in wanted if name in descriptions(data)]
+    if not present:
         raise LabelsError(f"{data} holds none of {', '.join(wanted)}; --data names the folder with them")
     films: dict[Film, list[_Abnormality]] = defaultdict(list)
-    for name in there:
+    for name in present:
         for abnormality in _rows(data / name, _split(name)):
             films[abnormality.film].append(abnormality)
     files = dicom_files.index(data)
     return Table(
-        examples=tuple(_example(data, film, its, files) for film, its in sorted(films.items())),
-        files=tuple(there),
+        examples=tuple(
+            _example(data, film, abnormalities, files) for film, abnormalities in sorted(films.items())
+        ),
+        files=tuple(present),
         remarks=tuple(
-            f"{name} is not in {data}: its films are left out" for name in wanted if name not in there
+            f"{name} is not in {data}: its films are left out" for name in wanted if name not in present
         ),
     )
 
@@ -113,18 +115,18 @@ def _rows(path: Path, split: str) -> list[_Abnormality]:
         raise LabelsError(f"{path} is no CSV file in UTF-8 ({error})") from error
 
 
-def _abnormality(where: str, row: Mapping[str, str | None], split: str) -> _Abnormality:
+def _abnormality(place: str, row: Mapping[str, str | None], split: str) -> _Abnormality:
     def cell(name: str) -> str:
         return (row[name] or "").strip().strip('"').strip()  # line ends and quotes stray into the paths
 
     patient, side, view, pathology = (cell(name) for name in (_PATIENT, _SIDE, _VIEW, _PATHOLOGY))
     if not patient or side not in _SIDES or view not in _VIEWS:
         raise LabelsError(
-            f"{where}: patient {patient!r}, side {side!r}, view {view!r}; "
+            f"{place}: patient {patient!r}, side {side!r}, view {view!r}; "
             "allowed: a name, LEFT or RIGHT, CC or MLO"
         )
     if pathology not in _WORST_FIRST:
-        raise LabelsError(f"{where}: pathology {pathology!r}; allowed: {', '.join(_WORST_FIRST)}")
+        raise LabelsError(f"{place}: pathology {pathology!r}; allowed: {', '.join(_WORST_FIRST)}")
     return _Abnormality(
         film=(patient, _SIDES[side], view),
         pathology=ClassKey(pathology),
@@ -137,9 +139,9 @@ def _abnormality(where: str, row: Mapping[str, str | None], split: str) -> _Abno
 
 def _example(data: Path, film: Film, abnormalities: Sequence[_Abnormality], files: DicomFiles) -> Example:
     patient, laterality, view = film
-    described = list(dict.fromkeys(its.image for its in abnormalities))
+    described = list(dict.fromkeys(abnormality.image for abnormality in abnormalities))
     found = [mammogram for name in described if (mammogram := _mammogram(data, name, files))]
-    pathologies = {its.pathology for its in abnormalities}
+    pathologies = {abnormality.pathology for abnormality in abnormalities}
     return Example(
         file=found[0]
         if found
@@ -150,15 +152,15 @@ def _example(data: Path, film: Film, abnormalities: Sequence[_Abnormality], file
         laterality=laterality,
         view=view,
         label=next(key.label for key in _WORST_FIRST if key in pathologies),
-        split="test" if any(its.split == "test" for its in abnormalities) else "train",
-        masks=tuple(_candidates(its, files, found) for its in abnormalities),
+        split="test" if any(abnormality.split == "test" for abnormality in abnormalities) else "train",
+        masks=tuple(_candidates(abnormality, files, found) for abnormality in abnormalities),
     )
 
 
 def _mammogram(data: Path, described: str, files: DicomFiles) -> str | None:
     """Return the file of the mammogram that the description names so, or None where it is not there."""
-    there = files.of_series(described) or files.of_case(described)
-    return next((name for name in there if not _is_part(data / name)), None)
+    candidates = files.of_series(described) or files.of_case(described)
+    return next((name for name in candidates if not _is_part(data / name)), None)
 
 
 def _is_part(path: Path) -> bool:
@@ -173,9 +175,9 @@ def _is_part(path: Path) -> bool:
 
 def _candidates(abnormality: _Abnormality, files: DicomFiles, mammograms: Collection[str]) -> tuple[str, ...]:
     """Return the files among which the mask is: the two are described crosswise for some lesions."""
-    there = (
+    candidates = (
         *files.of_series(abnormality.mask),
         *files.of_series(abnormality.close_up),
         *files.of_case(abnormality.mask),
     )
-    return tuple(dict.fromkeys(name for name in there if name not in mammograms))
+    return tuple(dict.fromkeys(name for name in candidates if name not in mammograms))

@@ -34,8 +34,8 @@ def draw(examples: Sequence[Example], *, seed: int) -> dict[Person, int]:
     for example in examples:
         labels[example.person].add(example.label)
     groups: dict[tuple[str, int], list[Person]] = defaultdict(list)
-    for person, theirs in labels.items():
-        groups[person[0], min(SEVERITY.index(label) for label in theirs)].append(person)
+    for person, of_patient in labels.items():
+        groups[person[0], min(SEVERITY.index(label) for label in of_patient)].append(person)
     generator = np.random.default_rng(seed)
     folds: dict[Person, int] = {}
     dealt = 0
@@ -60,9 +60,9 @@ def read(path: Path = COMMITTED) -> dict[Person, int]:
         return {(row["source"], row["patient"]): int(row["fold"]) for row in csv.DictReader(file)}
 
 
-def of(examples: Iterable[Example], known: Mapping[Person, int]) -> list[int]:
+def of(examples: Iterable[Example], drawn: Mapping[Person, int]) -> list[int]:
     """Look up the fold of each example's patient."""
-    return [known.get(example.person, _hashed(example.person)) for example in examples]
+    return [drawn.get(example.person, _hashed(example.person)) for example in examples]
 
 
 def _hashed(person: Person) -> int:

@@ -105,8 +105,8 @@ def write(examples: Iterable[Example], path: Path) -> None:
             table.writerow((*(getattr(example, name) for name in _NEEDED), boxes, example.split))
 
 
-def _check_columns(path: Path, there: Sequence[str]) -> None:
-    if missing := [name for name in _NEEDED if name not in there]:
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    if missing := [name for name in _NEEDED if name not in columns]:
         raise LabelsError(f"{path} lacks the columns {', '.join(missing)}")
 
 

@@ -62,7 +62,9 @@ def read(data: Path) -> Table:
     for name in lines.keys() & images.keys():
         _check_size(images[name])
     return Table(
-        examples=tuple(_example(data, name, its, images.get(name)) for name, its in sorted(lines.items())),
+        examples=tuple(
+            _example(data, name, image_lines, images.get(name)) for name, image_lines in sorted(lines.items())
+        ),
         files=(path.name,),
         remarks=tuple(
             f"{images[name].relative_to(data).as_posix()} is left out: {path.name} does not say what it shows"

@@ -69,7 +69,7 @@ def _recognised(data: Path, wanted: Wanted) -> Form:
         Form.CBIS_DDSM: bool(cbis_ddsm.descriptions(data)),
         Form.MINI_MIAS: mini_mias.info(data) is not None,
     }
-    found = [form for form, there in signs.items() if there]
+    found = [form for form, is_present in signs.items() if is_present]
     if len(found) == 1:
         return found[0]
     if found:

@@ -131,17 +131,17 @@ def test_figures_are_per_source_device_image_and_breast(figures):
 
 
 def test_some_folds_are_enough_and_are_named(predicted):
-    part = evaluated(predicted.where(np.isin(predicted.folds, [0, 3, 4])))
+    part = evaluated(predicted.subset(np.isin(predicted.folds, [0, 3, 4])))
     assert part.folds.held_out == (0, 3, 4)
     assert part.without_those_folds["pooled"].images == part.pooled.images * 2 // 3
-    alone = evaluated(predicted.where(predicted.folds == 0))
+    alone = evaluated(predicted.subset(predicted.folds == 0))
     assert alone.without_those_folds == {}
 
 
 def test_more_images_of_malignant_breasts_are_seen_in_the_figure_of_the_number_of_views(predicted, figures):
     second_view = np.array([example.view == "MLO" for example in predicted.examples])
     malignant = predicted.targets[:, 3] > 0
-    uneven = evaluated(predicted.where(malignant | ~second_view))
+    uneven = evaluated(predicted.subset(malignant | ~second_view))
     views = uneven.pooled.per_breast.number_of_views
     assert views.malignant_auc_of_number.value == 1
     even = figures.pooled.per_breast.number_of_views

@@ -130,7 +130,7 @@ def test_cross_fitting_never_uses_the_fold_that_it_calibrates():
 
 def test_a_fold_that_is_alone_is_calibrated_by_its_other_patients():
     its = table(patients=40, sources=("inbreast",))
-    alone = its.where(its.folds == 2)
+    alone = its.subset(its.folds == 2)
     assert calibration.cross_fitted(alone, Method.TEMPERATURE).sum(axis=1) == pytest.approx(1)
 
 
