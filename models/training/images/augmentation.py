@@ -8,7 +8,7 @@ What happens to the grey values is in `models.training.images.intensity`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def to_whole_pixels(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return rounded
 
 
-def apply(images: Any, maps: Any, size: Size) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def apply(images: tf.Tensor, maps: tf.Tensor, size: Size) -> tf.Tensor:
     """Cut ``size`` out of images (n, rows, columns, 1) by maps from `draw`; outside is black."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,

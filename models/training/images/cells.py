@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,14 +107,14 @@ def _moves(
     return augmentation.to_whole_pixels(maps) if sharp else maps
 
 
-def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., Any]:
-    def call(images: Any, maps: Any, grey: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., tf.Tensor]:
+    def call(images: tf.Tensor, maps: tf.Tensor, grey: tf.Tensor) -> tf.Tensor:
         values = tf.cast(images, tf.float32)[..., None] / 255.0
         if moved:
             values = intensity.apply(augmentation.apply(values, maps, size), grey)
         return tf.cast(trunk(values, training=False), tf.float16)
 
-    compiled: Callable[..., Any] = tf.function(call, reduce_retracing=True)
+    compiled: Callable[..., tf.Tensor] = tf.function(call, reduce_retracing=True)
     return compiled
 
 

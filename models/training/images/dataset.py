@@ -128,7 +128,7 @@ def lesion_cuts(
     )
 
 
-def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> tf.data.Dataset:
     """Make tf.data batches of (images, target, log_share, weight) from one epoch."""
     grey = np.zeros((len(cuts.positions), 0), np.float32) if cuts.grey is None else cuts.grey
 
@@ -142,7 +142,9 @@ def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> Any:  # noqa
             columns = (cuts.maps, grey, cuts.target, cuts.log_share, cuts.weight)
             yield np.stack(windows), *(column[part] for column in columns)
 
-    def cut(windows: Any, maps: Any, numbers: Any, *columns: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
+    def cut(
+        windows: tf.Tensor, maps: tf.Tensor, numbers: tf.Tensor, *columns: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         moved = augmentation.apply(_to_input(windows), maps, cuts.size)
         return (moved if cuts.grey is None else intensity.apply(moved, numbers)), *columns
 
@@ -158,13 +160,13 @@ def stream(images: NDArray[np.uint8], cuts: Cuts, *, batch: int) -> Any:  # noqa
     return tf.data.Dataset.from_generator(pieces, output_signature=signature).map(cut).prefetch(2)
 
 
-def plain(images: NDArray[np.uint8], positions: NDArray[np.int64], *, batch: int) -> Iterator[Any]:
+def plain(images: NDArray[np.uint8], positions: NDArray[np.int64], *, batch: int) -> Iterator[tf.Tensor]:
     """Cut the images at ``positions`` into batches for prediction, in order; the last one may be shorter."""
     for start in range(0, len(positions), batch):
         yield _to_input(images[positions[start : start + batch]])
 
 
-def _to_input(images: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def _to_input(images: NDArray[np.uint8] | tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32)[..., None] / 255.0
 
 

@@ -63,7 +63,8 @@ def pairs(data: Images, generator: np.random.Generator, count: int, *, distance:
     if not (malignant and benign):
         raise NoLesionsError(
             f"{len(malignant)} boxes of malignant lesions and {len(benign)} of others in "
-            f"{len(data.examples)} training images; training begins with lesions and needs both: name images with boxes in --data"
+            f"{len(data.examples)} training images; training begins with lesions and needs both: "
+            "name images with boxes in --data"
         )
     places: list[Place] = []
     for number in range(count):

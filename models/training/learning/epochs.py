@@ -20,7 +20,7 @@ from inference.network.engine import keras, tf
 Progress: TypeAlias = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps the batches of an epoch, given its title and their number."""
 
-Objective: TypeAlias = Callable[..., Any]
+Objective: TypeAlias = Callable[..., tf.Tensor]
 """Gives the loss of a batch."""
 
 _WARM_UP: Final = 50
@@ -64,8 +64,8 @@ def run(
     objective: Objective,
     *,
     seed: int,
-    batches: Callable[[np.random.Generator], Iterable[Sequence[Any]]],
-    held_out: Callable[[], Iterable[Sequence[Any]]] | None,
+    batches: Callable[[np.random.Generator], Iterable[Sequence[tf.Tensor]]],
+    held_out: Callable[[], Iterable[Sequence[tf.Tensor]]] | None,
     progress: Progress,
     note: Callable[[Epoch], None],
 ) -> None:
@@ -138,14 +138,14 @@ class _Learner:
         self._step = tf.function(self._eager_step, reduce_retracing=True)
         self._loss = tf.function(self._eager_loss, reduce_retracing=True)
 
-    def learn(self, batch: Sequence[Any], number: int) -> float:
+    def learn(self, batch: Sequence[tf.Tensor], number: int) -> float:
         """Take step ``number`` of the stage, return its loss."""
         share = self._share(number)
         for optimizer, (_, rate) in zip(self.optimizers, self._groups, strict=True):
             optimizer.learning_rate.assign(rate * share)
         return float(self._step(*batch))
 
-    def validate(self, batches: Iterable[Sequence[Any]]) -> float:
+    def validate(self, batches: Iterable[Sequence[tf.Tensor]]) -> float:
         """Average the loss of ``batches``, each weighed with its size."""
         sizes, losses = [], []
         for batch in batches:
@@ -157,7 +157,7 @@ class _Learner:
         steps = self._schedule.epochs * self._schedule.batches
         return min(1.0, (step + 1) / _WARM_UP) * (1 + math.cos(math.pi * step / steps)) / 2
 
-    def _eager_step(self, inputs: Any, *targets: Any) -> Any:  # noqa: ANN401 - tensors
+    def _eager_step(self, inputs: tf.Tensor, *targets: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = self._objective(self._model(inputs, training=True), *targets)
             if self._model.losses:
@@ -169,5 +169,5 @@ class _Learner:
             optimizer.apply_gradients([(next(left), variable) for variable in group])
         return loss
 
-    def _eager_loss(self, inputs: Any, *targets: Any) -> Any:  # noqa: ANN401 - tensors
+    def _eager_loss(self, inputs: tf.Tensor, *targets: tf.Tensor) -> tf.Tensor:
         return self._objective(self._model(inputs, training=False), *targets)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def _pool(
     return _Pooled(features=features, target=target, log_share=log_share, weight=weight)
 
 
-def _renew(layers: list[Any]) -> None:
+def _renew(layers: list[keras.layers.Layer]) -> None:
     for layer in layers:
         if isinstance(layer, keras.layers.Dense):
             layer.kernel.assign(layer.kernel_initializer(layer.kernel.shape))
@@ -109,7 +109,7 @@ def _renew(layers: list[Any]) -> None:
 
 
 def _train(
-    layers: list[Any],
+    layers: list[keras.layers.Layer],
     features: NDArray[np.float32],
     pooled: _Pooled,
     stage: HeadStage,
@@ -123,7 +123,9 @@ def _train(
     variables = head.trainable_variables
     optimizer.build(variables)
 
-    def eager_step(inputs: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - tensors
+    def eager_step(
+        inputs: tf.Tensor, target: tf.Tensor, log_share: tf.Tensor, weight: tf.Tensor
+    ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = objective.loss(head(inputs, training=True), target, log_share, weight) + sum(head.losses)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), _CLIP)
@@ -140,17 +142,17 @@ def _train(
     return float(np.mean(losses))
 
 
-def _pooling(model: keras.Model) -> Any:  # noqa: ANN401 - a Keras layer
+def _pooling(model: keras.Model) -> keras.layers.Layer:
     return next(layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
 
 
-def _head_layers(model: keras.Model) -> list[Any]:
+def _head_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers after the pooling, up to the logits."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[names.index(_pooling(model).name) + 1 : names.index(architecture.LOGITS) + 1])
 
 
-def _chained(layers: list[Any], channels: int) -> keras.Model:
+def _chained(layers: list[keras.layers.Layer], channels: int) -> keras.Model:
     inputs = keras.Input((channels,))
     outputs = inputs
     for layer in layers:

@@ -12,7 +12,7 @@ rare benign labels would otherwise outweigh it; and, where lesions are marked, w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -27,13 +27,13 @@ _PLACE_SHARE: Final = 0.5
 
 
 def whole_loss(  # noqa: PLR0917 - the columns of a batch
-    outputs: Sequence[Any],
-    target: Any,  # noqa: ANN401 - TensorFlow ships no types
-    log_share: Any,  # noqa: ANN401
-    weight: Any,  # noqa: ANN401
-    malignant_weight: Any,  # noqa: ANN401
-    places: Any,  # noqa: ANN401
-) -> Any:  # noqa: ANN401
+    outputs: Sequence[tf.Tensor],
+    target: tf.Tensor,
+    log_share: tf.Tensor,
+    weight: tf.Tensor,
+    malignant_weight: tf.Tensor,
+    places: tf.Tensor,
+) -> tf.Tensor:
     """Add up what a whole image is asked: its class, whether it is malignant, and where its lesions are.
 
     Parameters
@@ -56,7 +56,7 @@ def whole_loss(  # noqa: PLR0917 - the columns of a batch
     )
 
 
-def _place_loss(place_logits: Any, target: Any, places: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def _place_loss(place_logits: tf.Tensor, target: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of places: of each image the mean over lesions and that over healthy places, added."""
     log_probability = tf.nn.log_softmax(place_logits)
     closed = tf.where(target > 0, 0.0, -np.inf)[:, tf.newaxis, tf.newaxis]
@@ -68,14 +68,14 @@ def _place_loss(place_logits: Any, target: Any, places: Any) -> Any:  # noqa: AN
     )
 
 
-def _mean_of(values: Any, chosen: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def _mean_of(values: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     """Mean of each image's chosen places; 0 where there is none."""
     return tf.math.divide_no_nan(
         tf.reduce_sum(values * chosen, axis=(1, 2)), tf.reduce_sum(chosen, axis=(1, 2))
     )
 
 
-def loss(logits: Any, target: Any, log_share: Any, weight: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+def loss(logits: tf.Tensor, target: tf.Tensor, log_share: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """Weighted mean of minus the logarithm of the probability that the label's classes have together.
 
     Parameters

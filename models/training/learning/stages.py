@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.network import architecture, secondread
-from inference.network.engine import keras
+from inference.network.engine import keras, tf
 from models.training.images import cell_batches, cells, dataset, intensity, lesion_map
 from models.training.images import lesions as lesion_places
 from models.training.images.cell_batches import CellSet
@@ -101,7 +101,7 @@ def _lesion_logits(model: keras.Model) -> keras.Model:
     return secondread.lesion_reader(model)
 
 
-def _cut_outs(data: TrainingSet, stage: LesionStage, generator: np.random.Generator) -> Any:  # noqa: ANN401 - tf.data
+def _cut_outs(data: TrainingSet, stage: LesionStage, generator: np.random.Generator) -> tf.data.Dataset:
     cuts = dataset.lesion_cuts(
         data,
         generator,
@@ -114,12 +114,14 @@ def _cut_outs(data: TrainingSet, stage: LesionStage, generator: np.random.Genera
     return dataset.stream(data.images, cuts, batch=stage.batch)
 
 
-def _validation(data: TrainingSet | None, stage: LesionStage) -> Callable[[], Iterable[Any]] | None:
+def _validation(
+    data: TrainingSet | None, stage: LesionStage
+) -> Callable[[], Iterable[Sequence[tf.Tensor]]] | None:
     """Take the same cut-outs of the held-out images in every epoch; None where there are no lesions."""
     if data is None or not all(lesion_places.by_kind(data)):
         return None
 
-    def batches() -> Iterable[Any]:
+    def batches() -> Iterable[Sequence[tf.Tensor]]:
         cuts = dataset.lesion_cuts(
             data,
             np.random.default_rng(_VALIDATION_SEED),
@@ -128,7 +130,7 @@ def _validation(data: TrainingSet | None, stage: LesionStage) -> Callable[[], It
             side=stage.side,
             healthy=stage.healthy,
         )
-        stream: Iterable[Any] = dataset.stream(data.images, cuts, batch=stage.batch)
+        stream: Iterable[Sequence[tf.Tensor]] = dataset.stream(data.images, cuts, batch=stage.batch)
         return stream
 
     return batches

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +88,7 @@ def _ask(
     return found.astype(np.float64), features.astype(np.float32)
 
 
-def _of_images(logits: Any, features: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # noqa: ANN401 - tensors
+def _of_images(logits: tf.Tensor, features: tf.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Average the features of images that were read in several ways, one way after the other."""
     scores, per_reading = logits.numpy(), features.numpy()
     return scores, per_reading.reshape(-1, len(scores), per_reading.shape[1]).mean(axis=0)

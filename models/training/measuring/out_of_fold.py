@@ -100,7 +100,9 @@ def sample(examples: Sequence[Example], count: int, *, seed: int = 1) -> list[Ex
         malignant = [
             example for example in shuffled if example.source == source and example.label == MALIGNANT
         ]
-        not_malignant = [example for example in shuffled if example.source == source and example.label != MALIGNANT]
+        not_malignant = [
+            example for example in shuffled if example.source == source and example.label != MALIGNANT
+        ]
         kept = malignant[: share // 2]
         chosen += kept + not_malignant[: share - len(kept)]
     return chosen
