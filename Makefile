@@ -44,11 +44,12 @@ audit: $(VENV)/run ## look the pinned requirements up among the known vulnerabil
 	test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt) || echo "NOT AUDITED: no package index answers, pip-audit is not installed" >&2
 	PIP_AUDIT=$(AUDIT)/bin/pip-audit $(BIN)/python -m tests.support.dependency_audit requirements/run.txt requirements/dev.txt
 
-check: $(VENV)/dev audit ## format, lint, types, import rules, contents of the wheel, known vulnerabilities
+check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents of the wheel, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.names scp inference storage
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python -m tests.support.wheel dist/*.whl

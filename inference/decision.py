@@ -119,15 +119,15 @@ def decide(scores: Scores, threshold: FlagThreshold, shares: Scores | None = Non
     """
     malignant = scores[_MALIGNANT]
     flagged = malignant >= threshold.value
-    shown = scores if shares is None else moved(scores, shares)
+    site_scores = scores if shares is None else moved(scores, shares)
     return Decision(
-        scores=shown,
+        scores=site_scores,
         network_malignant=malignant,
         threshold=threshold,
         shown_threshold=threshold.value if shares is None else moved_malignant(threshold.value, shares),
         flagged=flagged,
-        label=ClassKey.MALIGNANT if flagged else _likeliest(_OTHERS, shown),
-        explained=ClassKey.MALIGNANT if flagged else _likeliest(_SOMETHING, shown),
+        label=ClassKey.MALIGNANT if flagged else _likeliest(_OTHERS, site_scores),
+        explained=ClassKey.MALIGNANT if flagged else _likeliest(_SOMETHING, site_scores),
         percentile=None if threshold.population is None else threshold.population.percentile(malignant),
     )
 
@@ -139,10 +139,10 @@ def moved(scores: Scores, shares: Scores) -> Scores:
     three are moved among themselves (Saerens, Latinne and Decaestecker 2002, eq. 4).
     """
     malignant = moved_malignant(scores[_MALIGNANT], shares)
-    others = [score * share for score, share in zip(scores[:_MALIGNANT], shares[:_MALIGNANT], strict=True)]
-    whole = math.fsum(others)
+    weighted = [score * share for score, share in zip(scores[:_MALIGNANT], shares[:_MALIGNANT], strict=True)]
+    whole = math.fsum(weighted)
     normal, benign, without_callback = (
-        (1 - malignant) * (other / whole if whole > 0 else 1 / len(others)) for other in others
+        (1 - malignant) * (weight / whole if whole > 0 else 1 / len(weighted)) for weight in weighted
     )
     return normal, benign, without_callback, malignant
 

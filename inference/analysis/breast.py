@@ -80,10 +80,10 @@ def _working_copy(picture: Picture) -> tuple[Values, Flags]:
 
 
 def _check_contrast(small: Values, hidden: Flags) -> None:
-    shown = small[~hidden]
-    if not shown.size:
+    visible = small[~hidden]
+    if not visible.size:
         raise Failed("image quality not sufficient: the whole image is marked as padding")
-    low, high = np.percentile(shown, (0.5, 99.5))
+    low, high = np.percentile(visible, (0.5, 99.5))
     if high - low < _LEAST_CONTRAST:
         raise Failed("image quality not sufficient: the image is blank, all of it has nearly one brightness")
 
@@ -121,10 +121,10 @@ def _thin_strips(white: Flags) -> Flags:
 def _tissue(small: Values, hidden: Flags) -> Flags:
     """Mark what is brighter than the background."""
     smooth = ndimage.gaussian_filter(np.sqrt(np.clip(small, 0, 1)), 1.0)
-    shown = smooth[~hidden]
-    if not shown.size:
+    visible = smooth[~hidden]
+    if not visible.size:
         raise Failed("no breast found: nothing but a white frame")
-    dark, bright = _two_levels(shown)
+    dark, bright = _two_levels(visible)
     return np.asarray((smooth > dark + 0.3 * (bright - dark)) & ~hidden)
 
 

@@ -86,8 +86,8 @@ def study_and_header_digest(header: Dataset, view: ShownView) -> tuple[str, str]
         with the ``view`` that is understood from them.
     """
     study = _attributes(header, PATIENT_AND_STUDY)
-    everything = study | _attributes(header, _IMAGE)
-    understood = [everything, view.side, view.view, sorted(view.specials)]
+    attributes = study | _attributes(header, _IMAGE)
+    understood = [attributes, view.side, view.view, sorted(view.specials)]
     return canonical_digest(study), canonical_digest(understood)
 
 

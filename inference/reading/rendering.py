@@ -59,10 +59,10 @@ def render(header: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.float32], 
 def _table(header: Dataset, stored: NDArray[Any]) -> _Table:
     values = _all_values(header)
     padding = _padding(header, values)
-    shown = _voi(header, _modality(header, values), values, padding, stored)
+    brightness = _voi(header, _modality(header, values), values, padding, stored)
     if _is_inverse(header):
-        shown = 1 - shown
-    grey = np.where(padding, 0, np.clip(shown, 0, 1)).astype(np.float32)
+        brightness = 1 - brightness
+    grey = np.where(padding, 0, np.clip(brightness, 0, 1)).astype(np.float32)
     return _Table(first=int(values[0]), grey=grey, padding=padding)
 
 

@@ -56,7 +56,7 @@ def from_row(instance: Instance) -> ImageDescription | None:
     )
 
 
-def known_or_read(instance: Instance, *, database: Database, archive: Archive) -> ImageDescription:
+def of_instance(instance: Instance, *, database: Database, archive: Archive) -> ImageDescription:
     """Return the description of ``instance``; where it has none, read its header and write it down.
 
     Raises
@@ -66,8 +66,9 @@ def known_or_read(instance: Instance, *, database: Database, archive: Archive) -
     OSError, StorageError
         File or database cannot be used now.
     """
-    if (known := from_row(instance)) is not None:
-        return known
+    image = from_row(instance)
+    if image is not None:
+        return image
     image = mammogram.read(archive.path(instance.file)).description
     with database.write() as tx:
         arrivals.describe(tx, instance, to_row(image))

@@ -143,12 +143,12 @@ class Receiver:
         Raises OtherPixels where they differ: the first is kept, this one refused.
         """
         with self.database.read() as tx:
-            known = arrivals.find(tx, arrival.sop_instance_uid)
-        if known is None or known.pixel_sha256 == arrival.pixel_sha256:
+            instance = arrivals.find(tx, arrival.sop_instance_uid)
+        if instance is None or instance.pixel_sha256 == arrival.pixel_sha256:
             return arrival
-        both = {known.sop_class_uid, arrival.sop_class_uid}
-        if both <= objections.TOMOSYNTHESIS or self.same_pixels(self.archive.path(known.file), path):
-            return replace(arrival, pixel_sha256=known.pixel_sha256)
+        classes = {instance.sop_class_uid, arrival.sop_class_uid}
+        if classes <= objections.TOMOSYNTHESIS or self.same_pixels(self.archive.path(instance.file), path):
+            return replace(arrival, pixel_sha256=instance.pixel_sha256)
         log.warning(
             "instance refused: its SOP Instance UID is kept with other pixels already",
             sop_instance_uid=arrival.sop_instance_uid,
@@ -184,10 +184,10 @@ def _header(received: Incoming, digest: str) -> bytes:
     """
     try:
         header = mammogram.header_only(received.header)
-        same = mammogram.describe(pydicom.dcmread(io.BytesIO(header))).header_digest == digest
+        written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)))
     except damage.UNREADABLE_DATA_SET as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
-    if not same:
+    if written.header_digest != digest:
         raise Unreadable("header cannot be written again: it would say other things")
     return header
 

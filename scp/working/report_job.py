@@ -110,9 +110,7 @@ class ReportJob:
         images = [
             ReportedImage(
                 instance=instance,
-                description=descriptions.known_or_read(
-                    instance, database=self.database, archive=self.archive
-                ),
+                description=descriptions.of_instance(instance, database=self.database, archive=self.archive),
                 record=record,
             )
             for instance, record in kept

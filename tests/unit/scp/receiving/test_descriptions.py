@@ -47,7 +47,7 @@ def test_a_header_that_came_meanwhile_keeps_its_own_description(tmp_path):
     with node.database.read() as tx:
         instance = arrivals.find(tx, str(data_set.SOPInstanceUID))
     old = replace(instance, description=None)
-    image = descriptions.known_or_read(old, database=node.database, archive=node.archive)
+    image = descriptions.of_instance(old, database=node.database, archive=node.archive)
     assert image == descriptions.from_row(instance)
     with node.database.read() as tx:
         assert arrivals.find(tx, str(data_set.SOPInstanceUID)) == instance
