@@ -15,7 +15,9 @@ import typer
 from inference.errors import InferenceError
 from inference.network.manifest import ManifestError
 from scp import logs, terminal
-from scp.configuration.settings import ConfigError, Log, Settings, load
+from scp.configuration.errors import ConfigError
+from scp.configuration.sections import Log
+from scp.configuration.settings import Settings, load
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from storage.errors import StorageError
 

@@ -23,7 +23,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from scp.configuration.settings import PACKAGES, Log
+from scp.configuration.sections import PACKAGES, Log
 
 WITHHELD: Final = "withheld: it may identify a patient"
 

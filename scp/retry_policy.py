@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from scp.configuration.settings import Delivery
+from scp.configuration.sections import Delivery
 
 LARGEST_DOUBLING: Final = 30
 """More doublings change no wait (thirty of a millisecond are twelve days) and only make large numbers."""

@@ -18,7 +18,6 @@ from scp.configuration import source
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
-    PACKAGES,
     Delivery,
     Log,
     Model,
@@ -31,24 +30,6 @@ from scp.configuration.sections import (
 )
 from scp.configuration.tls import TLS
 from scp.configuration.values import FOLDER, Section
-
-__all__ = [
-    "PACKAGES",
-    "TLS",
-    "ConfigError",
-    "Delivery",
-    "Log",
-    "Model",
-    "Node",
-    "Outputs",
-    "Peer",
-    "Retention",
-    "Settings",
-    "Study",
-    "Worker",
-    "admission_lines",
-    "load",
-]
 
 USUAL_DICOM_PORT: Final = 104
 

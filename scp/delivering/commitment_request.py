@@ -20,7 +20,8 @@ from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 
 from scp import retry_policy
-from scp.configuration.settings import Peer, Settings
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports
 from scp.network import association as calling
 from scp.network import contexts, status

@@ -16,7 +16,8 @@ from pynetdicom.association import Association
 
 from inference.results import identity
 from scp import retry_policy
-from scp.configuration.settings import Peer, Settings
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable

@@ -12,7 +12,8 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
-from scp.configuration.settings import Peer, Settings
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
 from scp.network import contexts, pynetdicom_fixes, tls
 from scp.network.status import SUCCESS
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from scp.configuration.settings import TLS
+from scp.configuration.tls import TLS
 from scp.network import tls, tls_reasons
 from scp.network.tls import FilesError
 

@@ -12,7 +12,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from scp.configuration.settings import TLS, Peer
+from scp.configuration.sections import Peer
+from scp.configuration.tls import TLS
 from scp.network import tls_reasons
 
 SUITES: Final = (

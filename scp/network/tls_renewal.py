@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from scp.configuration.settings import TLS
+from scp.configuration.tls import TLS
 from scp.network import tls
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,8 @@ from typing import Final
 from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import product, terminal
-from scp.configuration.settings import Model, Peer, Settings
+from scp.configuration.sections import Model, Peer
+from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK
 from scp.network import tls
 from scp.network.association import Address, connect, echo

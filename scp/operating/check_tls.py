@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from scp.configuration.settings import TLS
+from scp.configuration.tls import TLS
 from scp.network import certificates
 from scp.network.certificates import Certificate
 from scp.network.tls import FilesError

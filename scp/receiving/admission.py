@@ -7,7 +7,8 @@ import threading
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from scp.configuration.settings import Peer, Settings, admission_lines
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings, admission_lines
 
 Rejection = tuple[int, int, int]
 """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from scp import logs
-from scp.configuration.settings import Log, Model
+from scp.configuration.sections import Log, Model
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from scp.working.supervisor import Supervisor

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from scp.configuration.settings import Delivery, Peer, Settings
+from scp.configuration.sections import Delivery, Peer
+from scp.configuration.settings import Settings
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Sender
 from storage.archive import Archive

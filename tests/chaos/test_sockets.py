@@ -15,7 +15,8 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from scp.configuration.settings import Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
 from scp.receiving import connection_gate
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener

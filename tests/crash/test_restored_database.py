@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 from pydicom.uid import RLELossless
 
-from scp.configuration.settings import Node, Settings
+from scp.configuration.sections import Node
+from scp.configuration.settings import Settings
 from scp.operating import status
 from storage.archive import unclaimed
 from storage.database.engine import NAME, Database

@@ -7,7 +7,8 @@ import pydicom
 import pytest
 from pydicom.uid import ComprehensiveSRStorage
 
-from scp.configuration.settings import Peer, Settings
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
 from scp.network import association, contexts
 from scp.network.association import Unreachable
 from tests.support.authority import Authority

@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from scp.configuration.settings import Delivery, Node, Peer, Settings
+from scp.configuration.sections import Delivery, Node, Peer
+from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Malformed, Report, Reports
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.network import association

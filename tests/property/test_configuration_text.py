@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scp.configuration import settings as config
-from scp.configuration.settings import ConfigError, Settings
+from scp.configuration.errors import ConfigError
+from scp.configuration.settings import Settings
 
 SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "peers"}
 KEYS = sorted({key for section in SECTIONS.values() for key in section.model_fields} | {"ae_title", "host"})

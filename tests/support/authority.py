@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from scp.configuration.settings import TLS
+from scp.configuration.tls import TLS
 from tests.support.peers import require
 
 

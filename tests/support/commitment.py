@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 from pynetdicom import evt
 
-from scp.configuration.settings import Delivery, Node, Peer, Settings
+from scp.configuration.sections import Delivery, Node, Peer
+from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.sender import Sender

@@ -13,7 +13,8 @@ from inference.pipeline import Analysis
 from inference.reading import mammogram
 from inference.reading.pixels import Picture
 from scp import product
-from scp.configuration.settings import Node, Peer, Settings, Study
+from scp.configuration.sections import Node, Peer, Study
+from scp.configuration.settings import Settings
 from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob

@@ -4,7 +4,8 @@ import shutil
 
 import pydicom
 
-from scp.configuration.settings import Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive

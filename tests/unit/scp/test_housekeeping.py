@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from scp import housekeeping
 from scp.clock import ClockWatch
-from scp.configuration.settings import Peer
+from scp.configuration.sections import Peer
 from storage.archive import unclaimed
 from storage.errors import DatabaseError
 from storage.queue import commitments, deliveries, jobs

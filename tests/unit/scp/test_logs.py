@@ -12,7 +12,7 @@ import structlog
 
 from inference.errors import Failed
 from scp import logs
-from scp.configuration.settings import Log
+from scp.configuration.sections import Log
 from tests.support import logging_state
 
 NAME = "Doe^Jane"

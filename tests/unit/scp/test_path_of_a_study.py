@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from scp.configuration.settings import Peer
+from scp.configuration.sections import Peer
 from storage.archive import Swept
 from storage.queue.reports import last_report
 from storage.records import JobKind

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from scp import retry_policy
-from scp.configuration.settings import Delivery
+from scp.configuration.sections import Delivery
 from scp.retry_policy import Backoff
 
 BACKOFF = Backoff(first=timedelta(seconds=30), longest=timedelta(minutes=15))

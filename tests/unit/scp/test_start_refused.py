@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from scp import logs, node
-from scp.configuration.settings import Log, Node, Settings
+from scp.configuration.sections import Log, Node
+from scp.configuration.settings import Settings
 from storage.database.engine import NAME, Database
 from tests.support import logging_state
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from scp.configuration import settings as config
-from scp.configuration.settings import ConfigError, Peer, Settings
+from scp.configuration.errors import ConfigError
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
 

@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from scp.configuration import settings
+from scp.configuration.errors import ConfigError
 from scp.delivering.dispatcher import Dispatcher
 from scp.retry_policy import COMMITMENT_REQUEST_TRIES, LOST_OBJECT_TRIES
 from storage.overview import attention
@@ -222,5 +223,5 @@ def test_dispatcher_sends_and_then_asks(node, pacs):
 def test_peer_that_cannot_be_reached_cannot_be_asked(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('[[peers]]\nae_title = "PACS"\ncommitment = true\n')
-    with pytest.raises(settings.ConfigError, match=r"peers\[1\]\.commitment = true \('PACS'\) asks nobody"):
+    with pytest.raises(ConfigError, match=r"peers\[1\]\.commitment = true \('PACS'\) asks nobody"):
         settings.load(file, {})

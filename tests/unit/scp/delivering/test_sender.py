@@ -4,7 +4,8 @@ import pytest
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import build_context
 
-from scp.configuration.settings import Delivery, Peer, Settings
+from scp.configuration.sections import Delivery, Peer
+from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
 from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scp.configuration.settings import Delivery, Peer, Settings
+from scp.configuration.sections import Delivery, Peer
+from scp.configuration.settings import Settings
 from scp.network import association, contexts
 from scp.network.association import Unreachable
 from tests.support.archive_scp import ArchiveSCP

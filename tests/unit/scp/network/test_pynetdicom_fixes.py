@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, dimse_messages, evt, timer
 from pynetdicom.presentation import build_context
 
-from scp.configuration.settings import Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
 from scp.network import association as calling
 from scp.network import contexts, pynetdicom_fixes
 from scp.network.pynetdicom_fixes import MonotonicTimer, ReceivedFile

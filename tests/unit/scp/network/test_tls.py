@@ -15,7 +15,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
-from scp.configuration.settings import Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
 from scp.network import association as calling
 from scp.network import contexts, tls
 from scp.network.association import Address, Unreachable, echo

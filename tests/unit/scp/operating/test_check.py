@@ -7,7 +7,8 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from scp.configuration.settings import Model, Node, Peer, Settings
+from scp.configuration.sections import Model, Node, Peer
+from scp.configuration.settings import Settings
 from scp.network.association import Address, echo
 from scp.operating.check import all_checks
 from scp.operating.checks import Outcome

@@ -2,7 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scp.configuration.settings import TLS, Model, Node, Peer, Settings
+from scp.configuration.sections import Model, Node, Peer
+from scp.configuration.settings import Settings
+from scp.configuration.tls import TLS
 from scp.operating import check, check_tls
 from scp.operating.check import Outcome
 from tests.support import model_folder

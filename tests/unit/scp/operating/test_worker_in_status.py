@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from scp.configuration.settings import Node, Settings
+from scp.configuration.sections import Node
+from scp.configuration.settings import Settings
 from scp.operating.status import _worker, look
 from scp.process import locks
 from storage.database.engine import Database

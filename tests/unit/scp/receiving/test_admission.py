@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from scp.configuration.settings import TLS, Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
+from scp.configuration.tls import TLS
 from scp.receiving.admission import LIMIT_EXCEEDED, UNKNOWN_CALLER, WRONG_CALLED_TITLE, Admission, Request
 
 

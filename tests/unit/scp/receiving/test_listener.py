@@ -14,7 +14,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from inference.reading import transfer_syntaxes
-from scp.configuration.settings import Node, Peer, Settings
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
 from scp.network import contexts
 from scp.network.status import Foreign
 from scp.receiving.admission import Admission
