@@ -6,15 +6,15 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from storage import history
 from storage.database import schema
 from storage.records import JobKind
 from storage.transitions import jobs
 
-STANDARD_VIEWS: Final = frozenset({"RCC", "LCC", "RMLO", "LMLO"})
-"""The four views of a screening examination."""
+STANDARD_VIEWS: Final = 4
+"""Different views (`Arrival.standard_view`) of a screening examination: CC and MLO of each breast."""
 
 _studies = schema.studies
 _instances = schema.instances
@@ -64,6 +64,8 @@ def _complete(tx: Connection, study_uid: str, busy: Collection[str]) -> bool:
     if not set(busy).isdisjoint(senders):
         return False
     views = tx.execute(
-        select(_instances.c.standard_view).where(_instances.c.study_uid == study_uid, _instances.c.analysable)
-    ).scalars()
-    return set(views) >= STANDARD_VIEWS
+        select(func.count(_instances.c.standard_view.distinct())).where(
+            _instances.c.study_uid == study_uid, _instances.c.analysable
+        )
+    ).scalar_one()
+    return bool(views == STANDARD_VIEWS)
