@@ -109,6 +109,7 @@ class Classifier:
         return readings
 
     def _read_piece(self, images: NDArray[np.float32]) -> list[Reading | Failed]:
+        # One shape: the network is traced once, and adds up in one order, however many images come.
         filled = np.zeros((self._batch, self.rows, self.columns, 1), np.float32)
         filled[: len(images)] = images
         answer = [tensor.numpy() for tensor in self._call(tf.constant(filled))]
@@ -151,8 +152,10 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
         with tf.GradientTape() as tape:
             activations, logits = opened(images, training=False)
+            # Temperature scaling (Guo et al. 2017), with a bias for each class; both are fitted out of fold.
             scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
             explained, reached = grad_cam.explained_class(scores, manifest.operating_point)
+            # The logit, not the score (Selvaraju et al. 2017): the score also rises where other logits fall.
             logit = tf.gather(logits, explained, axis=-1, batch_dims=1)
         maps = grad_cam.grad_cam(activations, tape.gradient(logit, activations))
         return scores, reached, explained, maps
