@@ -3,7 +3,7 @@ import pytest
 
 from inference.analysis import region
 from inference.findings import Region
-from inference.heatmap import colormap, heatmap, legend, notice_page
+from inference.heatmap import colormap, heatmap, legend
 from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
@@ -241,11 +241,3 @@ def test_outline_goes_through_the_ends_of_the_axes():
     line = region.closed_line(at, rows=640, columns=512)
     for column, row in at.ellipse:
         assert min(abs(column - x) + abs(row - y) for x, y in line) <= 1
-
-
-def test_notice_page_grows_with_its_lines():
-    short = notice_page.render(["R CC: pixel data could not be decoded"], results.MODEL)
-    long = notice_page.render([f"R CC: reason {number} " * 8 for number in range(30)], results.MODEL)
-    assert short.shape == (768, 1024, 3)
-    assert long.shape[0] > 768
-    assert long.shape[1] == 1024

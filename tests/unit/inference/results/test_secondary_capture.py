@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from inference.results.notice import draw
 from tests.support import results
 from tests.support.mammograms import mammogram
 
@@ -195,3 +196,11 @@ def test_times_are_those_of_the_study(tmp_path):
     assert made.ContentDate == made.DateOfSecondaryCapture == there.strftime("%Y%m%d")
     assert made.ContentTime == made.InstanceCreationTime == there.strftime("%H%M%S")
     assert made.TimezoneOffsetFromUTC == "+0530"
+
+
+def test_notice_page_grows_with_its_lines():
+    short = draw(["R CC: pixel data could not be decoded"], results.MODEL)
+    long = draw([f"R CC: reason {number} " * 8 for number in range(30)], results.MODEL)
+    assert short.shape == (768, 1024, 3)
+    assert long.shape[0] > 768
+    assert long.shape[1] == 1024
