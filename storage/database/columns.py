@@ -1,4 +1,4 @@
-"""Column types of our own: instants that cannot be mistaken, lists of texts, and words that are checked."""
+"""Column types of our own: instants that cannot be mistaken, lists, and words that are checked."""
 
 from __future__ import annotations
 
@@ -48,6 +48,21 @@ class Texts(TypeDecorator[tuple[str, ...]]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
         """Return what was kept."""
         return None if value is None else tuple(json.loads(value))
+
+
+class Numbers(TypeDecorator[tuple[float, ...]]):
+    """Many numbers in their order; kept as JSON, to the last digit."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[float, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return ``value`` as a JSON array."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[float, ...] | None:  # noqa: ARG002
+        """Return what was kept."""
+        return None if value is None else tuple(map(float, json.loads(value)))
 
 
 def words(kind: type[StrEnum], name: str) -> Enum:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.database.columns import Instant, Texts, words
+from storage.database.columns import Instant, Numbers, Texts, words
 from storage.records import JobKind
 from storage.states import CommitmentState, DeliveryState, JobState
 
@@ -205,6 +206,64 @@ Index(
     unique=True,
     sqlite_where=_CURRENT,
     postgresql_where=_CURRENT,
+)
+
+
+def _scanner_and_network() -> tuple[Column[str], ...]:
+    """Return the columns that name what a score depends on: the kind of scanner, and the network."""
+    return (
+        Column("manufacturer", String(64), nullable=False),
+        Column("scanner_model", String(64), nullable=False),
+        Column("network", Text, nullable=False),
+        Column("network_version", Text, nullable=False),
+    )
+
+
+# What each report states of each breast. Outlives its study, as reports do: a scanner's population is made of
+# it, and a report that is made again states the same.
+breast_scores: Final = Table(
+    "breast_scores",
+    metadata,
+    Column("report_id", Integer, ForeignKey("reports.id"), primary_key=True, autoincrement=False),
+    # place in the report, from 0
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("laterality", String(1)),
+    *_scanner_and_network(),
+    # on the network's own scale, as the threshold is
+    Column("malignant", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("threshold_source", Text, nullable=False),
+    Column("flagged", Boolean, nullable=False),
+    # share of lower scores among so many examinations before, in percent
+    Column("percentile", Integer),
+    Column("examinations", Integer),
+    Column("reported_at", Instant, nullable=False),
+    CheckConstraint("(percentile IS NULL) = (examinations IS NULL)", name="percentile_of_examinations"),
+    Index(
+        "ix_breast_scores_scanner",
+        "manufacturer",
+        "scanner_model",
+        "network",
+        "network_version",
+        "reported_at",
+    ),
+)
+
+# Thresholds set for a scanner and a network; the latest is in force.
+calibrations: Final = Table(
+    "calibrations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    *_scanner_and_network(),
+    Column("threshold", Float, nullable=False),
+    # wanted share of flagged examinations
+    Column("flag_rate", Float, nullable=False),
+    # scores of the examinations that it was made from, lowest first
+    Column("population", Numbers, nullable=False),
+    Column("accepted_at", Instant, nullable=False),
+    Column("accepted_by", String(64), nullable=False),
+    Index("ix_calibrations_scanner", "manufacturer", "scanner_model", "network", "network_version", "id"),
+    sqlite_autoincrement=True,
 )
 
 results: Final = Table(

@@ -10,12 +10,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries
 from storage.records import JobKind, Lease, NewResult, Report
+from storage.scanners import scores
+from storage.scanners.scores import BreastScore
 from storage.states import DeliveryState, JobEvent
 from storage.transitions import jobs
 
@@ -54,6 +56,7 @@ def finish_report(
     images: int,
     content_digest: str,
     replaces: int | None,
+    breasts: Sequence[BreastScore] = (),
     now: datetime,
 ) -> tuple[str, ...]:
     """Keep the report and owe its objects, in this order, to every destination of the study; end the job.
@@ -68,6 +71,8 @@ def finish_report(
         What `finish_unchanged` is decided by; see `Report`.
     replaces
         Sequence of the report that this one names as its predecessor.
+    breasts
+        What it states of each breast, in its order.
 
     Returns
     -------
@@ -89,6 +94,7 @@ def finish_report(
         content_digest=content_digest,
         replaces=replaces,
     )
+    scores.keep(tx, report_id, breasts, now=now)
     unneeded = _keep(tx, study_uid, report_id, results)
     uids = [result.sop_instance_uid for result in results]
     deliveries.withdraw(tx, study_uid, keep=uids, now=now)
@@ -118,7 +124,9 @@ def retract(tx: Connection, study_uid: str, *, now: datetime) -> None:
 def leave_behind(tx: Connection, study_uid: str, last: Report | None) -> None:
     """Forget of the study's reports those after ``last``, its `last_report`: nobody has them."""
     of_study = _reports.c.study_uid == study_uid
-    tx.execute(delete(_reports).where(of_study, _reports.c.sequence > (last.sequence if last else 0)))
+    forgotten = and_(of_study, _reports.c.sequence > (last.sequence if last else 0))
+    scores.forget(tx, tx.execute(select(_reports.c.id).where(forgotten)).scalars().all())
+    tx.execute(delete(_reports).where(forgotten))
     tx.execute(update(_reports).where(of_study).values(current=False))
 
 

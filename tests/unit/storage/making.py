@@ -25,6 +25,7 @@ from storage.records import (
     NewResult,
     Recorded,
 )
+from storage.scanners.scores import BreastScore, Network, Scanner
 from tests.support.kinds import ResultKind
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -112,6 +113,26 @@ def result(uid: str, kind: ResultKind = ResultKind.SC, *, file: str | None = Non
     )
 
 
+SCANNER = Scanner(manufacturer="ACME", model="Mammo 3000")
+NETWORK = Network(name="net", version="1.0")
+
+
+def breast(malignant: float, laterality: str | None = "R", **changes: object) -> BreastScore:
+    """Return what a report states of a breast with this score."""
+    made = BreastScore(
+        laterality=laterality,
+        scanner=SCANNER,
+        network=NETWORK,
+        malignant=malignant,
+        threshold=0.5,
+        threshold_source="of the model",
+        flagged=malignant >= 0.5,
+        percentile=None,
+        examinations=None,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
 @dataclass
 class Hand:
     """Does by hand what the node does, at a time of its choice."""
@@ -161,7 +182,9 @@ class Hand:
         with self.database.write() as tx:
             return completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
 
-    def report(self, job: Job, *uids: str, document: str = "1.2.9.1") -> tuple[str, ...]:
+    def report(
+        self, job: Job, *uids: str, document: str = "1.2.9.1", breasts: Sequence[BreastScore] = ()
+    ) -> tuple[str, ...]:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
         with self.database.write() as tx:
             return reports.finish_report(
@@ -172,15 +195,25 @@ class Hand:
                 images=len(uids),
                 content_digest=document,
                 replaces=None,
+                breasts=breasts,
                 now=self.now,
             )
 
-    def answer_study(self, *uids: str, study: str = STUDY, document: str = "1.2.9.1") -> None:
-        """Receive, analyse and report a whole study."""
-        self.receive_study(study)
+    def answer_study(
+        self,
+        *uids: str,
+        study: str = STUDY,
+        document: str = "1.2.9.1",
+        breasts: Sequence[BreastScore] = (),
+        images: int = 4,
+    ) -> None:
+        """Receive, analyse and report a whole study, or one with so many images."""
+        self.receive_study(study, images)
         self.analyse_all()
+        if images < len(VIEWS):
+            self.now += QUIET
         assert self.ask_for_reports() == 1
-        self.report(self.claimed(), *uids, document=document)
+        self.report(self.claimed(), *uids, document=document, breasts=breasts)
 
     def due(self, destination: str = "PACS") -> list[Delivery]:
         with self.database.read() as tx:

@@ -16,7 +16,8 @@ from storage.database import upgrade
 from storage.database.engine import NAME, Database
 from storage.errors import Conflict
 from storage.queue import arrivals, deliveries
-from tests.unit.storage.making import START, STUDY, Hand, description
+from storage.scanners import calibrations, scores
+from tests.unit.storage.making import NETWORK, SCANNER, START, STUDY, Hand, breast, description
 
 AT = "2026-03-01 08:00:00.000000"
 RESULTS = [
@@ -111,4 +112,14 @@ def test_an_image_kept_before_there_were_descriptions_has_none(tmp_path):
         assert arrivals.find(tx, "1.1") == instance
         arrivals.describe(tx, instance, description())
         assert arrivals.find(tx, "1.1") == replace(instance, description=description())
+    database.close()
+
+
+def test_reports_of_before_there_were_scores_state_none(database_of_0002):
+    database = Database.open(database_of_0002)
+    with database.write() as tx:
+        assert scores.of_report(tx, 7) == []
+        scores.keep(tx, 7, [breast(0.3)], now=START)
+        assert scores.of_report(tx, 7) == [breast(0.3)]
+        assert calibrations.in_force(tx, SCANNER, NETWORK) is None
     database.close()

@@ -1,0 +1,93 @@
+"""The examinations of one scanner as one network scored them: what a score is compared with.
+
+An examination is a study: its score is that of its higher breast in its latest report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, func, select
+
+from storage.database import schema
+from storage.scanners.scores import Network, Scanner, columns
+
+_scores = schema.breast_scores
+_reports = schema.reports
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """One examination of a scanner."""
+
+    score: float
+    """Malignant score of the higher breast, on the network's own scale."""
+    reported_at: datetime
+
+
+def known(tx: Connection) -> list[tuple[Scanner, Network]]:
+    """Return every scanner with every network that has scored it, sorted."""
+    rows = tx.execute(
+        select(
+            _scores.c.manufacturer, _scores.c.scanner_model, _scores.c.network, _scores.c.network_version
+        ).distinct()
+    )
+    return sorted(
+        (
+            Scanner(manufacturer=row.manufacturer, model=row.scanner_model),
+            Network(name=row.network, version=row.network_version),
+        )
+        for row in rows
+    )
+
+
+def count(tx: Connection, scanner: Scanner, network: Network, *, since: datetime | None = None) -> int:
+    """Return how many examinations there are, those after ``since`` where it is given."""
+    query = _examinations(scanner, network)
+    if since is not None:
+        query = query.where(_scores.c.reported_at > since)
+    return int(tx.execute(select(func.count()).select_from(query.subquery())).scalar_one())
+
+
+def last(
+    tx: Connection, scanner: Scanner, network: Network, *, limit: int, without: str | None = None
+) -> list[Examination]:
+    """Return the last ``limit`` examinations, the latest first, that of the study ``without`` left out."""
+    query = _examinations(scanner, network).order_by(
+        func.max(_scores.c.reported_at).desc(), _scores.c.report_id.desc()
+    )
+    if without is not None:
+        query = query.where(_reports.c.study_uid != without)
+    return _read(tx, query.limit(limit))
+
+
+def first(tx: Connection, scanner: Scanner, network: Network, *, limit: int) -> list[Examination]:
+    """Return the first ``limit`` examinations, the earliest first."""
+    query = _examinations(scanner, network).order_by(func.max(_scores.c.reported_at), _scores.c.report_id)
+    return _read(tx, query.limit(limit))
+
+
+def _read(tx: Connection, query: Select[Any]) -> list[Examination]:
+    return [Examination(score=row.score, reported_at=row.reported_at) for row in tx.execute(query)]
+
+
+def _examinations(scanner: Scanner, network: Network) -> Select[Any]:
+    """Return the query of the examinations: one row for the latest report of each study."""
+    later_scores, later_reports = _scores.alias("later_scores"), _reports.alias("later_reports")
+    replaced = exists().where(
+        later_reports.c.study_uid == _reports.c.study_uid,
+        later_reports.c.id > _reports.c.id,
+        later_scores.c.report_id == later_reports.c.id,
+    )
+    of_scanner = and_(*(_scores.c[name] == value for name, value in columns(scanner, network).items()))
+    return (
+        select(
+            func.max(_scores.c.malignant).label("score"),
+            func.max(_scores.c.reported_at).label("reported_at"),
+        )
+        .join(_reports, _reports.c.id == _scores.c.report_id)
+        .where(of_scanner, ~replaced)
+        .group_by(_scores.c.report_id)
+    )
