@@ -31,6 +31,7 @@ from scp.process.locks import LockError
 from scp.receiving import pixel_comparison
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener, Server
+from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
@@ -107,6 +108,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         receiver=receiver,
         admission=admission,
         association_ended=tasks.complete_studies,
+        refusals=Refusals(database=database, now=_now),
         more_handlers=reports.handlers,
     )
     tasks.recover()
@@ -126,6 +128,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         stop.wait()
     finally:
         _stop(list(servers.values()), end_ticks, supervisor, dispatcher)
+        listener.clean_up()
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:

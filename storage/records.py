@@ -104,6 +104,29 @@ class Instance(Arrival):
     """When this header came in."""
 
 
+class Refused(StrEnum):
+    """Why what came in was not kept."""
+
+    DROPPED = "DROPPED"
+    """It is not for this node, and was answered with success."""
+    FOREIGN = "FOREIGN"
+    """It is not for this node, and was refused for that."""
+    CONFLICT = "CONFLICT"
+    """Its SOP Instance UID is that of another image, patient or study: refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotKept:
+    """What of one kind a peer sent that was not kept."""
+
+    peer: str
+    sop_class_uid: str
+    reason: Refused
+    objects: int
+    """How many since the database was made."""
+    last_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
     """What `studies.record` did."""

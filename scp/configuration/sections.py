@@ -46,6 +46,8 @@ class Node(Section):
     """Open associations of one address, so that one peer cannot shut out the others."""
     max_pdu: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
     """Bytes of the longest protocol data unit; larger is faster and takes more memory."""
+    foreign: Literal["drop", "refuse"] = "drop"
+    """What is no mammogram: answer it with success and keep nothing of it, or refuse it with 0xA900."""
     acse_timeout_seconds: Seconds = 15
     """How long a peer may take to answer about an association."""
     dimse_timeout_seconds: Seconds = 60

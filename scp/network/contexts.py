@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydicom.uid import (
     UID,
-    BasicTextSRStorage,
     BreastProjectionXRayImageStorageForPresentation,
     BreastProjectionXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
-    EncapsulatedPDFStorage,
-    EnhancedSRStorage,
     ExplicitVRLittleEndian,
-    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
-    KeyObjectSelectionDocumentStorage,
-    MammographyCADSRStorage,
     SecondaryCaptureImageStorage,
-    XRayRadiationDoseSRStorage,
 )
+from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.service_class import ServiceClass, StorageServiceClass
+from pynetdicom.sop_class import uid_to_service_class
 
 from inference.reading import transfer_syntaxes
 
@@ -46,36 +40,73 @@ IMAGES: Final = (
 )
 """Images that are kept, Secondary Capture where Modality is MG."""
 
-COMPANIONS: Final = (
-    ComprehensiveSRStorage,
-    Comprehensive3DSRStorage,
-    MammographyCADSRStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
-    BasicTextSRStorage,
-    EnhancedSRStorage,
-    KeyObjectSelectionDocumentStorage,
-    XRayRadiationDoseSRStorage,
-    EncapsulatedPDFStorage,
-)
-"""What travels in the same study: our own results, and others' documents.
+NODE: Final = frozenset({VERIFICATION, COMMITMENT, *IMAGES})
+"""The classes that this node does something with. Any other storage class is foreign to it."""
 
-They are accepted in negotiation and answered each by itself (own results dropped with success, foreign
-documents refused): some archives, Orthanc for example, send nothing at all of a study when one of its classes
-is refused.
-"""
+_STORAGE_SERVICE: Final = UID("1.2.840.10008.4.2")
+"""Storage Service Class, as SOP Class Common Extended Negotiation names it (PS3.7 D.3.3.6)."""
+_STORAGE_ROOT: Final = "1.2.840.10008.5.1.4.1.1."
+"""How the UIDs of storage classes begin (PS3.6 annex A), of those too that are newer than pynetdicom."""
 
 
-def accepted() -> list[PresentationContext]:
-    """Return the contexts of the Storage and Verification SCP.
+def accepted(requested: Sequence[PresentationContext] = ()) -> list[PresentationContext]:
+    """Return the contexts for an association that a peer opens: Storage, Verification, commitment reports.
 
-    The order of transfer syntaxes is ours: pynetdicom takes the acceptor's first that the peer proposes.
+    Accepted are the classes of this node, and what of ``requested`` is of any other storage class, in every
+    transfer syntax that the peer proposes for it: nothing of such an object is read or kept. Senders such as
+    Orthanc and DCMTK send nothing of a study, or not all, once a class of it is refused.
+
+    The order of transfer syntaxes of an image is ours: pynetdicom takes the acceptor's first that the peer
+    proposes.
     """
-    uncompressed: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+    foreign: dict[str, list[str | UID]] = {}
+    for context in requested:
+        uid = str(context.abstract_syntax)
+        if uid not in NODE and is_storage(uid):
+            foreign.setdefault(uid, []).extend(context.transfer_syntax)
     return [
-        build_context(VERIFICATION, uncompressed),
+        build_context(VERIFICATION, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]),
         *(build_context(uid, list(transfer_syntaxes.OFFERED)) for uid in IMAGES),
-        *(build_context(uid, [*uncompressed, DeflatedExplicitVRLittleEndian]) for uid in COMPANIONS),
+        _reports_of_commitment(),
+        *(build_context(uid, syntaxes) for uid, syntaxes in foreign.items()),
     ]
+
+
+def _reports_of_commitment() -> PresentationContext:
+    """Return the context over which a peer brings reports: as SCP, whose SCU this node is."""
+    context = commitment()
+    context.scu_role, context.scp_role = False, True
+    return context
+
+
+def is_storage(sop_class_uid: str) -> bool:
+    """Whether objects of this class are stored by C-STORE: of a known class, or of one that nobody knows.
+
+    A private class does not say what it is for; that of an object is by far the most frequent.
+    """
+    service = uid_to_service_class(sop_class_uid)
+    return issubclass(service, StorageServiceClass) or _is_unknown_storage(sop_class_uid)
+
+
+def storage_roles(requested: Sequence[PresentationContext]) -> dict[UID, SOPClassCommonExtendedNegotiation]:
+    """Return for each class of ``requested`` that pynetdicom does not know, and `accepted` does, its service.
+
+    Without it the library has no service for a C-STORE of that class, and aborts.
+    """
+    roles: dict[UID, SOPClassCommonExtendedNegotiation] = {}
+    for uid in {UID(str(context.abstract_syntax)) for context in requested}:
+        if _is_unknown_storage(uid):
+            role = SOPClassCommonExtendedNegotiation()
+            role.sop_class_uid, role.service_class_uid = uid, _STORAGE_SERVICE
+            roles[uid] = role
+    return roles
+
+
+def _is_unknown_storage(sop_class_uid: str) -> bool:
+    uid = UID(sop_class_uid)
+    if uid_to_service_class(uid) is not ServiceClass:
+        return False
+    return uid.is_private or uid.startswith(_STORAGE_ROOT) or "Storage" in uid.name
 
 
 def proposed(sop_classes: set[str]) -> list[PresentationContext]:

@@ -47,7 +47,13 @@ class OutOfResources(Refusal):
 
 
 class Foreign(Refusal):
-    """The instance is not of a kind, or not in a shape, that this node keeps."""
+    """The instance is not for this node: refused only where ``[node] foreign`` says so."""
+
+    status = DOES_NOT_MATCH_SOP_CLASS
+
+
+class Incomplete(Refusal):
+    """The mammogram lacks an attribute without which nothing can be filed or sent back."""
 
     status = DOES_NOT_MATCH_SOP_CLASS
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from pydicom.uid import UID
 from rich.console import Console
 
 from scp import terminal
@@ -16,14 +17,21 @@ from scp.configuration.settings import Settings
 from scp.errors import OK
 from scp.operating.database import open_for_reading
 from scp.process import locks
+from storage import not_kept
 from storage.archive import UNCLAIMED, unclaimed
 from storage.database.engine import Database
 from storage.overview import attention
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.queue import commitments, deliveries, jobs
+from storage.records import NotKept, Refused
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE: Final = 1_000_000
+WHY_NOT_KEPT: Final = {
+    Refused.DROPPED: "not for this node: dropped, answered 0x0000",
+    Refused.FOREIGN: "not for this node: refused with 0xA900",
+    Refused.CONFLICT: "REFUSED: its SOP Instance UID is that of another image, see the log",
+}
 DESTINATION_COLUMNS: Final = (
     "destination",
     "owed",
@@ -94,6 +102,8 @@ class Health:
     problems: tuple[DeliveryProblem, ...]
     warnings: tuple[CommitmentWarning, ...]
     parked_jobs: tuple[ParkedJob, ...]
+    not_kept: tuple[NotKept, ...]
+    """What peers sent that was not kept, counted since the database was made."""
     disk: Disk
 
 
@@ -128,6 +138,7 @@ def look(database: Database, settings: Settings) -> Health:
             problems=tuple(attention.delivery_problems(tx)),
             warnings=tuple(attention.commitment_warnings(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
+            not_kept=tuple(not_kept.counted(tx)),
             disk=_disk(settings),
         )
 
@@ -212,6 +223,9 @@ def _show(health: Health, console: Console) -> None:
         title = "Parked jobs: each needs a person, then `retry`"
         columns = ["kind", "study", "image", "since", "reason"]
         console.print(terminal.table(title, columns, map(_job_row, health.parked_jobs)))
+    if health.not_kept:
+        title, columns = "Received and not kept", ["peer", "objects", "class", "why", "last"]
+        console.print(terminal.table(title, columns, map(_not_kept_row, health.not_kept)))
 
 
 def _destination_row(destination: Destination) -> list[object]:
@@ -243,6 +257,11 @@ def _warning_row(warning: CommitmentWarning) -> list[object]:
 
 def _job_row(job: ParkedJob) -> list[object]:
     return [job.kind.lower(), job.study_uid, job.sop_instance_uid, terminal.moment(job.parked_at), job.reason]
+
+
+def _not_kept_row(group: NotKept) -> list[object]:
+    name = UID(group.sop_class_uid).name
+    return [group.peer, group.objects, name, WHY_NOT_KEPT[group.reason], terminal.moment(group.last_at)]
 
 
 def _worker(node: Node) -> str:

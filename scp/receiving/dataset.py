@@ -11,7 +11,7 @@ import io
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from inference.reading import damage
-from scp.network.status import Foreign, Unreadable
+from scp.network.status import Incomplete, Unreadable
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 """PS3.5 9.1 leaves only these characters; leading zeros are common in the field and harmless."""
@@ -53,14 +53,26 @@ class Incoming:
     """Bytes of the file."""
 
 
-def read(path: Path) -> Incoming:
+def sop_class(path: Path) -> str:
+    """Return the SOP Class UID that the C-STORE request named. Raises Unreadable, OSError."""
+    try:
+        return str(damage.file_meta(path)[0].MediaStorageSOPClassUID)
+    except damage.UNREADABLE_DATA_SET as error:
+        if damage.is_of_the_machine(error):
+            raise
+        raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
+
+
+def read(path: Path, examine: Callable[[Dataset], None] = lambda _: None) -> Incoming:
     """Read the received file at ``path``.
+
+    ``examine`` is given the header before anything is asked of it, and may raise what ends the reading.
 
     Raises
     ------
     Unreadable
         The bytes are no data set in the transfer syntax that was negotiated.
-    Foreign
+    Incomplete
         An attribute is missing without which nothing can be filed or sent back.
     """
     try:
@@ -69,6 +81,7 @@ def read(path: Path) -> Incoming:
         with _opened(path, transfer_syntax) as file:
             header = _header(file)
             header.file_meta.TransferSyntaxUID = transfer_syntax
+            examine(header)
             _check(header)
             digest = _pixels(file, implicit=transfer_syntax.is_implicit_VR)
     except damage.UNREADABLE_DATA_SET as error:
@@ -112,15 +125,15 @@ def _check(header: Dataset) -> None:
     for keyword in REQUIRED:
         value = str(header.get(keyword) or "")
         if not UID_PATTERN.fullmatch(value):
-            raise Foreign(f"{keyword} is {'missing' if not value else 'not a UID'}")
+            raise Incomplete(f"{keyword} is {'missing' if not value else 'not a UID'}")
     if not str(header.get("PatientID") or "").strip():
-        raise Foreign("Patient ID (0010,0020) is empty: no result could be filed")
+        raise Incomplete("Patient ID (0010,0020) is empty: no result could be filed")
     meta = header.file_meta
     if (meta.MediaStorageSOPInstanceUID, meta.MediaStorageSOPClassUID) != (
         header.SOPInstanceUID,
         header.SOPClassUID,
     ):
-        raise Foreign("SOP UIDs of command and data set differ")
+        raise Incomplete("SOP UIDs of command and data set differ")
 
 
 def _pixels(file: IO[bytes], *, implicit: bool) -> str:

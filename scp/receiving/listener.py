@@ -5,26 +5,31 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from socketserver import BaseServer
 from typing import Any, Final
 
 import structlog
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from scp.configuration.settings import Settings
 from scp.network import contexts, pynetdicom_fixes, status, tls
-from scp.network.status import COMMENT_LENGTH, Refusal
+from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
 from scp.network.tls_renewal import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Request
 from scp.receiving.connection_gate import ConnectionGate
+from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
+from storage.records import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +82,7 @@ class Listener:
     admission: Admission
     association_ended: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
+    refusals: Refusals
     more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""
 
@@ -96,10 +102,6 @@ class Listener:
         pynetdicom_fixes.receive_in_chunks(self.receiver.archive.incoming)
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
-        reports = contexts.commitment()
-        entity.add_supported_context(
-            str(reports.abstract_syntax), reports.transfer_syntax, scu_role=False, scp_role=True
-        )
         entity.maximum_pdu_size = node.max_pdu
         entity.maximum_associations = NO_LIMIT
         entity.acse_timeout = node.acse_timeout_seconds
@@ -119,6 +121,7 @@ class Listener:
         return [
             (evt.EVT_CONN_OPEN, pynetdicom_fixes.use_monotonic_timers),
             (evt.EVT_REQUESTED, self.on_requested),
+            (evt.EVT_SOP_COMMON, on_services),
             (evt.EVT_ESTABLISHED, self.on_established),
             (evt.EVT_CONN_CLOSE, self.on_closed),
             (evt.EVT_C_STORE, self.on_store),
@@ -131,6 +134,7 @@ class Listener:
             if isinstance(association, Association):
                 pynetdicom_fixes.remove_unserved(association)
             self.association_ended()
+        self.refusals.tell()
 
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
@@ -152,6 +156,8 @@ class Listener:
             )
             event.assoc.acse.send_reject(*decision.rejection)
             event.assoc.kill()
+            return
+        event.assoc.acceptor.supported_contexts = contexts.accepted(_requested(event))
 
     def on_established(self, event: Event) -> None:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
@@ -178,6 +184,8 @@ class Listener:
             return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({failure.strerror})")
         try:
             self.receiver.keep(event.dataset_path, calling_ae=calling_ae)
+        except Foreign as refusal:
+            return self._answer_foreign(event, calling_ae, str(refusal))
         except Refusal as refusal:
             log.warning(
                 "instance refused",
@@ -194,6 +202,28 @@ class Listener:
             log.exception("instance not kept: this is a fault of the node", peer=calling_ae)
             return _answer(status.PROCESSING_FAILURE, "fault of the node, see its log")
         return status.SUCCESS
+
+    def _answer_foreign(self, event: Event, calling_ae: str, words: str) -> int | Dataset:
+        """Answer for what is not for this node; a failure would let the sender stop before the mammograms."""
+        drop = self.settings.node.foreign == "drop"
+        self.refusals.count(
+            event.assoc,
+            peer=calling_ae,
+            sop_class_uid=str(event.request.AffectedSOPClassUID),
+            reason=Refused.DROPPED if drop else Refused.FOREIGN,
+        )
+        return status.SUCCESS if drop else _answer(Foreign.status, words)
+
+
+def on_services(event: Event) -> dict[UID, SOPClassCommonExtendedNegotiation]:
+    """Say which classes are stored that pynetdicom does not know."""
+    return contexts.storage_roles(_requested(event))
+
+
+def _requested(event: Event) -> Sequence[PresentationContext]:
+    """Return the presentation contexts that the peer proposes."""
+    primitive = event.assoc.requestor.primitive
+    return [] if primitive is None else primitive.presentation_context_definition_list
 
 
 def _request(event: Event) -> Request:

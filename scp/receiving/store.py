@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pydicom
 import structlog
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from inference.reading import attributes, damage, mammogram, objections
 from inference.results.identity import Device
+from scp.network import contexts
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset, descriptions
 from scp.receiving.dataset import Incoming
@@ -28,6 +30,10 @@ from storage.queue import arrivals
 from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)
+
+
+class _OwnResultError(Exception):
+    """A result of a SecondRead node came back; the message is its SOP Instance UID."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +61,8 @@ class Receiver:
         """Keep the file at ``path``, which the caller may delete afterwards.
 
         Returns what became of it, or None for a result of this node that came back: dropped, with success.
-        A return means committed; a raised `Refusal` means that nothing was changed.
+        A return means committed; a raised `Refusal` means that nothing was changed. `Foreign` is raised for
+        what is no mammogram: how that is answered, the configuration says.
         """
         try:
             return self._keep(path, calling_ae)
@@ -64,19 +71,44 @@ class Receiver:
             raise OutOfResources("node has no memory for it now, try again later") from error
 
     def _keep(self, path: Path, calling_ae: str) -> Kept | None:
-        self._check_room()
-        received = dataset.read(path)
-        if self._is_ours(received):
-            log.info(
-                "own result dropped", sop_instance_uid=str(received.header.SOPInstanceUID), peer=calling_ae
-            )
+        try:
+            received = self._read(path)
+        except _OwnResultError as own:
+            log.info("own result dropped", sop_instance_uid=str(own), peer=calling_ae)
             return None
-        if not objections.is_mammogram(received.header):
-            raise Foreign(f"not a mammogram: {UID(str(received.header.SOPClassUID)).name}")
         kept = self._record(received, calling_ae)
         if kept in (Kept.NEW, Kept.HEADER_CHANGED):
             self.arrived()
         return kept
+
+    def _read(self, path: Path) -> Incoming:
+        """Read what was received; room on the disk is asked for only where something would be kept.
+
+        Raises _OwnResultError, Foreign, and what `dataset.read` raises.
+        """
+        named = dataset.sop_class(path)
+        if named in contexts.IMAGES:
+            self._check_room()
+        try:
+            return dataset.read(path, lambda header: self._examine(header, named))
+        except Unreadable as error:
+            if named not in contexts.IMAGES:
+                raise Foreign(_not_a_mammogram(named)) from error
+            raise
+
+    def _examine(self, header: Dataset, named: str) -> None:
+        """Raise what ends the reception of ``header``, whose C-STORE request ``named`` its class.
+
+        One that is a mammogram by its request and none by its header, or the reverse, is not foreign: it is
+        refused for that, so that no mammogram is dropped.
+        """
+        if self._is_ours(header):
+            raise _OwnResultError(attributes.text(header, "SOPInstanceUID"))
+        written = attributes.text(header, "SOPClassUID")
+        if {named, written} == {SecondaryCaptureImageStorage} and not objections.is_mammogram(header):
+            raise Foreign(_not_a_mammogram(named))
+        if not {named, written} & set(contexts.IMAGES):
+            raise Foreign(_not_a_mammogram(named))
 
     def _check_room(self) -> None:
         free = self.archive.free_bytes()
@@ -84,9 +116,8 @@ class Receiver:
             log.error("disk reserve reached, store refused", free_bytes=free, reserve_bytes=self.disk_reserve)
             raise OutOfResources("disk reserve of the node reached, try again later")
 
-    def _is_ours(self, received: Incoming) -> bool:
+    def _is_ours(self, header: Dataset) -> bool:
         """Tell whether this is a result of a SecondRead node: they are never analysed again."""
-        header = received.header
         maker = tuple(
             attributes.value(header, keyword) for keyword in ("Manufacturer", "ManufacturerModelName")
         )
@@ -155,6 +186,10 @@ class Receiver:
             peer=arrival.source_ae,
         )
         raise OtherPixels("SOP Instance UID is kept with other pixels already")
+
+
+def _not_a_mammogram(sop_class_uid: str) -> str:
+    return f"not a mammogram: {UID(sop_class_uid).name}"
 
 
 def _arrival(received: Incoming, calling_ae: str) -> Arrival:

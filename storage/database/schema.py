@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from storage.database.columns import Instant, Numbers, Texts, words
-from storage.records import JobKind
+from storage.records import JobKind, Refused
 from storage.states import CommitmentState, DeliveryState, JobState
 
 UID: Final = String(64)
@@ -347,6 +347,17 @@ commitment_items: Final = Table(
     metadata,
     Column("transaction_uid", UID, ForeignKey("commitment_requests.transaction_uid"), primary_key=True),
     Column("delivery_id", Integer, ForeignKey("commitments.delivery_id"), primary_key=True, index=True),
+)
+
+# What peers sent that was not kept: it has no row of its own, hence a number.
+not_kept: Final = Table(
+    "not_kept",
+    metadata,
+    Column("peer", AE, primary_key=True),
+    Column("sop_class_uid", UID, primary_key=True),
+    Column("reason", words(Refused, "reason"), primary_key=True),
+    Column("objects", BigInteger, nullable=False),
+    Column("last_at", Instant, nullable=False),
 )
 
 events: Final = Table(

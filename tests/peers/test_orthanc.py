@@ -1,10 +1,15 @@
 """The customer's picture: Orthanc forwards, the node answers into the same study of the same Orthanc."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 from pydicom.uid import ComprehensiveSRStorage
 
+from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
-from tests.support.node_process import NodeProcess, peer
+from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.orthanc import Orthanc
 from tests.support.peers import free_port
 
@@ -48,6 +53,51 @@ def test_auto_forwarded_study_gets_its_results_in_the_same_study(tmp_path, image
         assert modalities(orthanc.instances(study_uid)) == COMPLETE
 
 
+PLACES = ("first", "in the middle", "last")
+
+
+def sent_in_order(views, foreign, place):
+    at = {"first": 0, "in the middle": 2, "last": len(views)}[place]
+    return [*views[:at], *foreign, *views[at:]]
+
+
+@pytest.fixture
+def exam(tmp_path, images):
+    """The four views of a study as files, and eleven foreign objects of the same study."""
+    study_uid, views = images
+    others = [
+        write(one, tmp_path / f"foreign{number}.dcm") for number, one in enumerate(foreign_objects(), 1)
+    ]
+    return study_uid, views, others
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("way", ["auto-forward", "store job", "C-MOVE"])
+def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, exam, way, place):
+    study_uid, views, others = exam
+    port = free_port()
+    with (
+        NodeProcess(tmp_path, peers=peer("ORTHANC", port)) as node,
+        Orthanc(
+            tmp_path / "orthanc", node_port=node.port, auto_forward=way == "auto-forward", port=port
+        ) as orthanc,
+    ):
+        ids = [orthanc.upload(path)["ID"] for path in sent_in_order(views, others, place)]
+        if way == "store job":
+            assert orthanc.store({"Resources": ids})["State"] == "Success"
+        elif way == "C-MOVE":
+            command = [dcmtk("movescu"), "-S", "-aet", "ANYBODY", "-aec", "ORTHANC", "-aem", "SECONDREAD"]
+            keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
+            subprocess.run([*command, *keys, "127.0.0.1", str(port)], check=True, timeout=90)
+        orthanc.wait_until_idle()
+        node.stop()
+        counted = {one["sop_class_uid"]: one["objects"] for one in status(node)["not_kept"]}
+        log = node.log.read_text()
+    assert counted == dict.fromkeys(FOREIGN, 1)
+    assert "instance refused" not in log
+    assert log.count("outcome=NEW") == 4
+
+
 def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_path, images):
     study_uid, paths = images
     port = free_port()
@@ -62,17 +112,49 @@ def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_p
         foreign = tmp_path / "foreign.dcm"
         write(foreign_report(mammogram("R", "CC")), foreign)
         orthanc.upload(foreign)
-        job = orthanc.post(
-            "/modalities/secondread/store", {"Resources": [study], "Permissive": True, "Synchronous": True}
-        )
+        job = orthanc.post("/modalities/secondread/store", {"Resources": [study], "Synchronous": True})
         assert job["InstancesCount"] == len(rows) + 1
+        assert job["FailedInstancesCount"] == 0
+        node.stop()
         log = node.log.read_text()
-        # refused alone, the others went on
-        assert log.count("not a mammogram: Comprehensive SR Storage") == 1
+        assert log.count("Comprehensive SR Storage: 1") == 1
         assert log.count("own result dropped") == 5
         assert log.count("outcome=DUPLICATE") == 4
         orthanc_rows = orthanc.instances(study_uid)
     assert modalities(orthanc_rows) == sorted([*COMPLETE, "SR"])
+
+
+def status(node):
+    said = subprocess.run(
+        [sys.executable, "-m", "scp", "--config", str(node.config), "status", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return json.loads(said.stdout)
+
+
+FOREIGN = {
+    "1.2.840.10008.5.1.4.1.1.11.1": "PR",  # grey-scale presentation state
+    "1.2.840.10008.5.1.4.1.1.88.59": "KO",  # key object selection
+    "1.2.840.10008.5.1.4.1.1.88.67": "SR",  # radiation dose report
+    "1.2.840.10008.5.1.4.1.1.88.50": "SR",  # mammography CAD
+    "1.2.840.10008.5.1.4.1.1.7": "OT",  # a capture
+    "1.2.840.10008.5.1.4.1.1.6.1": "US",
+    "1.2.840.10008.5.1.4.1.1.3.1": "US",  # several frames
+    "1.2.840.10008.5.1.4.1.1.1": "CR",
+    "1.2.840.10008.5.1.4.1.1.66": "OT",  # raw data
+    "1.2.840.10008.5.1.4.1.1.104.1": "DOC",  # encapsulated PDF
+    "1.2.840.113619.4.27": "OT",  # a vendor's own
+}
+"""Eleven kinds that stand beside the views of an examination: SOP Class and Modality."""
+
+
+def foreign_objects():
+    for number, (sop_class, modality) in enumerate(FOREIGN.items(), 50):
+        one = mammogram("R", "CC", number=number, rows=32, columns=32, Modality=modality)
+        one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = sop_class
+        yield one
 
 
 def foreign_report(image):

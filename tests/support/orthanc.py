@@ -84,6 +84,23 @@ class Orthanc:
         request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", method="DELETE")
         urllib.request.urlopen(request, timeout=30).close()
 
+    def store(self, body):
+        """Have it send what ``body`` names to the node; return the job once it has ended, with its errors."""
+        job = self.post("/modalities/secondread/store", {**body, "Asynchronous": True})["ID"]
+        deadline = time.monotonic() + 90
+        while (state := self.get(f"/jobs/{job}"))["State"] not in ("Success", "Failure"):
+            assert time.monotonic() < deadline, state
+            time.sleep(0.1)  # Orthanc's REST interface can only be asked
+        return state
+
+    def wait_until_idle(self, seconds=90):
+        """Wait until it has done all that it has begun, and done it well."""
+        deadline = time.monotonic() + seconds
+        while (states := {job["State"] for job in self.get("/jobs?expand")}) != {"Success"}:
+            assert time.monotonic() < deadline, states
+            assert "Failure" not in states
+            time.sleep(0.1)  # Orthanc's REST interface can only be asked
+
     def upload(self, path: Path):
         return self.post("/instances", path.read_bytes())
 

@@ -14,7 +14,14 @@ def test_failures_mean_not_kept(code):
 
 
 def test_no_refusal_of_ours_has_a_status_that_means_kept():
-    refusals = [status.OutOfResources, status.Foreign, status.Unreadable, status.OtherPixels, status.Refusal]
+    refusals = [
+        status.OutOfResources,
+        status.Foreign,
+        status.Incomplete,
+        status.Unreadable,
+        status.OtherPixels,
+        status.Refusal,
+    ]
     assert not any(status.delivered(refusal.status) for refusal in refusals)
 
 

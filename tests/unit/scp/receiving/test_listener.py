@@ -7,8 +7,16 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from pydicom.uid import CTImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    UltrasoundMultiFrameImageStorage,
+)
+from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
@@ -17,12 +25,17 @@ from inference.reading import transfer_syntaxes
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.network import contexts
-from scp.network.status import Foreign
+from scp.network.status import Foreign, Incomplete
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
+from scp.receiving.refusals import Refusals
+from storage import not_kept
 from storage.archive import Archive
+from storage.database.engine import Database
+from storage.records import Refused
 from tests.support.association_request import association_request
 from tests.support.mammograms import mammogram
+from tests.support.owed import NOW
 from tests.support.scu import associate, store
 
 
@@ -70,8 +83,21 @@ class Listening:
 
 
 @pytest.fixture
-def listening(settings, keeper, admission, left):
-    listener = Listener(settings=settings, receiver=keeper, admission=admission, association_ended=left.set)
+def database(tmp_path):
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def listening(settings, keeper, admission, left, database):
+    listener = Listener(
+        settings=settings,
+        receiver=keeper,
+        admission=admission,
+        association_ended=left.set,
+        refusals=Refusals(database=database, now=lambda: NOW),
+    )
     server = listener.start()
     yield Listening(listener, server.server_address[1])
     server.shutdown()
@@ -99,10 +125,10 @@ def test_bytes_arrive_as_they_were_sent_and_the_sender_is_named(listener, keeper
 
 
 def test_refusal_carries_status_and_comment_and_the_association_goes_on(listener, keeper):
-    keeper.fail = Foreign("not a mammogram: " + "x" * 100)
+    keeper.fail = Incomplete("Patient ID is empty: " + "x" * 100)
     first, second = store(listener, [mammogram("R", "CC"), mammogram("L", "CC", number=2)])
     assert first.Status == second.Status == 0xA900
-    assert first.ErrorComment.startswith("not a mammogram")
+    assert first.ErrorComment.startswith("Patient ID is empty")
     assert len(first.ErrorComment) == 64
 
 
@@ -224,14 +250,88 @@ def test_lossless_compression_is_preferred_as_sent_and_lossy_comes_last(listener
     ]
 
 
-@pytest.mark.parametrize("sop_class", [*contexts.IMAGES, *contexts.COMPANIONS])
-def test_every_class_of_a_mammography_study_is_negotiated(listener, sop_class):
-    assert accepted_syntax(listener, sop_class, [ImplicitVRLittleEndian]) == [ImplicitVRLittleEndian]
+PRIVATE = "1.2.3.4.5.6"
+NEWER = "1.2.840.10008.5.1.4.1.1.9999"
+RETIRED = "1.2.840.10008.5.1.4.1.1.9"
+EVERY_STORAGE_CLASS = sorted({str(one.abstract_syntax) for one in AllStoragePresentationContexts})
 
 
-def test_class_of_another_world_is_not(listener):
-    entity = AE(ae_title="PACS")
-    entity.requested_contexts = [build_context(CTImageStorage), build_context(EnhancedSRStorage)]
-    association = entity.associate("127.0.0.1", listener, ae_title="SECONDREAD")
-    assert [one.abstract_syntax for one in association.rejected_contexts] == [CTImageStorage]
-    association.release()
+def test_every_storage_class_is_negotiated_unknown_ones_too(listener):
+    classes = [*EVERY_STORAGE_CLASS, PRIVATE, NEWER, RETIRED]
+    for first in range(0, len(classes), 100):
+        asked = classes[first : first + 100]
+        association = associate(listener, [build_context(one, [ImplicitVRLittleEndian]) for one in asked])
+        assert {str(one.abstract_syntax) for one in association.accepted_contexts} == set(asked)
+        association.release()
+
+
+def test_foreign_class_is_taken_in_whatever_transfer_syntax_it_comes(listener):
+    mpeg = "1.2.840.10008.1.2.4.102"
+    for syntaxes in ([JPEGBaseline8Bit], [mpeg], ["1.2.3.4.99"]):
+        assert accepted_syntax(listener, UltrasoundMultiFrameImageStorage, syntaxes) == syntaxes
+    assert accepted_syntax(listener, contexts.IMAGES[0], [mpeg]) == []
+
+
+def foreign(sop_class, number=1):
+    made = mammogram("R", "CC", number=number)
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = sop_class
+    return made
+
+
+def told(listening, database):
+    """What was counted once the association's thread has ended."""
+
+    def look():
+        listening.listener.clean_up()
+        with database.read() as tx:
+            return {(one.peer, one.sop_class_uid, one.reason): one.objects for one in not_kept.counted(tx)}
+
+    waiting_for(look)
+    return look()
+
+
+def test_foreign_objects_are_dropped_with_success_counted_and_logged_once(listening, keeper, database):
+    keeper.fail = Foreign("not a mammogram: CT Image Storage")
+    with structlog.testing.capture_logs() as logs:
+        images = [foreign(CTImageStorage, 1), foreign(CTImageStorage, 2), foreign(PRIVATE, 3)]
+        answers = store(listening.port, images)
+        counts = told(listening, database)
+    assert [one.Status for one in answers] == [0, 0, 0]
+    assert counts == {
+        ("PACS", CTImageStorage, Refused.DROPPED): 2,
+        ("PACS", PRIVATE, Refused.DROPPED): 1,
+    }
+    (line,) = [one for one in logs if "not for this node" in one["event"]]
+    assert (line["peer"], line["objects"]) == ("PACS", 3)
+    assert line["classes"] == f"{PRIVATE}: 1, CT Image Storage: 2"
+    assert list(keeper.archive.incoming.iterdir()) == []
+    store(listening.port, [foreign(CTImageStorage)])
+    waiting_for(lambda: told(listening, database)["PACS", CTImageStorage, Refused.DROPPED] == 3)
+
+
+class TestStrict:
+    @pytest.fixture
+    def settings(self, keeper):
+        return Settings(
+            node=Node(host="127.0.0.1", port=0, data_dir=keeper.archive.data_dir, foreign="refuse"),
+            peers=(Peer(ae_title="PACS", results_to=()),),
+        )
+
+    def test_who_wants_it_has_foreign_objects_refused(self, listening, keeper, database):
+        keeper.fail = Foreign("not a mammogram: CT Image Storage")
+        (answer,) = store(listening.port, [foreign(CTImageStorage)])
+        assert (answer.Status, answer.ErrorComment) == (0xA900, "not a mammogram: CT Image Storage")
+        assert told(listening, database) == {("PACS", CTImageStorage, Refused.FOREIGN): 1}
+
+
+def test_this_node_commits_itself_to_nothing(listener):
+    """It is an SCU of Storage Commitment only: nobody may delete what it has dropped."""
+    request = build_context(contexts.COMMITMENT)
+    association = associate(listener, [request])
+    question = Dataset()
+    question.TransactionUID = "1.2.3"
+    question.ReferencedSOPSequence = []
+    if association.is_established:
+        answer, _ = association.send_n_action(question, 1, contexts.COMMITMENT, contexts.COMMITMENT_INSTANCE)
+        assert answer.get("Status") != 0x0000
+        association.release()

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 
 import pydicom
 import pytest
@@ -9,6 +10,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
@@ -16,7 +18,7 @@ from pydicom.uid import (
 )
 
 from scp import product
-from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
+from scp.network.status import Foreign, Incomplete, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
 from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
@@ -193,13 +195,52 @@ def test_own_result_that_comes_back_is_dropped_with_success(keep, receiver, data
     ("sop_class", "modality"),
     [(ComprehensiveSRStorage, "SR"), (SecondaryCaptureImageStorage, "OT"), (CTImageStorage, "CT")],
 )
-def test_what_is_no_mammogram_is_refused_by_name(keep, receiver, sop_class, modality):
+def test_what_is_no_mammogram_is_named_and_not_kept(keep, receiver, sop_class, modality):
     foreign = mammogram("R", "CC")
     foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = sop_class
     foreign.Modality = modality
     with pytest.raises(Foreign, match="not a mammogram"):
         keep(foreign)
     assert kept_files(receiver) == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_foreign_object_is_foreign_whatever_it_lacks_and_however_damaged(keep, receiver):
+    for sop_class in ("1.2.3.4.5", CTImageStorage):
+        bare = mammogram("R", "CC", StudyInstanceUID="", PatientID="")
+        bare.SOPClassUID = bare.file_meta.MediaStorageSOPClassUID = sop_class
+        with pytest.raises(Foreign):
+            keep(bare)
+        path = write(bare, receiver.archive.incoming / "received.dcm")
+        path.write_bytes(path.read_bytes()[:400] + b"\xff" * 100)
+        with pytest.raises(Foreign):
+            receiver.keep(path, calling_ae="PACS")
+    assert kept_files(receiver) == []
+
+
+@pytest.mark.parametrize("lying", ["request", "data set"])
+def test_mammogram_that_is_called_something_else_is_never_dropped(receiver, lying):
+    image = mammogram("R", "CC")
+    path = write(image, receiver.archive.incoming / "received.dcm")
+    mammography, other = str(image.SOPClassUID).encode(), DigitalXRayImageStorageForPresentation.encode()
+    before, of_request, between, of_data_set, after = re.split(
+        b"(" + re.escape(mammography) + b")", path.read_bytes()
+    )
+    assert of_request == of_data_set
+    of_request, of_data_set = (other, of_data_set) if lying == "request" else (of_request, other)
+    path.write_bytes(before + of_request + between + of_data_set + after)
+    with pytest.raises(Incomplete, match="differ"):
+        receiver.keep(path, calling_ae="PACS")
+
+
+def test_foreign_object_needs_no_room_on_the_disk(keep, receiver, monkeypatch):
+    monkeypatch.setattr(Archive, "free_bytes", lambda _: -1)
+    foreign = mammogram("R", "CC")
+    foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    with pytest.raises(Foreign):
+        keep(foreign)
+    with pytest.raises(OutOfResources):
+        keep(mammogram("R", "CC"))
 
 
 def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
@@ -250,7 +291,7 @@ def test_other_class_under_the_uid_of_a_tomosynthesis_is_refused(keep, database)
 def test_image_that_could_not_be_filed_is_refused_by_name(keep, keyword):
     image = mammogram("R", "CC")
     setattr(image, keyword, "")
-    with pytest.raises(Foreign, match=keyword.replace("ID", " ID") if keyword == "PatientID" else keyword):
+    with pytest.raises(Incomplete, match=keyword.replace("ID", " ID") if keyword == "PatientID" else keyword):
         keep(image)
 
 
@@ -259,7 +300,10 @@ def test_uid_that_is_none_is_refused_and_never_becomes_a_path(keep, receiver, ui
     image = mammogram("R", "CC")
     with pytest.warns(UserWarning, match="Invalid value"):
         image.StudyInstanceUID = uid
-    with pytest.warns(UserWarning, match="Invalid value"), pytest.raises(Foreign, match="StudyInstanceUID"):
+    with (
+        pytest.warns(UserWarning, match="Invalid value"),
+        pytest.raises(Incomplete, match="StudyInstanceUID"),
+    ):
         keep(image)
     assert kept_files(receiver) == []
 
@@ -272,7 +316,7 @@ def test_uid_of_command_and_data_set_must_agree(receiver):
     data = buffer.getvalue().replace(image.SOPInstanceUID.encode(), other, 1)  # the first is the file meta's
     path = receiver.archive.incoming / "received.dcm"
     path.write_bytes(data)
-    with pytest.raises(Foreign, match="differ"):
+    with pytest.raises(Incomplete, match="differ"):
         receiver.keep(path, calling_ae="PACS")
 
 
@@ -280,7 +324,7 @@ def test_uid_of_command_and_data_set_must_agree(receiver):
 def test_bytes_that_are_no_data_set_are_refused(receiver, content):
     path = receiver.archive.incoming / "received.dcm"
     path.write_bytes(content)
-    with pytest.raises((Unreadable, Foreign)):
+    with pytest.raises(Unreadable):
         receiver.keep(path, calling_ae="PACS")
 
 
