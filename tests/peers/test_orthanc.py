@@ -89,6 +89,7 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, ex
             command = [dcmtk("movescu"), "-S", "-aet", "ANYBODY", "-aec", "ORTHANC", "-aem", "SECONDREAD"]
             keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
             subprocess.run([*command, *keys, "127.0.0.1", str(port)], check=True, timeout=90)
+        node.lines.wait_for("outcome=NEW", times=4, seconds=60)
         orthanc.wait_until_idle()
         node.stop()
         counted = {one["sop_class_uid"]: one["objects"] for one in status(node)["not_kept"]}

@@ -38,6 +38,7 @@ class Orthanc:
                     "HttpPort": self.rest_port,
                     "RemoteAccessAllowed": False,
                     "DicomAlwaysAllowStore": True,
+                    "DicomAlwaysAllowMove": True,
                     "DicomModalities": {"secondread": ["SECONDREAD", "127.0.0.1", node_port]},
                     "LuaScripts": [str(script)],
                     "Plugins": [],
@@ -96,7 +97,7 @@ class Orthanc:
     def wait_until_idle(self, seconds=90):
         """Wait until it has done all that it has begun, and done it well."""
         deadline = time.monotonic() + seconds
-        while (states := {job["State"] for job in self.get("/jobs?expand")}) != {"Success"}:
+        while (states := {job["State"] for job in self.get("/jobs?expand")}) - {"Success"}:
             assert time.monotonic() < deadline, states
             assert "Failure" not in states
             time.sleep(0.1)  # Orthanc's REST interface can only be asked
