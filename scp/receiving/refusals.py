@@ -53,7 +53,11 @@ class Refusals:
         What cannot be written down now is told next time.
         """
         with self._lock:
-            ended = {one: counts for one, counts in self._counts.items() if not one.is_alive()}
+            ended = {
+                association: counts
+                for association, counts in self._counts.items()
+                if not association.is_alive()
+            }
         for association, counts in ended.items():
             try:
                 with self.database.write() as tx:
