@@ -23,7 +23,7 @@ from scp.configuration.settings import Settings
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.archive import UNCLAIMED, Archive
 from storage.database.engine import Database
-from storage.errors import StorageError
+from storage.errors import DatabaseError, StorageError
 from storage.queue import commitments, completeness, jobs
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import LongestWaits
@@ -35,6 +35,7 @@ STUDIES_SECONDS: Final = 1
 LEASES_SECONDS: Final = 15
 RETENTION_SECONDS: Final = 600
 DISK_SECONDS: Final = 20
+DATABASE_SECONDS: Final = 3
 CLOCK_SECONDS: Final = 1.0
 """How often the clock is looked at."""
 
@@ -59,6 +60,8 @@ class HousekeepingTasks:
     now: Callable[[], datetime]
     clock: ClockWatch = field(default_factory=ClockWatch)
     """Tells whether that time can be believed."""
+    database_gone: threading.Event = field(default_factory=threading.Event)
+    """Set while `watch_database` finds it gone."""
 
     def recover(self) -> None:
         """Put right what a crash has left: leases of the dead, half-written files, files that no row names.
@@ -133,6 +136,19 @@ class HousekeepingTasks:
             log.warning("the clock was set back: what waited for a time far ahead is due now", rows=repaired)
             self.wake_worker()
 
+    def watch_database(self) -> None:
+        """Say once that the database is no more in its place, and once that it is again."""
+        try:
+            self.database.check_place()
+        except DatabaseError as error:
+            if not self.database_gone.is_set():
+                self.database_gone.set()
+                log.error("stores are refused (0xA700)", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
+            return
+        if self.database_gone.is_set():
+            self.database_gone.clear()
+            log.warning("the database is in its place again, stores are accepted")
+
     def remove_old_studies(self) -> None:
         """Remove the delivered studies that are older than the retention allows, oldest first.
 
@@ -183,6 +199,7 @@ def start(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object])
         (tasks.complete_studies, STUDIES_SECONDS),
         (tasks.repair_times, LEASES_SECONDS),
         (tasks.return_expired_leases, LEASES_SECONDS),
+        (tasks.watch_database, DATABASE_SECONDS),
         (tasks.remove_old_studies, RETENTION_SECONDS),
         (tasks.free_disk_space, DISK_SECONDS),
     ):

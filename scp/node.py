@@ -6,11 +6,9 @@ import os
 import random
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Final
 
 import structlog
@@ -30,8 +28,9 @@ from scp.process import limits, locks
 from scp.process.locks import LockError
 from scp.receiving import pixel_comparison
 from scp.receiving.admission import Admission
-from scp.receiving.listener import Listener, Server
+from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
+from scp.receiving.server import Server, end_associations
 from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
@@ -52,6 +51,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
     """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code."""
     os.umask(0o077)
     limits.forbid_core_files()
+    limits.raise_open_files()
     stop = stop or _stop_on_signals()
     try:
         with locks.node_lock(settings.node.data_dir):
@@ -127,7 +127,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     try:
         stop.wait()
     finally:
-        _stop(list(servers.values()), end_ticks, supervisor, dispatcher)
+        _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
 
 
@@ -163,6 +163,7 @@ def _open(start: Callable[[], Server], host: str, key: str) -> Server:
 
 def _stop(
     servers: Sequence[Server],
+    database: Database,
     end_ticks: Callable[[], None],
     supervisor: Supervisor,
     dispatcher: Dispatcher,
@@ -174,14 +175,10 @@ def _stop(
     lease back. 5. Deliveries under way record their answers. Then the database closes.
     """
     log.info("stopping: no new associations")
+    database.hurry(STOP_SECONDS)
     for server in servers:
         server.shutdown()
-    deadline = time.monotonic() + STOP_SECONDS
-    for association in chain.from_iterable(server.active_associations for server in servers):
-        association.join(max(0.0, deadline - time.monotonic()))
-        if association.is_alive():
-            log.warning("association aborted at the end of the time to stop")
-            association.abort()
+    end_associations(servers, STOP_SECONDS)
     end_ticks()
     if not supervisor.stop(STOP_SECONDS):
         log.warning("job cut off at the end of the time to stop, it is back in the queue")
@@ -193,6 +190,7 @@ def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored: restart to read the configuration"))
     return stop
 
 

@@ -6,6 +6,7 @@ from the network never become paths; their hashes do.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -26,6 +27,8 @@ from storage.errors import Full, OutsideArchive
 FOLDERS: Final = ("instances", "heatmaps", "results")
 """What holds kept files; ``incoming`` holds unfinished ones."""
 
+INCOMING: Final = "incoming"
+"""Folder of unfinished files."""
 UNCLAIMED: Final = "unclaimed"
 """Folder of instances that the database does not know: it may have been put back to an earlier state."""
 
@@ -45,13 +48,13 @@ class Archive:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.resolve()
-        self.incoming = self.data_dir / "incoming"
+        self.incoming = self.data_dir / INCOMING
         """Unfinished files; on the file system of the finished ones, so that a rename moves them."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.incoming.mkdir(mode=0o700, exist_ok=True)
         for name in FOLDERS:
             _make_shelves(self.data_dir / name)
-        privacy.close(self.data_dir, ("incoming", UNCLAIMED, *FOLDERS))
+        privacy.close(self.data_dir, (INCOMING, UNCLAIMED, *FOLDERS))
 
     def keep(self, temporary: Path, *, uid: str, digest: str) -> str:
         """Make the file at ``temporary`` the instance ``uid`` with content ``digest``. Returns its name.
@@ -184,6 +187,19 @@ def unclaimed(data_dir: Path) -> int:
     """Count the instances that wait to be stored again."""
     folder = data_dir / UNCLAIMED
     return sum(path.is_file() for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def unfinished(data_dir: Path) -> tuple[int, int]:
+    """Count the files that come in now, or that an interrupted reception has left, and their bytes."""
+    sizes: list[int] = []
+    try:
+        with os.scandir(data_dir / INCOMING) as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):  # it was kept meanwhile
+                    sizes.append(file.stat().st_size)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return len(sizes), sum(sizes)
 
 
 @contextmanager

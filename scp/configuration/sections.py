@@ -58,6 +58,8 @@ class Node(Section):
     @field_validator("data_dir")
     @classmethod
     def _outside_the_program(cls, value: Path, info: ValidationInfo) -> Path:
+        if not value.parts:
+            raise ValueError('a directory is allowed; for the one of this file write "."')
         chosen = resolved(value, info)
         home = Path(__file__).resolve().parent.parent.parent
         for package in (home / name for name in PACKAGES):

@@ -15,6 +15,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.network import contexts, pynetdicom_fixes, tls
+from scp.network.pdu_reader import UnitReader
 from scp.network.status import SUCCESS
 
 REMEDIES: Final = {
@@ -174,12 +175,14 @@ def _open(
     entity.connection_timeout = entity.acse_timeout = limits.connect_seconds
     entity.dimse_timeout = entity.network_timeout = limits.answer_seconds
     entity.maximum_pdu_size = limits.max_pdu
+    pynetdicom_fixes.poll_connections()
     connections: list[evt.Event] = []
 
     def prepare(event: evt.Event) -> None:
         connections.append(event)
         pynetdicom_fixes.use_monotonic_timers(event)
         pynetdicom_fixes.limit_silence(event.assoc, limits.answer_seconds)
+        UnitReader(event.assoc, longest_data=2 * limits.max_pdu, seconds=limits.answer_seconds).install()
 
     try:
         association = entity.associate(

@@ -24,7 +24,7 @@ from scp.operating import check_tls
 from scp.operating.checks import Check, Outcome, failed, note, ok
 from scp.process import locks
 from storage import privacy
-from storage.archive import UNCLAIMED, unclaimed
+from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.errors import StorageError
@@ -58,6 +58,7 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     yield _directory(settings.node.data_dir)
     yield _database(settings.node.data_dir)
     yield from _unclaimed(settings.node.data_dir)
+    yield from _unfinished(settings.node.data_dir)
     yield _weights(settings.model)
     yield _disk(settings)
     if not settings.tls.only:
@@ -121,6 +122,17 @@ def _unclaimed(data_dir: Path) -> Iterator[Check]:
     if images := unclaimed(data_dir):
         words = f"{images} that the database does not know: send {data_dir / UNCLAIMED} to the node again"
         yield note("unclaimed images", words)
+
+
+def _unfinished(data_dir: Path) -> Iterator[Check]:
+    """Say what lies in the folder of unfinished files, where anything does."""
+    files, size = unfinished(data_dir)
+    if files:
+        running = locks.node_pid(data_dir) is not None
+        end = "they go with their associations" if running else "the next start removes them"
+        yield note(
+            "unfinished files", f"{files} with {size / MEGABYTE:.1f} MB in {data_dir / INCOMING}: {end}"
+        )
 
 
 def _weights(model: Model) -> Check:

@@ -18,7 +18,7 @@ from scp.errors import OK
 from scp.operating.database import open_for_reading
 from scp.process import locks
 from storage import not_kept
-from storage.archive import UNCLAIMED, unclaimed
+from storage.archive import UNCLAIMED, unclaimed, unfinished
 from storage.database.engine import Database
 from storage.overview import attention
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
@@ -88,6 +88,9 @@ class Disk:
     """Whether images are accepted: free room is above the reserve."""
     unclaimed: int
     """Images that the database does not know, and that wait to be sent to the node again."""
+    incoming: int
+    """Files that come in now; while no association is open, what an interrupted one has left."""
+    incoming_mb: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,11 +189,14 @@ def _destinations(
 def _disk(settings: Settings) -> Disk:
     free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
     reserve = settings.node.disk_reserve_mb
+    incoming, size = unfinished(settings.node.data_dir)
     return Disk(
         free_mb=free,
         reserve_mb=reserve,
         accepting=free >= reserve,
         unclaimed=unclaimed(settings.node.data_dir),
+        incoming=incoming,
+        incoming_mb=round(size / MEGABYTE, 1),
     )
 
 
@@ -202,6 +208,8 @@ def _show(health: Health, console: Console) -> None:
         console.print(_worker(node))
     refusing = "" if disk.accepting else ": images are REFUSED (0xA700) until there is room"
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
+    if disk.incoming:
+        console.print(f"{disk.incoming} files with {disk.incoming_mb} MB are coming in")
     if disk.unclaimed:
         console.print(
             f"{disk.unclaimed} images are unclaimed: send {node.data_dir / UNCLAIMED} to this node again"

@@ -14,6 +14,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 MEGABYTE: Final = 1_000_000
+OPEN_FILES: Final = 8192
+"""Enough for 1000 associations and all callers at two ports."""
 _STATUS: Final = Path("/proc/self/status")
 _DATA: Final = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 _PR_SET_DUMPABLE: Final = 4
@@ -30,6 +32,14 @@ def forbid_core_files() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files as its user may, up to `OPEN_FILES`: each connection is one."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def limit_memory(megabytes: int) -> None:

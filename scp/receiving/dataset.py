@@ -27,8 +27,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from inference.reading import damage
 from scp.network.status import Incomplete, Unreadable
 
-UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
-"""PS3.5 9.1 leaves only these characters; leading zeros are common in the field and harmless."""
+UID_PATTERN: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+"""PS3.5 9.1: numbers between dots; leading zeros are common in the field and harmless."""
 
 REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 CHUNK: Final = 1 << 20

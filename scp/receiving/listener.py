@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from socketserver import BaseServer
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from pydicom.dataset import Dataset
@@ -18,15 +16,17 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import ThreadedAssociationServer
 
 from scp.configuration.settings import Settings
-from scp.network import contexts, pynetdicom_fixes, status, tls
+from scp.network import contexts, pynetdicom_fixes, received_file, status, tls
+from scp.network.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
 from scp.network.tls_renewal import Renewal
-from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Request
+from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
+from scp.receiving.callers import Callers, places
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.refusals import Refusals
+from scp.receiving.server import Server
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
 from storage.records import Refused
@@ -36,41 +36,8 @@ log = structlog.get_logger(__name__)
 NO_LIMIT: Final = 100_000
 """Associations: more than `Admission` ever lets in. pynetdicom's own limit counts idle sockets too, which
 never ask, and would let them shut out everybody."""
-
-
-class Server(ThreadedAssociationServer):
-    """pynetdicom's server behind a gate, which each connection passes in a thread of its own."""
-
-    request_queue_size = 128
-    """Connections that may wait to be accepted; with the default of 5 a burst is answered a second late."""
-
-    def __init__(self, *args: Any, gate: ConnectionGate, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
-        self._gate = gate
-        super().__init__(*args, **kwargs)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's
-        """Begin an association over a connection that passes the gate; close any other."""
-        connection: socket.socket = request
-        ready = self._gate.admit(connection, str(client_address[0]))
-        if ready is None:
-            self.shutdown_request(connection)
-        else:
-            super().process_request_thread(ready, client_address)
-
-    def handle_error(self, request: object, client_address: Any) -> None:  # noqa: ANN401, ARG002 - the library's
-        """Log what went wrong with one connection, which ends; the others go on."""
-        address = str(client_address[0])
-        log.error("connection dropped: this is a fault of the node", address=address, exc_info=True)  # noqa: LOG014 - called in an except block
-
-    def server_close(self) -> None:
-        """Stop listening; return when every connection is an association or closed."""
-        self._gate.close()
-        super().server_close()
-
-    def shutdown(self) -> None:
-        """Stop accepting and listening."""
-        BaseServer.shutdown(self)  # the library's own expects to be in a list that it alone keeps
-        self.server_close()
+REJECTED_SECONDS: Final = 2.0
+"""ARTIM (PS3.8 9.1.5) after a rejection: two threads wait for it, and strangers may come often."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +66,8 @@ class Listener:
 
     def _listen(self, port: int, context: Callable[[], ssl.SSLContext] | None) -> Server:
         node = self.settings.node
-        pynetdicom_fixes.receive_in_chunks(self.receiver.archive.incoming)
+        received_file.receive_in_chunks(self.receiver.archive.incoming)
+        pynetdicom_fixes.poll_connections()
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
         entity.maximum_pdu_size = node.max_pdu
@@ -107,11 +75,14 @@ class Listener:
         entity.acse_timeout = node.acse_timeout_seconds
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
+        gate = ConnectionGate(
+            Callers(places(node.max_associations)), context=context, seconds=node.acse_timeout_seconds
+        )
         server = entity.make_server(
             (node.host, port),
             evt_handlers=self._handlers(),
             server_class=Server,
-            gate=ConnectionGate(context=context, seconds=node.acse_timeout_seconds),
+            gate=gate,
         )
         assert isinstance(server, Server)  # noqa: S101 - the library's type says more than it does
         threading.Thread(target=server.serve_forever, name=f"listener-{port}", daemon=True).start()
@@ -119,7 +90,7 @@ class Listener:
 
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
-            (evt.EVT_CONN_OPEN, pynetdicom_fixes.use_monotonic_timers),
+            (evt.EVT_CONN_OPEN, self.on_open),
             (evt.EVT_REQUESTED, self.on_requested),
             (evt.EVT_SOP_COMMON, on_services),
             (evt.EVT_ESTABLISHED, self.on_established),
@@ -130,11 +101,17 @@ class Listener:
 
     def clean_up(self) -> None:
         """Clean up after associations that died without an event. To be called every second or so."""
-        for association in self.admission.forget_dead():
-            if isinstance(association, Association):
-                pynetdicom_fixes.remove_unserved(association)
+        ended = self.admission.forget_dead()
+        received_file.remove_left()
+        if ended:
             self.association_ended()
         self.refusals.tell()
+
+    def on_open(self, event: Event) -> None:
+        """Prepare an association before its first message."""
+        node = self.settings.node
+        pynetdicom_fixes.use_monotonic_timers(event)
+        UnitReader(event.assoc, longest_data=2 * node.max_pdu, seconds=node.network_timeout_seconds).install()
 
     def on_requested(self, event: Event) -> None:
         """Admit or reject an association (A-ASSOCIATE-RQ, PS3.8 7.1)."""
@@ -143,8 +120,7 @@ class Listener:
         except Exception:
             # pynetdicom would log it and admit the caller
             log.exception("association rejected: the node could not decide about it")
-            event.assoc.acse.send_reject(*LIMIT_EXCEEDED)
-            event.assoc.kill()
+            _reject(event.assoc, LIMIT_EXCEEDED)
             return
         if decision.rejection is not None:
             log.warning(
@@ -154,34 +130,29 @@ class Listener:
                 address=request.address,
                 **({"to_admit_it_add": decision.remedy} if decision.remedy else {}),
             )
-            event.assoc.acse.send_reject(*decision.rejection)
-            event.assoc.kill()
+            _reject(event.assoc, decision.rejection)
             return
         event.assoc.acceptor.supported_contexts = contexts.accepted(_requested(event))
 
     def on_established(self, event: Event) -> None:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
         pynetdicom_fixes.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
+        _forget_caller(event.assoc)
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
         try:
-            pynetdicom_fixes.release_unrequested(event.assoc)
-            pynetdicom_fixes.remove_unfinished(event.assoc)
+            received_file.remove_unfinished(event.assoc)
         finally:
+            _forget_caller(event.assoc)
             if self.admission.forget(event.assoc):
                 self.association_ended()
 
     def on_store(self, event: Event) -> int | Dataset:
         """Answer one C-STORE request: success means that the instance is on disk and in the database."""
         calling_ae = _request(event).calling_ae
-        if (failure := pynetdicom_fixes.failure(event.request)) is not None:
-            log.error(
-                "instance not kept, try again later is the answer: the data directory cannot be written",
-                reason=failure.strerror,
-                peer=calling_ae,
-            )
-            return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({failure.strerror})")
+        if (answer := _unusable(event, calling_ae)) is not None:
+            return answer
         try:
             self.receiver.keep(event.dataset_path, calling_ae=calling_ae)
         except Foreign as refusal:
@@ -224,6 +195,34 @@ def _requested(event: Event) -> Sequence[PresentationContext]:
     """Return the presentation contexts that the peer proposes."""
     primitive = event.assoc.requestor.primitive
     return [] if primitive is None else primitive.presentation_context_definition_list
+
+
+def _unusable(event: Event, calling_ae: str) -> Dataset | None:
+    """Return the answer to a C-STORE that names no instance, or whose data set is not on the disk."""
+    if not getattr(event.request, "AffectedSOPInstanceUID", ""):
+        log.warning("instance refused: the C-STORE names no SOP Instance UID", peer=calling_ae)
+        return _answer(status.INVALID_SOP_INSTANCE, "Affected SOP Instance UID (0000,1000) is empty")
+    if (failure := received_file.failure(event.request)) is not None:
+        log.error(
+            "instance not kept, try again later is the answer: the data directory cannot be written",
+            reason=failure.strerror,
+            peer=calling_ae,
+        )
+        return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({failure.strerror})")
+    return None
+
+
+def _reject(association: Association, rejection: Rejection) -> None:
+    """Reject whoever asks, and wait for the end of the connection no longer than it takes to read that."""
+    association.dul.artim_timer.timeout = REJECTED_SECONDS
+    association.acse.send_reject(*rejection)
+    association.kill()
+
+
+def _forget_caller(association: Association) -> None:
+    """Count a caller no more that is associated, or has gone."""
+    if isinstance(association._server, Server):  # noqa: SLF001 - the library has no other name for it
+        association._server.gate.callers.associated(association)  # noqa: SLF001
 
 
 def _request(event: Event) -> Request:

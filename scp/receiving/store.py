@@ -26,6 +26,7 @@ from scp.receiving import dataset, descriptions
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.errors import DatabaseError
 from storage.queue import arrivals
 from storage.records import Arrival, Kept
 
@@ -111,10 +112,19 @@ class Receiver:
             raise Foreign(_not_a_mammogram(named))
 
     def _check_room(self) -> None:
+        """Raise OutOfResources where nothing can be kept now: no room, or no database."""
+        self._check_database()
         free = self.archive.free_bytes()
         if free < self.disk_reserve:
             log.error("disk reserve reached, store refused", free_bytes=free, reserve_bytes=self.disk_reserve)
             raise OutOfResources("disk reserve of the node reached, try again later")
+
+    def _check_database(self, *, written: bool = False) -> None:
+        """Raise OutOfResources where the database is no more in its place: a row of it would be lost."""
+        try:
+            self.database.check_place(written=written)
+        except DatabaseError as error:
+            raise OutOfResources("database of the node is gone, try again later") from error
 
     def _is_ours(self, header: Dataset) -> bool:
         """Tell whether this is a result of a SecondRead node: they are never analysed again."""
@@ -140,6 +150,7 @@ class Receiver:
                 if not self.archive.path(arrival.file).exists():
                     # retention forgot this very instance between the two lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
+            self._check_database(written=True)
             for replaced in outcome.replaced_files:
                 self.archive.remove(replaced)
         log.info(

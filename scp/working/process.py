@@ -39,6 +39,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     """Do jobs until told to stop. The parent decides about signals; without it there is nothing to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -8,9 +8,11 @@ switched off, as SQLAlchemy's documentation of the SQLite dialect says.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from storage.database import creation, upgrade
+from storage.database.patience import Patience
 from storage.errors import Conflict, DatabaseError, Full
 
 NAME: Final = "secondread.sqlite"
@@ -48,6 +51,9 @@ class Database:
 
     file: Path
     engine: Engine
+    patience: Patience
+    place: tuple[int, int] | None = None
+    """Device and inode of the file when it was opened for writing."""
 
     @classmethod
     def open(cls, data_dir: Path, *, patience: float = PATIENCE, scripts: Path = upgrade.SCRIPTS) -> Self:
@@ -81,7 +87,8 @@ class Database:
         with translated(file):
             creation.examine(file)
         _migrate(file, patience, scripts)
-        return cls(file, _engine(file, patience))
+        shared = Patience(patience)
+        return cls(file, _engine(file, shared), shared, _place(file))
 
     @classmethod
     def open_for_reading(cls, data_dir: Path, *, patience: float = READING_PATIENCE) -> Self:
@@ -102,7 +109,7 @@ class Database:
             hide_parameters=True,
         )
         event.listen(engine, "begin", _begin)
-        return cls(file, engine)
+        return cls(file, engine, Patience(patience))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -119,6 +126,25 @@ class Database:
             connection = self.engine.connect().execution_options(**{_BEGIN: "DEFERRED"})
             with connection, connection.begin():
                 yield connection
+
+    def hurry(self, seconds: float) -> None:
+        """Let nobody wait for another's write transaction longer than ``seconds`` from now."""
+        self.patience.deadline = time.monotonic() + seconds
+
+    def check_place(self, *, written: bool = False) -> None:
+        """Raise DatabaseError where the file is no more what was opened: what is written then is lost.
+
+        With ``written``, after a commit, the write-ahead log must be there as well: it holds the commit.
+        """
+        if self.place is None:
+            return
+        place = _place(self.file)
+        log_exists = not written or self.file.with_name(f"{self.file.name}-wal").exists()
+        if place != self.place or not log_exists:
+            raise DatabaseError(
+                f"database {self.file}: it was removed, moved or replaced while it was open: stop the node, "
+                "put it or a backup in its place, and start"
+            )
 
     def integrity(self) -> str:
         """Return ``ok``, or what SQLite finds wrong with the file. Reads all of it."""
@@ -158,24 +184,34 @@ def _sentence(file: Path, message: str) -> DatabaseError:
 
 
 def _migrate(file: Path, patience: float, scripts: Path) -> None:
-    engine = _engine(file, patience)
+    waiting = Patience(patience)
+    engine = _engine(file, waiting)
     try:
-        with translated(file), Database(file, engine).write() as tx:
+        with translated(file), Database(file, engine, waiting).write() as tx:
             upgrade.bring_up_to_date(tx, file, scripts=scripts)
     finally:
         engine.dispose()
 
 
-def _engine(file: Path, patience: float) -> Engine:
+def _place(file: Path) -> tuple[int, int] | None:
+    """Return device and inode of ``file``, or None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _engine(file: Path, patience: Patience) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": patience},
+        connect_args={"timeout": patience.seconds},
         hide_parameters=True,
         # a thread waits for the lock of the database, never for a place in the pool
         max_overflow=-1,
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", partial(_begin, patience=patience))
     return engine
 
 
@@ -185,8 +221,12 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin(connection: Connection, patience: Patience | None = None) -> None:
     kind = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
     # A write inside read() would be rolled back or lock half way: SQLite refuses it instead.
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if kind == 'DEFERRED' else 'OFF'}")
-    connection.exec_driver_sql(f"BEGIN {kind}")
+    driver = connection.connection.driver_connection
+    if kind == "IMMEDIATE" and patience is not None and isinstance(driver, sqlite3.Connection):
+        patience.begin(driver)
+    else:
+        connection.exec_driver_sql(f"BEGIN {kind}")

@@ -83,7 +83,7 @@ class Fuzzed:
         requestor = types.SimpleNamespace(primitive=primitive, address="127.0.0.1")
         event = types.SimpleNamespace(
             dataset_path=path,
-            request=types.SimpleNamespace(AffectedSOPInstanceUID=""),
+            request=types.SimpleNamespace(AffectedSOPInstanceUID="1.2"),
             assoc=types.SimpleNamespace(requestor=requestor),
         )
         answer = self._handler.on_store(event)

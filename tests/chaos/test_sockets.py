@@ -17,8 +17,8 @@ from pynetdicom.presentation import build_context
 
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
-from scp.receiving import connection_gate
 from scp.receiving.admission import Admission
+from scp.receiving.callers import MOST, SHARE
 from scp.receiving.listener import Listener
 from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode
@@ -168,11 +168,11 @@ def test_sender_that_stops_in_mid_dataset_delays_no_good_store(listening, held, 
         print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
 
 
-def test_silent_callers_beyond_their_number_make_room_for_each_other(listening, held, monkeypatch):
-    monkeypatch.setattr(connection_gate, "MOST_WAITING", 3)
-    callers = [call(listening, held) for _ in range(4)]
+def test_silent_callers_of_one_address_make_room_for_each_other(listening, held):
+    callers = [call(listening, held) for _ in range(MOST // SHARE + 1)]
     (ended, *_), _, _ = select.select(callers, [], [], SECONDS)
     assert ended.recv(1) == b""
+    assert ended is callers[0], "the one that has waited longest goes"
     assert seconds_of_a_good_store(listening, 1) < SECONDS
 
 

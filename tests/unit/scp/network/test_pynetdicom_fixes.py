@@ -1,7 +1,9 @@
 """What is mended in pynetdicom, and that the bare library still needs it: one that does not fails a test."""
 
 import errno
+import fcntl
 import resource
+import select
 import socket
 import tempfile
 import threading
@@ -11,14 +13,15 @@ from types import SimpleNamespace
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, _config, dimse_messages, evt, timer
+from pynetdicom import AE, _config, dimse_messages, evt, timer, transport
 from pynetdicom.presentation import build_context
 
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.network import association as calling
 from scp.network import contexts, pynetdicom_fixes
-from scp.network.pynetdicom_fixes import MonotonicTimer, ReceivedFile
+from scp.network.pynetdicom_fixes import MonotonicTimer
+from scp.network.received_file import ReceivedFile
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from tests.support.archive_scp import ArchiveSCP
@@ -26,6 +29,8 @@ from tests.support.mammograms import mammogram
 from tests.support.scu import associate
 
 HOUR = 3600
+HIGH = 1500
+"""More than FD_SETSIZE."""
 
 
 @pytest.fixture
@@ -123,22 +128,19 @@ def test_library_leaves_the_file_of_an_unfinished_data_set(tmp_path, monkeypatch
         opened[0].dimse.message._data_set_file.close()
 
 
-@pytest.mark.parametrize("mended", [False, True])
-def test_library_keeps_the_thread_of_a_caller_that_left_within_its_request(tmp_path, monkeypatch, mended):
-    closed = threading.Event()
-
-    def on_close(event):
-        if mended:
-            pynetdicom_fixes.release_unrequested(event.assoc)
-        closed.set()
-
-    with bare_library(tmp_path, monkeypatch, (evt.EVT_CONN_CLOSE, on_close)) as (port, opened):
-        with socket.create_connection(("127.0.0.1", port)) as caller:
-            caller.sendall(b"\x01")
-        assert closed.wait(30)
-        opened[0].join(10 if mended else 1)
-        assert opened[0].is_alive() is not mended, "release_unrequested can go, or does nothing"
-        opened[0].dul.to_user_queue.put(None)  # let the thread end
+def test_library_takes_a_connection_with_a_high_descriptor_for_closed(monkeypatch):
+    monkeypatch.setattr(transport, "select", select)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most < HIGH + 10:
+        pytest.skip("this machine opens no such descriptor")
+    here, away = socket.socketpair()
+    high = fcntl.fcntl(here.fileno(), fcntl.F_DUPFD, HIGH)
+    with here, away, socket.socket(fileno=high) as connection:
+        away.send(b"x")
+        with pytest.raises(ValueError, match="out of range"):
+            transport.select.select([connection], [], [], 0)  # else poll_connections can go
+        pynetdicom_fixes.poll_connections()
+        assert transport.select.select([connection], [], [], 0)[0] == [connection]
 
 
 def test_library_runs_its_timers_by_the_wall_clock(clock):

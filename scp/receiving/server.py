@@ -1,0 +1,127 @@
+"""pynetdicom's server behind a gate: an association begins when its whole request is there, in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from itertools import chain
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+
+import structlog
+from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from scp.network import pynetdicom_fixes
+from scp.receiving.callers import Caller
+from scp.receiving.connection_gate import ConnectionGate
+
+log = structlog.get_logger(__name__)
+
+ABORT_SECONDS: Final = 2.0
+"""How long peers may take to hang up after an abort."""
+
+
+class Handler(RequestHandler):
+    """Begins one association, which finds its request read already."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        assert isinstance(self.server, Server)  # noqa: S101 - it alone uses this handler
+        self.server.hand_over(self.request, association)
+        return association
+
+
+class Server(ThreadedAssociationServer):
+    """Listens at one port. The gate accepts, reads requests and counts callers; the library does the rest."""
+
+    request_queue_size = 4096
+    """Connections that may wait to be accepted: the system's own limit is lower. With the default of 5 a
+    burst is answered a second late."""
+
+    def __init__(self, *args: Any, gate: ConnectionGate, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+        self.gate = gate
+        self._asking: dict[Any, tuple[Caller, A_ASSOCIATE_RQ]] = {}
+        super().__init__(*args, **{**kwargs, "request_handler": Handler})
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:  # noqa: ARG002 - the signature is Python's
+        """Accept callers until `shutdown`."""
+        assert self.socket is not None  # noqa: S101 - it is bound when the server is made
+        self.gate.serve(self.socket, self._let_in)
+
+    def _let_in(self, caller: Caller) -> None:
+        """Give ``caller`` a thread. The library's type knows plain connections alone."""
+        try:
+            ThreadingMixIn.process_request(self, caller, caller.address)  # type: ignore[arg-type]
+        except RuntimeError as error:  # no thread to be had now
+            log.warning("connection closed: no thread for it now", reason=str(error), address=caller.address)
+            self._close(caller)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - the library's
+        """Begin an association with a caller whose request is good; close any other."""
+        caller: Caller = request
+        try:
+            if not caller.received and not self.gate.secured(caller):
+                self._close(caller)
+                return
+            try:
+                pdu = A_ASSOCIATE_RQ()
+                pdu.decode(bytes(caller.received))
+                pdu.to_primitive()
+            except Exception as error:  # noqa: BLE001 - whatever its bytes bring the library to
+                self.gate.refuse_unreadable(caller, error)
+                self._close(caller)
+                return
+            address = caller.connection.getpeername()
+            caller.connection.settimeout(self.gate.seconds)
+            self._asking[caller.connection] = caller, pdu
+            self.finish_request(caller.connection, address)
+        except Exception as error:
+            if not isinstance(error, OSError):  # it may have gone meanwhile
+                log.exception("connection dropped: this is a fault of the node", address=caller.address)
+            self._close(caller)
+
+    def hand_over(self, connection: Any, association: Association) -> None:  # noqa: ANN401 - the library's
+        """Give ``association`` the request that was read over ``connection``: after Evt5 comes Evt6."""
+        caller, pdu = self._asking.pop(connection)
+        caller.association = association
+        association.dul._recv_pdu.put(pdu)  # noqa: SLF001 - the library's only way
+        association.dul.event_queue.put("Evt6")
+
+    def _close(self, caller: Caller) -> None:
+        self.gate.callers.leave(caller)
+        self._asking.pop(caller.connection, None)
+        with contextlib.suppress(OSError):
+            self.shutdown_request(caller.connection)
+
+    def server_close(self) -> None:
+        """Stop listening; return when every connection is an association or closed."""
+        self.gate.close()
+        super().server_close()
+
+    def shutdown(self) -> None:
+        """Stop accepting and listening."""
+        self.server_close()
+
+
+def end_associations(servers: Sequence[Server], seconds: float) -> None:
+    """Let the open associations finish what they send, all within so many ``seconds``; abort the others."""
+    associations = list(chain.from_iterable(server.active_associations for server in servers))
+    late = _living_after(associations, seconds)
+    for association in late:
+        log.warning("association aborted at the end of the time to stop")
+        # a thread for each: the library waits for the association's own, and then for the peer to hang up
+        threading.Thread(target=association.abort, daemon=True).start()
+    for association in _living_after(late, ABORT_SECONDS):
+        pynetdicom_fixes.hang_up(association)
+
+
+def _living_after(associations: Sequence[Association], seconds: float) -> list[Association]:
+    """Wait for the end of ``associations``, in all so many ``seconds``; return those that go on."""
+    deadline = time.monotonic() + seconds
+    for association in associations:
+        association.join(max(0.0, deadline - time.monotonic()))
+    return [association for association in associations if association.is_alive()]

@@ -1,0 +1,40 @@
+"""How long a write transaction waits for another: so long, but not beyond the end of the time to stop."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import Final
+
+TURN: Final = 0.5
+"""Seconds after which who waits for the lock looks whether there is still time to wait."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """The patience of everyone who writes to one open database."""
+
+    seconds: float
+    deadline: float = float("inf")
+    """By the monotonic clock: nobody waits any longer than until then."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Take the lock for writing. Raises sqlite3.OperationalError where others hold it for too long."""
+        until = time.monotonic() + self.seconds
+        _wait_in_driver(connection, min(TURN, self.seconds))
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE").close()
+                except sqlite3.OperationalError as error:
+                    if "locked" not in str(error) or time.monotonic() >= min(until, self.deadline):
+                        raise
+                else:
+                    return
+        finally:
+            _wait_in_driver(connection, self.seconds)
+
+
+def _wait_in_driver(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}").close()
