@@ -6,6 +6,7 @@ analysis, nor the report on the whole study.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from inference.reading.damage import UNREADABLE_VALUE
@@ -53,6 +55,20 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
 def text(header: Dataset, keyword: str) -> str:
     """Return the attribute ``keyword`` as text, "" where it is absent or cannot be read."""
     return str(value(header, keyword) or "")
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """Return the first number of the attribute ``keyword``, None where none is there that is finite.
+
+    "NaN", a decimal comma and an empty value are no numbers, whatever stands behind them.
+    """
+    content = value(header, keyword)
+    many = content if isinstance(content, MultiValue | list | tuple) else [content]
+    try:
+        first = float(str(many[0]))
+    except (ValueError, IndexError):
+        return None
+    return first if math.isfinite(first) else None
 
 
 def count(header: Dataset, keyword: str, *, absent: int) -> int:

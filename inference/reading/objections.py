@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from inference.findings import Laterality
-from inference.reading import attributes, views
+from inference.reading import attributes, titles
 from inference.reading.views import ShownView
 
 PROJECTIONS: Final = frozenset(
@@ -81,7 +81,7 @@ def is_grey(header: Dataset) -> bool:
 
 
 def _of_the_object(header: Dataset) -> str | None:
-    words = set(views.words_of(header, "ImageType"))
+    words = set(titles.words_of(header, "ImageType"))
     if "TOMO" in words and "GENERATED" in words:
         return "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
     if "TOMO" in words or attributes.text(header, "SOPClassUID") in TOMOSYNTHESIS:

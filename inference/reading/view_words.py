@@ -69,16 +69,43 @@ SIDE_WORDS: Final = {
     "LT": Laterality.LEFT,
     "LEFT": Laterality.LEFT,
 }
-SPECIAL_WORDS: Final = {
+SPECIAL_LETTERS: Final = {"M": "magnification", "S": "spot compression"}
+"""Letters before a view's abbreviation (``RMCC``)."""
+OBJECT_WORDS: Final = {
     "MAG": "magnification",
-    "MAGN": "magnification",
     "MAGNIFICATION": "magnification",
-    "MAGNIFIED": "magnification",
     "SPOT": "spot compression",
     "SPECIMEN": "specimen",
     "STEREO": "stereotactic",
     "STEREOTACTIC": "stereotactic",
-    "BIOPSY": "biopsy",
-    "BX": "biopsy",
     "PHANTOM": "phantom",
 }
+"""Words of Image Type, Organ Exposed and Body Part Examined: what is on the picture, and how it was taken."""
+SPECIAL_WORDS: Final = {
+    **OBJECT_WORDS,
+    "MAGN": "magnification",
+    "MAGNIFIED": "magnification",
+    "BIOPSY": "biopsy",
+    "BX": "biopsy",
+}
+"""Words of a title, which count only where the view has no code."""
+NEGATIONS: Final = frozenset({"NO", "NON", "NOT", "WITHOUT", "WO", "O", "SANS", "OHNE", "SIN", "SENZA"})
+"""Words that deny the next; ``O`` is the end of "w/o"."""
+HISTORY_WORDS: Final = frozenset(
+    {
+        *("BX", "BIOPSY", "MASTECTOMY", "LUMPECTOMY", "ABLATIO", "QUADRANTECTOMY", "SURGERY", "SURGICAL"),
+        *("SCAR", "CLIP", "MARKER", "RADIATION", "RADIOTHERAPY", "XRT", "CHEMO", "IMPLANT", "RECONSTRUCTION"),
+        *("CANCER", "CARCINOMA", "CA", "DCIS", "MASS", "LUMP", "PAIN", "CYST", "COMPARE", "COMPARISON"),
+        *("ZN", "NACH", "SINCE", "REMOVED", "OP", "PT", "PATIENT", "DX"),
+    }
+)
+"""Words of procedures, findings and history: a side near them may be that of another day."""
+IMAGE_WORDS: Final = frozenset(
+    {
+        *("MAMMO", "MAMMOGRAM", "MAMMOGRAMS", "MAMMOGRAPHY", "MAMMOGRAPHIE", "MG", "FFDM", "DM", "DIGITAL"),
+        *("BREAST", "MAMMA", "SCREENING", "SCREEN", "DIAGNOSTIC", "DIAG", "ROUTINE", "STANDARD", "VIEW"),
+        *("VIEWS", "IMAGE", "IMAGES", "FILM", "CROPPED", "FULL", "RAW", "PROCESSED", "CONVENTIONAL", "AND"),
+        *("D", "TOMO", "COMBO", "C", "UNI", "BILATERAL", "CALC", "TRAINING", "TEST"),
+    }
+)
+"""Words of titles that say nothing of a patient's past."""

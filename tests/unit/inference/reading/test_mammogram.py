@@ -79,7 +79,19 @@ def test_real_films_of_cbis_ddsm_tell_side_and_view():
         ({"SeriesDescription": "R MLO"}, R, "MLO"),
         ({"SeriesDescription": "RCC"}, R, "CC"),
         ({"ProtocolName": "LEFT_MLO"}, L, "MLO"),
-        ({"ImageComments": "left breast, MLO"}, L, "MLO"),
+        ({"SeriesDescription": "left breast, MLO"}, L, "MLO"),
+        ({"SeriesDescription": "CC R"}, R, "CC"),
+        ({"ImageComments": "left breast, MLO"}, None, None),
+        ({"StudyDescription": "R MLO"}, None, None),
+        ({"ImageLaterality": "RIGHT"}, R, None),
+        ({"ImageLaterality": "U", "SeriesDescription": "R CC"}, None, "CC"),
+        ({"SeriesDescription": "MLO s/p right mastectomy"}, None, "MLO"),
+        ({"SeriesDescription": "LMLO s/p right mastectomy"}, None, "MLO"),
+        ({"SeriesDescription": "LMLO S/P BX"}, L, "MLO"),
+        ({"SeriesDescription": "MLO S/P RT"}, None, "MLO"),
+        ({"SeriesDescription": "MLO RT"}, None, "MLO"),
+        ({"SeriesDescription": "RT MLO"}, R, "MLO"),
+        ({"SeriesDescription": "CC, right breast removed"}, None, "CC"),
         ({"SeriesDescription": "Mammo R/L CC"}, None, "CC"),
         ({"SeriesDescription": "CC and MLO"}, None, None),
         ({"SeriesDescription": "full mammogram images"}, None, None),
@@ -111,13 +123,28 @@ def test_every_place_that_tells_side_or_view_is_heard(attributes, side, view):
     ("attributes", "side", "view"),
     [
         ({"ImageLaterality": "R", "Laterality": "L"}, None, None),
-        ({"ImageLaterality": "R", "SeriesDescription": "L CC"}, None, "CC"),
-        ({"ViewPosition": "MLO", "ViewCodeSequence": [code("399260004")]}, None, None),
+        ({"ImageLaterality": "R", "AnatomicRegionSequence": [code("80248007")]}, None, None),
+        ({"ViewCodeSequence": [code("399260004"), code("399162004")]}, None, None),
         ({"ViewPosition": "CC", "SeriesDescription": "R MLO"}, R, None),
-        ({"ViewPosition": "LCC", "Laterality": "R"}, None, "CC"),
+        ({"SeriesDescription": "L CC", "ProtocolName": "R CC"}, None, "CC"),
     ],
 )
 def test_contradictory_sources_end_in_unknown(attributes, side, view):
+    image = bare(**attributes)
+    assert (image.laterality, image.view) == (side, view)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "side", "view"),
+    [
+        ({"ImageLaterality": "R", "SeriesDescription": "L CC"}, R, "CC"),
+        ({"ImageLaterality": "R", "ProtocolName": "LEFT_MLO"}, R, "MLO"),
+        ({"ViewPosition": "MLO", "ViewCodeSequence": [code("399260004")]}, None, "ML"),
+        ({"ViewPosition": "LCC", "Laterality": "R"}, R, "CC"),
+        ({"SeriesDescription": "R MLO", "AnatomicRegionSequence": [code("80248007")]}, L, "MLO"),
+    ],
+)
+def test_text_says_nothing_against_a_code(attributes, side, view):
     image = bare(**attributes)
     assert (image.laterality, image.view) == (side, view)
 
@@ -178,6 +205,11 @@ def test_other_objects_are_not(header):
         mammogram(SeriesDescription="something", ImageLaterality=None, **SMALL),
         mammogram(ImageComments="scar of a biopsy, SCC, mat, spot", **SMALL),
         mammogram(SeriesDescription="R CC post biopsy", **SMALL),
+        mammogram(SeriesDescription="R CC S/P BX", **SMALL),
+        mammogram(SeriesDescription="R CC no mag", **SMALL),
+        mammogram(SeriesDescription="Specimen, biopsy, stereo, spot, mag, phantom", **SMALL),
+        mammogram(ProtocolName="R Biopsy", StudyDescription="biopsy specimen", **SMALL),
+        mammogram(ViewCodeSequence=None, SeriesDescription="R CC S/P BX, no mag, w/o spot", **SMALL),
     ],
 )
 def test_plain_views_are_analysed(header):
@@ -188,6 +220,10 @@ def modified(value, scheme="SCT"):
     view = code("399162004")
     view.ViewModifierCodeSequence = [code(value, scheme)]
     return mammogram(ViewCodeSequence=[view], **SMALL)
+
+
+def uncoded(**attributes):
+    return mammogram(ViewCodeSequence=None, **attributes, **SMALL)
 
 
 @pytest.mark.parametrize(
@@ -208,12 +244,12 @@ def modified(value, scheme="SCT"):
         (mammogram(EstimatedRadiographicMagnificationFactor="1.8", **SMALL), "magnification"),
         (mammogram(ViewPosition="RMCC", **SMALL), "magnification"),
         (mammogram(ViewPosition="CV", **SMALL), "cleavage"),
-        (mammogram(ViewPosition=None, SeriesDescription="RMCC", **SMALL), "magnification"),
-        (mammogram(SeriesDescription="R CC Mag", **SMALL), "magnification"),
-        (mammogram(SeriesDescription="R CC Spot", **SMALL), "spot"),
-        (mammogram(ProtocolName="Stereo pair", **SMALL), "stereotactic"),
-        (mammogram(ProtocolName="R Biopsy", **SMALL), "biopsy"),
-        (mammogram(SeriesDescription="Specimen", **SMALL), "specimen"),
+        (uncoded(ViewPosition=None, SeriesDescription="RMCC"), "magnification"),
+        (uncoded(SeriesDescription="R CC Mag"), "magnification"),
+        (uncoded(SeriesDescription="R CC Spot"), "spot"),
+        (uncoded(ProtocolName="Stereo pair"), "stereotactic"),
+        (uncoded(ProtocolName="R Biopsy"), "biopsy"),
+        (uncoded(SeriesDescription="Specimen"), "specimen"),
         (mammogram(SpecimenDescriptionSequence=[Dataset()], **SMALL), "specimen"),
         (mammogram(ViewCodeSequence=[code("127457009")], **SMALL), "specimen"),
         (mammogram(OrganExposed="SPECIMEN", **SMALL), "specimen"),
@@ -356,7 +392,7 @@ def test_both_digests_see_patient_and_study(changed):
         {"WindowCenter": "7"},
         {"PresentationLUTShape": "INVERSE"},
         {"PixelPaddingValue": 0},
-        {"SeriesDescription": "R CC Mag"},
+        {"ViewPosition": "RMCC"},
     ],
 )
 def test_only_the_header_digest_sees_the_image(changed):
