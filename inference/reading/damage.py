@@ -60,11 +60,26 @@ class Reader(io.BufferedReader):
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
         self._size = os.fstat(raw.fileno()).st_size
+        self._patches: dict[int, bytes] = {}
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return at most ``size`` bytes; all that are left where it is negative or None."""
-        left = max(0, self._size - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left))
+        place = self.tell()
+        left = max(0, self._size - place)
+        content = super().read(left if size is None or size < 0 else min(size, left))
+        return self._patched(content, place) if self._patches else content
+
+    def patch(self, place: int, content: bytes) -> None:
+        """Let ``content`` be read from byte ``place`` on; the file itself is not changed."""
+        self._patches[place] = content
+
+    def _patched(self, content: bytes, place: int) -> bytes:
+        changed = bytearray(content)
+        for start, patch in self._patches.items():
+            for offset, byte in enumerate(patch, start - place):
+                if 0 <= offset < len(changed):
+                    changed[offset] = byte
+        return bytes(changed)
 
 
 def opened(path: Path) -> Reader:

@@ -12,14 +12,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-import pydicom
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
 from inference.errors import Failed
 from inference.findings import Laterality
-from inference.reading import attributes, damage, objections, views
+from inference.reading import attributes, damage, objections, unknown_vr, views
 from inference.reading.digests import study_and_header_digest
 
 STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
@@ -202,7 +201,7 @@ def _source_instance_uids(header: Dataset) -> tuple[str, ...]:
 def _header(path: Path) -> Dataset:
     with damage.opened(path) as file:
         try:
-            return pydicom.dcmread(file, stop_before_pixels=True)
+            return unknown_vr.read(file, stop_before_pixels=True)
         except InvalidDicomError:
             raise Failed("the file is not a DICOM file") from None
 

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from inference.reading import damage
+from inference.reading import damage, unknown_vr
 from scp.network.status import Incomplete, Unreadable
 
 UID_PATTERN: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
@@ -98,7 +97,7 @@ def read(path: Path, examine: Callable[[Dataset], None] = lambda _: None) -> Inc
 
 
 @contextmanager
-def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
+def _opened(path: Path, transfer_syntax: str) -> Iterator[damage.Reader]:
     """Open the file at ``path``, inflated if it is deflated."""
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         with _inflated(path) as file:
@@ -108,9 +107,9 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _header(file: IO[bytes]) -> Dataset:
+def _header(file: damage.Reader) -> Dataset:
     """Read up to the pixel data, where ``file`` stands afterwards."""
-    header = pydicom.dcmread(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
+    header = unknown_vr.read(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
     deferred = [
         element.tag
         for element in header.values()
@@ -147,7 +146,7 @@ def _pixels(file: IO[bytes], *, implicit: bool) -> str:
 
 
 @contextmanager
-def _inflated(path: Path) -> Iterator[IO[bytes]]:
+def _inflated(path: Path) -> Iterator[damage.Reader]:
     """Give the deflated DICOM file at ``path`` as one in Explicit VR Little Endian, open for reading.
 
     It lies in the same directory, has no name and is gone afterwards. Never more than a chunk is in memory.
