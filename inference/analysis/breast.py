@@ -20,6 +20,11 @@ from inference.reading.pixels import Picture
 GRID: Final = 320
 """Longest side of the working copy in pixels: an outline is good to about a 300th of the image's height."""
 
+_PLAIN_BLACK: Final = 0.002
+_PLAIN_WHITE: Final = 0.998
+"""Ends of the scale; a mammogram has its breast between them."""
+_LEAST_OPPOSITE: Final = 0.05
+"""Share of the picture that a frame or a label may have, and that is no reason to refuse it."""
 _LEAST_CONTRAST: Final = 0.02
 _LEAST_AREA: Final = 0.03
 _MOST_AREA: Final = 0.985
@@ -58,6 +63,7 @@ def find(picture: Picture) -> Breast:
     """
     small, hidden = _working_copy(picture)
     _check_contrast(small, hidden)
+    _check_ends(small[~hidden])
     tissue = _tissue(np.where(hidden, 0, small), _frames(small)) & ~hidden
     outline = _without_legs(_breast_of(tissue, small))
     _check_exposure(small, outline)
@@ -86,6 +92,14 @@ def _check_contrast(small: Values, hidden: Flags) -> None:
     low, high = np.percentile(visible, (0.5, 99.5))
     if high - low < _LEAST_CONTRAST:
         raise Failed("image quality not sufficient: the image is blank, all of it has nearly one brightness")
+
+
+def _check_ends(shown: Values) -> None:
+    """Raise Failed where one end of the scale is background, and most of the rest lies at the other end."""
+    black, white = float(np.mean(shown <= _PLAIN_BLACK)), float(np.mean(shown >= _PLAIN_WHITE))
+    background, opposite = max(black, white), min(black, white)
+    if opposite > _LEAST_OPPOSITE and opposite > (1 - background) / 2:
+        raise Failed("image quality not sufficient: nearly all of it is plain black or plain white")
 
 
 def _frames(small: Values) -> Flags:

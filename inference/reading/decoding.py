@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.datadict import dictionary_description
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import Tag
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
-from inference.reading import damage, objections, transfer_syntaxes
+from inference.reading import attributes, damage, objections, stored_values, transfer_syntaxes, unknown_vr
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
@@ -25,8 +26,22 @@ _UNDECODABLE: Final = (
 )
 
 
+_NEEDED: Final = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
+"""Without any of these pixels have no meaning (PS3.3 C.7.6.3.1.1): nobody may guess one."""
+
+
 def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     """Return the data set of one single-frame grey image, and its stored values (rows by columns).
+
+    The same samples give the same values in every transfer syntax.
 
     Raises
     ------
@@ -37,30 +52,60 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     OSError, MemoryError
         The machine cannot do it now.
     """
+    header, samples = _read(path)
+    return header, _values(header, samples)
+
+
+def read_checked(path: Path) -> tuple[Dataset, NDArray[Any]]:
+    """Return the same as `read`. Raises Failed, too, where header and pixels disagree."""
+    header, samples = _read(path)
+    values = _values(header, samples)
+    stored_values.check(header, samples, values)
+    return header, values
+
+
+def _read(path: Path) -> tuple[Dataset, NDArray[Any]]:
     with damage.opened(path) as file, damage.translated(damage.HEADER):
         try:
-            header = pydicom.dcmread(file)
+            header = unknown_vr.read(file)
         except InvalidDicomError:
             raise Failed("the file is not a DICOM file") from None
         _check(header)
         _check_size(header)
     with warnings.catch_warnings(), damage.translated(_UNDECODABLE):
         warnings.simplefilter("ignore")  # about paddings and lengths that do no harm here
-        values = _decoded(header, path)
-    if values.shape != (header.Rows, header.Columns):
+        samples = _decoded(header, path)
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+    if samples.shape != (header.Rows, header.Columns):
         raise Failed("pixel data could not be decoded: their size is not what the header says")
-    return header, values
+    return header, samples
+
+
+def _values(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
+    with damage.translated("pixel data could not be decoded: Bits Stored is no number of bits of theirs"):
+        return stored_values.of_samples(header, samples)
 
 
 def _check(header: Dataset) -> None:
     if not header.get("PixelData"):
         raise Failed("the file has no pixel data")
+    _check_description(header)
     if not objections.is_grey(header):
         raise Refused(objections.NOT_GREY)
     if str(header.get("NumberOfFrames") or 1).strip() != "1":
         raise Refused("the image has more than one frame: only single projection mammograms are analysed")
     if header.get("BitsAllocated") not in _ALLOCATED:
         raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")
+
+
+def _check_description(header: Dataset) -> None:
+    for keyword in _NEEDED:
+        if attributes.value(header, keyword) in (None, ""):
+            tag = Tag(keyword)
+            raise Failed(
+                f"the header does not describe its pixels: {dictionary_description(tag)} "
+                f"({tag.group:04X},{tag.element:04X}) is missing"
+            )
 
 
 def _check_size(header: Dataset) -> None:
@@ -79,7 +124,13 @@ def _decoded(header: Dataset, path: Path) -> NDArray[Any]:
     syntax = header.file_meta.TransferSyntaxUID
     if syntax == JPEGExtended12Bit and header.BitsAllocated > 8:  # noqa: PLR2004 -- more than a byte
         return _by_gdcm(header, path)
-    return pixel_array(header, decoding_plugin=transfer_syntaxes.FASTEST.get(syntax, ""))
+    return pixel_array(
+        header,
+        decoding_plugin=transfer_syntaxes.FASTEST.get(syntax, ""),
+        correct_unused_bits=False,  # samples as they are: what they mean is in `stored_values`
+        apply_j2k_sign_correction=False,
+        apply_jls_sign_correction=False,
+    )
 
 
 def _by_gdcm(header: Dataset, path: Path) -> NDArray[Any]:

@@ -44,11 +44,11 @@ def from_dicom(path: Path) -> Picture:
     Refused
         The image is coloured, has several frames or more than 16 bits.
     Failed
-        The file is no DICOM file, or its pixels or display tables cannot be used.
+        The file is no DICOM file, its pixels or display tables cannot be used, or header and pixels disagree.
     OSError, MemoryError
         The machine cannot do it now.
     """
-    header, stored = decoding.read(path)
+    header, stored = decoding.read_checked(path)
     grey, padding = rendering.render(header, stored)
     return Picture(grey=grey, padding=padding)
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.multival import MultiValue
 
 from inference.errors import Failed
+from inference.reading import attributes, lookup_tables
 from inference.reading.damage import UNREADABLE_VALUE
 
 _TAILS: Final = (0.005, 0.995)
@@ -77,22 +77,32 @@ def _all_values(header: Dataset) -> NDArray[np.int64]:
 
 def _padding(header: Dataset, values: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Mark Pixel Padding Value to Pixel Padding Range Limit, both included (PS3.3 C.7.5.1.1.2)."""
-    value = header.get("PixelPaddingValue")
+    value = attributes.number(header, "PixelPaddingValue")
     if value is None:
         return np.zeros(values.shape, bool)
-    limit = header.get("PixelPaddingRangeLimit")
+    limit = attributes.number(header, "PixelPaddingRangeLimit")
     low, high = sorted((int(value), int(value if limit is None else limit)))
     return np.asarray((values >= low) & (values <= high))
 
 
 def _modality(header: Dataset, values: NDArray[np.int64]) -> Reals:
-    """Apply Modality LUT Sequence, else Rescale Slope and Intercept (PS3.3 C.11.1)."""
-    if header.get("ModalityLUTSequence"):
-        entries, first, _ = _lookup(header.ModalityLUTSequence[0], signed=bool(header.PixelRepresentation))
-        return entries[np.clip(values - first, 0, len(entries) - 1)]
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    factor, offset = float(1 if slope is None else slope), float(0 if intercept is None else intercept)
-    return values.astype(np.float64) * factor + offset
+    """Apply Modality LUT Sequence, else Rescale Slope and Intercept (PS3.3 C.11.1).
+
+    A slope of 0 would make every pixel the same: it counts as absent, as all that is no number.
+
+    Raises ValueError where there is a table that cannot be used.
+    """
+    items = [item for item in attributes.items(header, "ModalityLUTSequence") if len(item)]
+    if items:
+        table = lookup_tables.read(
+            items[0], signed=bool(header.PixelRepresentation), little_endian=_little_endian(header)
+        )
+        if table is None:
+            raise ValueError("LUT Data do not match LUT Descriptor")
+        return table.applied(values)
+    slope = attributes.number(header, "RescaleSlope") or 1.0
+    intercept = attributes.number(header, "RescaleIntercept") or 0.0
+    return values.astype(np.float64) * slope + intercept
 
 
 def _voi(
@@ -102,15 +112,24 @@ def _voi(
     padding: NDArray[np.bool_],
     stored: NDArray[Any],
 ) -> Reals:
-    """Return 0 to 1 by VOI LUT Sequence, else by the first window, else by percentiles (PS3.3 C.11.2)."""
-    if header.get("VOILUTSequence"):
-        entries, first, bits = _lookup(header.VOILUTSequence[0], signed=bool(modality.min() < 0))
-        index = np.clip(np.rint(modality).astype(np.int64) - first, 0, len(entries) - 1)
-        return np.asarray(entries[index] / (2**bits - 1))
-    centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
+    """Return 0 to 1 by VOI LUT Sequence, else by the first window, else by percentiles (PS3.3 C.11.2).
+
+    Tables and windows are alternatives: where one cannot be used, the other can.
+
+    Raises ValueError where there is a table that cannot be used, and no window.
+    """
+    items = [item for item in attributes.items(header, "VOILUTSequence") if len(item)]
+    signed, little_endian = bool(modality.min() < 0), _little_endian(header)
+    for item in items:
+        table = lookup_tables.read(item, signed=signed, little_endian=little_endian)
+        if table is not None:
+            return table.applied(modality) / table.full_scale
+    centre, width = attributes.number(header, "WindowCenter"), attributes.number(header, "WindowWidth")
     function = str(header.get("VOILUTFunction") or "LINEAR")
     if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9):
         return _window(modality, centre, width, function)
+    if items:
+        raise ValueError("LUT Data do not match LUT Descriptor")
     return _stretched(modality, values, padding, stored)
 
 
@@ -140,26 +159,9 @@ def _stretched(
     return (modality - low) / (high - low) if high > low else np.zeros(modality.shape)
 
 
-def _lookup(item: Dataset, *, signed: bool) -> tuple[Reals, int, int]:
-    """Return entries, first mapped value and bits of a LUT item (PS3.3 C.11.1.1.1)."""
-    count, first, bits = (int(part) for part in item.LUTDescriptor)
-    count = count % 65536 or 65536
-    if signed and first > 32767:  # noqa: PLR2004 -- a signed number that was read as unsigned
-        first -= 65536
-    data = item.LUTData
-    if isinstance(data, (bytes, bytearray)):
-        data = np.frombuffer(data, np.uint8 if len(data) < 2 * count else "<u2")
-    entries = np.asarray(data, np.float64)[:count]
-    if len(entries) != count or bits not in range(8, 17):
-        raise ValueError("LUT Data do not match LUT Descriptor")
-    return entries, first, bits
-
-
-def _first(value: object) -> float | None:
-    """Return the first of one or several numbers, None where there is none."""
-    if isinstance(value, (MultiValue, list)):
-        value = value[0] if value else None
-    return None if value in (None, "") else float(str(value))
+def _little_endian(header: Dataset) -> bool:
+    meta = getattr(header, "file_meta", Dataset())
+    return bool(getattr(meta.get("TransferSyntaxUID"), "is_little_endian", True))
 
 
 def _is_inverse(header: Dataset) -> bool:

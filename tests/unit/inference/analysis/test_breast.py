@@ -166,3 +166,10 @@ def test_tiny_images_end_in_words_and_not_in_errors():
     for shape in [(1, 1), (1, 50), (3, 3), (9, 2)]:
         with pytest.raises(Failed):
             find(np.zeros(shape))
+
+
+def test_a_picture_of_two_ends_is_broken():
+    grey = np.zeros((256, 200), np.float32)
+    grey[40:200, :90] = 1
+    with pytest.raises(Failed, match="plain black or plain white"):
+        breast.find(Picture(grey=grey, padding=None))

@@ -1,10 +1,13 @@
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import Dataset
+from pydicom import DataElement, Dataset, config
 from pydicom.pixels import apply_voi_lut
+from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRBigEndian
 
 from inference.errors import Failed
 from inference.reading import pixels
@@ -157,17 +160,109 @@ def test_a_window_without_width_is_not_believed(tmp_path):
     assert grey_of(ramp_image(WindowCenter="5", WindowWidth="0"), tmp_path).std() > 0.2
 
 
-@pytest.mark.parametrize("damage", ["short", "bits", "empty"])
-def test_a_damaged_table_is_a_failure(tmp_path, damage):
+def damaged_table(damage):
     item = lut(0, np.arange(100), 12)
     if damage == "short":
         item.add_new("LUTData", "OW", bytes(20))
     elif damage == "bits":
         item.add_new("LUTDescriptor", "US", [100, 0, 99])
+    elif damage == "no bits":
+        item.add_new("LUTDescriptor", "US", [100, 0, 0])
+    elif damage == "descriptor":
+        item.add_new("LUTDescriptor", "US", [100, 0])
     else:
         del item.LUTData
+    return item
+
+
+DAMAGES = ["short", "bits", "no bits", "descriptor", "no data"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_alone_is_a_failure(tmp_path, damage):
     with pytest.raises(Failed, match="table"):
-        shown(ramp_image(voi=None, VOILUTSequence=[item]), tmp_path)
+        shown(ramp_image(voi=None, VOILUTSequence=[damaged_table(damage)]), tmp_path)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_a_table_is_damaged_the_window_is_taken(tmp_path, damage):
+    window = {"WindowCenter": "1000", "WindowWidth": "500"}
+    both = ramp_image(VOILUTSequence=[damaged_table(damage)], **window)
+    assert np.array_equal(grey_of(both, tmp_path), grey_of(ramp_image(**window), tmp_path))
+
+
+def test_an_empty_item_is_no_table(tmp_path):
+    empty = ramp_image(voi=None, VOILUTSequence=[Dataset()])
+    assert np.array_equal(grey_of(empty, tmp_path), grey_of(ramp_image(voi=None), tmp_path))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_a_table_with_other_bits_than_its_data_is_scaled_by_its_maximum(tmp_path, bits):
+    ds = ramp_image(voi=None, VOILUTSequence=[lut(0, np.arange(4096), bits)])
+    assert grey_of(ds, tmp_path) == pytest.approx(np.arange(4096) / 4095, abs=1e-6)
+
+
+def test_a_table_one_entry_short_is_used_as_long_as_it_is(tmp_path):
+    item = lut(0, np.arange(4095), 12)
+    item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    grey = grey_of(ramp_image(voi=None, VOILUTSequence=[item]), tmp_path)
+    assert grey[:4095] == pytest.approx(np.arange(4095) / 4095, abs=1e-6)
+
+
+def test_tables_of_big_endian_files_are_read_in_their_order(tmp_path):
+    little = ramp_image(voi=None, VOILUTSequence=[lut(0, np.arange(4096), 12)])
+    big = ramp_image(voi=None, VOILUTSequence=[lut(0, np.arange(4096), 12)])
+    big.PixelData = np.arange(4096).astype(">u2").tobytes()
+    big.VOILUTSequence[0].LUTData = np.arange(4096).astype(">u2").tobytes()
+    big.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    assert np.array_equal(grey_of(big, tmp_path), grey_of(little, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"RescaleSlope": "NaN"},
+        {"RescaleIntercept": "NaN"},
+        {"RescaleIntercept": "inf"},
+        {"RescaleSlope": "0"},
+        {"RescaleSlope": "1,5"},
+        {"RescaleSlope": "1\\2"},
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_no_number_counts_as_absent(tmp_path, attributes):
+    ds = ramp_image(WindowCenter="2048", WindowWidth="4096")
+    for keyword, value in attributes.items():
+        ds[keyword] = DataElement(Tag(keyword), "LO", value, validation_mode=config.IGNORE)
+    path = write(ds, tmp_path / "a.dcm")
+    data = path.read_bytes()
+    for keyword in attributes:
+        tag = struct.pack("<HH", Tag(keyword).group, Tag(keyword).element)
+        data = data.replace(tag + b"LO", tag + b"DS")
+    path.write_bytes(data)
+    plain = ramp_image(WindowCenter="2048", WindowWidth="4096")
+    assert np.array_equal(pixels.from_dicom(path).grey.ravel(), grey_of(plain, tmp_path))
+
+
+@pytest.mark.parametrize("window", [("NaN", "4096"), ("2048", "NaN"), ("inf", "1")])
+@pytest.mark.filterwarnings("ignore")
+def test_a_window_that_is_no_number_is_none(tmp_path, window):
+    ds = ramp_image(WindowCenter=window[0], WindowWidth=window[1])
+    assert np.array_equal(grey_of(ds, tmp_path), grey_of(ramp_image(voi=None), tmp_path))
+
+
+def test_the_first_of_two_padding_values_counts(tmp_path):
+    ds = ramp_image(PixelPaddingValue=[5, 7])
+    assert np.flatnonzero(shown(ds, tmp_path).padding).tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [("PixelRepresentation", "0028,0103"), ("SamplesPerPixel", "0028,0002"), ("BitsStored", "Bits Stored")],
+)
+def test_a_missing_description_of_pixels_is_named(tmp_path, keyword, words):
+    with pytest.raises(Failed, match=words):
+        shown(ramp_image(**{keyword: None}), tmp_path)
 
 
 def test_bits_above_bits_stored_do_not_count(tmp_path):

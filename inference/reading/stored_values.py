@@ -1,0 +1,103 @@
+"""Stored values out of decoded samples, and whether header and samples speak of the same numbers (PS3.5 8).
+
+A sample is what a decoder gives for a pixel: Bits Allocated bits, of which High Bit and Bits Stored name
+those that count. The header alone says whether they are signed; no codestream does for all compressions. So
+the same samples give the same stored values, whatever compressed them.
+
+Where the header calls unsigned samples signed, or the reverse, brightness that rises leaves the range at one
+end and comes in again at the other. Neighbours then lie at opposite ends, which the other reading of the same
+samples does not show, and the background lies in the middle: nobody may believe such a picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from inference.errors import Failed
+
+DISAGREE: Final = "header and pixels disagree"
+_SIGN: Final = f"{DISAGREE}: their values wrap around when they are read as Pixel Representation says"
+_STORED: Final = f"{DISAGREE}: there are values outside Bits Stored"
+
+_EXAMINED: Final = 1_500_000
+"""Pixels that are compared with their neighbours: lines evenly spread over the image."""
+_LEAST_SHARE: Final = 0.0005
+"""Share of neighbours at opposite ends from which a picture counts as wrapped around."""
+_TIMES_OTHER: Final = 4
+"""So many times fewer such neighbours has the other reading, or nothing is proven."""
+
+
+def of_samples(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
+    """Return stored values of ``samples`` (rows by columns): shifted, cut to Bits Stored, with their sign.
+
+    Raises ValueError where Bits Stored are more than are there.
+    """
+    allocated, stored = 8 * samples.dtype.itemsize, int(header.BitsStored)
+    if not 1 <= stored <= allocated:
+        raise ValueError("more Bits Stored than a sample has")
+    if stored == allocated:
+        return samples.view(f"{'i' if header.PixelRepresentation else 'u'}{samples.dtype.itemsize}")
+    bits = _low_bits(header, samples)
+    values = bits & np.array((1 << stored) - 1, bits.dtype)
+    if not header.PixelRepresentation:
+        return values
+    signed = values.astype(np.int16, copy=False)
+    sign = np.int16(1 << (stored - 1))
+    return (signed ^ sign) - sign
+
+
+def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
+    """Raise Failed where ``values`` wrap around, and another reading of ``samples`` does not."""
+    stored = int(header.BitsStored)
+    lines = slice(None, None, max(1, values.size // _EXAMINED))
+    shown = values[lines].astype(np.int32)
+    if stored > 1 and _background_in_the_middle(shown, stored, signed=bool(header.PixelRepresentation)):
+        half = 1 << (stored - 1)
+        other = shown & ((1 << stored) - 1) if header.PixelRepresentation else shown ^ half
+        if _wrapped(_jumps(shown, half), _jumps(other, half)):
+            raise Failed(_SIGN)
+    if stored < 8 * samples.dtype.itemsize:
+        _check_bits(shown, _low_bits(header, samples)[lines].astype(np.int32), stored)
+
+
+def _check_bits(shown: NDArray[np.int32], bits: NDArray[np.int32], stored: int) -> None:
+    """Raise Failed where brightness goes on in bits above Bits Stored; an overlay there is none."""
+    half = 1 << (stored - 1)
+    carried = np.diff(bits >> stored, axis=1) != 0
+    continued = carried & (np.abs(np.diff(bits, axis=1)) <= half) & (np.abs(np.diff(shown, axis=1)) > half)
+    share = float(np.mean(continued)) if continued.size else 0.0
+    if share > _LEAST_SHARE and _TIMES_OTHER * share > float(np.mean(carried)):
+        raise Failed(_STORED)
+
+
+def _low_bits(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
+    """Return ``samples`` as unsigned numbers whose lowest bit is the lowest of Bits Stored.
+
+    Values that fill no more than Bits Stored bits lie there already, whatever High Bit says.
+    """
+    bits = samples.view(f"u{samples.dtype.itemsize}")
+    stored, allocated = int(header.BitsStored), 8 * samples.dtype.itemsize
+    shift = int(header.get("HighBit", stored - 1)) + 1 - stored
+    if 0 < shift <= allocated - stored and bits.size and int(bits.max()) >> stored:
+        return bits >> np.array(shift, bits.dtype)
+    return bits
+
+
+def _background_in_the_middle(values: NDArray[np.int32], stored: int, *, signed: bool) -> bool:
+    """Whether the most frequent brightness, to a 64th of the range, lies in the middle half of the range."""
+    offset = 1 << (stored - 1) if signed else 0
+    counts = np.bincount((((values + offset) << 6) >> stored).ravel(), minlength=64)
+    return bool(16 <= int(counts.argmax()) < 48)  # noqa: PLR2004 -- a quarter and three quarters of 64
+
+
+def _jumps(values: NDArray[np.int32], half: int) -> float:
+    """Return the share of neighbours in a line that are further apart than half of the range."""
+    return float(np.mean(np.abs(np.diff(values, axis=1)) > half)) if values.shape[1] > 1 else 0.0
+
+
+def _wrapped(share: float, other: float) -> bool:
+    return share > _LEAST_SHARE and share > _TIMES_OTHER * other
