@@ -24,6 +24,7 @@ from inference.heatmap import heatmap
 from inference.options import OutputOptions
 from inference.reading import mammogram, pixels
 from inference.reading.mammogram import ImageDescription
+from inference.reading.options import DEFAULT, ReadingOptions
 from inference.reading.pixels import Picture
 
 _PICTURE_FILE = "side and view not known"
@@ -78,10 +79,17 @@ class Analysis:
 class Analyst:
     """Analyses image files with one network; a gate, where there is one, refuses what is no mammogram."""
 
-    def __init__(self, classifier: Network, options: OutputOptions, gate: InputGate | None = None) -> None:
+    def __init__(
+        self,
+        classifier: Network,
+        options: OutputOptions,
+        gate: InputGate | None = None,
+        reading: ReadingOptions = DEFAULT,
+    ) -> None:
         self._classifier = classifier
         self._gate = gate
         self._options = options
+        self._reading = reading
 
     @property
     def identity(self) -> ModelIdentity:
@@ -99,7 +107,7 @@ class Analyst:
             What its header says; None where nobody has read it yet.
         """
         try:
-            image = image or mammogram.read(path)
+            image = image or mammogram.read(path, self._reading)
             if image.objection:
                 return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, image.objection)
             return self._analysed(pixels.from_dicom(path), caption=image.label)

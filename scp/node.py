@@ -100,6 +100,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
         destinations=settings.destinations,
         same_pixels=pixel_comparison.same_pixels,
+        reading=settings.node.reading(),
         now=_now,
         arrived=supervisor.wake,
     )

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
+from inference.reading.attributes import count
 from inference.reading.damage import UNREADABLE_VALUE
 from inference.reading.views import ShownView
 
@@ -88,7 +89,14 @@ def study_and_header_digest(header: Dataset, view: ShownView) -> tuple[str, str]
     study = _attributes(header, PATIENT_AND_STUDY)
     attributes = study | _attributes(header, _IMAGE)
     understood = [attributes, view.side, view.view, sorted(view.specials)]
+    if (high_bit := _unusual_high_bit(header)) is not None:
+        understood.append(high_bit)
     return canonical_digest(study), canonical_digest(understood)
+
+
+def study_digest(header: Dataset) -> str:
+    """Return the digest of the patient and study attributes of ``header`` that results copy."""
+    return canonical_digest(_attributes(header, PATIENT_AND_STUDY))
 
 
 def canonical_text(value: object) -> str:
@@ -105,6 +113,13 @@ def _attributes(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
     """Return the attributes that have a value: results write absent and empty ones alike."""
     values = {keyword: _value(header, keyword) for keyword in keywords if keyword in header}
     return {keyword: value for keyword, value in values.items() if value not in ("", [])}
+
+
+def _unusual_high_bit(header: Dataset) -> int | None:
+    """Return High Bit where it is not the highest of Bits Stored, and values have to be shifted."""
+    stored = count(header, "BitsStored", absent=0)
+    high_bit = count(header, "HighBit", absent=stored - 1)
+    return None if high_bit == stored - 1 else high_bit
 
 
 def _value(header: Dataset, keyword: str) -> str | list[Any]:

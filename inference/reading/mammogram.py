@@ -7,7 +7,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,15 @@ from pydicom.tag import Tag
 
 from inference.errors import Failed
 from inference.findings import Laterality
-from inference.reading import attributes, damage, objections, unknown_vr, views
-from inference.reading.digests import study_and_header_digest
+from inference.reading import attributes, character_sets, damage, objections, unknown_vr, views
+from inference.reading.digests import PATIENT_AND_STUDY, study_and_header_digest, study_digest
+from inference.reading.options import DEFAULT, ReadingOptions
 
 STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
 """The four views of a screening examination, in the order in which radiologists look."""
+
+COPIED: Final = (*PATIENT_AND_STUDY, "ViewCodeSequence", "AnatomicRegionSequence")
+"""Where the texts stand that results copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +102,7 @@ class SourceImage(ImageDescription):
         )
 
 
-def read(path: Path) -> SourceImage:
+def read(path: Path, options: ReadingOptions = DEFAULT) -> SourceImage:
     """Read the header of a DICOM file.
 
     Raises
@@ -109,10 +113,10 @@ def read(path: Path) -> SourceImage:
         The file is not to be had now.
     """
     with damage.translated(damage.HEADER), attributes.tolerant():
-        return describe(_header(path))
+        return describe(_header(path), options)
 
 
-def reopen(path: Path, description: ImageDescription) -> SourceImage:
+def reopen(path: Path, description: ImageDescription, options: ReadingOptions = DEFAULT) -> SourceImage:
     """Read the header of a DICOM file that was described before; nothing in it is interpreted again.
 
     Raises
@@ -126,15 +130,22 @@ def reopen(path: Path, description: ImageDescription) -> SourceImage:
         field.name: getattr(description, field.name) for field in fields(ImageDescription)
     }
     with damage.translated(damage.HEADER):
-        return SourceImage(header=_header(path), **fields_of_description)
+        declared = _header(path)
+        header = character_sets.decoded(declared, COPIED, site=options.character_set)
+        if header is not declared:  # another choice of the site than when it was received: other objects
+            fields_of_description["study_digest"] = study_digest(header)
+        return SourceImage(header=header, **fields_of_description)
 
 
-def describe(header: Dataset) -> SourceImage:
+def describe(header: Dataset, options: ReadingOptions = DEFAULT) -> SourceImage:
     """Say what ``header`` is about; its Pixel Data, if any, is left out."""
     if "PixelData" in header:
         header = _without_pixels(header)
+    header = character_sets.decoded(header, COPIED, site=options.character_set)
     view = views.read(header)
-    study_digest, header_digest = study_and_header_digest(header, view)
+    if options.burned_in == "refuse" and objections.is_marked_capture(header):
+        view = replace(view, specials=view.specials | {objections.BURNED_IN})
+    of_study, of_header = study_and_header_digest(header, view)
     return SourceImage(
         header=header,
         sop_class_uid=attributes.text(header, "SOPClassUID"),
@@ -151,8 +162,8 @@ def describe(header: Dataset) -> SourceImage:
         rows=attributes.count(header, "Rows", absent=0),
         columns=attributes.count(header, "Columns", absent=0),
         frames=attributes.count(header, "NumberOfFrames", absent=1),
-        header_digest=header_digest,
-        study_digest=study_digest,
+        header_digest=of_header,
+        study_digest=of_study,
     )
 
 

@@ -38,7 +38,10 @@ NOT_GREY: Final = (
     "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
 )
 
+BURNED_IN: Final = "burned in"
 _SPECIAL: Final = {
+    BURNED_IN: "capture with marks burned into its pixels (another system's result): only mammograms without "
+    "marks are analysed",
     "specimen": "specimen image: only images of the breast itself are analysed",
     "phantom": "image of a test phantom: only images of a breast are analysed",
     "magnification": "magnification view: the network reads whole-breast views only",
@@ -71,6 +74,20 @@ def is_for_processing(header: Dataset) -> bool:
         attributes.text(header, "SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
         or attributes.text(header, "PresentationIntentType") == "FOR PROCESSING"
     )
+
+
+def is_marked_capture(header: Dataset) -> bool:
+    """Whether a capture says that marks are burned into its pixels, or was derived from an image (C.7.6.1).
+
+    A film that was digitised is no capture of a screen: a marker beside its breast is burned in, too.
+    """
+    if attributes.text(header, "SOPClassUID") != SecondaryCaptureImageStorage:
+        return False
+    if attributes.text(header, "ConversionType") == "DF":
+        return False
+    kinds = titles.words_of(header, "ImageType")[:2]
+    burned_in = attributes.text(header, "BurnedInAnnotation")
+    return burned_in == "YES" or (burned_in != "NO" and kinds == ["DERIVED", "SECONDARY"])
 
 
 def is_grey(header: Dataset) -> bool:

@@ -7,6 +7,7 @@ them. Everything is decoded here, and written again as UTF-8 by whoever saves th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -24,6 +25,12 @@ from inference.reading.attributes import tolerant
 from inference.reading.damage import UNREADABLE_VALUE
 
 _TEXT: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"})
+_TYPE_1: Final = {"OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID")}
+"""What items must have (PS3.3 C.7.1.1)."""
+_DESIGNATORS: Final = frozenset({"IssuerOfAccessionNumberSequence", "AssigningFacilitySequence"})
+"""Sequences of the HL7v2 Hierarchic Designator Macro (PS3.3 10.14)."""
+_ACR_NEMA_DATE: Final = re.compile(r"\d{4}\.\d{2}\.\d{2}")
+_ACR_NEMA_TIME: Final = re.compile(r"\d{2}(?::\d{2}){1,2}(?:\.\d{1,6})?")
 _FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
 
 
@@ -72,7 +79,9 @@ def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
     if found.is_empty:
         return None
     if found.VR == "SQ":
-        return DataElement(tag, "SQ", Sequence([_dataset(item) for item in found.value]))
+        items = [_dataset(item) for item in found.value]
+        complete = [item for item in items if _is_complete(found.keyword, item)]
+        return DataElement(tag, "SQ", Sequence(complete)) if complete else None
     if found.VR in _TEXT:
         return _written(tag, found.VR, _texts(found.value))
     if found.VR in _FIXED_FORM:
@@ -83,14 +92,14 @@ def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
 def _dataset(source: Dataset) -> Dataset:
     target = Dataset()
     for tag in list(source.keys()):
-        element = _element(source, tag)
+        element = None if tag.is_private else _element(source, tag)
         if element is not None:
             target[tag] = element
     return target
 
 
 def _fixed_form(found: DataElement) -> DataElement | None:
-    values = _texts(found.value)
+    values = tuple(_without_acr_nema(found.VR, value) for value in _texts(found.value))
     if dictionary_VM(found.tag) == "1":
         values = values[:1]
     try:
@@ -100,6 +109,27 @@ def _fixed_form(found: DataElement) -> DataElement | None:
     except (ValueError, TypeError):
         return None
     return _written(found.tag, found.VR, values)
+
+
+def _is_complete(keyword: str, item: Dataset) -> bool:
+    """Whether an item of the sequence ``keyword`` has its attributes of type 1: else it says nothing."""
+    if keyword.endswith("CodeSequence"):
+        values = [item.get(name) for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if item.get(name)]
+        scheme = item.get("CodingSchemeDesignator") or item.get("URNCodeValue")
+        return len(values) == 1 and bool(scheme) and bool(item.get("CodeMeaning"))
+    if keyword in _DESIGNATORS:
+        universal = bool(item.get("UniversalEntityID")) == bool(item.get("UniversalEntityIDType"))
+        return universal and bool(item.get("LocalNamespaceEntityID") or item.get("UniversalEntityID"))
+    return all(item.get(name) for name in _TYPE_1.get(keyword, ())) and len(item) > 0
+
+
+def _without_acr_nema(vr: str, value: str) -> str:
+    """Return a date or a time without the separators of ACR-NEMA (2026.01.05, 10:11:12; PS3.5 6.2)."""
+    if vr == "DA" and _ACR_NEMA_DATE.fullmatch(value.strip()):
+        return value.strip().replace(".", "")
+    if vr == "TM" and _ACR_NEMA_TIME.fullmatch(value.strip()):
+        return value.strip().replace(":", "")
+    return value
 
 
 def _check_calendar(vr: str, value: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from inference.network import manifest
 from scp.configuration.values import (
     AETitle,
+    CharacterSet,
     Fingerprint,
     Host,
     Network,
@@ -22,6 +23,7 @@ from scp.configuration.values import (
 
 if TYPE_CHECKING:
     from inference.options import OutputOptions
+    from inference.reading.options import ReadingOptions
 
 DEFAULT_DATA_DIR: Final = Path("var")
 PACKAGES: Final = ("scp", "inference", "storage", "models")
@@ -54,6 +56,18 @@ class Node(Section):
     """How long a peer may take for one message."""
     network_timeout_seconds: Seconds = 120
     """How long an open association may be idle."""
+
+    burned_in: Literal["refuse", "analyse"] = "refuse"
+    """What becomes of captures with marks in their pixels: other systems' results, mostly."""
+    character_set: CharacterSet = ""
+    """Of names whose header declares none, or a wrong one; empty: UTF-8 where it can be, else Latin-1."""
+
+    def reading(self) -> ReadingOptions:
+        """Return how headers are read, in the words of `inference`."""
+        # imported here as in `Outputs.options`
+        from inference.reading.options import ReadingOptions  # noqa: PLC0415
+
+        return ReadingOptions(burned_in=self.burned_in, character_set=self.character_set)
 
     @field_validator("data_dir")
     @classmethod

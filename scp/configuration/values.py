@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
 import string
 from pathlib import Path
@@ -49,9 +50,27 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+def _character_set(text: str) -> str:
+    """Return Python's name of a character set that is named as DICOM or as Python does."""
+    if not text:
+        return text
+    # imported here: `secondread --help` needs no pydicom
+    from pydicom.charset import python_encoding  # noqa: PLC0415
+
+    try:
+        name = codecs.lookup(python_encoding.get(text, text)).name
+        plain = b"A^1".decode(name) == "A^1"
+    except (LookupError, ValueError) as error:
+        raise ValueError('a defined term of DICOM such as "ISO_IR 144", or "cp1251" is allowed') from error
+    if not plain:
+        raise ValueError("only a character set in which ASCII is ASCII is allowed")
+    return name
+
+
 AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
 Fingerprint: TypeAlias = Annotated[str, AfterValidator(_fingerprint)]
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
+CharacterSet: TypeAlias = Annotated[str, AfterValidator(_character_set)]
 Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]

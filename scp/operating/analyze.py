@@ -26,6 +26,7 @@ from inference.options import StudyImage
 from inference.pipeline import Analysis, Analyst
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
+from inference.reading.options import ReadingOptions
 from scp import product, terminal
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
@@ -72,7 +73,7 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
         progress.update(task, description="analysing")
         outcomes = []
         for file in files:
-            outcome = _outcome(file, analyst, folder)
+            outcome = _outcome(file, analyst, folder, settings.node.reading())
             outcomes.append(outcome)
             if as_json:
                 terminal.print_json(fields(outcome, analyst.identity))
@@ -109,13 +110,13 @@ def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
     }
 
 
-def _outcome(file: Path, analyst: Analyst, folder: OutputFolder | None) -> Outcome:
+def _outcome(file: Path, analyst: Analyst, folder: OutputFolder | None, reading: ReadingOptions) -> Outcome:
     """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
     started = time.monotonic()
     source: SourceImage | None = None
     try:
         picture = analyze_files.is_picture(file)
-        source = None if picture else mammogram.read(file)
+        source = None if picture else mammogram.read(file, reading)
         analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file, source)
     except OSError as error:
         analysis = _failed(f"the file cannot be read ({error.strerror or error})")

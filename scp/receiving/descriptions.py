@@ -8,6 +8,7 @@ from __future__ import annotations
 from inference.findings import Laterality
 from inference.reading import mammogram
 from inference.reading.mammogram import ImageDescription
+from inference.reading.options import DEFAULT, ReadingOptions
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals
@@ -56,7 +57,9 @@ def from_row(instance: Instance) -> ImageDescription | None:
     )
 
 
-def of_instance(instance: Instance, *, database: Database, archive: Archive) -> ImageDescription:
+def of_instance(
+    instance: Instance, *, database: Database, archive: Archive, reading: ReadingOptions = DEFAULT
+) -> ImageDescription:
     """Return the description of ``instance``; where it has none, read its header and write it down.
 
     Raises
@@ -69,7 +72,7 @@ def of_instance(instance: Instance, *, database: Database, archive: Archive) -> 
     image = from_row(instance)
     if image is not None:
         return image
-    image = mammogram.read(archive.path(instance.file)).description
+    image = mammogram.read(archive.path(instance.file), reading).description
     with database.write() as tx:
         arrivals.describe(tx, instance, to_row(image))
     return image

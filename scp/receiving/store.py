@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from inference.reading import attributes, damage, mammogram, objections
+from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device
 from scp.network import contexts
 from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
@@ -53,6 +54,8 @@ class Receiver:
     now: Callable[[], datetime]
     arrived: Callable[[], None]
     """Called after something new is kept: there is work."""
+    reading: ReadingOptions = DEFAULT
+    """How headers are understood where they leave a choice."""
     locks: tuple[threading.Lock, ...] = field(
         default_factory=lambda: tuple(threading.Lock() for _ in range(64))
     )
@@ -135,7 +138,7 @@ class Receiver:
 
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         try:
-            arrival = _arrival(received, calling_ae)
+            arrival = _arrival(received, calling_ae, self.reading)
         except damage.UNREADABLE_DATA_SET as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
@@ -173,7 +176,7 @@ class Receiver:
         if arrival.sop_class_uid not in objections.TOMOSYNTHESIS:
             file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
             return replace(arrival, file=file)
-        header = _header(received, arrival.header_digest)
+        header = _header(received, arrival.header_digest, self.reading)
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
@@ -203,8 +206,8 @@ def _not_a_mammogram(sop_class_uid: str) -> str:
     return f"not a mammogram: {UID(sop_class_uid).name}"
 
 
-def _arrival(received: Incoming, calling_ae: str) -> Arrival:
-    image = mammogram.describe(received.header)
+def _arrival(received: Incoming, calling_ae: str, reading: ReadingOptions) -> Arrival:
+    image = mammogram.describe(received.header, reading)
     return Arrival(
         sop_instance_uid=image.sop_instance_uid,
         sop_class_uid=image.sop_class_uid,
@@ -222,7 +225,7 @@ def _arrival(received: Incoming, calling_ae: str) -> Arrival:
     )
 
 
-def _header(received: Incoming, digest: str) -> bytes:
+def _header(received: Incoming, digest: str, reading: ReadingOptions) -> bytes:
     """Return the file of the header alone; raise Unreadable where it cannot be written, or reads otherwise.
 
     Elements are written in the order of their tags: one of unknown form that comes first by that, and stood
@@ -230,7 +233,7 @@ def _header(received: Incoming, digest: str) -> bytes:
     """
     try:
         header = mammogram.header_only(received.header)
-        written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)))
+        written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)), reading)
     except damage.UNREADABLE_DATA_SET as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
     if written.header_digest != digest:

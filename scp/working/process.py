@@ -65,7 +65,10 @@ def open_analyst(settings: Settings) -> Analyst:
 
     manifest = product.read_manifest(settings.model)
     return Analyst(
-        classifier=Classifier.open(manifest), options=settings.outputs.options(), gate=Gate.open(manifest)
+        classifier=Classifier.open(manifest),
+        options=settings.outputs.options(),
+        gate=Gate.open(manifest),
+        reading=settings.node.reading(),
     )
 
 
@@ -102,6 +105,7 @@ def _make_worker(
         device=product.device(settings.node.ae_title),
         identity=analyst.identity,
         options=settings.outputs.options(),
+        reading=settings.node.reading(),
         now=_now,
     )
 

@@ -15,6 +15,7 @@ from inference.options import OutputOptions, Predecessor, StudyImage
 from inference.reading import mammogram
 from inference.reading.digests import canonical_digest
 from inference.reading.mammogram import ImageDescription
+from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
@@ -49,6 +50,7 @@ class ReportJob:
     options: OutputOptions
     now: Callable[[], datetime]
     kinds: Sequence[OutputKind] = KINDS
+    reading: ReadingOptions = DEFAULT
 
     def __call__(self, job: Job) -> None:
         """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
@@ -110,7 +112,9 @@ class ReportJob:
         images = [
             ReportedImage(
                 instance=instance,
-                description=descriptions.of_instance(instance, database=self.database, archive=self.archive),
+                description=descriptions.of_instance(
+                    instance, database=self.database, archive=self.archive, reading=self.reading
+                ),
                 record=record,
             )
             for instance, record in kept
@@ -132,7 +136,7 @@ class ReportJob:
         """Open the header, from which results copy patient and study; what it means is known already."""
         record = image.record
         return StudyImage(
-            source=mammogram.reopen(self.archive.path(image.instance.file), image.description),
+            source=mammogram.reopen(self.archive.path(image.instance.file), image.description, self.reading),
             finding=findings.load(record.finding),
             analysed_at=record.analysed_at,
             heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),

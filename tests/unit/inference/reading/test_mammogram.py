@@ -16,6 +16,7 @@ from inference.errors import Failed
 from inference.findings import Laterality
 from inference.reading import mammogram as exam
 from inference.reading import objections
+from inference.reading.options import ReadingOptions
 from tests.support.mammograms import mammogram, write
 
 SMALL = {"rows": 16, "columns": 16}
@@ -264,6 +265,28 @@ def test_what_is_not_analysed_is_told_in_words(header, words):
     reason = exam.describe(header).objection
     assert reason is not None
     assert words in reason
+
+
+CAPTURE = {"sop_class": SecondaryCaptureImageStorage, "ConversionType": "WSD", **SMALL}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "refused"),
+    [
+        ({"BurnedInAnnotation": "YES"}, True),
+        ({"ImageType": ["DERIVED", "SECONDARY"]}, True),
+        ({"ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": "NO"}, False),
+        ({"ImageType": ["DERIVED", "PRIMARY"]}, False),
+        ({"ConversionType": "DF", "BurnedInAnnotation": "YES"}, False),
+    ],
+)
+def test_captures_with_marks_are_refused_unless_the_site_wants_them(attributes, refused):
+    header = mammogram(**CAPTURE | attributes)
+    strict, lenient = exam.describe(header), exam.describe(header, ReadingOptions(burned_in="analyse"))
+    assert bool(strict.objection) is refused
+    assert "marks burned into" in strict.objection if refused else True
+    assert lenient.objection is None
+    assert (strict.header_digest == lenient.header_digest) is not refused
 
 
 def processing_and_presentation(**attributes):

@@ -13,6 +13,7 @@ from pydicom.tag import Tag
 from inference.options import StudyImage
 from inference.reading import attributes
 from inference.reading import mammogram as exam
+from inference.reading.options import ReadingOptions
 from inference.results import codes, headers, source_attributes
 from tests.support import results
 from tests.support.mammograms import mammogram
@@ -54,8 +55,7 @@ def result_of(source, tmp_path):
     [
         ("PatientBirthDate", "1960-01-02"),
         ("PatientBirthDate", "19601399"),
-        ("StudyDate", "2024.05.01"),
-        ("StudyTime", "10:10:00"),
+        ("StudyDate", "2024/05/01"),
         ("StudyTime", "2561"),
         ("PatientAge", "64"),
         ("PatientSex", "female!"),
@@ -70,6 +70,87 @@ def test_malformed_value_is_left_out(tmp_path, keyword, value):
     for made in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
         assert made.get(keyword) in (None, "", "00") or keyword == "TimezoneOffsetFromUTC"
         assert made.PatientID == "SYN1"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "kept"),
+    [
+        ("StudyDate", "2024.05.01", "20240501"),
+        ("PatientBirthDate", "1960.01.02", "19600102"),
+        ("StudyTime", "10:11:12", "101112"),
+        ("StudyTime", "10:11:12.5", "101112.5"),
+    ],
+)
+def test_dates_and_times_of_acr_nema_are_kept(tmp_path, keyword, value, kept):
+    for made in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
+        assert made[keyword].value == kept
+
+
+def item_with(**attributes):
+    made = pydicom.Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "Mammogram"}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "whole", "lacking"),
+    [
+        ("ProcedureCodeSequence", CODE, "CodeValue"),
+        ("ProcedureCodeSequence", CODE, "CodingSchemeDesignator"),
+        ("ProcedureCodeSequence", CODE, "CodeMeaning"),
+        ("OtherPatientIDsSequence", {"PatientID": "77", "TypeOfPatientID": "TEXT"}, "PatientID"),
+        ("OtherPatientIDsSequence", {"PatientID": "77", "TypeOfPatientID": "TEXT"}, "TypeOfPatientID"),
+        ("IssuerOfAccessionNumberSequence", {"LocalNamespaceEntityID": "RIS"}, "LocalNamespaceEntityID"),
+    ],
+)
+def test_items_without_what_they_must_have_are_left_out(tmp_path, keyword, whole, lacking):
+    poor = {name: value for name, value in whole.items() if name != lacking}
+    both = headers.patient_and_study(
+        from_disk(mammogram(**{keyword: [item_with(**poor), item_with(**whole)]}), tmp_path)
+    )
+    assert [
+        dict(zip(whole, [item[name].value for name in whole], strict=True)) for item in both[keyword]
+    ] == [whole]
+    alone = from_disk(mammogram(**{keyword: [item_with(**poor), pydicom.Dataset()]}), tmp_path)
+    assert keyword not in headers.patient_and_study(alone)
+
+
+@pytest.mark.parametrize(
+    ("declared", "name", "encoding", "site"),
+    [
+        ("ISO_IR 192", "M\u00fcller^Zo\u00eb", "latin-1", ""),
+        (None, "M\u00fcller^Zo\u00eb", "utf-8", ""),
+        ("ISO_IR 6", "M\u00fcller^Zo\u00eb", "utf-8", "cp1251"),
+        (None, "M\u00fcller^Zo\u00eb", "latin-1", ""),
+        (None, "\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0410", "cp1251", "cp1251"),
+        ("ISO_IR 192", "\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0410", "cp1251", "cp1251"),
+        ("ISO_IR 100", "M\u00fcller^Zo\u00eb", "latin-1", "cp1251"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_names_in_other_bytes_than_declared_are_kept(tmp_path, declared, name, encoding, site):
+    raw = name.encode(encoding)
+    raw += b" " * (len(raw) % 2)
+    path = tmp_path / "source.dcm"
+    header = mammogram(
+        patient_name="X" * len(raw),
+        SpecificCharacterSet=declared,
+        ProcedureCodeSequence=[item_with(**{**CODE, "CodeMeaning": "Y" * len(raw)})],
+    )
+    header.save_as(path, enforce_file_format=True)
+    data = path.read_bytes().replace(b"X" * len(raw), raw).replace(b"Y" * len(raw), raw)
+    path.write_bytes(data)
+    options = ReadingOptions(character_set=site)
+    source = exam.read(path, options)
+    copied = headers.patient_and_study(source)
+    assert str(copied.PatientName) == name
+    assert copied.ProcedureCodeSequence[0].CodeMeaning.strip() == name
+    again = exam.reopen(path, exam.read(path, options).description, options)
+    assert again.study_digest == source.study_digest
 
 
 @pytest.mark.parametrize("value", ["0.15", "0\\0", "-1\\0.1", "1e999\\1"])

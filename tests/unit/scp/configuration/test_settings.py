@@ -253,3 +253,12 @@ def test_lines_that_admit_a_stranger_with_tls_bind_it_to_its_certificate(tmp_pat
 def test_options_are_those_of_the_outputs(tmp_path):
     options = load(tmp_path, '[outputs]\nsc_modality = "MG"\nsc_max_side = 1024').outputs.options()
     assert (options.sc_modality, options.sc_max_side, options.sr_class) == ("MG", 1024, "comprehensive")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("", ""), ("ISO_IR 144", "iso8859-5"), ("cp1251", "cp1251"), ("windows-1251", "cp1251"), ("GB18030", "gb18030")],
+)
+def test_a_character_set_is_named_as_dicom_or_as_python_does(tmp_path, written, name):
+    settings = load(file(tmp_path, f'[node]\ncharacter_set = "{written}"\nburned_in = "analyse"'), {})
+    assert settings.node.reading() == ReadingOptions(burned_in="analyse", character_set=name)
