@@ -63,10 +63,10 @@ def find(picture: Picture) -> Breast:
     """
     small, hidden = _working_copy(picture)
     _check_contrast(small, hidden)
-    _check_ends(small[~hidden])
     tissue = _tissue(np.where(hidden, 0, small), _frames(small)) & ~hidden
     outline = _without_legs(_breast_of(tissue, small))
     _check_exposure(small, outline)
+    _check_ends(small[~hidden])
     mask = _at_size(outline, picture.grey.shape)
     if picture.padding is not None:
         mask &= ~picture.padding

@@ -59,11 +59,10 @@ def _character_set(text: str) -> str:
 
     try:
         name = codecs.lookup(python_encoding.get(text, text)).name
-        plain = b"A^1".decode(name) == "A^1"
+        if b"A^1".decode(name) != "A^1":
+            raise ValueError("ASCII is not ASCII in it")
     except (LookupError, ValueError) as error:
         raise ValueError('a defined term of DICOM such as "ISO_IR 144", or "cp1251" is allowed') from error
-    if not plain:
-        raise ValueError("only a character set in which ASCII is ASCII is allowed")
     return name
 
 

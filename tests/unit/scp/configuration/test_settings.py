@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.reading.options import ReadingOptions
 from scp.configuration import settings as config
 from scp.configuration.errors import ConfigError
 from scp.configuration.sections import Peer
@@ -96,6 +97,9 @@ def test_whole_numbers_do_for_seconds(tmp_path):
         ('[node]\nae_title = "SEVENTEENLETTERSX"', ["node.ae_title", "1 to 16 printable ASCII"]),
         ('[node]\nae_title = "A\\\\B"', ["node.ae_title", "no backslash"]),
         ('[node]\nae_title = " A"', ["node.ae_title", "no space at either end"]),
+        ('[node]\nburned_in = "maybe"', ["node.burned_in", "'refuse' or 'analyse'"]),
+        ('[node]\ncharacter_set = "no such"', ["node.character_set", "ISO_IR 144"]),
+        ('[node]\ncharacter_set = "utf-16"', ["node.character_set", "ISO_IR 144"]),
         ("peers = 4", ["peers = 4", "a list"]),
         ("[peers]\nx = 1", ["peers", "a list"]),
         ("[[peers]]\nport = 104", ["peers[1].ae_title is missing"]),
@@ -257,8 +261,14 @@ def test_options_are_those_of_the_outputs(tmp_path):
 
 @pytest.mark.parametrize(
     ("written", "name"),
-    [("", ""), ("ISO_IR 144", "iso8859-5"), ("cp1251", "cp1251"), ("windows-1251", "cp1251"), ("GB18030", "gb18030")],
+    [
+        ("", ""),
+        ("ISO_IR 144", "iso8859-5"),
+        ("cp1251", "cp1251"),
+        ("windows-1251", "cp1251"),
+        ("GB18030", "gb18030"),
+    ],
 )
 def test_a_character_set_is_named_as_dicom_or_as_python_does(tmp_path, written, name):
-    settings = load(file(tmp_path, f'[node]\ncharacter_set = "{written}"\nburned_in = "analyse"'), {})
+    settings = load(tmp_path, f'[node]\ncharacter_set = "{written}"\nburned_in = "analyse"')
     assert settings.node.reading() == ReadingOptions(burned_in="analyse", character_set=name)
