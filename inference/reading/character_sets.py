@@ -8,7 +8,7 @@ Latin-1.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -40,8 +40,7 @@ def decoded(header: Dataset, keywords: Iterable[str], *, site: str) -> Dataset:
     mended = _mended(header, map(Tag, keywords), site, depth=0)
     if not mended:
         return header
-    copy = Dataset({tag: header.get_item(tag) for tag in header.keys()} | mended)  # noqa: SIM118
-    copy.set_original_encoding(*header.original_encoding, header.original_character_set)
+    copy = _with(header, mended)
     if hasattr(header, "file_meta"):
         copy.file_meta = header.file_meta
     return copy
@@ -51,7 +50,7 @@ def _mended(header: Dataset, tags: Iterable[BaseTag], site: str, *, depth: int) 
     """Return elements of ``header`` that are decoded otherwise than it declares."""
     found = {}
     for tag in tags:
-        element = header.get_item(tag) if tag in header else None
+        element = cast("DataElement | RawDataElement | None", header.get_item(tag) if tag in header else None)
         if isinstance(element, RawDataElement) and _vr(element) in _TEXT:
             text = _otherwise(element.value, header, site)
             if text is not None:
@@ -77,8 +76,15 @@ def _items(header: Dataset, tag: BaseTag) -> list[Dataset]:
 
 
 def _with(item: Dataset, changed: dict[BaseTag, DataElement]) -> Dataset:
-    copy = Dataset({tag: item.get_item(tag) for tag in item.keys()} | changed)  # noqa: SIM118
-    copy.set_original_encoding(*item.original_encoding, item.original_character_set)
+    """Return a shallow copy of ``item`` in which some elements are ``changed``."""
+    elements: dict[BaseTag, DataElement | RawDataElement] = {
+        tag: item.get_item(tag)
+        for tag in item.keys()  # noqa: SIM118
+    }
+    elements.update(changed)
+    copy = Dataset(elements)
+    implicit_vr, little_endian = item.original_encoding
+    copy.set_original_encoding(implicit_vr, little_endian, item.original_character_set)
     return copy
 
 

@@ -88,7 +88,7 @@ def study_and_header_digest(header: Dataset, view: ShownView) -> tuple[str, str]
     """
     study = _attributes(header, PATIENT_AND_STUDY)
     attributes = study | _attributes(header, _IMAGE)
-    understood = [attributes, view.side, view.view, sorted(view.specials)]
+    understood: list[object] = [attributes, view.side, view.view, sorted(view.specials)]
     if (high_bit := _unusual_high_bit(header)) is not None:
         understood.append(high_bit)
     return canonical_digest(study), canonical_digest(understood)

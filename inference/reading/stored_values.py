@@ -44,10 +44,10 @@ def of_samples(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
     bits = _low_bits(header, samples)
     values = bits & np.array((1 << stored) - 1, bits.dtype)
     if not header.PixelRepresentation:
-        return values
+        return np.asarray(values)
     signed = values.astype(np.int16, copy=False)
     sign = np.int16(1 << (stored - 1))
-    return (signed ^ sign) - sign
+    return np.asarray((signed ^ sign) - sign)
 
 
 def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
@@ -83,7 +83,7 @@ def _low_bits(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
     stored, allocated = int(header.BitsStored), 8 * samples.dtype.itemsize
     shift = int(header.get("HighBit", stored - 1)) + 1 - stored
     if 0 < shift <= allocated - stored and bits.size and int(bits.max()) >> stored:
-        return bits >> np.array(shift, bits.dtype)
+        return np.asarray(bits >> np.array(shift, bits.dtype))
     return bits
 
 

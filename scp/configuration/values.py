@@ -59,10 +59,11 @@ def _character_set(text: str) -> str:
 
     try:
         name = codecs.lookup(python_encoding.get(text, text)).name
-        if b"A^1".decode(name) != "A^1":
-            raise ValueError("ASCII is not ASCII in it")
-    except (LookupError, ValueError) as error:
-        raise ValueError('a defined term of DICOM such as "ISO_IR 144", or "cp1251" is allowed') from error
+        usable = b"A^1".decode(name) == "A^1"
+    except (LookupError, ValueError):
+        name, usable = "", False
+    if not usable:
+        raise ValueError('a defined term of DICOM such as "ISO_IR 144", or "cp1251" is allowed')
     return name
 
 
