@@ -23,7 +23,7 @@ STEM: Final = "stem"
 HEAD: Final = "head"
 """Name of the last convolution; 1280 channels, one place for 32 by 32 pixels."""
 _STEM_CHANNELS: Final = 32
-_HEAD_CHANNELS: Final = 1280
+HEAD_CHANNELS: Final = 1280
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ def layers_from(x: Tensor, block: int, *, prefix: str = "") -> Tensor:
     """Build the last part: from the input of ``block`` up to the activations of the last convolution."""
     for late in BLOCKS[block:]:
         x = _block(x, late, prefix)
-    return _convolution(x, _HEAD_CHANNELS, side=1, stride=1, name=f"{prefix}{HEAD}")
+    return _convolution(x, HEAD_CHANNELS, side=1, stride=1, name=f"{prefix}{HEAD}")
 
 
 def _block(x: Tensor, block: Block, prefix: str) -> Tensor:

@@ -36,10 +36,10 @@ PLACES: Final = 32
 DROPOUT: Final = 0.4
 
 _CELLS: Final = f"{NAME}_cells"
-_PLACE_DROPOUT: Final = 0.2
-_EVIDENCE: Final = 0.5
+PLACE_DROPOUT: Final = 0.2
+EVIDENCE: Final = 0.5
 """What the most suspicious place counts for at first, as a factor of its logarithmic scores."""
-_NEIGHBOURS: Final = 3
+NEIGHBOURS: Final = 3
 """Side of the square of places that are averaged before the strongest is taken: one alone may be noise."""
 _BRANCH: Final = re.compile(r"branch_(\d+)_")
 
@@ -56,7 +56,7 @@ def architecture(branches: int, *, both_ways: bool) -> Architecture:
     return Architecture(
         layers=_layers(branches, both_ways=both_ways),
         last_convolution=ACTIVATIONS,
-        judge=f"{_prefix(0)}logits",
+        judge=f"{branch_prefix(0)}logits",
         from_imagenet=_from_imagenet(branches),
     )
 
@@ -105,7 +105,7 @@ def member(network: str) -> str:
 
 def renamed(name: str, branch: int) -> str:
     """Give the name that an array of a network with one branch has as ``branch`` of several."""
-    return _BRANCH.sub(_prefix(branch), name)
+    return _BRANCH.sub(branch_prefix(branch), name)
 
 
 def is_branch(name: str) -> bool:
@@ -113,7 +113,8 @@ def is_branch(name: str) -> bool:
     return _BRANCH.match(name) is not None
 
 
-def _prefix(branch: int) -> str:
+def branch_prefix(branch: int) -> str:
+    """Return what goes before the name of each layer of ``branch``."""
     return f"branch_{branch}_"
 
 
@@ -123,7 +124,8 @@ def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor
         cells = efficientnet_lite.layers_until(images, FROZEN)
         cells = keras.layers.Activation("linear", name=_CELLS)(cells)
         readings = [
-            efficientnet_lite.layers_from(cells, FROZEN, prefix=_prefix(branch)) for branch in range(branches)
+            efficientnet_lite.layers_from(cells, FROZEN, prefix=branch_prefix(branch))
+            for branch in range(branches)
         ]
         if both_ways:  # all upright, where Grad-CAM looks
             halves = [keras.ops.split(activations, 2, axis=0) for activations in readings]
@@ -137,7 +139,7 @@ def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor
         parts = keras.ops.split(activations, len(readings), axis=-1) if len(readings) > 1 else [activations]
         ways = len(readings) // branches
         logits = [
-            _head(parts[branch * ways : (branch + 1) * ways], classes, _prefix(branch))
+            _head(parts[branch * ways : (branch + 1) * ways], classes, branch_prefix(branch))
             for branch in range(branches)
         ]
         if branches > 1:
@@ -148,7 +150,7 @@ def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor
 
 
 def _place_layer() -> str:
-    return f"{_prefix(0)}places"
+    return f"{branch_prefix(0)}places"
 
 
 def _turned(images: Tensor) -> Tensor:
@@ -159,15 +161,15 @@ def _head(ways: list[Tensor], classes: int, prefix: str) -> Tensor:
     """Judge what a branch has said, and average over the ways in which it has read the image."""
     activations = keras.ops.concatenate(ways, axis=0) if len(ways) > 1 else ways[0]
     average = keras.layers.GlobalAveragePooling2D(name=f"{prefix}average")(activations)
-    near = keras.layers.AveragePooling2D(_NEIGHBOURS, 1, "same", name=f"{prefix}near")(activations)
+    near = keras.layers.AveragePooling2D(NEIGHBOURS, 1, "same", name=f"{prefix}near")(activations)
     strongest = keras.layers.GlobalMaxPooling2D(name=f"{prefix}strongest")(near)
     pooled = keras.layers.Concatenate(name=f"{prefix}pooled")([average, strongest])
     dropped = keras.layers.Dropout(DROPOUT, name=f"{prefix}dropout")(pooled)
-    sparse = keras.layers.Dropout(_PLACE_DROPOUT, name=f"{prefix}place_dropout")(near)
+    sparse = keras.layers.Dropout(PLACE_DROPOUT, name=f"{prefix}place_dropout")(near)
     places = keras.layers.Dense(classes, name=f"{prefix}places")(sparse)
     evidence = keras.layers.Dense(
         classes,
-        kernel_initializer=keras.initializers.Identity(_EVIDENCE),
+        kernel_initializer=keras.initializers.Identity(EVIDENCE),
         use_bias=False,
         name=f"{prefix}evidence",
     )(_strongest_evidence(places))
@@ -198,7 +200,7 @@ def _from_imagenet(branches: int) -> Callable[[keras.Model, Path | None], Start]
         if file is None:
             return efficientnet_lite_imagenet.from_imagenet(model, None)
         convolutions = efficientnet_lite_imagenet.read(file)
-        for prefix in ("", *(_prefix(branch) for branch in range(branches))):
+        for prefix in ("", *(branch_prefix(branch) for branch in range(branches))):
             efficientnet_lite_imagenet.fill(model, convolutions, prefix=prefix)
         return Start(origin=f"ImageNet (file {file.name})")
 

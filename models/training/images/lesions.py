@@ -59,13 +59,7 @@ def pairs(data: Images, generator: np.random.Generator, count: int, *, distance:
     NoLesionsError
         Where no malignant image has a box, or no other image.
     """
-    malignant, benign = by_kind(data)
-    if not (malignant and benign):
-        raise NoLesionsError(
-            f"{len(malignant)} boxes of malignant lesions and {len(benign)} of others in "
-            f"{len(data.examples)} training images; training begins with lesions and needs both: "
-            "name images with boxes in --data"
-        )
+    malignant, benign = both_kinds(data)
     places: list[Place] = []
     for number in range(count):
         kind = malignant if number % 2 else benign
@@ -98,6 +92,18 @@ def normal_tissue(data: Images, generator: np.random.Generator, count: int) -> l
         Place(int(number), _tissue(data.images[data.positions[number]], generator), _NORMAL)
         for number in chosen
     ]
+
+
+def both_kinds(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:
+    """List the lesions as `by_kind` does. Raises NoLesionsError where there are none of one kind."""
+    malignant, benign = by_kind(data)
+    if not (malignant and benign):
+        raise NoLesionsError(
+            f"{len(malignant)} boxes of malignant lesions and {len(benign)} of others in "
+            f"{len(data.examples)} training images; training begins with lesions and needs both: "
+            "name images with boxes in --data"
+        )
+    return malignant, benign
 
 
 def by_kind(data: Images) -> tuple[list[tuple[int, Box]], list[tuple[int, Box]]]:

@@ -20,9 +20,9 @@ from inference.findings import CLASSES, ClassKey
 from inference.network.engine import tf
 from models.training.images.lesion_map import HEALTHY, LESION
 
-_NORMAL: Final = CLASSES.index(ClassKey.NORMAL)
-_MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
-_PLACE_SHARE: Final = 0.5
+NORMAL: Final = CLASSES.index(ClassKey.NORMAL)
+MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
+PLACE_SHARE: Final = 0.5
 """What the places of an image weigh beside the image itself."""
 
 
@@ -46,13 +46,13 @@ def whole_loss(  # noqa: PLR0917 - the columns of a batch
         From `models.training.images.lesion_map`: (n, rows, columns).
     """
     logits, place_logits = outputs
-    is_malignant = target[:, _MALIGNANT:] > 0
-    malignant = tf.one_hot(_MALIGNANT, len(CLASSES))
+    is_malignant = target[:, MALIGNANT:] > 0
+    malignant = tf.one_hot(MALIGNANT, len(CLASSES))
     two_classes = tf.where(is_malignant, malignant, 1 - malignant)
     return (
         loss(logits, target, log_share, weight)
         + loss(logits, two_classes, log_share, malignant_weight)
-        + _PLACE_SHARE * _place_loss(place_logits, target, places)
+        + PLACE_SHARE * _place_loss(place_logits, target, places)
     )
 
 
@@ -64,7 +64,7 @@ def _place_loss(place_logits: tf.Tensor, target: tf.Tensor, places: tf.Tensor) -
     healthy = tf.cast(places == HEALTHY, tf.float32)
     return -tf.reduce_mean(
         _mean_of(tf.reduce_logsumexp(log_probability + closed, axis=-1), lesion)
-        + _mean_of(log_probability[..., _NORMAL], healthy)
+        + _mean_of(log_probability[..., NORMAL], healthy)
     )
 
 
