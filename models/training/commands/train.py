@@ -11,7 +11,8 @@ import typer
 from rich.progress import Progress
 
 from inference.network import engine
-from models.training.commands import display, options
+from models.training.commands import backend, display, options
+from models.training.commands.backend import Backend
 from models.training.images import prepare
 from models.training.learning import train
 from models.training.learning.epochs import Epoch
@@ -37,14 +38,29 @@ def run(
         typer.Option(help="ImageNet's weights of EfficientNet-Lite0 (.npz).", exists=True, dir_okay=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
+    computed_by: Annotated[
+        Backend, typer.Option("--backend", help="torch: all of secondread learns, on a card if there is one.")
+    ] = Backend.TENSORFLOW,
+    seconds: Annotated[
+        float, typer.Option(help="With --backend torch: how long one fold learns.", min=1)
+    ] = 600,
     threads: options.Threads = 2,
 ) -> None:
     """Train one network per fold and one on everything, each with a checkpoint after every epoch."""
     engine.fix_computation(threads)
+    if computed_by is Backend.TORCH:
+        backend.check(network, epochs=epochs, resume=resume)
     recipe = with_epochs(options.recipe(network), epochs)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     fold_numbers = folds.of(prepared.examples, folds.read())
-    for number in fold or [*range(folds.FOLDS), train.ALL]:
+    numbers = fold or [*range(folds.FOLDS), train.ALL]
+    if computed_by is Backend.TORCH:
+        runs = {number: options.run_folder(work, network, number) for number in numbers}
+        backend.train_in_torch(
+            prepared, fold_numbers, runs, recipe, imagenet=imagenet, seed=seed, seconds=seconds
+        )
+        return
+    for number in numbers:
         name = "everything" if number == train.ALL else f"fold {number}"
         with Progress(console=display.console) as bars:
             train.run(
