@@ -37,7 +37,7 @@ def decoded(header: Dataset, keywords: Iterable[str], *, site: str) -> Dataset:
     site
         Python's name of the encoding that this site writes where it declares none; "" knows none.
     """
-    mended = _mended(header, map(Tag, keywords), site, depth=0)
+    mended = _mended(header, map(Tag, keywords), site, latin=_declares_latin(header), depth=0)
     if not mended:
         return header
     copy = _with(header, mended)
@@ -46,13 +46,15 @@ def decoded(header: Dataset, keywords: Iterable[str], *, site: str) -> Dataset:
     return copy
 
 
-def _mended(header: Dataset, tags: Iterable[BaseTag], site: str, *, depth: int) -> dict[BaseTag, DataElement]:
-    """Return elements of ``header`` that are decoded otherwise than it declares."""
+def _mended(
+    header: Dataset, tags: Iterable[BaseTag], site: str, *, latin: bool, depth: int
+) -> dict[BaseTag, DataElement]:
+    """Return elements of ``header`` that are decoded otherwise than it declares; ``latin``: as Latin-1."""
     found = {}
     for tag in tags:
         element = cast("DataElement | RawDataElement | None", header.get_item(tag) if tag in header else None)
         if isinstance(element, RawDataElement) and _vr(element) in _TEXT:
-            text = _otherwise(element.value, header, site)
+            text = _otherwise(element.value, header, site, latin=latin)
             if text is not None:
                 value = text.rstrip("\0 ").split("\\") if _vr(element) not in {"LT", "ST", "UT"} else [text]
                 found[tag] = DataElement(
@@ -60,7 +62,16 @@ def _mended(header: Dataset, tags: Iterable[BaseTag], site: str, *, depth: int) 
                 )
         elif element is not None and _vr(element) == "SQ" and depth < _DEEPEST:
             items = _items(header, tag)
-            changed = [_mended(item, list(item.keys()), site, depth=depth + 1) for item in items]
+            changed = [
+                _mended(
+                    item,
+                    list(item.keys()),
+                    site,
+                    latin=_declares_latin(item) if "SpecificCharacterSet" in item else latin,
+                    depth=depth + 1,
+                )
+                for item in items
+            ]
             if any(changed):
                 found[tag] = DataElement(
                     tag, "SQ", Sequence([_with(item, new) for item, new in zip(items, changed, strict=True)])
@@ -95,14 +106,14 @@ def _vr(element: RawDataElement | DataElement) -> str:
     return dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else "UN"
 
 
-def _otherwise(raw: bytes | None, header: Dataset, site: str) -> str | None:
+def _otherwise(raw: bytes | None, header: Dataset, site: str, *, latin: bool) -> str | None:
     """Return ``raw`` decoded, None where what ``header`` declares is right for it."""
     if not raw or raw.isascii() or _ESCAPE in raw:
         return None
     encodings = header.original_character_set
     encoding = encodings if isinstance(encodings, str) else next(iter(encodings), "")
     if encoding.lower() in _ANY_BYTES:
-        if _declares_latin(header):
+        if latin:
             return None
     elif _in(raw, encoding) is not None:
         return None

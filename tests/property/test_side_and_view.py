@@ -1,5 +1,6 @@
 """Which side, which view, what kind: whatever a header writes, codes decide and no text goes against them."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -9,6 +10,7 @@ from inference.findings import Laterality
 from inference.reading import views
 from inference.reading.view_words import VIEW_CODES
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom warns of texts that their VR forbids
 SIDES = {"R": Laterality.RIGHT, "L": Laterality.LEFT}
 REGIONS = {"73056007": Laterality.RIGHT, "80248007": Laterality.LEFT}
 VIEW_OF = {code: view for code, view in VIEW_CODES.items() if code.isdecimal()}
