@@ -22,6 +22,6 @@ def upgrade() -> None:
         ),
         sa.Column("objects", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("reason IN ('DROPPED', 'FOREIGN', 'CONFLICT')", name="ck_not_kept_reason"),
+        sa.CheckConstraint("reason IN ('DROPPED', 'FOREIGN', 'CONFLICT')", name="reason"),
         sa.PrimaryKeyConstraint("peer", "sop_class_uid", "reason", name="pk_not_kept"),
     )
