@@ -67,5 +67,5 @@ lock: ## pin the requirements anew (needs uv)
 	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --group build pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
 
-clean: ## remove environment, caches and run-time data
-	rm -rf $(VENV) dist build var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove environment and caches; never var, where studies may be waiting
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -29,6 +29,8 @@ class Kept(StrEnum):
     """Same pixels, another header: it is the current one now."""
     CONFLICT = "CONFLICT"
     """Same UID, other pixels: the first stands, nothing was changed."""
+    OTHER_PATIENT = "OTHER_PATIENT"
+    """Its UID or its study is that of another patient: what is kept stands, nothing was changed."""
 
 
 class StudyState(StrEnum):
@@ -92,6 +94,8 @@ class Arrival:
     """Whether the header alone lets it be analysed; only such images make a study complete."""
     source_ae: str
     """Calling AE title of the sender."""
+    patient_digest: str | None
+    """Equal where the Patient ID is; None where a version before 1.3 has kept the image."""
     description: Description | None
     """None where a version before 1.3 has kept the image, which wrote none down."""
 

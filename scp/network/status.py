@@ -71,6 +71,12 @@ class OtherPixels(Refusal):
     status = CANNOT_UNDERSTAND
 
 
+class OtherPatient(Refusal):
+    """Its SOP Instance UID or its study is kept under another patient already; what is kept stands."""
+
+    status = CANNOT_UNDERSTAND
+
+
 def delivered(status: int) -> bool:
     """Tell whether a peer that answered ``status`` has kept the object: success or a warning."""
     return code_to_category(status) in {STATUS_SUCCESS, STATUS_WARNING}

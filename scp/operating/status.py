@@ -30,7 +30,7 @@ MEGABYTE: Final = 1_000_000
 WHY_NOT_KEPT: Final = {
     Refused.DROPPED: "not for this node: dropped, answered 0x0000",
     Refused.FOREIGN: "not for this node: refused with 0xA900",
-    Refused.CONFLICT: "REFUSED: its SOP Instance UID is that of another image, see the log",
+    Refused.CONFLICT: "REFUSED, a conflict: its UIDs are kept with other pixels or another patient",
 }
 DESTINATION_COLUMNS: Final = (
     "destination",

@@ -20,7 +20,7 @@ from pynetdicom.presentation import PresentationContext
 from scp.configuration.settings import Settings
 from scp.network import contexts, pynetdicom_fixes, received_file, status, tls
 from scp.network.pdu_reader import UnitReader
-from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
+from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixels, Refusal
 from scp.network.tls_renewal import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
 from scp.receiving.callers import Callers, places
@@ -158,6 +158,8 @@ class Listener:
         except Foreign as refusal:
             return self._answer_foreign(event, calling_ae, str(refusal))
         except Refusal as refusal:
+            if isinstance(refusal, OtherPatient | OtherPixels):
+                self._count(event, calling_ae, Refused.CONFLICT)
             log.warning(
                 "instance refused",
                 reason=str(refusal),
@@ -177,13 +179,12 @@ class Listener:
     def _answer_foreign(self, event: Event, calling_ae: str, words: str) -> int | Dataset:
         """Answer for what is not for this node; a failure would let the sender stop before the mammograms."""
         drop = self.settings.node.foreign == "drop"
-        self.refusals.count(
-            event.assoc,
-            peer=calling_ae,
-            sop_class_uid=str(event.request.AffectedSOPClassUID),
-            reason=Refused.DROPPED if drop else Refused.FOREIGN,
-        )
+        self._count(event, calling_ae, Refused.DROPPED if drop else Refused.FOREIGN)
         return status.SUCCESS if drop else _answer(Foreign.status, words)
+
+    def _count(self, event: Event, calling_ae: str, reason: Refused) -> None:
+        sop_class = str(event.request.AffectedSOPClassUID)
+        self.refusals.count(event.assoc, peer=calling_ae, sop_class_uid=sop_class, reason=reason)
 
 
 def on_services(event: Event) -> dict[UID, SOPClassCommonExtendedNegotiation]:

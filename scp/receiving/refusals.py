@@ -27,7 +27,7 @@ NO_UID: Final = "0.0"
 EVENTS: Final = {
     Refused.DROPPED: "objects that are not for this node were answered with success and not kept",
     Refused.FOREIGN: "objects that are not for this node were refused: [node] foreign says so",
-    Refused.CONFLICT: "objects were refused: their SOP Instance UIDs are those of other images",
+    Refused.CONFLICT: "objects were refused: their UIDs are kept with other pixels or under another patient",
 }
 """The line of the log for each reason."""
 

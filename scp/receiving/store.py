@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import pydicom
 import structlog
@@ -19,19 +20,22 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from inference.reading import attributes, damage, mammogram, objections
+from inference.reading.digests import canonical_digest
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device
 from scp.network import contexts
-from scp.network.status import Foreign, OtherPixels, OutOfResources, Unreadable
+from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset, descriptions
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
-from storage.queue import arrivals
+from storage.queue import arrivals, patients
 from storage.records import Arrival, Kept
 
 log = structlog.get_logger(__name__)
+
+OF_ANOTHER_PATIENT: Final = "SOP Instance or Study is kept under another patient already"
 
 
 class _OwnResultError(Exception):
@@ -156,6 +160,8 @@ class Receiver:
             self._check_database(written=True)
             for replaced in outcome.replaced_files:
                 self.archive.remove(replaced)
+        if outcome.kept is Kept.OTHER_PATIENT:
+            raise OtherPatient(OF_ANOTHER_PATIENT)
         log.info(
             "instance received",
             outcome=outcome.kept.value,
@@ -189,6 +195,12 @@ class Receiver:
         """
         with self.database.read() as tx:
             instance = arrivals.find(tx, arrival.sop_instance_uid)
+            contradiction = patients.contradicts(tx, instance, arrival)
+        if contradiction:
+            # found before its file touches the archive; the transaction that records it looks again
+            with self.database.write() as tx:
+                patients.note(tx, instance, arrival, now=self.now())
+            raise OtherPatient(OF_ANOTHER_PATIENT)
         if instance is None or instance.pixel_sha256 == arrival.pixel_sha256:
             return arrival
         classes = {instance.sop_class_uid, arrival.sop_class_uid}
@@ -221,8 +233,14 @@ def _arrival(received: Incoming, calling_ae: str, reading: ReadingOptions) -> Ar
         standard_view=image.standard_view,
         analysable=image.objection is None,
         source_ae=calling_ae,
+        patient_digest=_patient_digest(received.header),
         description=descriptions.to_row(image),
     )
+
+
+def _patient_digest(header: Dataset) -> str:
+    """Return what tells patients apart: the database holds no Patient ID."""
+    return canonical_digest({"PatientID": attributes.text(header, "PatientID").strip()})
 
 
 def _header(received: Incoming, digest: str, reading: ReadingOptions) -> bytes:

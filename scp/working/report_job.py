@@ -59,6 +59,10 @@ class ReportJob:
             last = reports.last_report(tx, job.study_uid)
             replaced = None if last is None else last.replaces
             before = None if replaced is None else reports.numbered(tx, job.study_uid, replaced)
+        if _several_patients(kept):
+            log.warning("study is not reported: its images name several patients", study=job.study_uid)
+            self._finish_unchanged(job)
+            return
         images = self._mentioned(kept)
         content = self._content(images)
         made_at, predecessor = job.created_at, last
@@ -159,6 +163,11 @@ class ReportJob:
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
+
+
+def _several_patients(kept: Kept) -> bool:
+    """Tell whether a correction of the Patient ID has come for some of the images only, so far."""
+    return len({instance.patient_digest for instance, _ in kept} - {None}) > 1
 
 
 def _predecessor(last: Report) -> Predecessor | None:

@@ -88,6 +88,8 @@ instances: Final = Table(
     Column("standard_view", String(4)),
     Column("analysable", Boolean, nullable=False),
     Column("source_ae", AE, nullable=False),
+    # of the Patient ID; a version before 1.3 has kept none
+    Column("patient_digest", DIGEST),
 )
 
 # What reception understood of an image's header. An image that a version before 1.3 has kept has no row

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, insert, select, u
 
 from storage import history
 from storage.database import schema
-from storage.queue import deliveries, findings, reports
+from storage.queue import deliveries, findings, patients, reports
 from storage.records import Arrival, Description, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
 
@@ -38,9 +38,13 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
     -------
     Recorded
         NEW and HEADER_CHANGED made an analyse job and marked the study changed; DUPLICATE only added its
-        sender and owes it the results that there are; CONFLICT changed nothing.
+        sender and owes it the results that there are; CONFLICT and OTHER_PATIENT changed nothing.
     """
     instance = find(tx, arrival.sop_instance_uid)
+    if patients.contradicts(tx, instance, arrival):
+        patients.note(tx, instance, arrival, now=now)
+        kept_file = "" if instance is None else instance.file
+        return Recorded(kept=Kept.OTHER_PATIENT, replaced_files=_unless(kept_file, arrival.file))
     if instance is None:
         return _add(tx, arrival, destinations, now)
     if instance.pixel_sha256 != arrival.pixel_sha256:

@@ -86,6 +86,7 @@ def _arrival(study_uid):
         standard_view=None,
         analysable=True,
         source_ae="PACS",
+        patient_digest=None,
         description=None,
     )
 

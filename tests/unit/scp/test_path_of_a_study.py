@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from scp.configuration.sections import Peer
+from scp.network.status import OtherPatient
 from storage.archive import Swept
 from storage.queue.reports import last_report
 from storage.records import JobKind
@@ -42,6 +43,30 @@ def test_four_standard_views_are_reported_at_once(node):
     assert node.work() == [JobKind.ANALYSE] * 4 + [JobKind.REPORT]
     owed = node.owed()
     assert (len(reports(owed)), len(heatmaps(owed))) == (1, 4)
+
+
+def test_a_study_is_not_reported_while_only_some_of_its_images_have_the_right_patient(node):
+    node.receive(*study(PatientID="WRONG"))
+    node.work()
+    node.receive(*study(PatientID="RIGHT")[:2])
+    node.work(later=QUIET)
+    assert node.owed() == []
+    node.receive(*study(PatientID="RIGHT")[2:])
+    node.work(later=QUIET)
+    assert {result.PatientID for result in node.owed()} == {"RIGHT"}
+
+
+def test_a_copy_of_another_archive_flips_nothing(node):
+    node.receive(*study(PatientID="LOCAL-1"))
+    node.work()
+    for _ in range(2):
+        for image in study(PatientID="REGION-77"):
+            with pytest.raises(OtherPatient):
+                node.receive(image, calling_ae="REGION")
+        node.receive(*study(PatientID="LOCAL-1"))
+        node.work(later=QUIET)
+    assert {result.PatientID for result in node.owed()} == {"LOCAL-1"}
+    assert len(reports(node.owed())) == 1
 
 
 def test_an_open_association_of_the_sender_holds_the_report_back(node):

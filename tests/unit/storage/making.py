@@ -91,6 +91,7 @@ def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arriva
         standard_view=view,
         analysable=True,
         source_ae="PACS",
+        patient_digest=None,
         description=description(view),
     )
     return replace(made, **changes)  # type: ignore[arg-type]

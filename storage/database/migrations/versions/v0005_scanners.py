@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "(percentile IS NULL) = (examinations IS NULL)",
-            name="ck_breast_scores_percentile_of_examinations",
+            name="percentile_of_examinations",
         ),
         sa.ForeignKeyConstraint(["report_id"], ["reports.id"], name="fk_breast_scores_report_id"),
         sa.PrimaryKeyConstraint("report_id", "position", name="pk_breast_scores"),

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from scp import product
-from scp.network.status import Foreign, Incomplete, OtherPixels, OutOfResources, Unreadable
+from scp.network.status import Foreign, Incomplete, OtherPatient, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset
 from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
@@ -390,3 +390,18 @@ def test_below_the_disk_reserve_nothing_is_kept(receiver, tmp_path, database):
     with pytest.raises(OutOfResources):
         full.keep(path, calling_ae="PACS")
     assert waiting(database) == 0
+
+
+def test_copy_under_another_study_and_patient_is_refused_before_it_touches_the_archive(
+    keep, receiver, database
+):
+    original = mammogram("R", "CC")
+    keep(original)
+    before = kept_files(receiver)
+    copy = mammogram("R", "CC", PatientID="COPY", StudyInstanceUID="1.2.3.4")
+    with pytest.raises(OtherPatient) as caught:
+        keep(copy, calling_ae="REGION")
+    assert caught.value.status == 0xC000
+    assert kept_files(receiver) == before
+    assert instance(database, original).study_uid == original.StudyInstanceUID
+    assert keep(original) is Kept.DUPLICATE

@@ -113,6 +113,7 @@ def receive(database, archive, *, destination):
         standard_view="RCC",
         analysable=True,
         source_ae="MODALITY",
+        patient_digest=None,
         description=None,
     )
     with database.write() as tx:
