@@ -215,6 +215,7 @@ def test_foreign_object_is_foreign_whatever_it_lacks_and_however_damaged(keep, r
         path.write_bytes(path.read_bytes()[:400] + b"\xff" * 100)
         with pytest.raises(Foreign):
             receiver.keep(path, calling_ae="PACS")
+        path.unlink()
     assert kept_files(receiver) == []
 
 
