@@ -50,9 +50,12 @@ _UID: Final = re.compile(r"[0-9.]{1,64}")
 QUIET: Final[Mapping[str, int]] = {
     "pynetdicom": logging.WARNING,
     "pynetdicom.utils": logging.CRITICAL + 1,
+    "pynetdicom.fsm": logging.CRITICAL + 1,
+    "pynetdicom.dimse": logging.CRITICAL + 1,
     "pydicom": logging.CRITICAL + 1,
 }
-"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (the others always)."""
+"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (the others always),
+and what `scp.network.pdu_reader` says in one line."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
 """Packages whose warnings, and events about exceptions, may quote values of a data set."""

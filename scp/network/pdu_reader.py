@@ -32,6 +32,7 @@ LONGEST_IDENTIFIER: Final = 16_777_216
 ABORT: Final = b"\x07\0\0\0\0\4\0\0\2\1"
 """A-ABORT by the service provider: unrecognised PDU (PS3.8 9.3.8)."""
 
+DATA_CAME: Final = "Evt10"
 _CLOSED, _INVALID = "Evt17", "Evt19"
 """Events of the upper layer's state machine (PS3.8 9.2.3): the connection is closed, a PDU is invalid."""
 
@@ -75,7 +76,7 @@ class UnitReader:
         self._act: Callable[[str], None] = association.dul.state_machine.do_action
         self._longest_data = longest_data
         self._seconds = seconds
-        self._broken = False
+        self.broken = False
 
     def install(self) -> None:
         """Put this reader, and `act`, in the place of the library's."""
@@ -85,7 +86,7 @@ class UnitReader:
     def read(self) -> None:
         """Read one unit; put it and its event, or the event that ends the association, into the queues."""
         try:
-            if self._broken:
+            if self.broken:
                 self._swallow()
             else:
                 self._read()
@@ -104,8 +105,10 @@ class UnitReader:
         try:
             self._act(event)
             self._check_message()
+            if event == DATA_CAME and _INVALID in self._upper_layer.event_queue.queue:
+                self._report("message is no DIMSE message")
         except Exception as error:  # noqa: BLE001 - whatever a peer's bytes bring the library to
-            repeated = self._broken
+            repeated = self.broken
             self._report(str(error) if isinstance(error, BrokenUnit) else _in_words(error))
             if repeated:
                 self._end()
@@ -194,9 +197,9 @@ class UnitReader:
 
     def _report(self, reason: str) -> None:
         """Log the first thing that is wrong with an association: what follows is of the same kind."""
-        if self._broken:
+        if self.broken:
             return
-        self._broken = True
+        self.broken = True
         if self._association.is_requestor:
             peer, title = self._association.acceptor, self._association.acceptor.ae_title
         else:
@@ -208,6 +211,12 @@ class UnitReader:
             address=peer.address,
             peer=title.strip(),
         )
+
+
+def reported(association: Association) -> bool:
+    """Tell whether the log says already that the peer of ``association`` has broken the protocol."""
+    reader = getattr(association.dul._read_pdu_data, "__self__", None)  # noqa: SLF001 - where `install` puts it
+    return isinstance(reader, UnitReader) and reader.broken
 
 
 def _in_words(error: Exception) -> str:

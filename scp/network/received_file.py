@@ -112,13 +112,14 @@ def failure(request: Any) -> OSError | None:  # noqa: ANN401 - pynetdicom's prim
     return file.failure if isinstance(file, ReceivedFile) else None
 
 
-def remove_unfinished(association: Association) -> None:
-    """Remove the file of the data set that was under way when the connection of ``association`` ended."""
+def remove_unfinished(association: Association) -> bool:
+    """Remove the file of the data set that ``association`` ended in the middle of; tell if there was any."""
     message = association.dimse.message
-    if message is not None and getattr(message, "_data_set_file", None) is not None:
-        _discard(message._data_set_file)  # noqa: SLF001 - the library has no other name for it
-        message._data_set_file = None  # noqa: SLF001
-        log.warning("association ended in the middle of a data set, its bytes were removed")
+    if message is None or getattr(message, "_data_set_file", None) is None:
+        return False
+    _discard(message._data_set_file)  # noqa: SLF001 - the library has no other name for it
+    message._data_set_file = None  # noqa: SLF001
+    return True
 
 
 def remove_left() -> int:

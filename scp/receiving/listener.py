@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from scp.configuration.settings import Settings
-from scp.network import contexts, pynetdicom_fixes, received_file, status, tls
+from scp.network import contexts, pdu_reader, pynetdicom_fixes, received_file, status, tls
 from scp.network.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixels, Refusal
 from scp.network.tls_renewal import Renewal
@@ -142,7 +142,11 @@ class Listener:
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
         try:
-            received_file.remove_unfinished(event.assoc)
+            if received_file.remove_unfinished(event.assoc) and not pdu_reader.reported(event.assoc):
+                log.warning(
+                    "association ended in the middle of a data set, its bytes were removed",
+                    address=event.assoc.requestor.address,
+                )
         finally:
             _forget_caller(event.assoc)
             if self.admission.forget(event.assoc):
