@@ -24,6 +24,7 @@ from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate, store
+from tests.support.uncounted import UNCOUNTED
 
 IDLE = 200
 HALF_OPEN = 50
@@ -69,6 +70,7 @@ def listening(node, settings):
         receiver=node.receiver,
         admission=Admission(settings),
         association_ended=lambda: None,
+        refusals=UNCOUNTED,
     )
     server = listener.start()
     yield server.server_address[1]

@@ -18,6 +18,7 @@ from storage.database.engine import Database
 from storage.overview import deliveries
 from tests.support.mammograms import uid
 from tests.support.owed import NOW
+from tests.support.uncounted import UNCOUNTED
 
 STUDY = str(uid("owed", "1"))
 
@@ -57,6 +58,7 @@ class DeliveringNode:
             receiver=SimpleNamespace(archive=self.archive),
             admission=Admission(self.settings),
             association_ended=lambda: None,
+            refusals=UNCOUNTED,
             more_handlers=((evt.EVT_N_EVENT_REPORT, self._on_report),),
         ).start()
         self.port = self._listener.server_address[1]

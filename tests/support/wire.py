@@ -10,6 +10,7 @@ from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.scu import store
+from tests.support.uncounted import UNCOUNTED
 
 
 class Wire:
@@ -23,7 +24,11 @@ class Wire:
             peers=(Peer(ae_title="PACS", results_to=()),),
         )
         listener = Listener(
-            settings=settings, receiver=self, admission=Admission(settings), association_ended=lambda: None
+            settings=settings,
+            receiver=self,
+            admission=Admission(settings),
+            association_ended=lambda: None,
+            refusals=UNCOUNTED,
         )
         self._server = listener.start()
 

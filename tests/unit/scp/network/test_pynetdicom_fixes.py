@@ -27,6 +27,7 @@ from scp.receiving.listener import Listener
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate
+from tests.support.uncounted import UNCOUNTED
 
 HOUR = 3600
 HIGH = 1500
@@ -54,7 +55,11 @@ def listen(tmp_path):
         admission = Admission(settings)
         receiver = SimpleNamespace(archive=SimpleNamespace(incoming=tmp_path))
         listener = Listener(
-            settings=settings, receiver=receiver, admission=admission, association_ended=lambda: None
+            settings=settings,
+            receiver=receiver,
+            admission=admission,
+            association_ended=lambda: None,
+            refusals=UNCOUNTED,
         )
         servers.append(listener.start())
         return servers[-1].server_address[1], admission

@@ -21,11 +21,13 @@ from scp.network import association as calling
 from scp.network import contexts, tls
 from scp.network.association import Address, Unreachable, echo
 from scp.receiving.admission import Admission
-from scp.receiving.listener import Listener, Server
+from scp.receiving.listener import Listener
+from scp.receiving.server import Server
 from storage.archive import Archive
 from tests.support.authority import Authority, openssl
 from tests.support.mammograms import mammogram
 from tests.support.scu import store
+from tests.support.uncounted import UNCOUNTED
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,11 @@ def listening(tmp_path, node_tls):
             peers=(Peer(ae_title="PACS", results_to=(), **peer),),
         )
         listener = Listener(
-            settings=settings, receiver=keeper, admission=Admission(settings), association_ended=lambda: None
+            settings=settings,
+            receiver=keeper,
+            admission=Admission(settings),
+            association_ended=lambda: None,
+            refusals=UNCOUNTED,
         )
         servers.extend([listener.start_tls(), listener.start()])
         return servers[-2].server_address[1], servers[-1].server_address[1], keeper
@@ -297,6 +303,7 @@ def test_shutdown_does_not_wait_for_silent_callers(tmp_path, node_tls):
         receiver=Keeper(tmp_path),
         admission=Admission(chosen),
         association_ended=lambda: None,
+        refusals=UNCOUNTED,
     )
     for start, first in ((listener.start_tls, b""), (listener.start_tls, b"\x16"), (listener.start, b"")):
         server = start()
