@@ -45,7 +45,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+        grid.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
     return grid
 
 
@@ -53,6 +53,16 @@ def as_fields(record: DataclassInstance) -> dict[str, Any]:
     """Return the fields of ``record`` as ``--json`` prints them, those of its parts as well."""
     return asdict(
         record, dict_factory=lambda fields: {PRINTED_KEYS.get(name, name): value for name, value in fields}
+    )
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters written out: none of a file's name reaches a terminal."""
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
     )
 
 

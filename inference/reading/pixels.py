@@ -69,7 +69,9 @@ def from_image_file(path: Path) -> Picture:
             with Image.open(file, formats=("PNG", "JPEG")) as image:
                 return Picture(grey=_grey_of(image), padding=None)
         except UnidentifiedImageError:
-            raise Failed("the file is neither DICOM nor a PNG or JPEG image") from None
+            raise Failed(
+                "the file is neither DICOM nor a PNG or JPEG image that can be read: it is damaged"
+            ) from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise Failed(_UNREADABLE_PICTURE) from None
 

@@ -8,7 +8,7 @@ from. Unknown keys are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -103,10 +103,13 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         raise ConfigError(path, sentences(error, document, Settings, origins)) from error
 
 
-def admission_lines(ae_title: str, address: str, *, certificate: str | None = None) -> str:
+def admission_lines(
+    ae_title: str, address: str, *, certificate: str | None = None, receivers: Sequence[str] = ()
+) -> str:
     """Return the lines for the configuration file that would admit the unknown peer ``ae_title``.
 
-    ``certificate`` is the SHA-256 of the one that it has shown, None where it came without.
+    ``certificate`` is the SHA-256 of the one that it has shown, None where it came without; ``receivers`` are
+    the peers that can be sent results, for one that only sends.
     """
     secure = () if certificate is None else ("tls = true", f"certificate_sha256 = {json.dumps(certificate)}")
     return "\n".join(
@@ -116,6 +119,8 @@ def admission_lines(ae_title: str, address: str, *, certificate: str | None = No
             f"addresses = [{json.dumps(address)}]",
             f"host = {json.dumps(address)}",
             f"port = {USUAL_DICOM_PORT} # correct it: the port at which this peer receives results",
+            "# where it only sends, instead of host and port: who receives its results",
+            f"# results_to = {json.dumps(list(receivers))}",
             *secure,
         )
     )

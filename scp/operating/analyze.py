@@ -31,7 +31,7 @@ from scp import product, terminal
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.operating import analyze_files
-from scp.operating.analyze_files import OutputFolder, by_study, reportable
+from scp.operating.analyze_files import OutputFolder, Selection, by_study, reportable
 from scp.working.process import open_analyst
 
 log = structlog.get_logger(__name__)
@@ -62,8 +62,10 @@ class Outcome:
 
 
 def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_json: bool) -> int:
-    """Analyse the files; exit code 1 if one failed, 0 if all were analysed or refused."""
-    files = analyze_files.expand(named)
+    """Analyse the files; exit code 1 if one failed or a named one was skipped, else 0."""
+    selection = analyze_files.expand(named)
+    files = selection.files
+    _show_skipped(selection)
     if not files:
         raise CommandError("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
     folder = None if output is None else OutputFolder(output)
@@ -81,9 +83,8 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     if not as_json:
         _show(outcomes, analyst.identity)
     written = folder is None or _write_results(outcomes, folder, settings, analyst.identity)
-    return (
-        OK if written and all(outcome.status is not AnalysisStatus.FAILED for outcome in outcomes) else FAILED
-    )
+    failed = any(outcome.status is AnalysisStatus.FAILED for outcome in outcomes)
+    return FAILED if failed or not written or any(path in selection.skipped for path in named) else OK
 
 
 def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
@@ -168,6 +169,18 @@ def _write_results(
     overlays = sum(outcome.overlay is not None for outcome in outcomes)
     terminal.err().print(f"{overlays} overlays and {objects} DICOM objects are in {folder.path}")
     return complete
+
+
+def _show_skipped(selection: Selection) -> None:
+    """Name and count what is not read, for the person at the terminal."""
+    console = terminal.err()
+    for path, reason in selection.skipped.items():
+        console.print(terminal.printable(f"skipped: {path}: {reason}"))
+    if selection.skipped or selection.others:
+        console.print(
+            f"{len(selection.skipped)} files skipped that cannot be read, {selection.others} that do not "
+            "look like images"
+        )
 
 
 def _progress() -> Progress:

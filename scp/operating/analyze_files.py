@@ -6,8 +6,11 @@ each image and the DICOM results of each study.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -24,30 +27,75 @@ from inference.results.identity import Device
 from inference.results.study_results import study_objects
 from scp.errors import CommandError
 
-SUFFIXES: Final = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg"})
+PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
+SUFFIXES: Final = frozenset({".dcm", ".dicom"}) | PICTURE_SUFFIXES
 PREAMBLE: Final = 128
 """Bytes before the prefix DICM (PS3.10 7.1)."""
 PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """How PNG and JPEG files begin."""
 
 
-def expand(named: Iterable[Path]) -> list[Path]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The files to read, and what was named or lies in a named folder and is not read."""
+
+    files: tuple[Path, ...]
+    skipped: Mapping[Path, str]
+    """Why each of them cannot be read."""
+    others: int
+    """Files in the folders that do not look like images."""
+
+
+def expand(named: Iterable[Path]) -> Selection:
     """Return the files to read, folders expanded, each file once, in the order in which they were named."""
-    files = (file for path in named for file in (_images(path) if path.is_dir() else (path,)))
-    return list(dict.fromkeys(files))
+    files: dict[Path, None] = {}
+    skipped: dict[Path, str] = {}
+    others = 0
+    for path in named:
+        for file in _inside(path, skipped) if path.is_dir() else (path,):
+            try:
+                if (obstacle := _obstacle(file)) is not None:
+                    skipped[file] = obstacle
+                elif file == path or _looks_like_an_image(file):
+                    files[file] = None
+                else:
+                    others += 1
+            except OSError as error:
+                skipped[file] = f"it cannot be read ({error.strerror or error})"
+    return Selection(files=tuple(files), skipped=skipped, others=others)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether ``path`` begins as a PNG or JPEG does; all else is read as DICOM. Raises OSError."""
+    """Whether ``path`` begins as a PNG or JPEG does, or is called one; all else is DICOM. Raises OSError."""
     with path.open("rb") as file:
-        return file.read(8).startswith(PICTURES)
+        head = file.read(PREAMBLE + 4)
+    called_picture = path.suffix.lower() in PICTURE_SUFFIXES and head[PREAMBLE:] != b"DICM"
+    return head.startswith(PICTURES) or called_picture
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.name != "DICOMDIR" and _looks_like_an_image(path):
-            yield path
+def _obstacle(path: Path) -> str | None:
+    """Return why ``path`` is nothing to open: who opens a FIFO waits for ever. Raises OSError."""
+    if path.is_symlink() and not path.exists():
+        return "a link that leads nowhere"
+    if not path.exists():
+        return None  # the analysis says so
+    if not stat.S_ISREG(path.stat().st_mode):
+        return "no file, but a FIFO, a socket or a device"
+    with path.open("rb"):
+        return None
+
+
+def _inside(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
+    """Yield what lies in ``folder`` and the folders in it, hidden things apart."""
+
+    def note(error: OSError) -> None:
+        skipped[Path(error.filename)] = f"the folder cannot be read ({error.strerror})"
+
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if not name.startswith(".") and name != "DICOMDIR"]
+    yield from sorted(found)
 
 
 def _looks_like_an_image(path: Path) -> bool:

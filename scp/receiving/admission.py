@@ -71,11 +71,22 @@ class Admission:
                 "correct it at the peer",
             )
         peer = self._settings.peer(request.calling_ae)
+        if peer is None and request.calling_ae == node.ae_title:
+            return Decision(
+                rejection=UNKNOWN_CALLER,
+                reason="this node's own AE title called, as `check` does to see whether the node answers: "
+                "nothing to do, unless a peer calls itself so by mistake",
+            )
         if peer is None:
             return Decision(
                 rejection=UNKNOWN_CALLER,
                 reason=f"calling AE title {request.calling_ae!r} is not among the configured [[peers]]",
-                remedy=admission_lines(request.calling_ae, request.address, certificate=request.certificate),
+                remedy=admission_lines(
+                    request.calling_ae,
+                    request.address,
+                    certificate=request.certificate,
+                    receivers=[peer.ae_title for peer in self._settings.peers if peer.reachable],
+                ),
             )
         if peer.addresses and not _within(request.address, tuple(str(network) for network in peer.addresses)):
             # the same answer as to a stranger, who does not learn so that the title is known

@@ -138,6 +138,7 @@ class Listener:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
         pynetdicom_fixes.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
         _forget_caller(event.assoc)
+        _tell_what_is_not_taken(event)
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
@@ -189,6 +190,20 @@ class Listener:
     def _count(self, event: Event, calling_ae: str, reason: Refused) -> None:
         sop_class = str(event.request.AffectedSOPClassUID)
         self.refusals.count(event.assoc, peer=calling_ae, sop_class_uid=sop_class, reason=reason)
+
+
+def _tell_what_is_not_taken(event: Event) -> None:
+    """Log what a peer asked for in vain: queries, for example, or images in no transfer syntax of ours."""
+    taken = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
+    refused = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts} - taken
+    if refused:
+        log.warning(
+            "peer asks for what this node does not do"
+            if taken
+            else "peer asks for nothing that this node does",
+            classes=", ".join(sorted(UID(uid).name for uid in refused)),
+            peer=_request(event).calling_ae,
+        )
 
 
 def on_services(event: Event) -> dict[UID, SOPClassCommonExtendedNegotiation]:

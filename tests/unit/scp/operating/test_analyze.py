@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from PIL import Image
 from pydicom.uid import CTImageStorage
 
+from inference.errors import Failed
 from inference.findings import ClassKey, ModelIdentity
+from inference.reading import pixels
+from scp import terminal
 from scp.operating import analyze, analyze_files
 from scp.operating.analyze import Outcome
 from tests.support import model_folder
@@ -237,9 +241,53 @@ def test_folders_are_searched_for_images_and_named_files_taken_as_they_are(tmp_p
         (folder / name).write_bytes(b"")
     for name in ("IM0001", "1.2.840.17"):
         (folder / name).write_bytes(bytes(128) + b"DICM")
-    names = [str(path.relative_to(folder)) for path in analyze_files.expand([folder])]
+    names = [str(path.relative_to(folder)) for path in analyze_files.expand([folder]).files]
     assert names == ["1.2.840.17", "IM0001", "b.dcm", "c.jpeg", "sub/a.PNG"]
-    assert analyze_files.expand([folder / "notes.txt", folder / "notes.txt"]) == [folder / "notes.txt"]
+    assert analyze_files.expand([folder / "notes.txt", folder / "notes.txt"]).files == (folder / "notes.txt",)
+
+
+def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys):
+    os.mkfifo(tmp_path / "pipe.dcm")
+    (tmp_path / "dangling.dcm").symlink_to(tmp_path / "nothing")
+    (tmp_path / "notes.txt").write_bytes(b"text")
+    (tmp_path / "locked.dcm").write_bytes(b"")
+    (tmp_path / "good.dcm").write_bytes(b"")
+    opened = Path.open
+
+    def refuse(path, *args, **rest):
+        if path.name == "locked.dcm":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *args, **rest)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    selection = analyze_files.expand([tmp_path, Path("/dev/null")])
+    assert [path.name for path in selection.files] == ["good.dcm"]
+    assert {path.name: reason for path, reason in selection.skipped.items()} == {
+        "pipe.dcm": "no file, but a FIFO, a socket or a device",
+        "dangling.dcm": "a link that leads nowhere",
+        "locked.dcm": "it cannot be read (Permission denied)",
+        "null": "no file, but a FIFO, a socket or a device",
+    }
+    assert selection.others == 1
+    analyze._show_skipped(selection)
+    said = capsys.readouterr().err
+    assert "4 files skipped that cannot be read, 1 that do not look like images" in said
+    assert "pipe.dcm: no file, but a FIFO" in said
+
+
+def test_control_characters_of_a_name_are_written_out():
+    assert terminal.printable("a\x1b[31mb\x07\x9b.dcm") == "a\\x1b[31mb\\x07\\x9b.dcm"
+    assert terminal.printable("Mu\u0308ller\nä") == "Mu\u0308ller\nä"
+    assert terminal.printable("\udcff") == "\\udcff"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n broken", b"broken" * 50])
+def test_broken_picture_is_called_that(tmp_path, content):
+    picture = tmp_path / "broken.png"
+    picture.write_bytes(content)
+    assert analyze_files.is_picture(picture)
+    with pytest.raises(Failed, match="damaged"):
+        pixels.from_image_file(picture)
 
 
 def test_line_of_a_normal_image_has_a_peak_and_no_region():

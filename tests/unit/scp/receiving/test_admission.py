@@ -118,3 +118,15 @@ def test_who_died_without_a_word_is_neither_busy_nor_counted_and_is_told_once():
     assert node.decide(request()).rejection is None
     assert node.forget_dead() == [association]
     assert node.forget_dead() == []
+
+
+def test_check_of_the_node_itself_is_told_from_a_stranger():
+    decision = admission(PACS).decide(request(calling="SECONDREAD"))
+    assert (decision.rejection, decision.remedy) == (UNKNOWN_CALLER, None)
+    assert "check" in decision.reason
+
+
+def test_who_only_sends_is_offered_the_peers_that_receive():
+    archive = Peer(ae_title="ARCHIVE", host="10.1.2.9", port=104)
+    decision = admission(PACS, archive).decide(request(calling="MODALITY1"))
+    assert decision.remedy.endswith('# results_to = ["ARCHIVE"]')

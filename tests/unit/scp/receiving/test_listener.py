@@ -335,3 +335,24 @@ def test_this_node_commits_itself_to_nothing(listener):
         answer, _ = association.send_n_action(question, 1, contexts.COMMITMENT, contexts.COMMITMENT_INSTANCE)
         assert answer.get("Status") != 0x0000
         association.release()
+
+
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+"""Study Root Query/Retrieve Information Model - FIND."""
+
+
+@pytest.mark.parametrize(
+    ("classes", "event"),
+    [
+        ([FIND], "peer asks for nothing that this node does"),
+        ([FIND, contexts.VERIFICATION], "peer asks for what this node does not do"),
+    ],
+)
+def test_known_peer_that_asks_in_vain_leaves_a_line(listener, left, classes, event):
+    with structlog.testing.capture_logs() as logs:
+        association = associate(listener, [build_context(sop_class) for sop_class in classes])
+        association.release()
+        assert left.wait(10)
+    (line,) = [line for line in logs if line["event"].startswith("peer asks")]
+    assert (line["event"], line["peer"]) == (event, "PACS")
+    assert line["classes"] == "Study Root Query/Retrieve Information Model - FIND"
