@@ -152,7 +152,8 @@ class UnitReader:
         except TimeoutError as error:
             raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=_CLOSED) from error
         except OSError as error:
-            raise BrokenUnit(f"connection lost ({error.strerror})", event=_CLOSED) from error
+            if started or received:
+                raise BrokenUnit(f"connection lost ({error.strerror})", event=_CLOSED) from error
         finally:
             if connection.fileno() >= 0:
                 connection.settimeout(patience)
