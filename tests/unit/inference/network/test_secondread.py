@@ -18,8 +18,8 @@ from models.training.images.cell_batches import CellSet, in_order, shuffled
 from models.training.images.cells import Variant
 from models.training.learning import train
 from models.training.learning.recipes import RECIPES, LesionStage, Recipe, WholeStage
-from models.training.measuring import held_out
-from models.training.publishing import export, joining, publish, slots
+from models.training.measuring import held_out, slots
+from models.training.publishing import export, joining, publish
 from models.training.sources import folds
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.predicted import table
