@@ -94,9 +94,9 @@ def _check_contrast(small: Values, hidden: Flags) -> None:
         raise Failed("image quality not sufficient: the image is blank, all of it has nearly one brightness")
 
 
-def _check_ends(shown: Values) -> None:
+def _check_ends(values: Values) -> None:
     """Raise Failed where one end of the scale is background, and most of the rest lies at the other end."""
-    black, white = float(np.mean(shown <= _PLAIN_BLACK)), float(np.mean(shown >= _PLAIN_WHITE))
+    black, white = float(np.mean(values <= _PLAIN_BLACK)), float(np.mean(values >= _PLAIN_WHITE))
     background, opposite = max(black, white), min(black, white)
     if opposite > _LEAST_OPPOSITE and opposite > (1 - background) / 2:
         raise Failed("image quality not sufficient: nearly all of it is plain black or plain white")

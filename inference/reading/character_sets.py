@@ -117,8 +117,8 @@ def _otherwise(raw: bytes | None, header: Dataset, site: str, *, latin: bool) ->
             return None
     elif _in(raw, encoding) is not None:
         return None
-    for other in ("utf-8", site, "cp1252"):
-        text = _in(raw, other) if other else None
+    for encoding_name in ("utf-8", site, "cp1252"):
+        text = _in(raw, encoding_name) if encoding_name else None
         if text is not None:
             return text
     return raw.decode("latin-1")

@@ -54,21 +54,27 @@ def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
     """Raise Failed where ``values`` wrap around, and another reading of ``samples`` does not."""
     stored = int(header.BitsStored)
     lines = slice(None, None, max(1, values.size // _EXAMINED))
-    shown = values[lines].astype(np.int32)
-    if stored > 1 and _background_in_the_middle(shown, stored, signed=bool(header.PixelRepresentation)):
+    sample_lines = values[lines].astype(np.int32)
+    if stored > 1 and _background_in_the_middle(
+        sample_lines, stored, signed=bool(header.PixelRepresentation)
+    ):
         half = 1 << (stored - 1)
-        other = shown & ((1 << stored) - 1) if header.PixelRepresentation else shown ^ half
-        if _wrapped(_jumps(shown, half), _jumps(other, half)):
+        reinterpreted = (
+            sample_lines & ((1 << stored) - 1) if header.PixelRepresentation else sample_lines ^ half
+        )
+        if _wrapped(_jumps(sample_lines, half), _jumps(reinterpreted, half)):
             raise Failed(_SIGN)
     if stored < 8 * samples.dtype.itemsize:
-        _check_bits(shown, _low_bits(header, samples)[lines].astype(np.int32), stored)
+        _check_bits(sample_lines, _low_bits(header, samples)[lines].astype(np.int32), stored)
 
 
-def _check_bits(shown: NDArray[np.int32], bits: NDArray[np.int32], stored: int) -> None:
+def _check_bits(sample_lines: NDArray[np.int32], bits: NDArray[np.int32], stored: int) -> None:
     """Raise Failed where brightness goes on in bits above Bits Stored; an overlay there is none."""
     half = 1 << (stored - 1)
     carried = np.diff(bits >> stored, axis=1) != 0
-    continued = carried & (np.abs(np.diff(bits, axis=1)) <= half) & (np.abs(np.diff(shown, axis=1)) > half)
+    continued = (
+        carried & (np.abs(np.diff(bits, axis=1)) <= half) & (np.abs(np.diff(sample_lines, axis=1)) > half)
+    )
     share = float(np.mean(continued)) if continued.size else 0.0
     if share > _LEAST_SHARE and _TIMES_OTHER * share > float(np.mean(carried)):
         raise Failed(_STORED)
@@ -99,5 +105,5 @@ def _jumps(values: NDArray[np.int32], half: int) -> float:
     return float(np.mean(np.abs(np.diff(values, axis=1)) > half)) if values.shape[1] > 1 else 0.0
 
 
-def _wrapped(share: float, other: float) -> bool:
-    return share > _LEAST_SHARE and share > _TIMES_OTHER * other
+def _wrapped(share: float, other_share: float) -> bool:
+    return share > _LEAST_SHARE and share > _TIMES_OTHER * other_share

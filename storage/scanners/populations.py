@@ -27,7 +27,7 @@ class Examination:
     reported_at: datetime
 
 
-def known(tx: Connection) -> list[tuple[Scanner, Network]]:
+def scanner_networks(tx: Connection) -> list[tuple[Scanner, Network]]:
     """Return every scanner with every network that has scored it, sorted."""
     rows = tx.execute(
         select(
