@@ -176,10 +176,10 @@ def _show_skipped(selection: Selection) -> None:
     console = terminal.err()
     for path, reason in selection.skipped.items():
         console.print(terminal.printable(f"skipped: {path}: {reason}"))
-    if selection.skipped or selection.others:
+    if selection.skipped or selection.unread_files:
         console.print(
-            f"{len(selection.skipped)} files skipped that cannot be read, {selection.others} that do not "
-            "look like images"
+            f"{len(selection.skipped)} files skipped that cannot be read, "
+            f"{selection.unread_files} that do not look like images"
         )
 
 

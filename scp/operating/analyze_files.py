@@ -42,7 +42,7 @@ class Selection:
     files: tuple[Path, ...]
     skipped: Mapping[Path, str]
     """Why each of them cannot be read."""
-    others: int
+    unread_files: int
     """Files in the folders that do not look like images."""
 
 
@@ -50,7 +50,7 @@ def expand(named: Iterable[Path]) -> Selection:
     """Return the files to read, folders expanded, each file once, in the order in which they were named."""
     files: dict[Path, None] = {}
     skipped: dict[Path, str] = {}
-    others = 0
+    unread_files = 0
     for path in named:
         for file in _inside(path, skipped) if path.is_dir() else (path,):
             try:
@@ -59,10 +59,10 @@ def expand(named: Iterable[Path]) -> Selection:
                 elif file == path or _looks_like_an_image(file):
                     files[file] = None
                 else:
-                    others += 1
+                    unread_files += 1
             except OSError as error:
                 skipped[file] = f"it cannot be read ({error.strerror or error})"
-    return Selection(files=tuple(files), skipped=skipped, others=others)
+    return Selection(files=tuple(files), skipped=skipped, unread_files=unread_files)
 
 
 def is_picture(path: Path) -> bool:
@@ -92,9 +92,9 @@ def _inside(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
         skipped[Path(error.filename)] = f"the folder cannot be read ({error.strerror})"
 
     found: list[Path] = []
-    for where, folders, names in os.walk(folder, onerror=note):
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(where, name) for name in names if not name.startswith(".") and name != "DICOMDIR"]
+        found += [Path(parent, name) for name in names if not name.startswith(".") and name != "DICOMDIR"]
     yield from sorted(found)
 
 

@@ -194,12 +194,12 @@ class Listener:
 
 def _tell_what_is_not_taken(event: Event) -> None:
     """Log what a peer asked for in vain: queries, for example, or images in no transfer syntax of ours."""
-    taken = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
-    refused = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts} - taken
+    accepted = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
+    refused = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts} - accepted
     if refused:
         log.warning(
             "peer asks for what this node does not do"
-            if taken
+            if accepted
             else "peer asks for nothing that this node does",
             classes=", ".join(sorted(UID(uid).name for uid in refused)),
             peer=_request(event).calling_ae,

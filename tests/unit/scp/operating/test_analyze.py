@@ -268,7 +268,7 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys)
         "locked.dcm": "it cannot be read (Permission denied)",
         "null": "no file, but a FIFO, a socket or a device",
     }
-    assert selection.others == 1
+    assert selection.unread_files == 1
     analyze._show_skipped(selection)
     said = capsys.readouterr().err
     assert "4 files skipped that cannot be read, 1 that do not look like images" in said
