@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from inference.findings import CLASSES, ClassKey
+from inference.findings import CLASSES, EXPLAINABLE, ClassKey, Measured, NotAnalysed, Point, Region
 
 Scores: TypeAlias = tuple[float, float, float, float]
 """Softmax scores (0 to 1), in the order of `CLASSES`."""
@@ -22,8 +22,8 @@ _LEAST: Final = 1e-12
 """A score of zero has no logarithm: it counts as this much."""
 _MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
 _OTHERS: Final = tuple(key for key in CLASSES if key is not ClassKey.MALIGNANT)
-_SOMETHING: Final = tuple(key for key in _OTHERS if key is not ClassKey.NORMAL)
-"""What a Grad-CAM can explain below the threshold: nobody can point at Normal."""
+_SOMETHING: Final = tuple(key for key in _OTHERS if key in EXPLAINABLE)
+"""What a Grad-CAM can explain below the threshold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +74,18 @@ class SameForAll:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FlagRule:
+    """How this node decides: what its configuration says, with the figures of its model."""
+
+    setting: str
+    """As configured, for example ``specificity-90``."""
+    threshold: FlagThreshold
+    """For scanners that have none of their own."""
+    shares: Scores | None = None
+    """How frequent the classes are at the site, where the configuration says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """What is said of one breast; headline, label, flag and Grad-CAM all come from here."""
 
@@ -96,6 +108,55 @@ class Decision:
     def malignant(self) -> float:
         """The malignant score as results show it."""
         return self.scores[_MALIGNANT]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Analysed:
+    """What is said of one image: its own scores and, for the rest, what was decided about its breast."""
+
+    scores: Scores
+    """Of the image alone, on the scale that results show."""
+    decision: Decision
+    """About the image's breast."""
+    peak: Point
+    """Hottest point of the map of the explained class."""
+    region: Region | None
+    """None where no region is shown: of a breast that is labelled Normal, or a flat map."""
+
+    @property
+    def label(self) -> ClassKey:
+        """The class of the breast."""
+        return self.decision.label
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the breast is flagged."""
+        return self.decision.flagged
+
+    @property
+    def explained(self) -> ClassKey:
+        """What the Grad-CAM explains."""
+        return self.decision.explained
+
+    @property
+    def malignant(self) -> float:
+        """The image's own malignant score, 0 to 1."""
+        return self.scores[_MALIGNANT]
+
+
+Result: TypeAlias = Analysed | NotAnalysed
+"""What is said of an image once its breast is decided."""
+
+
+def analysed(measured: Measured, decision: Decision, shares: Scores | None) -> Analysed:
+    """Say of one image what was decided about its breast."""
+    trace = measured.trace(decision.explained)
+    return Analysed(
+        scores=measured.scores if shares is None else moved(measured.scores, shares),
+        decision=decision,
+        peak=trace.peak,
+        region=None if decision.label is ClassKey.NORMAL else trace.region,
+    )
 
 
 def breast_scores(views: Iterable[tuple[str | None, Scores]]) -> Scores:

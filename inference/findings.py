@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
 """Column and row in pixels of the source; 0, 0 is the top-left corner of its first pixel (PS3.3 C.18.6)."""
@@ -32,6 +32,12 @@ class ClassKey(StrEnum):
 
 CLASSES: tuple[ClassKey, ...] = tuple(ClassKey)
 """All classes in network order."""
+EXPLAINABLE: Final[tuple[ClassKey, ClassKey, ClassKey]] = (
+    ClassKey.BENIGN,
+    ClassKey.BENIGN_WITHOUT_CALLBACK,
+    ClassKey.MALIGNANT,
+)
+"""The classes that Grad-CAM can explain, in network order: nobody can point at Normal."""
 
 
 class Laterality(StrEnum):
@@ -63,31 +69,27 @@ class Region:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Analysed:
-    """The result for one image that went through the network."""
+class Trace:
+    """Where the network looked for one class."""
 
-    scores: tuple[float, float, float, float]
-    """Calibrated softmax scores (0 to 1), in the order of `CLASSES`."""
-    label: ClassKey
-    """The most probable class."""
-    at_operating_point: bool
-    """Whether the malignant score reaches the manifest's operating point."""
-    explained: ClassKey
-    """What the Grad-CAM explains: Malignant at the operating point, else the likeliest class but Normal."""
     peak: Point
     """Hottest point of the map."""
     region: Region | None
-    """None where no region is shown: a Normal image below the operating point, or a flat map."""
+    """None of a flat map."""
 
-    @property
-    def malignant(self) -> float:
-        """The malignant score, 0 to 1."""
-        return self.scores[CLASSES.index(ClassKey.MALIGNANT)]
 
-    @property
-    def shows_region(self) -> bool:
-        """Whether map and region may be shown: label not Normal, or operating point reached."""
-        return self.label is not ClassKey.NORMAL or self.at_operating_point
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What the network says of one image, before anybody decides about its breast."""
+
+    scores: tuple[float, float, float, float]
+    """Calibrated softmax scores (0 to 1), in the order of `CLASSES`."""
+    traces: tuple[Trace, Trace, Trace]
+    """In the order of `EXPLAINABLE`: which of them is shown is decided with the breast."""
+
+    def trace(self, key: ClassKey) -> Trace:
+        """Return where the network looked for the class ``key``, one of `EXPLAINABLE`."""
+        return self.traces[EXPLAINABLE.index(key)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,7 @@ class NotAnalysed:
     reason: str
 
 
-Finding: TypeAlias = Analysed | NotAnalysed
+Finding: TypeAlias = Measured | NotAnalysed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,10 +114,12 @@ class ModelIdentity:
     preprocessing: str
     """Identifier of the preprocessing, for example ``breast-crop-1``."""
     calibrated: bool
-    operating_point: float
-    """Malignant score, 0 to 1, at or above which image and breast say so."""
     meanings: Mapping[ClassKey, str]
     """What each class means, because of the labels that the network was trained on."""
+
+
+class OutdatedFindingError(ValueError):
+    """The finding was kept by a version that did not keep what is needed now: analyse the image again."""
 
 
 def dump(finding: Finding) -> str:
@@ -123,41 +127,41 @@ def dump(finding: Finding) -> str:
     match finding:
         case NotAnalysed(status=status, reason=reason):
             return json.dumps({"status": status.value, "reason": reason})
-        case Analysed(region=region):
+        case Measured(scores=scores, traces=traces):
             return json.dumps(
                 {
                     "status": AnalysisStatus.SUCCEEDED.value,
-                    "scores": finding.scores,
-                    "label": finding.label.value,
-                    "at_operating_point": finding.at_operating_point,
-                    "explained": finding.explained.value,
-                    "peak": finding.peak,
-                    "region": None
-                    if region is None
-                    else {
-                        "center": region.center,
-                        "ellipse": region.ellipse,
-                        "mean_activation": region.mean_activation,
-                    },
+                    "scores": scores,
+                    "traces": [asdict(trace) for trace in traces],
                 }
             )
 
 
 def load(text: str) -> Finding:
-    """Read what `dump` wrote. Raises KeyError or ValueError for anything else."""
+    """Read what `dump` wrote. Raises KeyError or ValueError for anything else.
+
+    Raises
+    ------
+    OutdatedFindingError
+        Version 1.2.0 or older wrote it: one map of one class was kept with it.
+    """
     fields: dict[str, Any] = json.loads(text)
     status = AnalysisStatus(fields["status"])
     if status is not AnalysisStatus.SUCCEEDED:
         return NotAnalysed(status=status, reason=fields["reason"])
+    if "traces" not in fields:
+        raise OutdatedFindingError("kept without the places of all classes")
     normal, benign, without_callback, malignant = fields["scores"]
-    return Analysed(
+    first, second, third = (_trace(trace) for trace in fields["traces"])
+    return Measured(
         scores=(normal, benign, without_callback, malignant),
-        label=ClassKey(fields["label"]),
-        at_operating_point=fields["at_operating_point"],
-        explained=ClassKey(fields["explained"]),
-        peak=_point(fields["peak"]),
-        region=None if fields["region"] is None else _region(fields["region"]),
+        traces=(first, second, third),
     )
+
+
+def _trace(fields: dict[str, Any]) -> Trace:
+    region = fields["region"]
+    return Trace(peak=_point(fields["peak"]), region=None if region is None else _region(region))
 
 
 def _point(pair: list[float]) -> Point:

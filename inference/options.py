@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
+from inference.decision import Result
 from inference.findings import Finding
+from inference.heatmap.layers import Layers
 from inference.reading.mammogram import SourceImage
 
 
@@ -26,15 +28,27 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyImage:
-    """One image of the study, and what came of it."""
+class MeasuredImage:
+    """One image of the study, before its breast is decided."""
 
     source: SourceImage
     finding: Finding
     analysed_at: datetime
     """When the finding was first made, aware; a repeated job hands in the same."""
-    heatmap: Path | None
-    """Lossless PNG of `heatmap.render`; None where the image was not analysed."""
+    layers: Callable[[], Layers] | None
+    """Opens what its heatmap is drawn from; None where the image was not analysed. Raises OSError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyImage:
+    """One image of the study, and what is said of it."""
+
+    source: SourceImage
+    finding: Result
+    analysed_at: datetime
+    """When the finding was first made, aware."""
+    layers: Callable[[], Layers] | None
+    """Opens what its heatmap is drawn from; None where the image was not analysed. Raises OSError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
-"""The table of contents: one image from its file to its finding and its heatmap.
+"""The table of contents: one image from its file to its finding and the layers of its heatmap.
 
-    file ▶ exam: may it be analysed? ▶ pixels ▶ breast ▶ gate ▶ preprocess ▶ classifier ▶ region ▶ heatmap
+    file ▶ mammogram: may it be analysed? ▶ pixels ▶ breast ▶ gate ▶ preprocess ▶ classifier ▶ region ▶ layers
 
 An image that is not or cannot be analysed is a finding too, with its reason in words. Any other exception is
 a fault of the program or, as OSError and MemoryError, of the machine, and goes through to the caller.
@@ -8,7 +8,7 @@ a fault of the program or, as OSError and MemoryError, of the machine, and goes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,16 +18,27 @@ from numpy.typing import NDArray
 from inference.analysis import breast, preprocess, region
 from inference.analysis.breast import Breast
 from inference.analysis.classifier import Reading
+from inference.analysis.preprocess import Geometry
 from inference.errors import Failed, Refused
-from inference.findings import CLASSES, Analysed, AnalysisStatus, Finding, ModelIdentity, NotAnalysed
-from inference.heatmap import heatmap
+from inference.findings import (
+    EXPLAINABLE,
+    AnalysisStatus,
+    ClassKey,
+    Finding,
+    Measured,
+    ModelIdentity,
+    NotAnalysed,
+    Trace,
+)
+from inference.heatmap import heatmap, layers
+from inference.heatmap.layers import Layers
 from inference.options import OutputOptions
 from inference.reading import mammogram, pixels
 from inference.reading.mammogram import ImageDescription
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.reading.pixels import Picture
 
-_PICTURE_FILE = "side and view not known"
+PICTURE_FILE = "side and view not known"
 """Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
 
 
@@ -63,8 +74,16 @@ class AnalysedImage:
 
     breast: Breast
     reading: Reading
-    heat: NDArray[np.float32]
-    """The Grad-CAM map, rows by columns of the source, never negative, zero outside the breast."""
+    geometry: Geometry
+    """The way back from the network's input to the source."""
+
+    def heat(self, key: ClassKey) -> NDArray[np.float32]:
+        """Return the Grad-CAM map of one of `EXPLAINABLE`: rows by columns of the source, never negative.
+
+        It is zero outside the breast: heat there is the trace of a border, not of a finding.
+        """
+        small = self.reading.maps[EXPLAINABLE.index(key)]
+        return np.where(self.breast.mask, self.geometry.map_to_source(small), np.float32(0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -72,8 +91,8 @@ class Analysis:
     """What came of one image."""
 
     finding: Finding
-    heatmap: NDArray[np.uint8] | None
-    """Height by width by 3, legend included; None where the image was not analysed."""
+    layers: Layers | None
+    """What its heatmap is drawn from once its breast is decided; None where it was not analysed."""
 
 
 class Analyst:
@@ -119,7 +138,7 @@ class Analyst:
     def analyse_image_file(self, path: Path) -> Analysis:
         """Analyse a PNG or JPEG; its side and view are not known. Never raises Refused or Failed."""
         try:
-            return self._analysed(pixels.from_image_file(path), caption=_PICTURE_FILE)
+            return self._analysed(pixels.from_image_file(path), caption=PICTURE_FILE)
         except Refused as refusal:
             return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
         except Failed as failure:
@@ -127,11 +146,20 @@ class Analyst:
 
     def _analysed(self, picture: Picture, *, caption: str) -> Analysis:
         image = analysed_image(picture, self._classifier, self._gate)
-        finding = _finding(image)
-        rendered = heatmap.render(
-            picture, image.heat, finding, caption=caption, identity=self.identity, options=self._options
+        size = heatmap.picture_size(
+            picture, caption=caption, identity=self.identity, longest=self._options.sc_max_side
         )
-        return Analysis(finding=finding, heatmap=rendered)
+        traces, levels = [], []
+        for key in EXPLAINABLE:
+            heat = image.heat(key)
+            peak, area = region.locate(heat, image.breast.mask)
+            traces.append(Trace(peak=peak, region=area))
+            levels.append(layers.level(heat, size))
+        first, second, third = traces
+        return Analysis(
+            finding=Measured(scores=image.reading.scores, traces=(first, second, third)),
+            layers=layers.of_picture(picture, levels, size),
+        )
 
 
 def analysed_image(picture: Picture, network: Network, gate: InputGate | None = None) -> AnalysedImage:
@@ -153,24 +181,8 @@ def analysed_image(picture: Picture, network: Network, gate: InputGate | None = 
     (reading,) = network.read(prepared.values[np.newaxis])
     if isinstance(reading, Failed):
         raise reading
-    # what lies outside the breast is no tissue: heat there is the trace of a border, not of a finding
-    heat = np.where(tissue.mask, prepared.geometry.map_to_source(reading.map), np.float32(0))
-    return AnalysedImage(breast=tissue, reading=reading, heat=heat)
-
-
-def _finding(image: AnalysedImage) -> Analysed:
-    reading = image.reading
-    peak, area = region.locate(image.heat, image.breast.mask)
-    finding = Analysed(
-        scores=reading.scores,
-        label=CLASSES[int(np.argmax(reading.scores))],
-        at_operating_point=reading.at_operating_point,
-        explained=reading.explained,
-        peak=peak,
-        region=area,
-    )
-    return finding if finding.shows_region else replace(finding, region=None)
+    return AnalysedImage(breast=tissue, reading=reading, geometry=prepared.geometry)
 
 
 def _not_analysed(status: AnalysisStatus, reason: str) -> Analysis:
-    return Analysis(finding=NotAnalysed(status=status, reason=reason), heatmap=None)
+    return Analysis(finding=NotAnalysed(status=status, reason=reason), layers=None)

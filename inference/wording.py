@@ -11,19 +11,22 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from inference.findings import CLASSES, Analysed, ClassKey, Laterality, ModelIdentity
+from inference.decision import Analysed, Decision, FlagRule
+from inference.findings import CLASSES, ClassKey, Laterality, ModelIdentity
 
 NOT_FOR_DIAGNOSIS: Final = "NOT FOR DIAGNOSTIC USE"
 NOT_FOR_DIAGNOSIS_LINES: Final = ("NOT FOR", "DIAGNOSTIC USE")
 """The same on two lines."""
 BANNER: Final = f"AI - {NOT_FOR_DIAGNOSIS}"
-AT_OPERATING_POINT: Final = "malignant score at or above operating point"
+FLAGGED: Final = "FLAGGED"
+NOT_FLAGGED: Final = "Not flagged"
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_RESULT: Final = "AI: no result"
 NO_RESULT_IS_NOT_NORMAL: Final = "The absence of an AI result is not a normal result."
 PATIENTS_DIFFER: Final = "images of this study carry different Patient IDs: check"
 LOW: Final = "low"
 HIGH: Final = "high"
+_MOST_DIGITS: Final = 12
 
 REPORT_SERIES: Final = f"AI results - {NOT_FOR_DIAGNOSIS}"
 HEATMAP_SERIES: Final = f"AI heatmap - {NOT_FOR_DIAGNOSIS}"
@@ -53,9 +56,31 @@ def sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def label_and_score(finding: Analysed) -> str:
-    """Return the most probable class and its score."""
-    return f"{finding.label.label} {percent(finding.scores[CLASSES.index(finding.label)])}"
+def label_and_score(breast: Decision) -> str:
+    """Return the class of a breast and its score."""
+    return f"{breast.label.label} {percent(breast.scores[CLASSES.index(breast.label)])}"
+
+
+def flag(breast: Decision) -> str:
+    """Return whether a breast is flagged, its malignant score and the threshold, of 100.
+
+    Below the threshold both have as many decimals as tell them apart.
+    """
+    digits = 0
+    score, threshold = _of_hundred(breast, digits)
+    while not breast.flagged and score == threshold and digits < _MOST_DIGITS:
+        digits += 1
+        score, threshold = _of_hundred(breast, digits)
+    word = FLAGGED if breast.flagged else NOT_FLAGGED
+    return f"{word} · malignant score {score} (flag from {threshold})"
+
+
+def population(breast: Decision) -> str | None:
+    """Return how a breast compares with the examinations of its scanner; None without calibration."""
+    known = breast.threshold.population
+    if known is None or breast.percentile is None:
+        return None
+    return f"higher than {breast.percentile} % of the last {known.examinations} examinations of this scanner"
 
 
 def view_name(view: str | None) -> str:
@@ -69,16 +94,26 @@ def view_name(view: str | None) -> str:
 def remarks(finding: Analysed) -> list[str]:
     """Return what must stand beside the scores of an image."""
     sentences = []
-    normal = finding.label is ClassKey.NORMAL
-    if finding.at_operating_point:
-        sentences.append(sentence(AT_OPERATING_POINT))
-    if normal and finding.region is None:
+    compared = population(finding.decision)
+    if compared is not None:
+        sentences.append(sentence(compared))
+    if finding.label is ClassKey.NORMAL:
         sentences.append(f"Normal, no region marked: {NOT_EXCLUDED}")
-    elif normal:
-        sentences.append(f"Most probable class Normal: {NOT_EXCLUDED}")
     elif finding.region is None:
         sentences.append(f"No region marked, the activation map is flat: {NOT_EXCLUDED}")
+    elif not finding.flagged:
+        sentences.append(f"{NOT_FLAGGED}: {NOT_EXCLUDED}")
     return sentences
+
+
+def of_the_breast(finding: Analysed) -> str:
+    """Return what was decided about an image's breast."""
+    return f"Breast: {flag(finding.decision)}"
+
+
+def image_alone(finding: Analysed) -> str:
+    """Return the malignant score of the image without the other views of its breast."""
+    return f"This image alone: malignant score {percent(finding.malignant)}"
 
 
 def tracking_identifier(level: str, label: str) -> str:
@@ -128,33 +163,42 @@ def not_analysed(label: str, reason: str) -> str:
     return f"Not analysed: {without_result(label, reason)}"
 
 
-def breast_class(side: Laterality, label: ClassKey, view: str | None, scores: str) -> str:
-    """Return a breast's class, the ``view`` that decided it (None where none did alone), and its scores."""
-    reason = "every view" if label is ClassKey.NORMAL else f"view {view_name(view)}"
-    return f"{BREASTS[side]}: {label.label} ({reason}). {scores}"
+def examination(breast: str, score: float, difference: float | None) -> str:
+    """Return the examination's malignant score, that of the ``breast``, and how far the sides differ."""
+    words = f"Examination: malignant score {percent(score)}, that of: {breast}."
+    if difference is None:
+        return words
+    higher = BREASTS[Laterality.RIGHT if difference > 0 else Laterality.LEFT].lower()
+    if round(abs(difference), 3) == 0:
+        return f"{words} Both sides have the same score."
+    return f"{words} Difference between the sides: {100 * abs(difference):.1f} points, {higher} higher."
 
 
-def breast_without_class(side: Laterality, scores: str) -> str:
-    """Return that a breast has no class although some of its views have scores."""
-    return f"{BREASTS[side]}: no class for the breast, not all of its views have a result. {scores}"
+def breast_name(side: Laterality | None, views: Sequence[str | None], *, standard: bool) -> str:
+    """Return which breast it is; images that are read alone are named with their view."""
+    name = "Image of unknown side" if side is None else BREASTS[side]
+    return name if standard else f"{name}, {view_name(views[0])}, read alone"
 
 
-def counted_for_neither_breast(label: str, finding: Analysed, scores: str) -> str:
-    """Return the class of an image of which nobody knows the side."""
-    return f"{sentence(label)}: {label_and_score(finding)}, counted for neither breast. {scores}"
-
-
-def scores_per_view(views: Sequence[tuple[str | None, Analysed]], missing: Sequence[str | None]) -> str:
-    """Return the malignant score of every view, and what must stand beside it."""
-    scores = ", ".join(f"{view_name(view)} {percent(finding.malignant)}" for view, finding in views)
-    sentences = [f"Malignant score per view: {scores}."]
-    reached = [view_name(view) for view, finding in views if finding.at_operating_point]
-    if reached:
-        sentences.append(f"{sentence(AT_OPERATING_POINT)} ({', '.join(reached)}).")
+def breast_class(
+    name: str, breast: Decision, views: Sequence[tuple[str | None, float]], missing: Sequence[str | None]
+) -> str:
+    """Return a breast's flag and class, the malignant score of each view, and what must stand beside it."""
+    no_class = breast.label is ClassKey.NORMAL and missing
+    label = (
+        "No class for the breast, not all of its views have a result"
+        if no_class
+        else f"Class: {label_and_score(breast)}"
+    )
+    scores = ", ".join(f"{view_name(view)} {percent(score)}" for view, score in views)
+    sentences = [f"{name}: {flag(breast)}.", f"{label}.", f"Malignant score per view: {scores}."]
+    compared = population(breast)
+    if compared is not None:
+        sentences.append(f"{sentence(compared)}.")
     if missing:
         sentences.append(f"Without a result: {', '.join(map(view_name, missing))}.")
-    if any(finding.label is ClassKey.NORMAL for _, finding in views):
-        sentences.append(f"Normal: {NOT_EXCLUDED}.")
+    if not breast.flagged:
+        sentences.append(f"{NOT_FLAGGED}: {NOT_EXCLUDED}.")
     return " ".join(sentences)
 
 
@@ -180,8 +224,13 @@ def limitations(identity: ModelIdentity) -> str:
         f"AI output - investigational, {NOT_FOR_DIAGNOSIS}. Softmax class scores of an image classifier, "
         f"{calibrated}; not a BI-RADS assessment. The marked region is where the network looked (Grad-CAM), "
         "not a segmented or detected lesion. A normal result or an image without a marked region "
-        f"does not exclude cancer. Operating point: malignant score {percent(identity.operating_point)}."
+        "does not exclude cancer. A breast is flagged where the mean of its views reaches the threshold."
     )
+
+
+def threshold(breast: Decision) -> str:
+    """Return where the threshold of a breast comes from."""
+    return f"Flag from malignant score {breast.shown_threshold:.4f}: {breast.threshold.source}"
 
 
 def meanings(identity: ModelIdentity) -> str:
@@ -195,17 +244,29 @@ def meanings(identity: ModelIdentity) -> str:
 # The network
 
 
-def algorithm_parameters(model: ModelIdentity) -> list[str]:
+def algorithm_parameters(model: ModelIdentity, rule: FlagRule) -> list[str]:
     """Return what tells this network's results from another's (TID 4019, Algorithm Parameters)."""
     return [
         f"weights sha256={model.weights_sha256}",
         f"classes={','.join(CLASSES)}",
         f"activation=softmax; calibrated={'yes' if model.calibrated else 'no'}",
-        f"operating point={ClassKey.MALIGNANT} score>={model.operating_point:.4f}",
-        "explanation=Grad-CAM of Malignant at the operating point, else of the top class but Normal",
+        f"flag={rule.setting}; {ClassKey.MALIGNANT} score of the breast>={rule.threshold.value:.4f}",
+        "breast=mean of the logits of its views, repeats of a view averaged first",
+        f"shares={_shares(rule)}",
+        "explanation=Grad-CAM of Malignant where the breast is flagged, else of its likelier benign class",
         "region=cam>=0.5*max",
         f"preprocessing={model.preprocessing}",
     ]
+
+
+def _shares(rule: FlagRule) -> str:
+    if rule.shares is None:
+        return "none given"
+    return ",".join(f"{share:g}" for share in rule.shares)
+
+
+def _of_hundred(breast: Decision, digits: int) -> tuple[str, str]:
+    return f"{100 * breast.malignant:.{digits}f}", f"{100 * breast.shown_threshold:.{digits}f}"
 
 
 def contribution(model: ModelIdentity) -> str:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from inference.network import manifest
+from inference.decision import FlagRule
+from inference.network import flag, manifest
 from inference.network.manifest import Manifest
 from inference.results.identity import Device
 from scp.configuration.sections import Model
@@ -25,6 +26,13 @@ def model_folder(name: str) -> Path:
 def read_manifest(model: Model) -> Manifest:
     """Read the manifest that ``[model]`` names, its hash compared. Raises ManifestError."""
     return manifest.load(model_folder(model.name), sha256=model.manifest_sha256)
+
+
+def flag_rule(model: Model) -> FlagRule:
+    """Return how breasts are flagged, from ``[model]`` and its manifest. Raises ManifestError."""
+    threshold = flag.threshold(read_manifest(model), model.flag)
+    shares = None if model.shares is None else model.shares.in_order()
+    return FlagRule(setting=str(model.flag), threshold=threshold, shares=shares)
 
 
 def device(ae_title: str) -> Device:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.analysis import grad_cam
 from inference.analysis.preprocess import PREPROCESSING
 from inference.errors import Failed, ModelError
-from inference.findings import CLASSES, ClassKey, ModelIdentity
+from inference.findings import CLASSES, EXPLAINABLE, ModelIdentity
 from inference.network import catalogue, engine, weights
 from inference.network import manifest as manifests
 from inference.network.engine import keras, tf
@@ -33,12 +33,11 @@ class Reading:
 
     scores: tuple[float, float, float, float]
     """Calibrated softmax scores (0 to 1), in the order of `findings.CLASSES`."""
-    at_operating_point: bool
-    """Whether the malignant score reaches the manifest's operating point."""
-    explained: ClassKey
-    """The class that `map` explains."""
-    map: NDArray[np.float32]
-    """Grad-CAM at the last convolution, h by w over the network's input, never negative, not normalised."""
+    maps: NDArray[np.float32]
+    """Grad-CAM at the last convolution, one for each of `findings.EXPLAINABLE`.
+
+    3 by h by w over the network's input, never negative, not normalised.
+    """
 
 
 class Classifier:
@@ -82,7 +81,7 @@ class Classifier:
         return cls(network, manifest, batch=batch)
 
     def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
-        """Read images one by one in order: scores, explained class and map of each.
+        """Read images one by one in order: scores and maps of each.
 
         Parameters
         ----------
@@ -139,43 +138,38 @@ def _identity(manifest: Manifest) -> ModelIdentity:
         weights_sha256=manifest.sha256,
         preprocessing=manifest.preprocessing,
         calibrated=manifest.calibrated,
-        operating_point=manifest.operating_point,
         meanings={key: manifest.meanings[key] for key in CLASSES},
     )
 
 
 def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[Any], tuple[Any, ...]]:
-    """Make the one call: images to (scores, at operating point, explained class, maps)."""
+    """Make the one call: images to scores and to the maps of all classes that can be explained.
+
+    The gradients go back to the last convolution only: three of them cost hardly more than one.
+    """
     opened = catalogue.with_activations(network)
     shape = tf.TensorSpec((batch, manifest.rows, manifest.columns, 1), tf.float32)
+    explainable = [CLASSES.index(key) for key in EXPLAINABLE]
 
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             activations, logits = opened(images, training=False)
-            # Temperature scaling (Guo et al. 2017), with a bias for each class; both are fitted out of fold.
-            scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
-            explained, reached = grad_cam.explained_class(scores, manifest.operating_point)
             # The logit, not the score (Selvaraju et al. 2017): the score also rises where other logits fall.
-            logit = tf.gather(logits, explained, axis=-1, batch_dims=1)
-        maps = grad_cam.grad_cam(activations, tape.gradient(logit, activations))
-        return scores, reached, explained, maps
+            explained = [logits[:, number] for number in explainable]
+        # Temperature scaling (Guo et al. 2017), with a bias for each class; both are fitted out of fold.
+        scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
+        maps = [grad_cam.grad_cam(activations, tape.gradient(logit, activations)) for logit in explained]
+        return scores, tf.stack(maps, axis=1)
 
     compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape])
     return compiled
 
 
-def _reading(
-    scores: NDArray[np.float32], reached: np.bool_, explained: np.int32, map_: NDArray[np.float32]
-) -> Reading | Failed:
-    if not (np.isfinite(scores).all() and np.isfinite(map_).all()):
+def _reading(scores: NDArray[np.float32], maps: NDArray[np.float32]) -> Reading | Failed:
+    if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         return _no_number()
     normal, benign, without_callback, malignant = (float(score) for score in scores)
-    return Reading(
-        scores=(normal, benign, without_callback, malignant),
-        at_operating_point=bool(reached),
-        explained=CLASSES[int(explained)],
-        map=map_,
-    )
+    return Reading(scores=(normal, benign, without_callback, malignant), maps=maps)
 
 
 def _no_number() -> Failed:

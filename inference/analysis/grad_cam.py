@@ -5,33 +5,12 @@ Pure TensorFlow functions without state, traced into the classifier's one compil
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from inference.findings import CLASSES, ClassKey
 from inference.network.engine import tf
 
 Tensor: TypeAlias = Any
 """A symbolic tensor; TensorFlow ships no types."""
-
-_NORMAL: Final = CLASSES.index(ClassKey.NORMAL)
-_MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
-
-
-def explained_class(scores: Tensor, operating_point: float) -> tuple[Tensor, Tensor]:
-    """Choose what is explained: Malignant at the operating point, else the most probable class but Normal.
-
-    Returns
-    -------
-    tuple
-        Index of the class (n,), and whether the malignant score reaches ``operating_point`` (n,).
-    """
-    # Malignant first, though another class may be likelier: the reader must see why an image is flagged.
-    reached = scores[:, _MALIGNANT] >= operating_point
-    is_normal = tf.range(len(CLASSES)) == _NORMAL
-    # -1 lies below every softmax score: Normal never wins, a map of where nothing is says nothing.
-    without_normal = tf.where(is_normal, tf.constant(-1.0, scores.dtype), scores)
-    likeliest = tf.argmax(without_normal, axis=-1, output_type=tf.int32)
-    return tf.where(reached, _MALIGNANT, likeliest), reached
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:

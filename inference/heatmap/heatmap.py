@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from inference.analysis import region
-from inference.findings import Analysed, ModelIdentity, Point
+from inference.decision import Analysed
+from inference.findings import ModelIdentity, Point
 from inference.heatmap import colormap, legend
+from inference.heatmap.layers import Layers
 from inference.heatmap.text import Fonts
-from inference.options import OutputOptions
 from inference.reading.pixels import Picture
 
 _OPAQUE_AT_MOST: Final = 0.45
@@ -39,46 +40,52 @@ _HALO: Final = 2.4
 """Thickness of the dark line below the white one: 0.7 line widths are left on each side."""
 
 
+def picture_size(picture: Picture, *, caption: str, identity: ModelIdentity, longest: int) -> tuple[int, int]:
+    """Return width and height of ``picture`` in its heatmap, whatever the legend will say.
+
+    The longest legend that is usual must fit below: of a flagged breast of a calibrated scanner.
+    """
+    rows, columns = picture.grey.shape
+    size, _ = _fit((columns, rows), longest, _strips(legend.LONGEST, caption, identity, Fonts()))
+    return size
+
+
 def render(
-    picture: Picture,
-    map_on_source: NDArray[np.float32] | None,
-    finding: Analysed,
-    *,
-    caption: str,
-    identity: ModelIdentity,
-    options: OutputOptions,
+    layers: Layers, finding: Analysed, *, caption: str, identity: ModelIdentity, longest: int
 ) -> NDArray[np.uint8]:
     """Return the heatmap as height by width by 3, legend included.
 
-    ``map_on_source`` has the rows and columns of ``picture``; it is shown only where ``finding`` has a
-    region. ``caption`` names side and view. No side of the result is longer than ``options.sc_max_side``,
-    and the picture is never enlarged.
+    The map of the explained class is shown only where ``finding`` has a region. ``caption`` names side and
+    view. No side of the result is longer than ``longest``, and the picture is never enlarged.
     """
     fonts = Fonts()
-    rows, columns = picture.grey.shape
-    visible_map = map_on_source if finding.shows_region and finding.region is not None else None
-
-    def strip_of(width: int) -> legend.Strip:
-        return legend.strip(
-            finding,
-            caption=caption,
-            identity=identity,
-            width=width,
-            coloured=visible_map is not None,
-            fonts=fonts,
-        )
-
-    size, strip = _fit((columns, rows), options.sc_max_side, strip_of)
-    image = _grey(picture, size)
-    if visible_map is not None:
-        _blend(image, visible_map)
+    rows, columns = layers.grey.shape
+    size, strip = _fit((columns, rows), longest, _strips(finding, caption, identity, fonts))
+    image = _resized(layers.grey, size).convert("RGB")
     if finding.region is not None:
-        line = region.closed_line(finding.region, rows=rows, columns=columns)
-        _draw_contour(image, [(x * size[0] / columns, y * size[1] / rows) for x, y in line])
+        _blend(image, np.asarray(_resized(layers.level(finding.explained), size)))
+        line = region.closed_line(finding.region, rows=layers.rows, columns=layers.columns)
+        _draw_contour(image, [(x * size[0] / layers.columns, y * size[1] / layers.rows) for x, y in line])
     whole = Image.new("RGB", (size[0], size[1] + strip.height))
     whole.paste(image, (0, 0))
     whole.paste(legend.painted(strip, fonts), (0, size[1]))
     return np.asarray(whole)
+
+
+def _strips(
+    finding: Analysed, caption: str, identity: ModelIdentity, fonts: Fonts
+) -> Callable[[int], legend.Strip]:
+    """Return what lays out the legend for a width."""
+
+    def strip_of(width: int) -> legend.Strip:
+        return legend.strip(finding, caption=caption, identity=identity, width=width, fonts=fonts)
+
+    return strip_of
+
+
+def _resized(grey: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
+    image = Image.fromarray(grey)
+    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def _fit(
@@ -101,19 +108,8 @@ def _height(width: int, source: tuple[int, int]) -> int:
     return max(1, round(source[1] * width / source[0]))
 
 
-def _grey(picture: Picture, size: tuple[int, int]) -> Image.Image:
-    whole = Image.fromarray((picture.grey * 255 + 0.5).astype(np.uint8))
-    return whole.resize(size, Image.Resampling.LANCZOS, reducing_gap=1.0).convert("RGB")
-
-
-def _blend(image: Image.Image, map_on_source: NDArray[np.float32]) -> None:
+def _blend(image: Image.Image, level: NDArray[np.uint8]) -> None:
     """Lay the map's colours over ``image``; whole numbers throughout, so that machines agree on the bytes."""
-    highest = float(map_on_source.max())
-    if highest <= 0:
-        return
-    # bilinear, not a sharper filter: those overshoot, and activation that the network never had would show
-    small = Image.fromarray(map_on_source).resize(image.size, Image.Resampling.BILINEAR, reducing_gap=1.0)
-    level = np.clip(np.asarray(small) * (255 / highest) + 0.5, 0, 255).astype(np.uint8)
     share = np.clip((np.arange(256) / 255 - _SHOWN_FROM) / (_FULL_FROM - _SHOWN_FROM), 0, 1)
     opacity = np.floor(255 * _OPAQUE_AT_MOST * share).astype(np.uint16)
     colours = colormap.table().astype(np.uint16) * opacity[:, np.newaxis]

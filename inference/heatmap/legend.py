@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from inference import wording
-from inference.findings import CLASSES, Analysed, ClassKey, ModelIdentity
+from inference.decision import Analysed, FlagThreshold, Population, Scores, decide
+from inference.findings import CLASSES, ClassKey, ModelIdentity, Region
 from inference.heatmap import colormap
 from inference.heatmap.text import Box, Colour, Fonts, Mark, Words, line_step, paint
 
@@ -37,6 +38,8 @@ _HEADLINE_LEAST: Final = 0.6
 """Share of the wanted size below which the headline takes a line of its own rather than shrink further."""
 _WARNING_SIZES: Final = (0.042, 0.039, 0.036, 0.033)
 """Font sizes to try beside the headline, in units of the width: two lines of the first fill its height."""
+_FLAG: Final = 1.45
+"""Of the line that says whether the breast is flagged: 49 pixels on a picture of 2048."""
 _EMPHASIS: Final = 1.25
 _FOOTER: Final = 0.85
 _COLUMNS: Final = (4, 2)
@@ -56,17 +59,30 @@ class Strip:
     marks: tuple[Mark, ...]
 
 
-def strip(
-    finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, coloured: bool, fonts: Fonts
-) -> Strip:
-    """Lay out the strip for a picture ``width`` pixels wide; ``coloured`` tells whether a map is shown."""
+LONGEST: Final = Analysed(
+    scores=(0.0, 0.0, 0.0, 1.0),
+    decision=decide(
+        (0.0, 0.0, 0.0, 1.0),
+        FlagThreshold(value=0.5, source="", population=Population(scores=(0.0,) * 1000)),
+    ),
+    peak=(0, 0),
+    region=Region(center=(0, 0), ellipse=((0, 0), (0, 0), (0, 0), (0, 0)), mean_activation=1.0),
+)
+"""What has the longest legend that is usual: a flagged breast of a calibrated scanner, with a region."""
+
+
+def strip(finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, fonts: Fonts) -> Strip:
+    """Lay out the strip for a picture ``width`` pixels wide; colours are explained where a map is shown."""
     layout = _Layout(width, fonts)
     layout.headline(wording.headline(caption))
-    layout.line(wording.label_and_score(finding), WHITE, bold=True, scale=_EMPHASIS)
+    flag_colour = AMBER if finding.flagged else WHITE
+    layout.line(wording.flag(finding.decision), flag_colour, bold=True, scale=_FLAG)
+    layout.line(wording.label_and_score(finding.decision), WHITE, bold=True, scale=_EMPHASIS)
     for remark in wording.remarks(finding):
-        layout.line(remark, AMBER, bold=finding.at_operating_point)
-    layout.scores(finding)
-    if coloured:
+        layout.line(remark, AMBER)
+    layout.scores(finding.decision.scores)
+    layout.line(wording.image_alone(finding), GREY)
+    if finding.region is not None:
         layout.colour_bar(finding.explained)
     layout.line(wording.signature(identity), GREY, scale=_FOOTER)
     return layout.finished()
@@ -130,11 +146,11 @@ class _Layout:
         self._marks += lines
         self._top = lines[-1].top + line_step(lines[-1].size)
 
-    def scores(self, finding: Analysed) -> None:
+    def scores(self, scores: Scores) -> None:
         """Write each class with its score and a bar, in four, two or one columns."""
         self._top += round(self._base * 0.35)
         gap = self._base
-        entries = [(key.label, score) for key, score in zip(CLASSES, finding.scores, strict=True)]
+        entries = [(key.label, score) for key, score in zip(CLASSES, scores, strict=True)]
         columns = next((count for count in _COLUMNS if self._fit(entries, count, gap)), 1)
         width = (self._inner - gap * (columns - 1)) // columns
         step = line_step(self._base) + round(self._base * 0.75)

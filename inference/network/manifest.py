@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,20 @@ class GateFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FlagPoint:
+    """A threshold for the malignant score of a breast, and what it was worth out of fold."""
+
+    threshold: float
+    """Malignant score, 0 to 1, from which a breast is flagged."""
+    basis: str
+    """What it means, in words."""
+    specificity: Mapping[str, float]
+    """Share of the normal breasts of each source that are not flagged."""
+    sensitivity: Mapping[str, float]
+    """Share of the malignant breasts of each source that are flagged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """One shipped model: what it is, what it wants to see and how its scores are to be read."""
 
@@ -90,11 +104,13 @@ class Manifest:
     calibration_basis: str
     """On what they were fitted, in words."""
     operating_point: float
-    """Malignant score, 0 to 1, at or above which image and breast say so."""
+    """Malignant score, 0 to 1, of an image: what counts where there are no ``flags``."""
     operating_point_basis: str
     """How the operating point was chosen, in words."""
     training_data_digest: str
     """SHA-256 over the training images and their labels, as `models.training prepare` prints it."""
+    flags: Mapping[str, FlagPoint] = field(default_factory=dict)
+    """By name: ``specificity-90``, ``sensitivity-90``; empty in manifests of before 1.3."""
     gate: GateFile | None = None
     """What refuses pictures that are no mammograms; None where the model takes any picture."""
 
@@ -210,5 +226,8 @@ def _manifest(document: Document, directory: Path, own_sha256: str) -> Manifest:
         operating_point=document.operating_point.malignant,
         operating_point_basis=document.operating_point.basis,
         training_data_digest=document.training.data_digest,
+        flags=MappingProxyType(
+            {name: FlagPoint(**point.model_dump()) for name, point in document.flags().items()}
+        ),
         gate=None if document.gate is None else GateFile(**document.gate.model_dump()),
     )

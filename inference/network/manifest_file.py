@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from inference.findings import CLASSES, ClassKey
 
@@ -30,6 +31,7 @@ _PlainName = Annotated[
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 lower-case hexadecimal digits")]
 _Pixels = Annotated[int, Field(ge=32, le=4096, description="a whole number from 32 to 4096")]
 _Flag = Annotated[bool, Field(description="true or false")]
+_Share = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 _Classes = Annotated[
     tuple[str, ...],
     AfterValidator(_network_order),
@@ -86,6 +88,18 @@ class _Gate(_Table):
     basis: _Text
 
 
+class _FlagPoint(_Table):
+    threshold: float = Field(gt=0, le=1, description="a number above 0 and up to 1")
+    basis: _Text
+    specificity: dict[str, _Share] = Field(description="a table of sources, numbers from 0 to 1")
+    sensitivity: dict[str, _Share] = Field(description="a table of sources, numbers from 0 to 1")
+
+
+class _Flags(_Table):
+    specificity_90: _FlagPoint = Field(alias="specificity-90", description="a table")
+    sensitivity_90: _FlagPoint = Field(alias="sensitivity-90", description="a table")
+
+
 class _Meanings(_Table):
     NORMAL: _Text
     BENIGN: _Text
@@ -108,6 +122,13 @@ class Document(_Table):
     training: _Training = Field(description="a table")
     meanings: _Meanings = Field(description="a table")
     gate: _Gate | None = Field(default=None, description="a table")
+    flag: _Flags | None = Field(default=None, description="a table")
+
+    def flags(self) -> dict[str, _FlagPoint]:
+        """Return the flag points by name; none of a manifest that has no such table."""
+        if self.flag is None:
+            return {}
+        return {"specificity-90": self.flag.specificity_90, "sensitivity-90": self.flag.sensitivity_90}
 
 
 def sentences(error: ValidationError, path: Path, document: Mapping[str, Any]) -> str:
@@ -130,10 +151,17 @@ def _allowed(keys: list[str]) -> str:
     """Return the description of the field at the end of ``keys``."""
     table: type[BaseModel] = Document
     for key in keys[:-1]:
-        annotation = table.model_fields[key].annotation
-        table = next(part for part in (annotation, *get_args(annotation)) if _is_table(part))
-    field = table.model_fields.get(keys[-1])
+        annotation = _field(table, key).annotation
+        inner = [part for part in (annotation, *get_args(annotation)) if _is_table(part)]
+        if not inner:  # a table whose keys are free: what is allowed in it stands with the table itself
+            return _field(table, key).description or ""
+        table = inner[0]
+    field = table.model_fields.get(keys[-1].replace("-", "_"))
     return "no such key" if field is None or field.description is None else field.description
+
+
+def _field(table: type[BaseModel], key: str) -> FieldInfo:
+    return table.model_fields[key.replace("-", "_")]
 
 
 def _is_table(annotation: object) -> bool:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
-from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from inference import wording
-from inference.findings import Analysed, ModelIdentity
+from inference.decision import Analysed
+from inference.findings import ModelIdentity
+from inference.heatmap import heatmap
+from inference.heatmap.layers import Layers
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying, headers, identity, secondary_capture, source_attributes
@@ -31,21 +31,27 @@ def build(study: Study, series: Series) -> list[Dataset]:
     Raises OSError where a picture's file cannot be read.
     """
     analysed = [
-        (image, image.finding, image.heatmap)
+        (image, image.finding, image.layers)
         for image in study.images
-        if isinstance(image.finding, Analysed) and image.heatmap is not None
+        if isinstance(image.finding, Analysed) and image.layers is not None
     ]
     numbers = instance_numbers([image for image, _, _ in analysed])
     return [
         _heatmap(
-            image, finding, picture, study=study, series=series, number=numbers[image.source.sop_instance_uid]
+            image, finding, layers, study=study, series=series, number=numbers[image.source.sop_instance_uid]
         )
-        for image, finding, picture in analysed
+        for image, finding, layers in analysed
     ]
 
 
 def _heatmap(
-    image: StudyImage, finding: Analysed, picture: Path, *, study: Study, series: Series, number: int
+    image: StudyImage,
+    finding: Analysed,
+    layers: Callable[[], Layers],
+    *,
+    study: Study,
+    series: Series,
+    number: int,
 ) -> Dataset:
     source, maker = image.source, study.maker
     target = secondary_capture.capture(maker, series, number)
@@ -63,7 +69,14 @@ def _heatmap(
     target.SeriesInstanceUID = identity.uid("series-SC", side_known=side_known, **study.key)
     _describe_source(target, source)
     _describe_derivation(target, finding, maker.model)
-    secondary_capture.embed(target, _pixels(picture))
+    picture = heatmap.render(
+        layers(),
+        finding,
+        caption=source.label,
+        identity=maker.model,
+        longest=maker.options.sc_max_side,
+    )
+    secondary_capture.embed(target, picture)
     secondary_capture.add_device(target, maker.device, image.analysed_at, study.first)
     headers.add_common_modules(target, study.first, maker=maker, made_at=image.analysed_at)
     return target
@@ -106,12 +119,7 @@ def _describe_compression(target: Dataset, source: SourceImage) -> None:
 
 
 def _describe_derivation(target: Dataset, finding: Analysed, model: ModelIdentity) -> None:
-    with_map = finding.shows_region and finding.region is not None
+    with_map = finding.region is not None
     derivations = [codes.GRAD_CAM, codes.SPATIAL_RESAMPLING] if with_map else [codes.SPATIAL_RESAMPLING]
     target.DerivationDescription = wording.derivation(model, with_map=with_map)
     target.DerivationCodeSequence = Sequence([codes.item(code) for code in derivations])
-
-
-def _pixels(picture: Path) -> NDArray[np.uint8]:
-    with Image.open(str(picture)) as image:
-        return np.asarray(image.convert("RGB"))

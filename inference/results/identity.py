@@ -19,14 +19,15 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from inference.findings import Analysed, Finding, ModelIdentity, NotAnalysed
+from inference.decision import Analysed, Decision, FlagRule, Result
+from inference.findings import ModelIdentity, NotAnalysed
 from inference.options import OutputOptions
 from inference.reading.digests import canonical_digest, canonical_text
 
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
 """Fixed for the product, for ever: another one gives every object another UID."""
 
-SCHEMA: Final = "secondread-objects-1"
+SCHEMA: Final = "secondread-objects-2"
 """Raise it when the rules for the content of the objects change."""
 
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002140")
@@ -54,13 +55,13 @@ class Device:
         return uid("device", manufacturer=self.manufacturer, model=self.model_name, serial=self.serial_number)
 
 
-def run_key(identity: ModelIdentity, options: OutputOptions) -> dict[str, Any]:
+def run_key(identity: ModelIdentity, rule: FlagRule, options: OutputOptions) -> dict[str, Any]:
     """Return what tells one way of making results from another: network, output rules and configuration."""
     settings = {
         "manufacturer": identity.manufacturer,
         "preprocessing": identity.preprocessing,
         "calibrated": identity.calibrated,
-        "operating_point": identity.operating_point,
+        "flag": {"setting": rule.setting, "threshold": rule.threshold.value, "shares": rule.shares},
         "meanings": {key.value: meaning for key, meaning in identity.meanings.items()},
         "options": asdict(options),
     }
@@ -79,23 +80,24 @@ class Maker:
 
     device: Device
     model: ModelIdentity
+    rule: FlagRule
     options: OutputOptions
 
     def key(self) -> dict[str, Any]:
         """Return what goes into every UID: two nodes, or two versions of one, write different headers."""
         return {
-            "run": run_key(self.model, self.options),
+            "run": run_key(self.model, self.rule, self.options),
             "device": self.device.uid,
             "software": self.device.software_version,
         }
 
     def tracking_uid(self, level: str, image: str, number: int) -> str:
         """Return the Tracking Unique Identifier of image or region ``number``, the same in all objects."""
-        run = run_key(self.model, self.options)
+        run = run_key(self.model, self.rule, self.options)
         return uid("tracking", level=level, image=image, number=number, run=run)
 
 
-def finding_key(finding: Finding) -> dict[str, Any]:
+def finding_key(finding: Result) -> dict[str, Any]:
     """Return what an object shows of ``finding``, scores to 4 decimals: smaller differences are noise."""
     match finding:
         case NotAnalysed(status=status, reason=reason):
@@ -103,13 +105,25 @@ def finding_key(finding: Finding) -> dict[str, Any]:
         case Analysed(region=region):
             return {
                 "scores": [round(score, 4) for score in finding.scores],
-                "label": finding.label.value,
-                "operating_point": finding.at_operating_point,
+                "breast": _decision_key(finding.decision),
                 "explained": finding.explained.value,
                 "region": None
                 if region is None
                 else {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)},
             }
+
+
+def _decision_key(decision: Decision) -> dict[str, Any]:
+    population = decision.threshold.population
+    return {
+        "scores": [round(score, 4) for score in decision.scores],
+        "threshold": round(decision.threshold.value, 6),
+        "source": decision.threshold.source,
+        "flagged": decision.flagged,
+        "label": decision.label.value,
+        "percentile": decision.percentile,
+        "examinations": None if population is None else population.examinations,
+    }
 
 
 def in_class(report: Dataset, sop_class_uid: str) -> Dataset:

@@ -28,7 +28,8 @@ from pydicom.sr.coding import Code
 
 from inference import wording
 from inference.analysis.region import closed_line
-from inference.findings import CLASSES, Analysed, NotAnalysed, Point, Region
+from inference.decision import Analysed
+from inference.findings import CLASSES, NotAnalysed, Point, Region
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
 from inference.results import codes
@@ -61,7 +62,7 @@ class _GroupWriter:
         self._algorithm = AlgorithmIdentification(
             name=model.name,
             version=model.version,
-            parameters=wording.algorithm_parameters(model),
+            parameters=wording.algorithm_parameters(model, maker.rule),
             family=codes.ARTIFICIAL_INTELLIGENCE,
             manufacturer=model.manufacturer,
         )
@@ -80,7 +81,7 @@ class _GroupWriter:
             ],
             qualitative_evaluations=[_status(codes.SUCCEEDED)],
         )
-        _comment(group, wording.remarks(finding))
+        _comment(group, [wording.of_the_breast(finding), *wording.remarks(finding)])
         return group
 
     def region(self, image: SourceImage, finding: Analysed, region: Region) -> Group:

@@ -101,7 +101,7 @@ def _content(study: Study) -> Dataset:
     )
     root.ContentSequence.insert(position, image_library.library([image.source for image in study.images]))
     root.ContentSequence.append(
-        evaluations.container(study.images, _replaces(study.predecessor, study.first), study.maker.model)
+        evaluations.container(study.examination, _replaces(study.predecessor, study.first), study.maker.model)
     )
     return root
 

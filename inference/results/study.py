@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from inference.examination import Examination
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
 from inference.results.identity import Maker
@@ -26,6 +27,8 @@ class Study:
 
     images: Sequence[StudyImage]
     """Every image that was looked at, in the order of hanging."""
+    examination: Examination
+    """What was decided about its breasts."""
     first: SourceImage
     """The image with the lowest SOP Instance UID: all objects copy patient and study from it."""
     made_at: datetime
@@ -37,21 +40,23 @@ class Study:
     """What goes into every UID of the study's objects: patient and study as copied, and who makes them."""
 
     @classmethod
-    def of_images(
+    def of_examination(
         cls,
-        images: Sequence[StudyImage],
+        examination: Examination,
         *,
         made_at: datetime,
         maker: Maker,
         predecessor: Predecessor | None,
     ) -> Self:
-        """Return the study of ``images``, given in any order. Raises ValueError unless it is exactly one."""
+        """Return the study of an examination. Raises ValueError unless its images are of exactly one."""
+        images = examination.images
         studies = {image.source.study_instance_uid for image in images}
         if len(studies) != 1:
             raise ValueError(f"a report needs images of exactly one study, these are of {len(studies)}")
         first = min((image.source for image in images), key=lambda source: source.sop_instance_uid)
         return cls(
             images=sorted(images, key=_hanging_order),
+            examination=examination,
             first=first,
             made_at=made_at,
             maker=maker,

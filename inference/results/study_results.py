@@ -8,8 +8,9 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
+from inference.examination import Examination
 from inference.findings import ModelIdentity
-from inference.options import OutputOptions, Predecessor, StudyImage
+from inference.options import OutputOptions, Predecessor
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study import Study
@@ -29,7 +30,7 @@ class StudyObject:
 
 
 def study_objects(
-    images: Sequence[StudyImage],
+    examination: Examination,
     *,
     made_at: datetime,
     device: Device,
@@ -45,8 +46,8 @@ def study_objects(
 
     Parameters
     ----------
-    images
-        Every image of one study that was looked at, in any order.
+    examination
+        The images of one study that were looked at, in any order, and what was decided.
     made_at
         When the report is first made, aware.
 
@@ -55,8 +56,8 @@ def study_objects(
     ValueError
         No images, or images of several studies.
     """
-    maker = Maker(device=device, model=identity, options=options)
-    study = Study.of_images(images, made_at=made_at, maker=maker, predecessor=predecessor)
+    maker = Maker(device=device, model=identity, rule=examination.rule, options=options)
+    study = Study.of_examination(examination, made_at=made_at, maker=maker, predecessor=predecessor)
     return [
         StudyObject(kind=kind, dataset=dataset)
         for kind in kinds

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from inference.network import manifest
 from scp.configuration.values import (
     AETitle,
     CharacterSet,
     Fingerprint,
+    FlagSetting,
     Host,
     Network,
     Port,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from inference.reading.options import ReadingOptions
 
 DEFAULT_DATA_DIR: Final = Path("var")
+_ROUNDING: Final = 0.001
+"""By so much four rounded shares may miss 1."""
 PACKAGES: Final = ("scp", "inference", "storage", "models")
 
 
@@ -127,6 +130,26 @@ class Study(Section):
     """So long after its last image, however many there are."""
 
 
+class Shares(Section):
+    """How frequent the classes are among the breasts of this site. Section ``[model.shares]``."""
+
+    normal: Annotated[float, Field(gt=0, lt=1)]
+    benign: Annotated[float, Field(gt=0, lt=1)]
+    benign_without_callback: Annotated[float, Field(gt=0, lt=1)]
+    malignant: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _all_breasts(self) -> Self:
+        whole = sum(self.in_order())
+        if abs(whole - 1) > _ROUNDING:
+            raise ValueError(f"the four shares must add up to 1, these to {whole:g}")
+        return self
+
+    def in_order(self) -> tuple[float, float, float, float]:
+        """Return the shares in the order of the network's classes."""
+        return self.normal, self.benign, self.benign_without_callback, self.malignant
+
+
 class Model(Section):
     """Which trained network reads. Section ``[model]``."""
 
@@ -134,6 +157,11 @@ class Model(Section):
     """A shipped model, or a folder with a manifest (``./my-model``, relative to the configuration file)."""
     manifest_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")] = ""
     """What the manifest's SHA-256 must be; empty: of a shipped model what it was, of another anything."""
+
+    flag: FlagSetting = "specificity-90"
+    """From which malignant score a breast is flagged: a point of the model, or a score of 0 to 1."""
+    shares: Shares | None = None
+    """How frequent the classes are here; where given they move the scores that results show."""
 
     @field_validator("name")
     @classmethod

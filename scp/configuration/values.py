@@ -5,14 +5,17 @@ from __future__ import annotations
 import codecs
 import ipaddress
 import string
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo
 
 FOLDER: Final = "folder"
 """Key of the validation context: where the configuration file lies."""
 
+FLAGS: Final = ("specificity-90", "sensitivity-90")
+"""The points that a manifest may hold."""
 AE_LENGTH: Final = 16
 FINGERPRINT_LENGTH: Final = 64
 AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
@@ -67,11 +70,23 @@ def _character_set(text: str) -> str:
     return name
 
 
+def _flag(value: object) -> str | float:
+    """Check from where a breast is flagged: a name of a point, or a malignant score."""
+    if isinstance(value, str) and value in FLAGS:
+        return value
+    with suppress(ValueError):  # an environment variable gives text
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
+        if 0 < number <= 1:
+            return number
+    raise ValueError(f"{' or '.join(map(repr, FLAGS))} is allowed, or a score above 0 and up to 1")
+
+
 AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
 Fingerprint: TypeAlias = Annotated[str, AfterValidator(_fingerprint)]
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
 CharacterSet: TypeAlias = Annotated[str, AfterValidator(_character_set)]
 Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]
+FlagSetting: TypeAlias = Annotated[str | float, PlainValidator(_flag)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SRClass: TypeAlias = Literal["comprehensive", "comprehensive3d"]

@@ -59,7 +59,8 @@ port = {port}
 
 [model]
 name = {_text(settings.model.name)}
-
+flag = {json.dumps(settings.model.flag)}
+{_shares(settings)}
 [outputs]
 sr_class = {_text(outputs.sr_class)}
 sc_modality = {_text(outputs.sc_modality)}
@@ -137,6 +138,13 @@ def _ended(process: subprocess.Popen[bytes], log: Path) -> CommandError:
     return CommandError(
         "\n".join((f"the node ended with exit code {process.returncode}; the end of {log}:", *last))
     )
+
+
+def _shares(settings: Settings) -> str:
+    shares = settings.model.shares
+    if shares is None:
+        return ""
+    return "\n[model.shares]\n" + "".join(f"{name} = {share}\n" for name, share in shares)
 
 
 def _text(value: str) -> str:

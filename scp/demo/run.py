@@ -12,9 +12,11 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from inference import findings
-from inference.findings import Finding
-from scp import terminal
+from inference import examination, findings
+from inference.decision import Result, SameForAll
+from inference.options import MeasuredImage
+from inference.reading import mammogram
+from scp import product, terminal
 from scp.configuration.settings import Settings, load
 from scp.demo import cases
 from scp.demo.archive import DemoArchive, Received
@@ -49,7 +51,7 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     finally:
         archive.stop()
     returned = by_study(studies, archive.received())
-    show(returned, stored, _findings(config, studies))
+    show(returned, stored, _decided(config, studies))
     for results in returned:
         lay_out(results, folder / results.study.name)
     if not any((folder / "archive").iterdir()):
@@ -132,15 +134,31 @@ def _wait(
         node.check()
 
 
-def _findings(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Finding]:
-    """Return what the node has found, by SOP Instance UID, from its database."""
-    with open_for_reading(load(config, {})) as database, database.read() as tx:
-        kept = [pair for study in studies for pair in arrivals.images(tx, study.study_uid)]
-    return {
-        instance.sop_instance_uid: findings.load(record.finding)
-        for instance, record in kept
-        if record is not None
-    }
+def _decided(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Result]:
+    """Return what the node says of each image, by SOP Instance UID, from the findings in its database."""
+    settings = load(config, {})
+    rule = product.flag_rule(settings.model)
+    said: dict[str, Result] = {}
+    with open_for_reading(settings) as database, database.read() as tx:
+        for study in studies:
+            kept = {
+                instance.sop_instance_uid: record
+                for instance, record in arrivals.images(tx, study.study_uid)
+                if record is not None
+            }
+            images = [
+                MeasuredImage(
+                    source=source,
+                    finding=findings.load(kept[source.sop_instance_uid].finding),
+                    analysed_at=kept[source.sop_instance_uid].analysed_at,
+                    layers=None,
+                )
+                for source in map(mammogram.describe, study.images)
+                if source.sop_instance_uid in kept
+            ]
+            examined = examination.read(images, rule, SameForAll(threshold=rule.threshold))
+            said |= {image.source.sop_instance_uid: image.finding for image in examined.images}
+    return said
 
 
 def _progress() -> Progress:

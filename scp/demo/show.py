@@ -10,7 +10,9 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from inference.findings import CLASSES, Analysed, Finding
+from inference import wording
+from inference.decision import Analysed, Result
+from inference.findings import CLASSES
 from inference.reading import mammogram
 from scp import terminal
 from scp.demo.archive import REPORTS, Received
@@ -57,14 +59,14 @@ def _study_uid(result: Received) -> str:
     return str(result.header.StudyInstanceUID)
 
 
-def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Finding]) -> None:
+def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Result]) -> None:
     """Print one row for each image: what the node found, and how long its heatmap took."""
-    columns = ["study", "view", "label", *(key.label for key in CLASSES), "operating point", "seconds"]
+    columns = ["study", "view", "label", *(key.label for key in CLASSES), "breast", "seconds"]
     rows = [_row(results, image, stored, found) for results in returned for image in results.study.images]
     console = terminal.out()
     console.print(terminal.table("What came back: labels and scores", columns, rows))
     console.print(
-        "REACHED: malignant score at or above operating point, whatever the label. Seconds: from the node's "
+        "Label and flag are those of the breast, scores those of the image. Seconds: from the node's "
         "acknowledgement of the image to its heatmap in the archive, loading the network included.\n"
         "AI second read, investigational, not for diagnostic use.",
         soft_wrap=True,
@@ -72,14 +74,14 @@ def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mappi
 
 
 def _row(
-    results: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Finding]
+    results: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Result]
 ) -> list[object]:
     uid = str(image.SOPInstanceUID)
     finding, heatmap = found.get(uid), results.heatmaps.get(uid)
     seconds = None if heatmap is None else f"{heatmap.at - stored[uid]:.1f}"
     if isinstance(finding, Analysed):
         scores = [f"{score:.2f}" for score in finding.scores]
-        cells = [finding.label.label, *scores, "REACHED" if finding.at_operating_point else "below"]
+        cells = [finding.label.label, *scores, wording.flag(finding.decision)]
     else:
         reason = "not analysed yet" if finding is None else finding.reason
         cells = [reason, *([""] * len(CLASSES)), ""]

@@ -1,4 +1,7 @@
-"""The ``analyze`` command: files in, one line each out; pictures and DICOM results into a folder."""
+"""The ``analyze`` command: files in, one line each and each breast out; results into a folder.
+
+Files of one study are read together, for a breast is read and not an image.
+"""
 
 from __future__ import annotations
 
@@ -11,54 +14,34 @@ from pathlib import Path
 import structlog
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from inference import wording
+from inference.decision import Analysed, SameForAll
 from inference.errors import InferenceError
-from inference.findings import (
-    CLASSES,
-    Analysed,
-    AnalysisStatus,
-    Finding,
-    Laterality,
-    ModelIdentity,
-    NotAnalysed,
-)
-from inference.options import StudyImage
-from inference.pipeline import Analysis, Analyst
+from inference.findings import AnalysisStatus, NotAnalysed
+from inference.heatmap import heatmap
+from inference.pipeline import PICTURE_FILE, Analysis, Analyst
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
 from scp import product, terminal
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
-from scp.operating import analyze_files
-from scp.operating.analyze_files import OutputFolder, Selection, by_study, reportable
+from scp.operating import analyze_files, analyze_lines, analyze_study
+from scp.operating.analyze_files import OutputFolder, Selection
+from scp.operating.analyze_study import ReadFile, ReadStudy
 from scp.working.process import open_analyst
 
 log = structlog.get_logger(__name__)
 
-WORDS = {
-    AnalysisStatus.SUCCEEDED: "analysed",
-    AnalysisStatus.NOT_ATTEMPTED: "refused",
-    AnalysisStatus.FAILED: "failed",
-}
-"""The ``status`` of ``--json``."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What became of one file."""
+class NamedFile:
+    """One file before its pixels are read."""
 
-    file: Path
+    path: Path
     source: SourceImage | None
     """The header of a DICOM file that could be read."""
-    finding: Finding
-    overlay: Path | None
-    seconds: float
-
-    @property
-    def status(self) -> AnalysisStatus:
-        """How the analysis ended."""
-        return self.finding.status if isinstance(self.finding, NotAnalysed) else AnalysisStatus.SUCCEEDED
+    reason: str | None
+    """Why its header cannot be read; None of a picture."""
 
 
 def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_json: bool) -> int:
@@ -69,106 +52,123 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     if not files:
         raise CommandError("there is no DICOM, PNG or JPEG file in what was named", code=WRONG_USAGE)
     folder = None if output is None else OutputFolder(output)
+    studies: list[ReadStudy] = []
+    complete = True
     with _progress() as progress:
         task = progress.add_task("loading the network", total=len(files))
         analyst = open_analyst(settings)
+        rule = product.flag_rule(settings.model)
         progress.update(task, description="analysing")
-        outcomes = []
-        for file in files:
-            outcome = _outcome(file, analyst, folder, settings.node.reading())
-            outcomes.append(outcome)
+        for group in _by_study(files, settings.node.reading()):
+            read = []
+            for file in group:
+                read.append(_read(file, analyst))
+                progress.advance(task)
+            study = analyze_study.decided(read, rule, SameForAll(threshold=rule.threshold))
             if as_json:
-                terminal.print_json(fields(outcome, analyst.identity))
-            progress.advance(task)
+                for line in analyze_lines.of_study(study, analyst.identity):
+                    terminal.print_json(line)
+            if folder is not None:
+                complete &= _keep(study, folder, settings, analyst)
+            studies.append(study.without_layers())
     if not as_json:
-        _show(outcomes, analyst.identity)
-    written = folder is None or _write_results(outcomes, folder, settings, analyst.identity)
-    failed = any(outcome.status is AnalysisStatus.FAILED for outcome in outcomes)
-    return FAILED if failed or not written or any(path in selection.skipped for path in named) else OK
+        analyze_lines.show(studies, analyst.identity)
+    if folder is not None:
+        terminal.err().print(
+            f"{folder.overlays} overlays and {folder.objects} DICOM objects are in {folder.path}"
+        )
+    failed = any(file.status is AnalysisStatus.FAILED for study in studies for file in study.files)
+    return FAILED if failed or not complete or any(path in selection.skipped for path in named) else OK
 
 
-def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
-    """Return the fields of one line of ``--json``. Their names, types and units are a promise to scripts."""
-    finding = outcome.finding
-    analysed = finding if isinstance(finding, Analysed) else None
-    region = analysed.region if analysed is not None else None
-    return {
-        "file": str(outcome.file),
-        "status": WORDS[outcome.status],
-        "reason": finding.reason if isinstance(finding, NotAnalysed) else None,
-        "laterality": _side(outcome.source),
-        "view": None if outcome.source is None else outcome.source.view,
-        "label": None if analysed is None else analysed.label.label,
-        "probabilities": None
-        if analysed is None
-        else {key.label: score for key, score in zip(CLASSES, analysed.scores, strict=True)},
-        "malignant_at_operating_point": None if analysed is None else analysed.at_operating_point,
-        "explained": None if analysed is None else analysed.explained.label,
-        "peak": None if analysed is None else analysed.peak,
-        "region": None if region is None else {"center": region.center, "ellipse": region.ellipse},
-        "model": {"name": identity.name, "version": identity.version},
-        "seconds": round(outcome.seconds, 3),
-    }
+def _by_study(files: Sequence[Path], reading: ReadingOptions) -> list[list[NamedFile]]:
+    """Read the headers and put the files of one study together, in the order of their first file."""
+    groups: dict[str, list[NamedFile]] = {}
+    for path in files:
+        file = _named(path, reading)
+        study = "" if file.source is None else file.source.study_instance_uid
+        groups.setdefault(study or f"file {path}", []).append(file)
+    return list(groups.values())
 
 
-def _outcome(file: Path, analyst: Analyst, folder: OutputFolder | None, reading: ReadingOptions) -> Outcome:
+def _named(path: Path, reading: ReadingOptions) -> NamedFile:
+    try:
+        source = None if analyze_files.is_picture(path) else mammogram.read(path, reading)
+    except OSError as error:
+        return NamedFile(
+            path=path, source=None, reason=f"the file cannot be read ({error.strerror or error})"
+        )
+    except InferenceError as error:
+        return NamedFile(path=path, source=None, reason=str(error))
+    except Exception as error:
+        log.exception("file not analysed", file=str(path))
+        return NamedFile(path=path, source=None, reason=_fault(error))
+    return NamedFile(path=path, source=source, reason=None)
+
+
+def _read(file: NamedFile, analyst: Analyst) -> ReadFile:
     """Analyse one file. Whatever is wrong with it is its outcome; the others go on."""
     started = time.monotonic()
-    source: SourceImage | None = None
     try:
-        picture = analyze_files.is_picture(file)
-        source = None if picture else mammogram.read(file, reading)
-        analysis = analyst.analyse_image_file(file) if picture else analyst.analyse(file, source)
+        if file.reason is not None:
+            analysis = _failed(file.reason)
+        elif file.source is None:
+            analysis = analyst.analyse_image_file(file.path)
+        else:
+            analysis = analyst.analyse(file.path, file.source)
     except OSError as error:
         analysis = _failed(f"the file cannot be read ({error.strerror or error})")
     except InferenceError as error:
         analysis = _failed(str(error))
     except Exception as error:
-        log.exception("file not analysed", file=str(file))
-        analysis = _failed(f"this is a fault of the program ({type(error).__name__}), its trace is above")
-    seconds = time.monotonic() - started
-    overlay = (
-        None if folder is None or analysis.heatmap is None else folder.keep_overlay(analysis.heatmap, file)
+        log.exception("file not analysed", file=str(file.path))
+        analysis = _failed(_fault(error))
+    return ReadFile(
+        path=file.path,
+        source=file.source,
+        finding=analysis.finding,
+        layers=analysis.layers,
+        seconds=time.monotonic() - started,
     )
-    return Outcome(file=file, source=source, finding=analysis.finding, overlay=overlay, seconds=seconds)
+
+
+def _fault(error: Exception) -> str:
+    return f"this is a fault of the program ({type(error).__name__}), its trace is above"
 
 
 def _failed(reason: str) -> Analysis:
-    return Analysis(finding=NotAnalysed(status=AnalysisStatus.FAILED, reason=reason), heatmap=None)
+    return Analysis(finding=NotAnalysed(status=AnalysisStatus.FAILED, reason=reason), layers=None)
 
 
-def _side(source: SourceImage | None) -> str | None:
-    return None if source is None or source.laterality is None else Laterality(source.laterality).value
-
-
-def _write_results(
-    outcomes: Sequence[Outcome], folder: OutputFolder, settings: Settings, identity: ModelIdentity
-) -> bool:
-    """Write the DICOM results of every study; tell whether all could be built."""
-    now = datetime.now(UTC)
-    images = [
-        StudyImage(source=outcome.source, finding=outcome.finding, analysed_at=now, heatmap=outcome.overlay)
-        for outcome in outcomes
-        if outcome.source is not None and reportable(outcome.source)
-    ]
-    objects, complete = 0, True
-    for of_study in by_study(images):
-        try:
-            objects += folder.keep_results(
-                of_study,
-                made_at=now,
-                device=product.device(settings.node.ae_title),
-                identity=identity,
-                options=settings.outputs.options(),
+def _keep(study: ReadStudy, folder: OutputFolder, settings: Settings, analyst: Analyst) -> bool:
+    """Write the overlays and DICOM results of a study; tell whether the results could be built."""
+    options = settings.outputs.options()
+    for file in study.files:
+        if file.layers is not None and isinstance(file.finding, Analysed):
+            picture = heatmap.render(
+                file.layers,
+                file.finding,
+                caption=PICTURE_FILE if file.source is None else file.source.label,
+                identity=analyst.identity,
+                longest=options.sc_max_side,
             )
-        except CommandError:
-            raise
-        except Exception:
-            log.exception("no DICOM results for a study", study=of_study[0].source.study_instance_uid)
-            complete = False
-    overlays = sum(outcome.overlay is not None for outcome in outcomes)
-    terminal.err().print(f"{overlays} overlays and {objects} DICOM objects are in {folder.path}")
-    return complete
+            folder.keep_overlay(picture, file.path)
+    if study.examination is None:
+        return True
+    try:
+        folder.keep_results(
+            study.examination,
+            made_at=datetime.now(UTC),
+            device=product.device(settings.node.ae_title),
+            identity=analyst.identity,
+            options=options,
+        )
+    except CommandError:
+        raise
+    except Exception:
+        log.exception("no DICOM results for a study", study=study.uid)
+        return False
+    return True
 
 
 def _show_skipped(selection: Selection) -> None:
@@ -192,27 +192,3 @@ def _progress() -> Progress:
         console=terminal.err(),
         transient=True,
     )
-
-
-def _show(outcomes: Sequence[Outcome], identity: ModelIdentity) -> None:
-    console = terminal.out()
-    columns = ["file", "image", "result", *(key.label for key in CLASSES), "operating point", "seconds"]
-    console.print(terminal.table("Analysed files", columns, map(_row, outcomes)))
-    findings = [outcome.finding for outcome in outcomes]
-    if any(isinstance(finding, Analysed) and finding.at_operating_point for finding in findings):
-        console.print(f"REACHED: {wording.AT_OPERATING_POINT}, whatever the label.")
-    console.print(
-        f"{identity.name} {identity.version}. AI second read, investigational, not for diagnostic use. "
-        '"Normal" does not exclude cancer.'
-    )
-
-
-def _row(outcome: Outcome) -> list[object]:
-    label = None if outcome.source is None else outcome.source.label
-    finding, seconds = outcome.finding, f"{outcome.seconds:.1f}"
-    if isinstance(finding, NotAnalysed):
-        result = f"{WORDS[finding.status]}: {finding.reason}"
-        return [outcome.file, label, result, *([None] * len(CLASSES)), None, seconds]
-    scores = [f"{score:.2f}" for score in finding.scores]
-    reached = "REACHED" if finding.at_operating_point else "below"
-    return [outcome.file, label, finding.label.label, *scores, reached, seconds]

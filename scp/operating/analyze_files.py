@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from inference.examination import Examination
 from inference.findings import ModelIdentity
-from inference.options import OutputOptions, StudyImage
-from inference.reading import mammogram, objections
+from inference.options import OutputOptions
+from inference.reading import objections
 from inference.reading.mammogram import SourceImage
 from inference.results.identity import Device
 from inference.results.study_results import study_objects
@@ -112,11 +113,13 @@ class OutputFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.overlays = 0
+        self.objects = 0
         self._names: set[str] = set()
         with _writing(path):
             path.mkdir(parents=True, exist_ok=True)
 
-    def keep_overlay(self, picture: NDArray[np.uint8], source: Path) -> Path:
+    def keep_overlay(self, picture: NDArray[np.uint8], source: Path) -> None:
         """Write the overlay of ``source``; two sources of one name get two files."""
         number, name = 1, f"{source.stem}-heatmap.png"
         while name in self._names:
@@ -125,30 +128,27 @@ class OutputFolder:
         self._names.add(name)
         with _writing(self.path):
             Image.fromarray(picture).save(self.path / name)
-        return self.path / name
+        self.overlays += 1
 
     def keep_results(
         self,
-        images: Sequence[StudyImage],
+        examination: Examination,
         *,
         made_at: datetime,
         device: Device,
         identity: ModelIdentity,
         options: OutputOptions,
-    ) -> int:
-        """Build and write the objects that the node would send back for ``images`` of one study.
-
-        Returns how many.
-        """
+    ) -> None:
+        """Build and write the objects that the node would send back for one study."""
         objects = study_objects(
-            images, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
+            examination, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
         )
         with _writing(self.path):
             for study_object in objects:
                 result = study_object.dataset
                 name = f"{result.Modality}-{result.SOPInstanceUID}.dcm"
                 result.save_as(self.path / name, enforce_file_format=True)
-        return len(objects)
+        self.objects += len(objects)
 
 
 @contextmanager
@@ -165,17 +165,3 @@ def reportable(image: SourceImage) -> bool:
     """Whether results can refer to ``image``: a mammogram that says which instance of which study it is."""
     named = image.sop_instance_uid and image.series_instance_uid and image.study_instance_uid
     return bool(named) and objections.is_mammogram(image.header)
-
-
-def by_study(images: Sequence[StudyImage]) -> list[list[StudyImage]]:
-    """Group images by study, without repeated instances and raw data whose presentation is there."""
-    studies: dict[str, dict[str, StudyImage]] = {}
-    for image in images:
-        of_study = studies.setdefault(image.source.study_instance_uid, {})
-        of_study.setdefault(image.source.sop_instance_uid, image)
-    return [_without_raw_twins(list(of_study.values())) for of_study in studies.values()]
-
-
-def _without_raw_twins(images: list[StudyImage]) -> list[StudyImage]:
-    sources = [image.source for image in images]
-    return [image for image in images if mammogram.is_mentioned(image.source, sources)]

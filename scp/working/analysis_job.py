@@ -1,19 +1,15 @@
-"""The "analyse" job: one kept image → its finding, and the heatmap picture that goes with it."""
+"""The "analyse" job: one kept image → its finding, and the layers that its heatmap is drawn from."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from inference import findings
+from inference.heatmap.layers import Layers
 from inference.pipeline import Analysis
 from inference.reading.mammogram import ImageDescription
 from scp.receiving import descriptions
@@ -47,7 +43,7 @@ class AnalysisJob:
         assert instance is not None  # noqa: S101 - retention never removes what a live job names
         # an image that is not described yet is read by the analysis, whose finding says so if that fails
         analysis = self.analyst.analyse(self.archive.path(instance.file), descriptions.from_row(instance))
-        heatmap = None if analysis.heatmap is None else self._keep(analysis.heatmap, instance.file)
+        heatmap = None if analysis.layers is None else self._keep(analysis.layers, instance.file)
         with self.database.write() as tx:
             now = self.now()
             record = FindingRecord(
@@ -60,8 +56,6 @@ class AnalysisJob:
         for file in unneeded:
             self.archive.remove(file)
 
-    def _keep(self, picture: NDArray[np.uint8], source: str) -> str:
-        """Keep the picture losslessly: rendering needs the pixels, reporting then does not."""
-        encoded = io.BytesIO()
-        Image.fromarray(picture).save(encoded, format="PNG", compress_level=1)
-        return self.archive.keep_bytes(encoded.getvalue(), folder="heatmaps", key=source, suffix=".png")
+    def _keep(self, drawn_from: Layers, source: str) -> str:
+        """Keep the layers losslessly: their making needs the pixels, the report then does not."""
+        return self.archive.keep_bytes(drawn_from.encoded(), folder="heatmaps", key=source, suffix=".png")

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from inference.decision import SameForAll
 from inference.pipeline import Analyst
 from scp import logs, product
 from scp.configuration.settings import Settings
@@ -99,11 +100,14 @@ def _make_worker(
     archive = Archive(settings.node.data_dir)
     analyst = open_analyst(settings)
     analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=_now)
+    rule = product.flag_rule(settings.model)
     report = ReportJob(
         database=database,
         archive=archive,
         device=product.device(settings.node.ae_title),
-        identity=analyst.identity,
+        analyst=analyst,
+        rule=rule,
+        thresholds=SameForAll(threshold=rule.threshold),
         options=settings.outputs.options(),
         reading=settings.node.reading(),
         now=_now,

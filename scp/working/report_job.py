@@ -6,12 +6,19 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from inference import findings
-from inference.findings import ModelIdentity
-from inference.options import OutputOptions, Predecessor, StudyImage
+from inference import examination, findings
+from inference.decision import FlagRule, Thresholds
+from inference.findings import ModelIdentity, OutdatedFindingError
+from inference.heatmap import layers
+from inference.heatmap.layers import Layers
+from inference.options import MeasuredImage, OutputOptions, Predecessor
+from inference.pipeline import Analysis
 from inference.reading import mammogram
 from inference.reading.digests import canonical_digest
 from inference.reading.mammogram import ImageDescription
@@ -30,6 +37,17 @@ Kept = list[tuple[Instance, FindingRecord | None]]
 log = structlog.get_logger(__name__)
 
 
+class Analyst(Protocol):
+    """What this job needs of `inference.pipeline.Analyst`."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say about the network."""
+
+    def analyse(self, path: Path, image: ImageDescription | None) -> Analysis:
+        """Judge again what a version kept that did not keep all that is needed now."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedImage:
     """One image that the report speaks of, before its file is opened."""
@@ -46,7 +64,10 @@ class ReportJob:
     database: Database
     archive: Archive
     device: Device
-    identity: ModelIdentity
+    analyst: Analyst
+    rule: FlagRule
+    thresholds: Thresholds
+    """Asked when a report is made: what was sent keeps the threshold that it was made with."""
     options: OutputOptions
     now: Callable[[], datetime]
     kinds: Sequence[OutputKind] = KINDS
@@ -87,11 +108,12 @@ class ReportJob:
         made_at: datetime,
         predecessor: Report | None,
     ) -> None:
+        examined = examination.read([self._image(image) for image in images], self.rule, self.thresholds)
         objects = study_objects(
-            [self._image(image) for image in images],
+            examined,
             made_at=made_at,
             device=self.device,
-            identity=self.identity,
+            identity=self.analyst.identity,
             options=self.options,
             predecessor=None if predecessor is None else _predecessor(predecessor),
             kinds=self.kinds,
@@ -128,22 +150,33 @@ class ReportJob:
         return [image for image in images if mammogram.is_mentioned(image.description, study)]
 
     def _content(self, images: list[ReportedImage]) -> str:
-        """Return the digest of all that a report on ``images`` says, times and predecessor apart."""
-        maker = Maker(device=self.device, model=self.identity, options=self.options)
+        """Return the digest of all that a report on ``images`` says, times and predecessor apart.
+
+        The scanner's own threshold is apart too: a calibration sends no finished study again.
+        """
+        maker = Maker(device=self.device, model=self.analyst.identity, rule=self.rule, options=self.options)
         contents = [
             (image.instance.sop_instance_uid, image.instance.header_digest, image.record.finding)
             for image in images
         ]
         return canonical_digest({"maker": maker.key(), "images": sorted(contents)})
 
-    def _image(self, image: ReportedImage) -> StudyImage:
+    def _image(self, image: ReportedImage) -> MeasuredImage:
         """Open the header, from which results copy patient and study; what it means is known already."""
-        record = image.record
-        return StudyImage(
-            source=mammogram.reopen(self.archive.path(image.instance.file), image.description, self.reading),
-            finding=findings.load(record.finding),
+        record, path = image.record, self.archive.path(image.instance.file)
+        try:
+            finding = findings.load(record.finding)
+            kept = None if record.heatmap is None else self.archive.path(record.heatmap)
+            opened = None if kept is None else partial(layers.read, kept)
+        except OutdatedFindingError:
+            analysis = self.analyst.analyse(path, image.description)
+            finding = analysis.finding
+            opened = None if analysis.layers is None else partial(_itself, analysis.layers)
+        return MeasuredImage(
+            source=mammogram.reopen(path, image.description, self.reading),
+            finding=finding,
             analysed_at=record.analysed_at,
-            heatmap=None if record.heatmap is None else self.archive.path(record.heatmap),
+            layers=opened,
         )
 
     def _keep(self, study_object: StudyObject) -> NewResult:
@@ -168,6 +201,10 @@ class ReportJob:
 def _several_patients(kept: Kept) -> bool:
     """Tell whether a correction of the Patient ID has come for some of the images only, so far."""
     return len({instance.patient_digest for instance, _ in kept} - {None}) > 1
+
+
+def _itself(known: Layers) -> Layers:
+    return known
 
 
 def _predecessor(last: Report) -> Predecessor | None:

@@ -6,8 +6,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pydicom
 
-from inference.findings import Analysed, AnalysisStatus, ClassKey, ModelIdentity, NotAnalysed, Region
-from inference.heatmap import heatmap
+from inference.decision import FlagRule, FlagThreshold, SameForAll
+from inference.findings import (
+    AnalysisStatus,
+    ClassKey,
+    Measured,
+    ModelIdentity,
+    NotAnalysed,
+    Region,
+    Trace,
+)
+from inference.heatmap import layers
 from inference.options import OutputOptions
 from inference.pipeline import Analysis
 from inference.reading import mammogram
@@ -35,9 +44,11 @@ IDENTITY = ModelIdentity(
     weights_sha256="0" * 64,
     preprocessing="breast-crop-1",
     calibrated=False,
-    operating_point=0.9,
     meanings=dict.fromkeys(ClassKey, "a test"),
 )
+
+
+RULE = FlagRule(setting="specificity-90", threshold=FlagThreshold(value=0.9, source="specificity-90: a test"))
 
 
 class ScriptedAnalyst:
@@ -49,33 +60,28 @@ class ScriptedAnalyst:
         image = image or mammogram.read(path)
         if (objection := image.objection) is not None:
             return Analysis(
-                finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), heatmap=None
+                finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), layers=None
             )
-        finding = Analysed(
-            scores=(0.1, 0.2, 0.1, 0.6),
-            label=ClassKey.MALIGNANT,
-            at_operating_point=False,
-            explained=ClassKey.MALIGNANT,
-            peak=(100.0, 120.0),
-            region=Region(
-                center=(100.0, 120.0),
-                ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
-                mean_activation=0.7,
-            ),
+        shown = Region(
+            center=(100.0, 120.0),
+            ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
+            mean_activation=0.7,
         )
+        trace = Trace(peak=(100.0, 120.0), region=shown)
         picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
         map_ = np.zeros((image.rows, image.columns), np.float32)
         map_[110:130, 80:120] = 1
-        drawn = heatmap.render(
-            picture, map_, finding, caption=image.label, identity=IDENTITY, options=OutputOptions()
+        size = (image.columns, image.rows)
+        return Analysis(
+            finding=Measured(scores=(0.1, 0.2, 0.1, 0.6), traces=(trace, trace, trace)),
+            layers=layers.of_picture(picture, [layers.level(map_, size)] * 3, size),
         )
-        return Analysis(finding=finding, heatmap=drawn)
 
 
 class InProcessNode:
     """One node on ``folder``; time moves only when the test moves it."""
 
-    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None):
+    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None, rule=RULE):
         folder.mkdir(parents=True, exist_ok=True)
         self.now = START
         self.busy = set()
@@ -98,7 +104,12 @@ class InProcessNode:
             arrived=lambda: None,
         )
         report = ReportJob(
-            **common, device=device, identity=analyst.identity, options=options or OutputOptions()
+            **common,
+            device=device,
+            analyst=analyst,
+            rule=rule,
+            thresholds=SameForAll(threshold=rule.threshold),
+            options=options or OutputOptions(),
         )
         self.worker = Worker(
             **common,

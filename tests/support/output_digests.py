@@ -33,8 +33,8 @@ import pydicom
 import structlog
 
 from inference.analysis.classifier import Reading
+from inference.decision import FlagRule, FlagThreshold
 from inference.errors import Failed
-from inference.findings import CLASSES, ClassKey
 from inference.options import OutputOptions
 from inference.pipeline import Analysis, Analyst
 from inference.reading.mammogram import ImageDescription
@@ -53,14 +53,17 @@ QUIET: Final = timedelta(seconds=181)
 OTHER_OPTIONS: Final = OutputOptions(
     sr_class="comprehensive3d", sc_modality="MG", sc_max_side=1024, notice=False
 )
-ANSWERS: Final[tuple[tuple[tuple[float, float, float, float], bool, ClassKey], ...]] = (
-    ((0.04, 0.09, 0.03, 0.84), True, ClassKey.MALIGNANT),
-    ((0.2, 0.5, 0.2, 0.1), False, ClassKey.BENIGN),
-    ((0.15, 0.2, 0.55, 0.1), False, ClassKey.BENIGN_WITHOUT_CALLBACK),
-    ((0.9, 0.05, 0.04, 0.01), False, ClassKey.BENIGN),
-    ((0.45, 0.15, 0.08, 0.32), True, ClassKey.MALIGNANT),
+ANSWERS: Final[tuple[tuple[float, float, float, float], ...]] = (
+    (0.04, 0.09, 0.03, 0.84),
+    (0.2, 0.5, 0.2, 0.1),
+    (0.15, 0.2, 0.55, 0.1),
+    (0.9, 0.05, 0.04, 0.01),
+    (0.45, 0.15, 0.08, 0.32),
 )
-"""Scores, whether they reach the operating point, and the explained class; the last two are Normal."""
+"""Scores: Malignant, the two benign classes, Normal, and Normal with a malignant score near the threshold."""
+RULE: Final = FlagRule(
+    setting="specificity-90", threshold=FlagThreshold(value=0.31, source="specificity-90: of the stand-in")
+)
 UNUSABLE: Final = "the network gave no usable score for this image"
 
 Digests = dict[str, Any]
@@ -79,21 +82,20 @@ class StandInNetwork:
         assert batch.shape == (1, self.rows, self.columns, 1)
         if self.seed % 13 == 5:
             return [Failed(UNUSABLE)]
-        scores, reached, explained = ANSWERS[self.seed % len(ANSWERS)]
-        assert explained in CLASSES
-        return [Reading(scores=scores, at_operating_point=reached, explained=explained, map=self._map())]
+        return [Reading(scores=ANSWERS[self.seed % len(ANSWERS)], maps=self._maps())]
 
-    def _map(self) -> np.ndarray:
-        """Return a map whose interpolation is exact: powers of two, no two hot columns side by side.
+    def _maps(self) -> np.ndarray:
+        """Return maps whose interpolation is exact: powers of two, no two hot columns side by side.
 
         Each interpolated value is then one product, which every processor rounds alike.
         """
-        cells = np.zeros((8, 6), np.float32)
+        cells = np.zeros((3, 8, 6), np.float32)
         if self.seed % 17 == 0:
-            return cells  # a map that says nothing
-        row = 2 + self.seed // 13 % 3
-        cells[row : row + 3, 2] = 1
-        cells[row - 1, 4] = 0.5
+            return cells  # maps that say nothing
+        for number, map_ in enumerate(cells):
+            row = 2 + (self.seed // 13 + number) % 3
+            map_[row : row + 3, 2] = 1
+            map_[row - 1, 4] = 0.5
         return cells
 
 
@@ -140,6 +142,10 @@ def stand_in(options: OutputOptions) -> RememberingAnalyst:
 
 def shipped(model: str | None, options: OutputOptions) -> RememberingAnalyst:
     """Return the real pipeline on a shipped model with its gate, opened as the node opens it."""
+    return RememberingAnalyst(open_analyst(_settings(model, options)), None)
+
+
+def _settings(model: str | None, options: OutputOptions) -> Settings:
     sections: dict[str, Any] = {
         "outputs": {
             "sr_class": options.sr_class,
@@ -150,7 +156,7 @@ def shipped(model: str | None, options: OutputOptions) -> RememberingAnalyst:
     }
     if model is not None:
         sections["model"] = {"name": model}
-    return RememberingAnalyst(open_analyst(Settings.model_validate(sections)), None)
+    return Settings.model_validate(sections)
 
 
 def digests(
@@ -167,16 +173,19 @@ def digests(
     def opened(options: OutputOptions) -> RememberingAnalyst:
         return shipped(model, options) if network else stand_in(options)
 
+    rule = product.flag_rule(_settings(model, OutputOptions()).model) if network else RULE
     inputs = folder / "inputs"
     analyst = opened(OutputOptions())
     cases = [*output_cases.demo(inputs), *output_cases.drawn(inputs)]
     cases += [case for each in dicom for case in output_cases.found(each)]
-    with _node(folder / "node", analyst, OutputOptions()) as node:
+    with _node(folder / "node", analyst, OutputOptions(), rule) as node:
         for case in cases:
             _report(node, case, kept)
-        lines = _analyze(node.settings, _named(cases, output_cases.pictures(inputs / "pictures")), analyst)
+        lines = _analyze(
+            node.settings, _named(cases, output_cases.pictures(inputs / "pictures")), analyst, rule
+        )
     other_cases = output_cases.other_options(inputs)
-    with _node(folder / "other", opened(OTHER_OPTIONS), OTHER_OPTIONS) as node:
+    with _node(folder / "other", opened(OTHER_OPTIONS), OTHER_OPTIONS, rule) as node:
         for case in other_cases:
             _report(node, case, kept)
     for name, line in lines.items():
@@ -227,8 +236,10 @@ class _Kept:
 
 
 @contextmanager
-def _node(folder: Path, analyst: RememberingAnalyst, options: OutputOptions) -> Iterator[InProcessNode]:
-    node = InProcessNode(folder, analyst=analyst, options=options)
+def _node(
+    folder: Path, analyst: RememberingAnalyst, options: OutputOptions, rule: FlagRule
+) -> Iterator[InProcessNode]:
+    node = InProcessNode(folder, analyst=analyst, options=options, rule=rule)
     try:
         yield node
     finally:
@@ -285,17 +296,33 @@ def _named(cases: Sequence[Case], pictures: Sequence[Path]) -> dict[Path, str]:
     return {**named, **{file: f"pictures/{file.name}" for file in pictures}}
 
 
-def _analyze(settings: Settings, files: dict[Path, str], analyst: RememberingAnalyst) -> dict[str, bytes]:
-    """Run ``analyze --json``; return its lines without times, under names instead of paths."""
+def _analyze(
+    settings: Settings, files: dict[Path, str], analyst: RememberingAnalyst, rule: FlagRule
+) -> dict[str, bytes]:
+    """Run ``analyze --json``; return its lines without times, under names instead of paths.
+
+    The lines about the breasts of a study follow those about its files, and are named after the last of them.
+    """
     printed = io.StringIO()
-    with _replaced(analyze, "open_analyst", lambda _: analyst), redirect_stdout(printed):
+    with (
+        _replaced(analyze, "open_analyst", lambda _: analyst),
+        _replaced(product, "flag_rule", lambda _: rule),
+        redirect_stdout(printed),
+    ):
         code = analyze.run(settings, list(files), output=None, as_json=True)
     assert code == 1, "there are broken files among them"
-    lines = {}
-    for line, name in zip(printed.getvalue().splitlines(), files.values(), strict=True):
+    lines: dict[str, bytes] = {}
+    name, breasts = "", 0
+    for line in printed.getvalue().splitlines():
         fields = json.loads(line)
-        assert fields.pop("seconds") >= 0
-        lines[name] = json.dumps({**fields, "file": name}, indent=1).encode()
+        if "file" in fields:
+            assert fields.pop("seconds") >= 0
+            name, breasts = files[Path(fields["file"])], 0
+            lines[name] = json.dumps({**fields, "file": name}, indent=1).encode()
+        else:
+            breasts += 1
+            lines[f"{name}, breast {breasts}"] = json.dumps(fields, indent=1).encode()
+    assert set(files.values()) <= set(lines)
     return lines
 
 

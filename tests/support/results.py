@@ -10,22 +10,25 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from inference import decision, examination
+from inference.decision import Analysed, FlagRule, FlagThreshold, SameForAll, Thresholds
+from inference.examination import Examination
 from inference.findings import (
-    CLASSES,
-    Analysed,
     AnalysisStatus,
     ClassKey,
     Finding,
+    Measured,
     ModelIdentity,
     NotAnalysed,
     Region,
+    Trace,
 )
-from inference.heatmap import heatmap
-from inference.options import OutputOptions, Predecessor, StudyImage
+from inference.heatmap import layers
+from inference.heatmap.layers import Layers
+from inference.options import MeasuredImage, OutputOptions, Predecessor
 from inference.reading import attributes
 from inference.reading import mammogram as exam
 from inference.reading.pixels import Picture
@@ -48,7 +51,6 @@ MODEL: Final = ModelIdentity(
     weights_sha256="ab" * 32,
     preprocessing="breast-crop-1",
     calibrated=False,
-    operating_point=0.31,
     meanings={
         ClassKey.NORMAL: "BI-RADS 1",
         ClassKey.BENIGN: "BI-RADS 3",
@@ -57,6 +59,9 @@ MODEL: Final = ModelIdentity(
     },
 )
 OPTIONS: Final = OutputOptions()
+RULE: Final = FlagRule(
+    setting="specificity-90", threshold=FlagThreshold(value=0.31, source="specificity-90: a test")
+)
 
 MALIGNANT: Final = (0.04, 0.09, 0.03, 0.84)
 BENIGN: Final = (0.2, 0.5, 0.2, 0.1)
@@ -79,21 +84,22 @@ def region(column: float, row: float, *, along: float = 60, across: float = 40) 
     )
 
 
+def measured(scores: tuple[float, float, float, float] = MALIGNANT, *, at: Region | None = None) -> Measured:
+    """Return a finding that points at the same place for every class."""
+    trace = Trace(peak=(200.5, 240.5), region=at or region(200, 240))
+    return Measured(scores=scores, traces=(trace, trace, trace))
+
+
+def flat(scores: tuple[float, float, float, float] = MALIGNANT) -> Measured:
+    """Return a finding that points nowhere."""
+    trace = Trace(peak=(200.5, 240.5), region=None)
+    return Measured(scores=scores, traces=(trace, trace, trace))
+
+
 def analysed(scores: tuple[float, float, float, float] = MALIGNANT, *, at: Region | None = None) -> Analysed:
-    """Return a finding with the label, explanation and region that follow from ``scores``."""
-    label = CLASSES[int(np.argmax(scores))]
-    reached = scores[3] >= MODEL.operating_point
-    others = [key for key in CLASSES if key is not ClassKey.NORMAL]
-    top = max(others, key=lambda key: scores[CLASSES.index(key)])
-    shown = label is not ClassKey.NORMAL or reached
-    return Analysed(
-        scores=scores,
-        label=label,
-        at_operating_point=reached,
-        explained=ClassKey.MALIGNANT if reached else top,
-        peak=(200.5, 240.5),
-        region=(at or region(200, 240)) if shown else None,
-    )
+    """Return what is said of an image that is read alone."""
+    alone = decision.decide(scores, RULE.threshold, RULE.shares)
+    return decision.analysed(measured(scores, at=at), alone, RULE.shares)
 
 
 def refused(
@@ -122,20 +128,29 @@ def warm_map(shape: tuple[int, int], at: Region) -> NDArray[np.float32]:
     return warm
 
 
+def layers_of(shown: Picture, at: Region | None) -> Layers:
+    """Return the layers of a picture whose classes all point ``at`` one place."""
+    shape = shown.grey.shape
+    warm = np.zeros(shape, np.float32) if at is None else warm_map(shape, at)
+    size = shape[::-1]
+    return layers.of_picture(shown, [layers.level(warm, size)] * 3, size)
+
+
 def study_image(
-    header: Dataset, finding: Finding, folder: Path, *, analysed_at: datetime = ANALYSED_AT
-) -> StudyImage:
-    """Return ``header`` with ``finding``, its heatmap rendered into ``folder``."""
+    header: Dataset, finding: Finding, _folder: Path, *, analysed_at: datetime = ANALYSED_AT
+) -> MeasuredImage:
+    """Return ``header`` with ``finding`` and what its heatmap is drawn from."""
     with attributes.tolerant():
         source = exam.describe(header)
-    kept: Path | None = None
-    if isinstance(finding, Analysed):
-        shown = picture(header)
-        warm = None if finding.region is None else warm_map(shown.grey.shape, finding.region)
-        rendered = heatmap.render(shown, warm, finding, caption=source.label, identity=MODEL, options=OPTIONS)
-        kept = folder / f"{source.sop_instance_uid}.png"
-        Image.fromarray(rendered).save(kept)
-    return StudyImage(source=source, finding=finding, analysed_at=analysed_at, heatmap=kept)
+    kept = None
+    if isinstance(finding, Measured):
+        kept = layers_of(picture(header), finding.traces[0].region)
+    return MeasuredImage(
+        source=source,
+        finding=finding,
+        analysed_at=analysed_at,
+        layers=None if kept is None else lambda: kept,
+    )
 
 
 def four_views(**attributes: Any) -> list[Dataset]:
@@ -147,7 +162,20 @@ def four_views(**attributes: Any) -> list[Dataset]:
     ]
 
 
-def objects(images: Sequence[StudyImage], **changes: Any) -> list[Dataset]:
+def examined(
+    images: Sequence[MeasuredImage], *, rule: FlagRule = RULE, thresholds: Thresholds | None = None
+) -> Examination:
+    """Return what is decided about ``images``."""
+    return examination.read(images, rule, thresholds or SameForAll(threshold=rule.threshold))
+
+
+def objects(
+    images: Sequence[MeasuredImage],
+    *,
+    rule: FlagRule = RULE,
+    thresholds: Thresholds | None = None,
+    **changes: Any,
+) -> list[Dataset]:
     """Return the objects of ``images``; ``changes`` replace arguments of `study_objects`."""
     arguments: dict[str, Any] = {
         "made_at": MADE_AT,
@@ -156,7 +184,8 @@ def objects(images: Sequence[StudyImage], **changes: Any) -> list[Dataset]:
         "options": OPTIONS,
         "predecessor": None,
     }
-    return [study_object.dataset for study_object in study_objects(images, **{**arguments, **changes})]
+    read = examined(images, rule=rule, thresholds=thresholds)
+    return [study_object.dataset for study_object in study_objects(read, **{**arguments, **changes})]
 
 
 def predecessor_of(report: Dataset, images: int) -> Predecessor:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference import pipeline
 from inference.analysis import region
-from inference.findings import Point
+from inference.findings import CLASSES, EXPLAINABLE, Point
 from inference.pipeline import Network
 from inference.reading.pixels import Picture
 from models.training.evaluation import bootstrap
@@ -49,16 +49,19 @@ def point(picture: Picture, example: Example, network: Network) -> Pointed:
     Raises Refused or Failed where the node would not analyse the picture.
     """
     analysed = pipeline.analysed_image(picture, network)
-    peak, _ = region.locate(analysed.heat, analysed.breast.mask)
+    scores = dict(zip(CLASSES, analysed.reading.scores, strict=True))
+    explained = max(EXPLAINABLE, key=lambda key: scores[key])
+    heat = analysed.heat(explained)
+    peak, _ = region.locate(heat, analysed.breast.mask)
     boxes = _widened(example.lesions, picture.grey.shape[0])
-    inside = _inside(boxes, analysed.heat.shape)
-    total = float(analysed.heat.sum(dtype=np.float64))
+    inside = _inside(boxes, heat.shape)
+    total = float(heat.sum(dtype=np.float64))
     return Pointed(
         example=example,
         hit=any(_holds(box, peak) for box in boxes),
-        heat=float(analysed.heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
+        heat=float(heat[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
         chance=float((inside & analysed.breast.mask).sum() / analysed.breast.mask.sum()),
-        explained=analysed.reading.explained.label,
+        explained=explained.label,
     )
 
 
