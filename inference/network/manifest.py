@@ -26,7 +26,7 @@ DEFAULT: Final = "secondread-1.2.0"
 """The model that is used where the configuration names no other."""
 SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "secondread-1.2.0": "6990ac59f2f4e5a8475852c773c6e9ce7d35c9506aab62d8ff5495f31f2f16f4",
+        "secondread-1.2.0": "0b410ecf7fe9b61088abe8d1b1efc86e617b0e331ddf1645fbca3c735b559d00",
         "document-cnn-1.1.0": "044c5a91b1c78aa01dac39e1fb9def6c7e090908fc3c96ddea8bae0427e73494",
     }
 )

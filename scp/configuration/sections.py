@@ -161,7 +161,12 @@ class Model(Section):
     flag: FlagSetting = "specificity-90"
     """From which malignant score a breast is flagged: a point of the model, or a score of 0 to 1."""
     shares: Shares | None = None
-    """How frequent the classes are here; where given they move the scores that results show."""
+    """How frequent the classes are here; where given they move the scores that are shown, ``{}`` is not."""
+
+    @field_validator("shares", mode="before")
+    @classmethod
+    def _none_given(cls, value: object) -> object:
+        return None if value == {} else value
 
     @field_validator("name")
     @classmethod

@@ -12,12 +12,12 @@ from tests.support import results
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import require
 
-NORMAL = [results.analysed(results.NORMAL)] * 4
+NORMAL = [results.measured(results.NORMAL)] * 4
 LESION = [
-    results.analysed(results.MALIGNANT),
-    results.analysed(results.NORMAL),
-    results.analysed(results.NORMAL_BUT_REACHED),
-    results.analysed(results.BENIGN),
+    results.measured(results.MALIGNANT),
+    results.measured(results.NORMAL),
+    results.measured(results.NORMAL_BUT_REACHED),
+    results.measured(results.BENIGN),
 ]
 Case = tuple[list[Dataset], list[Dataset]]
 """Sources and results."""
@@ -61,7 +61,7 @@ def unknown_side(folder: Path) -> Case:
         columns=255,
     )
     views = [*results.four_views(), film]
-    return views, results.objects(images(views, [*LESION, results.analysed()], folder))
+    return views, results.objects(images(views, [*LESION, results.measured()], folder))
 
 
 def comprehensive_3d(folder: Path) -> Case:

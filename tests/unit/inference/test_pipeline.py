@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from inference import findings
 from inference.analysis import breast
 from inference.analysis.classifier import Classifier
 from inference.errors import Failed
-from inference.findings import CLASSES, Analysed, AnalysisStatus, ClassKey, NotAnalysed
+from inference.findings import AnalysisStatus, ClassKey, Measured, NotAnalysed
 from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
@@ -41,12 +42,12 @@ class Answering:
         return [self.answer(batch)]
 
 
-def reading(network, *, scores, reached=False, explained=ClassKey.BENIGN):
+def reading(network, *, scores):
     def answer(batch):
         (real,) = network.read(batch)
-        hot = np.zeros_like(real.map)
-        hot[0, 0] = 1
-        return replace(real, scores=scores, at_operating_point=reached, explained=explained, map=hot)
+        hot = np.zeros_like(real.maps)
+        hot[:, 0, 0] = 1
+        return replace(real, scores=scores, maps=hot)
 
     return Answering(network, answer)
 
@@ -54,20 +55,21 @@ def reading(network, *, scores, reached=False, explained=ClassKey.BENIGN):
 def test_a_mammogram_is_analysed(analyst, tmp_path):
     analysis = analyst.analyse(write(mammogram("L", "MLO", lesion=True), tmp_path / "a.dcm"))
     finding = analysis.finding
-    assert isinstance(finding, Analysed)
+    assert isinstance(finding, Measured)
     assert sum(finding.scores) == pytest.approx(1, abs=1e-5)
-    assert finding.label is CLASSES[int(np.argmax(finding.scores))]
-    assert 0 <= finding.peak[0] <= 512
-    assert 0 <= finding.peak[1] <= 640
-    assert analysis.heatmap.dtype == np.uint8
-    assert analysis.heatmap.shape[2] == 3
+    for trace in finding.traces:
+        assert 0 <= trace.peak[0] <= 512
+        assert 0 <= trace.peak[1] <= 640
+    assert findings.load(findings.dump(finding)) == finding
+    assert analysis.layers.levels.shape == (3, *analysis.layers.grey.shape)
+    assert (analysis.layers.columns, analysis.layers.rows) == (512, 640)
 
 
 def test_the_same_file_gives_the_same_analysis(analyst, tmp_path):
     path = write(mammogram(), tmp_path / "a.dcm")
     one, two = analyst.analyse(path), analyst.analyse(path)
     assert one.finding == two.finding
-    assert one.heatmap.tobytes() == two.heatmap.tobytes()
+    assert one.layers.encoded() == two.layers.encoded()
 
 
 def test_a_picture_file_is_analysed_like_the_image_that_it_shows(analyst, tmp_path):
@@ -86,7 +88,7 @@ def test_what_the_header_forbids_is_not_attempted(analyst, tmp_path, attributes,
     analysis = analyst.analyse(write(mammogram(**attributes), tmp_path / "a.dcm"))
     assert analysis.finding.status is AnalysisStatus.NOT_ATTEMPTED
     assert words in analysis.finding.reason
-    assert analysis.heatmap is None
+    assert analysis.layers is None
 
 
 def test_broken_pixels_fail(analyst, tmp_path):
@@ -129,34 +131,17 @@ def test_a_fault_of_the_program_goes_through(network, tmp_path):
         Analyst(Answering(network, broken), OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm"))
 
 
-def test_a_normal_image_has_a_peak_and_no_region(network, tmp_path):
-    normal = reading(network, scores=(0.7, 0.1, 0.1, 0.1))
-    finding = Analyst(normal, OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm")).finding
-    assert finding.label is ClassKey.NORMAL
-    assert finding.region is None
-    assert finding.peak
-
-
-def test_at_the_operating_point_a_normal_image_has_a_region(network, tmp_path):
-    suspicious = reading(network, scores=(0.7, 0.0, 0.0, 0.3), reached=True, explained=ClassKey.MALIGNANT)
-    finding = Analyst(suspicious, OutputOptions()).analyse(write(mammogram(), tmp_path / "a.dcm")).finding
-    assert finding.label is ClassKey.NORMAL
-    assert (finding.at_operating_point, finding.explained) == (True, ClassKey.MALIGNANT)
-    assert finding.region is not None
-
-
 def test_no_heat_is_drawn_outside_the_breast(network, tmp_path):
     """The map's cells at the border answer to the edge of the input, not to tissue."""
     path = write(mammogram("L", "CC"), tmp_path / "a.dcm")
     scores = (0.1, 0.2, 0.1, 0.6)
     hot = Analyst(
         classifier=Answering(network, lambda batch: everywhere_hot(network, batch, scores)),
-        options=OutputOptions(),
+        options=OutputOptions(sc_max_side=8192),
     ).analyse(path)
     picture = pixels.from_dicom(path)
     mask = breast.find(picture).mask
-    drawn = hot.heatmap[: mask.shape[0], : mask.shape[1]].astype(int)
-    coloured = np.ptp(drawn, axis=2) > 8
+    coloured = hot.layers.level(ClassKey.MALIGNANT)[: mask.shape[0], : mask.shape[1]] > 0
     assert coloured[mask].mean() > 0.5
     far = ~ndimage.binary_dilation(mask, iterations=3)
     assert not coloured[far].any()
@@ -167,7 +152,5 @@ def everywhere_hot(network, batch, scores):
     return replace(
         real,
         scores=scores,
-        at_operating_point=False,
-        explained=ClassKey.MALIGNANT,
-        map=np.ones_like(real.map) + np.eye(*real.map.shape, dtype=np.float32) / 10,
+        maps=np.ones_like(real.maps) + np.eye(*real.maps.shape[1:], dtype=np.float32) / 10,
     )

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference import decision
 from inference.analysis.classifier import Classifier
 from inference.analysis.gate import Gate
-from inference.findings import Analysed, AnalysisStatus, NotAnalysed
-from inference.network import manifest
+from inference.findings import AnalysisStatus, ClassKey, Measured, NotAnalysed
+from inference.network import flag, manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
 from tests.support import models  # noqa: F401 - fixes the threads of this process
@@ -26,15 +27,16 @@ def analyst():
 
 def analysed(analyst, path):
     finding = analyst.analyse(path).finding
-    assert isinstance(finding, Analysed)
+    assert isinstance(finding, Measured)
     return finding
 
 
-def test_a_proven_cancer_reaches_the_operating_point_and_a_benign_mass_scores_lower(analyst):
+def test_a_proven_cancer_is_flagged_and_a_benign_mass_scores_lower(analyst):
     cancer = analysed(analyst, CASES / "sfm-malign-0" / "1-282.dcm")
     benign = analysed(analyst, CASES / "sfm-benign-0" / "1-131.dcm")
-    assert cancer.at_operating_point
-    assert cancer.region is not None
+    threshold = flag.threshold(manifest.load(manifest.shipped()), "specificity-90")
+    assert decision.decide(cancer.scores, threshold).flagged
+    assert cancer.trace(ClassKey.MALIGNANT).region is not None
     assert cancer.scores[3] > benign.scores[3]
     assert sum(cancer.scores) == pytest.approx(1, abs=1e-5)
 

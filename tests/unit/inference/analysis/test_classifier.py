@@ -9,7 +9,7 @@ import pytest
 
 from inference.analysis.classifier import Classifier
 from inference.errors import Failed, ModelError
-from inference.findings import CLASSES, ClassKey
+from inference.findings import EXPLAINABLE, ClassKey
 from inference.network import catalogue, manifest
 from inference.network.engine import tf
 from tests.support.models import model_folder, random_network
@@ -62,15 +62,14 @@ def test_a_batch_gives_the_same_as_single_images(opened, images):
     for number, reading in enumerate(whole):
         (alone,) = classifier.read(images[number : number + 1])
         np.testing.assert_allclose(alone.scores, reading.scores, atol=1e-6)
-        np.testing.assert_allclose(alone.map, reading.map, atol=1e-5 * reading.map.max() + 1e-9)
-        assert (alone.explained, alone.at_operating_point) == (reading.explained, reading.at_operating_point)
+        np.testing.assert_allclose(alone.maps, reading.maps, atol=1e-5 * reading.maps.max() + 1e-9)
 
 
 def test_the_same_batch_gives_the_same_bits(opened, images):
     classifier = opened(batch=4)
     for one, two in zip(classifier.read(images), classifier.read(images), strict=True):
         assert one.scores == two.scores
-        assert one.map.tobytes() == two.map.tobytes()
+        assert one.maps.tobytes() == two.maps.tobytes()
 
 
 def test_nothing_is_traced_after_opening(opened, images):
@@ -90,22 +89,10 @@ def test_images_of_another_size_are_refused(opened):
         opened().read(np.zeros((1, 64, 64, 1), np.float32))
 
 
-def test_malignant_is_explained_at_the_operating_point_whatever_the_label(opened, images):
-    scores = [reading.scores[3] for reading in opened().read(images)]
-    for operating_point in (min(scores), max(scores)):
-        # written with all digits, so that the score itself is the threshold
-        for reading, score in zip(
-            opened(operating_point=repr(operating_point)).read(images), scores, strict=True
-        ):
-            assert reading.at_operating_point is (score >= operating_point)
-            if reading.at_operating_point:
-                assert reading.explained is ClassKey.MALIGNANT
-
-
-def test_below_it_the_most_probable_class_other_than_normal_is_explained(opened, images):
-    for reading in opened(operating_point=1.0).read(images):
-        assert not reading.at_operating_point
-        assert reading.explained is CLASSES[1 + int(np.argmax(reading.scores[1:]))]
+def test_each_class_that_can_be_explained_has_a_map_of_its_own(opened, images):
+    for reading in opened().read(images):
+        assert reading.maps.shape[0] == len(EXPLAINABLE)
+        assert not np.allclose(reading.maps[0], reading.maps[2])
 
 
 def test_other_weights_in_the_last_layers_change_the_map(opened, images):
@@ -113,9 +100,9 @@ def test_other_weights_in_the_last_layers_change_the_map(opened, images):
     for name in ("dense", "logits"):
         kernel = other.get_layer(name).kernel
         kernel.assign(np.random.default_rng(99).normal(0, 0.3, kernel.shape))
-    one, two = opened(operating_point=1.0).read(images), opened(other, operating_point=1.0).read(images)
+    one, two = opened().read(images), opened(other).read(images)
     for before, after in zip(one, two, strict=True):
-        assert not np.allclose(before.map, after.map, rtol=0.05)
+        assert not np.allclose(before.maps, after.maps, rtol=0.05)
 
 
 def test_an_image_without_usable_scores_fails_alone(opened, images):

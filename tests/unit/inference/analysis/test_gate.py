@@ -10,7 +10,7 @@ from inference.analysis import breast, gate
 from inference.analysis.classifier import Classifier
 from inference.analysis.gate import Gate, Trunk
 from inference.errors import ModelError
-from inference.findings import Analysed, AnalysisStatus
+from inference.findings import AnalysisStatus, Measured
 from inference.network import manifest
 from inference.network.engine import keras
 from inference.options import OutputOptions
@@ -93,7 +93,7 @@ def test_a_picture_file_of_something_else_is_not_attempted(analyst, tmp_path):
     analysis = analyst.analyse_image_file(tmp_path / "a.png")
     assert analysis.finding.status is AnalysisStatus.NOT_ATTEMPTED
     assert "not recognised as a mammogram" in analysis.finding.reason
-    assert analysis.heatmap is None
+    assert analysis.layers is None
 
 
 def test_dicom_of_something_else_is_not_attempted(analyst, tmp_path):
@@ -106,7 +106,7 @@ def test_dicom_of_something_else_is_not_attempted(analyst, tmp_path):
 
 def test_a_mammogram_in_dicom_is_analysed(analyst, tmp_path):
     path = write(mammogram("L", "MLO", rows=320, columns=256), tmp_path / "a.dcm")
-    assert isinstance(analyst.analyse(path).finding, Analysed)
+    assert isinstance(analyst.analyse(path).finding, Measured)
 
 
 def test_a_model_without_a_gate_has_none(tmp_path):

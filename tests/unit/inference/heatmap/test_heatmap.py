@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from inference import decision, wording
 from inference.analysis import region
 from inference.findings import Region
-from inference.heatmap import colormap, heatmap, legend
+from inference.heatmap import colormap, heatmap, layers, legend
 from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
@@ -13,19 +14,15 @@ def flat(rows=400, columns=300, grey=0.5):
     return Picture(grey=np.full((rows, columns), grey, np.float32), padding=None)
 
 
-def render(picture=None, finding=None, *, caption="R CC", warm=None, **options):
+def render(picture=None, finding=None, *, caption="R CC", warm=None, longest=2048):
     picture = picture or flat()
     finding = finding or results.analysed(at=results.region(150, 150))
-    if warm is None and finding.region is not None:
-        warm = results.warm_map(picture.grey.shape, finding.region)
-    return heatmap.render(
-        picture,
-        warm,
-        finding,
-        caption=caption,
-        identity=results.MODEL,
-        options=results.with_options(**options),
-    )
+    if warm is None:
+        at = finding.region or results.region(150, 150)
+        warm = results.warm_map(picture.grey.shape, at)
+    size = heatmap.picture_size(picture, caption=caption, identity=results.MODEL, longest=longest)
+    kept = layers.of_picture(picture, [layers.level(warm, size)] * 3, size)
+    return heatmap.render(kept, finding, caption=caption, identity=results.MODEL, longest=longest)
 
 
 def lightness(colours):
@@ -132,7 +129,7 @@ def test_longest_side_is_kept(rows, columns):
 
 
 def test_smaller_limit_is_kept():
-    assert max(render(flat(900, 800), sc_max_side=512).shape) <= 512
+    assert max(render(flat(900, 800), longest=512).shape) <= 512
 
 
 def test_small_picture_is_not_enlarged():
@@ -149,7 +146,6 @@ def test_legend_fits(width, scores, caption):
         caption=caption,
         identity=results.MODEL,
         width=width,
-        coloured=True,
         fonts=fonts,
     )
     boxes = [extent(mark, fonts) for mark in laid_out.marks]
@@ -173,9 +169,7 @@ def overlap(one, other):
 
 
 def legend_text(finding, caption="R CC", width=800):
-    laid_out = legend.strip(
-        finding, caption=caption, identity=results.MODEL, width=width, coloured=True, fonts=Fonts()
-    )
+    laid_out = legend.strip(finding, caption=caption, identity=results.MODEL, width=width, fonts=Fonts())
     return " ".join(mark.text for mark in laid_out.marks if isinstance(mark, Words))
 
 
@@ -184,8 +178,9 @@ def test_legend_says_what_must_be_said():
     for words in (
         "AI  L MLO",
         "NOT FOR DIAGNOSTIC USE",  # on two lines
+        "FLAGGED · malignant score 84 (flag from 31)",
         "Malignant 84.0 %",
-        "Malignant score at or above operating point",
+        "This image alone: malignant score 84.0 %",
         "Benign without callback",
         'Grad-CAM for "Malignant"',
         "low",
@@ -198,8 +193,9 @@ def test_legend_says_what_must_be_said():
 def test_normal_never_stands_alone():
     assert "no region marked: this does not exclude cancer" in legend_text(results.analysed(results.NORMAL))
     reached = legend_text(results.analysed(results.NORMAL_BUT_REACHED))
-    assert "Malignant score at or above operating point" in reached
-    assert "Normal: this does not exclude cancer" in reached
+    assert "FLAGGED · malignant score 32 (flag from 31)" in reached
+    assert "no region" not in reached
+    assert "Malignant 32.0 %" in reached
     assert 'Grad-CAM for "Malignant"' in reached
 
 
@@ -210,12 +206,28 @@ def test_side_and_view_can_be_read_on_a_thumbnail(width):
         caption="R MLO",
         identity=results.MODEL,
         width=width,
-        coloured=True,
         fonts=Fonts(),
     )
     headline = next(mark for mark in laid_out.marks if isinstance(mark, Words))
     assert headline.text == "AI  R MLO"
     assert headline.size * 150 / width >= 12
+
+
+def test_below_the_threshold_score_and_threshold_never_look_alike():
+    close = decision.decide((0.6, 0.05, 0.04, 0.3096), results.RULE.threshold)
+    assert wording.flag(close) == "Not flagged · malignant score 30.96 (flag from 31.00)"
+
+
+def test_layers_are_read_back_as_they_were_kept(tmp_path):
+    picture = flat(90, 70)
+    maps = [layers.level(results.warm_map((90, 70), results.region(n, n)), (70, 90)) for n in (10, 30, 60)]
+    kept = layers.of_picture(picture, maps, (70, 90))
+    (tmp_path / "kept.png").write_bytes(kept.encoded())
+    again = layers.read(tmp_path / "kept.png")
+    assert np.array_equal(again.grey, kept.grey)
+    assert np.array_equal(again.levels, kept.levels)
+    assert (again.columns, again.rows) == (70, 90)
+    assert kept.encoded() == kept.encoded()
 
 
 def test_rendering_is_repeatable():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.network import manifest
+from inference.network import flag, manifest
 from inference.network.manifest import ManifestError
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()
@@ -66,6 +66,53 @@ def test_every_value_is_read(tmp_path):
 def test_a_bias_for_each_class_is_read(tmp_path):
     text = TEXT.replace("calibrated = true", "calibrated = true\nbias = [-0.5, 1, 0.0, 20]")
     assert manifest.load(folder(tmp_path, text)).bias == (-0.5, 1.0, 0.0, 20.0)
+
+
+FLAGS = """
+[flag.specificity-90]
+threshold = 0.41
+basis = "nine in ten normal breasts stay below"
+specificity = { rsna = 0.9 }
+sensitivity = { rsna = 0.5 }
+
+[flag.sensitivity-90]
+threshold = 0.14
+basis = "nine in ten malignant breasts reach it"
+specificity = { rsna = 0.4 }
+sensitivity = { rsna = 0.9 }
+"""
+
+
+def test_the_flag_is_the_point_that_is_named_or_a_score(tmp_path):
+    read = manifest.load(folder(tmp_path, TEXT + FLAGS))
+    assert read.flags["specificity-90"].specificity == {"rsna": 0.9}
+    assert flag.threshold(read, "specificity-90").value == 0.41
+    assert flag.threshold(read, "sensitivity-90").value == 0.14
+    assert "nine in ten malignant" in flag.threshold(read, "sensitivity-90").source
+    assert flag.threshold(read, 0.43).value == 0.43
+
+
+def test_an_older_manifest_has_its_operating_point_alone(tmp_path):
+    read = manifest.load(folder(tmp_path))
+    assert read.flags == {}
+    for setting in ("specificity-90", "sensitivity-90"):
+        assert flag.threshold(read, setting).value == 0.25
+        assert "90 %" in flag.threshold(read, setting).source
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("threshold = 0.41", "threshold = 0", "flag.specificity-90.threshold"),
+        ("{ rsna = 0.5 }", "{ rsna = 1.5 }", "flag.specificity-90.sensitivity.rsna"),
+        ("{ rsna = 0.5 }", "3", "flag.specificity-90.sensitivity"),
+        ("[flag.sensitivity-90]", "[flag.f1-90]", "flag"),
+    ],
+)
+def test_a_wrong_flag_is_named_with_its_key(tmp_path, old, new, key):
+    with pytest.raises(ManifestError) as caught:
+        manifest.load(folder(tmp_path, TEXT + FLAGS.replace(old, new, 1)))
+    assert key in str(caught.value)
 
 
 @pytest.mark.parametrize(

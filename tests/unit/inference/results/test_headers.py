@@ -10,7 +10,7 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 
-from inference.options import StudyImage
+from inference.options import MeasuredImage
 from inference.reading import attributes
 from inference.reading import mammogram as exam
 from inference.reading.options import ReadingOptions
@@ -38,9 +38,9 @@ def broken(tmp_path, **values):
 
 def result_of(source, tmp_path):
     """All objects of one image, written and read again."""
-    finding = results.analysed()
-    rendered = results.study_image(mammogram(), finding, tmp_path).heatmap
-    image = StudyImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, heatmap=rendered)
+    finding = results.measured()
+    kept = results.study_image(mammogram(), finding, tmp_path).layers
+    image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=kept)
     read = []
     for made in results.objects([image]):
         file = io.BytesIO()
@@ -242,7 +242,7 @@ def test_patient_and_study_are_copied_whole(tmp_path):
 
 def test_all_objects_agree_even_where_the_sources_do_not(tmp_path):
     sources = [mammogram("R", StudyDescription="one"), mammogram("L", number=2, StudyDescription="two")]
-    images = [results.study_image(source, results.analysed(), tmp_path) for source in sources]
+    images = [results.study_image(source, results.measured(), tmp_path) for source in sources]
     assert len({made.StudyDescription for made in results.objects(images)}) == 1
 
 
@@ -284,7 +284,7 @@ BROKEN = [
 @pytest.mark.parametrize(("keyword", "vr", "content"), BROKEN)
 def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
     header = mammogram(rows=96, columns=64)
-    sound = results.study_image(header, results.analysed(results.NORMAL), tmp_path)
+    sound = results.study_image(header, results.measured(results.NORMAL), tmp_path)
     with attributes.tolerant():
         broken = exam.describe(header).header
         broken[keyword] = RawDataElement(Tag(keyword), vr, len(content), content, 0, False, True)
@@ -300,7 +300,7 @@ def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
 def test_a_day_that_never_was_is_not_handed_on(tmp_path, written):
     with attributes.tolerant():
         header = mammogram(AcquisitionDate=written)
-        made = results.objects([results.study_image(header, results.analysed(), tmp_path)])
+        made = results.objects([results.study_image(header, results.measured(), tmp_path)])
     assert "AcquisitionDate" not in made[1]
     assert not results.named(made[0], codes.ACQUISITION_DATE)
     assert results.named(made[0], codes.IMAGE_LATERALITY)
@@ -312,7 +312,7 @@ def test_an_image_whose_details_fit_no_item_is_listed_without_them(tmp_path, mon
 
     monkeypatch.setattr(source_attributes, "spacing", unfit)
     header = mammogram(rows=96, columns=64)
-    report = results.objects([results.study_image(header, results.analysed(), tmp_path)])[0]
+    report = results.objects([results.study_image(header, results.measured(), tmp_path)])[0]
     [library] = results.named(report, codes.IMAGE_LIBRARY)
     assert len(results.named(library, codes.SOURCE)) == 1
     assert not results.named(library, codes.IMAGE_LATERALITY)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from pydicom.uid import UID
 
+from inference.decision import FlagThreshold
 from inference.findings import ClassKey
 from inference.results.identity import IMPLEMENTATION_CLASS_UID, Maker, finding_key, run_key, uid
 from tests.support import results
@@ -34,20 +35,36 @@ def test_uids_never_change_between_releases():
         {"weights_sha256": "cd" * 32},
         {"preprocessing": "other"},
         {"calibrated": True},
-        {"operating_point": 0.32},
         {"manufacturer": "other"},
         {"meanings": {ClassKey.NORMAL: "other"}},
     ],
 )
 def test_run_key_tells_networks_apart(change):
-    key = run_key(results.MODEL, results.OPTIONS)
-    assert key == run_key(replace(results.MODEL), results.OPTIONS)
-    assert key != run_key(replace(results.MODEL, **change), results.OPTIONS)
+    key = run_key(results.MODEL, results.RULE, results.OPTIONS)
+    assert key == run_key(replace(results.MODEL), results.RULE, results.OPTIONS)
+    assert key != run_key(replace(results.MODEL, **change), results.RULE, results.OPTIONS)
 
 
 def test_run_key_tells_configurations_apart():
     smaller = results.with_options(sc_max_side=1024)
-    assert run_key(results.MODEL, results.OPTIONS) != run_key(results.MODEL, smaller)
+    assert run_key(results.MODEL, results.RULE, results.OPTIONS) != run_key(
+        results.MODEL, results.RULE, smaller
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"setting": "sensitivity-90"},
+        {"threshold": FlagThreshold(value=0.32, source="")},
+        {"shares": (0.7, 0.1, 0.15, 0.05)},
+    ],
+)
+def test_run_key_tells_rules_apart(change):
+    other = replace(results.RULE, **change)
+    assert run_key(results.MODEL, results.RULE, results.OPTIONS) != run_key(
+        results.MODEL, other, results.OPTIONS
+    )
 
 
 def test_device_uid_outlives_an_update_but_its_results_get_new_uids():
@@ -55,7 +72,7 @@ def test_device_uid_outlives_an_update_but_its_results_get_new_uids():
     elsewhere = replace(results.DEVICE, serial_number="OTHER")
     assert updated.uid == results.DEVICE.uid != elsewhere.uid
     keys = [
-        Maker(device=device, model=results.MODEL, options=results.OPTIONS).key()
+        Maker(device=device, model=results.MODEL, rule=results.RULE, options=results.OPTIONS).key()
         for device in (results.DEVICE, updated, elsewhere)
     ]
     assert keys[0] != keys[1]
@@ -74,9 +91,10 @@ def test_everything_that_is_seen_is_in_the_key():
     others = [
         replace(finding, region=None),
         replace(finding, region=results.region(201, 240)),
-        replace(finding, label=ClassKey.BENIGN),
-        replace(finding, at_operating_point=False),
-        replace(finding, explained=ClassKey.BENIGN),
+        replace(finding, decision=replace(finding.decision, label=ClassKey.BENIGN)),
+        replace(finding, decision=replace(finding.decision, flagged=False)),
+        replace(finding, decision=replace(finding.decision, percentile=93)),
+        replace(finding, decision=replace(finding.decision, threshold=FlagThreshold(value=0.3, source=""))),
     ]
     assert all(finding_key(other) != finding_key(finding) for other in others)
     assert finding_key(results.failed("one")) != finding_key(results.failed("two"))
@@ -84,6 +102,6 @@ def test_everything_that_is_seen_is_in_the_key():
 
 
 def test_region_and_image_are_tracked_apart():
-    maker = Maker(device=results.DEVICE, model=results.MODEL, options=results.OPTIONS)
+    maker = Maker(device=results.DEVICE, model=results.MODEL, rule=results.RULE, options=results.OPTIONS)
     assert maker.tracking_uid("image", "1.2", 1) == maker.tracking_uid("image", "1.2", 1)
     assert maker.tracking_uid("image", "1.2", 1) != maker.tracking_uid("region", "1.2", 1)

@@ -6,6 +6,7 @@ import highdicom
 import pytest
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
+from inference.decision import FlagThreshold, Population, SameForAll
 from inference.findings import ClassKey
 from inference.results import codes
 from tests.support import results
@@ -28,10 +29,10 @@ def study(folder, *findings, headers=None):
 def lesion(tmp_path):
     return study(
         tmp_path,
-        results.analysed(results.MALIGNANT),
-        results.analysed(results.NORMAL),
-        results.analysed(results.NORMAL_BUT_REACHED),
-        results.analysed(results.BENIGN),
+        results.measured(results.MALIGNANT),
+        results.measured(results.NORMAL),
+        results.measured(results.NORMAL_BUT_REACHED),
+        results.measured(results.BENIGN),
     )
 
 
@@ -77,7 +78,7 @@ def test_header_says_preliminary_and_unverified(lesion):
 
 def test_evidence_lists_every_image_once(tmp_path):
     headers = results.four_views()
-    images = study(tmp_path, *[results.analysed()] * 3, results.refused(), headers=headers)
+    images = study(tmp_path, *[results.measured()] * 3, results.refused(), headers=headers)
     [evidence] = report(images).CurrentRequestedProcedureEvidenceSequence
     listed = [
         reference.ReferencedSOPInstanceUID
@@ -107,31 +108,32 @@ def test_region_group_has_the_explained_score_only(lesion):
         "AI image R MLO",
         "AI region R MLO",
         "AI image L MLO",
-        "AI region L MLO",
     ]
     assert numbers(found["AI region R CC"]) == [("SCORE_MALIGNANT", 84.0), ("130403", 73.1)]
-    assert numbers(found["AI region L MLO"])[0] == ("SCORE_BENIGN", 50.0)
 
 
-def test_malignant_is_explained_at_the_operating_point_whatever_the_label(lesion):
+def test_a_view_says_what_is_decided_about_its_breast(lesion):
+    """R MLO alone would be most probably Normal, its breast is flagged."""
     found = {identifier(group): group for group in groups(report(lesion))}
     image, region = found["AI image R MLO"], found["AI region R MLO"]
-    assert named(image, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Normal"
+    assert named(image, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Malignant"
     assert named(region, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Malignant"
     assert numbers(region)[0] == ("SCORE_MALIGNANT", 32.0)
-    assert "Malignant score at or above operating point" in comments(image)
-    assert "Most probable class Normal: this does not exclude cancer" in comments(image)
+    assert comments(image) == ["Breast: FLAGGED · malignant score 63 (flag from 31)"]
 
 
 def test_normal_always_comes_with_its_warning(lesion):
     sr = report(lesion)
     found = {identifier(group): group for group in groups(sr)}
-    assert comments(found["AI image L CC"]) == ["Normal, no region marked: this does not exclude cancer"]
+    assert comments(found["AI image L CC"]) == [
+        "Breast: Not flagged · malignant score 4 (flag from 31)",
+        "Normal, no region marked: this does not exclude cancer",
+    ]
     assert any("does not exclude cancer" in text for text in comments(sr) if text.startswith("AI output"))
 
 
 def test_flat_map_is_said_to_be_flat(tmp_path):
-    finding = replace(results.analysed(results.BENIGN), region=None)
+    finding = results.flat(results.BENIGN)
     sr = report(study(tmp_path, finding, headers=[mammogram()]))
     assert [identifier(group) for group in groups(sr)] == ["AI image R CC"]
     assert "No region marked, the activation map is flat: this does not exclude cancer" in comments(sr)
@@ -166,66 +168,97 @@ def test_what_the_stone_viewer_and_ohif_ask_for(lesion):
 
 def test_highdicom_reads_it_back(lesion):
     again = highdicom.sr.ComprehensiveSR.from_dataset(report(lesion))
-    assert len(again.content.get_planar_roi_measurement_groups()) == 7
+    assert len(again.content.get_planar_roi_measurement_groups()) == 6
 
 
-def test_breast_is_malignant_by_its_worst_view(lesion):
+def test_breast_is_read_from_all_its_views(lesion):
     sr = report(lesion)
-    assert top_findings(sr) == {"Right": "Malignant", "Left": "Benign"}
+    assert top_findings(sr) == {"Right": "Malignant", "Left": "Normal"}
     assert (
-        "Right breast: Malignant (view CC). Malignant score per view: CC 84.0 %, MLO 32.0 %. "
-        "Malignant score at or above operating point (CC, MLO). Normal: this does not exclude cancer."
+        "Right breast: FLAGGED · malignant score 63 (flag from 31). Class: Malignant 63.4 %. "
+        "Malignant score per view: CC 84.0 %, MLO 32.0 %."
     ) in comments(sr)
 
 
-def test_breast_is_not_normal_while_one_view_is_not(tmp_path):
-    normal_but_higher = replace(
-        results.analysed((0.75, 0.0, 0.0, 0.25)), at_operating_point=False, region=None
+def test_examination_has_the_score_of_its_higher_breast_and_the_difference(lesion):
+    [line] = [text for text in comments(report(lesion)) if text.startswith("Examination")]
+    assert line == (
+        "Examination: malignant score 63.4 %, that of: Right breast. "
+        "Difference between the sides: 58.9 points, right breast higher."
     )
+
+
+def test_benign_breast_is_marked_and_called_so(tmp_path):
     images = study(
         tmp_path,
-        normal_but_higher,
-        results.analysed(results.BENIGN),
+        results.measured((0.4, 0.3, 0.05, 0.25)),
+        results.measured(results.BENIGN),
         headers=[mammogram("R", "CC"), mammogram("R", "MLO")],
     )
-    assert top_findings(report(images)) == {"Right": "Benign"}
+    sr = report(images)
+    assert top_findings(sr) == {"Right": "Benign"}
+    found = {identifier(group): group for group in groups(sr)}
+    assert numbers(found["AI region R CC"])[0] == ("SCORE_BENIGN", 30.0)
 
 
 def test_breast_is_normal_where_every_view_is(tmp_path):
-    sr = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 4))
+    sr = report(study(tmp_path, *[results.measured(results.NORMAL)] * 4))
     assert top_findings(sr) == {"Right": "Normal", "Left": "Normal"}
-    lines = [text for text in comments(sr) if "breast: Normal (every view)" in text]
+    lines = [text for text in comments(sr) if "Class: Normal 90.0 %" in text]
     assert len(lines) == 2
     assert all("this does not exclude cancer" in line for line in lines)
 
 
 def test_breast_with_a_view_without_result_is_not_called_normal(tmp_path):
-    sr = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 3, results.failed()))
+    sr = report(study(tmp_path, *[results.measured(results.NORMAL)] * 3, results.failed()))
     assert top_findings(sr) == {"Right": "Normal"}
-    assert any(text.startswith("Left breast: no class for the breast") for text in comments(sr))
+    [line] = [text for text in comments(sr) if text.startswith("Left breast")]
+    assert "No class for the breast" in line
+    assert "Without a result: MLO." in line
 
 
-def test_unknown_side_counts_for_neither_breast(tmp_path):
+def test_image_of_unknown_side_is_read_alone(tmp_path):
     header = mammogram(ImageLaterality=None, PatientOrientation="", SeriesDescription="x")
-    sr = report(study(tmp_path, results.analysed(), headers=[header]))
+    sr = report(study(tmp_path, results.measured(), headers=[header]))
     assert top_findings(sr) == {}
     assert not named(sr, codes.LATERALITY)
     assert not named(sr, codes.IMAGE_LATERALITY)
     assert any(
-        text.startswith("Unknown side, CC: Malignant 84.0 %, counted for neither breast")
+        text.startswith("Image of unknown side, CC, read alone: FLAGGED · malignant score 84")
         for text in comments(sr)
     )
 
 
+def test_flag_setting_and_threshold_are_recorded(lesion):
+    texts = comments(report(lesion))
+    assert "Flag from malignant score 0.3100: specificity-90: a test" in texts
+    other = replace(results.RULE, setting="0.31")
+    assert report(lesion, rule=other).SOPInstanceUID != report(lesion).SOPInstanceUID
+    parameters = {
+        item.TextValue for item in named(report(lesion), codes.Code("111002", "DCM", "Algorithm Parameters"))
+    }
+    assert "flag=specificity-90; MALIGNANT score of the breast>=0.3100" in parameters
+
+
+def test_scanner_of_its_own_threshold_says_how_the_breast_compares(lesion):
+    calibrated = FlagThreshold(
+        value=0.7, source="calibrated", population=Population(scores=tuple(n / 400 for n in range(400)))
+    )
+    texts = comments(report(lesion, thresholds=SameForAll(threshold=calibrated)))
+    right = next(text for text in texts if text.startswith("Right breast"))
+    assert "Not flagged · malignant score 63 (flag from 70)" in right
+    assert "Higher than 63 % of the last 400 examinations of this scanner." in right
+
+
 def test_both_sides_in_one_image_have_a_line_of_their_own(tmp_path):
     header = mammogram(ImageLaterality="B", PatientOrientation="", SeriesDescription="x", ViewPosition=None)
-    sr = report(study(tmp_path, results.analysed(), headers=[header]))
+    sr = report(study(tmp_path, results.measured(), headers=[header]))
     assert top_findings(sr) in ({"Bilateral": "Malignant"}, {})
 
 
 def test_partial_report_says_what_is_missing(tmp_path):
     sr = report(
-        study(tmp_path, *[results.analysed()] * 2, results.failed(), results.refused("tomosynthesis"))
+        study(tmp_path, *[results.measured()] * 2, results.failed(), results.refused("tomosynthesis"))
     )
     assert (sr.CompletionFlag, sr.CompletionFlagDescription) == ("PARTIAL", "2 of 4 images not analysed")
     assert "Not analysed: R MLO: pixel data could not be decoded" in comments(sr)
@@ -240,8 +273,8 @@ def test_partial_report_says_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("made", "status"),
     [
-        ([results.analysed(), results.analysed()], "Succeeded"),
-        ([results.analysed(), results.failed()], "Partially Succeeded"),
+        ([results.measured(), results.measured()], "Succeeded"),
+        ([results.measured(), results.failed()], "Partially Succeeded"),
         ([results.refused(), results.failed()], "Failed"),
         ([results.refused(), results.refused()], "Not Attempted"),
     ],
@@ -256,9 +289,7 @@ def test_status_of_the_study(tmp_path, made, status):
 
 def test_limits_and_class_meanings_are_printed(lesion):
     texts = comments(report(lesion))
-    assert any(
-        "not calibrated" in text and "Operating point: malignant score 31.0 %" in text for text in texts
-    )
+    assert any("not calibrated" in text and "flagged where the mean of its views" in text for text in texts)
     assert any("Benign: BI-RADS 3" in text and "Malignant: BI-RADS 4 to 6" in text for text in texts)
     calibrated = replace(results.MODEL, calibrated=True)
     assert any("calibrated on out-of-fold" in text for text in comments(report(lesion, identity=calibrated)))
@@ -280,7 +311,7 @@ def test_library_leaves_out_what_the_sources_do_not_say(tmp_path):
         PatientOrientation=None,
         ViewCodeSequence=None,
     )
-    [library] = named(report(study(tmp_path, results.analysed(), headers=[header])), codes.IMAGE_LIBRARY)
+    [library] = named(report(study(tmp_path, results.measured(), headers=[header])), codes.IMAGE_LIBRARY)
     for name in (codes.ACQUISITION_DATE, codes.ORIENTATION_ROW, codes.HORIZONTAL_SPACING):
         assert not named(library, name)
     [view] = named(library, codes.IMAGE_VIEW)  # by the abbreviation in View Position
@@ -289,8 +320,8 @@ def test_library_leaves_out_what_the_sources_do_not_say(tmp_path):
 
 def test_procedure_is_named_only_as_the_source_names_it(tmp_path):
     code = codes.item(codes.Code("P5-40010", "SRT", "Mammography"))
-    plain = report(study(tmp_path, results.analysed(), headers=[mammogram()]))
-    coded = report(study(tmp_path, results.analysed(), headers=[mammogram(ProcedureCodeSequence=[code])]))
+    plain = report(study(tmp_path, results.measured(), headers=[mammogram()]))
+    coded = report(study(tmp_path, results.measured(), headers=[mammogram(ProcedureCodeSequence=[code])]))
     assert not named(plain, codes.PROCEDURE_REPORTED)
     assert named(coded, codes.PROCEDURE_REPORTED)[0].ConceptCodeSequence[0].CodeValue == "P5-40010"
 
@@ -320,7 +351,7 @@ def test_late_image_replaces_the_report(lesion):
 def test_images_of_two_studies_are_refused(tmp_path):
     headers = [mammogram(study="1"), mammogram(study="2")]
     with pytest.raises(ValueError, match="exactly one study"):
-        report(study(tmp_path, results.analysed(), results.analysed(), headers=headers))
+        report(study(tmp_path, results.measured(), results.measured(), headers=headers))
     with pytest.raises(ValueError, match="exactly one study"):
         report([])
 
@@ -356,14 +387,14 @@ def test_scores_set_of_images_and_reasons_change_the_uid(tmp_path, lesion):
         report(lesion[:3]),
         report([*lesion[:3], replace(lesion[3], finding=results.failed())]),
         report([*lesion[:3], replace(lesion[3], finding=results.failed("another reason"))]),
-        report([*lesion[:3], replace(lesion[3], finding=results.analysed((0.1, 0.6, 0.2, 0.1)))]),
+        report([*lesion[:3], replace(lesion[3], finding=results.measured((0.1, 0.6, 0.2, 0.1)))]),
         report(lesion, identity=replace(results.MODEL, version="1.0.1")),
     ]
     assert len({sr.SOPInstanceUID for sr in made}) == len(made)
 
 
 def test_corrected_name_makes_new_objects(tmp_path):
-    findings = [results.analysed()] * 4
+    findings = [results.measured()] * 4
     one = results.objects(study(tmp_path, *findings, headers=results.four_views()))
     other = results.objects(study(tmp_path, *findings, headers=results.four_views(patient_name="Roe^Jane")))
     assert not {made.SOPInstanceUID for made in one} & {made.SOPInstanceUID for made in other}
@@ -379,7 +410,7 @@ def test_explained_class_has_its_parameters(lesion):
 
 
 def test_different_patients_in_one_study_are_said_without_their_values(tmp_path):
-    findings = [results.analysed(results.NORMAL)] * 4
+    findings = [results.measured(results.NORMAL)] * 4
     headers = results.four_views()
     same = report(study(tmp_path, *findings, headers=headers))
     headers[2].PatientID = "SYN-OTHER"
@@ -395,7 +426,7 @@ def test_different_patients_in_one_study_are_said_without_their_values(tmp_path)
 def test_spaces_around_a_patient_id_make_no_other_patient(tmp_path):
     headers = results.four_views()
     headers[2].PatientID = f" {headers[2].PatientID} "
-    made = report(study(tmp_path, *[results.analysed(results.NORMAL)] * 4, headers=headers))
+    made = report(study(tmp_path, *[results.measured(results.NORMAL)] * 4, headers=headers))
     texts = comments(made)
     assert any(text.startswith("AI output") for text in texts)  # it has comments, not this one
     assert "different Patient IDs" not in " ".join(texts)

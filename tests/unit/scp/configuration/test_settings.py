@@ -111,6 +111,18 @@ def test_whole_numbers_do_for_seconds(tmp_path):
             '[[peers]]\nae_title = "A"\naddresses = ["10.0.0.1", "10.0.0.5/24"]',
             ["peers[1].addresses[2] ('A') = \"10.0.0.5/24\"", "has host bits set"],
         ),
+        (
+            '[model]\nflag = "best"',
+            ['model.flag = "best"', "'specificity-90' or 'sensitivity-90'", "a score"],
+        ),
+        ("[model]\nflag = 1.5", ["model.flag = 1.5", "above 0 and up to 1"]),
+        ("[model]\nflag = true", ["model.flag = true", "a score"]),
+        ("[model.shares]\nnormal = 0.5", ["model.shares.benign is missing"]),
+        ("[model.shares]\nnormel = 0.5", ["model.shares.normel is unknown", "did you mean normal?"]),
+        (
+            "[model.shares]\nnormal = 0.5\nbenign = 0.1\nbenign_without_callback = 0.1\nmalignant = 0.1",
+            ["must add up to 1, these to 0.8"],
+        ),
         ("[tls]\nrevocation_lists = 'a.pem'", ["tls.revocation_lists without certificate"]),
         ("[tls]\ncertificate = 'a.pem'", ["tls.key and tls.authorities missing", "go together"]),
         ("[tls]\nonly = true", ["tls.only = true", "leaves no port"]),
@@ -209,6 +221,20 @@ def test_environment_overrides_the_file(tmp_path):
     assert settings.outputs.notice is False
     assert settings.node.data_dir == tmp_path / "elsewhere"
     assert settings.study.quiet_seconds == 2.5
+
+
+def test_the_flag_is_a_point_or_a_score(tmp_path):
+    assert Settings().model.flag == "specificity-90"
+    assert load(tmp_path, "[model]\nflag = 0.43").model.flag == 0.43
+    assert load(tmp_path, "[model]\nflag = 1").model.flag == 1.0
+    assert load(tmp_path, "", SECONDREAD_MODEL__FLAG="0.5").model.flag == 0.5
+
+
+def test_shares_are_given_or_not(tmp_path):
+    assert load(tmp_path, "[model]\nshares = {}").model.shares is None
+    shares = "normal = 0.8, benign = 0.05, benign_without_callback = 0.145, malignant = 0.005"
+    given = load(tmp_path, f"[model]\nshares = {{ {shares} }}").model.shares
+    assert given.in_order() == (0.8, 0.05, 0.145, 0.005)
 
 
 def test_wrong_value_in_the_environment_names_the_variable(tmp_path):

@@ -1,4 +1,3 @@
-import json
 import os
 from pathlib import Path
 
@@ -9,12 +8,12 @@ from PIL import Image
 from pydicom.uid import CTImageStorage
 
 from inference.errors import Failed
-from inference.findings import ClassKey, ModelIdentity
+from inference.heatmap import legend
 from inference.reading import pixels
+from inference.results import codes
 from scp import terminal
 from scp.operating import analyze, analyze_files
-from scp.operating.analyze import Outcome
-from tests.support import model_folder
+from tests.support import model_folder, results
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import mammogram, write
 
@@ -66,7 +65,7 @@ def picture(tmp_path):
 def test_analysed_file_has_exactly_the_promised_form(secondread, image):
     ended = secondread(image, "--json")
     assert ended.code == 0
-    (line,) = ended.lines
+    line, _ = ended.lines
     assert list(line) == KEYS
     assert line["file"] == str(image)
     assert (line["status"], line["reason"]) == ("analysed", None)
@@ -111,7 +110,7 @@ def test_one_failed_file_makes_exit_code_1_and_does_not_stop_the_others(secondre
     text.write_text("not an image")
     ended = secondread(text, tmp_path / "missing.dcm", image, "--json")
     assert ended.code == 1
-    assert [line["status"] for line in ended.lines] == ["failed", "failed", "analysed"]
+    assert [line["status"] for line in ended.lines if "file" in line] == ["failed", "failed", "analysed"]
     assert "not a DICOM file" in ended.lines[0]["reason"]
     assert "No such file" in ended.lines[1]["reason"]
     assert "Traceback" not in ended.err
@@ -134,7 +133,7 @@ def test_table_shows_every_file_and_the_warning(secondread, image, tmp_path):
     ended = secondread(image, raw)
     assert ended.code == 0
     assert "L MLO" in ended.out
-    assert "malignant score at or above operating point" in ended.out
+    assert "FLAGGED" in ended.out
     assert "refused: For Processing" in ended.out
     assert "not for diagnostic use" in ended.out
 
@@ -290,26 +289,74 @@ def test_broken_picture_is_called_that(tmp_path, content):
         pixels.from_image_file(picture)
 
 
-def test_line_of_a_normal_image_has_a_peak_and_no_region():
-    identity = ModelIdentity(
-        name="n",
-        version="1",
-        manufacturer="m",
-        weights_sha256="0",
-        preprocessing="p",
-        calibrated=True,
-        operating_point=0.5,
-        meanings={},
+def breasts(lines):
+    return [line for line in lines if "study" in line]
+
+
+def test_views_of_a_breast_are_read_together_and_get_a_line(secondread, tmp_path):
+    views = [("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")]
+    for number, (side, view) in enumerate(views, start=1):
+        write(mammogram(side, view, number=number, lesion=side == "R"), tmp_path / f"{number}.dcm")
+    write(mammogram("R", "CC", study="2"), tmp_path / "9.dcm")
+    lines = secondread(tmp_path, "--json").lines
+    assert ["study" in line for line in lines] == [False] * 4 + [True] * 2 + [False, True]
+    right, left, other = breasts(lines)
+    keys = ["study", "laterality", "views", "malignant", "flagged", "threshold", "percentile", "label"]
+    assert list(right) == keys
+    assert (right["laterality"], left["laterality"]) == ("R", "L")
+    assert right["views"] == left["views"] == ["CC", "MLO"]
+    assert right["study"] == left["study"] != other["study"]
+    assert right["percentile"] is None
+    alone = [
+        line["probabilities"]["Malignant"] for line in lines if "file" in line and line["laterality"] == "R"
+    ][:2]
+    assert min(alone) <= right["malignant"] <= max(alone) or alone[0] == pytest.approx(alone[1])
+
+
+@pytest.mark.parametrize("flag", ['"specificity-90"', "0.999999", "0.000001"])
+@pytest.mark.parametrize("shares", ["", "shares = {SHARES}\n"])
+def test_nothing_that_is_said_of_a_breast_contradicts_another(
+    monkeypatch, capsys, tmp_path, model, flag, shares
+):
+    """Report, heatmap, lines of JSON and the explained class agree on the flag and the class."""
+    given = shares.format(
+        SHARES="{normal = 0.7, benign = 0.1, benign_without_callback = 0.15, malignant = 0.05}"
     )
-    finding = analyze.Analysed(
-        scores=(0.7, 0.1, 0.1, 0.1),
-        label=ClassKey.NORMAL,
-        at_operating_point=False,
-        explained=ClassKey.BENIGN,
-        peak=(3.5, 4.0),
-        region=None,
+    config = tmp_path / "node.toml"
+    config.write_text(f'[model]\nname = "{model}"\nflag = {flag}\n{given}', encoding="utf-8")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, view in enumerate(("CC", "MLO"), start=1):
+        write(mammogram("R", view, number=number, lesion=True), folder / f"{number}.dcm")
+    drawn = []
+    strip = legend.strip
+    monkeypatch.setattr(
+        legend, "strip", lambda finding, **words: drawn.append(finding) or strip(finding, **words)
     )
-    outcome = Outcome(file=Path("x.png"), source=None, finding=finding, overlay=None, seconds=0.12345)
-    line = json.loads(json.dumps(analyze.fields(outcome, identity)))
-    assert (line["peak"], line["region"], line["explained"]) == ([3.5, 4.0], None, "Benign")
-    assert line["seconds"] == 0.123
+    run = CommandLine(monkeypatch, capsys)
+    ended = run("analyze", "--config", config, folder, "--json", "--output", tmp_path / "out")
+    assert ended.code == 0
+    [breast] = breasts(ended.lines)
+    images = [line for line in ended.lines if "file" in line]
+    assert (breast["label"] == "Malignant") == breast["flagged"]
+    assert breast["flagged"] == (breast["malignant"] >= breast["threshold"])
+    for line in images:
+        assert line["label"] == breast["label"]
+        assert line["malignant_at_operating_point"] == breast["flagged"]
+        assert (line["explained"] == "Malignant") == breast["flagged"]
+        assert breast["label"] in {"Normal", line["explained"]}
+        assert line["region"] is None or breast["label"] != "Normal"
+    legends = [finding for finding in drawn if finding is not legend.LONGEST]
+    assert {finding.label.label for finding in legends} == {breast["label"]}
+    assert {finding.flagged for finding in legends} == {breast["flagged"]}
+    assert {finding.explained.label for finding in legends} == {images[0]["explained"]}
+    (report,) = [
+        one for one in map(pydicom.dcmread, (tmp_path / "out").glob("*.dcm")) if one.Modality == "SR"
+    ]
+    texts = results.comments(report)
+    right = next(text for text in texts if text.startswith("Right breast"))
+    assert right.startswith("Right breast: FLAGGED") == breast["flagged"]
+    assert f"Class: {breast['label']} " in right
+    findings = {item.ConceptCodeSequence[0].CodeMeaning for item in results.named(report, codes.FINDING)}
+    assert breast["label"] in findings
+    assert findings <= {breast["label"], images[0]["explained"]}

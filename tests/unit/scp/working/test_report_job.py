@@ -1,7 +1,9 @@
 """A kind of object is known to its builder and to one line of the table, and to nothing else."""
 
+import json
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from pydicom.uid import (
     EncapsulatedPDFStorage,
@@ -10,6 +12,9 @@ from pydicom.uid import (
 )
 
 from inference import findings
+from inference.decision import SameForAll
+from inference.pipeline import Analysis
+from inference.reading.pixels import Picture
 from inference.results import headers, identity
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study import Series
@@ -51,13 +56,13 @@ TABLE = (KINDS[0], SUMMARY, *KINDS[1:])
 
 def of_study(tmp_path, **options):
     """The objects of a study with two heatmaps and a notice page."""
-    outcomes = (results.analysed(), results.analysed(), results.refused())
+    outcomes = (results.measured(), results.measured(), results.refused())
     images = [
         results.study_image(header, outcome, tmp_path)
         for header, outcome in zip(results.four_views(), outcomes, strict=False)
     ]
     return study_objects(
-        images,
+        results.examined(images),
         made_at=results.MADE_AT,
         device=results.DEVICE,
         identity=results.MODEL,
@@ -121,13 +126,27 @@ def receive(database, archive, *, destination):
     return arrival.study_uid
 
 
-def report(database, archive, kinds):
+class Analyst:
+    """Says the same of every image, and counts how often it is asked."""
+
+    identity = results.MODEL
+
+    def __init__(self):
+        self.asked = 0
+
+    def analyse(self, _path, image):
+        self.asked += 1
+        shown = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
+        return Analysis(finding=results.measured(), layers=results.layers_of(shown, results.region(100, 100)))
+
+
+def report(database, archive, kinds, *, kept=None, analyst=None):
     """Refuse the image and do the study's report job with the table ``kinds``."""
     with database.write() as tx:
         analysis = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
         record = FindingRecord(
             sop_instance_uid=analysis.sop_instance_uid,
-            finding=findings.dump(results.refused()),
+            finding=kept or findings.dump(results.refused()),
             analysed_at=NOW,
             heatmap=None,
         )
@@ -138,7 +157,9 @@ def report(database, archive, kinds):
         database=database,
         archive=archive,
         device=results.DEVICE,
-        identity=results.MODEL,
+        analyst=analyst or Analyst(),
+        rule=results.RULE,
+        thresholds=SameForAll(threshold=results.RULE.threshold),
         options=results.OPTIONS,
         now=lambda: NOW,
         kinds=kinds,
@@ -167,3 +188,21 @@ def test_a_destination_that_joins_later_is_owed_it_in_the_same_order(database, a
     report(database, archive, TABLE)
     receive(database, archive, destination="LATE")
     assert [delivery.result.kind for delivery in due(database, "LATE")] == ["SR", "ASUMMARY", "NOTICE"]
+
+
+def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
+    """Version 1.2.0 kept the map of one class, with its legend, and a label of the image alone."""
+    receive(database, archive, destination="PACS")
+    kept = {
+        "status": "Succeeded",
+        "scores": [0.04, 0.09, 0.03, 0.84],
+        "label": "MALIGNANT",
+        "at_operating_point": True,
+        "explained": "MALIGNANT",
+        "peak": [200.5, 240.5],
+        "region": None,
+    }
+    analyst = Analyst()
+    report(database, archive, KINDS, kept=json.dumps(kept), analyst=analyst)
+    assert analyst.asked == 1
+    assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SC"]
