@@ -26,6 +26,17 @@ _SOMETHING: Final = tuple(key for key in _OTHERS if key in EXPLAINABLE)
 """What a Grad-CAM can explain below the threshold."""
 
 
+class Comparison(Protocol):
+    """Tells how a breast compares with the last examinations of its scanner."""
+
+    @property
+    def examinations(self) -> int:
+        """How many there are."""
+
+    def percentile(self, score: float) -> int:
+        """Return the share of the examinations with a lower score than ``score``, in whole percent."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Population:
     """The last examinations of one scanner, to compare a breast with."""
@@ -51,8 +62,8 @@ class FlagThreshold:
     """On the network's own scale, before `moved`."""
     source: str
     """Where it comes from, in words: the measured meaning, or the calibration with its date."""
-    population: Population | None = None
-    """Of the scanner; None where it was not calibrated: then there is no percentile."""
+    population: Comparison | None = None
+    """Of the scanner; None where it has too few examinations: then there is no percentile."""
 
 
 class Thresholds(Protocol):
@@ -102,7 +113,7 @@ class Decision:
     explained: ClassKey
     """What the Grad-CAM explains: Malignant where flagged, else the likelier benign class."""
     percentile: int | None
-    """How many percent of the scanner's last examinations have a lower score; None without calibration."""
+    """How many percent of the scanner's last examinations have a lower score; None of too few."""
 
     @property
     def malignant(self) -> float:

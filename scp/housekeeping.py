@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from scp import retry_policy
+from scp import calibration, retry_policy
 from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
 from scp.working.worker import INTERRUPTED_ANALYSIS
@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 STUDIES_SECONDS: Final = 1
 LEASES_SECONDS: Final = 15
 RETENTION_SECONDS: Final = 600
+CALIBRATION_SECONDS: Final = 600
 DISK_SECONDS: Final = 20
 DATABASE_SECONDS: Final = 3
 CLOCK_SECONDS: Final = 1.0
@@ -149,6 +150,20 @@ class HousekeepingTasks:
             self.database_gone.clear()
             log.warning("the database is in its place again, stores are accepted")
 
+    def calibrate_scanners(self) -> None:
+        """Set the thresholds of scanners by their own examinations, where the configuration wants it."""
+        if self.settings.model.calibration != "automatic":
+            return
+        accepted = calibration.renew(self.database, flag_rate=self.settings.model.flag_rate, now=self.now())
+        for threshold in accepted:
+            log.warning(
+                "scanner calibrated: new reports flag its breasts from another threshold on",
+                scanner=str(threshold.scanner),
+                network=str(threshold.network),
+                threshold=threshold.threshold,
+                examinations=threshold.examinations,
+            )
+
     def remove_old_studies(self) -> None:
         """Remove the delivered studies that are older than the retention allows, oldest first.
 
@@ -200,6 +215,7 @@ def start(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object])
         (tasks.repair_times, LEASES_SECONDS),
         (tasks.return_expired_leases, LEASES_SECONDS),
         (tasks.watch_database, DATABASE_SECONDS),
+        (tasks.calibrate_scanners, CALIBRATION_SECONDS),
         (tasks.remove_old_studies, RETENTION_SECONDS),
         (tasks.free_disk_space, DISK_SECONDS),
     ):

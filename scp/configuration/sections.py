@@ -162,6 +162,10 @@ class Model(Section):
     """From which malignant score a breast is flagged: a point of the model, or a score of 0 to 1."""
     shares: Shares | None = None
     """How frequent the classes are here; where given they move the scores that are shown, ``{}`` is not."""
+    calibration: Literal["manual", "automatic"] = "manual"
+    """Who puts thresholds of scanners in force: a person with ``calibrate --accept``, or the node itself."""
+    flag_rate: Annotated[float, Field(ge=0.001, le=0.5)] = 0.10
+    """Share of examinations that a calibration is to flag."""
 
     @field_validator("shares", mode="before")
     @classmethod

@@ -16,7 +16,6 @@ from typing import Final
 
 import structlog
 
-from inference.decision import SameForAll
 from inference.pipeline import Analyst
 from scp import logs, product
 from scp.configuration.settings import Settings
@@ -107,7 +106,6 @@ def _make_worker(
         device=product.device(settings.node.ae_title),
         analyst=analyst,
         rule=rule,
-        thresholds=SameForAll(threshold=rule.threshold),
         options=settings.outputs.options(),
         reading=settings.node.reading(),
         now=_now,

@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from inference import examination, findings
-from inference.decision import FlagRule, Thresholds
+from inference.decision import FlagRule
+from inference.examination import BreastReading
 from inference.findings import ModelIdentity, OutdatedFindingError
 from inference.heatmap import layers
 from inference.heatmap.layers import Layers
@@ -27,10 +28,12 @@ from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
 from scp.receiving import descriptions
+from scp.working.thresholds import StudyThresholds
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance, Job, NewResult, Report
+from storage.scanners.scores import BreastScore, Network, Scanner
 
 Kept = list[tuple[Instance, FindingRecord | None]]
 
@@ -58,6 +61,17 @@ class ReportedImage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Edition:
+    """Which report of a study is made."""
+
+    made_at: datetime
+    predecessor: Report | None
+    """The report that it replaces."""
+    repeated: Report | None
+    """The report that it is once more, to the byte; None for a new one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportJob:
     """Does report jobs."""
 
@@ -66,8 +80,6 @@ class ReportJob:
     device: Device
     analyst: Analyst
     rule: FlagRule
-    thresholds: Thresholds
-    """Asked when a report is made: what was sent keeps the threshold that it was made with."""
     options: OutputOptions
     now: Callable[[], datetime]
     kinds: Sequence[OutputKind] = KINDS
@@ -86,14 +98,14 @@ class ReportJob:
             return
         images = self._mentioned(kept)
         content = self._content(images)
-        made_at, predecessor = job.created_at, last
+        edition = Edition(made_at=job.created_at, predecessor=last, repeated=None)
         if last is not None and last.content_digest == content:
             if last.current:
                 self._finish_unchanged(job)
                 return
             # taken back or forgotten meanwhile, and true again: the same objects, to the byte
-            made_at, predecessor = last.made_at, before
-        self._report(job, images, content, made_at, predecessor)
+            edition = Edition(made_at=last.made_at, predecessor=before, repeated=last)
+        self._report(job, images, content, edition)
 
     def _finish_unchanged(self, job: Job) -> None:
         with self.database.write() as tx:
@@ -105,13 +117,20 @@ class ReportJob:
         job: Job,
         images: list[ReportedImage],
         content: str,
-        made_at: datetime,
-        predecessor: Report | None,
+        edition: Edition,
     ) -> None:
-        examined = examination.read([self._image(image) for image in images], self.rule, self.thresholds)
+        predecessor = edition.predecessor
+        thresholds = StudyThresholds(
+            database=self.database,
+            network=self._network,
+            uncalibrated=self.rule.threshold,
+            study_uid=job.study_uid,
+            repeated=edition.repeated,
+        )
+        examined = examination.read([self._image(image) for image in images], self.rule, thresholds)
         objects = study_objects(
             examined,
-            made_at=made_at,
+            made_at=edition.made_at,
             device=self.device,
             identity=self.analyst.identity,
             options=self.options,
@@ -124,10 +143,11 @@ class ReportJob:
                 tx,
                 job.lease,
                 results=results,
-                made_at=made_at,
+                made_at=edition.made_at,
                 images=len(images),
                 content_digest=content,
                 replaces=None if predecessor is None else predecessor.sequence,
+                breasts=[self._score(breast) for breast in examined.breasts],
                 now=self.now(),
             )
         for file in unneeded:
@@ -177,6 +197,26 @@ class ReportJob:
             finding=finding,
             analysed_at=record.analysed_at,
             layers=opened,
+        )
+
+    @property
+    def _network(self) -> Network:
+        identity = self.analyst.identity
+        return Network(name=identity.name, version=identity.version)
+
+    def _score(self, breast: BreastReading) -> BreastScore:
+        """Return what the report states of ``breast``."""
+        decision, population = breast.decision, breast.decision.threshold.population
+        return BreastScore(
+            laterality=None if breast.side is None else breast.side.value,
+            scanner=Scanner.of_header(breast.manufacturer, breast.model),
+            network=self._network,
+            malignant=decision.network_malignant,
+            threshold=decision.threshold.value,
+            threshold_source=decision.threshold.source,
+            flagged=decision.flagged,
+            percentile=decision.percentile,
+            examinations=None if population is None else population.examinations,
         )
 
     def _keep(self, study_object: StudyObject) -> NewResult:

@@ -27,20 +27,17 @@ class Examination:
     reported_at: datetime
 
 
-def scanner_networks(tx: Connection) -> list[tuple[Scanner, Network]]:
-    """Return every scanner with every network that has scored it, sorted."""
-    rows = tx.execute(
-        select(
-            _scores.c.manufacturer, _scores.c.scanner_model, _scores.c.network, _scores.c.network_version
-        ).distinct()
-    )
-    return sorted(
-        (
-            Scanner(manufacturer=row.manufacturer, model=row.scanner_model),
-            Network(name=row.network, version=row.network_version),
+def scanners(tx: Connection) -> dict[Scanner, Network]:
+    """Return every scanner, sorted, with the network that has scored it last."""
+    key = _scores.c.manufacturer, _scores.c.scanner_model, _scores.c.network, _scores.c.network_version
+    rows = tx.execute(select(*key).group_by(*key).order_by(func.max(_scores.c.reported_at)))
+    latest = {
+        Scanner(manufacturer=row.manufacturer, model=row.scanner_model): Network(
+            name=row.network, version=row.network_version
         )
         for row in rows
-    )
+    }
+    return dict(sorted(latest.items()))
 
 
 def count(tx: Connection, scanner: Scanner, network: Network, *, since: datetime | None = None) -> int:

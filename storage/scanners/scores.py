@@ -29,6 +29,15 @@ class Scanner:
     model: str
     """Manufacturer's Model Name (0008,1090), "" where the header has none."""
 
+    @property
+    def named(self) -> bool:
+        """Whether a header says which scanner it is: unnamed ones may be several."""
+        return bool(self.manufacturer or self.model)
+
+    def __str__(self) -> str:
+        """Return the scanner as people read it."""
+        return " ".join(filter(None, (self.manufacturer, self.model))) or "unnamed scanner"
+
     @classmethod
     def of_header(cls, manufacturer: str, model: str) -> Scanner:
         """Return the scanner of a header with these attributes, spaces and overlong names put in order."""
@@ -41,6 +50,10 @@ class Network:
 
     name: str
     version: str
+
+    def __str__(self) -> str:
+        """Return the network as people read it."""
+        return f"{self.name} {self.version}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pydicom
 
-from inference.decision import FlagRule, FlagThreshold, SameForAll
+from inference.decision import FlagRule, FlagThreshold
 from inference.findings import (
     AnalysisStatus,
     ClassKey,
@@ -108,7 +108,6 @@ class InProcessNode:
             device=device,
             analyst=analyst,
             rule=rule,
-            thresholds=SameForAll(threshold=rule.threshold),
             options=options or OutputOptions(),
         )
         self.worker = Worker(

@@ -12,7 +12,6 @@ from pydicom.uid import (
 )
 
 from inference import findings
-from inference.decision import SameForAll
 from inference.pipeline import Analysis
 from inference.reading.pixels import Picture
 from inference.results import headers, identity
@@ -159,7 +158,6 @@ def report(database, archive, kinds, *, kept=None, analyst=None):
         device=results.DEVICE,
         analyst=analyst or Analyst(),
         rule=results.RULE,
-        thresholds=SameForAll(threshold=results.RULE.threshold),
         options=results.OPTIONS,
         now=lambda: NOW,
         kinds=kinds,

@@ -1,0 +1,151 @@
+"""Each scanner with its examinations and its threshold: what is in force, what is proposed, what has drifted.
+
+Used by the report job, the command `calibrate`, `status` and housekeeping, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from inference import scanner_calibration
+from inference.decision import FlagThreshold, Population
+from inference.scanner_calibration import NEEDED, POPULATION, Drift
+from storage.database.engine import Database
+from storage.scanners import calibrations, populations
+from storage.scanners.calibrations import Calibration
+from storage.scanners.populations import Examination
+from storage.scanners.scores import Network, Scanner
+
+AUTOMATIC: Final = "automatic"
+"""Who accepts the calibrations that the node makes by itself."""
+RENEWED_AFTER: Final = 200
+"""Examinations since the last calibration after which an automatic one is made again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScannerPopulation:
+    """One scanner as one network scores it."""
+
+    scanner: Scanner
+    network: Network
+    examinations: int
+    """All that are known."""
+    since_calibration: int
+    """How many of them came after the calibration in force; all where there is none."""
+    population: tuple[float, ...]
+    """Scores of the last ones, at most 1,000, lowest first."""
+    calibration: Calibration | None
+    """In force."""
+    drift: Drift | None
+    """The last 200 against the reference; None where there are not 200 beside it."""
+
+    @property
+    def missing(self) -> int:
+        """How many examinations are missing for a calibration."""
+        return max(0, NEEDED - self.examinations)
+
+    def proposed(self, flag_rate: float, *, at: datetime, by: str) -> Calibration | None:
+        """Return the calibration that flags at most this share; None where examinations are missing.
+
+        Scanners without a name may be several: no threshold is proposed for them together.
+        """
+        if self.missing or not self.scanner.named:
+            return None
+        return Calibration(
+            scanner=self.scanner,
+            network=self.network,
+            threshold=scanner_calibration.proposed_threshold(self.population, flag_rate),
+            flag_rate=flag_rate,
+            population=self.population,
+            accepted_at=at,
+            accepted_by=by,
+        )
+
+
+def scanners(database: Database) -> list[ScannerPopulation]:
+    """Return what is known of every scanner, scored by the network that has scored it last."""
+    with database.read() as tx:
+        latest = populations.scanners(tx)
+    return [look(database, scanner, network) for scanner, network in latest.items()]
+
+
+def look(database: Database, scanner: Scanner, network: Network) -> ScannerPopulation:
+    """Gather what is known of ``scanner``."""
+    with database.read() as tx:
+        accepted = calibrations.in_force(tx, scanner, network)
+        count = populations.count(tx, scanner, network)
+        latest = populations.last(tx, scanner, network, limit=POPULATION)
+        if accepted is None:
+            since, fresh = count, count - NEEDED
+            reference = _sorted(populations.first(tx, scanner, network, limit=NEEDED))
+        else:
+            since = fresh = populations.count(tx, scanner, network, since=accepted.accepted_at)
+            reference = accepted.population
+    return ScannerPopulation(
+        scanner=scanner,
+        network=network,
+        examinations=count,
+        since_calibration=since,
+        population=_sorted(latest),
+        calibration=accepted,
+        drift=scanner_calibration.drift(_sorted(latest[:NEEDED]), reference) if fresh >= NEEDED else None,
+    )
+
+
+def threshold_in_force(
+    database: Database, scanner: Scanner, network: Network, *, uncalibrated: FlagThreshold, without: str
+) -> FlagThreshold:
+    """Return the threshold that flags breasts of ``scanner`` now, and the examinations to compare them with.
+
+    Parameters
+    ----------
+    uncalibrated
+        The threshold of a scanner without a calibration.
+    without
+        Study Instance UID of the study to compare.
+    """
+    if not scanner.named:
+        return uncalibrated
+    with database.read() as tx:
+        accepted = calibrations.in_force(tx, scanner, network)
+        latest = populations.last(tx, scanner, network, limit=POPULATION, without=without)
+    return FlagThreshold(
+        value=uncalibrated.value if accepted is None else accepted.threshold,
+        source=uncalibrated.source if accepted is None else source(accepted),
+        population=Population(scores=_sorted(latest)) if len(latest) >= NEEDED else None,
+    )
+
+
+def source(accepted: Calibration) -> str:
+    """Return where a calibrated threshold comes from, in the words of the report."""
+    return (
+        f"set for this scanner on {accepted.accepted_at:%Y-%m-%d} from {accepted.examinations} examinations, "
+        f"to flag {100 * accepted.flag_rate:g} % of them"
+    )
+
+
+def accept(database: Database, proposals: Sequence[Calibration]) -> None:
+    """Put the proposals in force, all or none."""
+    with database.write() as tx:
+        for proposal in proposals:
+            calibrations.accept(tx, proposal)
+
+
+def renew(database: Database, *, flag_rate: float, now: datetime) -> list[Calibration]:
+    """Accept a calibration for each scanner that has none and enough examinations, or enough new ones."""
+    due = [
+        known
+        for known in scanners(database)
+        if known.calibration is None or known.since_calibration >= RENEWED_AFTER
+    ]
+    proposals = list(filter(None, (known.proposed(flag_rate, at=now, by=AUTOMATIC) for known in due)))
+    if proposals:
+        accept(database, proposals)
+    return proposals
+
+
+def _sorted(examinations: Sequence[Examination]) -> tuple[float, ...]:
+    return tuple(sorted(examination.score for examination in examinations))
