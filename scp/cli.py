@@ -157,6 +157,38 @@ def retry(
 
 
 @app.command()
+def calibrate(
+    context: typer.Context,
+    *,
+    flag_rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.5, help="Wanted share of flagged examinations; [model] flag_rate."),
+    ] = None,
+    scanner: Annotated[str | None, typer.Option(metavar="NAME", help="One scanner, as it is shown.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Put what is proposed in force.")] = False,
+    accepted_by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who accepts; the login name by default.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show the scores of each scanner, and propose from where on its breasts are flagged."""
+    settings = _settings(context, config)
+    from scp.operating import calibrate
+
+    raise typer.Exit(
+        calibrate.run(
+            settings,
+            flag_rate=flag_rate,
+            accept=accept,
+            scanner=scanner,
+            accepted_by=accepted_by,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
 def analyze(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="DICOM, PNG or JPEG; or folders.")],

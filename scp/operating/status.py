@@ -12,10 +12,12 @@ from typing import Final
 from pydicom.uid import UID
 from rich.console import Console
 
-from scp import terminal
+from scp import calibration, terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
+from scp.operating import status_scanners
 from scp.operating.database import open_for_reading
+from scp.operating.status_scanners import ScannerStatus
 from scp.process import locks
 from storage import not_kept
 from storage.archive import UNCLAIMED, unclaimed, unfinished
@@ -108,6 +110,7 @@ class Health:
     not_kept: tuple[NotKept, ...]
     """What peers sent that was not kept, counted since the database was made."""
     disk: Disk
+    scanners: tuple[ScannerStatus, ...]
 
 
 def run(settings: Settings, *, as_json: bool) -> int:
@@ -143,6 +146,7 @@ def look(database: Database, settings: Settings) -> Health:
             parked_jobs=tuple(attention.parked_jobs(tx)),
             not_kept=tuple(not_kept.counted(tx)),
             disk=_disk(settings),
+            scanners=tuple(map(status_scanners.of, calibration.scanners(database))),
         )
 
 
@@ -220,6 +224,8 @@ def _show(health: Health, console: Console) -> None:
     rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
     console.print(terminal.table("Jobs", ["", *states], rows))
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
+    if health.scanners:
+        console.print(status_scanners.table(health.scanners))
     if health.problems:
         title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
         console.print(terminal.table(title, columns, map(_problem_row, health.problems)))

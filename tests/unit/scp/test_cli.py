@@ -62,7 +62,7 @@ def park(database, reason="PACS refused it with status 0xA900"):
 def test_help_names_every_command(secondread):
     ended = secondread("--help")
     assert ended.code == 0
-    for command in ("demo", "check", "status", "studies", "retry", "analyze"):
+    for command in ("demo", "check", "status", "studies", "retry", "calibrate", "analyze"):
         assert command in ended.out
 
 
