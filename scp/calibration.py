@@ -32,7 +32,7 @@ class ScannerPopulation:
     scanner: Scanner
     network: Network
     examinations: int
-    """All that are known."""
+    """All that there are."""
     since_calibration: int
     """How many of them came after the calibration in force; all where there is none."""
     population: tuple[float, ...]
@@ -137,11 +137,11 @@ def accept(database: Database, proposals: Sequence[Calibration]) -> None:
 def renew(database: Database, *, flag_rate: float, now: datetime) -> list[Calibration]:
     """Accept a calibration for each scanner that has none and enough examinations, or enough new ones."""
     due = [
-        known
-        for known in scanners(database)
-        if known.calibration is None or known.since_calibration >= RENEWED_AFTER
+        entry
+        for entry in scanners(database)
+        if entry.calibration is None or entry.since_calibration >= RENEWED_AFTER
     ]
-    proposals = list(filter(None, (known.proposed(flag_rate, at=now, by=AUTOMATIC) for known in due)))
+    proposals = list(filter(None, (entry.proposed(flag_rate, at=now, by=AUTOMATIC) for entry in due)))
     if proposals:
         accept(database, proposals)
     return proposals

@@ -69,12 +69,12 @@ def run(
     with open_for_reading(settings) as database:
         with database.read() as tx:
             scanners = list(populations.scanners(tx))
-        known = [calibration.look(database, each, network) for each in scanners]
-    chosen = [each for each in known if scanner in (None, str(each.scanner))]
+        entries = [calibration.look(database, name, network) for name in scanners]
+    chosen = [entry for entry in entries if scanner in (None, str(entry.scanner))]
     if scanner is not None and not chosen:
-        raise CommandError(_unknown(scanner, known), code=WRONG_USAGE)
+        raise CommandError(_unknown(scanner, entries), code=WRONG_USAGE)
     now, author = datetime.now(UTC), _author(accepted_by) if accept else ""
-    proposals = [each.proposed(flag_rate, at=now, by=author) for each in chosen]
+    proposals = [entry.proposed(flag_rate, at=now, by=author) for entry in chosen]
     if accept:
         if not any(proposals):
             raise CommandError(f"nothing to accept: no scanner has {NEEDED} examinations yet")
@@ -82,8 +82,8 @@ def run(
             calibration.accept(database, list(filter(None, proposals)))
     uncalibrated = product.flag_rule(settings.model).threshold
     lines = [
-        _line(each, uncalibrated, proposal, accepted=accept)
-        for each, proposal in zip(chosen, proposals, strict=True)
+        _line(entry, uncalibrated, proposal, accepted=accept)
+        for entry, proposal in zip(chosen, proposals, strict=True)
     ]
     if as_json:
         for line in lines:
@@ -94,20 +94,20 @@ def run(
 
 
 def _line(
-    known: ScannerPopulation,
+    entry: ScannerPopulation,
     uncalibrated: FlagThreshold,
     proposal: Calibration | None,
     *,
     accepted: bool,
 ) -> ScannerLine:
-    population, in_force = known.population, known.calibration
+    population, in_force = entry.population, entry.calibration
     threshold = uncalibrated.value if in_force is None else in_force.threshold
     return ScannerLine(
-        manufacturer=known.scanner.manufacturer,
-        model=known.scanner.model,
-        network=str(known.network),
-        examinations=known.examinations,
-        missing=known.missing,
+        manufacturer=entry.scanner.manufacturer,
+        model=entry.scanner.model,
+        network=str(entry.network),
+        examinations=entry.examinations,
+        missing=entry.missing,
         quantiles={
             f"{share:g}": scanner_calibration.quantile(population, share) for share in QUANTILES if population
         },
@@ -163,8 +163,8 @@ def _name(line: ScannerLine) -> str:
     return " ".join(filter(None, (line.manufacturer, line.model))) or "unnamed scanner"
 
 
-def _unknown(scanner: str, known: Sequence[ScannerPopulation]) -> str:
-    names = ", ".join(repr(str(each.scanner)) for each in known)
+def _unknown(scanner: str, entries: Sequence[ScannerPopulation]) -> str:
+    names = ", ".join(repr(str(entry.scanner)) for entry in entries)
     return f"no scanner {scanner!r}: there is {names or 'none yet'}"
 
 

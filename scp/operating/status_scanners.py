@@ -28,13 +28,13 @@ class ScannerStatus:
     drifted: bool
 
 
-def of(known: ScannerPopulation) -> ScannerStatus:
+def of(entry: ScannerPopulation) -> ScannerStatus:
     """Return what ``status`` says of a scanner."""
-    accepted, drift = known.calibration, known.drift
+    accepted, drift = entry.calibration, entry.drift
     return ScannerStatus(
-        name=str(known.scanner),
-        network=str(known.network),
-        examinations=known.examinations,
+        name=str(entry.scanner),
+        network=str(entry.network),
+        examinations=entry.examinations,
         calibrated_at=None if accepted is None else accepted.accepted_at,
         calibrated_by=None if accepted is None else accepted.accepted_by,
         distance=None if drift is None else drift.distance,
