@@ -54,7 +54,7 @@ class Hot:
             heat[:] = 0
             heat[int(down / 2), int(across / 2)] = 1
         scores = (0.1, 0.1, 0.1, 0.7)
-        return [Reading(scores=scores, at_operating_point=True, explained=ClassKey.MALIGNANT, map=heat)]
+        return [Reading(scores=scores, maps=np.stack([heat] * 3))]
 
 
 def test_heat_in_the_lesion_hits():
@@ -78,7 +78,7 @@ def test_one_of_several_lesions_is_enough():
 def test_a_box_counts_wider_by_a_fortieth_of_the_height(away, hit):
     """5 of 200 rows on each side."""
     seen = pipeline.analysed_image(picture(), Hot(*LESION))
-    peak, _ = region.locate(seen.heat, seen.breast.mask)
+    peak, _ = region.locate(seen.heat(ClassKey.MALIGNANT), seen.breast.mask)
     for lesion in ((20, 20, peak[0] - away, 180), (20, peak[1] + away, 100, 180)):
         assert pointing.point(picture(), example(lesion), Hot(*LESION)).hit is hit
 

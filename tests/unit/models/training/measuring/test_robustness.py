@@ -5,7 +5,6 @@ import pytest
 
 from inference.analysis import breast
 from inference.analysis.classifier import Reading
-from inference.findings import ClassKey
 from inference.reading.pixels import Picture
 from models.training.evaluation.measures import Estimate
 from models.training.images import disturbances
@@ -66,7 +65,7 @@ class Bright:
         score = float(batch.mean())
         scores = (1 - score, 0.0, 0.0, score)
         heat = np.ones((4, 3), np.float32)
-        return [Reading(scores=scores, at_operating_point=False, explained=ClassKey.MALIGNANT, map=heat)]
+        return [Reading(scores=scores, maps=np.stack([heat] * 3))]
 
 
 class Closed:

@@ -1,0 +1,34 @@
+"""Where a breast is flagged: chosen by folds, each source weighing alike."""
+
+import numpy as np
+
+from models.training.evaluation import flag_thresholds
+from models.training.evaluation.measures import softmax
+from tests.support import predicted
+
+
+def chosen(**words):
+    known = predicted.table(patients=400, **words)
+    scores = softmax(known.logits, 1.0)
+    return flag_thresholds.breasts(known, scores), flag_thresholds.choose(known, scores)
+
+
+def test_nine_in_ten_normal_breasts_of_each_digital_source_stay_below():
+    found, points = chosen()
+    point = points["specificity-90"]
+    below = found.scores[found.normal] < point.threshold
+    assert 0.9 <= below.mean() < 0.92
+    assert all(abs(share - 0.9) < 0.05 for share in point.specificity.values())
+
+
+def test_nine_in_ten_malignant_breasts_reach_the_other_point():
+    found, points = chosen()
+    reached = found.scores[found.malignant] >= points["sensitivity-90"].threshold
+    assert 0.9 <= reached.mean() < 0.94
+    assert points["sensitivity-90"].threshold < points["specificity-90"].threshold
+
+
+def test_views_of_a_breast_are_one_row_and_its_label_is_the_worst():
+    found, _ = chosen()
+    assert len(found.scores) == 800
+    assert not np.any(found.normal & found.malignant)
