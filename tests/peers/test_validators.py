@@ -8,6 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from inference.options import StudyImage
+from inference.reading import mammogram as exam
+from inference.reading.options import ReadingOptions
 from tests.support import results
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import require
@@ -80,6 +83,118 @@ def other_letters(folder: Path) -> Case:
 CASES = (lesion, normal, refused, broken, late, unknown_side, comprehensive_3d, other_letters)
 
 
+CYRILLIC = "\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0410\u043d\u043d\u0430"
+CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "Mammogram"}
+
+
+def item(**attributes):
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def read_again(header: Dataset, folder: Path, *, swapped=(), site: str = "") -> list[Dataset]:
+    """Return the objects of ``header`` as read from a file in whose bytes ``swapped`` are exchanged."""
+    path = write(header, folder / "odd.dcm")
+    data = path.read_bytes()
+    for old, new in swapped:
+        assert len(old) == len(new)
+        assert old in data
+        data = data.replace(old, new)
+    path.write_bytes(data)
+    shown = results.study_image(header, results.analysed(), folder)
+    source = exam.read(path, ReadingOptions(character_set=site))
+    image = StudyImage(
+        source=source, finding=shown.finding, analysed_at=shown.analysed_at, heatmap=shown.heatmap
+    )
+    return results.objects([image])
+
+
+def named_in_bytes(folder: Path, name: str, encoding: str, declared: str | None, site: str = ""):
+    """Return the objects of an image that has ``name`` in ``encoding`` wherever it has a text."""
+    raw = name.encode(encoding)
+    raw += b" " * (len(raw) % 2)
+    text = "X" * len(raw)
+    header = mammogram(
+        patient_name=text,
+        SpecificCharacterSet=declared,
+        ReferringPhysicianName=text,
+        StudyDescription=text,
+        SeriesDescription=text,
+        ProcedureCodeSequence=[item(**{**CODE, "CodeMeaning": text})],
+    )
+    made = read_again(header, folder, swapped=[(text.encode(), raw)], site=site)
+    assert {str(one.PatientName) for one in made} == {name}
+    return made
+
+
+def latin_1_declared_utf_8(folder):
+    return named_in_bytes(folder, "M\u00fcller^Zo\u00eb", "latin-1", "ISO_IR 192")
+
+
+def utf_8_undeclared(folder):
+    return named_in_bytes(folder, "M\u00fcller^Zo\u00eb", "utf-8", None)
+
+
+def utf_8_undeclared_at_a_site_of_cp1251(folder):
+    return named_in_bytes(folder, CYRILLIC, "utf-8", None, site="cp1251")
+
+
+def cp1251_undeclared(folder):
+    return named_in_bytes(folder, CYRILLIC, "cp1251", None, site="cp1251")
+
+
+def cp1251_declared_utf_8(folder):
+    return named_in_bytes(folder, CYRILLIC, "cp1251", "ISO_IR 192", site="cp1251")
+
+
+def acr_nema(folder):
+    dates = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+    times = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime")
+    header = mammogram(
+        **dict.fromkeys(dates, "A" * 10), **dict.fromkeys(times, "B" * 8), PatientBirthDate="C" * 10
+    )
+    swapped = [(b"A" * 10, b"2026.01.05"), (b"B" * 8, b"10:11:12"), (b"C" * 10, b"1960.01.02")]
+    made = read_again(header, folder, swapped=swapped)
+    assert {(one.StudyDate, one.StudyTime, one.PatientBirthDate) for one in made} == {
+        ("20260105", "101112", "19600102")
+    }
+    return made
+
+
+def items_without_content(folder):
+    lacking = [item(**{name: value for name, value in CODE.items() if name != without}) for without in CODE]
+    header = mammogram(
+        ProcedureCodeSequence=[Dataset(), *lacking],
+        OtherPatientIDsSequence=[Dataset(), item(PatientID="77"), item(TypeOfPatientID="TEXT")],
+        IssuerOfAccessionNumberSequence=[Dataset(), item(UniversalEntityID="1.2.3")],
+        AnatomicRegionSequence=[Dataset()],
+    )
+    return read_again(header, folder)
+
+
+def items_with_items_without_content(folder):
+    other = item(PatientID="77", TypeOfPatientID="TEXT", IssuerOfPatientIDQualifiersSequence=[Dataset()])
+    header = mammogram(
+        ProcedureCodeSequence=[item(**CODE, EquivalentCodeSequence=[Dataset()]), item(**CODE)],
+        OtherPatientIDsSequence=[other],
+    )
+    return read_again(header, folder)
+
+
+ODD = (
+    latin_1_declared_utf_8,
+    utf_8_undeclared,
+    utf_8_undeclared_at_a_site_of_cp1251,
+    cp1251_undeclared,
+    cp1251_declared_utf_8,
+    acr_nema,
+    items_without_content,
+    items_with_items_without_content,
+)
+
+
 def images(headers, findings, folder):
     return [
         results.study_image(header, finding, folder)
@@ -115,9 +230,33 @@ def dicom3tool(name):
 def test_dciodvfy_finds_no_error(files):
     _, captures, reports = files
     for path in captures + reports:
-        _, lines = told(dicom3tool("dciodvfy"), path)
-        assert lines, "it names the IOD at least"
-        assert [line for line in lines if "Error" in line] == []
+        assert errors(path) == []
+
+
+def errors(path):
+    _, lines = told(dicom3tool("dciodvfy"), path)
+    assert lines, "it names the IOD at least"
+    return [line for line in lines if "Error" in line]
+
+
+@pytest.mark.parametrize("made", ODD, ids=lambda made: made.__name__)
+@pytest.mark.filterwarnings("ignore")
+def test_dciodvfy_finds_no_error_where_the_header_of_the_source_has_many(made, tmp_path):
+    for number, one in enumerate(made(tmp_path)):
+        assert errors(write(one, tmp_path / f"result{number}.dcm")) == []
+
+
+def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else(tmp_path):
+    """It asks for a Value Type and a Concept Name, which no code of a view has (PS3.3 8.8)."""
+    header = mammogram()
+    header.ViewCodeSequence[0].ViewModifierCodeSequence = [
+        item(CodeValue="399209000", CodingSchemeDesignator="SCT", CodeMeaning="Implant Displaced")
+    ]
+    report, heatmap = read_again(header, tmp_path)
+    assert errors(write(report, tmp_path / "report.dcm")) == []
+    found = errors(write(heatmap, tmp_path / "heatmap.dcm"))
+    assert len(found) == 2
+    assert all("Module=<ContentItemMacro>" in line for line in found)
 
 
 def test_dcentvfy_finds_that_sources_and_results_agree(files):
