@@ -15,6 +15,7 @@ from scp.network.status import Foreign, Unreadable
 from scp.receiving.store import Receiver
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.queue import arrivals
 from storage.records import Kept
 from tests.support.mammograms import mammogram
 from tests.support.owed import NOW
@@ -107,16 +108,19 @@ def test_more_bits_than_are_there_are_a_failure(bits):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_header_of_tomosynthesis_that_reads_otherwise_when_written_again_is_refused(receiver):
-    """An unknown VR that is no two letters is put first, where pydicom takes it for Implicit VR."""
+def test_header_of_tomosynthesis_with_an_unknown_vr_in_front_is_kept_as_it_reads(receiver):
+    """An unknown VR that is no two letters is put first, where pydicom alone takes it for Implicit VR."""
     image = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage)
     path = receiver.archive.incoming / "received.dcm"
     image.save_as(path, enforce_file_format=True)
     data = path.read_bytes()
     place = data.index(MANUFACTURER)
     path.write_bytes(data[:place] + b"\x04\x00ACC1\x02\x00MG" + data[place:])
-    with pytest.raises(Unreadable, match="header"):
-        receiver.keep(path, calling_ae="PACS")
+    expected = exam.read(path).description.header_digest
+    assert receiver.keep(path, calling_ae="PACS") is Kept.NEW
+    with receiver.database.read() as tx:
+        instance = arrivals.find(tx, str(image.SOPInstanceUID))
+    assert exam.read(receiver.archive.path(instance.file)).description.header_digest == expected
 
 
 @pytest.mark.filterwarnings("ignore")

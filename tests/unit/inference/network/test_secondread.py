@@ -20,6 +20,7 @@ from models.training.learning import train
 from models.training.learning.recipes import RECIPES, LesionStage, Recipe, WholeStage
 from models.training.measuring import held_out, slots
 from models.training.publishing import export, joining, publish
+from models.training.publishing.publish import Choices
 from models.training.sources import folds
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.predicted import table
@@ -144,8 +145,8 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     _, _, folder = trained
     run_folder = tmp_path / "run"
     run_folder.mkdir()
-    predictions.write(table(), run_folder / publish.PREDICTIONS)
-    publish.measure(run_folder, rule=Rule.SENSITIVITY, method=Method.ALIKE)
+    predictions.write(table(), run_folder / predictions.FILE_NAME)
+    publish.measure(run_folder, Choices(rule=Rule.SENSITIVITY, method=Method.ALIKE))
     (run_folder / "gate.npz").write_bytes(b"what a gate knows")
     digest = hashlib.sha256(b"what a gate knows").hexdigest()
     (run_folder / "gate.toml").write_text(
@@ -163,7 +164,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     manifest = manifests.load(shipped)
     assert (manifest.name, manifest.network) == ("secondread", secondread.joined(count))
     assert manifest.gate is not None
-    assert manifest.bias == tuple(publish.kept(run_folder)["calibration"]["bias"])
+    assert manifest.bias == tuple(publish.kept(run_folder).calibration.bias)
     assert any(manifest.bias)
     with np.load(manifest.weights_path) as kept:
         assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
@@ -181,7 +182,7 @@ def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained,
     held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
     single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     weight_files.load_weights(single, folder / train.WEIGHTS)
-    found = predictions.read(tmp_path / publish.PREDICTIONS)
+    found = predictions.read(tmp_path / predictions.FILE_NAME)
     by_patient = {its.patient: number for number, its in enumerate(prepared.examples)}
     numbers = [by_patient[its.patient] for its in found.examples]
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
