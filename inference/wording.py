@@ -77,10 +77,12 @@ def flag(breast: Decision) -> str:
 
 def population(breast: Decision) -> str | None:
     """Return how a breast compares with the examinations of its scanner; None without calibration."""
-    known = breast.threshold.population
-    if known is None or breast.percentile is None:
+    examined = breast.threshold.population
+    if examined is None or breast.percentile is None:
         return None
-    return f"higher than {breast.percentile} % of the last {known.examinations} examinations of this scanner"
+    return (
+        f"higher than {breast.percentile} % of the last {examined.examinations} examinations of this scanner"
+    )
 
 
 def view_name(view: str | None) -> str:

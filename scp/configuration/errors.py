@@ -108,7 +108,7 @@ def _known_keys(location: Location, model: type[BaseModel]) -> str:
     """Say which keys the place of an unknown one has, the likeliest first."""
     kind: Any = model
     for part in location[:-1]:
-        kind = _element(kind) if isinstance(part, int) else _given(kind.model_fields[part].annotation)
+        kind = _element(kind) if isinstance(part, int) else _without_none(kind.model_fields[part].annotation)
     names = sorted(kind.model_fields)
     alike = difflib.get_close_matches(str(location[-1]), names, n=1)
     guess = f"did you mean {alike[0]}? " if alike else ""
@@ -119,7 +119,7 @@ def _element(annotation: Any) -> Any:  # noqa: ANN401 - types as pydantic holds 
     return get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
 
 
-def _given(annotation: Any) -> Any:  # noqa: ANN401 - types as pydantic holds them
+def _without_none(annotation: Any) -> Any:  # noqa: ANN401 - types as pydantic holds them
     """Return the type of a key that may be absent."""
     parts = [part for part in get_args(annotation) if part is not type(None)]
     return parts[0] if isinstance(annotation, types.UnionType) and len(parts) == 1 else annotation

@@ -138,7 +138,7 @@ def _decided(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Result]:
     """Return what the node says of each image, by SOP Instance UID, from the findings in its database."""
     settings = load(config, {})
     rule = product.flag_rule(settings.model)
-    said: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     with open_for_reading(settings) as database, database.read() as tx:
         for study in studies:
             kept = {
@@ -157,8 +157,8 @@ def _decided(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Result]:
                 if source.sop_instance_uid in kept
             ]
             examined = examination.read(images, rule, SameForAll(threshold=rule.threshold))
-            said |= {image.source.sop_instance_uid: image.finding for image in examined.images}
-    return said
+            results |= {image.source.sop_instance_uid: image.finding for image in examined.images}
+    return results
 
 
 def _progress() -> Progress:

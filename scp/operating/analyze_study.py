@@ -69,16 +69,16 @@ def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -
     """Decide about the breasts of one study; an image to which no result can refer is read alone."""
     images = _mentioned(files)
     read = examination.read(images, rule, thresholds) if images else None
-    known: dict[str, Decision] = {}
+    decisions: dict[str, Decision] = {}
     if read is not None:
         for breast in read.breasts:
-            known |= {image.sop_instance_uid: breast.decision for image in breast.images}
+            decisions |= {image.sop_instance_uid: breast.decision for image in breast.images}
     return ReadStudy(
         files=tuple(
             Outcome(
                 path=file.path,
                 source=file.source,
-                finding=_result(file, known, rule),
+                finding=_result(file, decisions, rule),
                 layers=file.layers,
                 seconds=file.seconds,
             )
@@ -98,22 +98,22 @@ def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
                 source=file.source,
                 finding=file.finding,
                 analysed_at=now,
-                layers=None if file.layers is None else partial(_itself, file.layers),
+                layers=None if file.layers is None else partial(_identity, file.layers),
             )
             images.setdefault(file.source.sop_instance_uid, image)
     sources = [image.source for image in images.values()]
     return [image for image in images.values() if mammogram.is_mentioned(image.source, sources)]
 
 
-def _itself(layers: Layers) -> Layers:
+def _identity(layers: Layers) -> Layers:
     return layers
 
 
-def _result(file: ReadFile, known: dict[str, Decision], rule: FlagRule) -> Result:
+def _result(file: ReadFile, decisions: dict[str, Decision], rule: FlagRule) -> Result:
     match file.finding:
         case NotAnalysed() as failure:
             return failure
         case Measured() as measured:
-            of_breast = None if file.source is None else known.get(file.source.sop_instance_uid)
+            of_breast = None if file.source is None else decisions.get(file.source.sop_instance_uid)
             alone = of_breast or decision.decide(measured.scores, rule.threshold, rule.shares)
             return decision.analysed(measured, alone, rule.shares)

@@ -191,7 +191,7 @@ class ReportJob:
         except OutdatedFindingError:
             analysis = self.analyst.analyse(path, image.description)
             finding = analysis.finding
-            opened = None if analysis.layers is None else partial(_itself, analysis.layers)
+            opened = None if analysis.layers is None else partial(_identity, analysis.layers)
         return MeasuredImage(
             source=mammogram.reopen(path, image.description, self.reading),
             finding=finding,
@@ -243,8 +243,8 @@ def _several_patients(kept: Kept) -> bool:
     return len({instance.patient_digest for instance, _ in kept} - {None}) > 1
 
 
-def _itself(known: Layers) -> Layers:
-    return known
+def _identity(layers: Layers) -> Layers:
+    return layers
 
 
 def _predecessor(last: Report) -> Predecessor | None:
