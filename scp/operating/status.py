@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from pydicom.uid import UID
 from rich.console import Console
 
 from scp import calibration, terminal
@@ -274,6 +273,8 @@ def _job_row(job: ParkedJob) -> list[object]:
 
 
 def _not_kept_row(group: NotKept) -> list[object]:
+    from pydicom.uid import UID  # noqa: PLC0415 - loads every decoder, and most nodes have nothing to show here
+
     name = UID(group.sop_class_uid).name
     return [group.peer, group.objects, name, WHY_NOT_KEPT[group.reason], terminal.moment(group.last_at)]
 

@@ -274,7 +274,7 @@ CAPTURE = {"sop_class": SecondaryCaptureImageStorage, "ConversionType": "WSD", *
     ("attributes", "refused"),
     [
         ({"BurnedInAnnotation": "YES"}, True),
-        ({"ImageType": ["DERIVED", "SECONDARY"]}, True),
+        ({"ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": None}, True),
         ({"ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": "NO"}, False),
         ({"ImageType": ["DERIVED", "PRIMARY"]}, False),
         ({"ConversionType": "DF", "BurnedInAnnotation": "YES"}, False),

@@ -369,7 +369,7 @@ def test_overlong_element_before_the_pixels_is_kept_on_disk_and_never_in_memory(
 
 
 def test_without_memory_the_peer_is_asked_to_try_again(keep, monkeypatch):
-    def greedy(_):
+    def greedy(*_):
         raise MemoryError
 
     monkeypatch.setattr(dataset, "read", greedy)
