@@ -92,7 +92,7 @@ def corpus(folder):
     add("undecodable", undecodable(image(41)), kept=True)
     add("no patient ID", encoded(image(42, PatientID="")), kept=False)
     add("no UID of a study", encoded(image(43, StudyInstanceUID=FAMILY)), kept=False)
-    add("no mammogram", encoded(image(44, sop_class=SecondaryCaptureImageStorage, Modality="OT")), kept=False)
+    add("no mammogram", encoded(image(44, sop_class=SecondaryCaptureImageStorage, Modality="OT")), kept=True)
     add("no data set", whole[: start_of_data_set(whole)] + FAMILY.encode() * 50, kept=False)
     add("a name as UID", named(image(45)), kept=False)
     return sent

@@ -12,15 +12,11 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_KEPT = (
-    "sop_instance_uid, study_uid, kind, sop_class_uid, transfer_syntax_uid, series_uid, file, size, report_id"
-)
-
 
 def upgrade() -> None:
     """Let go of the CHECK on the kind; add position and alternative class, as they were until now."""
     op.execute("PRAGMA defer_foreign_keys=ON")
-    op.execute(f"CREATE TABLE results_of_0002 AS SELECT {_KEPT} FROM results")  # noqa: S608 - our own names
+    op.execute("CREATE TABLE results_of_0002 AS SELECT * FROM results")
     op.drop_table("results")
     op.create_table(
         "results",
@@ -41,8 +37,10 @@ def upgrade() -> None:
     )
     # Comprehensive SR and Comprehensive 3D SR stand for each other; SR, SC, NOTICE was the order of sending
     op.execute(
-        f"INSERT INTO results ({_KEPT}, alternative_class_uid, position) "  # noqa: S608 - our own names
-        f"SELECT {_KEPT}, "
+        "INSERT INTO results (sop_instance_uid, study_uid, kind, sop_class_uid, transfer_syntax_uid, "
+        "series_uid, file, size, report_id, alternative_class_uid, position) "
+        "SELECT sop_instance_uid, study_uid, kind, sop_class_uid, transfer_syntax_uid, "
+        "series_uid, file, size, report_id, "
         "CASE sop_class_uid WHEN '1.2.840.10008.5.1.4.1.1.88.33' THEN '1.2.840.10008.5.1.4.1.1.88.34' "
         "WHEN '1.2.840.10008.5.1.4.1.1.88.34' THEN '1.2.840.10008.5.1.4.1.1.88.33' END, "
         "row_number() OVER (PARTITION BY report_id ORDER BY kind DESC, sop_instance_uid) - 1 "
