@@ -189,6 +189,43 @@ def calibrate(
 
 
 @app.command()
+def fetch(
+    context: typer.Context,
+    *,
+    accession: Annotated[list[str], typer.Option(metavar="NUMBER", help="May be repeated.")] = [],  # noqa: B006 - typer copies it
+    study: Annotated[list[str], typer.Option(metavar="UID", help="May be repeated.")] = [],  # noqa: B006 - as above
+    patient: Annotated[str | None, typer.Option(metavar="ID", help="Patient ID.")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="Study date, included.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Study date, included.")] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="CSV: accession, study_uid, patient_id, from, to."),
+    ] = None,
+    peer: Annotated[str | None, typer.Option(metavar="AE", help="Whom to ask, if several can be.")] = None,
+    per_hour: Annotated[
+        float | None, typer.Option(min=0.1, help="Fetch at most so many studies an hour.")
+    ] = None,
+    hours: Annotated[
+        str | None, typer.Option(metavar="22-6", help="Fetch in these hours of the day alone.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch studies that a peer has, and nobody has sent: C-FIND, then C-MOVE to the node, else C-GET."""
+    settings = _settings(context, config)
+    from scp.fetching import query
+    from scp.operating import fetch
+
+    queries = [] if listed is None else query.of_list(listed)
+    queries += query.of_options(
+        accessions=accession, study_uids=study, patient_id=patient, first=first, last=last
+    )
+    raise typer.Exit(
+        fetch.run(settings, queries, peer_name=peer, per_hour=per_hour, hours=hours, as_json=as_json)
+    )
+
+
+@app.command()
 def analyze(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="DICOM, PNG or JPEG; or folders.")],

@@ -26,12 +26,11 @@ from scp.housekeeping import HousekeepingTasks
 from scp.network import tls
 from scp.process import limits, locks
 from scp.process.locks import LockError
-from scp.receiving import pixel_comparison
+from scp.receiving import store
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
-from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -93,17 +92,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         wake_worker=supervisor.wake,
         now=_now,
     )
-    receiver = Receiver(
-        database=database,
-        archive=archive,
-        device=product.device(settings.node.ae_title),
-        disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
-        destinations=settings.destinations,
-        same_pixels=pixel_comparison.same_pixels,
-        reading=settings.node.reading(),
-        now=_now,
-        arrived=supervisor.wake,
-    )
+    receiver = store.receiver(settings, database, archive, now=_now, arrived=supervisor.wake)
     listener = Listener(
         settings=settings,
         receiver=receiver,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ def err() -> Console:
     """Return the console for progress and errors."""
     width = None if sys.stderr.isatty() else WIDTH_OF_A_FILE
     return Console(stderr=True, markup=False, highlight=False, width=width)
+
+
+def progress() -> Progress:
+    """Return a progress bar on standard error, gone when it is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+    )
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:

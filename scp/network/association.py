@@ -10,7 +10,7 @@ from typing import Final
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import PresentationContext, build_context, build_role
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
@@ -80,6 +80,7 @@ def associate(
     proposed: Sequence[PresentationContext],
     *,
     handlers: Sequence[evt.EventHandlerType] = (),
+    stores: Sequence[str] = (),
 ) -> Association:
     """Open an association to ``peer``, which is `Peer.reachable`; the caller releases it.
 
@@ -90,6 +91,8 @@ def associate(
         not established.
     handlers
         What to call at events of the association.
+    stores
+        SOP classes that the peer may store over this very association, in answer to a C-GET.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def associate(
         max_pdu=settings.node.max_pdu,
     )
     try:
-        return _open(address, limits, proposed, handlers)
+        return _open(address, limits, proposed, handlers, stores)
     except Unreachable as error:
         place = f"{peer.ae_title} at {peer.host}:{peer.port}"
         raise Unreachable(f"{place}: {error}", speaks_dicom=error.speaks_dicom) from error
@@ -169,6 +172,7 @@ def _open(
     limits: Limits,
     proposed: Sequence[PresentationContext],
     handlers: Sequence[evt.EventHandlerType] = (),
+    stores: Sequence[str] = (),
 ) -> Association:
     """Open an association; raise Unreachable where none came about."""
     entity = AE(ae_title=address.calling)
@@ -190,6 +194,7 @@ def _open(
             address.port,
             contexts=list(proposed),
             ae_title=address.called,
+            ext_neg=[build_role(uid, scp_role=True) for uid in stores],
             evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, prepare)],
             tls_args=None if address.caller is None else address.caller.arguments,
         )

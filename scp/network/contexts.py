@@ -30,6 +30,11 @@ COMMITMENT: Final = "1.2.840.10008.1.20.1"
 COMMITMENT_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 """Its well-known SOP Instance."""
 
+FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
+GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
+"""Study Root Query/Retrieve (PS3.4 C.6.2): what this node asks of peers, and answers to nobody."""
+
 IMAGES: Final = (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
@@ -113,6 +118,19 @@ def proposed(sop_classes: set[str]) -> list[PresentationContext]:
     """Return the contexts of the Storage SCU for objects of ``sop_classes``, all made in Explicit VR LE."""
     return [
         build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in sorted(sop_classes)
+    ]
+
+
+def retrieval(sop_classes: Sequence[str]) -> list[PresentationContext]:
+    """Return the contexts of ``sop_classes``: a query or retrieval, and the images that come by C-GET."""
+    return [
+        build_context(
+            uid,
+            list(transfer_syntaxes.OFFERED)
+            if uid in IMAGES
+            else [ExplicitVRLittleEndian, ImplicitVRLittleEndian],
+        )
+        for uid in sop_classes
     ]
 
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from inference.decision import Analysed, SameForAll
 from inference.errors import InferenceError
@@ -54,7 +53,7 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     folder = None if output is None else OutputFolder(output)
     studies: list[ReadStudy] = []
     complete = True
-    with _progress() as progress:
+    with terminal.progress() as progress:
         task = progress.add_task("loading the network", total=len(files))
         analyst = open_analyst(settings)
         rule = product.flag_rule(settings.model)
@@ -181,14 +180,3 @@ def _show_skipped(selection: Selection) -> None:
             f"{len(selection.skipped)} files skipped that cannot be read, "
             f"{selection.unread_files} that do not look like images"
         )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=terminal.err(),
-        transient=True,
-    )

@@ -23,9 +23,11 @@ from inference.reading import attributes, damage, mammogram, objections
 from inference.reading.digests import canonical_digest
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device
+from scp import product
+from scp.configuration.settings import Settings
 from scp.network import contexts
 from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
-from scp.receiving import dataset, descriptions
+from scp.receiving import dataset, descriptions, pixel_comparison
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -158,8 +160,7 @@ class Receiver:
                     # retention forgot this very instance between the two lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             self._check_database(written=True)
-            for replaced in outcome.replaced_files:
-                self.archive.remove(replaced)
+            self._remove(outcome.replaced_files)
         if outcome.kept is Kept.OTHER_PATIENT:
             raise OtherPatient(OF_ANOTHER_PATIENT)
         log.info(
@@ -171,6 +172,13 @@ class Receiver:
             bytes=received.size,
         )
         return outcome.kept
+
+    def _remove(self, replaced_files: Sequence[str]) -> None:
+        """Remove files that were replaced; another process may have received one of them again just now."""
+        if replaced_files:
+            with self.database.write() as tx:
+                for file in arrivals.unneeded(tx, replaced_files):
+                    self.archive.remove(file)
 
     def _file(self, arrival: Arrival, received: Incoming) -> Arrival:
         """Bring to the archive what is kept of ``received``; return ``arrival`` with its file.
@@ -212,6 +220,28 @@ class Receiver:
             peer=arrival.source_ae,
         )
         raise OtherPixels("SOP Instance UID is kept with other pixels already")
+
+
+def receiver(
+    settings: Settings,
+    database: Database,
+    archive: Archive,
+    *,
+    now: Callable[[], datetime],
+    arrived: Callable[[], None],
+) -> Receiver:
+    """Return what keeps images as ``settings`` want it, for whoever brings them."""
+    return Receiver(
+        database=database,
+        archive=archive,
+        device=product.device(settings.node.ae_title),
+        disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
+        destinations=settings.destinations,
+        same_pixels=pixel_comparison.same_pixels,
+        reading=settings.node.reading(),
+        now=now,
+        arrived=arrived,
+    )
 
 
 def _not_a_mammogram(sop_class_uid: str) -> str:

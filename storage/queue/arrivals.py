@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ _instances = schema.instances
 _descriptions = schema.descriptions
 _DESCRIBED: Final = tuple(Description.__dataclass_fields__)
 _studies = schema.studies
+_AT_A_TIME: Final = 500
+"""UIDs in one question: SQLite takes some thousand."""
 
 
 def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now: datetime) -> Recorded:
@@ -61,6 +63,31 @@ def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
     """Return the instance as it is kept, or None."""
     row = tx.execute(_kept().where(_instances.c.sop_instance_uid == sop_instance_uid)).one_or_none()
     return None if row is None else _instance(row)
+
+
+def recognised(tx: Connection, sop_instance_uids: Collection[str]) -> set[str]:
+    """Return those of the instances that are kept, were read before, or were made by this node itself."""
+    uids = sorted(sop_instance_uids)
+    return {
+        uid
+        for first in range(0, len(uids), _AT_A_TIME)
+        for table in (_instances, schema.first_findings, schema.results)
+        for uid in tx.execute(
+            select(table.c.sop_instance_uid).where(
+                table.c.sop_instance_uid.in_(uids[first : first + _AT_A_TIME])
+            )
+        ).scalars()
+    }
+
+
+def unneeded(tx: Connection, files: Sequence[str]) -> list[str]:
+    """Return those of ``files`` that no instance names: they may be removed while the transaction is open.
+
+    One that another process has just brought back is one of two: named by a row, or gone when its row is
+    written, which is looked after there.
+    """
+    named = set(tx.execute(select(_instances.c.file).where(_instances.c.file.in_(files))).scalars())
+    return [file for file in files if file not in named]
 
 
 def describe(tx: Connection, instance: Instance, description: Description) -> None:
