@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from inference.decision import Result
 from inference.findings import Finding
 from inference.heatmap.layers import Layers
 from inference.reading.mammogram import SourceImage
+
+RegionShape: TypeAlias = Literal["rectangle", "outline"]
+"""How a report draws a marked region."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +22,9 @@ class OutputOptions:
 
     sr_class: Literal["comprehensive", "comprehensive3d"] = "comprehensive"
     """Comprehensive SR, or Comprehensive 3D SR with the same tree (IHE AIR asks for it)."""
+    sr_region: RegionShape = "rectangle"
+    """The rectangle around a marked region, which every viewer draws and OHIF tracks under a readable
+    label, or the region's outline, whose shape OHIF keeps under a label for machines."""
     sc_modality: Literal["OT", "MG"] = "OT"
     """Modality of the heatmaps. With MG a hanging protocol may put one in a mammogram's place."""
     sc_max_side: int = 2048

@@ -118,9 +118,19 @@ def image_alone(finding: Analysed) -> str:
     return f"This image alone: malignant score {percent(finding.malignant)}"
 
 
-def tracking_identifier(level: str, label: str) -> str:
-    """Return the name under which viewers list the ``level`` (image or region) of the image ``label``."""
-    return f"AI {level} {label}"
+def tracking_identifier(label: str) -> str:
+    """Return the name under which viewers list what is said of the image ``label``."""
+    return f"AI {label}"
+
+
+def image_label(label: str, malignant: float) -> str:
+    """Return what stands beside the mark in the image ``label`` whose own malignant score this is."""
+    return f"AI {label}: malignant score {percent(malignant)}. Not for diagnosis."
+
+
+def image_without_result(label: str, reason: str) -> str:
+    """Return what stands beside the image ``label`` that was not analysed."""
+    return f"AI {label}: no result, {reason}"
 
 
 # The heatmap and the notice page

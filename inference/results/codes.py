@@ -70,15 +70,65 @@ SIDE_OF: Final[Mapping[Laterality, Code]] = MappingProxyType(
     }
 )
 """CID 244 Laterality."""
+BREAST_OF: Final[Mapping[Laterality, Code]] = MappingProxyType(
+    {
+        Laterality.RIGHT: _sct("73056007", "Right breast"),
+        Laterality.LEFT: _sct("80248007", "Left breast"),
+        Laterality.BOTH: _sct("63762007", "Both breasts"),
+    }
+)
+"""CID 6022 Side: the breast and its side in one code."""
 VIEW_OF: Final[Mapping[str, Code]] = MappingProxyType(
     {
         "CC": _sct("399162004", "cranio-caudal"),
         "MLO": _sct("399368009", "medio-lateral oblique"),
         "ML": _sct("399260004", "medial-lateral"),
         "LM": _sct("399352003", "latero-medial"),
+        "LMO": _sct("399099002", "latero-medial oblique"),
+        "FB": _sct("399196006", "caudo-cranial"),
+        "SIO": _sct("399188001", "superolateral to inferomedial oblique"),
+        "ISO": _sct("441555000", "inferomedial to superolateral oblique"),
+        "XCCL": _sct("399192008", "cranio-caudal exaggerated laterally"),
+        "XCCM": _sct("399101009", "cranio-caudal exaggerated medially"),
     }
 )
 """CID 4014 View for Mammography: for sources that name their view without a code."""
+
+RETIRED_SCHEMES: Final = frozenset({"SRT", "SNM3", "99SDM"})
+"""Designators of SNOMED RT and older, retired (PS3.16 section 8.1): old mammography units write them."""
+SNOMED_CT_OF: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        "R-10242": VIEW_OF["CC"],
+        "R-10226": VIEW_OF["MLO"],
+        "R-10224": VIEW_OF["ML"],
+        "R-10228": VIEW_OF["LM"],
+        "R-10230": VIEW_OF["LMO"],
+        "R-10244": VIEW_OF["FB"],
+        "R-102D0": VIEW_OF["SIO"],
+        "R-40AAA": VIEW_OF["ISO"],
+        "R-1024A": VIEW_OF["XCCL"],
+        "R-1024B": VIEW_OF["XCCM"],
+        "R-102D2": _sct("399161006", "Cleavage"),
+        "R-102D1": _sct("399011000", "Axillary Tail"),
+        "R-102D3": _sct("399197002", "Rolled Lateral"),
+        "R-102D4": _sct("399226006", "Rolled Medial"),
+        "R-102CA": _sct("414493004", "Rolled Inferior"),
+        "R-102C9": _sct("415670009", "Rolled Superior"),
+        "R-102D5": _sct("399209000", "Implant Displaced"),
+        "R-102D6": _sct("399163009", "Magnification"),
+        "R-102D7": _sct("399055006", "Spot Compression"),
+        "R-102C2": _sct("399110001", "tangential"),
+        "R-40AB3": _sct("442581004", "Nipple in profile"),
+        "P2-00161": _sct("441752004", "Anterior compression"),
+        "R-40ABE": _sct("442593008", "Infra-mammary fold"),
+        "R-40AB2": _sct("442580003", "Axillary tissue"),
+        "T-04000": BREAST,
+        "T-04020": BREAST_OF[Laterality.RIGHT],
+        "T-04030": BREAST_OF[Laterality.LEFT],
+        "T-04080": BREAST_OF[Laterality.BOTH],
+    }
+)
+"""SNOMED CT codes of retired ones: CID 4014 View, CID 4015 View Modifier, CID 6022 Side, and the breast."""
 
 # The report itself
 IMAGING_MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
@@ -120,6 +170,8 @@ HORIZONTAL_SPACING: Final = _dcm("111026", "Horizontal Pixel Spacing")
 VERTICAL_SPACING: Final = _dcm("111066", "Vertical Pixel Spacing")
 
 # Its regions
+IMAGE_REGION: Final = _dcm("111030", "Image Region")
+AREA: Final = _sct("42798000", "Area")
 GRAD_CAM: Final = _dcm("130403", "Gradient-weighted class activation")
 BOUNDED_BY: Final = _sct("75958009", "Bounded by")
 MEAN: Final = _sct("373098007", "Mean")

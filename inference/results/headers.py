@@ -45,17 +45,30 @@ def patient_and_study(first: SourceImage) -> Dataset:
     return header
 
 
-def add_common_modules(result: Dataset, first: SourceImage, *, maker: Maker, made_at: datetime) -> None:
+def add_common_modules(
+    result: Dataset,
+    first: SourceImage,
+    *,
+    maker: Maker,
+    made_at: datetime,
+    series_began: datetime | None = None,
+) -> None:
     """Write patient, study, equipment and times into ``result``, and its file meta information.
 
-    ``made_at`` dates the instance. The series has no date (type 3): its instances are made on different days,
-    in later reports too, and must not disagree about it.
+    Parameters
+    ----------
+    made_at
+        Dates the instance.
+    series_began
+        Dates the series, whose instances may be made on different days, in later reports too, and must not
+        disagree about it: what it is stands in the UID of the series. None where the instance is the series.
     """
     result.update(patient_and_study(first))
     _equip(result, maker.device)
     result.DeviceUID = result.InstanceCreatorUID = maker.device.uid
-    for role in ("Content", "InstanceCreation"):
-        date, time = date_and_time(made_at, first)
+    moments = {"Content": made_at, "InstanceCreation": made_at, "Series": series_began or made_at}
+    for role, moment in moments.items():
+        date, time = date_and_time(moment, first)
         setattr(result, f"{role}Date", date)
         setattr(result, f"{role}Time", time)
     result.ContributingEquipmentSequence = Sequence([_contribution(first, maker, made_at)])

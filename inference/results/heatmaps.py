@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
+from datetime import UTC
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -38,7 +39,12 @@ def build(study: Study, series: Series) -> list[Dataset]:
     numbers = instance_numbers([image for image, _, _ in analysed])
     return [
         _heatmap(
-            image, finding, layers, study=study, series=series, number=numbers[image.source.sop_instance_uid]
+            image,
+            finding,
+            layers,
+            study=study,
+            series=series,
+            number=numbers[image.source.sop_instance_uid],
         )
         for image, finding, layers in analysed
     ]
@@ -54,6 +60,7 @@ def _heatmap(
     number: int,
 ) -> Dataset:
     source, maker = image.source, study.maker
+    began = study.began.astimezone(UTC).isoformat()
     target = secondary_capture.capture(maker, series, number)
     target.SOPInstanceUID = identity.uid(
         "SC",
@@ -62,11 +69,12 @@ def _heatmap(
         caption=source.label,
         number=number,
         finding=identity.finding_key(finding),
+        began=began,
         **study.key,
     )
     # Laterality belongs to the series: an image of unknown side cannot be in that of the others
     side_known = source.laterality is not None
-    target.SeriesInstanceUID = identity.uid("series-SC", side_known=side_known, **study.key)
+    target.SeriesInstanceUID = identity.uid("series-SC", side_known=side_known, began=began, **study.key)
     _describe_source(target, source)
     _describe_derivation(target, finding, maker.model)
     picture = heatmap.render(
@@ -78,7 +86,9 @@ def _heatmap(
     )
     secondary_capture.embed(target, picture)
     secondary_capture.add_device(target, maker.device, image.analysed_at, study.first)
-    headers.add_common_modules(target, study.first, maker=maker, made_at=image.analysed_at)
+    headers.add_common_modules(
+        target, study.first, maker=maker, made_at=image.analysed_at, series_began=study.began
+    )
     return target
 
 

@@ -27,7 +27,7 @@ from inference.reading.digests import canonical_digest, canonical_text
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
 """Fixed for the product, for ever: another one gives every object another UID."""
 
-SCHEMA: Final = "secondread-objects-2"
+SCHEMA: Final = "secondread-objects-3"
 """Raise it when the rules for the content of the objects change."""
 
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002140")
@@ -91,10 +91,9 @@ class Maker:
             "software": self.device.software_version,
         }
 
-    def tracking_uid(self, level: str, image: str, number: int) -> str:
-        """Return the Tracking Unique Identifier of image or region ``number``, the same in all objects."""
-        run = run_key(self.model, self.rule, self.options)
-        return uid("tracking", level=level, image=image, number=number, run=run)
+    def tracking_uid(self, image: str) -> str:
+        """Return the Tracking Unique Identifier of what is said of ``image``, the same in all objects."""
+        return uid("tracking", image=image, run=run_key(self.model, self.rule, self.options))
 
 
 def finding_key(finding: Result) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from inference import wording
 from inference.options import OutputOptions
-from inference.results import heatmaps, notice, report
+from inference.results import heatmaps, notice
+from inference.results.report import document
 from inference.results.study import Series, Study
 
 
@@ -41,9 +42,9 @@ class OutputKind:
 KINDS: Final = (
     OutputKind(
         name="SR",
-        build=report.build,
+        build=document.build,
         series=Series(number=9002, description=wording.REPORT_SERIES),
-        alternatives=report.ALTERNATIVES,
+        alternatives=document.ALTERNATIVES,
     ),
     OutputKind(
         name="SC",

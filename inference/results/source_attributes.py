@@ -75,11 +75,17 @@ def procedure(image: SourceImage) -> Code | None:
 
 
 def code(item: Dataset) -> Code | None:
-    """Return the code that ``item`` holds, None unless value, scheme and meaning are there and fit."""
+    """Return the code that ``item`` holds, None unless value, scheme and meaning are there and fit.
+
+    A retired code of a view or of the breast comes back as its SNOMED CT code, which hanging rules match.
+    """
     parts = [copying.text(item, keyword) or "" for keyword, _ in _CODE_LENGTHS]
-    if all(0 < len(part) <= most for part, (_, most) in zip(parts, _CODE_LENGTHS, strict=True)):
-        return Code(*parts)
-    return None
+    if not all(0 < len(part) <= most for part, (_, most) in zip(parts, _CODE_LENGTHS, strict=True)):
+        return None
+    held = Code(*parts)
+    if held.scheme_designator in codes.RETIRED_SCHEMES:
+        return codes.SNOMED_CT_OF.get(held.value, held)
+    return held
 
 
 def _modifiers(item: Dataset) -> list[Code]:

@@ -33,6 +33,8 @@ class Study:
     """The image with the lowest SOP Instance UID: all objects copy patient and study from it."""
     made_at: datetime
     """When the report is first made, aware."""
+    began: datetime
+    """When the study's first report was made, aware: from then on it has a series of heatmaps."""
     maker: Maker
     predecessor: Predecessor | None
     """The report that the new one replaces."""
@@ -45,6 +47,7 @@ class Study:
         examination: Examination,
         *,
         made_at: datetime,
+        began: datetime,
         maker: Maker,
         predecessor: Predecessor | None,
     ) -> Self:
@@ -59,6 +62,7 @@ class Study:
             examination=examination,
             first=first,
             made_at=made_at,
+            began=began,
             maker=maker,
             predecessor=predecessor,
             key={"study": first.study_instance_uid, "attributes": first.study_digest, **maker.key()},

@@ -33,6 +33,7 @@ def study_objects(
     examination: Examination,
     *,
     made_at: datetime,
+    began: datetime,
     device: Device,
     identity: ModelIdentity,
     options: OutputOptions,
@@ -50,6 +51,8 @@ def study_objects(
         The images of one study that were looked at, in any order, and what was decided.
     made_at
         When the report is first made, aware.
+    began
+        When the study's first report was made, aware.
 
     Raises
     ------
@@ -57,7 +60,9 @@ def study_objects(
         No images, or images of several studies.
     """
     maker = Maker(device=device, model=identity, rule=examination.rule, options=options)
-    study = Study.of_examination(examination, made_at=made_at, maker=maker, predecessor=predecessor)
+    study = Study.of_examination(
+        examination, made_at=made_at, began=began, maker=maker, predecessor=predecessor
+    )
     return [
         StudyObject(kind=kind, dataset=dataset)
         for kind in kinds

@@ -141,7 +141,13 @@ class OutputFolder:
     ) -> None:
         """Build and write the objects that the node would send back for one study."""
         objects = study_objects(
-            examination, made_at=made_at, device=device, identity=identity, options=options, predecessor=None
+            examination,
+            made_at=made_at,
+            began=made_at,
+            device=device,
+            identity=identity,
+            options=options,
+            predecessor=None,
         )
         with _writing(self.path):
             for study_object in objects:

@@ -65,6 +65,8 @@ class Edition:
     """Which report of a study is made."""
 
     made_at: datetime
+    began: datetime
+    """When the study's first report was made."""
     predecessor: Report | None
     """The report that it replaces."""
     repeated: Report | None
@@ -92,19 +94,22 @@ class ReportJob:
             last = reports.last_report(tx, job.study_uid)
             replaced = None if last is None else last.replaces
             before = None if replaced is None else reports.numbered(tx, job.study_uid, replaced)
+            first = reports.numbered(tx, job.study_uid, 1)
         if _several_patients(kept):
             log.warning("study is not reported: its images name several patients", study=job.study_uid)
             self._finish_unchanged(job)
             return
         images = self._mentioned(kept)
         content = self._content(images)
-        edition = Edition(made_at=job.created_at, predecessor=last, repeated=None)
+        made_at = _made_at(job, images)
+        began = made_at if first is None else first.made_at
+        edition = Edition(made_at=made_at, began=began, predecessor=last, repeated=None)
         if last is not None and last.content_digest == content:
             if last.current:
                 self._finish_unchanged(job)
                 return
             # taken back or forgotten meanwhile, and true again: the same objects, to the byte
-            edition = Edition(made_at=last.made_at, predecessor=before, repeated=last)
+            edition = Edition(made_at=last.made_at, began=began, predecessor=before, repeated=last)
         self._report(job, images, content, edition)
 
     def _finish_unchanged(self, job: Job) -> None:
@@ -131,6 +136,7 @@ class ReportJob:
         objects = study_objects(
             examined,
             made_at=edition.made_at,
+            began=edition.began,
             device=self.device,
             identity=self.analyst.identity,
             options=self.options,
@@ -236,6 +242,14 @@ class ReportJob:
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
+
+
+def _made_at(job: Job, images: list[ReportedImage]) -> datetime:
+    """Return the time at which all that the report says was known: the same when the job is repeated.
+
+    Never before its heatmaps: a study is often complete, and its job made, while its last image is analysed.
+    """
+    return max([job.created_at, *(image.record.analysed_at for image in images)])
 
 
 def _several_patients(kept: Kept) -> bool:

@@ -179,6 +179,7 @@ def objects(
     """Return the objects of ``images``; ``changes`` replace arguments of `study_objects`."""
     arguments: dict[str, Any] = {
         "made_at": MADE_AT,
+        "began": MADE_AT,
         "device": DEVICE,
         "identity": MODEL,
         "options": OPTIONS,

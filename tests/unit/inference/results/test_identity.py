@@ -101,7 +101,7 @@ def test_everything_that_is_seen_is_in_the_key():
     assert finding_key(results.failed("one")) != finding_key(results.refused("one"))
 
 
-def test_region_and_image_are_tracked_apart():
+def test_every_image_is_tracked_by_a_uid_of_its_own():
     maker = Maker(device=results.DEVICE, model=results.MODEL, rule=results.RULE, options=results.OPTIONS)
-    assert maker.tracking_uid("image", "1.2", 1) == maker.tracking_uid("image", "1.2", 1)
-    assert maker.tracking_uid("image", "1.2", 1) != maker.tracking_uid("region", "1.2", 1)
+    assert maker.tracking_uid("1.2") == maker.tracking_uid("1.2")
+    assert maker.tracking_uid("1.2") != maker.tracking_uid("1.3")

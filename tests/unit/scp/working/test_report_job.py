@@ -63,6 +63,7 @@ def of_study(tmp_path, **options):
     return study_objects(
         results.examined(images),
         made_at=results.MADE_AT,
+        began=results.MADE_AT,
         device=results.DEVICE,
         identity=results.MODEL,
         options=results.with_options(**options),

@@ -1,4 +1,4 @@
-"""What the report says of the study and of each breast (TID 1500, Qualitative Evaluations).
+"""What the report says of the study and of each breast (TID 1500, Qualitative Evaluations), and first of all.
 
 A breast is called Normal only if every view of it has a result.
 """
@@ -26,17 +26,25 @@ from inference.results import codes, copying
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
 
+def conclusion(examination: Examination) -> TextContentItem:
+    """Return the comment that stands before everything else: readers of text never scroll to the evaluations.
+
+    TID 1500 has no such row; it is open to more content, so PixelMed's validator only warns of it.
+    """
+    lines = [
+        f"{wording.BANNER}.",
+        *(_in_words(breast) for breast in examination.breasts),
+        *_warnings(examination),
+    ]
+    return _comment("\r\n".join(lines))
+
+
 def container(examination: Examination, replaces: str | None, model: ModelIdentity) -> ContainerContentItem:
     """Return the container; ``replaces`` is a sentence about the report that this one replaces."""
-    images = examination.images
-    items: list[ContentItem] = [CodeContentItem(codes.SUMMARY_OF_ANALYSES, _status(images), _CONTAINS)]
-    if copying.patients_differ(image.source.header for image in images):
-        items.append(_comment(wording.sentence(wording.PATIENTS_DIFFER)))
-    items += [
-        _comment(wording.not_analysed(image.source.label, image.finding.reason))
-        for image in images
-        if isinstance(image.finding, NotAnalysed)
+    items: list[ContentItem] = [
+        CodeContentItem(codes.SUMMARY_OF_ANALYSES, _status(examination.images), _CONTAINS)
     ]
+    items += [_comment(text) for text in _warnings(examination)]
     for breast in examination.breasts:
         items += _breast(breast)
     items += _whole(examination)
@@ -61,6 +69,17 @@ def _status(images: Sequence[StudyImage]) -> Code:
     return codes.STATUS_OF[AnalysisStatus.FAILED if attempted else AnalysisStatus.NOT_ATTEMPTED]
 
 
+def _warnings(examination: Examination) -> list[str]:
+    """Return what a reader must know before any score: different patients, and images without a result."""
+    images = examination.images
+    differ = copying.patients_differ(image.source.header for image in images)
+    return [wording.sentence(wording.PATIENTS_DIFFER)] * differ + [
+        wording.not_analysed(image.source.label, image.finding.reason)
+        for image in images
+        if isinstance(image.finding, NotAnalysed)
+    ]
+
+
 def _breast(breast: BreastReading) -> Iterator[ContentItem]:
     """Return the class of a breast as a code, where it has one and a side, and all of it in words."""
     if breast.side is not None and breast.standard and breast.label is not None:
@@ -70,12 +89,17 @@ def _breast(breast: BreastReading) -> Iterator[ContentItem]:
             [CodeContentItem(codes.LATERALITY, side, RelationshipTypeValues.HAS_CONCEPT_MOD)]
         )
         yield finding
+    yield _comment(_in_words(breast))
+
+
+def _in_words(breast: BreastReading) -> str:
+    """Return flag, class and scores of a breast."""
     views = [
         (image.view, scores[CLASSES.index(ClassKey.MALIGNANT)])
         for image, scores in zip(breast.images, breast.scores, strict=True)
     ]
     missing = [image.view for image in breast.missing]
-    yield _comment(wording.breast_class(_name(breast), breast.decision, views, missing))
+    return wording.breast_class(_name(breast), breast.decision, views, missing)
 
 
 def _name(breast: BreastReading) -> str:

@@ -1,4 +1,4 @@
-"""The study's report: Comprehensive (3D) SR, TID 1500, made with highdicom (PS3.3 A.35.3, PS3.16 TID 1500).
+"""The document: Comprehensive (3D) SR, TID 1500, made with highdicom (PS3.3 A.35.3, PS3.16 TID 1500).
 
 highdicom stamps "now" and copies a patient from its evidence; both are replaced here, so that the same
 findings give the same bytes.
@@ -27,17 +27,9 @@ from inference import wording
 from inference.findings import ModelIdentity, NotAnalysed
 from inference.options import Predecessor
 from inference.reading.mammogram import SourceImage
-from inference.results import (
-    codes,
-    copying,
-    evaluations,
-    headers,
-    identity,
-    image_library,
-    measurements,
-    source_attributes,
-)
+from inference.results import codes, copying, headers, identity, source_attributes
 from inference.results.identity import Device
+from inference.results.report import evaluations, image_library, measurements
 from inference.results.study import Series, Study
 
 _CLASSES: Final = {
@@ -56,16 +48,18 @@ ALTERNATIVES: Final[Mapping[str, str]] = MappingProxyType(
 def build(study: Study, series: Series) -> list[Dataset]:
     """Return the report on every image of ``study`` that was looked at.
 
-    A report with a predecessor names it (PS3.3 C.17.2) and says what it replaces.
+    A report with a predecessor names it (PS3.3 C.17.2) and says what it replaces. Each report is a series of
+    its own: the Stone viewer reads the first report of a series only.
     """
     maker, predecessor = study.maker, study.predecessor
     document, sop_class = _CLASSES[maker.options.sr_class]
+    instance_uid = _instance_uid(study, sop_class)
     report: Dataset = document(
         evidence=[_evidence(image.source, study.first) for image in study.images],
         content=_content(study),
-        series_instance_uid=identity.uid("series-SR", sop_class=sop_class, **study.key),
+        series_instance_uid=identity.uid("series-SR", report=instance_uid),
         series_number=series.number,
-        sop_instance_uid=_instance_uid(study, sop_class),
+        sop_instance_uid=instance_uid,
         instance_number=1 if predecessor is None else predecessor.instance_number + 1,
         manufacturer=maker.device.manufacturer,
         is_complete=True,
@@ -99,11 +93,24 @@ def _content(study: Study) -> Dataset:
     position = next(
         number for number, item in enumerate(root.ContentSequence) if item.ValueType == "CONTAINER"
     )
-    root.ContentSequence.insert(position, image_library.library([image.source for image in study.images]))
-    root.ContentSequence.append(
-        evaluations.container(study.examination, _replaces(study.predecessor, study.first), study.maker.model)
-    )
+    replaces = _replaces(study.predecessor, study.first)
+    library = image_library.library([image.source for image in study.images])
+    root.ContentSequence.insert(position, library)
+    root.ContentSequence.insert(position, evaluations.conclusion(study.examination))
+    root.ContentSequence.append(evaluations.container(study.examination, replaces, study.maker.model))
+    _separate(root)
     return root
+
+
+def _separate(item: Dataset) -> None:
+    """Call the contents of ``item`` and of all containers below it separate (PS3.3 C.18.8.1.1).
+
+    Of continuous contents, Weasis and dsr2html print the values in one line and leave out the names.
+    """
+    if item.ValueType == "CONTAINER":
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", []):
+        _separate(child)
 
 
 def _observer(device: Device, model: ModelIdentity) -> ObservationContext:

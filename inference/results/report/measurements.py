@@ -1,0 +1,145 @@
+"""The report's measurement groups (PS3.16 TID 1410): one for each image, with its scores and its region.
+
+OHIF shows nothing at all of a group without coordinates, so an image without a region has its border. It
+takes the first number of a group for the area of its region, which must be inferred from the coordinates, and
+the first comment for the label that stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ContentSequence,
+    FindingSite,
+    Measurement,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.sr.coding import Code
+
+from inference import wording
+from inference.decision import Analysed
+from inference.findings import CLASSES, NotAnalysed, Region
+from inference.options import StudyImage
+from inference.reading.mammogram import SourceImage
+from inference.results import codes
+from inference.results.identity import Maker
+from inference.results.report import shapes
+
+Group = PlanarROIMeasurementsAndQualitativeEvaluations
+
+
+def groups(images: Iterable[StudyImage], maker: Maker) -> list[Group]:
+    """Return the groups of ``images``.
+
+    The first one names every parameter of the algorithm, the others only its weights: nobody reads nine
+    lines four times.
+    """
+    parameters = wording.algorithm_parameters(maker.model, maker.rule)
+    written: list[Group] = []
+    for image in images:
+        algorithm = _algorithm(maker, parameters[:1] if written else parameters)
+        match image.finding:
+            case NotAnalysed() as failure:
+                written.append(_not_performed(image.source, failure, maker, algorithm))
+            case Analysed() as finding:
+                written.append(_analysed(image.source, finding, maker, algorithm))
+    return written
+
+
+def _algorithm(maker: Maker, parameters: Sequence[str]) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=maker.model.name,
+        version=maker.model.version,
+        parameters=parameters,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        manufacturer=maker.model.manufacturer,
+    )
+
+
+def _analysed(
+    image: SourceImage, finding: Analysed, maker: Maker, algorithm: AlgorithmIdentification
+) -> Group:
+    """Return the scores of ``image`` in network order, and where the network looked if a region is marked."""
+    region, shape = finding.region, maker.options.sr_region
+    line = shapes.border(image) if region is None else shapes.of_region(region, shape, image)
+    identifier = shapes.OUTLINE_IDENTIFIER if region is not None and shape == "outline" else None
+    scores = [
+        Measurement(name=codes.SCORE_OF[key], value=_percent(score), unit=codes.PERCENT)
+        for key, score in zip(CLASSES, finding.scores, strict=True)
+    ]
+    area = Measurement(name=codes.AREA, value=round(shapes.area(line)), unit=codes.PIXELS)
+    group = Group(
+        tracking_identifier=_tracking(image, maker, identifier),
+        referenced_region=shapes.image_region(image, line),
+        finding_type=codes.FINDING_OF[finding.label],
+        finding_category=None if region is None else codes.GRAD_CAM,
+        geometric_purpose=None if region is None else codes.BOUNDED_BY,
+        algorithm_id=algorithm,
+        finding_sites=_site(image),
+        measurements=scores if region is None else [area, *scores, _mean_activation(region)],
+        qualitative_evaluations=[_status(codes.SUCCEEDED)],
+    )
+    # only now: highdicom refuses such a measurement in this group, OHIF and PixelMed take it
+    area[0].ContentSequence = ContentSequence([shapes.coordinates(image, line)])
+    label = wording.image_label(image.label, finding.malignant)
+    _comment(group, [label, wording.of_the_breast(finding), *wording.remarks(finding)])
+    return group
+
+
+def _not_performed(
+    image: SourceImage, failure: NotAnalysed, maker: Maker, algorithm: AlgorithmIdentification
+) -> Group:
+    """Return that ``image`` has no result, and the reason."""
+    group = Group(
+        tracking_identifier=_tracking(image, maker),
+        referenced_region=shapes.image_region(image, shapes.border(image)),
+        finding_type=codes.NOT_PERFORMED,
+        algorithm_id=algorithm,
+        finding_sites=_site(image),
+        qualitative_evaluations=[_status(codes.STATUS_OF[failure.status])],
+    )
+    _comment(group, [wording.image_without_result(image.label, failure.reason)])
+    return group
+
+
+def _tracking(image: SourceImage, maker: Maker, identifier: str | None = None) -> TrackingIdentifier:
+    """Return how the image's group is followed; ``identifier`` is a name that a viewer reads by machine."""
+    return TrackingIdentifier(
+        uid=maker.tracking_uid(image.sop_instance_uid),
+        identifier=identifier or wording.tracking_identifier(image.label),
+    )
+
+
+def _mean_activation(region: Region) -> Measurement:
+    return Measurement(
+        name=codes.GRAD_CAM,
+        value=_percent(region.mean_activation),
+        unit=codes.PERCENT,
+        derivation=codes.MEAN,
+    )
+
+
+def _site(image: SourceImage) -> list[FindingSite]:
+    """Return the breast, as one code with its side: viewers do not read a modifier."""
+    return [FindingSite(codes.BREAST if image.laterality is None else codes.BREAST_OF[image.laterality])]
+
+
+def _status(code: Code) -> QualitativeEvaluation:
+    return QualitativeEvaluation(codes.SUMMARY_OF_ANALYSES, code)
+
+
+def _comment(group: Group, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        group[0].ContentSequence.append(
+            TextContentItem(codes.COMMENT, sentence, RelationshipTypeValues.CONTAINS)
+        )
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
