@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from inference.decision import FlagRule
-from inference.network import flag, manifest
+from inference.network import manifest
 from inference.network.manifest import Manifest
 from inference.results.identity import Device
 from scp.configuration.sections import Model
@@ -30,7 +30,7 @@ def read_manifest(model: Model) -> Manifest:
 
 def flag_rule(model: Model) -> FlagRule:
     """Return how breasts are flagged, from ``[model]`` and its manifest. Raises ManifestError."""
-    threshold = flag.threshold(read_manifest(model), model.flag)
+    threshold = read_manifest(model).flag_threshold(model.flag)
     shares = None if model.shares is None else model.shares.in_order()
     return FlagRule(setting=str(model.flag), threshold=threshold, shares=shares)
 

@@ -1,18 +1,97 @@
-"""Every network by its name: build it, then ask for the layers that the explanation needs."""
+"""Every network by its name: build it, then ask for the layers that the explanation needs.
+
+The small definitions stand here: the network of the customer's document, and ResNet50 (He et al. 2016) and
+DenseNet121 (Huang et al. 2017) from ``keras.applications``, for grey images. Into the latter go three equal
+channels, through the preprocessing that each was published with; their batch normalisations stay, with
+statistics that are weights like others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.error import URLError
 
 from inference.network import efficientnet_lite, efficientnet_lite_imagenet, secondread
-from inference.network.applications import DENSENET121, RESNET50
-from inference.network.architecture import LOGITS, Architecture, Start
-from inference.network.document_cnn import DOCUMENT_CNN
+from inference.network.architecture import LOGITS, RANDOM, Architecture, Start, pooled_logits
 from inference.network.engine import keras
 
+_PUBLISHED: Final = Start(origin="ImageNet (keras.applications)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Application:
+    """One network of the library."""
+
+    builder: Callable[..., keras.Model]
+    preprocess: Callable[[Any], Any]
+    """Takes (n, rows, columns, 3) with values 0 to 255."""
+
+    def layers(self, image: Any, classes: int) -> Any:  # noqa: ANN401 - Keras tensors are untyped
+        """Build it on a grey image 0 to 1."""
+        grey = keras.layers.Rescaling(255.0, name="rescaling")(image)
+        colour = keras.layers.Concatenate(name="channels")([grey, grey, grey])
+        backbone = self.builder(include_top=False, weights=None, input_tensor=self.preprocess(colour))
+        return pooled_logits(backbone.output, classes)
+
+    def from_imagenet(self, model: keras.Model, file: Path | None) -> Start:  # noqa: ARG002 - theirs is downloaded
+        """Fill ``model`` with the library's weights, downloaded if need be; say so where they cannot be."""
+        try:
+            published = self.builder(include_top=False, weights="imagenet")
+        except Exception as error:
+            cause = error.__context__  # Keras makes a plain Exception of a failed download
+            if not isinstance(cause, URLError):
+                raise
+            return Start(origin=RANDOM.origin, reason=f"the weights could not be downloaded ({cause.reason})")
+        for layer in published.layers:
+            if layer.weights:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
+        return _PUBLISHED
+
+
+def _of_library(application: _Application, last: str) -> Architecture:
+    return Architecture(
+        layers=application.layers, last_convolution=last, from_imagenet=application.from_imagenet
+    )
+
+
+_RESNET50: Final = _Application(
+    builder=keras.applications.ResNet50, preprocess=keras.applications.resnet.preprocess_input
+)
+_DENSENET121: Final = _Application(
+    builder=keras.applications.DenseNet121, preprocess=keras.applications.densenet.preprocess_input
+)
+RESNET50: Final = _of_library(_RESNET50, "conv5_block3_out")
+DENSENET121: Final = _of_library(_DENSENET121, "relu")
+
+
+def _document_layers(image: Any, classes: int) -> Any:  # noqa: ANN401 - Keras tensors are untyped
+    """Four convolutions, global average pooling, one dense layer: the network of the customer's document."""
+    layers = keras.layers
+    x = image
+    for number, (filters, pool) in enumerate(((32, 2), (64, 3), (128, 3), (258, 3)), start=1):
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            activation="relu",
+            # He: without batch normalisation, Glorot's smaller start loses the signal in four ReLU layers.
+            kernel_initializer="he_normal",
+            name=f"convolution_{number}",
+        )(x)
+        x = layers.MaxPooling2D(pool, strides=2, name=f"pooling_{number}")(x)
+    x = layers.Dropout(0.3, name="dropout_1")(x)
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    penalty = keras.regularizers.L2(0.001)
+    x = layers.Dense(64, activation="relu", kernel_regularizer=penalty, name="dense")(x)
+    x = layers.Dropout(0.5, name="dropout_2")(x)
+    return layers.Dense(classes, name=LOGITS)(x)
+
+
+DOCUMENT_CNN: Final = Architecture(layers=_document_layers, last_convolution="convolution_4")
 _EFFICIENTNET_LITE0: Final = Architecture(
     layers=efficientnet_lite.layers,
     last_convolution=efficientnet_lite.HEAD,

@@ -18,6 +18,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from inference.decision import FlagThreshold
 from inference.findings import CLASSES, ClassKey
 from inference.network import manifest_file
 from inference.network.manifest_file import Document
@@ -118,6 +119,19 @@ class Manifest:
     def weights_path(self) -> Path:
         """The file that `verify` hashes and the classifier loads."""
         return self.directory / self.weights
+
+    def flag_threshold(self, setting: str | float) -> FlagThreshold:
+        """Return from which malignant score a breast is flagged: a point's name, or a score of 0 to 1.
+
+        A manifest without points has its operating point alone, whatever point is named.
+        """
+        if not isinstance(setting, str):
+            return FlagThreshold(value=setting, source=f"set by this site to {setting:g}")
+        point = self.flags.get(setting)
+        if point is None:
+            source = f"the operating point of a model that states no other: {self.operating_point_basis}"
+            return FlagThreshold(value=self.operating_point, source=source)
+        return FlagThreshold(value=point.threshold, source=f"{setting}: {point.basis}")
 
 
 def shipped(name_version: str = DEFAULT) -> Path:

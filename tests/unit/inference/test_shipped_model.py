@@ -11,7 +11,7 @@ from inference import decision
 from inference.analysis.classifier import Classifier
 from inference.analysis.gate import Gate
 from inference.findings import AnalysisStatus, ClassKey, Measured, NotAnalysed
-from inference.network import flag, manifest
+from inference.network import manifest
 from inference.options import OutputOptions
 from inference.pipeline import Analyst
 from tests.support import models  # noqa: F401 - fixes the threads of this process
@@ -34,7 +34,7 @@ def analysed(analyst, path):
 def test_a_proven_cancer_is_flagged_and_a_benign_mass_scores_lower(analyst):
     cancer = analysed(analyst, CASES / "sfm-malign-0" / "1-282.dcm")
     benign = analysed(analyst, CASES / "sfm-benign-0" / "1-131.dcm")
-    threshold = flag.threshold(manifest.load(manifest.shipped()), "specificity-90")
+    threshold = manifest.load(manifest.shipped()).flag_threshold("specificity-90")
     assert decision.decide(cancer.scores, threshold).flagged
     assert cancer.trace(ClassKey.MALIGNANT).region is not None
     assert cancer.scores[3] > benign.scores[3]

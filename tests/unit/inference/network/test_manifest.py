@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.network import flag, manifest
+from inference.network import manifest
 from inference.network.manifest import ManifestError
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()
@@ -86,18 +86,18 @@ sensitivity = { rsna = 0.9 }
 def test_the_flag_is_the_point_that_is_named_or_a_score(tmp_path):
     read = manifest.load(folder(tmp_path, TEXT + FLAGS))
     assert read.flags["specificity-90"].specificity == {"rsna": 0.9}
-    assert flag.threshold(read, "specificity-90").value == 0.41
-    assert flag.threshold(read, "sensitivity-90").value == 0.14
-    assert "nine in ten malignant" in flag.threshold(read, "sensitivity-90").source
-    assert flag.threshold(read, 0.43).value == 0.43
+    assert read.flag_threshold("specificity-90").value == 0.41
+    assert read.flag_threshold("sensitivity-90").value == 0.14
+    assert "nine in ten malignant" in read.flag_threshold("sensitivity-90").source
+    assert read.flag_threshold(0.43).value == 0.43
 
 
 def test_an_older_manifest_has_its_operating_point_alone(tmp_path):
     read = manifest.load(folder(tmp_path))
     assert read.flags == {}
     for setting in ("specificity-90", "sensitivity-90"):
-        assert flag.threshold(read, setting).value == 0.25
-        assert "90 %" in flag.threshold(read, setting).source
+        assert read.flag_threshold(setting).value == 0.25
+        assert "90 %" in read.flag_threshold(setting).source
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.network import applications, catalogue, weights
+from inference.network import catalogue, weights
 from inference.network.engine import keras
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 
@@ -41,7 +41,7 @@ def test_imagenets_weights_make_the_librarys_own_network():
         made.append(keras.applications.ResNet50(**{**words, "weights": None}))
         return made[-1]
 
-    application = applications._Application(
+    application = catalogue._Application(
         builder=downloaded, preprocess=keras.applications.resnet.preprocess_input
     )
     image = keras.Input((None, None, 1))
@@ -66,6 +66,6 @@ def test_other_failures_of_the_library_are_not_hidden():
     def broken(**_):
         raise ValueError("something else")
 
-    application = applications._Application(builder=broken, preprocess=lambda images: images)
+    application = catalogue._Application(builder=broken, preprocess=lambda images: images)
     with pytest.raises(ValueError, match="something else"):
         application.from_imagenet(catalogue.build("document-cnn", rows=32, columns=32), None)
