@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis import grad_cam
 from inference.analysis.preprocess import PREPROCESSING
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, EXPLAINABLE, ModelIdentity
@@ -158,7 +157,7 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
             explained = [logits[:, number] for number in explainable]
         # Temperature scaling (Guo et al. 2017), with a bias for each class; both are fitted out of fold.
         scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
-        maps = [grad_cam.grad_cam(activations, tape.gradient(logit, activations)) for logit in explained]
+        maps = [grad_cam(activations, tape.gradient(logit, activations)) for logit in explained]
         return scores, tf.stack(maps, axis=1)
 
     compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape])
@@ -174,3 +173,24 @@ def _reading(scores: NDArray[np.float32], maps: NDArray[np.float32]) -> Reading 
 
 def _no_number() -> Failed:
     return Failed("the network gave no usable score for this image")
+
+
+def grad_cam(activations: Any, gradients: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    """Weigh each channel with its mean gradient, add up, keep what speaks for the class.
+
+    Grad-CAM (Selvaraju et al. 2017): where the network looked for one class.
+
+    Parameters
+    ----------
+    activations, gradients
+        Of the last convolution, and of the explained class's logit with respect to them: (n, h, w, channels).
+
+    Returns
+    -------
+    Any
+        (n, h, w), never negative, not normalised.
+    """
+    # Equation 1 of the paper: a channel counts as much as its gradient, averaged over all places.
+    weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
+    # Equation 2: what is negative speaks for other classes, and does not belong in the map.
+    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1))

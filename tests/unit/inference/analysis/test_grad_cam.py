@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from inference.analysis import grad_cam
+from inference.analysis import classifier
 from inference.network import architecture, catalogue
 from inference.network.engine import keras, tf
 from tests.support.models import random_network
@@ -15,7 +15,7 @@ def test_channels_are_weighed_by_their_mean_gradient_and_the_negative_is_cut():
     gradients = np.zeros((1, 2, 2, 2), np.float32)
     gradients[0, ..., 0] = [[1, 0], [1, 2]]  # mean 1
     gradients[0, ..., 1] = [[-4, 0], [0, -4]]  # mean -2
-    found = grad_cam.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
+    found = classifier.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
     np.testing.assert_allclose(found, [[[2, 0], [0, 0]]])  # 4 - 2; 1 - 6 is cut
 
 
