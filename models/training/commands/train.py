@@ -1,8 +1,13 @@
-"""`python -m models.training train`: a network for each fold, and one for all images."""
+"""`python -m models.training train`: a network for each fold, and one for all images.
+
+`--backend torch` wants the extra ``gpu``: it is asked for here, and imported nowhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +15,22 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from inference.network import engine
-from models.training.commands import backend, display, options
-from models.training.commands.backend import Backend
+from inference.network import engine, secondread
+from models.training.commands import display, options
 from models.training.images import prepare
+from models.training.images.prepare import Prepared
 from models.training.learning import train
 from models.training.learning.epochs import Epoch
-from models.training.learning.recipes import with_epochs
+from models.training.learning.recipes import Recipe, with_epochs
+from models.training.learning.train import NoStartError
 from models.training.sources import folds
+
+
+class Backend(StrEnum):
+    """What computes the training."""
+
+    TENSORFLOW = "tensorflow"
+    TORCH = "torch"
 
 
 def run(
@@ -49,16 +62,14 @@ def run(
     """Train one network per fold and one on everything, each with a checkpoint after every epoch."""
     engine.fix_computation(threads)
     if computed_by is Backend.TORCH:
-        backend.check(network, epochs=epochs, resume=resume)
+        _check_torch(network, epochs=epochs, resume=resume)
     recipe = with_epochs(options.recipe(network), epochs)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     fold_numbers = folds.of(prepared.examples, folds.read())
     numbers = fold or [*range(folds.FOLDS), train.ALL]
     if computed_by is Backend.TORCH:
         runs = {number: options.run_folder(work, network, number) for number in numbers}
-        backend.train_in_torch(
-            prepared, fold_numbers, runs, recipe, imagenet=imagenet, seed=seed, seconds=seconds
-        )
+        _train_in_torch(prepared, fold_numbers, runs, recipe, imagenet=imagenet, seed=seed, seconds=seconds)
         return
     for number in numbers:
         name = "everything" if number == train.ALL else f"fold {number}"
@@ -75,6 +86,52 @@ def run(
                 progress=partial(_track, bars, name),
                 report=lambda epoch, name=name: display.console.print(_line(name, epoch), highlight=False),  # type: ignore[misc]
             )
+
+
+def _check_torch(network: str, *, epochs: int | None, resume: bool) -> None:
+    """See that torch is there and nothing is wanted that only TensorFlow does. Raises BadParameter."""
+    if importlib.util.find_spec("torch") is None:
+        raise typer.BadParameter("--backend torch needs torch: install it with pip install 'secondread[gpu]'")
+    if network != secondread.NAME:
+        raise typer.BadParameter(f"--backend torch trains {secondread.NAME}: add --network {secondread.NAME}")
+    if epochs is not None or resume:
+        raise typer.BadParameter("--backend torch ends by --seconds: leave out --epochs and --resume")
+
+
+def _train_in_torch(
+    prepared: Prepared,
+    fold_numbers: Sequence[int],
+    runs: Mapping[int, Path],
+    recipe: Recipe,
+    *,
+    imagenet: Path | None,
+    seed: int,
+    seconds: float,
+) -> None:
+    """Train without each fold of ``runs`` in turn; see `models.training.torch_backend.train.run`.
+
+    Raises NoStartError where ``imagenet`` is missing.
+    """
+    from models.training.torch_backend import train as torch_training  # noqa: PLC0415 - needs torch
+
+    if imagenet is None:
+        raise NoStartError(
+            f"{recipe.network} begins with ImageNet: name the file of its weights with --imagenet"
+        )
+    torch_training.run(
+        prepared,
+        fold_numbers,
+        runs,
+        recipe,
+        torch_training.Plan(seconds=seconds),
+        imagenet=imagenet,
+        seed=seed,
+        report=_report_of_torch,
+    )
+
+
+def _report_of_torch(run: str, epoch: Epoch) -> None:
+    display.console.print(_line(run, epoch), highlight=False)
 
 
 def _track(bars: Progress, name: str, batches: Iterable[Any], title: str, total: int) -> Iterable[Any]:

@@ -20,10 +20,10 @@ from models.training.learning import terms
 from models.training.learning.epochs import Epoch
 from models.training.learning.recipes import Recipe
 from models.training.learning.train import HISTORY, WEIGHTS, UnfinishedRunError, training_set
-from models.training.torch_backend import arrays, collection, stages
+from models.training.torch_backend import collection, stages
 from models.training.torch_backend.collection import Collection, Side
 from models.training.torch_backend.cut_outs import CutOuts
-from models.training.torch_backend.network import Network
+from models.training.torch_backend.network import Network, fill_weights, save_weights
 from models.training.torch_backend.schedule import Clock
 from models.training.torch_backend.whole_images import Whole
 
@@ -100,14 +100,14 @@ def run(
 
         _restart(network, start, seed * 100 + fold)
         _learn(network, images, collection.side(images, numbers), plan, seed * 100 + fold, note)
-        arrays.save(network, folder / WEIGHTS)
+        save_weights(network, folder / WEIGHTS)
 
 
 def _restart(network: Network, start: Mapping[str, NDArray[Any]], seed: int) -> None:
     """Give ``network`` the weights ``start``, and fresh ones to what is not in it."""
     torch.manual_seed(seed)
     fresh = Network()
-    arrays.fill(fresh, start)
+    fill_weights(fresh, start)
     network.load_state_dict(fresh.state_dict())
 
 

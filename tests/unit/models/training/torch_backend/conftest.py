@@ -35,11 +35,10 @@ def prepared(tmp_path_factory):
 def network(keras_network):
     import torch  # noqa: PLC0415 - only where it is installed
 
-    from models.training.torch_backend import arrays  # noqa: PLC0415
-    from models.training.torch_backend.network import Network  # noqa: PLC0415
+    from models.training.torch_backend.network import Network, fill_weights  # noqa: PLC0415
 
     torch.set_num_threads(1)
     torch.manual_seed(1)
     twin = Network(depth_dropout=0.1)
-    arrays.fill(twin, {variable.path: np.asarray(variable) for variable in keras_network.weights})
+    fill_weights(twin, {variable.path: np.asarray(variable) for variable in keras_network.weights})
     return twin
