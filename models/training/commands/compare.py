@@ -15,7 +15,7 @@ from rich.progress import Progress
 from inference.network import engine
 from inference.network.architecture import Start
 from models.training.commands.display import console
-from models.training.comparison import budget, candidate, existing, trials
+from models.training.comparison import budget, candidate, entry, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import Entry
@@ -85,7 +85,9 @@ def _run(candidates: list[Candidate], add: list[Path], folder: Path, terms: Term
         )
         trials.write(found, folder, terms, digest=digest)
     held_out = [prepared.examples[number] for number in trials.held_out(prepared, terms.fold)]
-    found += [existing.read(model, held_out, fold=terms.fold, threads=terms.threads) for model in add]
+    found += [
+        entry.of_finished_model(model, held_out, fold=terms.fold, threads=terms.threads) for model in add
+    ]
     text = trials.write(found, folder, terms, digest=digest)
     console.print(text, highlight=False, soft_wrap=True)
 

@@ -23,7 +23,7 @@ from inference.network.architecture import Start
 from inference.network.engine import keras
 from models.training import json_files
 from models.training.comparison import budget as budgets
-from models.training.comparison import cost, table
+from models.training.comparison import cost
 from models.training.comparison import entry as entries
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
@@ -35,6 +35,7 @@ from models.training.learning import train
 from models.training.learning.epochs import Epoch, Progress
 from models.training.learning.recipes import FROM_RANDOM
 from models.training.learning.stages import Run
+from models.training.publishing import markdown
 from models.training.sources import folds
 
 COMPARISON: Final = "compare.json"
@@ -158,7 +159,15 @@ def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) ->
     """Write `COMPARISON` and `TABLE` into ``folder`` and return the latter's text."""
     kept = {"terms": terms.as_json(), "data_digest": digest, "networks": list(found)}
     json_files.write_whole(folder / COMPARISON, kept)
-    text = table.render(found, fold=terms.fold, threads=terms.threads)
+    sources = list(dict.fromkeys(source for entry in found for source in entry.figures))
+    text = markdown.render(
+        "comparison.md",
+        entries=found,
+        sources=sources,
+        fold=terms.fold,
+        threads=terms.threads,
+        unknown="not recorded",
+    )
     (folder / TABLE).write_text(text, encoding="utf-8")
     return text
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from inference.analysis import breast, preprocess
 from inference.errors import Failed, Refused
-from models.training.sources import labels, masks, pictures, reading
+from models.training.sources import labels, pictures, reading
 from models.training.sources.labels import Box, Example
 from models.training.sources.reading import EVERYTHING, Wanted
 from models.training.sources.table import file_digests
@@ -178,8 +178,8 @@ def _drawn(data: Path, example: Example, shape: tuple[int, int]) -> tuple[tuple[
     boxes, remarks = [], []
     for number, files in enumerate(example.masks, start=1):
         try:
-            boxes.append(masks.box(data, files, shape))
-        except masks.NoMaskError as error:
+            boxes.append(pictures.lesion_box(data, files, shape))
+        except pictures.NoMaskError as error:
             remarks.append(f"lesion {number} has no box: {error}")
     return tuple(boxes), tuple(remarks)
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from inference.network import architecture, secondread
 from inference.network.engine import keras, tf
-from models.training.images import cell_batches, cells, dataset, intensity, lesion_map
+from models.training.images import cells, dataset, intensity, lesion_map
 from models.training.images import lesions as lesion_places
-from models.training.images.cell_batches import CellSet
-from models.training.images.cells import Variant
+from models.training.images.cells import CellSet, Variant
 from models.training.images.dataset import TrainingSet
 from models.training.images.prepare import Prepared
 from models.training.learning import epochs, objective
@@ -85,8 +84,8 @@ def whole(model: keras.Model, run: Run, stage: WholeStage) -> None:
         run.folder,
         objective.whole_loss,
         seed=run.seed,
-        batches=lambda generator: cell_batches.shuffled(learning, generator, batch=stage.batch),
-        held_out=None if held_out is None else partial(cell_batches.in_order, held_out, batch=stage.batch),
+        batches=lambda generator: cells.shuffled(learning, generator, batch=stage.batch),
+        held_out=None if held_out is None else partial(cells.in_order, held_out, batch=stage.batch),
         progress=run.progress,
         note=run.note,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,11 @@ from inference.network import weights as weight_files
 from models.training.evaluation import flag_thresholds, predictions
 from models.training.evaluation.calibration import Calibration
 from models.training.evaluation.figures import Evaluation
+from models.training.evaluation.flag_thresholds import FlagFigures
 from models.training.file_digest import sha256
 from models.training.learning.recipes import Recipe
 from models.training.measuring import gate_training
-from models.training.publishing import card, flag_tables, joining, publish
+from models.training.publishing import card, joining, publish
 
 WEIGHTS: Final = "weights.npz"
 
@@ -96,7 +97,7 @@ def _flags(folder: Path, figures: Evaluation) -> str:
     """Return the tables of the thresholds from which a breast is flagged."""
     table = predictions.read(folder / predictions.FILE_NAME)
     fitted = Calibration(temperature=figures.temperature, bias=figures.calibration.bias)
-    return "\n" + flag_tables.write(flag_thresholds.choose(table, fitted.scores(table.logits)))
+    return "\n" + _flag_tables(flag_thresholds.choose(table, fitted.scores(table.logits)))
 
 
 def _gate(run: Path, folder: Path) -> str:
@@ -145,3 +146,22 @@ data_digest = "{digest}"
 [meanings]
 {meanings}
 """
+
+
+def _flag_tables(points: Mapping[str, FlagFigures]) -> str:
+    """Return one TOML table for each of ``points``, parted by an empty line."""
+    return "\n".join(_flag_table(name, point) for name, point in points.items())
+
+
+def _flag_table(name: str, point: FlagFigures) -> str:
+    return f"""\
+[flag.{name}]
+threshold = {point.threshold}
+basis = {json.dumps(point.basis)}
+specificity = {_inline(point.specificity)}
+sensitivity = {_inline(point.sensitivity)}
+"""
+
+
+def _inline(shares: Mapping[str, float]) -> str:
+    return "{ " + ", ".join(f"{json.dumps(name)} = {share}" for name, share in shares.items()) + " }"

@@ -54,7 +54,7 @@ class Example:
     split: str = ""
     """``train`` or ``test`` where the publisher has divided the data set, else empty."""
     masks: tuple[tuple[str, ...], ...] = ()
-    """For each further lesion the files of which one is its mask; see `sources.masks`."""
+    """For each further lesion the files of which one is its mask; see `sources.pictures`."""
 
     @property
     def person(self) -> tuple[str, str]:

@@ -14,8 +14,7 @@ from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
 from models.training.evaluation.points import Rule
 from models.training.images import cells, prepare
-from models.training.images.cell_batches import CellSet, in_order, shuffled
-from models.training.images.cells import Variant
+from models.training.images.cells import CellSet, Variant, in_order, shuffled
 from models.training.learning import train
 from models.training.learning.recipes import RECIPES, LesionStage, Recipe, WholeStage
 from models.training.measuring import held_out, slots

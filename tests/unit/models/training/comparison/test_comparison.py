@@ -12,10 +12,10 @@ from inference.network import catalogue, manifest
 from inference.network.architecture import RANDOM, Start
 from models.training import json_files
 from models.training.commands import application, compare
-from models.training.comparison import budget, candidate, cost, existing, table, trials
+from models.training.comparison import budget, candidate, cost, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
-from models.training.comparison.entry import ComparedFigures, Entry
+from models.training.comparison.entry import ComparedFigures, Entry, of_finished_model
 from models.training.comparison.trials import Terms
 from models.training.evaluation.figures import BalancedAccuracy
 from models.training.evaluation.measured import CostFigures
@@ -206,7 +206,7 @@ def held_out(images):
 
 
 def test_a_finished_model_is_judged_on_the_same_patients(images, model):
-    entry = existing.read(model, held_out(images), fold=FOLD, threads=2)
+    entry = of_finished_model(model, held_out(images), fold=FOLD, threads=2)
     assert (entry.name, entry.rows, entry.columns) == ("test-net 0.0.1", 64, 48)
     assert (entry.started_from, entry.cut_outs_seen, entry.same_budget) == ("random", None, False)
     assert entry.figures["pooled"].images == len(held_out(images))
@@ -224,20 +224,20 @@ def test_a_model_says_what_its_training_took(images, model, tmp_path):
     (folder / publish.EVALUATION).write_text(
         json_files.text(dataclasses.replace(shipped, cost=cost_of_model)), encoding="utf-8"
     )
-    entry = existing.read(folder, held_out(images), fold=FOLD, threads=2)
+    entry = of_finished_model(folder, held_out(images), fold=FOLD, threads=2)
     assert (entry.started_from, entry.training_seconds) == ("ImageNet (file x)", 8)
     assert (entry.cut_outs_seen, entry.images_seen) == (9, 7)
 
 
 def test_a_model_that_was_judged_on_other_patients_is_refused(images, model):
     with pytest.raises(ComparisonError, match=f"fold {FOLD}"):
-        existing.read(model, held_out(images)[1:], fold=FOLD, threads=2)
+        of_finished_model(model, held_out(images)[1:], fold=FOLD, threads=2)
 
 
 def test_a_model_without_predictions_is_refused(images, tmp_path):
     folder = model_folder(tmp_path / "model", random_network())
     with pytest.raises(ComparisonError, match="missing"):
-        existing.read(folder, held_out(images), fold=FOLD, threads=2)
+        of_finished_model(folder, held_out(images), fold=FOLD, threads=2)
 
 
 def test_the_cost_of_an_image_is_measured_by_the_nodes_call():
@@ -272,12 +272,13 @@ def test_every_default_is_a_candidate():
     assert len(set(names)) == len(names)
 
 
-def test_the_table_says_what_is_known_and_why_not():
+def test_the_table_says_what_is_known_and_why_not(tmp_path):
     longer = dataclasses.replace(
         ENTRY, name="longer", started_from=None, start_reason="", cut_outs_seen=None, images_seen=None,
         training_seconds=None, same_budget=False, figures={},
     )  # fmt: skip
-    text = table.render([ENTRY, longer], fold=2, threads=2)
+    terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
+    text = trials.write([ENTRY, longer], tmp_path, terms, digest="")
     assert "| resnet50-192x144 | 192 by 144 | 23.60 M | random | 32000 | 6406 | 260 | 0.051 |" in text
     unknown = " | ".join(["not recorded"] * 4)
     assert f"| longer | 192 by 144 | 23.60 M | {unknown} | 0.051 |" in text

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training.evaluation import known_shares, predictions, scored
+from models.training.evaluation import labelling, predictions, scored
 from models.training.evaluation.calibration import Method
 from tests.support.predicted import LABELS, image
 
@@ -20,21 +20,21 @@ def skewed(folds=(0, 1), noise=0.8):
 
 
 def test_moved_scores_are_those_of_bayes():
-    moved = known_shares.moved(np.array([[0.5, 0.3, 0.2]]), np.array([0.2, 0.2, 0.6]))
+    moved = labelling.moved(np.array([[0.5, 0.3, 0.2]]), np.array([0.2, 0.2, 0.6]))
     assert moved == pytest.approx(np.array([[0.10, 0.06, 0.12]]) / 0.28)
 
 
 def test_known_shares_say_what_the_class_mix_costs():
     part = skewed()
-    figures = known_shares.figures(part)
+    figures = labelling.with_known_shares(part)
     before = (part.honest.argmax(axis=1) == part.predictions.targets.argmax(axis=1)).mean()
     assert before < 0.75 < figures.accuracy.value
 
 
 def test_the_fold_itself_tells_nothing_about_its_shares(monkeypatch):
     told = []
-    monkeypatch.setattr(known_shares, "moved", lambda scores, shares: told.append(shares) or scores)
-    known_shares.figures(part := skewed())
+    monkeypatch.setattr(labelling, "moved", lambda scores, shares: told.append(shares) or scores)
+    labelling.with_known_shares(part := skewed())
     targets, folds = part.predictions.targets, part.predictions.folds
     for fold, shares in zip((0, 1), told, strict=True):
         others = targets[folds != fold].sum(axis=0) + 1
@@ -42,4 +42,4 @@ def test_the_fold_itself_tells_nothing_about_its_shares(monkeypatch):
 
 
 def test_one_fold_alone_has_no_other_to_learn_from():
-    assert known_shares.figures(skewed(folds=(0,))) is None
+    assert labelling.with_known_shares(skewed(folds=(0,))) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.training.sources import cbis_ddsm, masks
+from models.training.sources import cbis_ddsm, pictures
 from models.training.sources.labels import LabelsError
 from tests.support.cbis_ddsm import COLUMNS, ROWS, Abnormality, image_path, mask_path, write
 
@@ -10,7 +10,7 @@ SIZE = (ROWS, COLUMNS)
 
 
 def boxes(data, example):
-    return [masks.box(data, files, SIZE) for files in example.masks]
+    return [pictures.lesion_box(data, files, SIZE) for files in example.masks]
 
 
 @pytest.mark.parametrize("layout", ["uids", "dated", "series"])
@@ -66,7 +66,7 @@ def test_a_mask_that_cannot_be_used_is_told_with_its_reason(tmp_path, spoil, rea
     data = write(tmp_path, [its])
     spoil(mask_path(tmp_path, its))
     (example,) = cbis_ddsm.read(data).examples
-    with pytest.raises(masks.NoMaskError, match=reason):
+    with pytest.raises(pictures.NoMaskError, match=reason):
         boxes(data, example)
 
 
@@ -74,10 +74,10 @@ def test_black_and_grey_images_are_no_masks(tmp_path):
     its = Abnormality(box=(10, 10, 10, 10))
     data = write(tmp_path, [its])
     for path, reason in ((mask_path(data, its), "black"), (image_path(data, its), "grey image")):
-        with pytest.raises(masks.NoMaskError, match=reason):
-            masks.box(data, [path.relative_to(data).as_posix()], SIZE)
-    with pytest.raises(masks.NoMaskError, match="neither its mask"):
-        masks.box(data, [], SIZE)
+        with pytest.raises(pictures.NoMaskError, match=reason):
+            pictures.lesion_box(data, [path.relative_to(data).as_posix()], SIZE)
+    with pytest.raises(pictures.NoMaskError, match="neither its mask"):
+        pictures.lesion_box(data, [], SIZE)
 
 
 def test_a_close_up_is_never_taken_for_the_mammogram(tmp_path):
