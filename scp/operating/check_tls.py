@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from scp.configuration.tls import TLS
-from scp.network import certificates
-from scp.network.certificates import Certificate
+from scp.network import tls_files
 from scp.network.tls import FilesError
+from scp.network.tls_files import Certificate
 from scp.operating.checks import Check, failed, note, ok
 
 SOON: Final = timedelta(days=30)
@@ -21,13 +21,13 @@ def files(settings: TLS, now: datetime) -> Iterator[Check]:
     if settings.certificate is None or settings.key is None:
         return
     try:
-        certificate = certificates.own(settings)
-        authorities = certificates.authorities(settings)
+        certificate = tls_files.own(settings)
+        authorities = tls_files.authorities(settings)
     except (FilesError, OSError) as error:
         yield failed("tls certificate", str(error))
         return
     yield _validity("tls certificate", "this node's certificate", certificate, now)
-    mode = certificates.exposed(settings.key)
+    mode = tls_files.exposed(settings.key)
     if mode is None:
         yield ok("tls key", f"{settings.key}: belongs to the certificate, closed to others")
     else:
@@ -44,7 +44,7 @@ def _revocations(settings: TLS) -> Iterator[Check]:
     subject = "tls revocation lists"
     if settings.revocation_lists is None:
         return
-    if (problem := certificates.unlisted(settings)) is None:
+    if (problem := tls_files.unlisted(settings)) is None:
         yield ok(subject, f"{settings.revocation_lists}: in force")
     else:
         yield failed(subject, f"this node's certificate, tried on {settings.revocation_lists}: {problem}")

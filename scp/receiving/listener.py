@@ -21,7 +21,7 @@ from scp.configuration.settings import Settings
 from scp.network import contexts, pdu_reader, pynetdicom_fixes, received_file, status, tls
 from scp.network.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixels, Refusal
-from scp.network.tls_renewal import Renewal
+from scp.network.tls_files import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
 from scp.receiving.callers import Callers, places
 from scp.receiving.connection_gate import ConnectionGate

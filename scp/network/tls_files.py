@@ -1,14 +1,19 @@
-"""The files of ``[tls]``, looked at before they are needed: do they fit, for how long, who can read them."""
+"""The files of ``[tls]``: looked at before they are needed, and read again when they are renewed.
+
+Before: do they fit, for how long, who can read them. Renewed: the next connection is answered with new ones.
+"""
 
 from __future__ import annotations
 
 import ssl
 import stat
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -17,8 +22,13 @@ from scp.configuration.tls import TLS
 from scp.network import tls, tls_reasons
 from scp.network.tls import FilesError
 
+log = structlog.get_logger(__name__)
+
 FLIGHTS: Final = 5
 """A handshake of TLS 1.2 or 1.3 takes each side fewer turns than this."""
+
+Stamp = tuple[int, int, int] | None
+"""Time of change, size and number of a file; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +46,45 @@ class Certificate:
         # the last common name, as the others are less specific (RFC 4514 2.1)
         name = str(common_names[-1].value) if common_names else f"{certificate.serial_number:X}"
         return cls(name=name, expires=certificate.not_valid_after_utc)
+
+
+class Renewal:
+    """How callers are answered over TLS, by the files as they are now. Safe for use from many threads.
+
+    Raises tls.FilesError where they are of no use from the start.
+    """
+
+    def __init__(self, settings: TLS) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._used = self._stamps()
+        self._context = tls.answerer(settings)
+
+    def current(self) -> ssl.SSLContext:
+        """Return the context for one more connection.
+
+        Files are looked at, and read again only if one has changed. Where they do not fit (yet: they are
+        replaced one after the other), those before stay in use.
+        """
+        with self._lock:
+            # taken before the files are read: what changes meanwhile is seen the next time
+            stamps = self._stamps()
+            if stamps != self._used:
+                self._used = stamps
+                self._read_again()
+            return self._context
+
+    def _read_again(self) -> None:
+        try:
+            self._context = tls.answerer(self._settings)
+        except (tls.FilesError, OSError) as error:
+            reason = str(error)
+            log.error("the files of [tls] have changed and are of no use, those before stay", reason=reason)  # noqa: TRY400 - a sentence
+        else:
+            log.info("the files of [tls] have changed, the new ones are used from now on")
+
+    def _stamps(self) -> tuple[Stamp, ...]:
+        return tuple(_stamp(path) for path in self._settings.files.values() if path is not None)
 
 
 def own(settings: TLS) -> Certificate:
@@ -87,6 +136,14 @@ def exposed(key: Path) -> str | None:
     """Return the mode of ``key``, such as ``0644``, if others than its owner may use it."""
     mode = stat.S_IMODE(key.stat().st_mode)
     return f"{mode:04o}" if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _first(path: Path | None) -> x509.Certificate:
