@@ -27,8 +27,8 @@ from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
+from scp.calibration import StudyThresholds
 from scp.receiving import descriptions
-from scp.working.thresholds import StudyThresholds
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
