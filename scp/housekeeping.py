@@ -1,8 +1,6 @@
 """Housekeeping: what is put right at the start, and what is done again and again while the node runs.
 
-The only user of APScheduler. Each tick calls one task and returns: the task makes work due, others do it.
-APScheduler plans its ticks by the wall clock, as every instant in a table is taken from it: where that clock
-is set, both are put right (`scp.clock`, `storage.upkeep.clock_repair`).
+`scp.schedule` calls each task again and again: the task makes work due and returns, others do the work.
 """
 
 from __future__ import annotations
@@ -10,20 +8,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from scp import calibration, retry_policy
-from scp.clock import ClockWatch
 from scp.configuration.settings import Settings
+from scp.schedule import ClockWatch, Tick
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.archive import UNCLAIMED, Archive
 from storage.database.engine import Database
-from storage.errors import DatabaseError, StorageError
+from storage.errors import DatabaseError
 from storage.queue import commitments, completeness, jobs
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import LongestWaits
@@ -37,8 +34,6 @@ RETENTION_SECONDS: Final = 600
 CALIBRATION_SECONDS: Final = 600
 DISK_SECONDS: Final = 20
 DATABASE_SECONDS: Final = 3
-CLOCK_SECONDS: Final = 1.0
-"""How often the clock is looked at."""
 
 STUDIES_AT_A_TIME: Final = 5
 """So many are removed in one transaction: images that come in wait for no more."""
@@ -203,63 +198,18 @@ class HousekeepingTasks:
         return removed
 
 
-def start(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> Callable[[], None]:
-    """Start the ticks; return what ends them, once those under way have returned.
+def ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:
+    """Return each task with the seconds between two calls of it.
 
     ``clean_associations`` cleans up after associations that ended without a word.
     """
-    scheduler = BackgroundScheduler(timezone="UTC")
-    for task, seconds in (
-        (clean_associations, STUDIES_SECONDS),
-        (tasks.complete_studies, STUDIES_SECONDS),
-        (tasks.repair_times, LEASES_SECONDS),
-        (tasks.return_expired_leases, LEASES_SECONDS),
-        (tasks.watch_database, DATABASE_SECONDS),
-        (tasks.calibrate_scanners, CALIBRATION_SECONDS),
-        (tasks.remove_old_studies, RETENTION_SECONDS),
-        (tasks.free_disk_space, DISK_SECONDS),
-    ):
-        scheduler.add_job(
-            as_tick(task),
-            "interval",
-            seconds=seconds,
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-        )
-    scheduler.start()
-    ending = threading.Event()
-    watching = threading.Thread(
-        target=_watch, args=(tasks.clock, scheduler, ending), name="clock", daemon=True
-    )
-    watching.start()
-
-    def end() -> None:
-        ending.set()
-        watching.join()
-        scheduler.shutdown(wait=True)
-
-    return end
-
-
-def as_tick(task: Callable[[], object]) -> Callable[[], None]:
-    """Return ``task`` as a tick: where storage or the disk fails, the next tick tries again."""
-
-    def tick() -> None:
-        try:
-            task()
-        except (StorageError, OSError) as error:
-            log.warning(
-                "housekeeping failed, the next tick tries again", task=task.__name__, reason=str(error)
-            )
-
-    return tick
-
-
-def _watch(clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.Event) -> None:
-    """Plan every tick anew when the clock was set: set back by a day, none would come for a day."""
-    while not ending.wait(CLOCK_SECONDS):
-        if jump := clock.look():
-            log.warning("the clock of this machine was set", seconds=round(jump, 1))
-            for planned in scheduler.get_jobs():
-                planned.modify(next_run_time=datetime.now(UTC))
+    return [
+        Tick(clean_associations, STUDIES_SECONDS),
+        Tick(tasks.complete_studies, STUDIES_SECONDS),
+        Tick(tasks.repair_times, LEASES_SECONDS),
+        Tick(tasks.return_expired_leases, LEASES_SECONDS),
+        Tick(tasks.watch_database, DATABASE_SECONDS),
+        Tick(tasks.calibrate_scanners, CALIBRATION_SECONDS),
+        Tick(tasks.remove_old_studies, RETENTION_SECONDS),
+        Tick(tasks.free_disk_space, DISK_SECONDS),
+    ]

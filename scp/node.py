@@ -15,7 +15,7 @@ import structlog
 
 from inference.network import manifest
 from inference.network.manifest import ManifestError
-from scp import housekeeping, product
+from scp import housekeeping, product, schedule
 from scp.configuration.settings import Settings
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
@@ -106,7 +106,8 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     servers = _listen(listener, settings)
     supervisor.start()
     dispatcher.start()
-    end_ticks = housekeeping.start(tasks, clean_associations=listener.clean_up)
+    ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
+    end_ticks = schedule.start(ticks, tasks.clock)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from scp import housekeeping
-from scp.clock import ClockWatch
+from scp import housekeeping, schedule
 from scp.configuration.sections import Peer
+from scp.schedule import ClockWatch
 from storage.archive import unclaimed
 from storage.errors import DatabaseError
 from storage.queue import commitments, deliveries, jobs
@@ -207,7 +207,7 @@ def test_failures_of_storage_and_disk_are_left_to_the_next_tick():
             raise failure
 
         with capture_logs() as logs:
-            housekeeping.as_tick(task)()
+            schedule.as_tick(task)()
         assert [(entry["log_level"], entry["task"]) for entry in logs] == [("warning", "task")]
 
 
@@ -216,7 +216,7 @@ def test_fault_of_the_program_is_not_hidden():
         raise KeyError("fault")
 
     with pytest.raises(KeyError):
-        housekeeping.as_tick(task)()
+        schedule.as_tick(task)()
 
 
 def test_the_end_waits_for_the_tick_under_way(node):
@@ -227,7 +227,8 @@ def test_the_end_waits_for_the_tick_under_way(node):
         assert go_on.wait(60)
         ended.set()
 
-    end = housekeeping.start(node.tasks, clean_associations=clean_associations)
+    ticks = housekeeping.ticks(node.tasks, clean_associations=clean_associations)
+    end = schedule.start(ticks, node.tasks.clock)
     assert begun.wait(60)
     stopping = threading.Thread(target=end)
     stopping.start()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from scp import housekeeping
+from scp import schedule
 from storage.database.engine import Database
 from storage.errors import DatabaseError
 from storage.queue import commitments, deliveries
@@ -59,9 +59,9 @@ def test_tick_is_left_to_the_next_one(node, impatient, name):
         with pytest.raises(DatabaseError, match="locked"):
             task()
         with capture_logs() as locked:
-            housekeeping.as_tick(task)()
+            schedule.as_tick(task)()
     with capture_logs() as free:
-        housekeeping.as_tick(task)()
+        schedule.as_tick(task)()
     assert [(entry["log_level"], entry["task"]) for entry in locked] == [("warning", name)]
     assert "locked" in locked[0]["reason"]
     assert free == []

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import apscheduler.schedulers.base
 import pytest
 
-from scp import housekeeping
-from scp.clock import ClockWatch
+from scp import housekeeping, schedule
 from scp.housekeeping import HousekeepingTasks
+from scp.schedule import ClockWatch
 from scp.working.worker import Worker
 from storage.queue import deliveries, jobs
 from storage.records import JobKind
@@ -186,10 +186,11 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) - shift[0]
 
-    for module in (apscheduler.schedulers.base, housekeeping):
+    for module in (apscheduler.schedulers.base, schedule):
         monkeypatch.setattr(module, "datetime", Set)
     ticked = threading.Event()
-    end = housekeeping.start(tasks_of(node, clocks.watch()), clean_associations=ticked.set)
+    tasks = tasks_of(node, clocks.watch())
+    end = schedule.start(housekeeping.ticks(tasks, clean_associations=ticked.set), tasks.clock)
     try:
         assert ticked.wait(60)
         shift[0] = DAY
