@@ -2,7 +2,7 @@
 
 Instants in tables, and the ticks of APScheduler, come from the wall clock, which a person, NTP or a paused
 virtual machine may move by a day. The monotonic clock does not move with it; where the two part, the wall
-clock has jumped. Then every tick is planned anew here, and `storage.upkeep.clock_repair` puts the tables right.
+clock has jumped. Then every tick is planned anew here, and `storage.upkeep.clock_repair` puts tables right.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Open an image of any source: DICOM, JPEG and PNG by the node's own code, and PGM, unknown to the node.
 
-A mask is a black image of the mammogram's size on which the lesion is white: it gives the lesion's box. CBIS-DDSM
-publishes with each mask a close-up of the lesion, and its descriptions name the one for the other for some
-lesions: the mask is told by what is in the file. Some masks are a little larger or smaller than their mammogram
-(up to 15 %); their boxes are brought to its size.
+A mask is a black image of the mammogram's size on which the lesion is white: it gives the lesion's box.
+CBIS-DDSM publishes with each mask a close-up of the lesion, and its descriptions name one for the other for
+some lesions: the mask is told by what is in the file. Some masks are a little larger or smaller than their
+mammogram (up to 15 %); their boxes are brought to its size.
 """
 
 from __future__ import annotations
