@@ -12,6 +12,7 @@ from typing import Final
 
 from inference import scanner_calibration
 from inference.decision import FlagThreshold, Population
+from inference.examination import BreastReading
 from inference.scanner_calibration import NEEDED, POPULATION, Drift
 from storage.database.engine import Database
 from storage.records import Report
@@ -126,6 +127,22 @@ class StudyThresholds:
         return _threshold_in_force(
             self.database, scanner, self.network, uncalibrated=self.uncalibrated, without=self.study_uid
         )
+
+
+def score_of(breast: BreastReading, network: Network) -> BreastScore:
+    """Return what a report states of ``breast``."""
+    decision, population = breast.decision, breast.decision.threshold.population
+    return BreastScore(
+        laterality=None if breast.side is None else breast.side.value,
+        scanner=Scanner.of_header(breast.manufacturer, breast.model),
+        network=network,
+        malignant=decision.network_malignant,
+        threshold=decision.threshold.value,
+        threshold_source=decision.threshold.source,
+        flagged=decision.flagged,
+        percentile=decision.percentile,
+        examinations=None if population is None else population.examinations,
+    )
 
 
 def scanners(database: Database) -> list[ScannerPopulation]:

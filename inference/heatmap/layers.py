@@ -8,7 +8,7 @@ size of the heatmap, as one lossless PNG of four channels.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,11 @@ def read(path: Path) -> Layers:
     return Layers(
         grey=stacked[..., 0], levels=np.moveaxis(stacked[..., 1:], -1, 0), columns=columns, rows=rows
     )
+
+
+def in_memory(layers: Layers | None) -> Callable[[], Layers] | None:
+    """Return what opens ``layers`` that were never written to a file; None where there are none."""
+    return None if layers is None else lambda: layers
 
 
 def of_picture(picture: Picture, levels: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> Layers:

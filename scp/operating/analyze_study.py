@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from inference import decision, examination
 from inference.decision import Decision, FlagRule, Result, Thresholds
 from inference.examination import Examination
 from inference.findings import AnalysisStatus, Finding, Measured, NotAnalysed
+from inference.heatmap import layers
 from inference.heatmap.layers import Layers
 from inference.options import MeasuredImage
 from inference.reading import mammogram
@@ -98,15 +98,11 @@ def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
                 source=file.source,
                 finding=file.finding,
                 analysed_at=now,
-                layers=None if file.layers is None else partial(_identity, file.layers),
+                layers=layers.in_memory(file.layers),
             )
             images.setdefault(file.source.sop_instance_uid, image)
     sources = [image.source for image in images.values()]
     return [image for image in images.values() if mammogram.is_mentioned(image.source, sources)]
-
-
-def _identity(layers: Layers) -> Layers:
-    return layers
 
 
 def _result(file: ReadFile, decisions: dict[str, Decision], rule: FlagRule) -> Result:

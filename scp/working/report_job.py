@@ -14,10 +14,8 @@ import structlog
 
 from inference import examination, findings
 from inference.decision import FlagRule
-from inference.examination import BreastReading
 from inference.findings import ModelIdentity, OutdatedFindingError
 from inference.heatmap import layers
-from inference.heatmap.layers import Layers
 from inference.options import MeasuredImage, OutputOptions, Predecessor
 from inference.pipeline import Analysis
 from inference.reading import mammogram
@@ -27,13 +25,14 @@ from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
+from scp import calibration
 from scp.calibration import StudyThresholds
 from scp.receiving import descriptions
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance, Job, NewResult, Report
-from storage.scanners.scores import BreastScore, Network, Scanner
+from storage.scanners.scores import Network
 
 Kept = list[tuple[Instance, FindingRecord | None]]
 
@@ -153,7 +152,7 @@ class ReportJob:
                 images=len(images),
                 content_digest=content,
                 replaces=None if predecessor is None else predecessor.sequence,
-                breasts=[self._score(breast) for breast in examined.breasts],
+                breasts=[calibration.score_of(breast, self._network) for breast in examined.breasts],
                 now=self.now(),
             )
         for file in unneeded:
@@ -197,7 +196,7 @@ class ReportJob:
         except OutdatedFindingError:
             analysis = self.analyst.analyse(path, image.description)
             finding = analysis.finding
-            opened = None if analysis.layers is None else partial(_identity, analysis.layers)
+            opened = layers.in_memory(analysis.layers)
         return MeasuredImage(
             source=mammogram.reopen(path, image.description, self.reading),
             finding=finding,
@@ -209,21 +208,6 @@ class ReportJob:
     def _network(self) -> Network:
         identity = self.analyst.identity
         return Network(name=identity.name, version=identity.version)
-
-    def _score(self, breast: BreastReading) -> BreastScore:
-        """Return what the report states of ``breast``."""
-        decision, population = breast.decision, breast.decision.threshold.population
-        return BreastScore(
-            laterality=None if breast.side is None else breast.side.value,
-            scanner=Scanner.of_header(breast.manufacturer, breast.model),
-            network=self._network,
-            malignant=decision.network_malignant,
-            threshold=decision.threshold.value,
-            threshold_source=decision.threshold.source,
-            flagged=decision.flagged,
-            percentile=decision.percentile,
-            examinations=None if population is None else population.examinations,
-        )
 
     def _keep(self, study_object: StudyObject) -> NewResult:
         """Write an object to disk. Same UID, same bytes: a repeated job writes the same file."""
@@ -255,10 +239,6 @@ def _made_at(job: Job, images: list[ReportedImage]) -> datetime:
 def _several_patients(kept: Kept) -> bool:
     """Tell whether a correction of the Patient ID has come for some of the images only, so far."""
     return len({instance.patient_digest for instance, _ in kept} - {None}) > 1
-
-
-def _identity(layers: Layers) -> Layers:
-    return layers
 
 
 def _predecessor(last: Report) -> Predecessor | None:
