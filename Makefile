@@ -8,6 +8,8 @@ AUDIT := $(VENV)/audit
 CONFIG ?= config.toml
 ROUNDS ?= 200
 CASES ?= 10000
+# As many processes as cores, at most four: each may load TensorFlow. A file's tests stay together, for their fixtures.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo serve train-env test chaos check format bench lock clean help
 
@@ -33,8 +35,8 @@ serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for anoth
 
 train-env: $(VENV)/dev ## install what `python -m models.training` needs: the extra train, from the pinned requirements
 
-test: $(VENV)/dev ## run all tests, short forms of the chaos tests included; peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/dev ## run all tests, short forms of the chaos tests included, in one process for each core (PARALLEL=: in this one); peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 chaos: $(VENV)/dev ## kill, cut, fuzz for an hour: the long forms of what make test does briefly (ROUNDS=200 CASES=10000)
 	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos -p no:randomly $(PYTEST_ARGS)
