@@ -94,11 +94,11 @@ def main() -> None:
                 acknowledged = time.perf_counter()
                 pacs.wait_for(lambda received, wanted=number: len(reports(received)) == wanted, 300)
                 latencies.append(time.perf_counter() - acknowledged)
-            done = len(singles) + 1
+            reported = len(singles) + 1
             started = time.perf_counter()
             for paths in together:
                 send(paths, node.port, "SECONDREAD")
-            pacs.wait_for(lambda received: len(reports(received)) == done + len(together), 900)
+            pacs.wait_for(lambda received: len(reports(received)) == reported + len(together), 900)
             whole = time.perf_counter() - started
     images = 4 * len(together)
     spread = f"{statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}]"

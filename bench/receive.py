@@ -188,7 +188,7 @@ def main() -> None:
         spread = f"{statistics.median(values):6.0f} [{min(values):.0f}-{max(values):.0f}]"
         print(f"{name:10} {spread:20} {memory[name]:6.0f}")
     for name in ("storescp", "orthanc"):
-        ratios = [ours / theirs for ours, theirs in zip(speeds["node"], speeds[name], strict=True)]
+        ratios = [speed / peer_speed for speed, peer_speed in zip(speeds["node"], speeds[name], strict=True)]
         spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
         print(f"node / {name}: {spread} round by round")
 

@@ -94,21 +94,21 @@ def folders(of: list[Module]) -> dict[str, int]:
 
 def imports(of: list[Module]) -> dict[str, set[str]]:
     """Return what each module imports of the product: the module itself, not the package that leads to it."""
-    known = {module.name for module in of}
-    return {module.name: set(_imported(module, known)) - {module.name} for module in of}
+    product = {module.name for module in of}
+    return {module.name: set(_imported(module, product)) - {module.name} for module in of}
 
 
-def _imported(module: Module, known: set[str]) -> Iterator[str]:
+def _imported(module: Module, product: set[str]) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
+            yield from (alias.name for alias in node.names if alias.name in product)
         elif isinstance(node, ast.ImportFrom):
             base = _base(module, node)
             for alias in node.names:
                 submodule = f"{base}.{alias.name}"
-                if submodule in known:
+                if submodule in product:
                     yield submodule
-                elif base in known:
+                elif base in product:
                     yield base
 
 
@@ -182,9 +182,9 @@ def _depth_of(statement: ast.stmt) -> int:
     else:
         inner = [statement.body]
     deepest = 1 + max(map(_depth, inner))
-    other = getattr(statement, "orelse", []) if not isinstance(statement, ast.Try) else []
-    is_elif = isinstance(statement, ast.If) and len(other) == 1 and isinstance(other[0], ast.If)
-    return max(deepest, _depth(other) + (0 if is_elif or not other else 1))
+    orelse = getattr(statement, "orelse", []) if not isinstance(statement, ast.Try) else []
+    is_elif = isinstance(statement, ast.If) and len(orelse) == 1 and isinstance(orelse[0], ast.If)
+    return max(deepest, _depth(orelse) + (0 if is_elif or not orelse else 1))
 
 
 def comments(of: list[Module]) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def cycles(of: list[Module], graph: dict[str, set[str]], unit: str) -> list[list
                 between[place[name]].add(place[target])
     reached = {start: _reach(start, between) for start in sorted(set(place.values()))}
     groups = {
-        tuple(sorted({start, *(other for other in reached[start] if start in reached[other])}))
+        tuple(sorted({start, *(near for near in reached[start] if start in reached[near])}))
         for start in reached
         if start in reached[start]
     }
@@ -368,8 +368,8 @@ def main() -> int:
         print(json.dumps(found, indent=1))
         return 0
     for name, value in found.items():
-        shown = dict(list(value.items())[:8]) if name == "folders" else value
-        print(f"{name:28} {shown}")
+        first = dict(list(value.items())[:8]) if name == "folders" else value
+        print(f"{name:28} {first}")
     return 0
 
 

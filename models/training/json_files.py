@@ -1,7 +1,8 @@
 """Typed values as JSON files: written in the order of their fields, read back and checked.
 
 A field whose default is None is left out of the file where it is None: there is nothing to state. Any other
-None is written as null. Nothing else in training builds or takes apart JSON of figures.
+None is written as null. Metadata ``alias`` of a field is its key in the file. Nothing else in training
+builds or takes apart JSON of figures.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field, getattr(value, field.name)) for field in sorted(fields(value), key=_place))
         return {
-            field.name: plain(part) for field, part in pairs if not (part is None and field.default is None)
+            field.metadata.get("alias", field.name): plain(part)
+            for field, part in pairs
+            if not (part is None and field.default is None)
         }
     if isinstance(value, Mapping):
         return {key: plain(part) for key, part in value.items()}

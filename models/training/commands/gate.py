@@ -79,7 +79,7 @@ def run(
         figures = GateFigures(
             limit=limit,
             mammograms=gate_training.mammogram_refusals(mammograms, distances, limit),
-            others=refusals(other_pictures),
+            other_pictures=refusals(other_pictures),
             spoiled_mammograms=refusals(spoiled),
             further_mammograms=refusals(further),
         )

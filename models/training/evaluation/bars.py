@@ -79,7 +79,9 @@ def _disturbances(figures: Evaluation) -> Sequence[Stated]:
 
 
 def _other_pictures(figures: Evaluation) -> Sequence[Stated]:
-    folders = {} if figures.gate is None or figures.gate.others is None else figures.gate.others
+    folders = (
+        {} if figures.gate is None or figures.gate.other_pictures is None else figures.gate.other_pictures
+    )
     return [folder.share_refused for folder in folders.values()]
 
 

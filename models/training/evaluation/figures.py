@@ -81,7 +81,7 @@ class MeanScores:
     """Mean malignant scores of malignant rows and of the others."""
 
     malignant: Estimate | None
-    other: Estimate | None
+    rest: Estimate | None = field(metadata={"alias": "other"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -224,7 +224,7 @@ def _means(draws: Draws, shipped: Judged) -> MeanScores:
             draws.estimate(lambda weights: bootstrap.share(weights @ (rows * score), weights @ rows)[:, None])
         )
 
-    return MeanScores(malignant=mean_of(shipped.malignant), other=mean_of(~shipped.malignant))
+    return MeanScores(malignant=mean_of(shipped.malignant), rest=mean_of(~shipped.malignant))
 
 
 def _constancy(shipped: Judged) -> Constancy:

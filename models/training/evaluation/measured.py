@@ -136,7 +136,7 @@ class GateFigures:
 
     limit: float
     mammograms: MammogramRefusals
-    others: Mapping[str, FolderRefusals] | None = None
+    other_pictures: Mapping[str, FolderRefusals] | None = field(default=None, metadata={"alias": "others"})
     spoiled_mammograms: Mapping[str, FolderRefusals] | None = None
     further_mammograms: Mapping[str, FolderRefusals] | None = None
 

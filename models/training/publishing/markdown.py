@@ -84,7 +84,9 @@ def _lines(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str
             yield from _lines(part, (*path, str(key)))
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _lines(getattr(value, field.name), (*path, field.name.replace("_", " ")))
+            yield from _lines(
+                getattr(value, field.name), (*path, field.metadata.get("alias", field.name).replace("_", " "))
+            )
     elif isinstance(value, tuple):
         yield ", ".join(path), ", ".join(map(str, value))
     else:

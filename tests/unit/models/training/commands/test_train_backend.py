@@ -1,6 +1,7 @@
 """`train --backend torch`: what it refuses, and the runs that it leaves."""
 
 import dataclasses
+import importlib.util
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inference.network import secondread
-from models.training.commands import application, backend, options
+from models.training.commands import application, options
 from models.training.images import prepare
 from models.training.learning import recipes, terms
 from models.training.learning.train import NoStartError, UnfinishedRunError
@@ -32,7 +33,7 @@ def train(monkeypatch):
 
 
 def test_without_torch_the_sentence_says_what_to_install(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     answer = train("--data", tmp_path, "--work", tmp_path, "--network", secondread.NAME)
     assert answer.exit_code == 2
     assert "secondread[gpu]" in answer.output
@@ -43,7 +44,7 @@ def test_without_torch_the_sentence_says_what_to_install(train, tmp_path, monkey
               ("--network", "secondread", "--epochs", "2")]
 )  # fmt: skip
 def test_what_only_tensorflow_does_is_refused(train, tmp_path, monkeypatch, words):
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     answer = train("--data", tmp_path, "--work", tmp_path, *words)
     assert answer.exit_code == 2
     assert "--backend torch" in answer.output

@@ -88,7 +88,7 @@ MEASURED = Measured(
         mammograms=MammogramRefusals(
             images=200, without_breast=0, refused=1, share_refused=0.005, sources={}
         ),
-        others={
+        other_pictures={
             "chosen": FolderRefusals(
                 images=20, refused=18, share_refused=0.9, verdicts=REFUSED.verdicts, kinds={"chest": REFUSED}
             )
