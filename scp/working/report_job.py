@@ -16,6 +16,7 @@ from inference import examination, findings
 from inference.decision import FlagRule
 from inference.findings import ModelIdentity, OutdatedFindingError
 from inference.heatmap import layers
+from inference.heatmap.layers import Layers
 from inference.options import MeasuredImage, OutputOptions, Predecessor
 from inference.pipeline import Analysis
 from inference.reading import mammogram
@@ -192,7 +193,7 @@ class ReportJob:
         try:
             finding = findings.load(record.finding)
             kept = None if record.heatmap is None else self.archive.path(record.heatmap)
-            opened = None if kept is None else partial(layers.read, kept)
+            opened: Callable[[], Layers] | None = None if kept is None else partial(layers.read, kept)
         except OutdatedFindingError:
             analysis = self.analyst.analyse(path, image.description)
             finding = analysis.finding
