@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from inference.findings import CLASSES, EXPLAINABLE, ClassKey, Measured, NotAnalysed, Point, Region
+from inference.findings import CLASSES, EXPLAINABLE, ClassKey, Landmarks, Measured, NotAnalysed, Point, Region
 
 Scores: TypeAlias = tuple[float, float, float, float]
 """Softmax scores (0 to 1), in the order of `CLASSES`."""
@@ -133,6 +133,11 @@ class Analysed:
     """Hottest point of the map of the explained class."""
     region: Region | None
     """None where no region is shown: of a breast that is labelled Normal, or a flat map."""
+    spots: tuple[Point, ...]
+    """The hottest point of each area that is marked, that of ``region`` first; empty where it is None."""
+    at_the_border: int
+    """How many hot areas are not marked, since they lie on the breast's outline."""
+    landmarks: Landmarks
 
     @property
     def label(self) -> ClassKey:
@@ -162,11 +167,15 @@ Result: TypeAlias = Analysed | NotAnalysed
 def analysed(measured: Measured, decision: Decision, shares: Scores | None) -> Analysed:
     """Say of one image what was decided about its breast."""
     trace = measured.trace(decision.explained)
+    normal = decision.label is ClassKey.NORMAL
     return Analysed(
         scores=measured.scores if shares is None else moved(measured.scores, shares),
         decision=decision,
         peak=trace.peak,
-        region=None if decision.label is ClassKey.NORMAL else trace.region,
+        region=None if normal else trace.region,
+        spots=() if normal else trace.spots,
+        at_the_border=0 if normal else trace.at_the_border,
+        landmarks=measured.landmarks,
     )
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
 """Column and row in pixels of the source; 0, 0 is the top-left corner of its first pixel (PS3.3 C.18.6)."""
@@ -75,7 +75,23 @@ class Trace:
     peak: Point
     """Hottest point of the map."""
     region: Region | None
-    """None of a flat map."""
+    """The largest spot; None of a flat map, or where all spots lie on the breast's outline."""
+    spots: tuple[Point, ...]
+    """The hottest point of each connected area at or above half of the maximum, that of the largest first."""
+    at_the_border: int
+    """How many such areas lie on the breast's outline, and are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landmarks:
+    """By what places in two views of one breast are compared, found in the picture."""
+
+    chest_wall: Literal["left", "right"]
+    """Side of the picture on which the chest wall lies."""
+    nipple: Point
+    """The point that is farthest from the chest wall."""
+    depth: float
+    """From the nipple to the chest wall, in pixels of the source."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +102,7 @@ class Measured:
     """Calibrated softmax scores (0 to 1), in the order of `CLASSES`."""
     traces: tuple[Trace, Trace, Trace]
     """In the order of `EXPLAINABLE`: which of them is shown is decided with the breast."""
+    landmarks: Landmarks
 
     def trace(self, key: ClassKey) -> Trace:
         """Return where the network looked for the class ``key``, one of `EXPLAINABLE`."""
@@ -127,12 +144,13 @@ def dump(finding: Finding) -> str:
     match finding:
         case NotAnalysed(status=status, reason=reason):
             return json.dumps({"status": status.value, "reason": reason})
-        case Measured(scores=scores, traces=traces):
+        case Measured(scores=scores, traces=traces, landmarks=landmarks):
             return json.dumps(
                 {
                     "status": AnalysisStatus.SUCCEEDED.value,
                     "scores": scores,
                     "traces": [asdict(trace) for trace in traces],
+                    "landmarks": asdict(landmarks),
                 }
             )
 
@@ -143,25 +161,39 @@ def load(text: str) -> Finding:
     Raises
     ------
     OutdatedFindingError
-        Version 1.2.0 or older wrote it: one map of one class was kept with it.
+        An older version wrote it: up to 1.2.0 one map of one class was kept with it, and no landmarks later.
     """
     fields: dict[str, Any] = json.loads(text)
     status = AnalysisStatus(fields["status"])
     if status is not AnalysisStatus.SUCCEEDED:
         return NotAnalysed(status=status, reason=fields["reason"])
-    if "traces" not in fields:
-        raise OutdatedFindingError("kept without the places of all classes")
+    if "traces" not in fields or "landmarks" not in fields:
+        raise OutdatedFindingError("kept without the places of all classes, or without landmarks")
     normal, benign, without_callback, malignant = fields["scores"]
     first, second, third = (_trace(trace) for trace in fields["traces"])
     return Measured(
         scores=(normal, benign, without_callback, malignant),
         traces=(first, second, third),
+        landmarks=_landmarks(fields["landmarks"]),
+    )
+
+
+def _landmarks(fields: dict[str, Any]) -> Landmarks:
+    return Landmarks(
+        chest_wall="left" if fields["chest_wall"] == "left" else "right",
+        nipple=_point(fields["nipple"]),
+        depth=fields["depth"],
     )
 
 
 def _trace(fields: dict[str, Any]) -> Trace:
     region = fields["region"]
-    return Trace(peak=_point(fields["peak"]), region=None if region is None else _region(region))
+    return Trace(
+        peak=_point(fields["peak"]),
+        region=None if region is None else _region(region),
+        spots=tuple(_point(spot) for spot in fields["spots"]),
+        at_the_border=fields["at_the_border"],
+    )
 
 
 def _point(pair: list[float]) -> Point:

@@ -28,10 +28,8 @@ from inference.findings import (
     Measured,
     ModelIdentity,
     NotAnalysed,
-    Trace,
 )
-from inference.heatmap import heatmap, layers
-from inference.heatmap.layers import Layers
+from inference.heatmap.layers import Frame, Layers
 from inference.options import OutputOptions
 from inference.reading import mammogram, pixels
 from inference.reading.mammogram import ImageDescription
@@ -129,7 +127,7 @@ class Analyst:
             image = image or mammogram.read(path, self._reading)
             if image.objection:
                 return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, image.objection)
-            return self._analysed(pixels.from_dicom(path), caption=image.label)
+            return self._analysed(pixels.from_dicom(path))
         except Refused as refusal:
             return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
         except Failed as failure:
@@ -138,27 +136,28 @@ class Analyst:
     def analyse_image_file(self, path: Path) -> Analysis:
         """Analyse a PNG or JPEG; its side and view are not known. Never raises Refused or Failed."""
         try:
-            return self._analysed(pixels.from_image_file(path), caption=PICTURE_FILE)
+            return self._analysed(pixels.from_image_file(path))
         except Refused as refusal:
             return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
         except Failed as failure:
             return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
-    def _analysed(self, picture: Picture, *, caption: str) -> Analysis:
+    def _analysed(self, picture: Picture) -> Analysis:
         image = analysed_image(picture, self._classifier, self._gate)
-        size = heatmap.picture_size(
-            picture, caption=caption, identity=self.identity, longest=self._options.sc_max_side
-        )
+        frame = Frame.around(image.breast.box, picture.grey.shape, self._options.sc_max_side)
         traces, levels = [], []
-        for key in EXPLAINABLE:
+        for key in EXPLAINABLE:  # one whole map at a time: each takes as much memory as the picture
             heat = image.heat(key)
-            peak, area = region.locate(heat, image.breast.mask)
-            traces.append(Trace(peak=peak, region=area))
-            levels.append(layers.level(heat, size))
+            traces.append(region.locate(heat, image.breast.mask))
+            levels.append(frame.level(heat))
         first, second, third = traces
         return Analysis(
-            finding=Measured(scores=image.reading.scores, traces=(first, second, third)),
-            layers=layers.of_picture(picture, levels, size),
+            finding=Measured(
+                scores=image.reading.scores,
+                traces=(first, second, third),
+                landmarks=region.landmarks(image.breast),
+            ),
+            layers=frame.layers(picture, levels),
         )
 
 

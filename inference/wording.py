@@ -15,12 +15,11 @@ from inference.decision import Analysed, Decision, FlagRule
 from inference.findings import CLASSES, ClassKey, Laterality, ModelIdentity
 
 NOT_FOR_DIAGNOSIS: Final = "NOT FOR DIAGNOSTIC USE"
-NOT_FOR_DIAGNOSIS_LINES: Final = ("NOT FOR", "DIAGNOSTIC USE")
-"""The same on two lines."""
 BANNER: Final = f"AI - {NOT_FOR_DIAGNOSIS}"
 FLAGGED: Final = "FLAGGED"
 NOT_FLAGGED: Final = "Not flagged"
 NOT_EXCLUDED: Final = "this does not exclude cancer"
+NO_REGION: Final = "AI result, no region"
 NO_RESULT: Final = "AI: no result"
 NO_RESULT_IS_NOT_NORMAL: Final = "The absence of an AI result is not a normal result."
 PATIENTS_DIFFER: Final = "images of this study carry different Patient IDs: check"
@@ -102,7 +101,8 @@ def remarks(finding: Analysed) -> list[str]:
     if finding.label is ClassKey.NORMAL:
         sentences.append(f"Normal, no region marked: {NOT_EXCLUDED}")
     elif finding.region is None:
-        sentences.append(f"No region marked, the activation map is flat: {NOT_EXCLUDED}")
+        why = "lies on the breast's outline only" if finding.at_the_border else "is flat"
+        sentences.append(f"No region marked, the activation map {why}: {NOT_EXCLUDED}")
     elif not finding.flagged:
         sentences.append(f"{NOT_FLAGGED}: {NOT_EXCLUDED}")
     return sentences
@@ -136,9 +136,18 @@ def image_without_result(label: str, reason: str) -> str:
 # The heatmap and the notice page
 
 
-def headline(caption: str) -> str:
+def headline(caption: str, *, with_region: bool) -> str:
     """Return the first line of a heatmap's legend."""
-    return f"AI  {caption}"
+    return f"AI  {caption}" if with_region else f"{NO_REGION}  {caption}"
+
+
+def outlined(finding: Analysed) -> str:
+    """Return how many places are outlined on a heatmap, and how many are not."""
+    marked = len(finding.spots)
+    words = "Outlined: the hottest place" if marked == 1 else f"Outlined: the {marked} hottest places"
+    if not finding.at_the_border:
+        return words
+    return f"{words}; {finding.at_the_border} on the breast's outline not marked"
 
 
 def explanation(explained: ClassKey) -> tuple[str, str]:

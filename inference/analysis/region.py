@@ -1,8 +1,8 @@
-"""Where the network looked: the hottest area of its map, as an ellipse in the source's pixels.
+"""Where the network looked: the hot spots of its map, and the largest of them as an ellipse.
 
 The map is smooth (a coarse grid, interpolated), so area and moments are taken on every n-th row and column
-and brought back exactly; the peak is found on every pixel. The ellipse as a closed line is the same in the
-report and on the heatmap.
+and brought back exactly; the peak is found on every pixel. A spot that lies on the breast's outline is none:
+networks are drawn to that edge, and a mark on skin and air tells a radiologist nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from inference.findings import Point, Region
+from inference.analysis.breast import Breast
+from inference.findings import Landmarks, Point, Region, Trace
 
 THRESHOLD: Final = 0.5
 """The area is where the map reaches this share of its maximum: kept since version 1.0, no measurement on
@@ -28,12 +29,20 @@ _FLAT: Final = 0.01
 """A map that varies less than this share of its maximum over the breast points nowhere: kept since version
 1.0, no measurement on record."""
 
+_TIP: Final = 0.01
+"""Share of the breast's depth within which its outline counts as the tip."""
+_BORDER: Final = 0.025
+"""Width of the strip along the breast's outline, in units of the breast's longer side, in which the centre of
+gravity of a spot must not lie: 3 to 6 mm, skin and the fat below it. Half a cell of the network's map."""
+_BORDER_GRID: Final = 256
+"""Longest side of the grid on which that strip is found: it is six of its cells wide."""
+
 Activations = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-def locate(map_on_source: Activations, breast_mask: Flags) -> tuple[Point, Region | None]:
-    """Find the map's peak, and the region around the largest hot area, both within the breast.
+def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
+    """Find the map's peak, its hot spots and the region of the largest, all within the breast.
 
     Parameters
     ----------
@@ -44,21 +53,51 @@ def locate(map_on_source: Activations, breast_mask: Flags) -> tuple[Point, Regio
 
     Returns
     -------
-    tuple[Point, Region | None]
-        The centre of the hottest pixel and the region. Of a map that is zero or flat within the breast: the
-        breast's centre and None.
+    Trace
+        Its peak is the centre of the hottest pixel. Of a map that is zero or flat within the breast the peak
+        is the breast's centre, and there are no spots.
     """
     heat = np.where(breast_mask, map_on_source, np.float32(0))
     highest = float(heat.max(initial=0))
     step = max(1, -(-max(heat.shape) // _GRID))
     coarse, inside = heat[::step, ::step], breast_mask[::step, ::step]
     if not _varies(coarse[inside], highest):
-        return _centre_of(breast_mask, step), None
+        return Trace(peak=_centre_of(breast_mask, step), region=None, spots=(), at_the_border=0)
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    peak = (float(column) + 0.5, float(row) + 0.5)
     if coarse.max() < THRESHOLD * highest:  # smaller than the grid's step
-        coarse, step = heat, 1
-    return peak, _region(coarse, highest, step, heat.shape)
+        coarse, inside, step = heat, breast_mask, 1
+    pieces, count = ndimage.label(coarse >= THRESHOLD * highest)
+    numbers = np.arange(1, count + 1)
+    core = _core(inside)
+    counting = [
+        int(number)
+        for number, centre in zip(numbers, ndimage.center_of_mass(coarse, pieces, numbers), strict=True)
+        if _within(centre, core)
+    ]
+    areas = np.bincount(pieces.ravel())
+    counting.sort(key=lambda number: -areas[number])
+    hottest = ndimage.maximum_position(coarse, pieces, counting) if counting else []
+    return Trace(
+        peak=(float(column) + 0.5, float(row) + 0.5),
+        region=_region(coarse, pieces == counting[0], highest, step, heat.shape) if counting else None,
+        spots=tuple((float(x) * step + 0.5, float(y) * step + 0.5) for y, x in hottest),
+        at_the_border=count - len(counting),
+    )
+
+
+def landmarks(breast: Breast) -> Landmarks:
+    """Find what places in two views of a breast are compared by.
+
+    The nipple is taken for the point of the breast that is farthest from the chest wall: the middle of the
+    rows that come within a hundredth of it.
+    """
+    left, _, right, _ = breast.box
+    slack = max(1, round(_TIP * (right - left)))
+    at_left = breast.chest_wall == "left"
+    tip = breast.mask[:, right - slack : right] if at_left else breast.mask[:, left : left + slack]
+    rows = np.flatnonzero(tip.any(axis=1))
+    nipple = (float(right if at_left else left), float(np.median(rows)) + 0.5)
+    return Landmarks(chest_wall=breast.chest_wall, nipple=nipple, depth=float(right - left))
 
 
 def closed_line(region: Region, *, rows: int, columns: int) -> list[Point]:
@@ -90,10 +129,26 @@ def _centre_of(mask: Flags, step: int) -> Point:
     return float(columns.mean() + 0.5) * step, float(rows.mean() + 0.5) * step
 
 
-def _region(coarse: Activations, highest: float, step: int, shape: tuple[int, ...]) -> Region:
-    pieces, _ = ndimage.label(coarse >= THRESHOLD * highest)
-    largest = int(np.bincount(pieces.ravel())[1:].argmax()) + 1
-    rows, columns = np.nonzero(pieces == largest)
+def _core(inside: Flags) -> Flags:
+    """Return the breast without the strip along its outline, on a coarser grid.
+
+    Where the breast is cut by the picture's border it goes on beyond it: there is no outline.
+    """
+    step = max(1, max(inside.shape) // _BORDER_GRID)
+    small = inside[::step, ::step]
+    extent = max(int(np.ptp(found)) + 1 for found in np.nonzero(small))
+    radius = max(1, round(_BORDER * extent))
+    core = ndimage.minimum_filter(small.view(np.uint8), 2 * radius + 1, mode="nearest")
+    return np.repeat(np.repeat(core.astype(bool), step, axis=0), step, axis=1)
+
+
+def _within(place: tuple[float, float], core: Flags) -> bool:
+    row, column = (min(int(value), length - 1) for value, length in zip(place, core.shape, strict=True))
+    return bool(core[row, column])
+
+
+def _region(coarse: Activations, spot: Flags, highest: float, step: int, shape: tuple[int, ...]) -> Region:
+    rows, columns = np.nonzero(spot)
     x, y = columns * float(step) + 0.5, rows * float(step) + 0.5
     across, down = _second_moments(x, y, step)
     centre = (float(x.mean()), float(y.mean()))
@@ -106,7 +161,7 @@ def _region(coarse: Activations, highest: float, step: int, shape: tuple[int, ..
             _end(centre, down, -1, limits),
             _end(centre, down, 1, limits),
         ),
-        mean_activation=float(coarse[pieces == largest].mean()) / highest,
+        mean_activation=float(coarse[spot].mean()) / highest,
     )
 
 

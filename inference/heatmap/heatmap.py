@@ -1,25 +1,24 @@
-"""The picture that a radiologist surely sees: the mammogram, where the network looked, and a legend below.
+"""The picture that a radiologist surely sees: the breast as it is, the same with the map, and a legend below.
 
-Nothing is written over tissue, and the left and right edges stay where they are, so that pictures of both
-breasts hang back to back as their sources do.
+Both stand in one frame, side by side: every viewer shows a single RGB frame, while a second frame needs
+another SOP class, is not in the thumbnail and is seen only by who scrolls. The map lies on the side of the
+chest wall, so that pictures of both breasts hang back to back, map at map. Nothing is written over tissue.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
+from scipy import ndimage
 
-from inference.analysis import region
 from inference.decision import Analysed
-from inference.findings import ModelIdentity, Point
+from inference.findings import ModelIdentity
 from inference.heatmap import colormap, legend
-from inference.heatmap.layers import Layers
+from inference.heatmap.layers import TALLEST, Layers
 from inference.heatmap.text import Fonts
-from inference.reading.pixels import Picture
 
 _OPAQUE_AT_MOST: Final = 0.45
 """Even under the hottest colour more than half of what is seen is the mammogram."""
@@ -28,26 +27,21 @@ _SHOWN_FROM: Final = 0.15
 _FULL_FROM: Final = 0.75
 """Share from which the colour is as opaque as it gets; between the two opacity grows evenly, without edges.
 
-The contour marks half of the maximum, so that colour is seen on both sides of it.
+The outline marks half of the maximum, so that colour is seen on both sides of it.
 """
-_FINER: Final = 4
-"""The contour is drawn so many times larger, then shrunk: 17 steps from edge to background look smooth."""
-_THINNEST_LINE: Final = 2
-"""Pixels: one pixel would break where the contour runs aslant and a viewer shrinks the picture."""
-_LINES_PER_WIDTH: Final = 500
-"""A contour of a 500th of the width: 4 pixels of 2048, seen at a glance and hiding no cluster."""
-_HALO: Final = 2.4
-"""Thickness of the dark line below the white one: 0.7 line widths are left on each side."""
-
-
-def picture_size(picture: Picture, *, caption: str, identity: ModelIdentity, longest: int) -> tuple[int, int]:
-    """Return width and height of ``picture`` in its heatmap, whatever the legend will say.
-
-    The longest legend that is usual must fit below: of a flagged breast of a calibrated scanner.
-    """
-    rows, columns = picture.grey.shape
-    size, _ = _fit((columns, rows), longest, _strips(legend.LONGEST, caption, identity, Fonts()))
-    return size
+_HALF: Final = 127
+"""Half of the maximum as `Layers.level` rounds it."""
+_THINNEST_LINE: Final = 2.0
+"""Pixels: one pixel would break where the outline runs aslant and a viewer shrinks the picture."""
+_LINE: Final = 4.0
+"""Pixels of an outline on a picture of 2048: seen at a glance and hiding no cluster."""
+_HALO: Final = 0.7
+"""Of the line's width: as much is dark on each side of it, to be seen on dense and on fatty tissue."""
+_GAP: Final = 16
+"""Pixels between the two pictures, on a picture of 2048."""
+_NARROWEST: Final = 1500
+"""Pixels of 2048: on less, the line of the flag would not fit in its size."""
+_AIR: Final = (0, 0, 0)
 
 
 def render(
@@ -56,56 +50,48 @@ def render(
     """Return the heatmap as height by width by 3, legend included.
 
     The map of the explained class is shown only where ``finding`` has a region. ``caption`` names side and
-    view. No side of the result is longer than ``longest``, and the picture is never enlarged.
+    view. No side of the result is longer than ``longest``, and the breast is never enlarged.
     """
     fonts = Fonts()
-    rows, columns = layers.grey.shape
-    size, strip = _fit((columns, rows), longest, _strips(finding, caption, identity, fonts))
-    image = _resized(layers.grey, size).convert("RGB")
+    height, width = layers.grey.shape
+    unit = max(legend.LEAST_UNIT, 2 * width / legend.WHOLE, height / TALLEST / legend.WHOLE)
+    pictures = [Image.fromarray(layers.grey).convert("RGB")]
     if finding.region is not None:
-        _blend(image, np.asarray(_resized(layers.level(finding.explained), size)))
-        line = region.closed_line(finding.region, rows=layers.rows, columns=layers.columns)
-        _draw_contour(image, [(x * size[0] / layers.columns, y * size[1] / layers.rows) for x, y in line])
-    whole = Image.new("RGB", (size[0], size[1] + strip.height))
-    whole.paste(image, (0, 0))
-    whole.paste(legend.painted(strip, fonts), (0, size[1]))
+        pictures.append(marked(pictures[0], layers, finding, line=_LINE * unit))
+    gap = round(_GAP * unit)
+    whole_width = min(longest, max(len(pictures) * width + gap, round(_NARROWEST * unit)))
+    strip = legend.strip(
+        finding, caption=caption, identity=identity, width=whole_width, unit=unit, fonts=fonts
+    )
+    share = min(1.0, (longest - strip.height) / height, (whole_width - gap) / (len(pictures) * width))
+    shown = [_shrunk(picture, share) for picture in pictures]
+    whole = Image.new("RGB", (whole_width, shown[0].height + strip.height), _AIR)
+    right = finding.landmarks.chest_wall == "right"
+    for number, picture in enumerate(reversed(shown)):
+        beside = number * (picture.width + gap)
+        whole.paste(picture, (whole_width - picture.width - beside if right else beside, 0))
+    whole.paste(legend.painted(strip, fonts), (0, shown[0].height))
     return np.asarray(whole)
 
 
-def _strips(
-    finding: Analysed, caption: str, identity: ModelIdentity, fonts: Fonts
-) -> Callable[[int], legend.Strip]:
-    """Return what lays out the legend for a width."""
+def marked(picture: Image.Image, layers: Layers, finding: Analysed, *, line: float) -> Image.Image:
+    """Return a copy of ``picture``, the size of ``layers``, with the map's colours and all outlines.
 
-    def strip_of(width: int) -> legend.Strip:
-        return legend.strip(finding, caption=caption, identity=identity, width=width, fonts=fonts)
-
-    return strip_of
-
-
-def _resized(grey: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    image = Image.fromarray(grey)
-    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+    ``line`` is the outlines' width in pixels.
+    """
+    copy, level = picture.copy(), layers.level(finding.explained)
+    _blend(copy, level)
+    pieces, _ = ndimage.label(level >= _HALF)
+    numbers = {int(pieces[row, column]) for column, row in map(layers.pixel, finding.spots)} - {0}
+    _outline(copy, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
+    return copy
 
 
-def _fit(
-    source: tuple[int, int], longest: int, strip_of: Callable[[int], legend.Strip]
-) -> tuple[tuple[int, int], legend.Strip]:
-    """Return the largest width and height of the picture with which it and its strip keep to ``longest``."""
-    columns, _ = source
-    narrow, wide = 1, max(1, int(columns * min(1.0, longest / max(source))))
-    while narrow < wide:
-        width = (narrow + wide + 1) // 2
-        if _height(width, source) + strip_of(width).height <= longest:
-            narrow = width
-        else:
-            wide = width - 1
-    return (narrow, _height(narrow, source)), strip_of(narrow)
-
-
-def _height(width: int, source: tuple[int, int]) -> int:
-    """Return the height of the picture that is ``width`` wide, in the proportions of ``source``."""
-    return max(1, round(source[1] * width / source[0]))
+def _shrunk(picture: Image.Image, share: float) -> Image.Image:
+    if share >= 1:
+        return picture
+    size = max(1, int(picture.width * share)), max(1, int(picture.height * share))
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 def _blend(image: Image.Image, level: NDArray[np.uint8]) -> None:
@@ -123,16 +109,16 @@ def _blend(image: Image.Image, level: NDArray[np.uint8]) -> None:
     image.paste(Image.fromarray(((below + colours[hot] + 127) // 255).astype(np.uint8)), (left, top))
 
 
-def _draw_contour(image: Image.Image, line: list[Point]) -> None:
-    """Draw ``line`` white with a dark halo, to be seen on dense and on fatty tissue."""
-    width = max(_THINNEST_LINE, image.width // _LINES_PER_WIDTH)
-    margin = 3 * width  # half the halo is 1.2 widths; rounding and curved joints need less than the rest
-    left, right = (int(f(x for x, _ in line)) + s * margin for f, s in ((min, -1), (max, 1)))
-    top, bottom = (int(f(y for _, y in line)) + s * margin for f, s in ((min, -1), (max, 1)))
-    size = (right - left, bottom - top)
-    finer = [((x - left) * _FINER, (y - top) * _FINER) for x, y in line]
-    for thickness, colour in ((width * _HALO, (0, 0, 0)), (width, (255, 255, 255))):
-        stencil = Image.new("L", (size[0] * _FINER, size[1] * _FINER))
-        draw = ImageDraw.Draw(stencil)
-        draw.line([*finer, finer[1]], fill=255, width=round(thickness * _FINER), joint="curve")
-        image.paste(colour, (left, top), stencil.resize(size, Image.Resampling.BOX))
+def _outline(image: Image.Image, area: NDArray[np.bool_], width: float) -> None:
+    """Draw the border of ``area`` white with a dark halo, within the area: no mark lies on air beside it."""
+    box = Image.fromarray(area).getbbox()
+    if box is None:
+        return
+    left, top, right, bottom = box
+    # a pixel of background around the box: where the picture ends, the area has a border too
+    depth = ndimage.distance_transform_edt(np.pad(area[top:bottom, left:right], 1))[1:-1, 1:-1]
+    halo = _HALO * width
+    dark = np.clip(2 * halo + width - depth + 0.5, 0, 1) * (depth > 0)
+    white = np.clip(np.minimum(depth - halo + 0.5, halo + width - depth + 0.5), 0, 1)
+    for colour, cover in (((0, 0, 0), dark), ((255, 255, 255), white)):
+        image.paste(colour, (left, top), Image.fromarray(np.round(255 * cover).astype(np.uint8)))

@@ -1,8 +1,9 @@
 """What a heatmap is drawn from, kept between an image's analysis and the report on its study.
 
 The Grad-CAM explains what is decided about the breast, and the other views of the breast may come later. So
-the analysis keeps the picture without colours and a map for each class that may have to be explained, at the
-size of the heatmap, as one lossless PNG of four channels.
+the analysis keeps the breast without colours and a map for each class that may have to be explained, at the
+size of the heatmap, as one lossless PNG of four channels. Of the air around the breast only a margin is kept:
+so the breast is shown larger, and what is written into the air of an image leaves the node no second time.
 """
 
 from __future__ import annotations
@@ -11,44 +12,60 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from inference.findings import EXPLAINABLE, ClassKey
+from inference.findings import EXPLAINABLE, ClassKey, Point
 from inference.reading.pixels import Picture
 
-_SIZE: Final = "source"
-"""Key of the text in the PNG that holds columns and rows of the source."""
+_PLACE: Final = "place"
+"""Key of the text in the PNG that says which part of the source it shows."""
+_MARGIN: Final = 0.02
+"""Air that is kept on each side, in units of the breast's longer side: the skin must be seen whole."""
+TALLEST: Final = 0.8
+"""Share of a heatmap's longest side that the breast may take; its legend has the rest."""
+_BESIDE: Final = 0.99
+"""Of half the width: the rest is the gap between the two pictures of a heatmap."""
 _FAST: Final = 1
 """Compression level: higher ones cost seconds for a tenth of the size."""
 
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right and bottom (the last two exclusive) in pixels of the source."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layers:
-    """One mammogram at the size of its heatmap."""
+    """One breast at the size at which its heatmap shows it."""
 
     grey: NDArray[np.uint8]
     """Height by width."""
     levels: NDArray[np.uint8]
     """One map for each of `EXPLAINABLE`, 3 by height by width: 255 is its maximum, 0 no activation."""
-    columns: int
-    """Of the source, in whose pixels regions are given."""
-    rows: int
-    """Of the source."""
+    place: Box
+    """Which part of the source it is."""
 
     def level(self, key: ClassKey) -> NDArray[np.uint8]:
         """Return the map of one of `EXPLAINABLE`."""
         found: NDArray[np.uint8] = self.levels[EXPLAINABLE.index(key)]
         return found
 
+    def pixel(self, point: Point) -> tuple[int, int]:
+        """Return column and row here of a point of the source."""
+        left, top, right, bottom = self.place
+        height, width = self.grey.shape
+        column = int((point[0] - left) * width / (right - left))
+        row = int((point[1] - top) * height / (bottom - top))
+        return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
+
     def encoded(self) -> bytes:
         """Return a PNG that `read` reads back unchanged."""
         text = PngInfo()
-        text.add_text(_SIZE, f"{self.columns} {self.rows}")
+        text.add_text(_PLACE, " ".join(map(str, self.place)))
         file = io.BytesIO()
         stacked = np.dstack([self.grey, *self.levels])
         Image.fromarray(stacked).save(file, format="PNG", compress_level=_FAST, pnginfo=text)
@@ -59,10 +76,12 @@ def read(path: Path) -> Layers:
     """Read what `Layers.encoded` gave. Raises OSError."""
     with Image.open(str(path)) as image:
         image.load()
-        columns, rows = (int(number) for number in str(image.info[_SIZE]).split())
+        left, top, right, bottom = (int(number) for number in str(image.info[_PLACE]).split())
         stacked = np.asarray(image)
     return Layers(
-        grey=stacked[..., 0], levels=np.moveaxis(stacked[..., 1:], -1, 0), columns=columns, rows=rows
+        grey=stacked[..., 0],
+        levels=np.moveaxis(stacked[..., 1:], -1, 0),
+        place=(left, top, right, bottom),
     )
 
 
@@ -71,23 +90,55 @@ def in_memory(layers: Layers | None) -> Callable[[], Layers] | None:
     return None if layers is None else lambda: layers
 
 
-def of_picture(picture: Picture, levels: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> Layers:
-    """Shrink ``picture`` to ``size``, width and height, which its ``levels`` have already."""
-    rows, columns = picture.grey.shape
-    whole = Image.fromarray((picture.grey * 255 + 0.5).astype(np.uint8))
-    return Layers(
-        grey=np.asarray(whole.resize(size, Image.Resampling.LANCZOS, reducing_gap=1.0)),
-        levels=np.stack(levels),
-        columns=columns,
-        rows=rows,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Which part of a mammogram its heatmap shows, and how large."""
+
+    place: Box
+    size: tuple[int, int]
+    """Width and height of the breast where it is shown."""
+
+    @classmethod
+    def around(cls, breast: Box, shape: tuple[int, ...], longest: int) -> Self:
+        """Return the frame of the ``breast`` in a picture of that ``shape``: it fits into a heatmap twice."""
+        place = _with_margin(breast, shape)
+        width, height = place[2] - place[0], place[3] - place[1]
+        scale = min(1.0, longest / 2 * _BESIDE / width, longest * TALLEST / height)
+        return cls(place=place, size=(max(1, int(width * scale)), max(1, int(height * scale))))
+
+    def level(self, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Shrink a map of the whole picture and make whole numbers of it, 255 at its maximum."""
+        highest = float(heat.max())
+        if highest <= 0:
+            return np.zeros(self.size[::-1], np.uint8)
+        # bilinear, not a sharper filter: those overshoot and show activation that the network never had
+        small = Image.fromarray(heat[self._cut]).resize(
+            self.size, Image.Resampling.BILINEAR, reducing_gap=1.0
+        )
+        return np.clip(np.asarray(small) * (255 / highest) + 0.5, 0, 255).astype(np.uint8)
+
+    def layers(self, picture: Picture, levels: Sequence[NDArray[np.uint8]]) -> Layers:
+        """Cut the breast out of ``picture`` and put it beside its ``levels``."""
+        breast = Image.fromarray((picture.grey[self._cut] * 255 + 0.5).astype(np.uint8))
+        return Layers(
+            grey=np.asarray(breast.resize(self.size, Image.Resampling.LANCZOS, reducing_gap=1.0)),
+            levels=np.stack(levels),
+            place=self.place,
+        )
+
+    @property
+    def _cut(self) -> tuple[slice, slice]:
+        left, top, right, bottom = self.place
+        return slice(top, bottom), slice(left, right)
+
+
+def _with_margin(breast: Box, shape: tuple[int, ...]) -> Box:
+    left, top, right, bottom = breast
+    margin = round(_MARGIN * max(right - left, bottom - top))
+    rows, columns = shape
+    return (
+        max(0, left - margin),
+        max(0, top - margin),
+        min(columns, right + margin),
+        min(rows, bottom + margin),
     )
-
-
-def level(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Shrink a map to ``size`` and give it whole numbers, 255 at its maximum, all 0 where it is flat zero."""
-    highest = float(heat.max())
-    if highest <= 0:
-        return np.zeros(size[::-1], np.uint8)
-    # bilinear, not a sharper filter: those overshoot, and activation that the network never had would show
-    small = Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
-    return np.clip(np.asarray(small) * (255 / highest) + 0.5, 0, 255).astype(np.uint8)

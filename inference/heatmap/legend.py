@@ -1,7 +1,7 @@
 """The strip below a heatmap: what is seen above it, by whom, how sure, and what it is not.
 
-All sizes follow from the width of the picture, so that side, view and "AI" can still be read when a viewer
-shows a thumbnail 150 pixels wide, and everything else at full size even on a narrow picture.
+All sizes follow from that of the picture, so that all of it can be read when a viewer fits the picture into
+a window of 1080 rows. The flag is the headline: a radiologist first wants to know whether to look again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from inference import wording
-from inference.decision import Analysed, FlagThreshold, Population, Scores, decide
-from inference.findings import CLASSES, ClassKey, ModelIdentity, Region
+from inference.decision import Analysed
+from inference.findings import CLASSES, ClassKey, ModelIdentity
 from inference.heatmap import colormap
 from inference.heatmap.text import Box, Colour, Fonts, Mark, Words, line_step, paint
 
@@ -26,27 +26,25 @@ GREY: Final[Colour] = (178, 178, 184)
 FAINT: Final[Colour] = (64, 64, 70)
 AMBER: Final[Colour] = (255, 200, 60)
 
+WHOLE: Final = 2048
+"""Pixels of a heatmap's side on which sizes are given; a smaller picture has all of them smaller."""
 _SMALLEST_TEXT: Final = 12
 """Pixels of font size below which nothing is written, unless a single word would not fit."""
-_LARGEST_BASE: Final = 34
-"""Font size of the base text on a picture of 2048 pixels: larger would only take room from the mammogram."""
-_HEADLINE: Final = 0.09
-"""Font size in units of the width: 13 pixels where a viewer shows a thumbnail 150 pixels wide."""
-_HEADLINE_ROOM: Final = 0.58
-"""Share of the width that side and view may take, so that the warning has room beside them."""
-_HEADLINE_LEAST: Final = 0.6
-"""Share of the wanted size below which the headline takes a line of its own rather than shrink further."""
-_WARNING_SIZES: Final = (0.042, 0.039, 0.036, 0.033)
-"""Font sizes to try beside the headline, in units of the width: two lines of the first fill its height."""
-_FLAG: Final = 1.45
-"""Of the line that says whether the breast is flagged: 49 pixels on a picture of 2048."""
-_EMPHASIS: Final = 1.25
-_FOOTER: Final = 0.85
+_BASE: Final = 32
+"""Font size of all that is no headline: 17 pixels where 2048 rows are fitted to a window of 1080."""
+LEAST_UNIT: Final = _SMALLEST_TEXT / _BASE
+"""How much smaller everything may get."""
+_CAPTION: Final = 2.0
+"""Of side and view, in units of the base."""
+_WARNING: Final = 1.25
+_FLAG: Final = (1.75, 1.5)
+"""Of the line that says whether the breast is flagged: the larger one where it fits on one line."""
+_EMPHASIS: Final = 1.1
 _COLUMNS: Final = (4, 2)
 """The classes in one row, else in two, else below each other."""
 _BAR_AT_LEAST: Final = 6
 """Width of the colour bar, in units of the base text, below which its five hues cannot be told apart."""
-_BAR_AT_MOST: Final = 16
+_BAR_AT_MOST: Final = 12
 """A longer bar says no more."""
 
 
@@ -59,32 +57,25 @@ class Strip:
     marks: tuple[Mark, ...]
 
 
-LONGEST: Final = Analysed(
-    scores=(0.0, 0.0, 0.0, 1.0),
-    decision=decide(
-        (0.0, 0.0, 0.0, 1.0),
-        FlagThreshold(value=0.5, source="", population=Population(scores=(0.0,) * 1000)),
-    ),
-    peak=(0, 0),
-    region=Region(center=(0, 0), ellipse=((0, 0), (0, 0), (0, 0), (0, 0)), mean_activation=1.0),
-)
-"""What has the longest legend that is usual: a flagged breast of a calibrated scanner, with a region."""
+def strip(
+    finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, unit: float, fonts: Fonts
+) -> Strip:
+    """Lay out the strip for a picture ``width`` pixels wide; colours are explained where a map is shown.
 
-
-def strip(finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, fonts: Fonts) -> Strip:
-    """Lay out the strip for a picture ``width`` pixels wide; colours are explained where a map is shown."""
-    layout = _Layout(width, fonts)
-    layout.headline(wording.headline(caption))
+    ``unit`` says how large a pixel of `WHOLE` is here.
+    """
+    layout = _Layout(width, unit, fonts)
+    layout.headline(wording.headline(caption, with_region=finding.region is not None))
     flag_colour = AMBER if finding.flagged else WHITE
-    layout.line(wording.flag(finding.decision), flag_colour, bold=True, scale=_FLAG)
-    layout.line(wording.label_and_score(finding.decision), WHITE, bold=True, scale=_EMPHASIS)
+    layout.flag(wording.flag(finding.decision), flag_colour)
     for remark in wording.remarks(finding):
-        layout.line(remark, AMBER)
-    layout.scores(finding.decision.scores)
-    layout.line(wording.image_alone(finding), GREY)
+        layout.line(remark, AMBER, scale=_EMPHASIS)
+    layout.scores(finding)
     if finding.region is not None:
         layout.colour_bar(finding.explained)
-    layout.line(wording.signature(identity), GREY, scale=_FOOTER)
+        layout.line(wording.outlined(finding), GREY)
+    layout.line(wording.image_alone(finding), GREY)
+    layout.line(wording.signature(identity), GREY)
     return layout.finished()
 
 
@@ -98,45 +89,47 @@ def painted(laid_out: Strip, fonts: Fonts) -> Image.Image:
 class _Layout:
     """Places marks from top to bottom."""
 
-    def __init__(self, width: int, fonts: Fonts) -> None:
+    def __init__(self, width: int, unit: float, fonts: Fonts) -> None:
         self._fonts = fonts
         self._width = width
-        self._base = max(_SMALLEST_TEXT, round(min(width / 60, _LARGEST_BASE)))
-        self._margin = max(2, round(width * 0.025))
+        self._base = max(_SMALLEST_TEXT, round(_BASE * unit))
+        self._margin = max(2, self._base)
         self._inner = width - 2 * self._margin
         self._marks: list[Mark] = [_box(0, 0, width, max(1, width // 800), FAINT)]
         self._top = round(self._base * 0.5)
 
     def headline(self, text: str) -> None:
-        """Write side and view large, and beside them (or below, for want of room) what this is not for."""
-        wanted = max(_SMALLEST_TEXT, round(self._width * _HEADLINE))
-        large = Words(text=text, size=wanted, colour=WHITE, bold=True, left=self._margin, top=self._top)
-        fits = self._fonts.fitted(large, round(self._inner * _HEADLINE_ROOM))
-        beside = self._beside(fits) if fits.size >= wanted * _HEADLINE_LEAST else []
-        if not beside:
-            fits = self._fonts.fitted(large, self._inner)
-        self._marks += [fits, *beside]
-        self._top += line_step(fits.size)
-        if beside:
-            self._top += round(self._base * 0.3)
+        """Write side and view large, and at the other end (or below, for want of room) the warning."""
+        large = Words(
+            text=text,
+            size=round(self._base * _CAPTION),
+            colour=WHITE,
+            bold=True,
+            left=self._margin,
+            top=self._top,
+        )
+        large = self._fonts.fitted(large, self._inner)
+        warning = Words(
+            text=wording.NOT_FOR_DIAGNOSIS, size=round(self._base * _WARNING), colour=AMBER, bold=True
+        )
+        self._marks.append(large)
+        room = self._inner - round(self._fonts.width(large)) - 2 * self._base
+        if self._fonts.width(warning) <= room:
+            left = self._margin + self._inner - round(self._fonts.width(warning)) - 1
+            top = self._top + (line_step(large.size) - line_step(warning.size)) // 2
+            self._marks.append(replace(warning, left=left, top=top))
+            self._top += line_step(large.size)
         else:
-            self.line(wording.NOT_FOR_DIAGNOSIS, AMBER, bold=True, scale=_EMPHASIS)
+            self._top += line_step(large.size)
+            self.line(warning.text, AMBER, bold=True, scale=_WARNING)
 
-    def _beside(self, large: Words) -> list[Words]:
-        """Return what stands to the right of ``large``, centred to it; nothing where it does not fit."""
-        left = self._margin + round(self._fonts.width(large)) + self._base
-        height, width = line_step(large.size), self._margin + self._inner - left
-        for share in _WARNING_SIZES:
-            size = max(_SMALLEST_TEXT, round(self._width * share))
-            lines = [
-                Words(text=text, size=size, colour=AMBER, bold=True, left=left)
-                for text in wording.NOT_FOR_DIAGNOSIS_LINES
-            ]
-            step = line_step(size)
-            if max(map(self._fonts.width, lines)) <= width and len(lines) * step <= height:
-                top = self._top + (height - step * len(lines)) // 2
-                return [replace(line, top=top + step * row) for row, line in enumerate(lines)]
-        return []
+    def flag(self, text: str, colour: Colour) -> None:
+        """Write the line that says whether the breast is flagged, on one line where it can be."""
+        largest, smallest = (round(self._base * scale) for scale in _FLAG)
+        words = Words(text=text, size=largest, colour=colour, bold=True)
+        while words.size > smallest and self._fonts.width(words) > self._inner:
+            words = replace(words, size=words.size - 1)
+        self.line(text, colour, bold=True, scale=words.size / self._base)
 
     def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
         """Write ``text`` over the whole width, on more lines where it needs them."""
@@ -146,11 +139,11 @@ class _Layout:
         self._marks += lines
         self._top = lines[-1].top + line_step(lines[-1].size)
 
-    def scores(self, scores: Scores) -> None:
-        """Write each class with its score and a bar, in four, two or one columns."""
+    def scores(self, finding: Analysed) -> None:
+        """Write each class with the breast's score and a bar, in four, two or one columns."""
         self._top += round(self._base * 0.35)
         gap = self._base
-        entries = [(key.label, score) for key, score in zip(CLASSES, scores, strict=True)]
+        entries = [(key.label, score) for key, score in zip(CLASSES, finding.decision.scores, strict=True)]
         columns = next((count for count in _COLUMNS if self._fit(entries, count, gap)), 1)
         width = (self._inner - gap * (columns - 1)) // columns
         step = line_step(self._base) + round(self._base * 0.75)

@@ -10,13 +10,14 @@ from inference.decision import FlagRule, FlagThreshold
 from inference.findings import (
     AnalysisStatus,
     ClassKey,
+    Landmarks,
     Measured,
     ModelIdentity,
     NotAnalysed,
     Region,
     Trace,
 )
-from inference.heatmap import layers
+from inference.heatmap.layers import Frame
 from inference.options import OutputOptions
 from inference.pipeline import Analysis
 from inference.reading import mammogram
@@ -67,14 +68,18 @@ class ScriptedAnalyst:
             ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
             mean_activation=0.7,
         )
-        trace = Trace(peak=(100.0, 120.0), region=shown)
+        trace = Trace(peak=(100.0, 120.0), region=shown, spots=(shown.center,), at_the_border=0)
         picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
         map_ = np.zeros((image.rows, image.columns), np.float32)
         map_[110:130, 80:120] = 1
-        size = (image.columns, image.rows)
+        frame = Frame.around((0, 0, image.columns, image.rows), map_.shape, OutputOptions().sc_max_side)
         return Analysis(
-            finding=Measured(scores=(0.1, 0.2, 0.1, 0.6), traces=(trace, trace, trace)),
-            layers=layers.of_picture(picture, [layers.level(map_, size)] * 3, size),
+            finding=Measured(
+                scores=(0.1, 0.2, 0.1, 0.6),
+                traces=(trace, trace, trace),
+                landmarks=Landmarks(chest_wall="left", nipple=(200.0, 120.0), depth=200.0),
+            ),
+            layers=frame.layers(picture, [frame.level(map_)] * 3),
         )
 
 

@@ -20,14 +20,14 @@ from inference.findings import (
     AnalysisStatus,
     ClassKey,
     Finding,
+    Landmarks,
     Measured,
     ModelIdentity,
     NotAnalysed,
     Region,
     Trace,
 )
-from inference.heatmap import layers
-from inference.heatmap.layers import Layers
+from inference.heatmap.layers import Frame, Layers
 from inference.options import MeasuredImage, OutputOptions, Predecessor
 from inference.reading import attributes
 from inference.reading import mammogram as exam
@@ -63,6 +63,8 @@ RULE: Final = FlagRule(
     setting="specificity-90", threshold=FlagThreshold(value=0.31, source="specificity-90: a test")
 )
 
+LANDMARKS: Final = Landmarks(chest_wall="right", nipple=(20.0, 160.0), depth=236.0)
+
 MALIGNANT: Final = (0.04, 0.09, 0.03, 0.84)
 BENIGN: Final = (0.2, 0.5, 0.2, 0.1)
 NORMAL: Final = (0.9, 0.05, 0.04, 0.01)
@@ -86,14 +88,15 @@ def region(column: float, row: float, *, along: float = 60, across: float = 40) 
 
 def measured(scores: tuple[float, float, float, float] = MALIGNANT, *, at: Region | None = None) -> Measured:
     """Return a finding that points at the same place for every class."""
-    trace = Trace(peak=(200.5, 240.5), region=at or region(200, 240))
-    return Measured(scores=scores, traces=(trace, trace, trace))
+    shown = at or region(200, 240)
+    trace = Trace(peak=(200.5, 240.5), region=shown, spots=(shown.center,), at_the_border=0)
+    return Measured(scores=scores, traces=(trace, trace, trace), landmarks=LANDMARKS)
 
 
 def flat(scores: tuple[float, float, float, float] = MALIGNANT) -> Measured:
     """Return a finding that points nowhere."""
-    trace = Trace(peak=(200.5, 240.5), region=None)
-    return Measured(scores=scores, traces=(trace, trace, trace))
+    trace = Trace(peak=(200.5, 240.5), region=None, spots=(), at_the_border=0)
+    return Measured(scores=scores, traces=(trace, trace, trace), landmarks=LANDMARKS)
 
 
 def analysed(scores: tuple[float, float, float, float] = MALIGNANT, *, at: Region | None = None) -> Analysed:
@@ -132,8 +135,8 @@ def layers_of(shown: Picture, at: Region | None) -> Layers:
     """Return the layers of a picture whose classes all point ``at`` one place."""
     shape = shown.grey.shape
     warm = np.zeros(shape, np.float32) if at is None else warm_map(shape, at)
-    size = shape[::-1]
-    return layers.of_picture(shown, [layers.level(warm, size)] * 3, size)
+    frame = Frame.around((0, 0, shape[1], shape[0]), shape, OPTIONS.sc_max_side)
+    return frame.layers(shown, [frame.level(warm)] * 3)
 
 
 def study_image(

@@ -52,7 +52,7 @@ def point(picture: Picture, example: Example, network: Network) -> Pointed:
     scores = dict(zip(CLASSES, analysed.reading.scores, strict=True))
     explained = max(EXPLAINABLE, key=lambda key: scores[key])
     heat = analysed.heat(explained)
-    peak, _ = region.locate(heat, analysed.breast.mask)
+    peak = region.locate(heat, analysed.breast.mask).peak
     boxes = _widened(example.lesions, picture.grey.shape[0])
     inside = _inside(boxes, heat.shape)
     total = float(heat.sum(dtype=np.float64))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from inference.analysis import region
+from inference.analysis.breast import Breast
 
 
 def blob(rows, columns, column, row, across, down, angle=0.0):
@@ -15,6 +16,11 @@ def whole(map_):
     return np.ones(map_.shape, bool)
 
 
+def located(heat, breast):
+    found = region.locate(heat, breast)
+    return found.peak, found.region
+
+
 def lengths(found):
     one, two, three, four = (np.array(point) for point in found.ellipse)
     return np.linalg.norm(two - one), np.linalg.norm(four - three)
@@ -22,7 +28,7 @@ def lengths(found):
 
 def test_a_round_blob_gives_a_circle_around_it():
     heat = blob(401, 301, 120.0, 200.0, 50, 50)
-    peak, found = region.locate(heat, whole(heat))
+    peak, found = located(heat, whole(heat))
     assert peak == pytest.approx((120, 200), abs=1)
     assert found.center == pytest.approx((120, 200), abs=0.5)
     radius = 50 * np.sqrt(
@@ -34,7 +40,7 @@ def test_a_round_blob_gives_a_circle_around_it():
 
 def test_the_major_axis_comes_first_and_follows_the_blob():
     heat = blob(500, 500, 250, 250, 120, 40, angle=np.pi / 6)
-    _, found = region.locate(heat, whole(heat))
+    _, found = located(heat, whole(heat))
     major, minor = lengths(found)
     assert major == pytest.approx(3 * minor, rel=0.05)
     along = np.subtract(found.ellipse[1], found.ellipse[0]) / major
@@ -43,7 +49,7 @@ def test_the_major_axis_comes_first_and_follows_the_blob():
 
 def test_points_are_half_pixels_within_the_image():
     heat = blob(200, 150, 3, 197, 60, 30)
-    _, found = region.locate(heat, whole(heat))
+    _, found = located(heat, whole(heat))
     for column, row in (found.center, *found.ellipse):
         assert (2 * column).is_integer()
         assert (2 * row).is_integer()
@@ -53,7 +59,7 @@ def test_points_are_half_pixels_within_the_image():
 
 def test_the_largest_area_wins_the_hottest_pixel_stays_the_peak():
     heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
-    peak, found = region.locate(heat, whole(heat))
+    peak, found = located(heat, whole(heat))
     assert peak == pytest.approx((60, 60), abs=1)
     assert found.center == pytest.approx((200, 200), abs=1)
 
@@ -62,7 +68,7 @@ def test_only_the_breast_counts():
     heat = np.maximum(blob(300, 300, 250, 150, 30, 30), 0.4 * blob(300, 300, 50, 150, 20, 20))
     breast = np.zeros(heat.shape, bool)
     breast[:, :120] = True
-    peak, found = region.locate(heat, breast)
+    peak, found = located(heat, breast)
     assert peak == pytest.approx((50, 150), abs=1)
     assert found.center == pytest.approx((50, 150), abs=1)
 
@@ -71,13 +77,13 @@ def test_only_the_breast_counts():
 def test_a_map_that_says_nothing_has_no_region_and_peaks_in_the_middle_of_the_breast(value):
     breast = np.zeros((100, 80), bool)
     breast[20:60, 10:30] = True
-    assert region.locate(np.full((100, 80), value, np.float32), breast) == ((20.0, 40.0), None)
+    assert located(np.full((100, 80), value, np.float32), breast) == ((20.0, 40.0), None)
 
 
 def test_a_single_hot_pixel_has_a_region_at_its_place():
     heat = np.zeros((3000, 2001), np.float32)
     heat[1234, 567] = 3
-    peak, found = region.locate(heat, whole(heat))
+    peak, found = located(heat, whole(heat))
     assert peak == (567.5, 1234.5)
     assert found.center == (567.5, 1234.5)
     assert found.mean_activation == 1
@@ -85,16 +91,56 @@ def test_a_single_hot_pixel_has_a_region_at_its_place():
 
 def test_scaling_the_map_changes_nothing():
     heat = blob(300, 200, 80, 120, 40, 25)
-    assert region.locate(1000 * heat, whole(heat))[0] == region.locate(heat, whole(heat))[0]
-    many, few = region.locate(1000 * heat, whole(heat))[1], region.locate(heat, whole(heat))[1]
+    assert located(1000 * heat, whole(heat))[0] == located(heat, whole(heat))[0]
+    many, few = located(1000 * heat, whole(heat))[1], located(heat, whole(heat))[1]
     assert many.ellipse == few.ellipse
     assert many.mean_activation == pytest.approx(few.mean_activation, rel=1e-5)
 
 
 def test_a_large_map_gives_what_a_full_grid_gives(monkeypatch):
     heat = blob(2600, 2100, 900, 1500, 300, 150, angle=0.4)
-    _, coarse = region.locate(heat, whole(heat))
+    _, coarse = located(heat, whole(heat))
     monkeypatch.setattr(region, "_GRID", 10_000)
-    _, fine = region.locate(heat, whole(heat))
+    _, fine = located(heat, whole(heat))
     assert np.allclose(coarse.ellipse, fine.ellipse, atol=1)
     assert coarse.mean_activation == pytest.approx(fine.mean_activation, abs=0.002)
+
+
+def test_every_hot_spot_is_told_the_largest_first():
+    heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
+    heat = np.maximum(heat, 0.4 * blob(300, 300, 60, 220, 40, 40))
+    found = region.locate(heat, whole(heat))
+    assert np.allclose(found.spots, ((200, 200), (60, 60)), atol=1)
+    assert found.at_the_border == 0
+
+
+def half_disc(size=400):
+    """A breast that is cut by the picture's left border."""
+    y, x = np.mgrid[0:size, 0:size]
+    return x**2 + (y - size / 2) ** 2 < (0.45 * size) ** 2
+
+
+def test_a_spot_on_the_breasts_outline_is_none():
+    on_skin, inside = blob(400, 400, 178, 200, 6, 6), blob(400, 400, 60, 260, 20, 20)
+    found = region.locate(np.maximum(on_skin, inside), half_disc())
+    assert found.spots == ((60.5, 260.5),)
+    assert found.at_the_border == 1
+    assert found.region.center == pytest.approx((60, 260), abs=1)
+    alone = region.locate(on_skin, half_disc())
+    assert (alone.region, alone.spots, alone.at_the_border) == (None, (), 1)
+
+
+def test_a_spot_at_the_chest_wall_counts():
+    found = region.locate(blob(400, 400, 2, 200, 8, 8), half_disc())
+    assert np.allclose(found.spots, ((2, 200),), atol=1)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_nipple_is_the_point_farthest_from_the_chest_wall(side):
+    mask = half_disc() if side == "left" else half_disc()[:, ::-1]
+    columns = np.flatnonzero(mask.any(axis=0))
+    box = (int(columns[0]), 20, int(columns[-1]) + 1, 380)
+    found = region.landmarks(Breast(mask=mask, box=box, chest_wall=side))
+    assert found.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
+    assert found.depth == 180
+    assert found.chest_wall == side

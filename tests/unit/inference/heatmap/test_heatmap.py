@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from inference import decision, wording
 from inference.analysis import region
 from inference.findings import Region
-from inference.heatmap import colormap, heatmap, layers, legend
+from inference.heatmap import colormap, heatmap, legend
+from inference.heatmap.layers import Frame, read
 from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
@@ -14,15 +17,31 @@ def flat(rows=400, columns=300, grey=0.5):
     return Picture(grey=np.full((rows, columns), grey, np.float32), padding=None)
 
 
+def kept(picture, warm, longest=2048):
+    rows, columns = picture.grey.shape
+    frame = Frame.around((0, 0, columns, rows), (rows, columns), longest)
+    return frame.layers(picture, [frame.level(warm)] * 3)
+
+
 def render(picture=None, finding=None, *, caption="R CC", warm=None, longest=2048):
     picture = picture or flat()
     finding = finding or results.analysed(at=results.region(150, 150))
     if warm is None:
         at = finding.region or results.region(150, 150)
         warm = results.warm_map(picture.grey.shape, at)
-    size = heatmap.picture_size(picture, caption=caption, identity=results.MODEL, longest=longest)
-    kept = layers.of_picture(picture, [layers.level(warm, size)] * 3, size)
-    return heatmap.render(kept, finding, caption=caption, identity=results.MODEL, longest=longest)
+    layers = kept(picture, warm, longest)
+    return heatmap.render(layers, finding, caption=caption, identity=results.MODEL, longest=longest)
+
+
+def with_map(rendered, rows=400, columns=300):
+    """The copy with the map: at the chest wall's side, which is right."""
+    return rendered[:rows, -columns:]
+
+
+def plain(rendered, rows=400, columns=300):
+    """The copy beside it."""
+    gap = round(16 * legend.LEAST_UNIT)
+    return rendered[:rows, -2 * columns - gap : -columns - gap]
 
 
 def lightness(colours):
@@ -69,48 +88,60 @@ def test_colours_keep_their_order_for_colour_blind_people(kind):
     assert np.all(np.diff(lightness(255 * encoded)[::16]) > 0)
 
 
-def test_strip_lies_below_and_the_sides_stay():
-    picture = flat(401, 301, grey=0.25)
-    finding = results.analysed(results.NORMAL)
-    rendered = render(picture, finding)
+def test_the_tissue_stands_beside_the_map_without_a_mark():
+    rendered = render(flat(grey=0.25))
     assert rendered.dtype == np.uint8
-    assert rendered.shape[1:] == (301, 3)
-    assert np.all(rendered[:401] == 64)
-    assert rendered.shape[0] > 401
-    assert (rendered[401:] > 200).any()
+    assert np.all(plain(rendered) == 64)
+    assert not np.all(with_map(rendered) == 64)
+    assert np.all(rendered[:400, -306:-300] == 0)
+    assert (rendered[400:] > 200).any()
 
 
-def test_normal_image_has_no_colour():
-    rendered = render(finding=results.analysed(results.NORMAL))[:400]
-    assert np.all(rendered[..., 0] == rendered[..., 1])
-    assert np.all(rendered[..., 1] == rendered[..., 2])
+@pytest.mark.parametrize("wall", ["left", "right"])
+def test_the_map_lies_on_the_side_of_the_chest_wall(wall):
+    finding = results.analysed(at=results.region(150, 150))
+    finding = replace(finding, landmarks=replace(results.LANDMARKS, chest_wall=wall))
+    rendered = render(finding=finding)[:400].astype(int)
+    coloured = np.flatnonzero((rendered[..., 0] != rendered[..., 2]).any(axis=0))
+    at_right = coloured.min() > rendered.shape[1] / 2
+    assert at_right == (wall == "right")
+
+
+def test_an_image_without_a_region_is_named_so_and_stands_alone():
+    rendered = render(finding=results.analysed(results.NORMAL))
+    assert np.all(rendered[:400, -300:] == 128)
+    assert np.all(rendered[:400, :-300] == 0)
+    assert legend_text(results.analysed(results.NORMAL)).startswith("AI result, no region  R CC")
 
 
 def test_map_of_an_image_without_a_region_is_not_shown():
     finding = results.analysed(results.NORMAL)
-    with_map = render(finding=finding, warm=results.warm_map((400, 300), results.region(150, 150)))
-    assert np.array_equal(with_map, render(finding=finding))
+    mapped = render(finding=finding, warm=results.warm_map((400, 300), results.region(150, 150)))
+    assert np.array_equal(mapped, render(finding=finding))
 
 
 def test_cool_tissue_is_left_alone_and_hot_tissue_is_never_hidden():
-    at = results.region(150, 150)
-    warm = results.warm_map((400, 300), at)
-    coloured = render(warm=warm)[:400].astype(int)
-    line = region.closed_line(at, rows=400, columns=300)
-    far = np.ones((400, 300), bool)
-    for column, row in line:
-        far[max(0, int(row) - 8) : int(row) + 8, max(0, int(column) - 8) : int(column) + 8] = False
-    assert np.all(coloured[(warm < 0.14) & far] == 128)
-    assert (coloured[(warm > 0.9) & far] != 128).any()
-    white = render(flat(grey=1.0), warm=warm)[:400][(warm > 0.5) & far].astype(int)
-    black = render(flat(grey=0.0), warm=warm)[:400][(warm > 0.5) & far].astype(int)
+    warm = results.warm_map((400, 300), results.region(150, 150))
+    coloured = with_map(render(warm=warm)).astype(int)
+    assert np.all(coloured[warm < 0.14] == 128)
+    off_the_line = (warm > 0.7) | ((warm < 0.48) & (warm > 0.2))
+    assert (coloured[off_the_line] != 128).any()
+    white = with_map(render(flat(grey=1.0), warm=warm))[off_the_line].astype(int)
+    black = with_map(render(flat(grey=0.0), warm=warm))[off_the_line].astype(int)
     assert (white - black).min() >= round(255 * 0.55) - 1
 
 
-def test_contour_is_white_with_a_dark_halo():
-    rendered = render(flat(grey=0.5), warm=np.zeros((400, 300), np.float32))[:400]
-    assert (rendered.min(axis=2) > 240).any()
-    assert (rendered.max(axis=2) < 20).any()
+def test_every_marked_spot_is_outlined_white_and_dark_and_no_other():
+    at = [results.region(column, row) for column, row in ((60, 60), (240, 60), (150, 340))]
+    warm = np.max([results.warm_map((400, 300), one) ** 4 for one in at], axis=0)
+    finding = replace(results.analysed(at=at[0]), spots=(at[0].center, at[1].center))
+    rendered = with_map(render(flat(grey=0.5), finding, warm=warm))
+    white, dark = (rendered.min(axis=2) > 230), (rendered.max(axis=2) < 25)
+    for lines in (white, dark):
+        assert lines[:200, :150].any()
+        assert lines[:200, 150:].any()
+        assert not lines[200:].any()
+    assert not white[warm < 0.48].any()  # nothing is drawn outside what is hot: not on air beside a breast
 
 
 def test_map_without_any_activation_colours_nothing():
@@ -122,18 +153,21 @@ def test_map_without_any_activation_colours_nothing():
 @pytest.mark.parametrize(("rows", "columns"), [(3000, 1200), (1200, 3000), (2048, 2048), (2047, 7), (5, 900)])
 def test_longest_side_is_kept(rows, columns):
     rendered = render(
-        flat(rows, columns), results.analysed(results.BENIGN, at=results.region(3, 3, along=2, across=1))
+        flat(rows, columns), results.analysed(results.MALIGNANT, at=results.region(3, 3, along=2, across=1))
     )
     assert max(rendered.shape) <= 2048
-    assert rendered.shape[1] <= columns
 
 
 def test_smaller_limit_is_kept():
     assert max(render(flat(900, 800), longest=512).shape) <= 512
 
 
-def test_small_picture_is_not_enlarged():
-    assert render(flat(300, 200), results.analysed(results.NORMAL)).shape[1] == 200
+def test_air_around_the_breast_is_cut_off_but_for_a_margin():
+    frame = Frame.around((1000, 500, 2000, 2500), (3000, 2400), 2048)
+    assert frame.place == (960, 460, 2040, 2540)
+    layers = frame.layers(flat(3000, 2400), [np.zeros(frame.size[::-1], np.uint8)] * 3)
+    assert layers.pixel((960, 460)) == (0, 0)
+    assert layers.pixel((1500, 1500)) == (frame.size[0] // 2, frame.size[1] // 2)
 
 
 @pytest.mark.parametrize("width", [120, 400, 843, 1664, 2048])
@@ -146,6 +180,7 @@ def test_legend_fits(width, scores, caption):
         caption=caption,
         identity=results.MODEL,
         width=width,
+        unit=max(legend.LEAST_UNIT, width / 1500),
         fonts=fonts,
     )
     boxes = [extent(mark, fonts) for mark in laid_out.marks]
@@ -169,7 +204,9 @@ def overlap(one, other):
 
 
 def legend_text(finding, caption="R CC", width=800):
-    laid_out = legend.strip(finding, caption=caption, identity=results.MODEL, width=width, fonts=Fonts())
+    laid_out = legend.strip(
+        finding, caption=caption, identity=results.MODEL, width=width, unit=width / 1500, fonts=Fonts()
+    )
     return " ".join(mark.text for mark in laid_out.marks if isinstance(mark, Words))
 
 
@@ -177,9 +214,9 @@ def test_legend_says_what_must_be_said():
     text = legend_text(results.analysed(results.MALIGNANT), caption="L MLO")
     for words in (
         "AI  L MLO",
-        "NOT FOR DIAGNOSTIC USE",  # on two lines
+        "NOT FOR DIAGNOSTIC USE",
         "FLAGGED · malignant score 84 (flag from 31)",
-        "Malignant 84.0 %",
+        "Outlined: the hottest place",
         "This image alone: malignant score 84.0 %",
         "Benign without callback",
         'Grad-CAM for "Malignant"',
@@ -199,18 +236,20 @@ def test_normal_never_stands_alone():
     assert 'Grad-CAM for "Malignant"' in reached
 
 
-@pytest.mark.parametrize("width", [400, 843, 1664])
-def test_side_and_view_can_be_read_on_a_thumbnail(width):
+def test_legend_can_be_read_where_2048_rows_are_fitted_to_a_window():
     laid_out = legend.strip(
-        results.analysed(),
-        caption="R MLO",
-        identity=results.MODEL,
-        width=width,
-        fonts=Fonts(),
+        results.analysed(), caption="R MLO", identity=results.MODEL, width=1500, unit=1.0, fonts=Fonts()
     )
-    headline = next(mark for mark in laid_out.marks if isinstance(mark, Words))
-    assert headline.text == "AI  R MLO"
-    assert headline.size * 150 / width >= 12
+    words = {mark.text: mark for mark in laid_out.marks if isinstance(mark, Words)}
+    assert min(mark.size for mark in words.values()) >= 32
+    flag = words["FLAGGED · malignant score 84 (flag from 31)"]
+    assert flag.size >= 48
+    assert words["AI  R MLO"].size < 88
+
+
+def test_spots_on_the_outline_are_told():
+    finding = replace(results.analysed(), spots=((1.0, 1.0), (9.0, 9.0)), at_the_border=1)
+    assert wording.outlined(finding) == "Outlined: the 2 hottest places; 1 on the breast's outline not marked"
 
 
 def test_below_the_threshold_score_and_threshold_never_look_alike():
@@ -219,15 +258,15 @@ def test_below_the_threshold_score_and_threshold_never_look_alike():
 
 
 def test_layers_are_read_back_as_they_were_kept(tmp_path):
-    picture = flat(90, 70)
-    maps = [layers.level(results.warm_map((90, 70), results.region(n, n)), (70, 90)) for n in (10, 30, 60)]
-    kept = layers.of_picture(picture, maps, (70, 90))
-    (tmp_path / "kept.png").write_bytes(kept.encoded())
-    again = layers.read(tmp_path / "kept.png")
-    assert np.array_equal(again.grey, kept.grey)
-    assert np.array_equal(again.levels, kept.levels)
-    assert (again.columns, again.rows) == (70, 90)
-    assert kept.encoded() == kept.encoded()
+    frame = Frame.around((10, 20, 60, 80), (90, 70), 2048)
+    maps = [frame.level(results.warm_map((90, 70), results.region(n, n))) for n in (10, 30, 60)]
+    layers = frame.layers(flat(90, 70), maps)
+    (tmp_path / "kept.png").write_bytes(layers.encoded())
+    again = read(tmp_path / "kept.png")
+    assert np.array_equal(again.grey, layers.grey)
+    assert np.array_equal(again.levels, layers.levels)
+    assert again.place == layers.place == frame.place
+    assert layers.encoded() == layers.encoded()
 
 
 def test_rendering_is_repeatable():
