@@ -27,8 +27,10 @@ LOW: Final = "low"
 HIGH: Final = "high"
 _MOST_DIGITS: Final = 12
 
-REPORT_SERIES: Final = f"AI results - {NOT_FOR_DIAGNOSIS}"
-HEATMAP_SERIES: Final = f"AI heatmap - {NOT_FOR_DIAGNOSIS}"
+REPORT_SERIES: Final = "report"
+HEATMAP_SERIES: Final = "heatmap"
+NO_REGION_SERIES: Final = "no region"
+"""An image without heat is called no heatmap."""
 NOTICE_SERIES: Final = "AI notice: images without a result"
 NOTICE_DERIVATION: Final = "Notice: images that the AI has not analysed"
 
@@ -40,6 +42,34 @@ BREASTS: Final[Mapping[Laterality, str]] = MappingProxyType(
     }
 )
 """The breasts in the order in which a report speaks of them."""
+
+
+# The study list
+
+
+def study_title(flagged: Sequence[Laterality | None], *, read: bool, complete: bool) -> str:
+    """Return what the study list tells of a study: which breasts are flagged, or that it was not all read.
+
+    Parameters
+    ----------
+    flagged
+        The sides that are flagged.
+    read
+        Whether any image has a result.
+    complete
+        Whether every image has one.
+    """
+    if not read:
+        return NO_RESULT
+    if not flagged:
+        return "AI: not flagged" if complete else "AI: not flagged, incomplete"
+    sides = " and ".join(side.value for side in BREASTS if side in flagged)
+    return f"AI: flagged {sides}" if sides else "AI: flagged"
+
+
+def series_description(title: str, name: str) -> str:
+    """Return the Series Description of the results ``name`` of a study with that `study_title`."""
+    return f"{title} - {name} - {NOT_FOR_DIAGNOSIS}"
 
 
 # Words that several sentences share

@@ -26,6 +26,10 @@ _LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossle
 """Transfer syntaxes that have lost something, whatever the header says."""
 
 
+_WITHOUT_REGION: Final = 9007
+"""Series Number of pictures without a region, which are no heatmaps."""
+
+
 def build(study: Study, series: Series) -> list[Dataset]:
     """Return the heatmaps of all images of ``study`` that have one, in the order of hanging.
 
@@ -61,6 +65,9 @@ def _heatmap(
 ) -> Dataset:
     source, maker = image.source, study.maker
     began = study.began.astimezone(UTC).isoformat()
+    if finding.region is None:
+        described = wording.series_description(study.title, wording.NO_REGION_SERIES)
+        series = Series(number=_WITHOUT_REGION, description=described)
     target = secondary_capture.capture(maker, series, number)
     target.SOPInstanceUID = identity.uid(
         "SC",
@@ -68,13 +75,16 @@ def _heatmap(
         header=source.header_digest,
         caption=source.label,
         number=number,
+        series=series.description,
         finding=identity.finding_key(finding),
         began=began,
         **study.key,
     )
     # Laterality belongs to the series: an image of unknown side cannot be in that of the others
     side_known = source.laterality is not None
-    target.SeriesInstanceUID = identity.uid("series-SC", side_known=side_known, began=began, **study.key)
+    target.SeriesInstanceUID = identity.uid(
+        "series-SC", side_known=side_known, series=series.description, began=began, **study.key
+    )
     _describe_source(target, source)
     _describe_derivation(target, finding, maker.model)
     picture = heatmap.render(

@@ -7,7 +7,7 @@ else (report job, ``analyze``, database, sender) takes what this table says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -33,10 +33,19 @@ class OutputKind:
     """Returns the study's objects of this kind, none where there is nothing to say."""
     series: Series
     """Numbers above 9000 sort behind the series of the modality."""
+    titled: bool = True
+    """Whether the description of its series begins with the study's title."""
     wanted: Callable[[OutputOptions], bool] = _always
     """Reads the option that switches it on."""
     alternatives: Mapping[str, str] = field(default_factory=dict)
     """For a SOP class of this kind: the class in which a peer may take the same content instead."""
+
+    def series_of(self, study: Study) -> Series:
+        """Return how viewers list this kind's series of ``study``: the list of series tells the result."""
+        if not self.titled:
+            return self.series
+        described = wording.series_description(study.title, self.series.description)
+        return replace(self.series, description=described)
 
 
 KINDS: Final = (
@@ -55,6 +64,7 @@ KINDS: Final = (
         name="NOTICE",
         build=notice.build,
         series=Series(number=9006, description=wording.NOTICE_SERIES),
+        titled=False,
         wanted=lambda options: options.notice,
     ),
 )

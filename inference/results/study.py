@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from inference import wording
+from inference.decision import Analysed
 from inference.examination import Examination
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
@@ -40,6 +42,16 @@ class Study:
     """The report that the new one replaces."""
     key: Mapping[str, Any]
     """What goes into every UID of the study's objects: patient and study as copied, and who makes them."""
+
+    @property
+    def title(self) -> str:
+        """What the study list tells of it."""
+        breasts = self.examination.breasts
+        return wording.study_title(
+            [breast.side for breast in breasts if breast.decision.flagged],
+            read=bool(breasts),
+            complete=all(isinstance(image.finding, Analysed) for image in self.images),
+        )
 
     @classmethod
     def of_examination(

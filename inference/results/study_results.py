@@ -67,5 +67,5 @@ def study_objects(
         StudyObject(kind=kind, dataset=dataset)
         for kind in kinds
         if kind.wanted(options)
-        for dataset in kind.build(study, kind.series)
+        for dataset in kind.build(study, kind.series_of(study))
     ]

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from inference import wording
+from inference.findings import Laterality
 from inference.heatmap import heatmap
 from inference.results.notice import draw
 from tests.support import results
@@ -90,6 +92,45 @@ def test_normal_capture_claims_no_activation_map(tmp_path):
     made = capture(mammogram(), tmp_path, results.measured(results.NORMAL))
     assert [code.CodeValue for code in made.DerivationCodeSequence] == ["113085"]
     assert "without a map" in made.DerivationDescription
+
+
+def titles(images):
+    return [
+        one.SeriesDescription.removesuffix(" - NOT FOR DIAGNOSTIC USE") for one in results.objects(images)
+    ]
+
+
+def test_the_list_of_series_tells_the_result(tmp_path):
+    right, left, *_ = results.four_views()
+    calm, suspicious = results.measured(results.BENIGN), results.measured(results.MALIGNANT)
+
+    def study(of_right, of_left):
+        return [results.study_image(one, of, tmp_path) for one, of in ((right, of_right), (left, of_left))]
+
+    assert titles(study(calm, suspicious)) == ["AI: flagged L - report", *["AI: flagged L - heatmap"] * 2]
+    assert titles(study(suspicious, suspicious))[0] == "AI: flagged R and L - report"
+    assert titles(study(calm, calm))[0] == "AI: not flagged - report"
+    assert titles(study(calm, results.failed()))[0] == "AI: not flagged, incomplete - report"
+    assert titles(study(results.failed(), results.failed()))[0] == "AI: no result - report"
+
+
+def test_a_picture_without_heat_is_called_no_heatmap(tmp_path):
+    right, left, *_ = results.four_views()
+    images = [
+        results.study_image(one, of, tmp_path)
+        for one, of in ((right, results.measured(results.NORMAL)), (left, results.measured()))
+    ]
+    assert titles(images)[1:] == ["AI: flagged L - no region", "AI: flagged L - heatmap"]
+    without, heatmap = captures(images)
+    assert without.SeriesInstanceUID != heatmap.SeriesInstanceUID
+    assert without.SeriesNumber != heatmap.SeriesNumber
+
+
+def test_descriptions_of_series_fit_into_their_attribute():
+    for title in (wording.study_title([], read=True, complete=False), wording.NO_RESULT):
+        assert len(wording.series_description(title, wording.NO_REGION_SERIES)) <= 64
+    both = wording.study_title([*Laterality], read=True, complete=False)
+    assert len(wording.series_description(both, wording.HEATMAP_SERIES)) <= 64
 
 
 def test_modality_is_the_sites_choice(tmp_path):
