@@ -131,8 +131,8 @@ def remarks(finding: Analysed) -> list[str]:
     if finding.label is ClassKey.NORMAL:
         sentences.append(f"Normal, no region marked: {NOT_EXCLUDED}")
     elif finding.region is None:
-        why = "lies on the breast's outline only" if finding.at_the_border else "is flat"
-        sentences.append(f"No region marked, the activation map {why}: {NOT_EXCLUDED}")
+        shape = "lies on the breast's outline only" if finding.at_the_border else "is flat"
+        sentences.append(f"No region marked, the activation map {shape}: {NOT_EXCLUDED}")
     elif not finding.flagged:
         sentences.append(f"{NOT_FLAGGED}: {NOT_EXCLUDED}")
     return sentences

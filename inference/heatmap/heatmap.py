@@ -64,13 +64,13 @@ def render(
         finding, caption=caption, identity=identity, width=whole_width, unit=unit, fonts=fonts
     )
     share = min(1.0, (longest - strip.height) / height, (whole_width - gap) / (len(pictures) * width))
-    shown = [_shrunk(picture, share) for picture in pictures]
-    whole = Image.new("RGB", (whole_width, shown[0].height + strip.height), _AIR)
+    panels = [_shrunk(picture, share) for picture in pictures]
+    whole = Image.new("RGB", (whole_width, panels[0].height + strip.height), _AIR)
     right = finding.landmarks.chest_wall == "right"
-    for number, picture in enumerate(reversed(shown)):
+    for number, picture in enumerate(reversed(panels)):
         beside = number * (picture.width + gap)
         whole.paste(picture, (whole_width - picture.width - beside if right else beside, 0))
-    whole.paste(legend.painted(strip, fonts), (0, shown[0].height))
+    whole.paste(legend.painted(strip, fonts), (0, panels[0].height))
     return np.asarray(whole)
 
 
