@@ -20,22 +20,35 @@ from inference.reading.pixels import Picture
 GRID: Final = 320
 """Longest side of the working copy in pixels: an outline is good to about a 300th of the image's height."""
 
+# All but the ends of the scale: kept since version 1.0, no measurement on record. The shipped weights were
+# trained on the masks that they give; a frame wider by one pixel alone lost AUC with them (docs/model.md).
 _PLAIN_BLACK: Final = 0.002
 _PLAIN_WHITE: Final = 0.998
 """Ends of the scale; a mammogram has its breast between them."""
 _LEAST_OPPOSITE: Final = 0.05
 """Share of the picture that a frame or a label may have, and that is no reason to refuse it."""
 _LEAST_CONTRAST: Final = 0.02
+"""Of the full scale, between the 0.5th and the 99.5th percentile: with less, all is one brightness."""
 _LEAST_AREA: Final = 0.03
+"""Share of the picture; a smaller piece is no breast that fills a detector."""
 _MOST_AREA: Final = 0.985
+"""Share of the picture: beyond it there is no background from which a breast could be told."""
 _WHITE: Final = 0.97
+"""Grey from which a pixel counts as plain white: of a plate, a strip or an exposure that is lost."""
 _FRAME_LEVEL: Final = 0.8
+"""Grey from which a pixel of a border line counts as that of a frame."""
 _STRIP_LEVEL: Final = 0.93
+"""The same for a strip, which need not reach along the whole border: higher, so that no tissue counts."""
 _FRAME_SHARE: Final = 0.9
+"""Share of a border line that must be bright; a whole line would be broken by any label in the frame."""
 _STRIP_LENGTH: Final = 0.25
+"""Of the longest side: what is shorter is no frame, and `_breast_of` cuts it off where it is thin."""
 _LEG_WIDTH: Final = 0.15
+"""Of the breast's greatest width: narrower rows above and below it are a leg."""
 _LEG_LENGTH: Final = 0.04
+"""Of the picture's height: a shorter narrow run is the rounded end of the breast, and stays."""
 _SATURATED_SHARE: Final = 0.6
+"""Of the breast that is plain white: beyond it the picture is overexposed."""
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -134,11 +147,13 @@ def _thin_strips(white: Flags) -> Flags:
 
 def _tissue(small: Values, hidden: Flags) -> Flags:
     """Mark what is brighter than the background."""
+    # the square root spreads the dark values, between which background and skin lie
     smooth = ndimage.gaussian_filter(np.sqrt(np.clip(small, 0, 1)), 1.0)
     visible = smooth[~hidden]
     if not visible.size:
         raise Failed("no breast found: nothing but a white frame")
     dark, bright = _two_levels(visible)
+    # 0.3, below the middle: skin and fat at the rim are darker than the typical tissue
     return np.asarray((smooth > dark + 0.3 * (bright - dark)) & ~hidden)
 
 
@@ -157,7 +172,7 @@ def _two_levels(values: Values) -> tuple[float, float]:
 
 def _breast_of(tissue: Flags, small: Values) -> Flags:
     """Return the largest solid piece of ``tissue``, cut free from labels and thin lines, holes filled."""
-    radius = max(2, round(max(tissue.shape) * 0.02))
+    radius = max(2, round(max(tissue.shape) * 0.02))  # lines thinner than 4 % of the picture are cut off
     solid = _opened(tissue, radius)
     pieces, count = ndimage.label(solid)
     if not count:

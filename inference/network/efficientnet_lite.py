@@ -24,6 +24,7 @@ HEAD: Final = "head"
 """Name of the last convolution; 1280 channels, one place for 32 by 32 pixels."""
 _STEM_CHANNELS: Final = 32
 HEAD_CHANNELS: Final = 1280
+"""Of EfficientNet-Lite0 as published (Tan and Le 2019, and the release of the Lite variants in 2020)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ RATE_FROM_IMAGENET: Final = 3e-4
 """Small enough that a new head does not destroy what the convolutions know."""
 BATCH: Final = 32
 EPOCHS: Final = 5
+"""Batch and epochs are the same for all networks; which they are, no measurement decided."""
 
 _CUT_OUT: Final = 4
 """The rows of an image are so many times those of a cut-out."""

@@ -15,6 +15,7 @@ from inference.network.engine import keras
 _PLAIN: Final = "document-cnn-1.1.0"
 """Its manifest stands in for one; nothing of it but the size of the input changes what is computed."""
 _READINGS: Final = 9
+"""Odd, so that the median is one of them."""
 _FIRST: Final = 2
 """Readings that are not counted: memory is taken and caches are filled."""
 

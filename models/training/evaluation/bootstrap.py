@@ -21,6 +21,7 @@ Figures: TypeAlias = Callable[[Floats], Floats]
 
 SEED: Final = 1
 _INTERVAL: Final = (2.5, 97.5)
+"""Percentiles: the middle 95 % (Efron 1979, percentile method)."""
 _CHUNK: Final = 1 << 19
 """Weights at a time: they stay in the processor's cache."""
 

@@ -27,6 +27,7 @@ _PARTS: Final = 5
 _BIAS: Final = 10.0
 """Farthest that a class is set from the first: one that never occurs would go on for ever."""
 _SIMULATIONS: Final = 200
+"""Of perfect scores, whose mean error is what chance gives."""
 _DIGITS: Final = 3
 
 

@@ -17,7 +17,9 @@ Integers: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 RESAMPLES: Final = 2000
+"""Draws: each end of a 95 % interval then has 50 of them beyond it."""
 _TEMPERATURES: Final = (0.05, 20.0)
+"""Between these the temperature is searched."""
 _DIGITS: Final = 3
 """Of a figure as it is stated, in evaluation and card alike."""
 

@@ -32,10 +32,12 @@ Batch: TypeAlias = tuple[NDArray[Any], ...]
 """Cells, and what `objective.whole_loss` wants."""
 
 VARIANTS: Final = 5
+"""Ways in which each image is shown; each costs some 2 GB for 4,000 images (`compute`)."""
 _UPSIDE_DOWN: Final = frozenset({3, 4})
 """A breast has no top that says anything about it."""
 _SEED: Final = 7
 _PIECE: Final = 4
+"""Images that go through the trunk at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -31,6 +31,7 @@ _ANGLE: Final = 10.0
 _CROP: Final = 0.05
 """Cut off on each side, so that 10 % of height and width are lost."""
 _QUALITY: Final = 50
+"""Contrast, gammas, angle and quality are chosen by hand; they stay, so that models can be compared."""
 _BORDER: Final = 0.05
 """Of the image's height, added on each side."""
 

@@ -15,6 +15,7 @@ from models.training.sources.labels import Box, Example, Target
 TISSUE: Final = 25
 """Grey value (of 255) above which a pixel of a prepared image counts as breast."""
 _TRIES: Final = 30
+"""Places that are tried for a cut-out of healthy tissue."""
 _NORMAL: Final[Target] = (1.0, 0.0, 0.0, 0.0)
 
 

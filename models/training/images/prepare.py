@@ -25,6 +25,7 @@ from models.training.sources.reading import EVERYTHING, Wanted
 from models.training.sources.table import file_digests
 
 _PIECE: Final = 16
+"""Images that a process takes at a time."""
 
 
 class NotPreparedError(Exception):

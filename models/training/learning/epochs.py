@@ -24,7 +24,9 @@ Objective: TypeAlias = Callable[..., tf.Tensor]
 """Gives the loss of a batch."""
 
 _WARM_UP: Final = 50
+"""Steps in which the rate rises from nothing (Goyal et al. 2017); no measurement on record."""
 _CLIP: Final = 1.0
+"""Greatest norm of the gradient (Pascanu et al. 2013); no measurement on record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,9 +26,11 @@ from models.training.learning.recipes import HeadStage
 BATCH: Final = 16
 """Whole images that go through the convolutions at once; what fills no batch is left out."""
 _CLIP: Final = 1.0
+"""Greatest norm of the gradient, as in the other stages (`epochs`)."""
 _QUIET: Final = 0.1
 """Channels that differ less than this share of the median channel are all but silent, and not blown up."""
 _TINY: Final = 1e-6
+"""Keeps the division from zero where every channel is silent."""
 
 
 class TooFewImagesError(Exception):

@@ -33,6 +33,7 @@ STATISTICS: Final = (
 _PERCENTILES: Final = (5, 25, 50, 75, 95)
 _SPLITS: Final = 5
 _COMPONENTS: Final = 64
+"""Of the network's features, by principal components; no measurement on record."""
 _STEPS: Final = 2000
 _WHITE: Final = 255
 

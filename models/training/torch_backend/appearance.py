@@ -25,6 +25,8 @@ _OFFSET: Final = 0.06
 _NOISY: Final = 0.5
 _NOISE: Final = 0.05
 _FRAMED: Final = 0.15
+"""Gamma, gain and offset, share of noisy images and their noise, share of framed ones. The first four are
+those of `images.intensity`; no measurement of the others is on record."""
 _FRAME: Final = 0.04
 """Widest frame, as a share of the columns."""
 _DARKEST: Final = 1e-4

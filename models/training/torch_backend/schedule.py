@@ -18,6 +18,7 @@ _WARM_UP: Final = 0.05
 _HORIZON: Final = 0.06
 """Share of a stage that the moving average looks back, once the stage is that old."""
 _CLIP: Final = 1.0
+"""Greatest norm of the gradient, as in `learning.epochs`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
