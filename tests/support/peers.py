@@ -1,6 +1,8 @@
 """Real programs as peers: skipped on a laptop that lacks them, a failure where they are required (CI)."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import sys
@@ -8,6 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+_CHANCE = random.SystemRandom()
+"""No test fixes its seed: two processes with the same seed would draw the same ports."""
 
 
 def require(program: str) -> str:
@@ -29,7 +34,12 @@ def missing(reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """Return a TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that was free on loopback a moment ago, below those that the system gives to clients.
+
+    Tests beside this one in other processes, and their connections, do not take it meanwhile.
+    """
+    while True:
+        port = _CHANCE.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
