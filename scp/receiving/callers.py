@@ -18,6 +18,9 @@ from typing import Final
 import structlog
 from pynetdicom.association import Association
 
+from scp.network import pdu_reader
+from scp.network.pdu_reader import HEADER, BrokenUnit
+
 log = structlog.get_logger(__name__)
 
 MOST: Final = 256
@@ -55,6 +58,15 @@ class Caller:
     at_gate: bool = True
     """Whether the gate still reads it; otherwise a thread of its own has it."""
     association: Association | None = None
+
+    def missing(self) -> int:
+        """Return how many bytes to read next of the request; 0 where it is whole. Raises BrokenUnit."""
+        if len(self.received) < HEADER:
+            if self.received and self.received[0] != pdu_reader.REQUEST:
+                raise BrokenUnit(f"it begins with 0x{self.received[0]:02X}, which is no association request")
+            return HEADER - len(self.received)
+        length = pdu_reader.length_of(bytes(self.received[:HEADER]), longest_data=0)
+        return HEADER + length - len(self.received)
 
     def hang_up(self) -> None:
         """End the connection; who reads it notices."""

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from scp.network import pdu_reader, tls_reasons
-from scp.network.pdu_reader import HEADER, BrokenUnit
+from scp.network.pdu_reader import BrokenUnit
 from scp.receiving.callers import Caller, Callers
 
 log = structlog.get_logger(__name__)
@@ -112,7 +112,7 @@ class ConnectionGate:
             log.warning("connection closed: TLS failed", address=caller.address, reason=reason)
             return False
         try:
-            while (missing := _missing(caller)) and (remaining := caller.deadline - time.monotonic()) > 0:
+            while (missing := caller.missing()) and (remaining := caller.deadline - time.monotonic()) > 0:
                 secured.settimeout(remaining)
                 if not (piece := secured.recv(missing)):
                     return False
@@ -183,12 +183,12 @@ class ConnectionGate:
                 raise ConnectionResetError
             if self._begins_tls(first[0]):
                 return True
-        missing = _missing(caller)
+        missing = caller.missing()
         piece = caller.connection.recv(missing)
         if not piece:
             raise ConnectionResetError
         caller.received += piece
-        return not _missing(caller)
+        return not caller.missing()
 
     def _begins_tls(self, first: int) -> bool:
         """Tell whether ``first`` begins TLS at the port with TLS. Raises WrongPort."""
@@ -230,16 +230,6 @@ class WrongPort(BrokenUnit):
     def __init__(self, reason: str, remedy: str | None = None) -> None:
         super().__init__(reason)
         self.remedy = remedy
-
-
-def _missing(caller: Caller) -> int:
-    """Return how many bytes to read next of the request; 0 where it is whole. Raises BrokenUnit."""
-    if len(caller.received) < HEADER:
-        if caller.received and caller.received[0] != pdu_reader.REQUEST:
-            raise BrokenUnit(f"it begins with 0x{caller.received[0]:02X}, which is no association request")
-        return HEADER - len(caller.received)
-    length = pdu_reader.length_of(bytes(caller.received[:HEADER]), longest_data=0)
-    return HEADER + length - len(caller.received)
 
 
 def _refuse(caller: Caller, error: BrokenUnit) -> None:

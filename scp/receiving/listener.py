@@ -25,8 +25,8 @@ from scp.network.tls_files import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
 from scp.receiving.callers import Callers, places
 from scp.receiving.connection_gate import ConnectionGate
-from scp.receiving.refusals import Refusals
-from scp.receiving.server import Server
+from scp.receiving.refusals import Refusals, tell_refused_classes
+from scp.receiving.server import Server, forget_caller
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
 from storage.records import Refused
@@ -137,8 +137,8 @@ class Listener:
     def on_established(self, event: Event) -> None:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
         pynetdicom_fixes.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
-        _forget_caller(event.assoc)
-        _tell_what_is_not_taken(event)
+        forget_caller(event.assoc)
+        tell_refused_classes(event.assoc, peer=_request(event).calling_ae)
 
     def on_closed(self, event: Event) -> None:
         """Forget who was connected, and what it left unfinished."""
@@ -149,7 +149,7 @@ class Listener:
                     address=event.assoc.requestor.address,
                 )
         finally:
-            _forget_caller(event.assoc)
+            forget_caller(event.assoc)
             if self.admission.forget(event.assoc):
                 self.association_ended()
 
@@ -192,20 +192,6 @@ class Listener:
         self.refusals.count(event.assoc, peer=calling_ae, sop_class_uid=sop_class, reason=reason)
 
 
-def _tell_what_is_not_taken(event: Event) -> None:
-    """Log what a peer asked for in vain: queries, for example, or images in no transfer syntax of ours."""
-    accepted = {str(context.abstract_syntax) for context in event.assoc.accepted_contexts}
-    refused = {str(context.abstract_syntax) for context in event.assoc.rejected_contexts} - accepted
-    if refused:
-        log.warning(
-            "peer asks for what this node does not do"
-            if accepted
-            else "peer asks for nothing that this node does",
-            classes=", ".join(sorted(UID(uid).name for uid in refused)),
-            peer=_request(event).calling_ae,
-        )
-
-
 def on_services(event: Event) -> dict[UID, SOPClassCommonExtendedNegotiation]:
     """Say which classes are stored that pynetdicom does not know."""
     return contexts.storage_roles(_requested(event))
@@ -237,12 +223,6 @@ def _reject(association: Association, rejection: Rejection) -> None:
     association.dul.artim_timer.timeout = REJECTED_SECONDS
     association.acse.send_reject(*rejection)
     association.kill()
-
-
-def _forget_caller(association: Association) -> None:
-    """Count a caller no more that is associated, or has gone."""
-    if isinstance(association._server, Server):  # noqa: SLF001 - the library has no other name for it
-        association._server.gate.callers.associated(association)  # noqa: SLF001
 
 
 def _request(event: Event) -> Request:

@@ -1,4 +1,4 @@
-"""What was not kept: counted while an association is open, told once when it has ended."""
+"""What was refused or dropped: classes when an association begins, objects once when it has ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 from pydicom.uid import UID
+from pynetdicom.association import Association
 
 from scp.receiving.admission import OpenAssociation
 from scp.receiving.dataset import UID_PATTERN
@@ -68,6 +69,20 @@ class Refusals:
             with self._lock:
                 del self._counts[association]
             _log(counts)
+
+
+def tell_refused_classes(association: Association, *, peer: str) -> None:
+    """Log what ``peer`` asked for in vain: queries, for example, or images in no transfer syntax of ours."""
+    accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+    refused = {str(context.abstract_syntax) for context in association.rejected_contexts} - accepted
+    if refused:
+        log.warning(
+            "peer asks for what this node does not do"
+            if accepted
+            else "peer asks for nothing that this node does",
+            classes=", ".join(sorted(UID(uid).name for uid in refused)),
+            peer=peer,
+        )
 
 
 def _log(counts: Counter[Kind]) -> None:

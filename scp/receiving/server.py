@@ -107,6 +107,12 @@ class Server(ThreadedAssociationServer):
         self.server_close()
 
 
+def forget_caller(association: Association) -> None:
+    """Count a caller no more that is associated, or has gone."""
+    if isinstance(association._server, Server):  # noqa: SLF001 - the library has no other name for it
+        association._server.gate.callers.associated(association)  # noqa: SLF001
+
+
 def end_associations(servers: Sequence[Server], seconds: float) -> None:
     """Let the open associations finish what they send, all within so many ``seconds``; abort the others."""
     associations = list(chain.from_iterable(server.active_associations for server in servers))
