@@ -11,18 +11,7 @@ from inference.analysis.gate import TooFewError
 from inference.errors import ModelError
 from inference.network.manifest import ManifestError
 from inference.network.weights import WeightsError
-from models.training.commands import (
-    card,
-    compare,
-    cost,
-    evaluate,
-    export,
-    gate,
-    pointing,
-    prepare,
-    robustness,
-    train,
-)
+from models.training.commands import compare, cost, evaluate, gate, held_out, prepare, publish, train
 from models.training.comparison.candidate import ComparisonError
 from models.training.evaluation.points import PointError
 from models.training.images.lesions import NoLesionsError
@@ -65,11 +54,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evalu
 app.command("prepare")(prepare.run)
 app.command("train")(train.run)
 app.command("evaluate")(evaluate.run)
-app.command("export")(export.run)
-app.command("card")(card.run)
+app.command("export")(publish.export)
+app.command("card")(publish.card)
 app.command("compare")(compare.run)
-app.command("pointing")(pointing.run)
-app.command("robustness")(robustness.run)
+app.command("pointing")(held_out.pointing)
+app.command("robustness")(held_out.robustness)
 app.command("gate")(gate.run)
 app.command("cost")(cost.run)
 

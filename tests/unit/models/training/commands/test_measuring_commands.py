@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from inference.analysis.gate import Gate
 from inference.network import manifest, weights
 from models.training.commands import application
-from models.training.images.disturbances import DISTURBANCES
 from models.training.measuring import out_of_fold
 from models.training.measuring.out_of_fold import NoRunsError
+from models.training.measuring.robustness import DISTURBANCES
 from models.training.sources import reading
 from tests.support.models import model_folder, random_network
 from tests.support.published_lite0 import write_published

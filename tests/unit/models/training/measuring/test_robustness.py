@@ -7,10 +7,8 @@ from inference.analysis import breast
 from inference.analysis.classifier import Reading
 from inference.reading.pixels import Picture
 from models.training.evaluation.measures import Estimate
-from models.training.images import disturbances
-from models.training.images.disturbances import DISTURBANCES, disturbed
 from models.training.measuring import robustness
-from models.training.measuring.robustness import POOLED, UNDISTURBED, Answers
+from models.training.measuring.robustness import DISTURBANCES, POOLED, UNDISTURBED, Answers, disturbed
 from models.training.publishing import markdown
 from models.training.sources.labels import Example
 from tests.support.training import breast as drawn
@@ -143,5 +141,5 @@ def test_the_table_states_changes_with_their_sign(turned):
 
 
 def test_names_say_how_strong_a_disturbance_is():
-    assert "noise 3%" in disturbances.DISTURBANCES
-    assert "rotation -10°" in disturbances.DISTURBANCES
+    assert "noise 3%" in robustness.DISTURBANCES
+    assert "rotation -10°" in robustness.DISTURBANCES
