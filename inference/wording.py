@@ -31,6 +31,9 @@ REPORT_SERIES: Final = "report"
 HEATMAP_SERIES: Final = "heatmap"
 NO_REGION_SERIES: Final = "no region"
 """An image without heat is called no heatmap."""
+CAD_SERIES: Final = "CAD marks"
+MARKER_SERIES: Final = "regions"
+MARKER_LAYER: Final = "AI result, not for diagnostic use"
 NOTICE_SERIES: Final = "AI notice: images without a result"
 NOTICE_DERIVATION: Final = "Notice: images that the AI has not analysed"
 
@@ -204,6 +207,22 @@ def derivation(model: ModelIdentity, *, with_map: bool) -> str:
 def without_result(label: str, reason: str) -> str:
     """Return the notice page's line about one image."""
     return f"{label}: {reason}"
+
+
+# The markers
+
+
+def marker(label: str, finding: Analysed) -> tuple[str, str]:
+    """Return the lines beside a contour that is drawn on the original image ``label``."""
+    return f"AI {label}: {flag(finding.decision)}", NOT_FOR_DIAGNOSIS
+
+
+def marker_description(label: str, finding: Analysed) -> str:
+    """Return what a CAD mark on the image ``label`` is (Selected Region Description)."""
+    return (
+        f"{label}: where the network looked (Grad-CAM), not a segmented or detected lesion. "
+        f"{of_the_breast(finding)}. {image_alone(finding)}."
+    )
 
 
 # The report

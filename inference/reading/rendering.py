@@ -42,7 +42,7 @@ class _Table:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _LookupTable:
+class LookupTable:
     """What a value is turned into: entries, one for each value from ``first`` on."""
 
     first: int
@@ -79,11 +79,70 @@ def render(header: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.float32], 
     return grey, padding if padding.any() else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DisplaySteps:
+    """How the header wants stored values to be turned into grey, as far as that can be used."""
+
+    modality_table: LookupTable | None
+    """Instead of slope and intercept."""
+    slope: float
+    intercept: float
+    voi_table: LookupTable | None
+    """Instead of the window."""
+    window: tuple[float, float, str] | None
+    """Centre, width and VOI LUT Function; None where there is none either: then percentiles are taken."""
+    inverse: bool
+    """Whether high values are dark."""
+
+
+def steps(header: Dataset) -> DisplaySteps:
+    """Return how the image of ``header`` is meant to be shown (PS3.3 C.11.1, C.11.2, C.11.6).
+
+    A slope of 0 would make every pixel the same: it counts as absent, as all that is no number. Tables and
+    windows are alternatives: where one cannot be used, the other can.
+
+    Raises ValueError where there is a table that cannot be used, and nothing instead.
+    """
+    little_endian = _little_endian(header)
+    modality_table = None
+    if items := [item for item in attributes.items(header, "ModalityLUTSequence") if len(item)]:
+        modality_table = _lookup_table(
+            items[0], signed=bool(header.PixelRepresentation), little_endian=little_endian
+        )
+        if modality_table is None:
+            raise ValueError("LUT Data do not match LUT Descriptor")
+    slope = attributes.number(header, "RescaleSlope") or 1.0
+    intercept = attributes.number(header, "RescaleIntercept") or 0.0
+    modality = _modality(modality_table, slope, intercept, _all_values(header))
+    items = [item for item in attributes.items(header, "VOILUTSequence") if len(item)]
+    signed = bool(modality.min() < 0)
+    tables = (_lookup_table(item, signed=signed, little_endian=little_endian) for item in items)
+    voi_table = next((table for table in tables if table is not None), None)
+    window = None if voi_table is not None else _window_of(header)
+    if items and voi_table is None and window is None:
+        raise ValueError("LUT Data do not match LUT Descriptor")
+    return DisplaySteps(
+        modality_table=modality_table,
+        slope=slope,
+        intercept=intercept,
+        voi_table=voi_table,
+        window=window,
+        inverse=_is_inverse(header),
+    )
+
+
 def _table(header: Dataset, stored: NDArray[Any]) -> _Table:
     values = _all_values(header)
     padding = _padding(header, values)
-    brightness = _voi(header, _modality(header, values), values, padding, stored)
-    if _is_inverse(header):
+    shown = steps(header)
+    modality = _modality(shown.modality_table, shown.slope, shown.intercept, values)
+    if shown.voi_table is not None:
+        brightness = shown.voi_table.applied(modality) / shown.voi_table.full_scale
+    elif shown.window is not None:
+        brightness = _window(modality, *shown.window)
+    else:
+        brightness = _stretched(modality, values, padding, stored)
+    if shown.inverse:
         brightness = 1 - brightness
     grey = np.where(padding, 0, np.clip(brightness, 0, 1)).astype(np.float32)
     return _Table(first=int(values[0]), grey=grey, padding=padding)
@@ -108,52 +167,18 @@ def _padding(header: Dataset, values: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray((values >= low) & (values <= high))
 
 
-def _modality(header: Dataset, values: NDArray[np.int64]) -> Reals:
-    """Apply Modality LUT Sequence, else Rescale Slope and Intercept (PS3.3 C.11.1).
-
-    A slope of 0 would make every pixel the same: it counts as absent, as all that is no number.
-
-    Raises ValueError where there is a table that cannot be used.
-    """
-    items = [item for item in attributes.items(header, "ModalityLUTSequence") if len(item)]
-    if items:
-        table = _lookup_table(
-            items[0], signed=bool(header.PixelRepresentation), little_endian=_little_endian(header)
-        )
-        if table is None:
-            raise ValueError("LUT Data do not match LUT Descriptor")
-        return table.applied(values)
-    slope = attributes.number(header, "RescaleSlope") or 1.0
-    intercept = attributes.number(header, "RescaleIntercept") or 0.0
-    return values.astype(np.float64) * slope + intercept
+def _modality(table: LookupTable | None, slope: float, intercept: float, values: NDArray[np.int64]) -> Reals:
+    """Apply ``table``, else ``slope`` and ``intercept``."""
+    return values.astype(np.float64) * slope + intercept if table is None else table.applied(values)
 
 
-def _voi(
-    header: Dataset,
-    modality: Reals,
-    values: NDArray[np.int64],
-    padding: NDArray[np.bool_],
-    stored: NDArray[Any],
-) -> Reals:
-    """Return 0 to 1 by VOI LUT Sequence, else by the first window, else by percentiles (PS3.3 C.11.2).
-
-    Tables and windows are alternatives: where one cannot be used, the other can.
-
-    Raises ValueError where there is a table that cannot be used, and no window.
-    """
-    items = [item for item in attributes.items(header, "VOILUTSequence") if len(item)]
-    signed, little_endian = bool(modality.min() < 0), _little_endian(header)
-    for item in items:
-        table = _lookup_table(item, signed=signed, little_endian=little_endian)
-        if table is not None:
-            return table.applied(modality) / table.full_scale
+def _window_of(header: Dataset) -> tuple[float, float, str] | None:
+    """Return centre, width and function of the first window, None where there is none that can be used."""
     centre, width = attributes.number(header, "WindowCenter"), attributes.number(header, "WindowWidth")
     function = str(header.get("VOILUTFunction") or "LINEAR")
-    if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9):
-        return _window(modality, centre, width, function)
-    if items:
-        raise ValueError("LUT Data do not match LUT Descriptor")
-    return _stretched(modality, values, padding, stored)
+    if centre is None or width is None or width < (1 if function == "LINEAR" else 1e-9):
+        return None
+    return centre, width, function
 
 
 def _window(modality: Reals, centre: float, width: float, function: str) -> Reals:
@@ -193,7 +218,7 @@ def _is_inverse(header: Dataset) -> bool:
     return bool(shape == "INVERSE" if shape else header.PhotometricInterpretation == "MONOCHROME1")
 
 
-def _lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> _LookupTable | None:
+def _lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> LookupTable | None:
     """Return the table in ``item``, None where there is none that can be used.
 
     Parameters
@@ -218,7 +243,7 @@ def _lookup_table(item: Dataset, *, signed: bool, little_endian: bool) -> _Looku
         return None
     if signed and first > 32767:  # noqa: PLR2004 -- a signed number that was read as unsigned
         first -= 65536
-    return _LookupTable(first=first, entries=entries, full_scale=_full_scale(entries, bits))
+    return LookupTable(first=first, entries=entries, full_scale=_full_scale(entries, bits))
 
 
 def _entries(data: bytes | bytearray, count: int, bits: int, *, little_endian: bool) -> NDArray[np.uint16]:

@@ -33,6 +33,7 @@ def _own(value: str, meaning: str) -> Code:
 # The units
 PERCENT: Final = Code("%", "UCUM", "Percent")
 MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+MICROMETER: Final = Code("um", "UCUM", "micrometer")
 PIXELS: Final = Code("{pixels}", "UCUM", "pixels")
 
 # Classes and scores. No standard code says "benign without callback", and BI-RADS categories are a reader's
@@ -176,6 +177,44 @@ GRAD_CAM: Final = _dcm("130403", "Gradient-weighted class activation")
 BOUNDED_BY: Final = _sct("75958009", "Bounded by")
 MEAN: Final = _sct("373098007", "Mean")
 ORIGINAL_SOURCE: Final = _dcm("111040", "Original Source")
+
+# Mammography CAD SR (TID 4000)
+CAD_REPORT: Final = _dcm("111036", "Mammography CAD Report")
+LANGUAGE: Final = _dcm("121049", "Language of Content Item and Descendants")
+ENGLISH: Final = Code("en", "RFC5646", "English")
+STUDY_DATE: Final = _dcm("111060", "Study Date")
+CONTENT_DATE: Final = _dcm("111018", "Content Date")
+CAD_SUMMARY: Final = _dcm("111017", "CAD Processing and Findings Summary")
+CAD_SUMMARY_OF: Final[Mapping[tuple[bool, bool], Code]] = MappingProxyType(
+    {
+        (False, False): _dcm("111241", "All algorithms succeeded; without findings"),
+        (False, True): _dcm("111242", "All algorithms succeeded; with findings"),
+        (True, False): _dcm("111243", "Not all algorithms succeeded; without findings"),
+        (True, True): _dcm("111244", "Not all algorithms succeeded; with findings"),
+    }
+)
+"""CID 6047: whether images lack a result, whether something is marked."""
+NO_ALGORITHM_SUCCEEDED: Final = _dcm("111245", "No algorithms succeeded; without findings")
+IMPRESSION: Final = _dcm("111033", "Impression Description")
+INDIVIDUAL_IMPRESSION: Final = _dcm("111034", "Individual Impression/Recommendation")
+RENDERING_INTENT: Final = _dcm("111056", "Rendering Intent")
+PRESENTATION_REQUIRED: Final = _dcm(
+    "111150", "Presentation Required: Rendering device is expected to present"
+)
+SINGLE_IMAGE_FINDING: Final = _dcm("111059", "Single Image Finding")
+SELECTED_REGION: Final = _dcm("111099", "Selected region")
+TRACKING_UID: Final = _dcm("112040", "Tracking Unique Identifier")
+CERTAINTY: Final = _dcm("111012", "Certainty of Finding")
+CENTER: Final = _dcm("111010", "Center")
+OUTLINE: Final = _dcm("111041", "Outline")
+REGION_DESCRIPTION: Final = _dcm("111058", "Selected Region Description")
+SUMMARY_OF_DETECTIONS: Final = _dcm("111064", "Summary of Detections")
+SUCCESSFUL_DETECTIONS: Final = _dcm("111063", "Successful Detections")
+FAILED_DETECTIONS: Final = _dcm("111025", "Failed Detections")
+DETECTION_PERFORMED: Final = _dcm("111022", "Detection Performed")
+ALGORITHM_NAME: Final = _dcm("111001", "Algorithm Name")
+ALGORITHM_VERSION: Final = _dcm("111003", "Algorithm Version")
+ALGORITHM_PARAMETERS: Final = _dcm("111002", "Algorithm Parameters")
 
 # The headers
 PROCESSING_EQUIPMENT: Final = _dcm("109102", "Processing Equipment")

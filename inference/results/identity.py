@@ -4,7 +4,8 @@ UIDs are UUIDs of a canonical text of everything that defines the object (PS3.5 
 UID, same bytes: whatever is seen in an object stands in its key, except times, which are stored with the
 finding and handed in again.
 
-The same holds for a report in the other SOP class, for a peer that takes only that one. Comprehensive SR and
+The same holds for a picture with another Modality and for a report in the other SOP class, for a peer that
+wants or takes only that. Comprehensive SR and
 Comprehensive 3D SR carry the same tree here: all coordinates are two-dimensional. What changes is the class,
 and with it the UIDs of the report, of its series and of the report that it replaces.
 """
@@ -141,6 +142,17 @@ def in_class(report: Dataset, sop_class_uid: str) -> Dataset:
                 reference.ReferencedSOPInstanceUID = _variant_uid(
                     "report", reference.ReferencedSOPInstanceUID, sop_class_uid
                 )
+    return variant
+
+
+def with_modality(picture: Dataset, modality: str) -> Dataset:
+    """Return ``picture`` with another Modality; the same picture always gets the same UIDs."""
+    variant = copy.deepcopy(picture)
+    variant.Modality = modality
+    for level, keyword in (("picture", "SOPInstanceUID"), ("series", "SeriesInstanceUID")):
+        original = str(picture[keyword].value)
+        setattr(variant, keyword, UID(uid("variant", of=level, uid=original, modality=modality)))
+    variant.file_meta.MediaStorageSOPInstanceUID = variant.SOPInstanceUID
     return variant
 
 

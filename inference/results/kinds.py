@@ -1,7 +1,7 @@
 """The kinds of objects that a study gets back, in the order in which they are sent.
 
-A new kind costs its builder, one line in `KINDS`, its option in `OutputOptions` and its test. Everything
-else (report job, ``analyze``, database, sender) takes what this table says.
+A new kind costs its builder, one line in a table here, its word in `scp.configuration.sent_objects` and its
+test. Everything else (report job, ``analyze``, database, sender) takes what the tables say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from inference import wording
 from inference.options import OutputOptions
 from inference.results import heatmaps, notice
+from inference.results.markers import cad_report, presentation_state
 from inference.results.report import document
 from inference.results.study import Series, Study
 
@@ -48,7 +49,7 @@ class OutputKind:
         return replace(self.series, description=described)
 
 
-KINDS: Final = (
+USUAL: Final = (
     OutputKind(
         name="SR",
         build=document.build,
@@ -68,4 +69,19 @@ KINDS: Final = (
         wanted=lambda options: options.notice,
     ),
 )
-"""The report first: viewers that open what arrives first open that."""
+"""What every viewer shows. The report first: viewers that open what arrives first open that."""
+
+KINDS: Final = (
+    *USUAL,
+    OutputKind(
+        name="CAD-SR",
+        build=cad_report.build,
+        series=Series(number=9003, description=wording.CAD_SERIES),
+    ),
+    OutputKind(
+        name="GSPS",
+        build=presentation_state.build,
+        series=Series(number=9010, description=wording.MARKER_SERIES),
+    ),
+)
+"""All. The last ones are for peers that ask for them: they draw again what the report draws."""

@@ -12,7 +12,7 @@ from inference.examination import Examination
 from inference.findings import ModelIdentity
 from inference.options import OutputOptions, Predecessor
 from inference.results.identity import Device, Maker
-from inference.results.kinds import KINDS, OutputKind
+from inference.results.kinds import USUAL, OutputKind
 from inference.results.study import Study
 
 
@@ -38,7 +38,7 @@ def study_objects(
     identity: ModelIdentity,
     options: OutputOptions,
     predecessor: Predecessor | None,
-    kinds: Sequence[OutputKind] = KINDS,
+    kinds: Sequence[OutputKind] = USUAL,
 ) -> list[StudyObject]:
     """Return the objects of all ``kinds`` that ``options`` want, in the order in which they are sent.
 

@@ -1,0 +1,119 @@
+"""Regions on the originals: Mammography CAD SR and Grayscale Softcopy Presentation State."""
+
+import io
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference.reading import pixels
+from inference.results import codes
+from inference.results.kinds import KINDS
+from tests.support import results
+from tests.support.mammograms import mammogram, write
+from tests.support.peers import require
+from tests.support.results import content, named
+
+STUDY = (
+    results.measured(results.MALIGNANT),
+    results.measured(results.NORMAL),
+    results.measured(results.NORMAL_BUT_REACHED),
+    results.failed(),
+)
+
+
+def built(name, tmp_path, findings=STUDY, *, headers=None):
+    kinds = [kind for kind in KINDS if kind.name == name]
+    images = [
+        results.study_image(header, finding, tmp_path)
+        for header, finding in zip(headers or results.four_views(), findings, strict=True)
+    ]
+    return results.objects(images, kinds=kinds)
+
+
+def concept(item):
+    return item.ConceptCodeSequence[0].CodeMeaning
+
+
+def test_cad_report_marks_images_of_flagged_breasts_and_no_others(tmp_path):
+    (report,) = built("CAD-SR", tmp_path)
+    marks = named(report, codes.SINGLE_IMAGE_FINDING)
+    assert [concept(mark) for mark in marks] == ["Selected region"] * 2
+    assert [str(named(mark, codes.CERTAINTY)[0].MeasuredValueSequence[0].NumericValue) for mark in marks] == [
+        "84",
+        "32",
+    ]
+    (summary,) = named(report, codes.CAD_SUMMARY)
+    assert concept(summary) == "Not all algorithms succeeded; with findings"
+    assert "L MLO" in named(report, codes.IMPRESSION)[0].TextValue
+
+
+def test_cad_report_refers_from_each_mark_to_its_image_in_the_library(tmp_path):
+    (report,) = built("CAD-SR", tmp_path)
+
+    def item_at(place):
+        item = report
+        for number in place[1:]:
+            item = item.ContentSequence[number - 1]
+        return item
+
+    sources = [str(header.SOPInstanceUID) for header in results.four_views()]
+    marked = [
+        item_at(outline.ContentSequence[0].ReferencedContentItemIdentifier)
+        .ReferencedSOPSequence[0]
+        .ReferencedSOPInstanceUID
+        for outline in named(report, codes.OUTLINE)
+    ]
+    assert marked == [sources[0], sources[2]]
+    failed = [item for item in content(named(report, codes.FAILED_DETECTIONS)[0]) if "ValueType" not in item]
+    assert [item_at(item.ReferencedContentItemIdentifier).ValueType for item in failed] == ["IMAGE"]
+
+
+@pytest.mark.parametrize(
+    ("finding", "summary", "detections"),
+    [
+        (results.measured(results.NORMAL), "All algorithms succeeded; without findings", "Succeeded"),
+        (results.failed(), "No algorithms succeeded; without findings", "Failed"),
+        (results.refused(), "No algorithms succeeded; without findings", "Not Attempted"),
+    ],
+)
+def test_cad_report_without_marks_says_why(tmp_path, finding, summary, detections):
+    (report,) = built("CAD-SR", tmp_path, [finding] * 4)
+    assert concept(named(report, codes.CAD_SUMMARY)[0]) == summary
+    assert concept(named(report, codes.SUMMARY_OF_DETECTIONS)[0]) == detections
+
+
+@pytest.mark.parametrize("name", ["CAD-SR", "GSPS"])
+def test_markers_are_the_same_bytes_again_and_other_objects_for_other_scores(tmp_path, name):
+    first, again = built(name, tmp_path), built(name, tmp_path)
+    other = built(name, tmp_path, (results.measured((0.1, 0.1, 0.1, 0.7)), *STUDY[1:]))
+    assert first == again
+    assert first[0].SOPInstanceUID != other[0].SOPInstanceUID
+
+
+def test_presentation_states_draw_the_region_of_each_image_that_has_one(tmp_path):
+    states = built("GSPS", tmp_path)
+    assert [state.Laterality for state in states] == ["R", "R"]
+    (annotation,) = states[0].GraphicAnnotationSequence
+    (contour,) = annotation.GraphicObjectSequence
+    points = np.reshape(contour.GraphicData, (-1, 2))
+    assert np.allclose(points.mean(axis=0), (200, 240), atol=2)
+    assert annotation.TextObjectSequence[0].UnformattedTextValue.startswith("AI R CC: FLAGGED")
+
+
+@pytest.mark.parametrize(
+    "display",
+    [{"voi": "lut"}, {"voi": "window"}, {"photometric": "MONOCHROME1"}, {"RescaleSlope": "2"}],
+    ids=str,
+)
+def test_dcmtk_shows_the_original_through_the_state_as_the_node_does(tmp_path, display):
+    """A copied table of 12 bits and IDENTITY of an inverse image were shown too dark, and inverted."""
+    header = mammogram("R", "CC", rows=320, columns=256, lesion=True, **display)
+    (state,) = built("GSPS", tmp_path, [results.measured()], headers=[header])
+    source, shown = write(header, tmp_path / "source.dcm"), tmp_path / "shown.pgm"
+    command = [require("dcmp2pgm"), "--pstate", write(state, tmp_path / "state.dcm"), source, shown]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    drawn = np.asarray(Image.open(io.BytesIO(shown.read_bytes())).convert("L"), float)
+    expected = pixels.from_dicom(source).grey * 255
+    assert np.median(np.abs(drawn - expected)) <= 2
