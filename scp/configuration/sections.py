@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from inference.network import manifest
+from scp.configuration import sent_objects
 from scp.configuration.values import (
     AETitle,
     CharacterSet,
+    Compression,
     Fingerprint,
     FlagSetting,
     Host,
     Network,
     Port,
+    SCModality,
     Seconds,
     Section,
     SRClass,
@@ -107,10 +110,28 @@ class Peer(Section):
     """SHA-256 fingerprint of its certificate: any other is refused, whoever has signed it."""
     results_to: tuple[AETitle, ...] | None = None
     """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
+    objects: tuple[sent_objects.Word, ...] = sent_objects.USUAL
+    """Which results it is sent."""
+    contours_twice: bool = False
+    """Whether more than one of report, cad_sr and gsps may be among ``objects``: each draws the regions."""
     sr_class: SRClass | None = None
     """The SR class that it is sent; by default that of ``[outputs]``."""
+    sc_modality: SCModality | None = None
+    """Modality of the pictures that it is sent; by default that of ``[outputs]``."""
+    compression: tuple[Compression, ...] = ()
+    """Of the pictures that it is sent, the best first; what it does not accept is sent without."""
     commitment: bool = False
     """Whether it is asked to commit itself to keep what it was sent (Storage Commitment)."""
+
+    @model_validator(mode="after")
+    def _objects_make_sense(self) -> Self:
+        sent_objects.check(self.objects, contours_twice=self.contours_twice)
+        return self
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of results that it is sent, as `inference.results.kinds` names them."""
+        return frozenset(sent_objects.KIND_OF[word] for word in self.objects)
 
     @property
     def destinations(self) -> tuple[str, ...]:
@@ -185,7 +206,7 @@ class Outputs(Section):
 
     sr_class: SRClass = "comprehensive"
     """SOP class of the report: Comprehensive SR or Comprehensive 3D SR."""
-    sc_modality: Literal["OT", "MG"] = "OT"
+    sc_modality: SCModality = "OT"
     """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
     sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
     """Pixels of the heatmap's longest side; a smaller source is never enlarged."""

@@ -79,6 +79,11 @@ class Settings(Section):
         peer = self.peer(ae_title)
         return () if peer is None else peer.destinations
 
+    def takes(self, destination: str, kind: str) -> bool:
+        """Tell whether ``destination`` is sent results of this ``kind``; one that is unknown, all."""
+        peer = self.peer(destination)
+        return peer is None or kind in peer.kinds
+
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
     """Read the configuration file and what the environment overrides.

@@ -90,6 +90,8 @@ FlagSetting: TypeAlias = Annotated[str | float, PlainValidator(_flag)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SRClass: TypeAlias = Literal["comprehensive", "comprehensive3d"]
+SCModality: TypeAlias = Literal["OT", "MG"]
+Compression: TypeAlias = Literal["jpeg-ls", "jpeg-2000", "rle"]
 
 
 class Section(BaseModel):

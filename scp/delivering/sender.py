@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,10 +14,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from pynetdicom.association import Association
 
-from inference.results import identity
 from scp import retry_policy
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
+from scp.delivering import variants
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
@@ -90,7 +90,7 @@ class Sender:
 
     def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
         classes = {sop_class for delivery in due for sop_class in _classes(delivery.result)}
-        return calling.associate(self.settings, peer, contexts.proposed(classes))
+        return calling.associate(self.settings, peer, contexts.proposed(classes, variants.syntaxes(peer)))
 
     def _send(self, association: Association, peer: Peer, delivery: Delivery) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
@@ -100,7 +100,9 @@ class Sender:
         with self.database.read() as tx:
             if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
-        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        accepted: dict[str, set[str]] = {}
+        for context in association.accepted_contexts:
+            accepted.setdefault(str(context.abstract_syntax), set()).add(str(context.transfer_syntax[0]))
         sop_class = _class_to_send(delivery.result, peer, accepted)
         if sop_class is None:
             self._never(
@@ -114,11 +116,15 @@ class Sender:
         except (OSError, InvalidDicomError) as error:
             self._never(delivery, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
-        if sop_class != delivery.result.sop_class_uid:
-            data_set = identity.in_class(data_set, sop_class)
+        data_set = variants.of_result(data_set, peer, sop_class, accepted[sop_class])
         association.dimse_timeout = self._patience(size)
         try:
             answer = association.send_c_store(data_set)
+        except ValueError:
+            self._never(
+                delivery, None, f"{peer.ae_title} accepts it in no transfer syntax that it can be sent in"
+            )
+            return False
         except RuntimeError as error:  # not established, which it may have been a moment ago
             raise Unreachable("the association broke") from error
         if "Status" not in answer:
@@ -184,7 +190,7 @@ def _classes(result: ResultObject) -> list[str]:
     return [result.sop_class_uid, *filter(None, [result.alternative_class_uid])]
 
 
-def _class_to_send(result: ResultObject, peer: Peer, accepted: set[str]) -> str | None:
+def _class_to_send(result: ResultObject, peer: Peer, accepted: Collection[str]) -> str | None:
     """Return the SOP class to send ``result`` in, or None where the peer takes none.
 
     A report goes in the class that the peer is configured for, else in the other one if only that is

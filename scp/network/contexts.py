@@ -114,10 +114,19 @@ def _is_unknown_storage(sop_class_uid: str) -> bool:
     return uid.is_private or uid.startswith(_STORAGE_ROOT) or "Storage" in uid.name
 
 
-def proposed(sop_classes: set[str]) -> list[PresentationContext]:
-    """Return the contexts of the Storage SCU for objects of ``sop_classes``, all made in Explicit VR LE."""
+def proposed(sop_classes: set[str], compressed: Sequence[UID] = ()) -> list[PresentationContext]:
+    """Return the contexts of the Storage SCU for objects of ``sop_classes``, all made in Explicit VR LE.
+
+    Each of the transfer syntaxes ``compressed``, for pictures, has a context of its own: of several in one, a
+    peer accepts one only, and not the best.
+    """
+    pictures = sorted(sop_classes & {SecondaryCaptureImageStorage})
     return [
-        build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in sorted(sop_classes)
+        *(
+            build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+            for uid in sorted(sop_classes)
+        ),
+        *(build_context(uid, [syntax]) for uid in pictures for syntax in compressed),
     ]
 
 

@@ -55,6 +55,8 @@ class Receiver:
     """Bytes that must stay free: below them nothing is kept."""
     destinations: Callable[[str], Sequence[str]]
     """Where results go for what a calling AE title sends."""
+    takes: Callable[[str, str], bool]
+    """Whether a destination is sent results of a kind."""
     same_pixels: Callable[[Path, Path], bool]
     """Whether two files that differ in transfer syntax hold the same pixels."""
     now: Callable[[], datetime]
@@ -154,6 +156,7 @@ class Receiver:
                     tx,
                     arrival,
                     destinations=self.destinations(calling_ae),
+                    takes=self.takes,
                     now=self.now(),
                 )
                 if not self.archive.path(arrival.file).exists():
@@ -237,6 +240,7 @@ def receiver(
         device=product.device(settings.node.ae_title),
         disk_reserve=settings.node.disk_reserve_mb * 1_000_000,
         destinations=settings.destinations,
+        takes=settings.takes,
         same_pixels=pixel_comparison.same_pixels,
         reading=settings.node.reading(),
         now=now,

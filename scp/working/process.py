@@ -22,7 +22,7 @@ from scp.configuration.settings import Settings
 from scp.process import limits, locks
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP
-from scp.working.report_job import ReportJob
+from scp.working.report_job import ReportJob, wanted
 from scp.working.worker import Worker
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -107,6 +107,8 @@ def _make_worker(
         analyst=analyst,
         rule=rule,
         options=settings.outputs.options(),
+        takes=settings.takes,
+        kinds=wanted(settings),
         reading=settings.node.reading(),
         now=_now,
     )

@@ -28,6 +28,7 @@ from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
 from scp import calibration
 from scp.calibration import StudyThresholds
+from scp.configuration.settings import Settings
 from scp.receiving import descriptions
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -49,6 +50,15 @@ class Analyst(Protocol):
 
     def analyse(self, path: Path, image: ImageDescription | None) -> Analysis:
         """Judge again what a version kept that did not keep all that is needed now."""
+
+
+def wanted(settings: Settings) -> list[OutputKind]:
+    """Return the kinds that some peer is sent, and the report: the next one names it as predecessor."""
+    return [
+        kind
+        for kind in KINDS
+        if kind.name == reports.DOCUMENT or any(kind.name in peer.kinds for peer in settings.peers)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +93,10 @@ class ReportJob:
     analyst: Analyst
     rule: FlagRule
     options: OutputOptions
+    takes: Callable[[str, str], bool]
+    """Whether a destination is sent results of a kind."""
     now: Callable[[], datetime]
-    kinds: Sequence[OutputKind] = KINDS
+    kinds: Sequence[OutputKind]
     reading: ReadingOptions = DEFAULT
 
     def __call__(self, job: Job) -> None:
@@ -114,7 +126,7 @@ class ReportJob:
 
     def _finish_unchanged(self, job: Job) -> None:
         with self.database.write() as tx:
-            reports.finish_unchanged(tx, job.lease, now=self.now())
+            reports.finish_unchanged(tx, job.lease, takes=self.takes, now=self.now())
         log.info("nothing new to report", study=job.study_uid)
 
     def _report(
@@ -154,6 +166,7 @@ class ReportJob:
                 content_digest=content,
                 replaces=None if predecessor is None else predecessor.sequence,
                 breasts=[calibration.score_of(breast, self._network) for breast in examined.breasts],
+                takes=self.takes,
                 now=self.now(),
             )
         for file in unneeded:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, insert, select, u
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries, findings, patients, reports
+from storage.queue.deliveries import Taking, everything
 from storage.records import Arrival, Description, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
 
@@ -22,7 +23,14 @@ _AT_A_TIME: Final = 500
 """UIDs in one question: SQLite takes some thousand."""
 
 
-def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now: datetime) -> Recorded:
+def record(
+    tx: Connection,
+    arrival: Arrival,
+    *,
+    destinations: Sequence[str],
+    takes: Taking = everything,
+    now: datetime,
+) -> Recorded:
     """Write down an instance whose file is in the archive, with the job and the changes that it causes.
 
     Parameters
@@ -33,6 +41,8 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
         What came in.
     destinations
         Where the results of what this sender sends go; added to those of the study.
+    takes
+        Whether a destination is sent objects of a kind.
     now
         The time of arrival.
 
@@ -55,7 +65,7 @@ def record(tx: Connection, arrival: Arrival, *, destinations: Sequence[str], now
         return _change(tx, instance, arrival, destinations, now)
     _join(tx, arrival, destinations, now)
     for destination in destinations:
-        deliveries.owe(tx, instance.study_uid, destination, now=now)
+        deliveries.owe(tx, instance.study_uid, destination, takes=takes, now=now)
     return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
 
 

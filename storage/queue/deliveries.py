@@ -6,9 +6,9 @@ until its own C-STORE was answered, and only a newer result or a person changes 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select
 
@@ -18,39 +18,67 @@ from storage.records import Delivery
 from storage.states import DeliveryEvent, DeliveryState
 from storage.transitions.deliveries import joined, record, take, touch
 
+Taking: TypeAlias = Callable[[str, str], bool]
+"""Whether a destination is sent objects of a kind."""
+
 _deliveries = schema.deliveries
 _results = schema.results
 _UNSENT: Final = (DeliveryState.OWED, DeliveryState.PARKED)
 
 
-def owe(tx: Connection, study_uid: str, destination: str, *, now: datetime) -> int:
-    """Owe everything current of the study to one more destination. Returns how many deliveries are new."""
-    current = (
-        tx.execute(
-            select(_results.c.sop_instance_uid)
-            .join(schema.reports, schema.reports.c.id == _results.c.report_id)
-            .where(_results.c.study_uid == study_uid, schema.reports.c.current)
-            .order_by(_results.c.position, _results.c.sop_instance_uid)
-        )
-        .scalars()
-        .all()
+def everything(_destination: str, _kind: str) -> bool:
+    """Say that every destination takes every kind."""
+    return True
+
+
+def owe(
+    tx: Connection, study_uid: str, destination: str, *, takes: Taking = everything, now: datetime
+) -> int:
+    """Owe all that is current of the study, and that it ``takes``, to one more destination.
+
+    Returns how many deliveries are new.
+    """
+    current = tx.execute(
+        select(_results.c.sop_instance_uid, _results.c.kind)
+        .join(schema.reports, schema.reports.c.id == _results.c.report_id)
+        .where(_results.c.study_uid == study_uid, schema.reports.c.current)
+        .order_by(_results.c.position, _results.c.sop_instance_uid)
     )
-    return owe_each(tx, current, [destination], now=now)
+    kinds = {row.sop_instance_uid: row.kind for row in current}
+    return owe_each(tx, kinds, [destination], takes=takes, now=now)
 
 
-def owe_each(tx: Connection, uids: Iterable[str], destinations: Collection[str], *, now: datetime) -> int:
-    """Owe each of the result objects ``uids`` to each of ``destinations``, in this order.
+def owe_each(
+    tx: Connection,
+    kinds: Mapping[str, str],
+    destinations: Collection[str],
+    *,
+    takes: Taking = everything,
+    now: datetime,
+) -> int:
+    """Owe each of the result objects to each of ``destinations`` that takes its kind, in this order.
 
     One that is owed, sent or parked already stays so; one that was withdrawn is owed again.
-    Returns how many deliveries became owed.
+
+    Parameters
+    ----------
+    kinds
+        SOP Instance UID → kind of the object.
+    takes
+        Whether a destination is sent objects of a kind.
+
+    Returns
+    -------
+    int
+        How many deliveries became owed.
     """
     number = 0
-    for uid in uids:
+    for uid, kind in kinds.items():
         deliveries = {
             row.destination: row
             for row in tx.execute(select(_deliveries).where(_deliveries.c.sop_instance_uid == uid))
         }
-        for destination in destinations:
+        for destination in (name for name in destinations if takes(name, kind)):
             if destination not in deliveries:
                 tx.execute(insert(_deliveries).values(_new(uid, destination, now)))
                 number += 1

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries
+from storage.queue.deliveries import Taking, everything
 from storage.records import JobKind, Lease, NewResult, Report
 from storage.scanners import scores
 from storage.scanners.scores import BreastScore
@@ -57,6 +58,7 @@ def finish_report(
     content_digest: str,
     replaces: int | None,
     breasts: Sequence[BreastScore] = (),
+    takes: Taking = everything,
     now: datetime,
 ) -> tuple[str, ...]:
     """Keep the report and owe its objects, in this order, to every destination of the study; end the job.
@@ -73,6 +75,8 @@ def finish_report(
         Sequence of the report that this one names as its predecessor.
     breasts
         What it states of each breast, in its order.
+    takes
+        Whether a destination is sent objects of a kind.
 
     Returns
     -------
@@ -96,21 +100,22 @@ def finish_report(
     )
     scores.keep(tx, report_id, breasts, now=now)
     unneeded = _keep(tx, study_uid, report_id, results)
-    uids = [result.sop_instance_uid for result in results]
-    deliveries.withdraw(tx, study_uid, keep=uids, now=now)
-    number = deliveries.owe_each(tx, uids, _destinations(tx, study_uid), now=now)
+    kinds = {result.sop_instance_uid: result.kind for result in results}
+    deliveries.withdraw(tx, study_uid, keep=kinds, now=now)
+    number = deliveries.owe_each(tx, kinds, _destinations(tx, study_uid), takes=takes, now=now)
     history.append(tx, study_uid, "reported", now, report=report_id, images=images, deliveries=number)
     return unneeded
 
 
-def finish_unchanged(tx: Connection, lease: Lease, *, now: datetime) -> None:
+def finish_unchanged(tx: Connection, lease: Lease, *, takes: Taking = everything, now: datetime) -> None:
     """End the report job of a study of which the current report says everything. Raises LeaseLost.
 
-    Destinations that joined the study since are owed its results.
+    Destinations that joined the study since are owed of its results what they take.
     """
     study_uid = _end(tx, lease, now=now)
     number = sum(
-        deliveries.owe(tx, study_uid, destination, now=now) for destination in _destinations(tx, study_uid)
+        deliveries.owe(tx, study_uid, destination, takes=takes, now=now)
+        for destination in _destinations(tx, study_uid)
     )
     history.append(tx, study_uid, "nothing new to report", now, deliveries=number)
 

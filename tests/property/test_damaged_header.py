@@ -39,6 +39,7 @@ def receiver(tmp_path):
         device=product.device("SECONDREAD"),
         disk_reserve=0,
         destinations=lambda _: ("PACS",),
+        takes=lambda *_: True,
         same_pixels=lambda *_: True,
         now=lambda: NOW,
         arrived=lambda: None,

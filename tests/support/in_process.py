@@ -28,7 +28,7 @@ from scp.configuration.settings import Settings
 from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob
-from scp.working.report_job import ReportJob
+from scp.working.report_job import ReportJob, wanted
 from scp.working.worker import Worker
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -105,6 +105,7 @@ class InProcessNode:
             device=device,
             disk_reserve=0,
             destinations=self.settings.destinations,
+            takes=self.settings.takes,
             same_pixels=lambda *_: True,
             arrived=lambda: None,
         )
@@ -114,6 +115,8 @@ class InProcessNode:
             analyst=analyst,
             rule=rule,
             options=options or OutputOptions(),
+            takes=self.settings.takes,
+            kinds=wanted(self.settings),
         )
         self.worker = Worker(
             **common,

@@ -1,17 +1,29 @@
 from datetime import timedelta
 
+import numpy as np
 import pytest
-from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
+from pydicom import dcmread
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom.presentation import build_context
+from sqlalchemy import update
 
 from scp.configuration.sections import Delivery, Peer
 from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
 from scp.retry_policy import OBJECT_TRIES
 from storage.archive import Archive
+from storage.database import schema
 from storage.database.engine import Database
 from storage.queue import deliveries
-from tests.support.archive_scp import ArchiveSCP
+from tests.support.archive_scp import ArchiveSCP, digest
 from tests.support.kinds import ResultKind
 from tests.support.mammograms import uid
 from tests.support.owed import NOW, owe, states
@@ -204,3 +216,45 @@ def test_implicit_only_peer_is_served(database, archive, clock):
     ]
     with ArchiveSCP("PACS", contexts=contexts) as pacs:
         assert sender(database, archive, clock, pacs.port).deliver("PACS") == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "understood", "sent"),
+    [
+        (("jpeg-ls", "rle"), (JPEGLSLossless, RLELossless, ExplicitVRLittleEndian), JPEGLSLossless),
+        (("jpeg-ls", "jpeg-2000"), (JPEG2000Lossless, ImplicitVRLittleEndian), JPEG2000Lossless),
+        (("jpeg-ls", "rle"), (ExplicitVRLittleEndian,), ExplicitVRLittleEndian),
+        (("rle",), (RLELossless,), RLELossless),
+        ((), (RLELossless, ExplicitVRLittleEndian), ExplicitVRLittleEndian),
+    ],
+)
+def test_picture_goes_in_the_best_compression_that_the_peer_accepts(
+    database, archive, clock, wanted, understood, sent
+):
+    (heatmap,) = owe(database, archive, kinds=[ResultKind.SC])
+    with database.read() as tx:
+        (row,) = deliveries.due(tx, now=NOW)["PACS"]
+    kept = dcmread(archive.path(row.result.file)).pixel_array
+    contexts = [build_context(SecondaryCaptureImageStorage, list(understood))]
+    with ArchiveSCP("PACS", contexts=contexts) as pacs:
+        assert sender(database, archive, clock, pacs.port, compression=wanted).deliver("PACS") == 1
+        (received,) = pacs.received
+    assert received.SOPInstanceUID == heatmap
+    assert received.file_meta.TransferSyntaxUID == sent
+    assert np.array_equal(received.pixel_array, kept)
+
+
+def test_picture_with_another_modality_is_another_object_and_always_the_same(database, archive, clock):
+    uids = [owe(database, archive, kinds=[ResultKind.SC], study=study)[0] for study in ("1", "2")]
+    received = []
+    for _ in range(2):
+        with ArchiveSCP("PACS") as pacs:
+            sender(database, archive, clock, pacs.port, sc_modality="MG").deliver("PACS")
+            received += pacs.received
+        with database.write() as tx:
+            tx.execute(update(schema.deliveries).values(state="OWED", sent_at=None))
+    assert {one.Modality for one in received} == {"MG"}
+    first, second = received[:2], received[2:]
+    assert [one.SOPInstanceUID for one in first] == [one.SOPInstanceUID for one in second]
+    assert [digest(one) for one in first] == [digest(one) for one in second]
+    assert {str(one.SOPInstanceUID) for one in first}.isdisjoint(uids)

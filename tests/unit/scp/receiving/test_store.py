@@ -51,6 +51,7 @@ def receiver(tmp_path, database, rings):
         device=product.device("SECONDREAD"),
         disk_reserve=0,
         destinations=lambda _: ("PACS",),
+        takes=lambda *_: True,
         same_pixels=same_pixels,
         now=lambda: NOW,
         arrived=lambda: rings.append(1),

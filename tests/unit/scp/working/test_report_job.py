@@ -15,10 +15,13 @@ from inference import findings
 from inference.pipeline import Analysis
 from inference.reading.pixels import Picture
 from inference.results import headers, identity
-from inference.results.kinds import KINDS, OutputKind
+from inference.results.kinds import KINDS, USUAL, OutputKind
 from inference.results.study import Series
 from inference.results.study_results import study_objects
-from scp.working.report_job import ReportJob
+from scp.configuration import sent_objects
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
+from scp.working.report_job import ReportJob, wanted
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, completeness, deliveries, jobs
@@ -50,7 +53,7 @@ SUMMARY = OutputKind(
     wanted=lambda options: options.sc_modality == "OT",
     alternatives={EncapsulatedPDFStorage: GrayscaleSoftcopyPresentationStateStorage},
 )
-TABLE = (KINDS[0], SUMMARY, *KINDS[1:])
+TABLE = (USUAL[0], SUMMARY, *USUAL[1:])
 
 
 def of_study(tmp_path, **options):
@@ -84,7 +87,7 @@ def test_an_option_switches_its_kind_off_and_no_other(tmp_path):
 
 def test_names_fit_the_database_and_are_unique():
     names = [kind.name for kind in KINDS]
-    assert names == ["SR", "SC", "NOTICE"]
+    assert set(names) <= set(sent_objects.KIND_OF.values())
     assert len({kind.series.number for kind in KINDS}) == len(set(names))
     assert all(0 < len(name) <= 16 for name in names)
 
@@ -140,7 +143,7 @@ class Analyst:
         return Analysis(finding=results.measured(), layers=results.layers_of(shown, results.region(100, 100)))
 
 
-def report(database, archive, kinds, *, kept=None, analyst=None):
+def report(database, archive, kinds, *, kept=None, analyst=None, takes=lambda *_: True):
     """Refuse the image and do the study's report job with the table ``kinds``."""
     with database.write() as tx:
         analysis = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
@@ -160,6 +163,7 @@ def report(database, archive, kinds, *, kept=None, analyst=None):
         analyst=analyst or Analyst(),
         rule=results.RULE,
         options=results.OPTIONS,
+        takes=takes,
         now=lambda: NOW,
         kinds=kinds,
     )(job)
@@ -202,6 +206,26 @@ def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
         "region": None,
     }
     analyst = Analyst()
-    report(database, archive, KINDS, kept=json.dumps(kept), analyst=analyst)
+    report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
     assert analyst.asked == 1
     assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SC"]
+
+
+def test_each_destination_is_owed_the_kinds_that_it_takes(database, archive):
+    def takes(destination, kind):
+        return kind in {"PACS": {"SR", "NOTICE"}, "STATION": {"CAD-SR"}}[destination]
+
+    receive(database, archive, destination="PACS")
+    receive(database, archive, destination="STATION")
+    report(database, archive, KINDS, takes=takes)
+    assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "NOTICE"]
+    assert [delivery.result.kind for delivery in due(database, "STATION")] == ["CAD-SR"]
+
+
+def test_only_kinds_that_somebody_takes_are_built_and_always_the_report():
+    def names(*peers):
+        return [kind.name for kind in wanted(Settings(peers=peers))]
+
+    assert names() == ["SR"]
+    assert names(Peer(ae_title="PACS", results_to=())) == [kind.name for kind in USUAL]
+    assert names(Peer(ae_title="STATION", results_to=(), objects=("cad_sr",))) == ["SR", "CAD-SR"]
