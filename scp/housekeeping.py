@@ -175,9 +175,12 @@ class HousekeepingTasks:
 
     def free_disk_space(self) -> None:
         """Remove delivered studies before their time, oldest first, where the disk is nearly full."""
+        promised_since = self.now() - timedelta(days=self.settings.retention.days)
         wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
         while wanted > 0:
-            choose = partial(retention.by_space, wanted=wanted, limit=STUDIES_AT_A_TIME)
+            choose = partial(
+                retention.by_space, wanted=wanted, promised_since=promised_since, limit=STUDIES_AT_A_TIME
+            )
             if not (removed := self._remove(choose)):
                 return
             wanted -= sum(study.size for study in removed)

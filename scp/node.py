@@ -17,6 +17,7 @@ from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import housekeeping, product, schedule
 from scp.configuration.settings import Settings
+from scp.delivering.commitment_answer import CommitmentAnswers
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.dispatcher import Dispatcher
@@ -80,8 +81,15 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         jitter=random.random,
         new_uid=_new_uid,
     )
+    commitment_answers = CommitmentAnswers(
+        settings=settings, database=database, archive=archive, now=_now, jitter=random.random
+    )
     dispatcher = Dispatcher(
-        database=database, sender=sender, commitment_requester=commitment_requester, now=_now
+        database=database,
+        sender=sender,
+        commitment_requester=commitment_requester,
+        commitment_answers=commitment_answers,
+        now=_now,
     )
     supervisor = Supervisor(settings=settings, database=database, finished=dispatcher.wake, now=_now)
     tasks = HousekeepingTasks(
@@ -99,7 +107,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         admission=admission,
         association_ended=tasks.complete_studies,
         refusals=Refusals(database=database, now=_now),
-        more_handlers=reports.handlers,
+        more_handlers=(*reports.handlers, *commitment_answers.handlers),
     )
     tasks.recover()
     tasks.waive_commitments()

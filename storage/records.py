@@ -106,6 +106,8 @@ class Instance(Arrival):
 
     received_at: datetime
     """When this header came in."""
+    promised_at: datetime | None = None
+    """When a peer was last told that it is kept (storage commitment); None: no peer has asked."""
 
 
 class Refused(StrEnum):

@@ -22,6 +22,7 @@ from scp.configuration.values import (
     Seconds,
     Section,
     SRClass,
+    Subject,
     resolved,
 )
 
@@ -108,6 +109,8 @@ class Peer(Section):
     """Name or address that its certificate must hold when we call it; by default ``host``, ``""`` is any."""
     certificate_sha256: Fingerprint | None = None
     """SHA-256 fingerprint of its certificate: any other is refused, whoever has signed it."""
+    certificate_subject: Subject | None = None
+    """What the subject of its certificate must name; unlike the fingerprint it outlives a renewal."""
     results_to: tuple[AETitle, ...] | None = None
     """AE titles of the peers that get the results of what it sends; by default itself, ``[]`` is nobody."""
     objects: tuple[sent_objects.Word, ...] = sent_objects.USUAL

@@ -63,9 +63,11 @@ class Settings(Section):
                 raise ValueError(
                     f"{entry} has tls = true: give [tls] certificate, key and authorities, or set it to false"
                 )
-            if not peer.tls and (peer.tls_name is not None or peer.certificate_sha256 is not None):
+            checked = ("tls_name", "certificate_sha256", "certificate_subject")
+            named = [key for key in checked if getattr(peer, key) is not None]
+            if not peer.tls and named:
                 raise ValueError(
-                    f"{entry} has tls_name or certificate_sha256, which nobody checks without tls = true: "
+                    f"{entry} has {' and '.join(named)}, which nobody checks without tls = true: "
                     "set it, or take them away"
                 )
         return self

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import ipaddress
+import re
 import string
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo
@@ -18,6 +21,19 @@ FLAGS: Final = ("specificity-90", "sensitivity-90")
 """The points that a manifest may hold."""
 AE_LENGTH: Final = 16
 FINGERPRINT_LENGTH: Final = 64
+SUBJECT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "commonName": "CN",
+        "organizationName": "O",
+        "organizationalUnitName": "OU",
+        "localityName": "L",
+        "stateOrProvinceName": "ST",
+        "countryName": "C",
+        "domainComponent": "DC",
+        "serialNumber": "SERIALNUMBER",
+    }
+)
+"""OpenSSL's names of a subject's attributes → the usual short ones (RFC 4514 3)."""
 AE_CHARACTERS: Final = frozenset(string.printable) - frozenset("\\\t\n\r\x0b\x0c")
 
 
@@ -53,6 +69,26 @@ def _fingerprint(text: str) -> str:
     return digits
 
 
+def subject_parts(text: str) -> frozenset[tuple[str, str]]:
+    """Return the attributes that ``text`` names, such as ``CN=ct1, O=Hospital`` (RFC 4514), and their values.
+
+    Raises ValueError.
+    """
+    parts = [part.strip().partition("=") for part in re.split(r"(?<!\\),", text)]
+    named = frozenset((name.strip().upper(), value.strip().replace("\\,", ",")) for name, _, value in parts)
+    if not all(name in SUBJECT_NAMES.values() and value for name, value in named):
+        raise ValueError(
+            'names and values such as "CN=ct1.example.org, O=Hospital" are allowed, with '
+            f"{', '.join(SUBJECT_NAMES.values())}; a comma in a value has a backslash before it"
+        )
+    return named
+
+
+def _subject(text: str) -> str:
+    subject_parts(text)
+    return text
+
+
 def _character_set(text: str) -> str:
     """Return Python's name of a character set that is named as DICOM or as Python does."""
     if not text:
@@ -83,6 +119,7 @@ def _flag(value: object) -> str | float:
 
 AETitle: TypeAlias = Annotated[str, AfterValidator(_ae_title)]
 Fingerprint: TypeAlias = Annotated[str, AfterValidator(_fingerprint)]
+Subject: TypeAlias = Annotated[str, AfterValidator(_subject)]
 Network: TypeAlias = Annotated[str, AfterValidator(_network)]
 CharacterSet: TypeAlias = Annotated[str, AfterValidator(_character_set)]
 Host: TypeAlias = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^\S+$")]

@@ -10,11 +10,12 @@ from datetime import datetime
 import structlog
 
 from scp import retry_policy
+from scp.delivering.commitment_answer import CommitmentAnswers
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.sender import Sender
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.queue import commitments, deliveries
+from storage.queue import commitment_questions, commitments, deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +29,13 @@ class Dispatcher:
         database: Database,
         sender: Sender,
         commitment_requester: CommitmentRequester,
+        commitment_answers: CommitmentAnswers,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._sender = sender
         self._commitment_requester = commitment_requester
+        self._commitment_answers = commitment_answers
         self._now = now
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -75,7 +78,8 @@ class Dispatcher:
             now = self._now()
             to_send = deliveries.due_destinations(tx, now=now)
             to_ask = commitments.due_destinations(tx, now=now)
-        for destination in sorted({*to_send, *to_ask}):
+            to_tell = commitment_questions.due_peers(tx, now=now)
+        for destination in sorted({*to_send, *to_ask, *to_tell}):
             under_way = self._threads.get(destination)
             if under_way is None or not under_way.is_alive():
                 # daemon threads: a peer that hangs must not keep the process from ending
@@ -86,7 +90,7 @@ class Dispatcher:
                 thread.start()
 
     def _deliver(self, destination: str) -> None:
-        """Send what is due, then ask for the commitment to keep it; neither's fault stops the other."""
+        """Send what is due, ask for its commitment, tell what is kept; a fault in one stops no other."""
         try:
             while self._sender.deliver(destination) and not self._stopping.is_set():
                 pass  # more may have fallen due meanwhile
@@ -101,3 +105,10 @@ class Dispatcher:
         except Exception:
             log.exception("storage commitment failed, trying again later", destination=destination)
             self._commitment_requester.postpone(destination)
+        if self._stopping.is_set():
+            return
+        try:
+            self._commitment_answers.tell(destination)
+        except Exception:
+            log.exception("peer not told what is kept, trying again later", peer=destination)
+            self._commitment_answers.postpone(destination)

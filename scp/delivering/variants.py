@@ -16,6 +16,8 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from inference.results import identity
 from scp.configuration.sections import Peer
+from scp.configuration.values import SRClass
+from scp.network import contexts
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,15 @@ SYNTAX_OF: Final = MappingProxyType(
 def syntaxes(peer: Peer) -> list[UID]:
     """Return the transfer syntaxes in which pictures are offered to ``peer``, the best first."""
     return [SYNTAX_OF[word] for word in peer.compression]
+
+
+def classes(peer: Peer, sr_class: SRClass) -> list[tuple[str, ...]]:
+    """Return for each object that ``peer`` is sent its SOP classes, the best first.
+
+    ``sr_class`` is that of the site.
+    """
+    found = dict.fromkeys(contexts.classes_of(kind, peer.sr_class or sr_class) for kind in sorted(peer.kinds))
+    return list(found)
 
 
 def of_result(result: Dataset, peer: Peer, sop_class: str, accepted: Collection[str]) -> Dataset:

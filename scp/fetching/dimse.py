@@ -187,7 +187,7 @@ class DimseSource:
                 self.peer,
                 contexts.retrieval(sop_classes),
                 handlers=[(evt.EVT_C_STORE, self._on_store)],
-                stores=sop_classes[1:],
+                as_scp=sop_classes[1:],
             )
         except Unreachable as error:
             raise SourceClosedError(str(error)) from error

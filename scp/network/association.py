@@ -80,7 +80,7 @@ def associate(
     proposed: Sequence[PresentationContext],
     *,
     handlers: Sequence[evt.EventHandlerType] = (),
-    stores: Sequence[str] = (),
+    as_scp: Sequence[str] = (),
 ) -> Association:
     """Open an association to ``peer``, which is `Peer.reachable`; the caller releases it.
 
@@ -91,8 +91,9 @@ def associate(
         not established.
     handlers
         What to call at events of the association.
-    stores
-        SOP classes that the peer may store over this very association, in answer to a C-GET.
+    as_scp
+        SOP classes of which this node proposes itself as SCP (PS3.7 D.3.3.4): storage commitment when it reports,
+        and what the peer may store over this very association in answer to a C-GET.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def associate(
         max_pdu=settings.node.max_pdu,
     )
     try:
-        return _open(address, limits, proposed, handlers, stores)
+        return _open(address, limits, proposed, handlers, as_scp)
     except Unreachable as error:
         place = f"{peer.ae_title} at {peer.host}:{peer.port}"
         raise Unreachable(f"{place}: {error}", speaks_dicom=error.speaks_dicom) from error
@@ -172,7 +173,7 @@ def _open(
     limits: Limits,
     proposed: Sequence[PresentationContext],
     handlers: Sequence[evt.EventHandlerType] = (),
-    stores: Sequence[str] = (),
+    as_scp: Sequence[str] = (),
 ) -> Association:
     """Open an association; raise Unreachable where none came about."""
     entity = AE(ae_title=address.calling)
@@ -194,7 +195,7 @@ def _open(
             address.port,
             contexts=list(proposed),
             ae_title=address.called,
-            ext_neg=[build_role(uid, scp_role=True) for uid in stores],
+            ext_neg=[build_role(uid, scp_role=True) for uid in as_scp],
             evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, prepare)],
             tls_args=None if address.caller is None else address.caller.arguments,
         )

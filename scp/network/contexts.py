@@ -10,10 +10,14 @@ from pydicom.uid import (
     BreastProjectionXRayImageStorageForPresentation,
     BreastProjectionXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
+    MammographyCADSRStorage,
     SecondaryCaptureImageStorage,
 )
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
@@ -22,6 +26,7 @@ from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 from inference.reading import transfer_syntaxes
+from scp.configuration.values import SRClass
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 """pydicom has names for storage classes only, pynetdicom's are made at run time: mypy does not see them."""
@@ -54,8 +59,13 @@ _STORAGE_ROOT: Final = "1.2.840.10008.5.1.4.1.1."
 """How the UIDs of storage classes begin (PS3.6 annex A), of those too that are newer than pynetdicom."""
 
 
+def verification() -> list[PresentationContext]:
+    """Return the contexts for an association that asks whether the node is there, and nothing else."""
+    return [build_context(VERIFICATION, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])]
+
+
 def accepted(requested: Sequence[PresentationContext] = ()) -> list[PresentationContext]:
-    """Return the contexts for an association that a peer opens: Storage, Verification, commitment reports.
+    """Return the contexts for an association that a peer opens: Storage, Verification, Storage Commitment.
 
     Accepted are the classes of this node, and what of ``requested`` is of any other storage class, in every
     transfer syntax that the peer proposes for it: nothing of such an object is read or kept. Senders such as
@@ -70,17 +80,17 @@ def accepted(requested: Sequence[PresentationContext] = ()) -> list[Presentation
         if uid not in NODE and is_storage(uid):
             foreign.setdefault(uid, []).extend(context.transfer_syntax)
     return [
-        build_context(VERIFICATION, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]),
+        *verification(),
         *(build_context(uid, list(transfer_syntaxes.OFFERED)) for uid in IMAGES),
-        _reports_of_commitment(),
+        _commitment_both_ways(),
         *(build_context(uid, syntaxes) for uid, syntaxes in foreign.items()),
     ]
 
 
-def _reports_of_commitment() -> PresentationContext:
-    """Return the context over which a peer brings reports: as SCP, whose SCU this node is."""
+def _commitment_both_ways() -> PresentationContext:
+    """Return the context over which a peer asks (as SCU), or brings reports on what it was asked (as SCP)."""
     context = commitment()
-    context.scu_role, context.scp_role = False, True
+    context.scu_role, context.scp_role = True, True
     return context
 
 
@@ -120,7 +130,7 @@ def proposed(sop_classes: set[str], compressed: Sequence[UID] = ()) -> list[Pres
     Each of the transfer syntaxes ``compressed``, for pictures, has a context of its own: of several in one, a
     peer accepts one only, and not the best.
     """
-    pictures = sorted(sop_classes & {SecondaryCaptureImageStorage})
+    pictures = sorted(uid for uid in sop_classes if is_picture(uid))
     return [
         *(
             build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -143,10 +153,38 @@ def retrieval(sop_classes: Sequence[str]) -> list[PresentationContext]:
     ]
 
 
-def commitment() -> PresentationContext:
-    """Return the context for storage commitment: of its SCU where proposed, of its reports where accepted.
+def each_alone(sop_classes: set[str], compressed: Sequence[UID]) -> list[PresentationContext]:
+    """Return what `proposed` gives, one transfer syntax in each context: so a peer says which it takes."""
+    return [
+        build_context(str(context.abstract_syntax), [syntax])
+        for context in proposed(sop_classes, compressed)
+        for syntax in context.transfer_syntax
+    ]
 
-    A peer that brings a report proposes itself as SCP (PS3.7 D.3.3.4); one that negotiates no role is
-    understood all the same.
+
+def classes_of(kind: str, sr_class: SRClass) -> tuple[str, ...]:
+    """Return the SOP classes in which results of ``kind`` (`inference.results.kinds`) go, the best first."""
+    reports = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
+    match kind:
+        case "SR":
+            return reports if sr_class == "comprehensive" else reports[::-1]
+        case "CAD-SR":
+            return (MammographyCADSRStorage,)
+        case "GSPS":
+            return (GrayscaleSoftcopyPresentationStateStorage,)
+        case _:
+            return (SecondaryCaptureImageStorage,)
+
+
+def is_picture(sop_class_uid: str) -> bool:
+    """Tell whether objects of this class that are sent have pixels, which may be compressed."""
+    return sop_class_uid == SecondaryCaptureImageStorage
+
+
+def commitment() -> PresentationContext:
+    """Return the context for storage commitment, as proposed by whoever asks or reports.
+
+    Who brings a report proposes itself as SCP (PS3.7 D.3.3.4); a peer that negotiates no role is understood
+    all the same.
     """
     return build_context(COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])

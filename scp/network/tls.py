@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from scp.configuration.sections import Peer
 from scp.configuration.tls import TLS
+from scp.configuration.values import SUBJECT_NAMES, subject_parts
 from scp.network import tls_reasons
 
 SUITES: Final = (
@@ -32,12 +34,15 @@ class TLSSocket(ssl.SSLSocket):
 
     certificate: str | None = None
     """SHA-256 of the certificate that the peer has shown, in hexadecimal digits."""
+    subject: frozenset[tuple[str, str]] = frozenset()
+    """What the subject of that certificate names, as `subject_parts` gives it."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is Python's
         """Agree with the peer, and remember who it is."""
         super().do_handshake(block)
         encoded = self.getpeercert(binary_form=True)
         self.certificate = None if encoded is None else hashlib.sha256(encoded).hexdigest()
+        self.subject = _subject(self.getpeercert())
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Return what has come; nothing where TLS has failed, as if the peer had hung up."""
@@ -76,12 +81,8 @@ class CallingSocket(TLSSocket):
         except OSError as error:
             self.failed(tls_reasons.reason_of(error))
             raise ConnectionError(tls_reasons.reason_of(error)) from None
-        expected = self.context.expected if isinstance(self.context, Caller) else None
-        if expected not in {None, self.certificate}:
-            reason = (
-                f"its certificate has the SHA-256 fingerprint {self.certificate}, not the certificate_sha256 "
-                "that is configured for this peer"
-            )
+        reason = self.context.objection(self) if isinstance(self.context, Caller) else None
+        if reason is not None:
             self.failed(reason)
             raise ConnectionError(reason)
 
@@ -92,7 +93,22 @@ class Caller(ssl.SSLContext):
     sslsocket_class = CallingSocket
     server_name: str
     expected: str | None
+    subject: str | None
     failure: str | None
+
+    def objection(self, connection: TLSSocket) -> str | None:
+        """Return why the certificate that the peer has shown is not the configured one; None where it is."""
+        if self.expected not in {None, connection.certificate}:
+            return (
+                f"its certificate has the SHA-256 fingerprint {connection.certificate}, not the "
+                "certificate_sha256 that is configured for this peer"
+            )
+        if self.subject is not None and not subject_parts(self.subject) <= connection.subject:
+            return (
+                f"its certificate is that of {in_words(connection.subject)}, not of the certificate_subject "
+                "that is configured for this peer"
+            )
+        return None
 
     @property
     def arguments(self) -> tuple[ssl.SSLContext, str]:
@@ -130,9 +146,25 @@ def caller(tls: TLS, peer: Peer) -> Caller | None:
     host = peer.host or ""
     context.check_hostname = peer.tls_name != ""
     context.server_name = peer.tls_name or host
-    context.expected = peer.certificate_sha256
+    context.expected, context.subject = peer.certificate_sha256, peer.certificate_subject
     context.failure = None
     return context
+
+
+def in_words(subject: frozenset[tuple[str, str]]) -> str:
+    """Return ``subject`` as the configuration writes it."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(subject)) or "nobody"
+
+
+def _subject(certificate: Mapping[str, Any] | None) -> frozenset[tuple[str, str]]:
+    """Return what the subject of a decoded certificate names."""
+    relative_names = (certificate or {}).get("subject", ())
+    return frozenset(
+        (SUBJECT_NAMES[name], value)
+        for relative_name in relative_names
+        for name, value in relative_name
+        if name in SUBJECT_NAMES
+    )
 
 
 def _equip(context: ssl.SSLContext, tls: TLS) -> None:

@@ -14,13 +14,12 @@ from typing import Final
 from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import product, terminal
-from scp.configuration.sections import Model, Peer
+from scp.configuration.sections import Model
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK
-from scp.network import tls
 from scp.network.association import Address, connect, echo
-from scp.network.tls import FilesError
-from scp.operating import check_tls
+from scp.operating import check_peers, check_tls
+from scp.operating.check_peers import ECHO_SECONDS
 from scp.operating.checks import Check, Outcome, failed, note, ok
 from scp.process import locks
 from storage import privacy
@@ -30,7 +29,6 @@ from storage.database.engine import Database
 from storage.errors import StorageError
 
 MEGABYTE: Final = 1_000_000
-ECHO_SECONDS: Final = 5.0
 AT_A_TIME: Final = 16
 
 
@@ -67,7 +65,8 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
         yield _tls_port(settings)
     yield from check_tls.files(settings.tls, datetime.now(UTC))
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        yield from threads.map(lambda peer: _peer(peer, settings), settings.peers)
+        for found in threads.map(lambda peer: list(check_peers.probe(peer, settings)), settings.peers):
+            yield from found
 
 
 def _configuration(settings: Settings, path: Path) -> Check:
@@ -200,8 +199,7 @@ def _free(subject: str, host: str, port: int) -> Check:
 def _listening(subject: str, settings: Settings, pid: int) -> Check:
     node = settings.node
     host = _loopback(node.host)
-    calling = next((peer.ae_title for peer in settings.peers if not peer.addresses), node.ae_title)
-    address = Address(host=host, port=node.port, calling=calling, called=node.ae_title)
+    address = Address(host=host, port=node.port, calling=node.ae_title, called=node.ae_title)
     answer = echo(address, seconds=ECHO_SECONDS)
     if not answer.speaks_dicom:
         return failed(subject, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
@@ -211,22 +209,3 @@ def _listening(subject: str, settings: Settings, pid: int) -> Check:
 def _loopback(host: str) -> str:
     """Return where this machine reaches what listens at ``host``."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address has loopback
-
-
-def _peer(peer: Peer, settings: Settings) -> Check:
-    subject = f"peer {peer.ae_title}"
-    if peer.host is None or peer.port is None:
-        return note(subject, "has no host and port: it may store, and is sent nothing")
-    try:
-        caller = tls.caller(settings.tls, peer)
-    except FilesError as error:
-        return failed(subject, f"not called, because {error}")
-    address = Address(
-        host=peer.host,
-        port=peer.port,
-        calling=settings.node.ae_title,
-        called=peer.ae_title,
-        caller=caller,
-    )
-    answer = echo(address, seconds=ECHO_SECONDS)
-    return ok(subject, answer.reason) if answer.ok else failed(subject, answer.reason)

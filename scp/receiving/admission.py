@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings, admission_lines
+from scp.configuration.values import subject_parts
+from scp.network.tls import in_words
 
 Rejection = tuple[int, int, int]
 """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
@@ -28,6 +30,8 @@ class Decision:
     """The sentence for the log."""
     remedy: str | None = None
     """TOML lines that would admit the caller."""
+    only_verification: bool = False
+    """Whether the caller may ask whether the node is there, and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +44,8 @@ class Request:
     tls: bool = False
     certificate: str | None = None
     """SHA-256 of the certificate that it has shown, in hexadecimal digits."""
+    subject: frozenset[tuple[str, str]] = frozenset()
+    """What the subject of that certificate names."""
 
 
 class OpenAssociation(Protocol):
@@ -71,12 +77,12 @@ class Admission:
                 "correct it at the peer",
             )
         peer = self._settings.peer(request.calling_ae)
-        if peer is None and request.calling_ae == node.ae_title:
-            return Decision(
-                rejection=UNKNOWN_CALLER,
-                reason="this node's own AE title called, as `check` does to see whether the node answers: "
-                "nothing to do, unless a peer calls itself so by mistake",
-            )
+        if (
+            peer is None
+            and request.calling_ae == node.ae_title
+            and _is_this_machine(request.address, node.host)
+        ):
+            return replace(self._within_limits(request), only_verification=True)
         if peer is None:
             return Decision(
                 rejection=UNKNOWN_CALLER,
@@ -158,12 +164,30 @@ def _missing_security(peer: Peer, request: Request) -> str | None:
             f"peer {peer.ae_title!r} showed {proof}, which is not its certificate_sha256: correct it if the "
             "certificate was renewed"
         )
+    subject = peer.certificate_subject
+    if subject is not None and not subject_parts(subject) <= request.subject:
+        return (
+            f"peer {peer.ae_title!r} showed a certificate of {in_words(request.subject)}, and its "
+            f"certificate_subject is {subject!r}: another machine uses its AE title, or its certificate has "
+            "another name now"
+        )
     return None
+
+
+def _is_this_machine(address: str, listening: str) -> bool:
+    """Tell whether ``address`` is that of this machine, as `check` calls the node that runs on it."""
+    return address == listening or _parsed(address).is_loopback
 
 
 def _within(address: str, allowed: tuple[str, ...]) -> bool:
     """Tell whether ``address`` lies in one of the ``allowed`` addresses or networks."""
-    caller = ipaddress.ip_address(address)
-    if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped:
-        caller = caller.ipv4_mapped
+    caller = _parsed(address)
     return any(caller in ipaddress.ip_network(network, strict=False) for network in allowed)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return ``address``; one of IPv4 that comes as one of IPv6 is one of IPv4."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped
+    return parsed

@@ -132,7 +132,9 @@ class Listener:
             )
             _reject(event.assoc, decision.rejection)
             return
-        event.assoc.acceptor.supported_contexts = contexts.accepted(_requested(event))
+        event.assoc.acceptor.supported_contexts = (
+            contexts.verification() if decision.only_verification else contexts.accepted(_requested(event))
+        )
 
     def on_established(self, event: Event) -> None:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
@@ -242,7 +244,7 @@ def _full_request(event: Event) -> Request:
     connection = None if wrapper is None else wrapper.socket
     if not isinstance(connection, tls.TLSSocket):
         return _request(event)
-    return replace(_request(event), tls=True, certificate=connection.certificate)
+    return replace(_request(event), tls=True, certificate=connection.certificate, subject=connection.subject)
 
 
 def _answer(code: int, comment: str) -> Dataset:

@@ -90,6 +90,8 @@ instances: Final = Table(
     Column("source_ae", AE, nullable=False),
     # of the Patient ID; a version before 1.3 has kept none
     Column("patient_digest", DIGEST),
+    # last time that a peer was told that it is kept (storage commitment)
+    Column("promised_at", Instant),
 )
 
 # What reception understood of an image's header. An image that a version before 1.3 has kept has no row
@@ -349,6 +351,19 @@ commitment_items: Final = Table(
     metadata,
     Column("transaction_uid", UID, ForeignKey("commitment_requests.transaction_uid"), primary_key=True),
     Column("delivery_id", Integer, ForeignKey("commitments.delivery_id"), primary_key=True, index=True),
+)
+
+# What peers asked us to commit ourselves to keep, until they have been told.
+commitment_questions: Final = Table(
+    "commitment_questions",
+    metadata,
+    Column("peer", AE, primary_key=True),
+    Column("transaction_uid", UID, primary_key=True),
+    Column("sop_class_uids", Texts, nullable=False),
+    Column("sop_instance_uids", Texts, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Instant, nullable=False),
 )
 
 # What peers sent that was not kept: it has no row of its own, hence a number.

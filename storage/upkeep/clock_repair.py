@@ -19,6 +19,7 @@ _studies = schema.studies
 _jobs = schema.jobs
 _deliveries = schema.deliveries
 _commitments = schema.commitments
+_questions = schema.commitment_questions
 
 TOLERANCE: Final = timedelta(seconds=5)
 """Instants are taken a moment before they are written, by two processes."""
@@ -50,6 +51,7 @@ def make_due(tx: Connection, *, now: datetime, longest: LongestWaits) -> int:
             (_jobs.c.lease_until, _jobs.c.state == JobState.RUNNING, longest.lease),
             (_deliveries.c.not_before, _deliveries.c.state == DeliveryState.OWED, longest.delivery),
             (_commitments.c.not_before, _commitments.c.state.in_(UNCOMMITTED), longest.commitment),
+            (_questions.c.not_before, any_row, longest.delivery),
             (_studies.c.changed_at, any_row, no_wait),
             (_studies.c.last_at, any_row, no_wait),
         )

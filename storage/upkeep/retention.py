@@ -50,10 +50,17 @@ def expired(tx: Connection, *, before: datetime, limit: int) -> list[Forgotten]:
     return [_forget(tx, study_uid) for study_uid in rows.scalars().all()]
 
 
-def by_space(tx: Connection, *, wanted: int, limit: int) -> list[Forgotten]:
-    """Forget at most ``limit`` settled studies, the longest quiet first, until ``wanted`` bytes come free."""
+def by_space(tx: Connection, *, wanted: int, promised_since: datetime, limit: int) -> list[Forgotten]:
+    """Forget at most ``limit`` settled studies, the longest quiet first, until ``wanted`` bytes come free.
+
+    A study stays of which an image was promised to a peer after ``promised_since``: the peer may have deleted
+    its own.
+    """
+    promised = exists().where(
+        _instances.c.study_uid == _studies.c.study_uid, _instances.c.promised_at > promised_since
+    )
     forgotten: list[Forgotten] = []
-    for study_uid in tx.execute(_settled().limit(limit)).scalars().all():
+    for study_uid in tx.execute(_settled().where(~promised).limit(limit)).scalars().all():
         if sum(study.size for study in forgotten) >= wanted:
             break
         forgotten.append(_forget(tx, study_uid))

@@ -145,6 +145,7 @@ def test_peer_that_hangs_delays_no_other(site):
         database=site.database,
         sender=site.sender(100),
         commitment_requester=commitment_requester,
+        commitment_answers=types.SimpleNamespace(tell=lambda _: None, postpone=lambda _: None),
         now=site.clock,
     )
     dispatcher.start()

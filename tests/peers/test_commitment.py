@@ -1,9 +1,9 @@
-"""A real archive is asked for storage commitment: Orthanc, which reports over an association of its own."""
+"""A real archive is asked for storage commitment, and asks for it: Orthanc, over associations of its own."""
 
 import pytest
 
 from storage.states import DeliveryState
-from tests.support.commitment import DeliveringNode
+from tests.support.commitment import MG, DeliveringNode, keep
 from tests.support.mammograms import uid
 from tests.support.orthanc import Orthanc
 from tests.support.owed import owe
@@ -36,3 +36,16 @@ def test_orthanc_commits_what_it_has_and_is_sent_again_what_it_lost(tmp_path, no
         node.now = node.ledger()[uids[0]].next_try
         report_on(node)
     assert node.standing() == dict.fromkeys(uids, (DeliveryState.SENT, "COMMITTED"))
+
+
+def test_orthanc_asks_and_is_told_what_the_node_keeps(tmp_path, node):
+    (peer,) = node.settings.peers
+    asked = [keep(node, "1.2.1"), (MG, "1.2.404")]
+    with Orthanc(tmp_path / "orthanc", node_port=node.port, port=peer.port) as orthanc:
+        path = orthanc.post("/modalities/secondread/storage-commitment", {"DicomInstances": asked})["Path"]
+        assert orthanc.get(path)["Status"] == "Pending"
+        node.answers.tell("ORTHANC")
+        told = orthanc.get(path)
+    assert told["Status"] == "Failure"
+    assert [item["SOPInstanceUID"] for item in told["Success"]] == ["1.2.1"]
+    assert [(item["SOPInstanceUID"], item["Status"]) for item in told["Failures"]] == [("1.2.404", 0x0112)]

@@ -2,12 +2,15 @@
 
 import itertools
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 from pynetdicom import evt
 
 from scp.configuration.sections import Delivery, Node, Peer
 from scp.configuration.settings import Settings
+from scp.delivering.commitment_answer import CommitmentAnswers
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.sender import Sender
@@ -16,10 +19,12 @@ from scp.receiving.listener import Listener
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.overview import deliveries
+from storage.queue import arrivals
 from tests.support.mammograms import uid
-from tests.support.owed import NOW
+from tests.support.owed import NOW, _arrival
 from tests.support.uncounted import UNCOUNTED
 
+MG = DigitalMammographyXRayImageStorageForPresentation
 STUDY = str(uid("owed", "1"))
 
 
@@ -53,13 +58,14 @@ class DeliveringNode:
         self.commitment_requester = CommitmentRequester(
             **common, reports=self.reports, new_uid=lambda: f"2.25.{next(numbers)}"
         )
+        self.answers = CommitmentAnswers(**common, archive=self.archive)
         self._listener = Listener(
             settings=self.settings,
             receiver=SimpleNamespace(archive=self.archive),
             admission=Admission(self.settings),
             association_ended=lambda: None,
             refusals=UNCOUNTED,
-            more_handlers=((evt.EVT_N_EVENT_REPORT, self._on_report),),
+            more_handlers=((evt.EVT_N_EVENT_REPORT, self._on_report), *self.answers.handlers),
         ).start()
         self.port = self._listener.server_address[1]
 
@@ -88,3 +94,14 @@ class DeliveringNode:
     def __exit__(self, *_):
         self._listener.shutdown()
         self.database.close()
+
+
+def keep(node, uid, *, sop_class=MG, lost=False):
+    """Keep an instance with its file, or without; return its class and UID."""
+    file = node.archive.keep_bytes(b"image", folder="instances", key=uid, suffix=".dcm")
+    arrival = replace(_arrival("1.2"), sop_instance_uid=uid, sop_class_uid=sop_class, file=file)
+    with node.database.write() as tx:
+        arrivals.record(tx, arrival, destinations=[], now=node.now)
+    if lost:
+        node.archive.path(file).unlink()
+    return sop_class, uid

@@ -212,6 +212,7 @@ def test_dispatcher_sends_and_then_asks(node, pacs):
         database=node.database,
         sender=node.sender,
         commitment_requester=node.commitment_requester,
+        commitment_answers=node.answers,
         now=lambda: node.now,
     )
     dispatcher.start()

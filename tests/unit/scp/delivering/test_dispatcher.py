@@ -52,6 +52,9 @@ class ScriptedRequester:
         self.postponed.set()
 
 
+NOTHING_TO_TELL = SimpleNamespace(tell=lambda _: None, postpone=lambda _: None)
+
+
 @pytest.fixture
 def never_by_itself(monkeypatch):
     """Only `Dispatcher.wake` lets the dispatcher look again."""
@@ -82,7 +85,13 @@ def requester():
 
 @pytest.fixture
 def dispatcher(database, sender, requester, never_by_itself):
-    made = Dispatcher(database=database, sender=sender, commitment_requester=requester, now=lambda: NOW)
+    made = Dispatcher(
+        database=database,
+        sender=sender,
+        commitment_requester=requester,
+        commitment_answers=NOTHING_TO_TELL,
+        now=lambda: NOW,
+    )
     yield made
     made.stop(PATIENCE)
 
@@ -169,7 +178,11 @@ def test_database_that_fails_ends_nothing(database, archive, sender, requester, 
 
     owe(database, archive)
     dispatcher = Dispatcher(
-        database=SimpleNamespace(read=read), sender=sender, commitment_requester=requester, now=lambda: NOW
+        database=SimpleNamespace(read=read),
+        sender=sender,
+        commitment_requester=requester,
+        commitment_answers=NOTHING_TO_TELL,
+        now=lambda: NOW,
     )
     dispatcher.start()
     assert failed.wait(PATIENCE)

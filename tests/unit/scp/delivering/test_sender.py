@@ -231,7 +231,7 @@ def test_implicit_only_peer_is_served(database, archive, clock):
 def test_picture_goes_in_the_best_compression_that_the_peer_accepts(
     database, archive, clock, wanted, understood, sent
 ):
-    (heatmap,) = owe(database, archive, kinds=[ResultKind.SC])
+    (heatmap,) = owe(database, archive, kinds=[ResultKind.SC], side=64)
     with database.read() as tx:
         (row,) = deliveries.due(tx, now=NOW)["PACS"]
     kept = dcmread(archive.path(row.result.file)).pixel_array

@@ -278,6 +278,19 @@ def test_peer_is_bound_to_its_certificate(listening, pacs_tls):
     assert fingerprint(pacs_tls) in line["reason"]
 
 
+@pytest.mark.parametrize(("subject", "admitted"), [("CN=pacs", True), ("CN=ct1, O=Hospital", False)])
+def test_peer_is_bound_to_the_subject_of_its_certificate(listening, pacs_tls, subject, admitted):
+    port, _, _ = listening(tls=True, certificate_subject=subject)
+    with capture_logs() as entries:
+        assert call(port, pacs_tls).ok is admitted
+        if not admitted:
+            reason = logged(entries, "association rejected")["reason"]
+            assert (
+                "showed a certificate of CN=pacs, and its certificate_subject is 'CN=ct1, O=Hospital'"
+                in reason
+            )
+
+
 @pytest.mark.parametrize("kind", ["tls", "plain"])
 def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, pacs_tls, kind):
     secure, plain, _ = listening()
@@ -341,6 +354,8 @@ def test_delivery_names_what_is_wrong_with_the_peer(scp, node_tls, pacs_tls, str
     assert "unable to get local issuer certificate" in complaint(node_tls, scp(stranger))
     port = scp(pacs_tls)
     assert "SHA-256 fingerprint" in complaint(node_tls, port, certificate_sha256="0" * 64)
+    said = complaint(node_tls, port, certificate_subject="CN=ct1")
+    assert "its certificate is that of CN=pacs, not of the certificate_subject" in said
     assert "Hostname mismatch" in complaint(node_tls, port, tls_name="pacs.example.org")
     assert "certificate has expired" in complaint(node_tls, scp(authority.tls("old", days=-1, kind="EC")))
 

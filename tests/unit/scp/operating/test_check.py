@@ -2,22 +2,35 @@ import os
 import socket
 import sqlite3
 import threading
+from types import SimpleNamespace
 
 import pytest
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage, Verification
+from pynetdicom.sop_class import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+    Verification,
+)
+from structlog.testing import capture_logs
 
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
 from scp.network.association import Address, echo
 from scp.operating.check import all_checks
 from scp.operating.checks import Outcome
+from scp.receiving.admission import Admission
+from scp.receiving.listener import Listener
+from storage.archive import Archive
 from storage.database import inspection
 from storage.database.engine import NAME, Database
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port
 from tests.support.running_node import lock_held
+from tests.support.uncounted import UNCOUNTED
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +74,8 @@ def ask(port, *, calling="SECONDREAD", called="PACS", host="127.0.0.1", seconds=
 
 
 def test_fresh_node_passes_and_nothing_is_made(look, tmp_path, scp):
-    checks = look(Peer(ae_title="PACS", host="127.0.0.1", port=scp()))
+    taken = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+    checks = look(Peer(ae_title="PACS", host="127.0.0.1", port=scp(*taken)))
     assert {check.outcome for check in checks.values()} == {Outcome.OK}
     assert "first start" in checks["database"].words
     assert not (tmp_path / "data").exists()
@@ -148,11 +162,44 @@ def test_running_node_must_answer_at_its_port(look, scp, tmp_path):
         assert look(port=silent)[f"port {silent}"].outcome is Outcome.FAILED
 
 
-def test_rejection_proves_that_the_node_answers(look, scp, tmp_path):
-    port = scp(ae_title="SECONDREAD", require_calling_aet=["SOMEBODY"])
+def test_check_beside_a_living_node_leaves_no_refusal_in_its_log(look, tmp_path):
     (tmp_path / "data").mkdir()
-    with lock_held(tmp_path / "data"):
-        assert look(port=port)[f"port {port}"].outcome is Outcome.OK
+    peers = (Peer(ae_title="PACS", addresses=("192.0.2.7",), results_to=()),)
+    settings = Settings(node=Node(host="127.0.0.1", port=0, data_dir=tmp_path / "data"), peers=peers)
+    server = Listener(
+        settings=settings,
+        receiver=SimpleNamespace(archive=Archive(tmp_path / "data")),
+        admission=Admission(settings),
+        association_ended=lambda: None,
+        refusals=UNCOUNTED,
+    ).start()
+    port = server.server_address[1]
+    with capture_logs() as entries, lock_held(tmp_path / "data"):
+        check = look(*peers, port=port)[f"port {port}"]
+        server.shutdown()
+    assert (check.outcome, entries) == (Outcome.OK, [])
+
+
+def test_peer_is_asked_for_every_class_that_it_would_be_sent(look, scp):
+    port = scp(Verification, Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
+    objects = ("report", "heatmaps", "cad_sr")
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, objects=objects, contours_twice=True,
+                compression=("jpeg-ls",), commitment=True)  # fmt: skip
+    checks = look(peer)
+    said = {name.removeprefix("peer PACS: "): (one.outcome, one.words) for name, one in checks.items()}
+    both = "Explicit VR Little Endian, Implicit VR Little Endian"
+    other_class = f"refused, sent as Comprehensive 3D SR Storage instead, in {both}"
+    assert said["Comprehensive SR"] == (Outcome.NOTE, other_class)
+    outcome, words = said["Mammography CAD SR"]
+    assert outcome is Outcome.FAILED
+    assert words.startswith(
+        f"refused: let PACS accept Mammography CAD SR Storage ({MammographyCADSRStorage})"
+    )
+    outcome, words = said["Secondary Capture Image"]
+    assert outcome is Outcome.NOTE
+    assert "sent uncompressed, as it takes none of jpeg-ls" in words
+    assert said["Storage Commitment"][0] is Outcome.FAILED
+    assert '"secondread": ["SECONDREAD", "127.0.0.1", 0]' in said["to register there"][1]
 
 
 def test_peer_that_only_sends_is_noted(look):
@@ -213,7 +260,8 @@ def test_something_that_speaks_no_dicom():
 def test_check_command_prints_and_ends_as_it_went(
     monkeypatch, capsys, tmp_path, model, scp, port_of_peer, code
 ):
-    port = scp() if port_of_peer == "listening" else free_port()
+    taken = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+    port = scp(*taken) if port_of_peer == "listening" else free_port()
     config = tmp_path / "node.toml"
     config.write_text(
         f'[node]\nport = 0\ndisk_reserve_mb = 1\n[model]\nname = "{model}"\n'
