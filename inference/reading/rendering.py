@@ -134,15 +134,15 @@ def steps(header: Dataset) -> DisplaySteps:
 def _table(header: Dataset, stored: NDArray[Any]) -> _Table:
     values = _all_values(header)
     padding = _padding(header, values)
-    shown = steps(header)
-    modality = _modality(shown.modality_table, shown.slope, shown.intercept, values)
-    if shown.voi_table is not None:
-        brightness = shown.voi_table.applied(modality) / shown.voi_table.full_scale
-    elif shown.window is not None:
-        brightness = _window(modality, *shown.window)
+    display = steps(header)
+    modality = _modality(display.modality_table, display.slope, display.intercept, values)
+    if display.voi_table is not None:
+        brightness = display.voi_table.applied(modality) / display.voi_table.full_scale
+    elif display.window is not None:
+        brightness = _window(modality, *display.window)
     else:
         brightness = _stretched(modality, values, padding, stored)
-    if shown.inverse:
+    if display.inverse:
         brightness = 1 - brightness
     grey = np.where(padding, 0, np.clip(brightness, 0, 1)).astype(np.float32)
     return _Table(first=int(values[0]), grey=grey, padding=padding)

@@ -4,8 +4,8 @@ UIDs are UUIDs of a canonical text of everything that defines the object (PS3.5 
 UID, same bytes: whatever is seen in an object stands in its key, except times, which are stored with the
 finding and handed in again.
 
-The same holds for a picture with another Modality and for a report in the other SOP class, for a peer that
-wants or takes only that. Comprehensive SR and
+The same holds for what a peer wants or takes in another way: a picture with another Modality, a report with
+regions of another shape or in the other SOP class. Comprehensive SR and
 Comprehensive 3D SR carry the same tree here: all coordinates are two-dimensional. What changes is the class,
 and with it the UIDs of the report, of its series and of the report that it replaces.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from pydicom.uid import UID
 
 from inference.decision import Analysed, Decision, FlagRule, Result
 from inference.findings import ModelIdentity, NotAnalysed
-from inference.options import OutputOptions
+from inference.options import OutputOptions, RegionShape
 from inference.reading.digests import canonical_digest, canonical_text
 
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
@@ -128,19 +129,29 @@ def _decision_key(decision: Decision) -> dict[str, Any]:
 
 def in_class(report: Dataset, sop_class_uid: str) -> Dataset:
     """Return ``report`` as an object of ``sop_class_uid``; the same report always gets the same UIDs."""
+    return _report_variant(report, UID(sop_class_uid), {"sop_class": sop_class_uid})
+
+
+def with_region(report: Dataset, shape: RegionShape) -> Dataset:
+    """Return ``report``, whose regions have another ``shape`` than the site's, under UIDs of its own."""
+    return _report_variant(report, report.SOPClassUID, {"region": shape})
+
+
+def _report_variant(report: Dataset, sop_class: UID, change: Mapping[str, str]) -> Dataset:
+    """Return ``report`` under the UIDs of this ``change``, as is the report that it replaces."""
     variant = copy.deepcopy(report)
-    variant.SOPClassUID = UID(sop_class_uid)
-    variant.SOPInstanceUID = _variant_uid("report", report.SOPInstanceUID, sop_class_uid)
-    variant.SeriesInstanceUID = _variant_uid("series", report.SeriesInstanceUID, sop_class_uid)
+    variant.SOPClassUID = sop_class
+    variant.SOPInstanceUID = _variant_uid("report", report.SOPInstanceUID, change)
+    variant.SeriesInstanceUID = _variant_uid("series", report.SeriesInstanceUID, change)
     variant.file_meta.MediaStorageSOPClassUID = variant.SOPClassUID
     variant.file_meta.MediaStorageSOPInstanceUID = variant.SOPInstanceUID
     for study in variant.get("PredecessorDocumentsSequence", []):
         for series in study.ReferencedSeriesSequence:
-            series.SeriesInstanceUID = _variant_uid("series", series.SeriesInstanceUID, sop_class_uid)
+            series.SeriesInstanceUID = _variant_uid("series", series.SeriesInstanceUID, change)
             for reference in series.ReferencedSOPSequence:
-                reference.ReferencedSOPClassUID = UID(sop_class_uid)
+                reference.ReferencedSOPClassUID = sop_class
                 reference.ReferencedSOPInstanceUID = _variant_uid(
-                    "report", reference.ReferencedSOPInstanceUID, sop_class_uid
+                    "report", reference.ReferencedSOPInstanceUID, change
                 )
     return variant
 
@@ -150,11 +161,10 @@ def with_modality(picture: Dataset, modality: str) -> Dataset:
     variant = copy.deepcopy(picture)
     variant.Modality = modality
     for level, keyword in (("picture", "SOPInstanceUID"), ("series", "SeriesInstanceUID")):
-        original = str(picture[keyword].value)
-        setattr(variant, keyword, UID(uid("variant", of=level, uid=original, modality=modality)))
+        setattr(variant, keyword, _variant_uid(level, picture[keyword].value, {"modality": modality}))
     variant.file_meta.MediaStorageSOPInstanceUID = variant.SOPInstanceUID
     return variant
 
 
-def _variant_uid(level: str, original: str, sop_class_uid: str) -> UID:
-    return UID(uid("variant", of=level, uid=str(original), sop_class=sop_class_uid))
+def _variant_uid(level: str, original: str, change: Mapping[str, str]) -> UID:
+    return UID(uid("variant", of=level, uid=str(original), **change))

@@ -74,6 +74,12 @@ USUAL: Final = (
 KINDS: Final = (
     *USUAL,
     OutputKind(
+        name="SR-OUTLINE",
+        build=document.build_outlined,
+        series=Series(number=9002, description=wording.REPORT_SERIES),
+        alternatives=document.ALTERNATIVES,
+    ),
+    OutputKind(
         name="CAD-SR",
         build=cad_report.build,
         series=Series(number=9003, description=wording.CAD_SERIES),

@@ -121,6 +121,8 @@ class Peer(Section):
     """The SR class that it is sent; by default that of ``[outputs]``."""
     sc_modality: SCModality | None = None
     """Modality of the pictures that it is sent; by default that of ``[outputs]``."""
+    region: Literal["rectangle", "outline"] = "rectangle"
+    """How its report draws a region: OHIF lists rectangles under readable names, and keeps outlines."""
     compression: tuple[Compression, ...] = ()
     """Of the pictures that it is sent, the best first; what it does not accept is sent without."""
     commitment: bool = False
@@ -134,7 +136,9 @@ class Peer(Section):
     @property
     def kinds(self) -> frozenset[str]:
         """Kinds of results that it is sent, as `inference.results.kinds` names them."""
-        return frozenset(sent_objects.KIND_OF[word] for word in self.objects)
+        kinds = frozenset(sent_objects.KIND_OF[word] for word in self.objects)
+        outlined = {"SR"} if self.region == "outline" else set()
+        return (kinds - outlined) | {f"{kind}-OUTLINE" for kind in kinds & outlined}
 
     @property
     def destinations(self) -> tuple[str, ...]:

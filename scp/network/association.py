@@ -92,8 +92,8 @@ def associate(
     handlers
         What to call at events of the association.
     as_scp
-        SOP classes of which this node proposes itself as SCP (PS3.7 D.3.3.4): storage commitment when it reports,
-        and what the peer may store over this very association in answer to a C-GET.
+        SOP classes of which this node proposes itself as SCP (PS3.7 D.3.3.4): storage commitment when it
+        reports, and what the peer may store over this very association in answer to a C-GET.
 
     Raises
     ------

@@ -166,7 +166,7 @@ def classes_of(kind: str, sr_class: SRClass) -> tuple[str, ...]:
     """Return the SOP classes in which results of ``kind`` (`inference.results.kinds`) go, the best first."""
     reports = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
     match kind:
-        case "SR":
+        case "SR" | "SR-OUTLINE":
             return reports if sr_class == "comprehensive" else reports[::-1]
         case "CAD-SR":
             return (MammographyCADSRStorage,)

@@ -73,22 +73,22 @@ def _negotiated(peer: Peer, settings: Settings) -> Iterator[Check]:
 
 
 def _object(peer: Peer, settings: Settings, classes: tuple[str, ...], accepted: Accepted) -> Check:
-    """Say in which of ``classes``, the best first, an object would be taken, and how encoded."""
+    """Say in which of ``classes``, the best first, an object would be sop_class, and how encoded."""
     first = UID(classes[0]).name
     subject = f"peer {peer.ae_title}: {first.removesuffix(' Storage')}"
-    taken = next((uid for uid in classes if uid in accepted), None)
-    if taken is None:
+    sop_class = next((uid for uid in classes if uid in accepted), None)
+    if sop_class is None:
         return failed(
             subject,
             f"refused: let {peer.ae_title} accept {first} ({classes[0]}) from {settings.node.ae_title}, or "
             'leave it out of "objects" of this peer',
         )
-    syntaxes = accepted[taken]
+    syntaxes = accepted[sop_class]
     names = ", ".join(sorted(UID(syntax).name for syntax in syntaxes))
-    if taken != classes[0]:
-        return note(subject, f"refused, sent as {UID(taken).name} instead, in {names}")
+    if sop_class != classes[0]:
+        return note(subject, f"refused, sent as {UID(sop_class).name} instead, in {names}")
     offered = variants.syntaxes(peer)
-    if contexts.is_picture(taken) and offered and not syntaxes & set(offered):
+    if contexts.is_picture(sop_class) and offered and not syntaxes & set(offered):
         return note(
             subject,
             f"accepted in {names}: sent uncompressed, as it takes none of {', '.join(peer.compression)}; "

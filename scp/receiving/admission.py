@@ -77,12 +77,8 @@ class Admission:
                 "correct it at the peer",
             )
         peer = self._settings.peer(request.calling_ae)
-        if (
-            peer is None
-            and request.calling_ae == node.ae_title
-            and _is_this_machine(request.address, node.host)
-        ):
-            return replace(self._within_limits(request), only_verification=True)
+        if peer is None and request.calling_ae == node.ae_title:
+            return self._decide_about_itself(request)
         if peer is None:
             return Decision(
                 rejection=UNKNOWN_CALLER,
@@ -104,6 +100,16 @@ class Admission:
         if (problem := _missing_security(peer, request)) is not None:
             return Decision(rejection=UNKNOWN_CALLER, reason=problem)
         return self._within_limits(request)
+
+    def _decide_about_itself(self, request: Request) -> Decision:
+        """Admit `check` on this machine, which looks whether the node answers."""
+        if _is_this_machine(request.address, self._settings.node.host):
+            return replace(self._within_limits(request), only_verification=True)
+        return Decision(
+            rejection=UNKNOWN_CALLER,
+            reason=f"this node's own AE title called from another machine, {request.address}: a peer calls "
+            "itself so by mistake",
+        )
 
     def _within_limits(self, request: Request) -> Decision:
         node = self._settings.node

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, Table, delete, insert, select, u
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries, findings, patients, reports
-from storage.queue.deliveries import Taking, everything
+from storage.queue.deliveries import Taking, any_kind
 from storage.records import Arrival, Description, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
 
@@ -28,7 +28,7 @@ def record(
     arrival: Arrival,
     *,
     destinations: Sequence[str],
-    takes: Taking = everything,
+    takes: Taking = any_kind,
     now: datetime,
 ) -> Recorded:
     """Write down an instance whose file is in the archive, with the job and the changes that it causes.

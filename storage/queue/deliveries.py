@@ -26,14 +26,12 @@ _results = schema.results
 _UNSENT: Final = (DeliveryState.OWED, DeliveryState.PARKED)
 
 
-def everything(_destination: str, _kind: str) -> bool:
+def any_kind(_destination: str, _kind: str) -> bool:
     """Say that every destination takes every kind."""
     return True
 
 
-def owe(
-    tx: Connection, study_uid: str, destination: str, *, takes: Taking = everything, now: datetime
-) -> int:
+def owe(tx: Connection, study_uid: str, destination: str, *, takes: Taking = any_kind, now: datetime) -> int:
     """Owe all that is current of the study, and that it ``takes``, to one more destination.
 
     Returns how many deliveries are new.
@@ -53,7 +51,7 @@ def owe_each(
     kinds: Mapping[str, str],
     destinations: Collection[str],
     *,
-    takes: Taking = everything,
+    takes: Taking = any_kind,
     now: datetime,
 ) -> int:
     """Owe each of the result objects to each of ``destinations`` that takes its kind, in this order.

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, select, upda
 from storage import history
 from storage.database import schema
 from storage.queue import deliveries
-from storage.queue.deliveries import Taking, everything
+from storage.queue.deliveries import Taking, any_kind
 from storage.records import JobKind, Lease, NewResult, Report
 from storage.scanners import scores
 from storage.scanners.scores import BreastScore
@@ -58,7 +58,7 @@ def finish_report(
     content_digest: str,
     replaces: int | None,
     breasts: Sequence[BreastScore] = (),
-    takes: Taking = everything,
+    takes: Taking = any_kind,
     now: datetime,
 ) -> tuple[str, ...]:
     """Keep the report and owe its objects, in this order, to every destination of the study; end the job.
@@ -107,7 +107,7 @@ def finish_report(
     return unneeded
 
 
-def finish_unchanged(tx: Connection, lease: Lease, *, takes: Taking = everything, now: datetime) -> None:
+def finish_unchanged(tx: Connection, lease: Lease, *, takes: Taking = any_kind, now: datetime) -> None:
     """End the report job of a study of which the current report says everything. Raises LeaseLost.
 
     Destinations that joined the study since are owed of its results what they take.

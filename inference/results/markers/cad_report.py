@@ -158,7 +158,7 @@ def _impression(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
 def _mark(maker: Maker, source: SourceImage, finding: Analysed, region: Region, entry: Item) -> Item:
     """Return the mark on one image (TID 4003, 4006), which workstations are to show."""
     intent = tree.code(tree.MODIFIER, codes.RENDERING_INTENT, codes.PRESENTATION_REQUIRED)
-    tracking = maker.tracking_uid("region", source.sop_instance_uid, 1)
+    tracking = maker.tracking_uid(source.sop_instance_uid)
     found = (
         tree.code(tree.CONTAINS, codes.SINGLE_IMAGE_FINDING, codes.SELECTED_REGION)
         .add(
@@ -189,13 +189,13 @@ def _mark(maker: Maker, source: SourceImage, finding: Analysed, region: Region, 
 
 def _detections(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
     """Return on which images the algorithm ran (TID 4015): what was never attempted is not listed."""
-    done = [entry for image, entry in entries if isinstance(image.finding, Analysed)]
+    successful = [entry for image, entry in entries if isinstance(image.finding, Analysed)]
     failed = [
         entry
         for image, entry in entries
         if isinstance(image.finding, NotAnalysed) and image.finding.status is AnalysisStatus.FAILED
     ]
-    status = _status(done=bool(done), failed=bool(failed))
+    status = _status(successful=bool(successful), failed=bool(failed))
     return tree.code(tree.CONTAINS, codes.SUMMARY_OF_DETECTIONS, status).add(
         tree.container(tree.INFERRED, title).add(
             [
@@ -204,15 +204,15 @@ def _detections(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
                 .add(tree.reference(tree.HAS_PROPERTIES, entry) for entry in listed)
             ]
         )
-        for title, listed in ((codes.SUCCESSFUL_DETECTIONS, done), (codes.FAILED_DETECTIONS, failed))
+        for title, listed in ((codes.SUCCESSFUL_DETECTIONS, successful), (codes.FAILED_DETECTIONS, failed))
         if listed
     )
 
 
-def _status(*, done: bool, failed: bool) -> Code:
+def _status(*, successful: bool, failed: bool) -> Code:
     if failed:
-        return codes.PARTIALLY_SUCCEEDED if done else codes.STATUS_OF[AnalysisStatus.FAILED]
-    return codes.SUCCEEDED if done else codes.STATUS_OF[AnalysisStatus.NOT_ATTEMPTED]
+        return codes.PARTIALLY_SUCCEEDED if successful else codes.STATUS_OF[AnalysisStatus.FAILED]
+    return codes.SUCCEEDED if successful else codes.STATUS_OF[AnalysisStatus.NOT_ATTEMPTED]
 
 
 def _algorithm(maker: Maker) -> list[Item]:

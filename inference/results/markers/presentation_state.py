@@ -10,6 +10,7 @@ inverse images.
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Final
 
 import numpy as np
@@ -57,12 +58,15 @@ def build(study: Study, series: Series) -> list[Dataset]:
             header=source.header_digest,
             caption=source.label,
             number=numbers[source.sop_instance_uid],
+            series=state.SeriesInstanceUID,
             finding=identity.finding_key(finding),
             **study.key,
         )
         state.GraphicAnnotationSequence = Sequence([_annotation(source, finding, region, study.maker)])
         _add_display(state, source)
-        headers.add_common_modules(state, study.first, maker=study.maker, made_at=image.analysed_at)
+        headers.add_common_modules(
+            state, study.first, maker=study.maker, made_at=image.analysed_at, series_began=study.began
+        )
         state.PresentationCreationDate, state.PresentationCreationTime = headers.date_and_time(
             image.analysed_at, study.first
         )
@@ -76,7 +80,13 @@ def _identified(source: SourceImage, study: Study, series: Series, number: int) 
     state = Dataset()
     state.SOPClassUID = UID(GrayscaleSoftcopyPresentationStateStorage)
     side = source.laterality
-    state.SeriesInstanceUID = identity.uid("series-PR", side=side and side.value, **study.key)
+    state.SeriesInstanceUID = identity.uid(
+        "series-PR",
+        side=side and side.value,
+        series=series.description,
+        began=study.began.astimezone(UTC).isoformat(),
+        **study.key,
+    )
     state.Modality = "PR"
     state.SeriesNumber = series.number + (2 if side is None else _SIDE_NUMBERS.get(side, 2))
     state.SeriesDescription = series.description
@@ -103,8 +113,8 @@ def _annotation(source: SourceImage, finding: Analysed, region: Region, maker: M
     contour.NumberOfGraphicPoints = len(line)
     contour.GraphicData = [value for point in line for value in point]
     contour.GraphicType, contour.GraphicFilled = "POLYLINE", "N"
-    contour.TrackingID = wording.tracking_identifier("region", source.label)
-    contour.TrackingUID = maker.tracking_uid("region", source.sop_instance_uid, 1)
+    contour.TrackingID = wording.tracking_identifier(source.label)
+    contour.TrackingUID = maker.tracking_uid(source.sop_instance_uid)
     words = Dataset()
     words.BoundingBoxAnnotationUnits = "PIXEL"
     words.UnformattedTextValue = "\r\n".join(wording.marker(source.label, finding))

@@ -7,6 +7,7 @@ findings give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -74,6 +75,12 @@ def build(study: Study, series: Series) -> list[Dataset]:
     report.CodingSchemeIdentificationSequence = Sequence([codes.private_scheme(maker.device.manufacturer)])
     headers.add_common_modules(report, study.first, maker=maker, made_at=study.made_at)
     return [report]
+
+
+def build_outlined(study: Study, series: Series) -> list[Dataset]:
+    """Return the same report with the outlines of regions, for peers that want those."""
+    maker = replace(study.maker, options=replace(study.maker.options, sr_region="outline"))
+    return [identity.with_region(report, "outline") for report in build(replace(study, maker=maker), series)]
 
 
 def _content(study: Study) -> Dataset:

@@ -120,10 +120,12 @@ def test_who_died_without_a_word_is_neither_busy_nor_counted_and_is_told_once():
     assert node.forget_dead() == []
 
 
-def test_check_of_the_node_itself_is_told_from_a_stranger():
+def test_check_of_the_node_itself_is_admitted_for_verification_and_its_title_from_elsewhere_is_not():
+    itself = admission(PACS).decide(request(calling="SECONDREAD", address="127.0.0.1"))
+    assert (itself.rejection, itself.only_verification) == (None, True)
     decision = admission(PACS).decide(request(calling="SECONDREAD"))
     assert (decision.rejection, decision.remedy) == (UNKNOWN_CALLER, None)
-    assert "check" in decision.reason
+    assert "own AE title called from another machine" in decision.reason
 
 
 def test_who_only_sends_is_offered_the_peers_that_receive():

@@ -87,8 +87,9 @@ def test_an_option_switches_its_kind_off_and_no_other(tmp_path):
 
 def test_names_fit_the_database_and_are_unique():
     names = [kind.name for kind in KINDS]
-    assert set(names) <= set(sent_objects.KIND_OF.values())
-    assert len({kind.series.number for kind in KINDS}) == len(set(names))
+    assert set(names) <= {*sent_objects.KIND_OF.values(), "SR-OUTLINE"}
+    assert len({kind.series.number for kind in USUAL}) == len(USUAL)
+    assert len(set(names)) == len(names)
     assert all(0 < len(name) <= 16 for name in names)
 
 
@@ -228,4 +229,6 @@ def test_only_kinds_that_somebody_takes_are_built_and_always_the_report():
 
     assert names() == ["SR"]
     assert names(Peer(ae_title="PACS", results_to=())) == [kind.name for kind in USUAL]
+    outlined = names(Peer(ae_title="OHIF", results_to=(), objects=("report",), region="outline"))
+    assert outlined == ["SR", "SR-OUTLINE"]
     assert names(Peer(ae_title="STATION", results_to=(), objects=("cad_sr",))) == ["SR", "CAD-SR"]

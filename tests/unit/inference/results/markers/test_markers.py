@@ -102,6 +102,24 @@ def test_presentation_states_draw_the_region_of_each_image_that_has_one(tmp_path
     assert annotation.TextObjectSequence[0].UnformattedTextValue.startswith("AI R CC: FLAGGED")
 
 
+def test_outlined_report_is_another_object_and_names_the_outlined_one_that_it_replaces(tmp_path):
+    (first,), (outlined,) = built("SR", tmp_path), built("SR-OUTLINE", tmp_path)
+    assert max(points(first)) == 9
+    assert max(points(outlined)) == 61
+    assert first.SOPInstanceUID != outlined.SOPInstanceUID
+    kinds = [kind for kind in KINDS if kind.name == "SR-OUTLINE"]
+    images = [results.study_image(header, results.measured(), tmp_path) for header in results.four_views()]
+    (second,) = results.objects(images, kinds=kinds, predecessor=results.predecessor_of(first, images=4))
+    series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.SeriesInstanceUID == outlined.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == outlined.SOPInstanceUID
+
+
+def points(report):
+    """The number of points of each line."""
+    return [len(item.GraphicData) // 2 for item in content(report) if item.ValueType == "SCOORD"]
+
+
 @pytest.mark.parametrize(
     "display",
     [{"voi": "lut"}, {"voi": "window"}, {"photometric": "MONOCHROME1"}, {"RescaleSlope": "2"}],
