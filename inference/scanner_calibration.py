@@ -19,8 +19,6 @@ At a flag rate of 10 % the share that 200 examinations give has a standard error
 """
 POPULATION: Final = 1000
 """Examinations that are looked at, at most: the latest."""
-FLAG_RATE: Final = 0.10
-"""Share of examinations that is flagged where nobody says otherwise."""
 QUANTILES: Final = (0.05, 0.25, 0.50, 0.75, 0.90, 0.95)
 """Those that are shown, as shares of the population."""
 

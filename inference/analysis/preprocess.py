@@ -62,15 +62,6 @@ class Geometry:
         across = right - column if self.mirrored else column - left
         return across * self.width / (right - left), self.top + (row - top) * self.height / (bottom - top)
 
-    def to_source(self, column: float, row: float) -> Point:
-        """Return where a point of the input lies in the source."""
-        left, top, right, bottom = self.box
-        across = column * (right - left) / self.width
-        return (
-            right - across if self.mirrored else left + across,
-            top + (row - self.top) * (bottom - top) / self.height,
-        )
-
     def map_to_source(self, map_: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring a coarse map of the input onto the source, bilinear, zero outside the crop.
 

@@ -135,7 +135,6 @@ SNOMED_CT_OF: Final[Mapping[str, Code]] = MappingProxyType(
 IMAGING_MEASUREMENT_REPORT: Final = _dcm("126000", "Imaging Measurement Report")
 PROCEDURE_REPORTED: Final = _dcm("121058", "Procedure reported")
 DEVICE: Final = _dcm("121007", "Device")
-OBSERVER_TYPE: Final = _dcm("121005", "Observer Type")
 FINDING: Final = _dcm("121071", "Finding")
 COMMENT: Final = _dcm("121106", "Comment")
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")

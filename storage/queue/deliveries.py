@@ -133,14 +133,6 @@ def is_owed(tx: Connection, delivery_id: int) -> bool:
     return state is DeliveryState.OWED
 
 
-def next_due(tx: Connection) -> datetime | None:
-    """Return when the next delivery is due (it may be past), or None where nothing is owed."""
-    earliest: datetime | None = tx.execute(
-        select(func.min(_deliveries.c.not_before)).where(_deliveries.c.state == DeliveryState.OWED)
-    ).scalar_one()
-    return earliest
-
-
 def sent(tx: Connection, delivery_id: int, *, status: int, now: datetime, sent_as: str | None = None) -> None:
     """Settle: the peer answered that it keeps the object. Raises Unknown, IllegalMove.
 

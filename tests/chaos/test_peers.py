@@ -20,10 +20,9 @@ from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Sender
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import deliveries
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.kinds import ResultKind
-from tests.support.owed import NOW, owe, states
+from tests.support.owed import NOW, next_due, owe, states
 from tests.support.wicked_wire import WickedWire
 
 CUTS = int(os.environ.get("SECONDREAD_CHAOS_ROUNDS", "20"))
@@ -68,7 +67,7 @@ class Site:
 
     def wait_one_back_off(self):
         with self.database.read() as tx:
-            self.time = max(self.time, deliveries.next_due(tx) or self.time)
+            self.time = max(self.time, next_due(tx) or self.time)
 
 
 @pytest.fixture

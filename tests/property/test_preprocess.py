@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from inference.analysis.breast import Breast
 from inference.analysis.preprocess import Prepared, prepare
 from inference.reading.pixels import Picture
+from tests.support.geometry import to_source
 
 Side = Literal["left", "right"]
 
@@ -34,7 +35,7 @@ def test_a_single_hot_cell_returns_within_one_source_pixel(scene, height, width,
     geometry = prepared.geometry
     cell = data.draw(st.tuples(st.integers(0, height - 1), st.integers(0, width - 1)))
     place = ((cell[1] + 0.5) * geometry.columns / width, (cell[0] + 0.5) * geometry.rows / height)
-    column, row = geometry.to_source(*place)
+    column, row = to_source(geometry, *place)
     left, top, right, bottom = geometry.box
     assume(left <= column <= right and top <= row <= bottom)
     coarse = np.zeros((height, width), np.float32)
@@ -54,7 +55,7 @@ def test_to_input_and_back_is_the_same_point(scene, across, down):
     there = geometry.to_input(*point)
     assert -1e-6 <= there[0] <= geometry.columns + 1e-6
     assert -1e-6 <= there[1] <= geometry.rows + 1e-6
-    assert np.allclose(geometry.to_source(*there), point, atol=1e-6)
+    assert np.allclose(to_source(geometry, *there), point, atol=1e-6)
 
 
 @given(scenes(), st.integers(1, 8), st.integers(1, 8))

@@ -9,6 +9,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
 )
+from sqlalchemy import func, select
 
 from storage.database import schema
 from storage.queue import arrivals, completeness, deliveries, jobs, reports
@@ -60,6 +61,13 @@ def parked(tx):
     """Return the parked deliveries."""
     query = rows.joined().where(schema.deliveries.c.state == DeliveryState.PARKED)
     return [rows.record(row) for row in tx.execute(query)]
+
+
+def next_due(tx):
+    """Return when the next delivery is due (it may be past), or None where nothing is owed."""
+    column = schema.deliveries.c.not_before
+    query = select(func.min(column)).where(schema.deliveries.c.state == DeliveryState.OWED)
+    return tx.execute(query).scalar_one()
 
 
 def states(database):

@@ -7,6 +7,7 @@ from inference.analysis.breast import Breast
 from inference.analysis.preprocess import prepare
 from inference.reading import pixels
 from inference.reading.pixels import Picture
+from tests.support.geometry import to_source
 from tests.support.mammograms import lesion_centre, mammogram, write
 
 
@@ -39,7 +40,7 @@ def test_every_hot_cell_returns_to_its_place(rows, columns, wall, border):
     )
     geometry, cells = prepared.geometry, (8, 6)
     for row, column in np.ndindex(cells):
-        x, y = geometry.to_source((column + 0.5) * 97 / cells[1], (row + 0.5) * 121 / cells[0])
+        x, y = to_source(geometry, (column + 0.5) * 97 / cells[1], (row + 0.5) * 121 / cells[0])
         if not (left <= x <= right and top <= y <= bottom):
             continue
         coarse = np.zeros(cells, np.float32)

@@ -26,7 +26,7 @@ from storage.queue import deliveries
 from tests.support.archive_scp import ArchiveSCP, digest
 from tests.support.kinds import ResultKind
 from tests.support.mammograms import uid
-from tests.support.owed import NOW, owe, states
+from tests.support.owed import NOW, next_due, owe, states
 from tests.support.peers import free_port
 
 
@@ -119,7 +119,7 @@ def test_peer_that_is_down_for_a_day_is_served_when_it_returns(database, archive
         before = clock.time
         assert down.deliver("PACS") == 0
         with database.read() as tx:
-            clock.time = deliveries.next_due(tx)
+            clock.time = next_due(tx)
         waits.append(clock.time - before)
     assert waits[:4] == [timedelta(seconds=30 * 2**n) for n in range(4)]
     assert max(waits) == timedelta(hours=1)

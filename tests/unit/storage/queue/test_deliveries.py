@@ -8,7 +8,7 @@ from storage.errors import IllegalMove, Unknown
 from storage.queue import deliveries, reports
 from storage.states import DeliveryState
 from tests.support.kinds import ResultKind
-from tests.support.owed import parked
+from tests.support.owed import next_due, parked
 from tests.unit.storage.making import START, STUDY, arrival, result
 
 
@@ -67,7 +67,7 @@ def test_what_fails_for_now_is_due_later(answered):
         settle(answered, deliveries.again, one, not_before=later, status=0xA700, reason="full")
     assert answered.due() == []
     with answered.database.read() as tx:
-        assert deliveries.next_due(tx) == START + timedelta(minutes=1)
+        assert next_due(tx) == START + timedelta(minutes=1)
         assert deliveries.oldest_owed(tx) == {"PACS": START}
         assert deliveries.due_destinations(tx, now=answered.now) == []
     answered.wait(minutes=1)
@@ -168,7 +168,7 @@ def test_owing_again_what_is_owed_changes_nothing(answered):
 
 def test_an_empty_outbox_has_nothing_due(hand):
     with hand.database.read() as tx:
-        assert (deliveries.next_due(tx), deliveries.due(tx, now=START), deliveries.counts(tx)) == (
+        assert (next_due(tx), deliveries.due(tx, now=START), deliveries.counts(tx)) == (
             None,
             {},
             {},
