@@ -2,7 +2,7 @@
 
 Waits of deliveries and commitments are the operator's choice (``[delivery]``); everything else stands here.
 Which answers of a peer are worth another try, `scp.network.status` says. How often one job may end its worker
-is a rule of the queue (`storage.queue.leases`).
+is a rule of the queue (`storage.queue.jobs`).
 """
 
 from __future__ import annotations
