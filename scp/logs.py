@@ -53,8 +53,11 @@ QUIET: Final[Mapping[str, int]] = {
     "pynetdicom.fsm": logging.CRITICAL + 1,
     "pynetdicom.dimse": logging.CRITICAL + 1,
     "pydicom": logging.CRITICAL + 1,
+    "dicomweb_client": logging.CRITICAL + 1,
+    "retrying": logging.CRITICAL + 1,
+    "urllib3": logging.CRITICAL + 1,
 }
-"""Libraries that log data sets (pynetdicom below WARNING) or values out of them (the others always),
+"""Libraries that log data sets (pynetdicom below WARNING) or values and queries (the others always),
 and what `scp.network.pdu_reader` says in one line."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})

@@ -25,6 +25,7 @@ from scp.configuration.values import (
     Subject,
     resolved,
 )
+from scp.configuration.web import WebPeer
 
 if TYPE_CHECKING:
     from inference.options import OutputOptions
@@ -92,7 +93,7 @@ class Node(Section):
         return chosen
 
 
-class Peer(Section):
+class Peer(WebPeer):
     """An application entity that may store, receive or both. Each ``[[peers]]`` is one."""
 
     ae_title: AETitle
@@ -148,7 +149,7 @@ class Peer(Section):
     @property
     def reachable(self) -> bool:
         """Whether it is known where this peer receives."""
-        return self.host is not None and self.port is not None
+        return self.url is not None or (self.host is not None and self.port is not None)
 
 
 class Study(Section):

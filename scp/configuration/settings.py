@@ -146,6 +146,11 @@ def _check_names(peers: tuple[Peer, ...]) -> None:
             raise ValueError(
                 f"peers[{number}].{missing} is missing ({peer.ae_title!r}): host and port go together"
             )
+        if peer.url is not None and (peer.host is not None or peer.commitment):
+            raise ValueError(
+                f"peers[{number}].url ({peer.ae_title!r}) is called by DICOMweb, which goes with neither "
+                "host and port nor commitment: make a second entry for what is called by DICOM"
+            )
         if peer.commitment and not peer.reachable:
             raise ValueError(
                 f"peers[{number}].commitment = true ({peer.ae_title!r}) asks nobody: give that peer host and "

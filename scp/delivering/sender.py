@@ -21,6 +21,7 @@ from scp.delivering import variants
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
+from scp.network.web import WebPeerClient
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import commitments, deliveries
@@ -52,7 +53,9 @@ class Sender:
         if peer is None or not peer.reachable:
             for delivery in due:
                 self._never(
-                    delivery, None, f"{destination!r} has no host and port in the configuration's [[peers]]"
+                    delivery,
+                    None,
+                    f"{destination!r} has neither host and port nor url in the configuration's [[peers]]",
                 )
             return 0
         try:
@@ -88,11 +91,14 @@ class Sender:
         for delivery in due:
             self._again(delivery, reason)
 
-    def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association:
+    def _associate(self, peer: Peer, due: Sequence[Delivery]) -> Association | WebPeerClient:
         classes = {sop_class for delivery in due for sop_class in _classes(delivery.result)}
-        return calling.associate(self.settings, peer, contexts.proposed(classes, variants.syntaxes(peer)))
+        proposed = contexts.proposed(classes, variants.syntaxes(peer))
+        if peer.url is not None:
+            return WebPeerClient(self.settings, peer, proposed)
+        return calling.associate(self.settings, peer, proposed)
 
-    def _send(self, association: Association, peer: Peer, delivery: Delivery) -> bool:
+    def _send(self, association: Association | WebPeerClient, peer: Peer, delivery: Delivery) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
         Raises Unreachable where the association broke: this object and the rest stay owed.

@@ -16,7 +16,7 @@ from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
 from scp.network import association as calling
-from scp.network import contexts, tls
+from scp.network import contexts, tls, web
 from scp.network.association import Address, Unreachable, echo
 from scp.network.tls import FilesError
 from scp.operating.checks import Check, failed, note, ok
@@ -30,6 +30,10 @@ Accepted = Mapping[str, frozenset[str]]
 def probe(peer: Peer, settings: Settings) -> Iterator[Check]:
     """Call ``peer``, say what it would take of what it would be sent, and what to register there."""
     subject = f"peer {peer.ae_title}"
+    if peer.url is not None:
+        reason = web.probe(settings, peer)
+        yield ok(subject, f"answers at {peer.url}") if reason is None else failed(subject, reason)
+        return
     if peer.host is None or peer.port is None:
         yield note(subject, "has no host and port: it may store, and is sent nothing")
         return

@@ -19,7 +19,18 @@ end
 class Orthanc:
     """Knows the node as the modality ``secondread``; ``with`` starts and ends it."""
 
-    def __init__(self, folder: Path, *, node_port: int, auto_forward=False, port=None, ae_title="ORTHANC"):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        node_port: int,
+        auto_forward=False,
+        port=None,
+        ae_title="ORTHANC",
+        plugins=(),
+        **more,
+    ):
+        """``more``: options of its configuration, as they are named there."""
         self.program = require("Orthanc")
         self.port = port or free_port()
         self.rest_port = free_port()
@@ -41,8 +52,9 @@ class Orthanc:
                     "DicomAlwaysAllowMove": True,
                     "DicomModalities": {"secondread": ["SECONDREAD", "127.0.0.1", node_port]},
                     "LuaScripts": [str(script)],
-                    "Plugins": [],
+                    "Plugins": [str(plugin) for plugin in plugins],
                     "StableAge": 1,
+                    **more,
                 }
             )
         )

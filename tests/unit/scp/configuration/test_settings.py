@@ -56,7 +56,7 @@ def test_peers_in_the_comments_of_the_shipped_file_are_valid(tmp_path):
         line for line in lines if line.startswith(("[[peers]]", "ae_title", "addresses", "host"))
     )
     rest = "\n".join(line for line in lines if line.startswith(("port", "results_to")))
-    assert len(tomllib.loads(peers)["peers"]) == 2
+    assert len(tomllib.loads(peers)["peers"]) == 3
     assert set(tomllib.loads(rest)) == {"port", "results_to"}
 
 

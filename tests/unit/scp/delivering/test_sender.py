@@ -179,7 +179,7 @@ def test_destination_that_left_the_configuration_is_parked_with_that_reason(data
     assert sender(database, archive, clock, pacs.port).deliver("OLDPACS") == 0
     state, reason = states(database)[report]
     assert state == "PARKED"
-    assert "'OLDPACS' has no host and port" in reason
+    assert "'OLDPACS' has neither host and port nor url" in reason
 
 
 def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archive, clock, pacs):

@@ -1,0 +1,230 @@
+"""A peer that is called by DICOMweb (PS3.18): STOW-RS for results, QIDO-RS and WADO-RS for `fetch`.
+
+The only user of dicomweb-client and requests, which are imported where such a peer is called: a node without
+one starts without them.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom.presentation import PresentationContext, build_context
+
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
+from scp.configuration.web import ENVIRONMENT
+from scp.network import status, tls_files
+from scp.network.association import Unreachable
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
+    from requests import HTTPError, Session
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+CREDENTIALS_REFUSED: Final = frozenset({401, 403, 407})
+NO_SERVICE: Final = frozenset({404, 405, 501})
+OBJECT_REFUSED: Final = frozenset({400, 406, 409, 413, 415, 422})
+"""Answers about what was sent (RFC 9110 15.5); any other is about the peer, and passes."""
+
+
+class WebPeerClient:
+    """Calls one peer by DICOMweb; the sender uses it as an association that accepts everything.
+
+    Raises
+    ------
+    Unreachable
+        Its credentials or authorities cannot be read.
+    """
+
+    def __init__(self, settings: Settings, peer: Peer, proposed: Iterable[PresentationContext] = ()) -> None:
+        self._peer = peer
+        self._connect_seconds = settings.delivery.connect_timeout_seconds
+        self.dimse_timeout = settings.delivery.answer_timeout_seconds
+        """Seconds without a byte of an answer; named as an association's."""
+        self.is_established = True
+        self.accepted_contexts: list[PresentationContext] = [
+            build_context(context.abstract_syntax or "", [syntax])
+            for context in proposed
+            for syntax in context.transfer_syntax
+        ]
+        self._session = self._open_session()
+
+    def send_c_store(self, data_set: Dataset) -> Dataset:
+        """Store one object by STOW-RS (PS3.18 10.5); return its own status as an answer to a C-STORE.
+
+        Raises Unreachable where the peer did not answer for this object.
+        """
+        from requests import HTTPError  # noqa: PLC0415 - see above
+
+        try:
+            answer: Dataset = self._client().store_instances([data_set])
+        except HTTPError as error:
+            return _status_of_refusal(self._place, error, str(data_set.SOPInstanceUID))
+        except Exception as error:
+            raise self._unreachable(error) from error
+        answered = _status(answer, str(data_set.SOPInstanceUID))
+        if answered is None:
+            raise Unreachable(f"{self._place}: it answered, but not whether it has kept the object")
+        return answered
+
+    def call(self, ask: Callable[[DICOMwebClient], Answer]) -> Answer:
+        """Return what ``ask`` returns of the client. Raises Unreachable where there is no answer."""
+        try:
+            return ask(self._client())
+        except Exception as error:
+            raise self._unreachable(error) from error
+
+    def release(self) -> None:
+        """Close the connection."""
+        self.is_established = False
+        self._session.close()
+
+    @property
+    def _place(self) -> str:
+        return f"{self._peer.ae_title} at {self._peer.url}"
+
+    def _client(self) -> DICOMwebClient:
+        from dicomweb_client import DICOMwebClient  # noqa: PLC0415 - see above
+
+        client = DICOMwebClient(
+            str(self._peer.url),
+            session=self._session,
+            timeout=(self._connect_seconds, self.dimse_timeout),
+            permissive_uid=True,
+        )
+        client.set_http_retry_params(retry=False)  # the outbox tries again, and knows when
+        return client
+
+    def _open_session(self) -> Session:
+        from requests import Session  # noqa: PLC0415 - see above
+
+        session = Session()
+        session.trust_env = False  # neither a proxy nor a password that this configuration does not name
+        session.max_redirects = 0  # an object that is sent elsewhere is not where it belongs
+        if self._peer.url_authorities is not None:
+            if not self._peer.url_authorities.is_file():
+                raise Unreachable(f"{self._place}: url_authorities = {self._peer.url_authorities} is no file")
+            session.verify = str(self._peer.url_authorities)
+        if self._peer.url_credentials is not None:
+            secret = _secret(self._place, self._peer.url_credentials)
+            scheme, _, token = secret.partition(" ")
+            if scheme.lower() == "bearer" and token:
+                session.headers["Authorization"] = f"Bearer {token.strip()}"
+            else:
+                # RFC 7617 2.1; requests would write it in Latin-1
+                login = base64.b64encode(secret.encode()).decode()
+                session.headers["Authorization"] = f"Basic {login}"
+        return session
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        """Say what is wrong, and what to do; a fault of ours is raised as it is."""
+        from requests import HTTPError, exceptions  # noqa: PLC0415 - see above
+
+        if isinstance(error, HTTPError):
+            return _about_the_service(self._place, _code(error))
+        reasons: Mapping[type[Exception], str] = {
+            ValueError: "what answers there is no DICOMweb service: is the url its root?",
+            exceptions.SSLError: f"no TLS: {_tls_reason(error)}",
+            exceptions.ConnectTimeout: "nothing answers there in time: is a firewall between?",
+            exceptions.ReadTimeout: "no answer came in time",
+            exceptions.TooManyRedirects: "it sends elsewhere: correct url to where it sends",
+            exceptions.ConnectionError: "nothing answers there, or it hung up: is it started, the url right?",
+            exceptions.RequestException: f"the request failed ({type(error).__name__})",
+        }
+        for kind, reason in reasons.items():
+            if isinstance(error, kind):
+                return Unreachable(f"{self._place}: {reason}")
+        raise error
+
+
+def probe(settings: Settings, peer: Peer) -> str | None:
+    """Ask the peer for one study by QIDO-RS; return what is wrong, None where it answers."""
+    try:
+        client = WebPeerClient(settings, peer)
+        try:
+            client.call(lambda web: web.search_for_studies(limit=1))
+        finally:
+            client.release()
+    except Unreachable as error:
+        return str(error)
+    return None
+
+
+def _secret(place: str, named: str) -> str:
+    """Return the credentials that ``named`` holds, a file or a variable. Raises Unreachable."""
+    if named.startswith(ENVIRONMENT):
+        secret = os.environ.get(named.removeprefix(ENVIRONMENT), "")
+    else:
+        try:
+            if (mode := tls_files.exposed(Path(named))) is not None:
+                raise Unreachable(f"{place}: others may read {named} ({mode}): chmod 600 it")
+            secret = Path(named).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unreachable(f"{place}: url_credentials = {named} cannot be read") from error
+    if not (secret := secret.strip()):
+        raise Unreachable(f"{place}: url_credentials = {named} is empty")
+    return secret
+
+
+def _status(answer: Dataset, uid: str) -> Dataset | None:
+    """Return the status of object ``uid`` in an answer to STOW-RS (PS3.18 annex I), None where none is."""
+    answered = Dataset()
+    for item in answer.get("FailedSOPSequence") or []:
+        if str(item.get("ReferencedSOPInstanceUID")) == uid:
+            answered.Status = int(item.get("FailureReason") or status.PROCESSING_FAILURE)
+            return answered
+    for item in answer.get("ReferencedSOPSequence") or []:
+        if str(item.get("ReferencedSOPInstanceUID")) == uid:
+            answered.Status = int(item.get("WarningReason") or status.SUCCESS)
+            return answered
+    return None
+
+
+def _status_of_refusal(place: str, error: HTTPError, uid: str) -> Dataset:
+    """Return the status of an object that was refused; raise Unreachable where the service was not there."""
+    code = _code(error)
+    if code not in OBJECT_REFUSED:
+        raise _about_the_service(place, code) from error
+    log.warning("object refused by STOW-RS", place=place, http_status=code)
+    try:
+        text = "" if error.response is None else error.response.text
+        answered = _status(Dataset.from_json(text), uid)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        answered = None  # many answer in HTML, or not at all
+    if answered is None:
+        answered = Dataset()
+        answered.Status = status.CANNOT_UNDERSTAND
+    return answered
+
+
+def _about_the_service(place: str, code: int) -> Unreachable:
+    if code in CREDENTIALS_REFUSED:
+        return Unreachable(f"{place}: HTTP {code}, it does not let this node in: correct url_credentials")
+    if code in NO_SERVICE:
+        return Unreachable(f"{place}: HTTP {code}: is the url the root of its DICOMweb service?")
+    return Unreachable(f"{place}: HTTP {code}, it cannot do it now")
+
+
+def _code(error: HTTPError) -> int:
+    return 0 if error.response is None else int(error.response.status_code)
+
+
+def _tls_reason(error: BaseException | None) -> str:
+    """Return OpenSSL's own words about a certificate, which lie at the bottom of the exception."""
+    while error is not None:
+        message: Any = getattr(error, "verify_message", None)
+        if message:
+            return str(message)
+        inner = [part for part in error.args if isinstance(part, BaseException)]
+        reason = getattr(error, "reason", None)
+        error = reason if isinstance(reason, BaseException) else next(iter(inner), error.__context__)
+    return "its certificate or its TLS is not accepted"
