@@ -113,6 +113,16 @@ def check(context: typer.Context, *, config: Config = None, as_json: Json = Fals
 
 
 @app.command()
+def console(context: typer.Context, *, config: Config = None) -> None:
+    """Show the web pages of a node that is stopped, or has none: studies, results, and Analyse a file."""
+    settings = _settings(context, config)
+    logs.configure(settings.log)
+    from scp.console import process
+
+    raise typer.Exit(process.run(settings))
+
+
+@app.command()
 def status(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
     """Show whether the node runs, what waits, what is owed to whom, and what is parked and why."""
     settings = _settings(context, config)

@@ -17,6 +17,7 @@ from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import housekeeping, product, schedule
 from scp.configuration.settings import Settings
+from scp.console.supervisor import ConsoleSupervisor
 from scp.delivering.commitment_answer import CommitmentAnswers
 from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
@@ -29,6 +30,7 @@ from scp.process import limits, locks
 from scp.process.locks import LockError
 from scp.receiving import store
 from scp.receiving.admission import Admission
+from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
@@ -41,6 +43,9 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 10.0
 """How long associations, then the job, then deliveries under way may take to end after SIGTERM."""
+
+CONSOLE_STOP_SECONDS: Final = 5.0
+"""How long answers of the console under way may take."""
 
 
 class StartError(Exception):
@@ -107,6 +112,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         admission=admission,
         association_ended=tasks.complete_studies,
         refusals=Refusals(database=database, now=_now),
+        calls=CallCounts(database=database, now=_now),
         more_handlers=(*reports.handlers, *commitment_answers.handlers),
     )
     tasks.recover()
@@ -114,6 +120,8 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     servers = _listen(listener, settings)
     supervisor.start()
     dispatcher.start()
+    console = ConsoleSupervisor(settings)
+    console.start()
     ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
     end_ticks = schedule.start(ticks, tasks.clock)
     log.info(
@@ -126,6 +134,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     try:
         stop.wait()
     finally:
+        console.stop(CONSOLE_STOP_SECONDS)
         _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
 

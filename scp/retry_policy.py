@@ -63,6 +63,9 @@ JOB: Final = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=15))
 WORKER_START: Final = Backoff(first=timedelta(milliseconds=200), longest=timedelta(minutes=1))
 """Between the death of a worker and the start of the next one."""
 
+CONSOLE_START: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
+"""Between the end of the console and its next start: another program may have its port for long."""
+
 
 def of_peer(delivery: Delivery) -> Backoff:
     """Return the waits between two tries of whatever goes to a peer, as the operator has decided."""

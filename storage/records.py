@@ -134,6 +134,23 @@ class NotKept:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who has asked for an association, from where, and what became of it."""
+
+    calling_ae: str
+    address: str
+    admitted: int
+    """How often; so is ``rejected``."""
+    admitted_at: datetime | None
+    rejected: int
+    rejected_at: datetime | None
+    reason: str | None
+    """Why it was rejected the last time."""
+    last_at: datetime
+    """When it last called."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
     """What `studies.record` did."""
 

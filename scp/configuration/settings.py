@@ -15,6 +15,7 @@ from typing import Final, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scp.configuration import source
+from scp.configuration.console import Console
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
@@ -46,6 +47,7 @@ class Settings(Section):
     delivery: Delivery = Delivery()
     worker: Worker = Worker()
     retention: Retention = Retention()
+    console: Console = Console()
     log: Log = Log()
 
     @field_validator("peers")

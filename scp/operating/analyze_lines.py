@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from inference import wording
 from inference.decision import Analysed
@@ -20,6 +21,18 @@ WORDS = {
 """The ``status`` of ``--json``."""
 
 
+class NamedModel(Protocol):
+    """What a line says of the network: `ModelIdentity`, or its manifest."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def version(self) -> str:
+        """Which version it is."""
+
+
 def of_study(study: ReadStudy, identity: ModelIdentity) -> Iterator[dict[str, object]]:
     """Return the lines of ``--json`` about a study. Their names, types and units are a promise to scripts."""
     for file in study.files:
@@ -29,7 +42,7 @@ def of_study(study: ReadStudy, identity: ModelIdentity) -> Iterator[dict[str, ob
             yield breast_fields(breast, study.uid)
 
 
-def fields(outcome: Outcome, identity: ModelIdentity) -> dict[str, object]:
+def fields(outcome: Outcome, identity: NamedModel) -> dict[str, object]:
     """Return the fields of the line about one file; all but the scores are those of its breast."""
     finding = outcome.finding
     analysed = finding if isinstance(finding, Analysed) else None

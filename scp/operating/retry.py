@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scp import terminal
@@ -14,6 +15,27 @@ from storage.overview import studies
 from storage.queue import commitments, deliveries, jobs
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BroughtBack:
+    """How many rows start over or are due now."""
+
+    jobs: int
+    deliveries: int
+    commitments: int
+
+
+def bring_back(
+    database: Database, *, study_uid: str | None, destination: str | None, now: datetime
+) -> BroughtBack:
+    """Let what is parked start over and what waits be due now; jobs as well unless a destination is named."""
+    with database.write() as tx:
+        return BroughtBack(
+            jobs=0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now),
+            deliveries=deliveries.retry(tx, study_uid=study_uid, destination=destination, now=now),
+            commitments=commitments.retry(tx, study_uid=study_uid, destination=destination, now=now),
+        )
+
+
 def run(
     settings: Settings, *, study_uid: str | None, destination: str | None, all_parked: bool, as_json: bool
 ) -> int:
@@ -24,19 +46,15 @@ def run(
         )
     with open_for_changes(settings) as database:
         _check(database, settings, study_uid, destination)
-        now = datetime.now(UTC)
-        with database.write() as tx:
-            started = 0 if destination is not None else jobs.retry_parked(tx, study_uid=study_uid, now=now)
-            due = deliveries.retry(tx, study_uid=study_uid, destination=destination, now=now)
-            requests = commitments.retry(tx, study_uid=study_uid, destination=destination, now=now)
+        back = bring_back(database, study_uid=study_uid, destination=destination, now=datetime.now(UTC))
     if as_json:
-        terminal.print_json({"jobs": started, "deliveries": due, "commitments": requests})
+        terminal.print_json(terminal.as_fields(back))
         return OK
     console = terminal.out()
-    console.print(f"{started} parked jobs start over, {due} deliveries are due now")
-    if requests:
-        console.print(f"{requests} objects that were sent are asked about again now")
-    if started + due + requests and locks.node_pid(settings.node.data_dir) is None:
+    console.print(f"{back.jobs} parked jobs start over, {back.deliveries} deliveries are due now")
+    if back.commitments:
+        console.print(f"{back.commitments} objects that were sent are asked about again now")
+    if back.jobs + back.deliveries + back.commitments and locks.node_pid(settings.node.data_dir) is None:
         console.print("the node is not running: they are done when it is started")
     return OK
 

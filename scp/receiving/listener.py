@@ -24,6 +24,7 @@ from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixel
 from scp.network.tls_files import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
 from scp.receiving.callers import Callers, places
+from scp.receiving.calls import CallCounts
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.refusals import Refusals, tell_refused_classes
 from scp.receiving.server import Server, forget_caller
@@ -50,6 +51,7 @@ class Listener:
     association_ended: Callable[[], object]
     """Called when an association has ended: a study may be complete now."""
     refusals: Refusals
+    calls: CallCounts
     more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""
 
@@ -106,6 +108,7 @@ class Listener:
         if ended:
             self.association_ended()
         self.refusals.tell()
+        self.calls.write_down()
 
     def on_open(self, event: Event) -> None:
         """Prepare an association before its first message."""
@@ -122,6 +125,7 @@ class Listener:
             log.exception("association rejected: the node could not decide about it")
             _reject(event.assoc, LIMIT_EXCEEDED)
             return
+        self.calls.count(request, decision)
         if decision.rejection is not None:
             log.warning(
                 "association rejected",

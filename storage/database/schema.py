@@ -377,6 +377,22 @@ not_kept: Final = Table(
     Column("last_at", Instant, nullable=False),
 )
 
+# Who called, by title and address: admitted callers and those that were turned away. Bounded, see `calls`.
+callers: Final = Table(
+    "callers",
+    metadata,
+    Column("calling_ae", AE, primary_key=True),
+    Column("address", AE, primary_key=True),
+    Column("admitted", BigInteger, nullable=False),
+    Column("admitted_at", Instant),
+    Column("rejected", BigInteger, nullable=False),
+    Column("rejected_at", Instant),
+    # why the last one was rejected, in the words of the log
+    Column("reason", Text),
+    # latest of both times
+    Column("last_at", Instant, nullable=False, index=True),
+)
+
 events: Final = Table(
     "events",
     metadata,

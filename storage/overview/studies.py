@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -20,19 +20,25 @@ _COUNTED = {
 
 
 def overview(
-    tx: Connection, *, study_uid: str | None = None, limit: int | None = None
+    tx: Connection,
+    *,
+    study_uid: str | None = None,
+    among: Collection[str] | None = None,
+    limit: int | None = None,
 ) -> list[StudyOverview]:
-    """Return one line for each study that has images, or for ``study_uid`` alone; the latest alive first.
+    """Return one line for each study that has images, or those named alone; the latest alive first.
 
     A study whose images all moved to another one has no line.
     """
     wanted = _images().limit(limit)
     if study_uid is not None:
         wanted = wanted.where(schema.studies.c.study_uid == study_uid)
-    among = select(wanted.subquery().c.study_uid)
-    jobs = _jobs(tx, among)
-    deliveries = _deliveries(tx, among)
-    _add_commitments(tx, among, deliveries)
+    if among is not None:
+        wanted = wanted.where(schema.studies.c.study_uid.in_(among))
+    chosen = select(wanted.subquery().c.study_uid)
+    jobs = _jobs(tx, chosen)
+    deliveries = _deliveries(tx, chosen)
+    _add_commitments(tx, chosen, deliveries)
     return [
         StudyOverview(
             study_uid=row.study_uid,

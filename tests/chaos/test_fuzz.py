@@ -30,7 +30,7 @@ from tests.support import audit, logging_state, model_folder, mutation_seeds, mu
 from tests.support.in_process import InProcessNode
 from tests.support.kills import worker_of
 from tests.support.mammograms import mammogram
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 CASES = int(os.environ.get("SECONDREAD_FUZZ_CASES", "300"))
 SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
@@ -63,6 +63,7 @@ class Fuzzed:
             admission=Admission(settings),
             association_ended=lambda: None,
             refusals=UNCOUNTED,
+            calls=UNCOUNTED_CALLS,
         )
         self._announced = queue.Queue()
         self.supervisor = Supervisor(

@@ -24,7 +24,7 @@ from tests.support.association_request import association_request
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate, store
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 IDLE = 200
 HALF_OPEN = 50
@@ -71,6 +71,7 @@ def listening(node, settings):
         admission=Admission(settings),
         association_ended=lambda: None,
         refusals=UNCOUNTED,
+        calls=UNCOUNTED_CALLS,
     )
     server = listener.start()
     yield server.server_address[1]

@@ -22,7 +22,7 @@ from storage.overview import deliveries
 from storage.queue import arrivals
 from tests.support.mammograms import uid
 from tests.support.owed import NOW, _arrival
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 MG = DigitalMammographyXRayImageStorageForPresentation
 STUDY = str(uid("owed", "1"))
@@ -65,6 +65,7 @@ class DeliveringNode:
             admission=Admission(self.settings),
             association_ended=lambda: None,
             refusals=UNCOUNTED,
+            calls=UNCOUNTED_CALLS,
             more_handlers=((evt.EVT_N_EVENT_REPORT, self._on_report), *self.answers.handlers),
         ).start()
         self.port = self._listener.server_address[1]

@@ -1,5 +1,6 @@
-"""Stands for the count of what is not kept, in tests of a listener whose refusals matter to nobody."""
+"""Stands for the counts of refusals and callers, in tests of a listener where they matter to nobody."""
 
 from types import SimpleNamespace
 
 UNCOUNTED = SimpleNamespace(count=lambda *_, **__: None, tell=lambda: None)
+UNCOUNTED_CALLS = SimpleNamespace(count=lambda *_: None, write_down=lambda: None)

@@ -10,7 +10,7 @@ from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from tests.support.scu import store
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 class Wire:
@@ -29,6 +29,7 @@ class Wire:
             admission=Admission(settings),
             association_ended=lambda: None,
             refusals=UNCOUNTED,
+            calls=UNCOUNTED_CALLS,
         )
         self._server = listener.start()
 

@@ -27,7 +27,7 @@ from scp.receiving.listener import Listener
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 HOUR = 3600
 HIGH = 1500
@@ -60,6 +60,7 @@ def listen(tmp_path):
             admission=admission,
             association_ended=lambda: None,
             refusals=UNCOUNTED,
+            calls=UNCOUNTED_CALLS,
         )
         servers.append(listener.start())
         return servers[-1].server_address[1], admission

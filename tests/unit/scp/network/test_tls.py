@@ -27,7 +27,7 @@ from storage.archive import Archive
 from tests.support.authority import Authority, openssl
 from tests.support.mammograms import mammogram
 from tests.support.scu import store
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,7 @@ def listening(tmp_path, node_tls):
             admission=Admission(settings),
             association_ended=lambda: None,
             refusals=UNCOUNTED,
+            calls=UNCOUNTED_CALLS,
         )
         servers.extend([listener.start_tls(), listener.start()])
         return servers[-2].server_address[1], servers[-1].server_address[1], keeper
@@ -317,6 +318,7 @@ def test_shutdown_does_not_wait_for_silent_callers(tmp_path, node_tls):
         admission=Admission(chosen),
         association_ended=lambda: None,
         refusals=UNCOUNTED,
+        calls=UNCOUNTED_CALLS,
     )
     for start, first in ((listener.start_tls, b""), (listener.start_tls, b"\x16"), (listener.start, b"")):
         server = start()

@@ -27,6 +27,7 @@ from scp.configuration.settings import Settings
 from scp.network import contexts
 from scp.network.status import Foreign, Incomplete
 from scp.receiving.admission import Admission
+from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
 from storage import not_kept
@@ -97,6 +98,7 @@ def listening(settings, keeper, admission, left, database):
         admission=admission,
         association_ended=left.set,
         refusals=Refusals(database=database, now=lambda: NOW),
+        calls=CallCounts(database=database, now=lambda: NOW),
     )
     server = listener.start()
     yield Listening(listener, server.server_address[1])

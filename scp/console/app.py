@@ -1,0 +1,159 @@
+"""The web application: which address shows which page, and what stands before them all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from scp import product
+from scp.configuration.settings import Settings
+from scp.console import rendering, visitors
+from scp.console.pages import analyse, model, overview, predict, studies, study
+from scp.console.pages.overview import Watch
+from scp.console.reading.uploads import Uploads
+from scp.console.security import LOOPBACK, Guard
+from scp.console.services import Services
+from scp.console.visitors import COOKIE, Role, Visitor
+from storage.archive import Archive
+from storage.database.engine import Database
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+THEME_SECONDS: Final = 365 * 86_400
+
+ROUTES: Final = (
+    Route("/", overview.show),
+    Route("/retry", overview.retry_destination, methods=["POST"]),
+    Route("/studies", studies.show),
+    Route("/studies/{study}", study.show),
+    Route("/studies/{study}/retry", study.retry_study, methods=["POST"]),
+    Route("/studies/{study}/analyse", study.analyse_study, methods=["POST"]),
+    Route("/studies/{study}/results.zip", study.download),
+    Route("/studies/{study}/results/{object}", study.download_object),
+    Route("/studies/{study}/images/{image}/picture.jpg", study.image),
+    Route("/studies/{study}/images/{image}/heatmap.jpg", study.heat),
+    Route("/analyse", analyse.show),
+    Route("/analyse", analyse.receive, methods=["POST"]),
+    Route("/analyse/{upload}", analyse.follow),
+    Route("/analyse/{upload}/forget", analyse.forget, methods=["POST"]),
+    Route("/analyse/{upload}/{file:int}/preview.jpg", analyse.preview),
+    Route("/analyse/{upload}/{file:int}/picture.jpg", analyse.image),
+    Route("/analyse/{upload}/{file:int}/heatmap.jpg", analyse.heat),
+    Route("/predict", predict.predict, methods=["POST"]),
+    Route("/api", predict.documentation),
+    Route("/openapi.json", predict.openapi),
+    Route("/model", model.show),
+    Route("/model/{name}", model.plot),
+)
+
+
+def build(settings: Settings, database: Database) -> Starlette:
+    """Return the application. Raises ManifestError where the network's manifest cannot be read."""
+    uploads = Uploads(settings, product.flag_rule(settings.model))
+    services = Services(
+        settings=settings,
+        database=database,
+        archive=Archive(settings.node.data_dir),
+        uploads=uploads,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        uploads.open()
+        watching = asyncio.create_task(uploads.watch())
+        yield
+        watching.cancel()
+        await uploads.close()
+
+    loopback = settings.console.host in LOOPBACK
+    application = Starlette(
+        routes=[
+            *ROUTES,
+            Route("/theme", _theme, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=rendering.HERE / "static")),
+        ],
+        lifespan=lifespan,
+        middleware=[
+            Middleware(
+                Guard,
+                names=LOOPBACK if loopback else (),
+                most_bytes=settings.console.upload_mb * 1_000_000,
+            ),
+            Middleware(BaseHTTPMiddleware, dispatch=_recognise),
+        ],
+        exception_handlers={
+            HTTPException: _refuse,
+            StorageError: _storage_fails,
+            Exception: _fault,
+        },
+    )
+    application.state.services = services
+    application.state.watch = Watch(services)
+    return application
+
+
+async def _recognise(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Find out who asks, and give a browser that is new a secret of its own."""
+    secret = visitors.secret_of(request)
+    request.state.visitor = Visitor(name=None, role=Role.ADMIN, secret=secret or visitors.new_secret())
+    response = await call_next(request)
+    if secret is None:
+        response.set_cookie(COOKIE, visitors.of(request).secret, httponly=True, samesite="strict", path="/")
+    return response
+
+
+async def _theme(request: Request) -> Response:
+    """Remember the theme that a visitor wants, and show the same page again."""
+    form = await request.form()
+    wanted, back = str(form.get("theme", "")), str(form.get("back", "/"))
+    response = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
+    if wanted in rendering.THEMES:
+        response.set_cookie(rendering.THEME_COOKIE, wanted, max_age=THEME_SECONDS, samesite="strict")
+    return response
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+    return await _problem(request, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _storage_fails(request: Request, error: Exception) -> Response:
+    log.warning("a page could not be shown", path=request.url.path, reason=str(error))
+    return await _problem(request, 503, "the database or its disk cannot be used now: try again soon")
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    log.error("fault of the console", path=request.url.path, exc_info=error)
+    return await _problem(request, 500, "this is a fault of the program; its log has more")
+
+
+async def _problem(
+    request: Request, status: int, words: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Say what is wrong: to a program as JSON, to a person as a page."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"problem": words}, status_code=status, headers=headers)
+    if not hasattr(request.state, "visitor"):
+        request.state.visitor = Visitor(name=None, role=None, secret="")
+    return await run_in_threadpool(
+        rendering.page,
+        request,
+        "problem.html",
+        {"status": status, "words": words},
+        status=status,
+        headers=headers,
+    )

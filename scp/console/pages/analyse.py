@@ -1,0 +1,191 @@
+"""Analyse a file: choose or drop images, see them at once, and what the network says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from inference import wording as results
+from inference.decision import Analysed
+from inference.findings import CLASSES
+from scp.console import pictures, rendering, services, visitors
+from scp.console.reading import uploads
+from scp.console.reading.uploads import Busy, Step, Upload, UploadedFile, Uploads
+from scp.console.services import Services
+from scp.console.visitors import Role
+from scp.console.wording import PLAIN
+from scp.operating.analyze_study import Outcome, ReadStudy
+
+FIELD: Final = "image"
+NAME_LENGTH: Final = 120
+KEPT: Final = {"Cache-Control": "private, max-age=600"}
+"""Pictures do not change under their address: the browser may keep them for this visit."""
+
+
+async def show(request: Request) -> Response:
+    """Return the page with the form."""
+    visitor = visitors.require(request, Role.VIEWER)
+    of = services.of(request)
+    earlier = of.uploads.of_owner(visitor.secret)
+    return rendering.page(request, "analyse.html", {"earlier": earlier, **_explained(of)})
+
+
+async def receive(request: Request) -> Response:
+    """Take an upload; answer with the page that shows what becomes of it."""
+    visitor = visitors.require(request, Role.VIEWER)
+    await visitors.check_form(request)
+    of = services.of(request)
+    try:
+        upload = await take(of.uploads, await request.form(), visitor.secret)
+    except Busy as busy:
+        raise HTTPException(503, str(busy), headers={"Retry-After": "60"}) from busy
+    address = f"/analyse/{upload.key}"
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"address": address}, status_code=201)
+    return RedirectResponse(address, 303)
+
+
+async def take(store: Uploads, form: FormData, owner: str) -> Upload:
+    """Keep the files of ``form`` and begin to read them. Raises HTTPException 400, Busy."""
+    files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile) and part.filename]
+    if not files:
+        raise HTTPException(400, "no file was chosen: choose a DICOM, PNG or JPEG file")
+    if len(files) > uploads.MOST_FILES:
+        raise HTTPException(400, f"at most {uploads.MOST_FILES} files are taken at once")
+    folder = store.new_folder()
+    for number, file in enumerate(files):
+        await run_in_threadpool(_copy, file, folder / f"{number}.file")
+    return store.begin(owner, folder, [Path(file.filename or "").name[:NAME_LENGTH] for file in files])
+
+
+async def follow(request: Request) -> Response:
+    """Return the page of one upload, or its part that changes where a script asks for it."""
+    of = services.of(request)
+    upload = _upload(of, request)
+    name = "upload_live.html" if "fragment" in request.query_params else "upload.html"
+    studies = await run_in_threadpool(of.uploads.studies, upload)
+    context = {
+        "upload": upload,
+        "files": _views(of, upload, studies),
+        "breasts": _breasts(studies),
+        **_explained(of),
+    }
+    headers = {"X-Ended": "1" if upload.ended else "0"}
+    return rendering.page(request, name, context, headers=headers)
+
+
+async def forget(request: Request) -> Response:
+    """Remove an upload before its time."""
+    await visitors.check_form(request)
+    of = services.of(request)
+    of.uploads.forget(_upload(of, request))
+    return RedirectResponse("/analyse", 303)
+
+
+async def preview(request: Request) -> Response:
+    """Return the picture of an uploaded file as soon as it is read."""
+    _, file = _file(services.of(request), request)
+    if not file.preview.exists():
+        raise HTTPException(404, "there is no preview, or not yet")
+    return FileResponse(file.preview, media_type="image/jpeg", headers=KEPT)
+
+
+async def image(request: Request) -> Response:
+    """Return the analysed picture without colours."""
+    _, file = _file(services.of(request), request)
+    if not file.layers.exists():
+        raise HTTPException(404, "this file was not analysed")
+    drawn = await run_in_threadpool(pictures.plain, file.layers)
+    return Response(drawn, media_type="image/jpeg", headers=KEPT)
+
+
+async def heat(request: Request) -> Response:
+    """Return where the network looked, to be laid over the picture."""
+    of = services.of(request)
+    upload, file = _file(of, request)
+    studies = await run_in_threadpool(of.uploads.studies, upload)
+    outcome = outcomes(studies).get(file.number)
+    if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
+        raise HTTPException(404, "this file was not analysed")
+    drawn = await run_in_threadpool(pictures.marked, file.layers, outcome.finding)
+    return Response(drawn, media_type="image/jpeg", headers=KEPT)
+
+
+def outcomes(studies: list[ReadStudy]) -> dict[int, Outcome]:
+    """Return what became of each file, by its number."""
+    return {int(file.path.name.partition(" ")[0]): file for study in studies for file in study.files}
+
+
+def _views(of: Services, upload: Upload, studies: list[ReadStudy]) -> list[dict[str, object]]:
+    """Return what the page shows of each file."""
+    known = outcomes(studies)
+    waiting = [file.number for file in upload.files if file.step is Step.WAITING]
+    return [
+        {
+            "file": file,
+            "outcome": known.get(file.number),
+            "analysed": isinstance(getattr(known.get(file.number), "finding", None), Analysed),
+            "percent": of.uploads.percent(file),
+            "before": max(0, of.uploads.analyses.waiting - len(waiting) + waiting.index(file.number))
+            if file.step is Step.WAITING
+            else 0,
+            "preview": file.preview.exists(),
+        }
+        for file in upload.files
+    ]
+
+
+def _breasts(studies: list[ReadStudy]) -> list[dict[str, object]]:
+    """Return the breasts of the studies whose images were read together."""
+    return [
+        {
+            "name": results.breast_name(breast.side, breast.views, standard=breast.standard),
+            "decision": breast.decision,
+            "views": ", ".join(map(results.view_name, breast.views)),
+        }
+        for study in studies
+        if study.examination is not None
+        for breast in study.examination.breasts
+        if len(breast.images) > 1
+    ]
+
+
+def _explained(of: Services) -> dict[str, object]:
+    """Return what every page about classes shows."""
+    return {
+        "classes": CLASSES,
+        "plain": PLAIN,
+        "meanings": of.manifest.meanings,
+        "most_files": uploads.MOST_FILES,
+        "upload_mb": of.settings.console.upload_mb,
+        "minutes": of.settings.console.session_minutes,
+        "Step": Step,
+    }
+
+
+def _upload(of: Services, request: Request) -> Upload:
+    found = of.uploads.find(request.path_params["upload"], visitors.of(request).secret)
+    if found is None:
+        raise HTTPException(404, "this upload is forgotten, or was not yours: choose the files again")
+    return found
+
+
+def _file(of: Services, request: Request) -> tuple[Upload, UploadedFile]:
+    upload = _upload(of, request)
+    number = request.path_params["file"]
+    if number >= len(upload.files):
+        raise HTTPException(404, "this upload has no such file")
+    return upload, upload.files[number]
+
+
+def _copy(file: UploadFile, target: Path) -> None:
+    """Move what was received to its own file, in pieces."""
+    with target.open("wb") as kept:
+        while piece := file.file.read(1 << 20):
+            kept.write(piece)

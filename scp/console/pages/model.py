@@ -1,0 +1,85 @@
+"""The model: its card, the threshold in force, and what the scanners here score."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from inference import scanner_calibration
+from scp import calibration, product
+from scp.calibration import ScannerPopulation
+from scp.console import charts, markdown, rendering, services
+from scp.console.charts import Bar
+from scp.console.services import Services
+
+CARD: Final = "card.md"
+PLOT: Final = re.compile(r"[a-z_]{1,40}\.png")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScannerView:
+    """One scanner as the page shows it."""
+
+    name: str
+    entry: ScannerPopulation
+    bars: tuple[Bar, ...]
+    """How its last examinations score."""
+    threshold: float
+    source: str
+    flagged: float | None
+    """Share of them at or above the threshold."""
+    drift: str
+
+
+def show(request: Request) -> Response:
+    """Return the page."""
+    of = services.of(request)
+    card = product.model_folder(of.settings.model.name) / CARD
+    return rendering.page(
+        request,
+        "model.html",
+        {
+            "manifest": of.manifest,
+            "rule": of.rule,
+            "card": markdown.html(card.read_text(encoding="utf-8")) if card.exists() else None,
+            "scanners": [_view(of, entry) for entry in calibration.scanners(of.database)],
+            "needed": scanner_calibration.NEEDED,
+        },
+    )
+
+
+def plot(request: Request) -> Response:
+    """Return one of the card's pictures."""
+    of = services.of(request)
+    name = request.path_params["name"]
+    path = Path(product.model_folder(of.settings.model.name), name)
+    if not PLOT.fullmatch(name) or not path.is_file():
+        raise HTTPException(404, "this card has no such picture")
+    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _view(of: Services, entry: ScannerPopulation) -> ScannerView:
+    accepted, uncalibrated = entry.calibration, of.rule.threshold
+    threshold = uncalibrated.value if accepted is None else accepted.threshold
+    return ScannerView(
+        name=str(entry.scanner),
+        entry=entry,
+        bars=charts.histogram(entry.population),
+        threshold=threshold,
+        source=uncalibrated.source if accepted is None else calibration.source(accepted),
+        flagged=scanner_calibration.share_flagged(entry.population, threshold) if entry.population else None,
+        drift=_drift(entry),
+    )
+
+
+def _drift(entry: ScannerPopulation) -> str:
+    if entry.drift is None:
+        return f"not known before {2 * scanner_calibration.NEEDED} examinations"
+    apart = f"{entry.drift.distance:.0%} apart, limit {entry.drift.limit:.0%}"
+    return f"drifted: {apart}" if entry.drift.drifted else f"as before: {apart}"

@@ -1,0 +1,258 @@
+"""The overview: is all well, and if not, what mends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydicom.uid import UID
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from scp.console import charts, rendering, services, visitors
+from scp.console.charts import Chart
+from scp.console.services import Services
+from scp.console.visitors import Role
+from scp.console.wording import NOT_KEPT
+from scp.operating import retry, status
+from scp.operating.status import Destination, Health
+from storage import calls
+from storage.overview import recent
+from storage.records import Caller
+from storage.states import DeliveryState
+
+FRESH_SECONDS: Final = 2.0
+"""However many look, the database is asked no more often."""
+DAY_FRESH_SECONDS: Final = 30.0
+"""The same of the last 24 hours."""
+SHOWN_CALLERS: Final = 20
+MEGABYTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alarm:
+    """Something that needs a person."""
+
+    words: str
+    link: str | None = None
+    """A page that shows more."""
+    destination: str | None = None
+    """A peer to which everything may be tried again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeerLine:
+    """A peer of the configuration, or one that is owed something."""
+
+    ae_title: str
+    last_seen: datetime | None
+    """When it last opened an association."""
+    last_success: datetime | None
+    """When it last took a result."""
+    owed: int
+    parked: int
+    error: str | None
+    """What last went wrong, either way, unless it went well since."""
+    error_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """All that the page shows."""
+
+    health: Health
+    worker: str
+    working: int
+    waiting: int
+    studies_today: int
+    owed: int
+    parked: int
+    days_left: float | None
+    peers: tuple[PeerLine, ...]
+    strangers: tuple[Caller, ...]
+    """Callers that were turned away, the latest first."""
+    not_kept: tuple[tuple[str, int, str, str, datetime], ...]
+    alarms: tuple[Alarm, ...]
+
+
+class Watch:
+    """Looks at the node, no more often than `FRESH_SECONDS`. Safe for use from many threads."""
+
+    def __init__(self, of: Services) -> None:
+        self._services = of
+        self._lock = threading.Lock()
+        self._overview: tuple[float, Overview] | None = None
+        self._charts: tuple[float, list[Chart]] | None = None
+
+    def overview(self) -> Overview:
+        """Return how the node is doing now."""
+        with self._lock:
+            if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
+                overview = look(self._services)
+                self._overview = time.monotonic(), overview
+            return self._overview[1]
+
+    def day(self) -> list[Chart]:
+        """Return the charts of the last 24 hours."""
+        with self._lock:
+            if self._charts is None or time.monotonic() - self._charts[0] > DAY_FRESH_SECONDS:
+                with self._services.database.read() as tx:
+                    hours = recent.hours(tx, now=self._services.now())
+                self._charts = time.monotonic(), charts.of_day(hours)
+            return self._charts[1]
+
+
+def look(of: Services) -> Overview:
+    """Gather what the overview shows."""
+    now = of.now()
+    health = status.look(of.database, of.settings)
+    with of.database.read() as tx:
+        callers = calls.latest(tx)
+        today = recent.studies_since(tx, _midnight(now))
+        rate = recent.bytes_a_day(tx, now=now)
+    running = sum(states["running"] for states in health.queue.values())
+    peers = _peers(health, callers)
+    return Overview(
+        health=health,
+        worker=_worker(health, running),
+        working=running,
+        waiting=sum(states["waiting"] for states in health.queue.values()),
+        studies_today=today,
+        owed=sum(destination.outstanding for destination in health.destinations),
+        parked=sum(destination.parked for destination in health.destinations),
+        days_left=_days_left(health, rate),
+        peers=peers,
+        strangers=tuple(caller for caller in callers if caller.rejected)[:SHOWN_CALLERS],
+        not_kept=tuple(
+            (entry.peer, entry.objects, UID(entry.sop_class_uid).name, NOT_KEPT[entry.reason], entry.last_at)
+            for entry in health.not_kept
+        ),
+        alarms=tuple(_alarms(health)),
+    )
+
+
+def show(request: Request) -> Response:
+    """Return the page, or its part that changes where a script asks for it."""
+    watch: Watch = request.app.state.watch
+    name = "overview_live.html" if "fragment" in request.query_params else "overview.html"
+    overview = watch.overview()
+    return rendering.page(
+        request,
+        name,
+        {"overview": overview, "charts": watch.day(), "manifest": services.of(request).manifest},
+    )
+
+
+async def retry_destination(request: Request) -> Response:
+    """Try everything again that a peer has not taken."""
+    visitors.require(request, Role.OPERATOR)
+    await visitors.check_form(request)
+    form = await request.form()
+    of = services.of(request)
+    destination = str(form.get("destination", ""))
+    await run_in_threadpool(
+        retry.bring_back, of.database, study_uid=None, destination=destination, now=of.now()
+    )
+    return RedirectResponse("/", 303)
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _worker(health: Health, running: int) -> str:
+    if not health.node.running:
+        return "stopped"
+    if health.node.worker_pid is None:
+        return "loading"
+    return "busy" if running else "idle"
+
+
+def _days_left(health: Health, rate: float | None) -> float | None:
+    if not rate:
+        return None
+    return max(0.0, (health.disk.free_mb - health.disk.reserve_mb) * MEGABYTE / rate)
+
+
+def _peers(health: Health, callers: Sequence[Caller]) -> tuple[PeerLine, ...]:
+    names = {destination.ae_title: destination for destination in health.destinations}
+    seen = {caller.calling_ae for caller in callers if caller.admitted}
+    return tuple(
+        _peer(name, names.get(name), [caller for caller in callers if caller.calling_ae == name], health)
+        for name in sorted(names.keys() | seen)
+    )
+
+
+def _peer(name: str, destination: Destination | None, callers: Sequence[Caller], health: Health) -> PeerLine:
+    seen = max((caller.admitted_at for caller in callers if caller.admitted_at), default=None)
+    rejected = max(
+        (caller for caller in callers if caller.rejected_at), key=lambda caller: caller.last_at, default=None
+    )
+    error, error_at = None, None
+    if rejected is not None and rejected.rejected_at and (seen is None or rejected.rejected_at > seen):
+        error, error_at = rejected.reason, rejected.rejected_at
+    problem = next((problem for problem in health.problems if problem.destination == name), None)
+    if problem is not None:
+        error, error_at = f"{problem.objects} objects not sent: {problem.reason}", None
+    return PeerLine(
+        ae_title=name,
+        last_seen=seen,
+        last_success=None if destination is None else destination.last_success,
+        owed=0 if destination is None else destination.outstanding,
+        parked=0 if destination is None else destination.parked,
+        error=error,
+        error_at=error_at,
+    )
+
+
+def _alarms(health: Health) -> list[Alarm]:
+    alarms: list[Alarm] = []
+    if not health.node.running:
+        alarms.append(
+            Alarm(words="The node is not running: nothing is received, analysed or sent. Start it.")
+        )
+    if not health.disk.accepting:
+        alarms.append(
+            Alarm(
+                words=f"The disk is full: {health.disk.free_mb} MB are free. "
+                "Images are refused until it has room."
+            )
+        )
+    if health.parked_jobs:
+        number = len(health.parked_jobs)
+        words = "1 job has" if number == 1 else f"{number} jobs have"
+        alarms.append(Alarm(words=f"{words} been given up.", link="/studies?choice=parked"))
+    for destination in health.destinations:
+        if destination.parked:
+            reason = next(
+                (
+                    problem.reason
+                    for problem in health.problems
+                    if problem.destination == destination.ae_title and problem.state is DeliveryState.PARKED
+                ),
+                "it refused them",
+            )
+            alarms.append(
+                Alarm(
+                    words=f"{destination.ae_title} has not taken {destination.parked} objects: {reason}.",
+                    link="/studies?choice=parked",
+                    destination=destination.ae_title,
+                )
+            )
+    if health.disk.unclaimed:
+        alarms.append(
+            Alarm(words=f"{health.disk.unclaimed} images are unclaimed: send them to this node again.")
+        )
+    alarms += [
+        Alarm(
+            words=f"{scanner.name}: the scores of its examinations have drifted. Calibrate it.", link="/model"
+        )
+        for scanner in health.scanners
+        if scanner.drifted
+    ]
+    return alarms

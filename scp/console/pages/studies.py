@@ -1,0 +1,109 @@
+"""The list of studies, page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scp.console import rendering, services
+from scp.console.services import Services
+from scp.console.wording import STATES, TONES
+from scp.operating import waiting
+from storage.overview import pages
+from storage.overview.pages import Choice, Page
+from storage.records import StudyOverview
+
+PAGE_SIZE: Final = 50
+WORDS_LENGTH: Final = 64
+CHOICES: Final = {
+    Choice.ALL: "all",
+    Choice.PARKED: "need a person",
+    Choice.WORKING: "in work",
+    Choice.OWED: "to be sent",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyLine:
+    """One row of the list."""
+
+    study: StudyOverview
+    patient: str | None
+    """Pseudonym."""
+    senders: tuple[str, ...]
+    state: str
+    tone: str
+    waits: str | None
+    """What the study waits for, and until when."""
+
+
+def show(request: Request) -> Response:
+    """Return one page of the list."""
+    of = services.of(request)
+    query = request.query_params
+    words = query.get("q", "").strip()[:WORDS_LENGTH]
+    choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
+    number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
+    found, lines = _look(of, words, choice, max(1, number))
+    last = max(1, -(-found.total // PAGE_SIZE))
+    return rendering.page(
+        request,
+        "studies.html",
+        {
+            "lines": lines,
+            "total": found.total,
+            "words": words,
+            "choice": choice,
+            "choices": CHOICES,
+            "number": max(1, number),
+            "last": last,
+        },
+    )
+
+
+def line(of: Services, study: StudyOverview) -> StudyLine:
+    """Return the row of one study."""
+    return _lines(of, [study])[0]
+
+
+def _look(of: Services, words: str, choice: Choice, number: int) -> tuple[Page, list[StudyLine]]:
+    patients = _patients(of, words) if words.upper().startswith("P-") else ()
+    with of.database.read() as tx:
+        found = pages.page(
+            tx,
+            words=words,
+            patients=patients,
+            choice=choice,
+            offset=(number - 1) * PAGE_SIZE,
+            limit=PAGE_SIZE,
+        )
+    return found, _lines(of, list(found.studies))
+
+
+def _patients(of: Services, pseudonym: str) -> tuple[str, ...]:
+    """Return the digests of the patients who are called so here."""
+    with of.database.read() as tx:
+        digests = set(pages.patient_digests(tx).values())
+    return tuple(digest for digest in digests if digest and of.pseudonym(digest) == pseudonym.upper())
+
+
+def _lines(of: Services, studies: list[StudyOverview]) -> list[StudyLine]:
+    uids = [study.study_uid for study in studies]
+    with of.database.read() as tx:
+        senders = pages.senders(tx, uids)
+        digests = pages.patient_digests(tx, uids)
+    waits = waiting.of_studies(of.database, of.settings, studies, now=of.now())
+    return [
+        StudyLine(
+            study=study,
+            patient=of.pseudonym(digests.get(study.study_uid)),
+            senders=tuple(senders[study.study_uid]),
+            state=STATES[study.state],
+            tone=TONES[study.state],
+            waits=waits.get(study.study_uid),
+        )
+        for study in studies
+    ]

@@ -1,0 +1,188 @@
+"""One study: its images with their heatmaps, scores, report, deliveries and history."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Final
+
+import structlog
+from pydicom.errors import InvalidDicomError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+
+from inference import wording as result_words
+from inference.decision import Analysed
+from inference.findings import CLASSES
+from inference.reading import attributes
+from scp.console import examined, pictures, rendering, report, services, visitors
+from scp.console.examined import ExaminedStudy
+from scp.console.pages import studies as listing
+from scp.console.services import Services
+from scp.console.visitors import Role
+from scp.console.wording import COMMITMENTS, DELIVERIES, PLAIN
+from scp.operating import retry
+from storage import history
+from storage.overview import deliveries, results, studies
+from storage.queue import again, arrivals
+from storage.records import ResultObject, StudyOverview
+
+log = structlog.get_logger(__name__)
+
+IDENTITY: Final = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDate")
+"""What is shown of who the patient is, to those who may see it."""
+UID_LENGTH: Final = 64
+PICTURES_KEPT: Final = {"Cache-Control": "private, max-age=600"}
+"""The page names pictures by what they depend on: the browser may keep them for this visit."""
+
+
+def show(request: Request) -> Response:
+    """Return the page of one study."""
+    of = services.of(request)
+    study = _study(of, request)
+    with of.database.read() as tx:
+        entries = deliveries.of_study(tx, study.study_uid)
+        events = history.of(tx, study.study_uid)
+        kept = results.current(tx, study.study_uid)
+    read = examined.examine(of, study.study_uid)
+    return rendering.page(
+        request,
+        "study.html",
+        {
+            "line": listing.line(of, study),
+            "study": read,
+            "entries": entries,
+            "events": events,
+            "objects": kept,
+            "report": _report(of, kept),
+            "identity": _identity(request, read, study.study_uid),
+            "Analysed": Analysed,
+            "classes": CLASSES,
+            "plain": PLAIN,
+            "breast_name": lambda breast: result_words.breast_name(
+                breast.side, breast.views, standard=breast.standard
+            ),
+            "delivery_words": DELIVERIES,
+            "commitment_words": COMMITMENTS,
+        },
+    )
+
+
+def image(request: Request) -> Response:
+    """Return the picture of one image, without colours."""
+    of = services.of(request)
+    study = _study(of, request)
+    with of.database.read() as tx:
+        kept = arrivals.images(tx, study.study_uid)
+    files = {instance.sop_instance_uid: record.heatmap for instance, record in kept if record is not None}
+    if (file := files.get(request.path_params["image"])) is None:
+        raise HTTPException(404, "there is no picture of this image")
+    drawn = pictures.plain(of.archive.path(file))
+    return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
+
+
+def heat(request: Request) -> Response:
+    """Return where the network looked in one image, to be laid over its picture."""
+    of = services.of(request)
+    study = _study(of, request)
+    shown = examined.examine(of, study.study_uid).image(request.path_params["image"])
+    if shown is None or shown.layers is None or not isinstance(shown.result, Analysed):
+        raise HTTPException(404, "there is no picture of this image")
+    drawn = pictures.marked(shown.layers, shown.result)
+    return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
+
+
+def download(request: Request) -> Response:
+    """Return the current results of a study in one ZIP file."""
+    visitors.require(request, Role.OPERATOR)
+    of = services.of(request)
+    study = _study(of, request)
+    with of.database.read() as tx:
+        kept = results.current(tx, study.study_uid)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as bundle:  # DICOM objects with pictures do not get smaller
+        for result in kept:
+            bundle.write(of.archive.path(result.file), f"{result.kind}-{result.sop_instance_uid}.dcm")
+    name = f"results-{study.study_uid}.zip"
+    return Response(
+        file.getvalue(),
+        media_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def download_object(request: Request) -> Response:
+    """Return one current result of a study as a DICOM file."""
+    visitors.require(request, Role.OPERATOR)
+    of = services.of(request)
+    study = _study(of, request)
+    with of.database.read() as tx:
+        kept = results.current(tx, study.study_uid)
+    wanted = request.path_params["object"]
+    result = next((result for result in kept if result.sop_instance_uid == wanted), None)
+    if result is None:
+        raise HTTPException(404, "this study has no such result")
+    return FileResponse(
+        of.archive.path(result.file), media_type="application/dicom", filename=f"{result.kind}-{wanted}.dcm"
+    )
+
+
+async def retry_study(request: Request) -> Response:
+    """Let what is parked of the study start over, and what waits for its time be due now."""
+    visitors.require(request, Role.OPERATOR)
+    await visitors.check_form(request)
+    of = services.of(request)
+    study = await run_in_threadpool(_study, of, request)
+    await run_in_threadpool(
+        retry.bring_back, of.database, study_uid=study.study_uid, destination=None, now=of.now()
+    )
+    return RedirectResponse(f"/studies/{study.study_uid}", 303)
+
+
+async def analyse_study(request: Request) -> Response:
+    """Let the study be analysed once more."""
+    visitors.require(request, Role.OPERATOR)
+    await visitors.check_form(request)
+    of = services.of(request)
+    study = await run_in_threadpool(_study, of, request)
+
+    def change() -> None:
+        with of.database.write() as tx:
+            again.analyse_again(tx, study.study_uid, now=of.now())
+
+    await run_in_threadpool(change)
+    return RedirectResponse(f"/studies/{study.study_uid}", 303)
+
+
+def _study(of: Services, request: Request) -> StudyOverview:
+    """Return the study of the address. Raises HTTPException 404."""
+    uid = request.path_params["study"][:UID_LENGTH]
+    with of.database.read() as tx:
+        found = studies.overview(tx, study_uid=uid)
+    if not found:
+        raise HTTPException(
+            404, "this node has no such study: it never came in, or was removed after its time"
+        )
+    return found[0]
+
+
+def _report(of: Services, kept: list[ResultObject]) -> report.Item | None:
+    document = next((result for result in kept if result.kind == "SR"), None)
+    if document is None:
+        return None
+    try:
+        return report.read(of.archive.path(document.file))
+    except (OSError, InvalidDicomError) as error:
+        log.warning("report cannot be shown", reason=type(error).__name__)
+        return None
+
+
+def _identity(request: Request, read: ExaminedStudy, study_uid: str) -> list[tuple[str, str]] | None:
+    """Return who the patient is, where it is asked for by somebody who may know; that is logged."""
+    if "identity" not in request.query_params or read.header is None:
+        return None
+    visitor = visitors.require(request, Role.OPERATOR)
+    log.info("identity of a study shown", study=study_uid, user=visitor.name or "no users")
+    return [(name, attributes.text(read.header.header, name)) for name in IDENTITY]

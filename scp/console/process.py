@@ -1,0 +1,134 @@
+"""The console's process from inside: its socket, its web server and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Final
+
+import structlog
+import uvicorn
+
+from scp import logs
+from scp.configuration.settings import Settings
+from scp.console import app
+from scp.console.supervisor import LISTENING, REFUSED, STOP
+from scp.errors import FAILED, OK, CommandError
+from scp.network.tls import FilesError
+from scp.process import limits
+from storage.database.engine import Database
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+END_SECONDS: Final = 3
+"""How long answers under way may take when the console ends."""
+BACKLOG: Final = 128
+"""Connections that may wait to be accepted."""
+
+
+class Server(uvicorn.Server):
+    """The web server; signals are its process's to handle, who may be the node's child."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
+
+
+def main(settings: Settings, pipe: Connection) -> None:
+    """Serve until told to stop. The node decides about signals; without it there is nothing to do."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
+    limits.forbid_core_files()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    logs.configure(settings.log)
+    try:
+        with _listening(settings) as (server, listener, address):
+            pipe.send_bytes(LISTENING + address.encode())
+            threading.Thread(target=_end_when_told, args=(pipe, server), daemon=True).start()
+            server.run(sockets=[listener])
+    except (CommandError, StorageError, FilesError) as error:
+        pipe.send_bytes(REFUSED + str(error).encode())
+
+
+def run(settings: Settings) -> int:
+    """Serve without a node, as ``secondread console`` does, until SIGINT or SIGTERM; return the exit code."""
+    os.umask(0o077)
+    limits.forbid_core_files()
+    try:
+        with _listening(settings) as (server, listener, address):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+            log.info("console listening", address=address)
+            server.run(sockets=[listener])
+    except FilesError as error:
+        raise CommandError(str(error), code=FAILED) from error
+    return OK
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]]:
+    """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
+    with _bound(settings) as listener:
+        database = Database.open(settings.node.data_dir)
+        try:
+            host, port = settings.console.host, listener.getsockname()[1]
+            config = uvicorn.Config(
+                app.build(settings, database),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=END_SECONDS,
+                ws="none",
+            )
+            shown = f"[{host}]" if ":" in host else host
+            yield Server(config), listener, f"http://{shown}:{port}/"
+        finally:
+            database.close()
+
+
+@contextlib.contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Give the socket that listens at the configured address."""
+    console = settings.console
+    try:
+        listener = socket.create_server(
+            (console.host, console.port),
+            family=socket.AF_INET6 if ":" in console.host else socket.AF_INET,
+            backlog=BACKLOG,
+        )
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen at [console] host = {console.host!r}, port = {console.port} ({error.strerror}): "
+            "is another program there, or the address not this machine's? Choose another port",
+            code=FAILED,
+        ) from error
+    with listener:
+        yield listener
+
+
+def _end_when_told(pipe: Connection, server: Server) -> None:
+    """End the server when the node says so, or is gone."""
+    try:
+        while pipe.recv_bytes() != STOP:
+            pass
+    except (EOFError, OSError):
+        log.debug("the node is gone")
+    server.should_exit = True
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone, however that happened: a new node starts its own console."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

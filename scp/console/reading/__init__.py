@@ -1,0 +1,1 @@
+"""Uploaded files: kept for a session, read by processes of their own, and forgotten."""

@@ -1,0 +1,237 @@
+"""Uploads: files of one visitor, read in the background, forgotten with the session.
+
+They lie in a folder of their own in the data directory, under names that we choose. Nothing of them is sent
+anywhere, and no row of the database knows them. When the console starts, what an earlier one left is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from inference import findings
+from inference.decision import FlagRule, SameForAll
+from inference.errors import InferenceError
+from inference.findings import AnalysisStatus, Finding, NotAnalysed
+from inference.reading import mammogram
+from inference.reading.mammogram import SourceImage
+from scp.configuration.settings import Settings
+from scp.console.reading.reader import ANALYSE, PREVIEW, Reader, ReaderError
+from scp.operating import analyze_study
+from scp.operating.analyze_files import is_picture
+from scp.operating.analyze_study import ReadFile, ReadStudy
+
+log = structlog.get_logger(__name__)
+
+FOLDER: Final = "uploads"
+MOST_FILES: Final = 32
+"""Of one upload."""
+MOST_WAITING: Final = 64
+"""Files that may wait for an analysis, of all visitors; who comes then is asked to come again."""
+LOOK_SECONDS: Final = 20.0
+"""How often it is looked which sessions are over."""
+
+
+class Step(StrEnum):
+    """Where an uploaded file stands."""
+
+    WAITING = "waiting"
+    ANALYSING = "analysing"
+    ENDED = "ended"
+
+
+class Busy(Exception):  # noqa: N818 - not an error of ours
+    """So many files wait already that no more are taken."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class UploadedFile:
+    """One file of an upload."""
+
+    number: int
+    """Its place in the upload, from 0."""
+    name: str
+    """As its owner calls it: shown, never used as a name here."""
+    path: Path
+    preview: Path
+    layers: Path
+    source: SourceImage | None = None
+    """The header of a DICOM file that could be read."""
+    step: Step = Step.WAITING
+    began: float = 0.0
+    """When its analysis began, by the monotonic clock."""
+    finding: Finding | None = None
+    seconds: float = 0.0
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Upload:
+    """What one visitor has sent at once."""
+
+    key: str
+    owner: str
+    """Secret of the visitor: nobody else gets it to see."""
+    folder: Path
+    files: list[UploadedFile]
+    touched: float
+    """Last sign of life of the visitor, by the monotonic clock."""
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every file has been read, or will not be."""
+        return all(file.step is Step.ENDED for file in self.files)
+
+
+class Uploads:
+    """The uploads of all visitors. Lives in one event loop."""
+
+    def __init__(self, settings: Settings, rule: FlagRule) -> None:
+        self._settings = settings
+        self._rule = rule
+        self._root = settings.node.data_dir / FOLDER
+        self._uploads: dict[str, Upload] = {}
+        self._previews = Reader(settings)
+        self.analyses = Reader(settings)
+
+    def open(self) -> None:
+        """Make the folder, empty."""
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def close(self) -> None:
+        """Forget everything and end the readers."""
+        for upload in list(self._uploads.values()):
+            self.forget(upload)
+        await self._previews.stop()
+        await self.analyses.stop()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    async def watch(self) -> None:
+        """Forget what belongs to sessions that are over, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            silent = time.monotonic() - 60 * self._settings.console.session_minutes
+            for upload in [upload for upload in self._uploads.values() if upload.touched < silent]:
+                self.forget(upload)
+
+    def new_folder(self) -> Path:
+        """Return an empty folder for an upload. Raises Busy."""
+        if self.analyses.waiting >= MOST_WAITING:
+            raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
+        folder = self._root / secrets.token_hex(16)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def begin(self, owner: str, folder: Path, names: Sequence[str]) -> Upload:
+        """Read the files ``0.file``, ``1.file``, … of ``folder`` in the background, called ``names``."""
+        files = [
+            UploadedFile(
+                number=number,
+                name=name,
+                path=folder / f"{number}.file",
+                preview=folder / f"{number}.jpg",
+                layers=folder / f"{number}.png",
+            )
+            for number, name in enumerate(names)
+        ]
+        upload = Upload(
+            key=secrets.token_urlsafe(12), owner=owner, folder=folder, files=files, touched=time.monotonic()
+        )
+        self._uploads[upload.key] = upload
+        for file in files:
+            upload.tasks.append(asyncio.create_task(self._show(file)))
+            upload.tasks.append(asyncio.create_task(self._analyse(file)))
+        return upload
+
+    def find(self, key: str, owner: str) -> Upload | None:
+        """Return the upload if it is there and the visitor's own."""
+        upload = self._uploads.get(key)
+        if upload is None or not secrets.compare_digest(upload.owner, owner):
+            return None
+        upload.touched = time.monotonic()
+        return upload
+
+    def of_owner(self, owner: str) -> list[Upload]:
+        """Return the visitor's uploads, the latest first."""
+        return [upload for upload in reversed(self._uploads.values()) if upload.owner == owner]
+
+    def forget(self, upload: Upload) -> None:
+        """Remove the files of ``upload`` and all that is known of them."""
+        self._uploads.pop(upload.key, None)
+        for task in upload.tasks:
+            task.cancel()
+        shutil.rmtree(upload.folder, ignore_errors=True)
+
+    def studies(self, upload: Upload) -> list[ReadStudy]:
+        """Return what is known by now, files of one study read together, as ``analyze`` does."""
+        groups: dict[str, list[ReadFile]] = {}
+        for file in upload.files:
+            if file.finding is None:
+                continue
+            study = "" if file.source is None else file.source.study_instance_uid
+            groups.setdefault(study or f"file {file.number}", []).append(
+                ReadFile(
+                    path=Path(f"{file.number} {file.name}"),
+                    source=file.source,
+                    finding=file.finding,
+                    layers=None,
+                    seconds=file.seconds,
+                )
+            )
+        thresholds = SameForAll(threshold=self._rule.threshold)
+        return [analyze_study.decided(group, self._rule, thresholds) for group in groups.values()]
+
+    def percent(self, file: UploadedFile) -> int:
+        """Return how far the analysis of ``file`` is likely to be: nobody knows it exactly."""
+        match file.step:
+            case Step.WAITING:
+                return 5
+            case Step.ANALYSING:
+                share = (time.monotonic() - file.began) / max(0.1, self.analyses.expected_seconds)
+                return min(95, 10 + int(85 * share))
+            case Step.ENDED:
+                return 100
+
+    async def _show(self, file: UploadedFile) -> None:
+        """Make the preview; without one the page says so by its absence, and the analysis says why."""
+        partial = file.preview.with_suffix(".part")
+        try:
+            await self._previews.ask({"do": PREVIEW, "file": str(file.path), "to": str(partial)})
+            partial.rename(file.preview)
+        except (ReaderError, OSError) as error:
+            log.info("no preview of an uploaded file", reason=str(error))
+
+    async def _analyse(self, file: UploadedFile) -> None:
+        try:
+            file.source = await asyncio.to_thread(self._header, file.path)
+            file.finding = await self._finding(file)
+        except (ReaderError, InferenceError) as error:
+            file.finding = NotAnalysed(status=AnalysisStatus.FAILED, reason=str(error))
+        except OSError as error:
+            reason = f"the file cannot be read ({error.strerror or error})"
+            file.finding = NotAnalysed(status=AnalysisStatus.FAILED, reason=reason)
+        finally:
+            file.step = Step.ENDED
+
+    async def _finding(self, file: UploadedFile) -> Finding:
+        question = {"do": ANALYSE, "file": str(file.path), "to": str(file.layers)}
+        answer = await self.analyses.ask(question, began=lambda: _begin(file))
+        file.seconds = float(answer["seconds"])
+        return findings.load(answer["finding"])
+
+    def _header(self, path: Path) -> SourceImage | None:
+        return None if is_picture(path) else mammogram.read(path, self._settings.node.reading())
+
+
+def _begin(file: UploadedFile) -> None:
+    file.step, file.began = Step.ANALYSING, time.monotonic()

@@ -1,0 +1,129 @@
+"""What stands before every page: the name that was called, the site that calls, sizes, times and headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Names by which this machine calls itself."""
+BODY_SECONDS: Final = 600.0
+"""How long a request's body may take."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer, unless the page says otherwise."""
+
+
+class TooLarge(Exception):  # noqa: N818 - what is said of the request, not a fault of ours
+    """The body has more bytes than an upload may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """ASGI middleware that refuses what no page should have to look at."""
+
+    app: ASGIApp
+    names: Collection[str]
+    """Host names under which the console may be called; empty: any."""
+    most_bytes: int
+    """Of a request's body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the application answer within the limits."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if (refusal := self._refusal(scope, headers)) is not None:
+            await refusal(scope, receive, _with_headers(send))
+            return
+        try:
+            await self.app(scope, _limited(receive, self.most_bytes), _with_headers(send))
+        except TooLarge:
+            await self._too_large()(scope, receive, _with_headers(send))
+        except TimeoutError:
+            await PlainTextResponse("the upload took too long\n", 408)(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        host = _hostname(headers.get("host", ""))
+        if self.names and host not in self.names:
+            # a page elsewhere that has its name resolved to this machine must not be answered
+            return PlainTextResponse(f"this console is not called {host!r}\n", 421)
+        if scope["method"] not in SAFE_METHODS and _foreign(headers):
+            return PlainTextResponse("requests that change something come from our own pages alone\n", 403)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most_bytes:
+            return self._too_large()
+        return None
+
+    def _too_large(self) -> PlainTextResponse:
+        return PlainTextResponse(
+            f"an upload has at most {self.most_bytes // 1_000_000} MB ([console] upload_mb)\n", 413
+        )
+
+
+def _hostname(host: str) -> str:
+    return (urlsplit(f"//{host}").hostname or "").lower()
+
+
+def _foreign(headers: Headers) -> bool:
+    """Tell whether a browser says that another site has made the request. Programs say nothing."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+def _limited(receive: Receive, most_bytes: int) -> Receive:
+    """Return ``receive`` that ends a body that is too long or too slow."""
+    count = 0
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + BODY_SECONDS
+    whole = False
+
+    async def limited() -> Message:
+        nonlocal count, whole
+        if whole:  # the end of the connection may be waited for as long as the answer takes
+            return await receive()
+        async with asyncio.timeout_at(deadline):
+            message = await receive()
+        if message["type"] == "http.request":
+            count += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if count > most_bytes:
+                raise TooLarge
+        return message
+
+    return limited
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

@@ -1,0 +1,75 @@
+"""What the pages are given: configuration, database, archive, uploads and the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+
+from inference.decision import FlagRule
+from inference.network.manifest import Manifest
+from scp import product
+from scp.configuration.settings import Settings
+from scp.console.reading.uploads import Uploads
+from storage.archive import Archive
+from storage.database.engine import Database
+
+KEY_FILE: Final = "console.key"
+"""The file in the data directory that pseudonyms are made with."""
+_KEY_BYTES: Final = 32
+_PSEUDONYM_LENGTH: Final = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All of it, made once."""
+
+    settings: Settings
+    database: Database
+    archive: Archive
+    uploads: Uploads
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest of the network that is configured."""
+        return product.read_manifest(self.settings.model)
+
+    @cached_property
+    def rule(self) -> FlagRule:
+        """How breasts are flagged."""
+        return product.flag_rule(self.settings.model)
+
+    @cached_property
+    def _key(self) -> bytes:
+        """Nobody who knows a Patient ID can find its pseudonym without this."""
+        path = Path(self.settings.node.data_dir, KEY_FILE)
+        if not path.exists():
+            path.write_bytes(secrets.token_bytes(_KEY_BYTES))
+            path.chmod(0o600)
+        return path.read_bytes()
+
+    def pseudonym(self, patient_digest: str | None) -> str | None:
+        """Return what a patient is called here: the same for all studies of one; None of one unknown."""
+        if patient_digest is None:
+            return None
+        digest = hmac.new(self._key, patient_digest.encode(), hashlib.sha256).digest()
+        return "P-" + b32encode(digest).decode()[:_PSEUDONYM_LENGTH]
+
+    @staticmethod
+    def now() -> datetime:
+        """Return the time."""
+        return datetime.now(UTC)
+
+
+def of(request: Request) -> Services:
+    """Return the services of the application that got ``request``."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,144 @@
+"""Pages of studies: found and counted without looking at what is on the other pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, select
+
+from storage.database import schema
+from storage.overview import studies
+from storage.records import StudyOverview
+from storage.states import LIVE, CommitmentState, DeliveryState, JobState
+
+_studies = schema.studies
+
+
+class Choice(StrEnum):
+    """Which studies a page is made of."""
+
+    ALL = "all"
+    PARKED = "parked"
+    """A job, a delivery or a commitment needs a person."""
+    WORKING = "working"
+    """Images are to be analysed, or the study is to be reported."""
+    OWED = "owed"
+    """Results are still to be sent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One page of studies, the latest alive first."""
+
+    studies: tuple[StudyOverview, ...]
+    total: int
+    """On all pages together."""
+
+
+def page(
+    tx: Connection,
+    *,
+    words: str = "",
+    patients: Collection[str] = (),
+    choice: Choice = Choice.ALL,
+    offset: int,
+    limit: int,
+) -> Page:
+    """Return the studies from ``offset`` on.
+
+    Parameters
+    ----------
+    words
+        A part of the Study Instance UID or of a sender's AE title; "" finds all.
+    patients
+        Digests of Patient IDs (`Arrival.patient_digest`) whose studies are found as well.
+    """
+    matching = select(_studies.c.study_uid).where(_has_images(), *_wanted(words, patients), *_chosen(choice))
+    total = tx.execute(select(func.count()).select_from(matching.subquery())).scalar_one()
+    ordered = matching.order_by(_studies.c.last_at.desc(), _studies.c.study_uid)
+    uids = tx.execute(ordered.offset(offset).limit(limit)).scalars().all()
+    return Page(studies=tuple(studies.overview(tx, among=uids)) if uids else (), total=int(total))
+
+
+def senders(tx: Connection, study_uids: Collection[str]) -> dict[str, list[str]]:
+    """Return the AE titles that each of these studies came from."""
+    table = schema.senders
+    found: dict[str, list[str]] = {uid: [] for uid in study_uids}
+    query = select(table).where(table.c.study_uid.in_(study_uids)).order_by(table.c.ae_title)
+    for row in tx.execute(query):
+        found[row.study_uid].append(row.ae_title)
+    return found
+
+
+def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -> dict[str, str | None]:
+    """Return by study the digest of its Patient ID, None where it is not known; of all studies by default."""
+    instances = schema.instances
+    query = select(instances.c.study_uid, func.max(instances.c.patient_digest)).group_by(
+        instances.c.study_uid
+    )
+    if study_uids is not None:
+        query = query.where(instances.c.study_uid.in_(study_uids))
+    return dict(tx.execute(query).tuples().all())
+
+
+def _wanted(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:
+    if not words:
+        return []
+    sender = exists().where(
+        schema.senders.c.study_uid == _studies.c.study_uid,
+        schema.senders.c.ae_title.icontains(words, autoescape=True),
+    )
+    conditions: list[ColumnElement[bool]] = [_studies.c.study_uid.contains(words, autoescape=True), sender]
+    if patients:
+        instances = schema.instances
+        conditions.append(
+            exists().where(
+                instances.c.study_uid == _studies.c.study_uid, instances.c.patient_digest.in_(patients)
+            )
+        )
+    return [or_(*conditions)]
+
+
+def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
+    """Return what the chosen have in common, asked of the few rows in a state and not of each study."""
+    match choice:
+        case Choice.ALL:
+            return []
+        case Choice.PARKED:
+            results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
+            unaskable = (
+                select(results.c.study_uid)
+                .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+                .join(commitments, commitments.c.delivery_id == deliveries.c.id)
+                .where(commitments.c.state == CommitmentState.PARKED)
+            )
+            parked = or_(
+                _job_in(JobState.PARKED),
+                _delivery_in(DeliveryState.PARKED),
+                _studies.c.study_uid.in_(unaskable),
+            )
+            return [parked]
+        case Choice.WORKING:
+            return [or_(_studies.c.changed, _job_in(*LIVE))]
+        case Choice.OWED:
+            return [_delivery_in(DeliveryState.OWED)]
+
+
+def _has_images() -> Exists:
+    return exists().where(schema.instances.c.study_uid == _studies.c.study_uid)
+
+
+def _job_in(*states: JobState) -> ColumnElement[bool]:
+    jobs = schema.jobs
+    return _studies.c.study_uid.in_(select(jobs.c.study_uid).where(jobs.c.state.in_(states)))
+
+
+def _delivery_in(state: DeliveryState) -> ColumnElement[bool]:
+    results, deliveries = schema.results, schema.deliveries
+    return _studies.c.study_uid.in_(
+        select(results.c.study_uid)
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .where(deliveries.c.state == state)
+    )

@@ -1,0 +1,98 @@
+"""What a study waits for, and until when: facts, for command line and console to put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from storage.database import schema
+from storage.records import JobKind
+from storage.states import LIVE, DeliveryState, JobState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """The facts about one study."""
+
+    images_left: int
+    """Images that are still to be analysed."""
+    not_before: datetime | None
+    """When the first of its jobs that waits for a time is due; None where none is open."""
+    reason: str | None
+    """Why a job waits for that time, or was given up."""
+    changed_at: datetime | None
+    """When it last changed, where no report job covers that yet."""
+    report_open: bool
+    """Whether its report is about to be made."""
+    owed_to: tuple[str, ...]
+    """Destinations that are owed something."""
+    next_try: datetime | None
+    """When the first of them is tried."""
+    parked: str | None
+    """Why a person is needed."""
+
+
+def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
+    """Return the facts about each of the studies."""
+    jobs = schema.jobs
+    rows = tx.execute(
+        select(jobs)
+        .where(jobs.c.study_uid.in_(study_uids), jobs.c.state != JobState.DONE)
+        .order_by(jobs.c.id)
+    ).all()
+    changed = dict(
+        tx.execute(
+            select(schema.studies.c.study_uid, schema.studies.c.changed_at).where(
+                schema.studies.c.study_uid.in_(study_uids), schema.studies.c.changed
+            )
+        )
+        .tuples()
+        .all()
+    )
+    owed = _owed(tx, study_uids)
+    refused = _refused(tx, study_uids)
+    found: dict[str, Wait] = {}
+    for uid in study_uids:
+        own = [row for row in rows if row.study_uid == uid]
+        live = [row for row in own if row.state in LIVE]
+        parked = next((row for row in own if row.state is JobState.PARKED), None)
+        put_off = next((row for row in live if row.reason is not None), None)
+        found[uid] = Wait(
+            images_left=sum(row.kind is JobKind.ANALYSE for row in live),
+            not_before=None if put_off is None else put_off.not_before,
+            reason=None if put_off is None else put_off.reason,
+            changed_at=changed.get(uid),
+            report_open=any(row.kind is JobKind.REPORT for row in live),
+            owed_to=tuple(owed.get(uid, {})),
+            next_try=min(owed.get(uid, {}).values(), default=None),
+            parked=(parked.reason or "a job was given up") if parked is not None else refused.get(uid),
+        )
+    return found
+
+
+def _owed(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[str, datetime]]:
+    results, deliveries = schema.results, schema.deliveries
+    found: dict[str, dict[str, datetime]] = {}
+    for row in tx.execute(
+        select(results.c.study_uid, deliveries.c.destination, func.min(deliveries.c.not_before).label("at"))
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .where(results.c.study_uid.in_(study_uids), deliveries.c.state == DeliveryState.OWED)
+        .group_by(results.c.study_uid, deliveries.c.destination)
+        .order_by(deliveries.c.destination)
+    ):
+        found.setdefault(row.study_uid, {})[row.destination] = row.at
+    return found
+
+
+def _refused(tx: Connection, study_uids: Collection[str]) -> dict[str, str]:
+    results, deliveries = schema.results, schema.deliveries
+    rows = tx.execute(
+        select(results.c.study_uid, deliveries.c.destination, deliveries.c.reason)
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .where(results.c.study_uid.in_(study_uids), deliveries.c.state == DeliveryState.PARKED)
+        .order_by(deliveries.c.id.desc())
+    )
+    return {row.study_uid: f"{row.destination} refused: {row.reason or 'no reason given'}" for row in rows}
