@@ -19,6 +19,10 @@ SWITCHES = (
 )
 
 
+# a node of a test has no web pages unless the test wants them: each would take a process and the same port
+os.environ.setdefault("SECONDREAD_CONSOLE__ENABLED", "false")
+
+
 @contextmanager
 def _kept() -> Iterator[None]:
     before = [getattr(module, name) for module, name in SWITCHES]

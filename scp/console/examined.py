@@ -15,9 +15,9 @@ from inference.findings import Finding, NotAnalysed, OutdatedFindingError
 from inference.options import MeasuredImage
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
+from scp.calibration import StudyThresholds
 from scp.console.services import Services
 from scp.receiving import descriptions
-from scp.working.thresholds import StudyThresholds
 from storage.errors import StorageError
 from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance

@@ -96,8 +96,12 @@ def running(config: Path, log: Path) -> Iterator[DemoNode]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` with this program importable, and without overrides meant for another node."""
+    """Return ``environ`` with this program importable, and without overrides meant for another node.
+
+    The demo's node has no console: what it did is looked at afterwards, with the command `console`.
+    """
     kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    kept[f"{PREFIX}CONSOLE__ENABLED"] = "false"
     home = str(Path(__file__).resolve().parent.parent.parent)
     paths = [home, *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,12 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
         lay_out(results, folder / results.study.name)
     if not any((folder / "archive").iterdir()):
         (folder / "archive").rmdir()
-    return verdict(returned, folder)
+    code = verdict(returned, folder)
+    console.print(
+        f"To see these studies in a browser: {Path(sys.executable).name} -m scp --config {config} console",
+        soft_wrap=True,
+    )
+    return code
 
 
 def _fresh(folder: Path) -> None:

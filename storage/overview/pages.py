@@ -75,12 +75,12 @@ def senders(tx: Connection, study_uids: Collection[str]) -> dict[str, list[str]]
 def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -> dict[str, str | None]:
     """Return by study the digest of its Patient ID, None where it is not known; of all studies by default."""
     instances = schema.instances
-    query = select(instances.c.study_uid, func.max(instances.c.patient_digest)).group_by(
+    query = select(instances.c.study_uid, func.max(instances.c.patient_digest).label("digest")).group_by(
         instances.c.study_uid
     )
     if study_uids is not None:
         query = query.where(instances.c.study_uid.in_(study_uids))
-    return dict(tx.execute(query).tuples().all())
+    return {row.study_uid: row.digest for row in tx.execute(query)}
 
 
 def _wanted(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:

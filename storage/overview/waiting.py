@@ -43,15 +43,11 @@ def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
         .where(jobs.c.study_uid.in_(study_uids), jobs.c.state != JobState.DONE)
         .order_by(jobs.c.id)
     ).all()
-    changed = dict(
-        tx.execute(
-            select(schema.studies.c.study_uid, schema.studies.c.changed_at).where(
-                schema.studies.c.study_uid.in_(study_uids), schema.studies.c.changed
-            )
-        )
-        .tuples()
-        .all()
+    studies = schema.studies
+    query = select(studies.c.study_uid, studies.c.changed_at).where(
+        studies.c.study_uid.in_(study_uids), studies.c.changed
     )
+    changed = {row.study_uid: row.changed_at for row in tx.execute(query)}
     owed = _owed(tx, study_uids)
     refused = _refused(tx, study_uids)
     found: dict[str, Wait] = {}

@@ -28,6 +28,12 @@ class Lines:
                 assert remaining > 0, missing
                 self._changed.wait(remaining)
 
+    @property
+    def printed(self):
+        """What was printed so far, line by line."""
+        with self._changed:
+            return list(self._printed)
+
     def finish(self, seconds=5.0):
         """Wait until all that was printed is read; less where a child of the program lives on."""
         self._thread.join(seconds)

@@ -11,3 +11,10 @@ def test_listening_process_does_without_tensorflow(module):
     code = f"import sys, {module}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_the_console_does_without_tensorflow():
+    """Files that are uploaded are read by processes of their own."""
+    code = "import sys, scp.console.app; sys.exit(' '.join({'tensorflow', 'keras'} & set(sys.modules)) or 0)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr

@@ -1,0 +1,250 @@
+"""The console as a browser without scripts sees it: one real process on the data of a real node."""
+
+import io
+import re
+import struct
+import time
+import zipfile
+import zlib
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from storage import calls
+from storage.calls import Calls
+from storage.database import schema
+from storage.database.engine import Database
+from storage.records import JobKind
+from storage.states import JobState
+from tests.support import ungated
+from tests.support.in_process import InProcessNode
+from tests.support.mammograms import mammogram, uid
+from tests.support.web import Console
+
+STUDY = uid("study", "1")
+VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+WHO = "Doe^Jane"
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("console")
+
+
+@pytest.fixture(scope="module")
+def console(folder):
+    node = InProcessNode(folder)
+    node.receive(
+        *(mammogram(side, view, number=number) for number, (side, view) in enumerate(VIEWS, start=1)),
+    )
+    node.work()
+    node.deliver()
+    node.receive(mammogram("L", "CC", study="2", number=1))
+    with node.database.write() as tx:
+        at = datetime.now(UTC)
+        stranger = {"calling_ae": "STRANGER", "address": "192.0.2.9", "rejected": 3, "rejected_at": at}
+        calls.add(tx, [Calls(**stranger, admitted=0, admitted_at=None, reason="it is <b>not</b> configured")])
+    node.close()
+    config = folder / "config.toml"
+    config.write_text(
+        f"""
+[node]
+data_dir = "data"
+[model]
+name = "{ungated.copy("document-cnn-1.1.0", folder / "model")}"
+[console]
+upload_mb = 8
+[[peers]]
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 104
+"""
+    )
+    running = Console(config)
+    yield running
+    assert running.stop() == 0
+    assert "Traceback" not in "".join(running.lines.printed)
+    assert "Doe" not in "".join(running.lines.printed)
+
+
+@pytest.fixture
+def browser(console):
+    return console.browser()
+
+
+def png(values):
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, format="PNG")
+    return file.getvalue()
+
+
+def breast():
+    values = mammogram("L", "CC", lesion=True).pixel_array
+    return png((values / values.max() * 255).astype(np.uint8))
+
+
+def bomb():
+    """A PNG whose header claims 60,000 by 60,000 pixels."""
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    data = zlib.compress(b"\0" * 1000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_the_overview_says_what_needs_a_person(browser):
+    page = browser.get("/")
+    assert page.status == 200
+    assert "1 thing needs a person" in page.words
+    assert "The node is not running" in page.words
+    assert "PACS" in page.words
+    assert "STRANGER" in page.words
+    assert "it is &lt;b&gt;not&lt;/b&gt; configured" in page.text
+    assert "<!doctype" not in browser.get("/?fragment=1").text
+
+
+def test_every_answer_has_the_headers_of_a_careful_site(browser):
+    for path in ("/", "/studies", "/nowhere", "/static/console.css"):
+        headers = browser.get(path).headers
+        assert "script-src 'self'" in headers["Content-Security-Policy"], path
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "server" not in {name.lower() for name in headers}
+
+
+def test_pages_ask_nobody_else_for_anything(browser):
+    for path in ("/", "/studies", f"/studies/{STUDY}", "/analyse", "/model", "/api"):
+        page = browser.get(path)
+        assert page.status == 200, path
+        links = re.findall(r'(?:src|href|action)="([^"]*)"', page.text)
+        foreign = [link for link in links if "//" in link and not link.startswith("https://")]
+        assert not foreign, path
+        assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="(?!/)', page.text), path
+        assert " style=" not in page.text, path
+
+
+def test_studies_are_found_under_pseudonyms(browser):
+    page = browser.get("/studies")
+    assert "2 studies" in page.words
+    assert WHO.partition("^")[0] not in page.text
+    pseudonym = re.search(r"P-[A-Z2-7]{6}", page.words)[0]
+    assert browser.get(f"/studies?q={pseudonym.lower()}").text.count('data-label="Patient"') >= 1
+    assert "1 study found" in browser.get(f"/studies?q={STUDY[-12:]}").words
+    assert "No study fits" in browser.get("/studies?q=ZZZ").words
+    assert "1 study found" in browser.get("/studies?choice=working").words
+    assert browser.get("/studies?page=9999999&choice=nonsense").status == 200
+
+
+def test_a_study_shows_images_report_and_deliveries(browser):
+    page = browser.get(f"/studies/{STUDY}")
+    assert page.words.count("60.00 %") >= 4
+    assert "Imaging Measurement Report" in page.words
+    assert "waits for" not in page.words
+    assert page.words.count("0x0000") == 5
+    assert WHO.partition("^")[0] not in page.text
+    for kind in ("picture", "heatmap"):
+        address = re.search(rf'src="(/studies/[^"]*{kind}\.jpg[^"]*)"', page.text)[1]
+        picture = browser.get(address)
+        assert picture.status == 200
+        assert Image.open(io.BytesIO(picture.body)).format == "JPEG"
+
+
+def test_who_it_is_is_shown_where_it_is_asked_for(browser):
+    assert WHO in browser.get(f"/studies/{STUDY}?identity=1").words
+
+
+def test_results_are_downloaded_as_dicom(browser):
+    answer = browser.get(f"/studies/{STUDY}/results.zip")
+    names = zipfile.ZipFile(io.BytesIO(answer.body)).namelist()
+    assert len(names) == 5
+    address = re.search(r'href="(/studies/[^"]*/results/[0-9.]+)"', browser.get(f"/studies/{STUDY}").text)[1]
+    assert browser.get(address).body[128:132] == b"DICM"
+
+
+def test_a_study_that_is_not_there_is_a_sentence(browser):
+    page = browser.get("/studies/1.2.3")
+    assert page.status == 404
+    assert "This node has no such study" in page.words
+    assert browser.get("/studies/..%2f..%2fetc%2fpasswd").status == 404
+    assert browser.get("/model/..%2fmanifest.toml").status == 404
+
+
+def test_buttons_need_the_proof_of_our_own_pages(browser, folder):
+    address = f"/studies/{STUDY}/analyse"
+    assert browser.post(address).status == 403
+    assert browser.post(address, {"csrf": "0" * 64}).status == 403
+    proof = {"csrf": browser.csrf(f"/studies/{STUDY}")}
+    assert browser.post(address, proof, Origin="http://evil.example").status == 403
+    assert browser.post(address, proof, Sec_Fetch_Site="cross-site").status == 403
+    assert browser.get("/", Host="evil.example").status == 421
+    answer = browser.post(address, proof, Sec_Fetch_Site="same-origin")
+    assert (answer.status, answer.headers["Location"]) == (303, f"/studies/{STUDY}")
+    opened = Database.open_for_reading(folder / "data")
+    with opened.read() as tx:
+        waiting = tx.execute(
+            select(schema.jobs).where(
+                schema.jobs.c.study_uid == STUDY, schema.jobs.c.state == JobState.WAITING
+            )
+        ).all()
+    opened.close()
+    assert [job.kind for job in waiting] == [JobKind.ANALYSE] * 4
+    assert "waits for the analysis of 4 images" in browser.get("/studies").words
+
+
+def test_an_uploaded_picture_is_analysed_shown_and_forgotten(browser, console, folder):
+    proof = {"csrf": browser.csrf("/analyse")}
+    answer = browser.post("/analyse", proof, [("left.png", breast()), ("bomb.png", bomb())])
+    assert answer.status == 303
+    address = answer.headers["Location"]
+    deadline = time.monotonic() + 200
+    while browser.get(f"{address}?fragment=1").headers["X-Ended"] != "1":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    page = browser.get(address)
+    assert re.search(r"confidence \d+\.\d\d %", page.words)
+    assert "No result: the file could not be analysed" in page.words
+    assert "too large" in page.words
+    for kind in ("preview", "picture", "heatmap"):
+        assert browser.get(f"{address}/0/{kind}.jpg").status == 200
+    assert console.browser().get(address).status == 404
+    assert list((folder / "data" / "uploads").iterdir())
+    assert browser.post(f"{address}/forget", proof).status == 303
+    assert browser.get(address).status == 404
+    assert not list((folder / "data" / "uploads").iterdir())
+
+
+def test_predict_answers_as_analyze_does(browser, tmp_path, folder):
+    path = tmp_path / "image.dcm"
+    mammogram("L", "CC", lesion=True).save_as(path, enforce_file_format=True)
+    answer = browser.post("/predict", files=[("image.dcm", path.read_bytes()), ("words.txt", b"no image")])
+    assert answer.status == 200
+    first, second = answer.json()["files"]
+    assert (first["file"], first["status"], first["laterality"], first["view"]) == (
+        "image.dcm",
+        "analysed",
+        "L",
+        "CC",
+    )
+    assert second["status"] == "failed"
+    promised = browser.get("/openapi.json").json()["components"]["schemas"]
+    assert first.keys() == promised["File"]["properties"].keys()
+    (read,) = answer.json()["breasts"]
+    assert read.keys() == promised["Breast"]["properties"].keys()
+    assert not list((folder / "data" / "uploads").iterdir())
+
+
+def test_predict_says_what_is_wrong_with_a_request(browser):
+    assert browser.request("POST", "/predict", b"").status == 415
+    assert browser.post("/predict").json()["problem"].startswith("no file was chosen")
+    assert browser.post("/predict", files=[("large.png", bytes(9_000_000))]).status == 413
+    assert browser.get("/predict").status == 405
+
+
+def test_a_theme_is_remembered(browser):
+    assert browser.post("/theme", {"theme": "dark", "back": "//evil.example"}).headers["Location"] == "/"
+    assert 'data-theme="dark"' in browser.get("/").text

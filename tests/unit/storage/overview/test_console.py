@@ -1,0 +1,93 @@
+"""What the console's pages ask of the database."""
+
+from datetime import timedelta
+
+import pytest
+
+from storage.overview import pages, recent, results, waiting
+from storage.overview.pages import Choice
+from storage.queue import again, deliveries
+from storage.records import JobKind
+from tests.unit.storage.making import FAILED, STUDY, arrival
+
+
+def found(hand, **wanted):
+    with hand.database.read() as tx:
+        page = pages.page(tx, **({"offset": 0, "limit": 10} | wanted))
+    return page.total, [study.study_uid for study in page.studies]
+
+
+def wait_of(hand):
+    with hand.database.read() as tx:
+        return waiting.of_studies(tx, [STUDY])[STUDY]
+
+
+@pytest.fixture
+def two(hand):
+    """One study that is reported and owed, and a later one that is to be analysed."""
+    hand.answer_study("1.1")
+    hand.wait(seconds=10)
+    hand.receive(arrival(0, study="1.2.8", source_ae="MODALITY", patient_digest="d" * 64))
+    return hand
+
+
+def test_pages_come_latest_first_and_count_all(two):
+    assert found(two) == (2, ["1.2.8", STUDY])
+    assert found(two, limit=1) == (2, ["1.2.8"])
+    assert found(two, limit=1, offset=1) == (2, [STUDY])
+    assert found(two, offset=2) == (2, [])
+
+
+def test_studies_are_found_by_uid_sender_patient_and_choice(two):
+    assert found(two, words="2.8") == (1, ["1.2.8"])
+    assert found(two, words="modal") == (1, ["1.2.8"])
+    assert found(two, words="%") == (0, [])
+    assert found(two, words="P-ABC", patients=["d" * 64]) == (1, ["1.2.8"])
+    assert found(two, choice=Choice.OWED) == (1, [STUDY])
+    assert found(two, choice=Choice.WORKING) == (1, ["1.2.8"])
+    assert found(two, choice=Choice.PARKED) == (0, [])
+    with two.database.write() as tx:
+        deliveries.never(tx, two.due()[0].id, status=0xA900, reason="full", now=two.now)
+    assert found(two, choice=Choice.PARKED) == (1, [STUDY])
+
+
+def test_what_a_study_waits_for(hand):
+    hand.receive_study()
+    assert wait_of(hand).images_left == 4
+    hand.analyse_all()
+    assert (wait_of(hand).images_left, wait_of(hand).changed_at) == (0, hand.now)
+    hand.ask_for_reports()
+    assert wait_of(hand).report_open
+    hand.report(hand.claimed(), "1.1")
+    assert wait_of(hand).owed_to == ("PACS",)
+    with hand.database.write() as tx:
+        deliveries.never(tx, hand.due()[0].id, status=0xA900, reason="it is full", now=hand.now)
+    assert wait_of(hand).parked == "PACS refused: it is full"
+
+
+def test_the_last_hours_count_and_time_what_happened(hand):
+    hand.answer_study("1.1")
+    hand.wait(seconds=30)
+    hand.send_all()
+    with hand.database.read() as tx:
+        hours = recent.hours(tx, now=hand.now + timedelta(minutes=5))
+        assert recent.studies_since(tx, hand.now) == 0
+        assert recent.bytes_a_day(tx, now=hand.now) is None
+        assert recent.bytes_a_day(tx, now=hand.now + timedelta(days=2)) == pytest.approx(2000, rel=0.01)
+    last = hours[-1]
+    assert (last.received, last.analysed, last.returned, last.seconds) == (4, 4, 2, 30.0)
+    assert sum(hour.received for hour in hours) == 4
+
+
+def test_a_study_that_is_analysed_again_is_reported_again_if_something_differs(hand):
+    hand.answer_study("1.1")
+    with hand.database.read() as tx:
+        assert [result.sop_instance_uid for result in results.current(tx, STUDY)] == ["1.2.9.1", "1.1"]
+    with hand.database.write() as tx:
+        assert again.analyse_again(tx, STUDY, now=hand.now) == 4
+        assert again.analyse_again(tx, "1.2.404", now=hand.now) == 0
+    hand.analyse(hand.claimed(), FAILED)
+    hand.analyse_all()
+    hand.wait(minutes=3)
+    assert hand.ask_for_reports() == 1
+    assert hand.claimed().kind is JobKind.REPORT
