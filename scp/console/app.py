@@ -21,7 +21,8 @@ from starlette.staticfiles import StaticFiles
 from scp import product
 from scp.configuration.settings import Settings
 from scp.console import rendering, visitors
-from scp.console.pages import analyse, model, overview, predict, studies, study
+from scp.console.metrics import NodeCollector
+from scp.console.pages import analyse, model, overview, predict, studies, study, watch
 from scp.console.pages.overview import Watch
 from scp.console.reading.uploads import Uploads
 from scp.console.security import LOOPBACK, Guard
@@ -53,6 +54,9 @@ ROUTES: Final = (
     Route("/analyse/{upload}/{file:int}/preview.jpg", analyse.preview),
     Route("/analyse/{upload}/{file:int}/picture.jpg", analyse.image),
     Route("/analyse/{upload}/{file:int}/heatmap.jpg", analyse.heat),
+    Route("/healthz", watch.alive),
+    Route("/readyz", watch.ready),
+    Route("/metrics", watch.metrics),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/api", predict.documentation),
     Route("/openapi.json", predict.openapi),
@@ -103,6 +107,7 @@ def build(settings: Settings, database: Database) -> Starlette:
     )
     application.state.services = services
     application.state.watch = Watch(services)
+    application.state.registry = watch.registry_of(NodeCollector(services, application.state.watch))
     return application
 
 

@@ -68,8 +68,8 @@ def examine(services: Services, study_uid: str) -> ExaminedStudy:
         and record is not None
         and (finding := _finding(record)) is not None
     ]
-    shown = [image.source for image in measured]
-    measured = [image for image in measured if mammogram.is_mentioned(image.source, shown)]
+    described = [image.source for image in measured]
+    measured = [image for image in measured if mammogram.is_mentioned(image.source, described)]
     manifest = services.manifest
     thresholds = StudyThresholds(
         database=services.database,

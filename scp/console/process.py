@@ -18,8 +18,9 @@ import uvicorn
 from scp import logs
 from scp.configuration.settings import Settings
 from scp.console import app
+from scp.console.security import LOOPBACK
 from scp.console.supervisor import LISTENING, REFUSED, STOP
-from scp.errors import FAILED, OK, CommandError
+from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits
 from storage.database.engine import Database
@@ -90,8 +91,8 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
                 timeout_graceful_shutdown=END_SECONDS,
                 ws="none",
             )
-            shown = f"[{host}]" if ":" in host else host
-            yield Server(config), listener, f"http://{shown}:{port}/"
+            name = f"[{host}]" if ":" in host else host
+            yield Server(config), listener, f"http://{name}:{port}/"
         finally:
             database.close()
 
@@ -100,6 +101,12 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
 def _bound(settings: Settings) -> Iterator[socket.socket]:
     """Give the socket that listens at the configured address."""
     console = settings.console
+    if console.host not in LOOPBACK:
+        raise CommandError(
+            f"[console] host = {console.host!r} would let others in, and the console has no users yet: "
+            'set it to "127.0.0.1", and let others come through ssh -L',
+            code=WRONG_USAGE,
+        )
     try:
         listener = socket.create_server(
             (console.host, console.port),

@@ -37,11 +37,11 @@ def _item(content: Dataset, depth: int) -> Item:
     return Item(
         name=_meaning(content.get("ConceptNameCodeSequence")),
         value=_value(content),
-        items=tuple(_item(child, depth + 1) for child in _shown(children)) if depth < DEEPEST else (),
+        items=tuple(_item(child, depth + 1) for child in _visible(children)) if depth < DEEPEST else (),
     )
 
 
-def _shown(children: Any) -> Iterator[Dataset]:  # noqa: ANN401 - pydicom's sequences have no narrower type
+def _visible(children: Any) -> Iterator[Dataset]:  # noqa: ANN401 - pydicom's sequences have no narrower type
     """Leave out coordinates and what only points at another item: they are for programs."""
     for child in children:
         if child.get("ValueType") not in {"SCOORD", "SCOORD3D", "TCOORD", None}:
@@ -76,5 +76,5 @@ def _number(content: Dataset) -> str:
         return _meaning(content.get("NumericValueQualifierCodeSequence")) or "no number"
     unit = measured[0].get("MeasurementUnitsCodeSequence")
     code = str(unit[0].get("CodeValue", "")) if unit else ""
-    shown = "" if code in {"", "1", "{score}", "{ratio}"} else f" {code}"
-    return f"{measured[0].get('NumericValue', '')}{shown}"
+    suffix = "" if code in {"", "1", "{score}", "{ratio}"} else f" {code}"
+    return f"{measured[0].get('NumericValue', '')}{suffix}"

@@ -88,8 +88,21 @@ def _by_hour(
     return counts
 
 
+def return_seconds(tx: Connection, *, now: datetime) -> list[float]:
+    """Return how long each study took that was returned in the last 24 hours."""
+    return [seconds for _, seconds in _returns(tx, now - HOURS * HOUR)]
+
+
 def _seconds(tx: Connection, start: datetime) -> list[list[float]]:
     """Return by hour how long each study returned there took."""
+    found: list[list[float]] = [[] for _ in range(HOURS)]
+    for at, seconds in _returns(tx, start):
+        found[_hour(at, start)].append(seconds)
+    return found
+
+
+def _returns(tx: Connection, start: datetime) -> list[tuple[datetime, float]]:
+    """Return when each study was first returned since ``start``, and the seconds since its last image."""
     results, deliveries, instances = schema.results, schema.deliveries, schema.instances
     returns = (
         select(results.c.study_uid, func.min(deliveries.c.sent_at).label("first"))
@@ -105,10 +118,7 @@ def _seconds(tx: Connection, start: datetime) -> list[list[float]]:
         .where(instances.c.received_at <= returns.c.first)
         .group_by(returns.c.study_uid, returns.c.first)
     )
-    found: list[list[float]] = [[] for _ in range(HOURS)]
-    for row in tx.execute(query):
-        found[_hour(row.first, start)].append((row.first - row.last).total_seconds())
-    return found
+    return [(row.first, (row.first - row.last).total_seconds()) for row in tx.execute(query)]
 
 
 def _hour(at: datetime, start: datetime) -> int:

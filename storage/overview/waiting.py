@@ -48,7 +48,7 @@ def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
         studies.c.study_uid.in_(study_uids), studies.c.changed
     )
     changed = {row.study_uid: row.changed_at for row in tx.execute(query)}
-    owed = _owed(tx, study_uids)
+    due = _deliveries(tx, study_uids)
     refused = _refused(tx, study_uids)
     found: dict[str, Wait] = {}
     for uid in study_uids:
@@ -62,14 +62,14 @@ def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
             reason=None if put_off is None else put_off.reason,
             changed_at=changed.get(uid),
             report_open=any(row.kind is JobKind.REPORT for row in live),
-            owed_to=tuple(owed.get(uid, {})),
-            next_try=min(owed.get(uid, {}).values(), default=None),
+            owed_to=tuple(due.get(uid, {})),
+            next_try=min(due.get(uid, {}).values(), default=None),
             parked=(parked.reason or "a job was given up") if parked is not None else refused.get(uid),
         )
     return found
 
 
-def _owed(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[str, datetime]]:
+def _deliveries(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[str, datetime]]:
     results, deliveries = schema.results, schema.deliveries
     found: dict[str, dict[str, datetime]] = {}
     for row in tx.execute(

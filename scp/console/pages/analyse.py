@@ -124,13 +124,13 @@ def outcomes(studies: list[ReadStudy]) -> dict[int, Outcome]:
 
 def _views(of: Services, upload: Upload, studies: list[ReadStudy]) -> list[dict[str, object]]:
     """Return what the page shows of each file."""
-    known = outcomes(studies)
+    by_number = outcomes(studies)
     waiting = [file.number for file in upload.files if file.step is Step.WAITING]
     return [
         {
             "file": file,
-            "outcome": known.get(file.number),
-            "analysed": isinstance(getattr(known.get(file.number), "finding", None), Analysed),
+            "outcome": by_number.get(file.number),
+            "analysed": isinstance(getattr(by_number.get(file.number), "finding", None), Analysed),
             "percent": of.uploads.percent(file),
             "before": max(0, of.uploads.analyses.waiting - len(waiting) + waiting.index(file.number))
             if file.step is Step.WAITING

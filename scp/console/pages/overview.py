@@ -54,7 +54,7 @@ class PeerLine:
     """When it last opened an association."""
     last_success: datetime | None
     """When it last took a result."""
-    owed: int
+    outstanding: int
     parked: int
     error: str | None
     """What last went wrong, either way, unless it went well since."""
@@ -70,7 +70,7 @@ class Overview:
     working: int
     waiting: int
     studies_today: int
-    owed: int
+    outstanding: int
     parked: int
     days_left: float | None
     peers: tuple[PeerLine, ...]
@@ -123,7 +123,7 @@ def look(of: Services) -> Overview:
         working=running,
         waiting=sum(states["waiting"] for states in health.queue.values()),
         studies_today=today,
-        owed=sum(destination.outstanding for destination in health.destinations),
+        outstanding=sum(destination.outstanding for destination in health.destinations),
         parked=sum(destination.parked for destination in health.destinations),
         days_left=_days_left(health, rate),
         peers=peers,
@@ -181,29 +181,33 @@ def _days_left(health: Health, rate: float | None) -> float | None:
 
 def _peers(health: Health, callers: Sequence[Caller]) -> tuple[PeerLine, ...]:
     names = {destination.ae_title: destination for destination in health.destinations}
-    seen = {caller.calling_ae for caller in callers if caller.admitted}
+    admitted = {caller.calling_ae for caller in callers if caller.admitted}
     return tuple(
         _peer(name, names.get(name), [caller for caller in callers if caller.calling_ae == name], health)
-        for name in sorted(names.keys() | seen)
+        for name in sorted(names.keys() | admitted)
     )
 
 
 def _peer(name: str, destination: Destination | None, callers: Sequence[Caller], health: Health) -> PeerLine:
-    seen = max((caller.admitted_at for caller in callers if caller.admitted_at), default=None)
+    last_seen = max((caller.admitted_at for caller in callers if caller.admitted_at), default=None)
     rejected = max(
         (caller for caller in callers if caller.rejected_at), key=lambda caller: caller.last_at, default=None
     )
     error, error_at = None, None
-    if rejected is not None and rejected.rejected_at and (seen is None or rejected.rejected_at > seen):
+    if (
+        rejected is not None
+        and rejected.rejected_at
+        and (last_seen is None or rejected.rejected_at > last_seen)
+    ):
         error, error_at = rejected.reason, rejected.rejected_at
     problem = next((problem for problem in health.problems if problem.destination == name), None)
     if problem is not None:
         error, error_at = f"{problem.objects} objects not sent: {problem.reason}", None
     return PeerLine(
         ae_title=name,
-        last_seen=seen,
+        last_seen=last_seen,
         last_success=None if destination is None else destination.last_success,
-        owed=0 if destination is None else destination.outstanding,
+        outstanding=0 if destination is None else destination.outstanding,
         parked=0 if destination is None else destination.parked,
         error=error,
         error_at=error_at,

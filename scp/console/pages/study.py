@@ -87,10 +87,10 @@ def heat(request: Request) -> Response:
     """Return where the network looked in one image, to be laid over its picture."""
     of = services.of(request)
     study = _study(of, request)
-    shown = examined.examine(of, study.study_uid).image(request.path_params["image"])
-    if shown is None or shown.layers is None or not isinstance(shown.result, Analysed):
+    found = examined.examine(of, study.study_uid).image(request.path_params["image"])
+    if found is None or found.layers is None or not isinstance(found.result, Analysed):
         raise HTTPException(404, "there is no picture of this image")
-    drawn = pictures.marked(shown.layers, shown.result)
+    drawn = pictures.marked(found.layers, found.result)
     return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
 
 

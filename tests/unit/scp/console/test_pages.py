@@ -1,6 +1,7 @@
 """The console as a browser without scripts sees it: one real process on the data of a real node."""
 
 import io
+import json
 import re
 import struct
 import time
@@ -13,16 +14,16 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from storage import calls
+from storage import calls, not_kept
 from storage.calls import Calls
 from storage.database import schema
 from storage.database.engine import Database
-from storage.records import JobKind
+from storage.records import JobKind, Refused
 from storage.states import JobState
 from tests.support import ungated
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram, uid
-from tests.support.web import Console
+from tests.support.web import ROOT, Console
 
 STUDY = uid("study", "1")
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -47,6 +48,7 @@ def console(folder):
     with node.database.write() as tx:
         at = datetime.now(UTC)
         stranger = {"calling_ae": "STRANGER", "address": "192.0.2.9", "rejected": 3, "rejected_at": at}
+        not_kept.add(tx, {("PACS", "1.2.840.10008.5.1.4.1.1.11.1", Refused.DROPPED): 2}, now=at)
         calls.add(tx, [Calls(**stranger, admitted=0, admitted_at=None, reason="it is <b>not</b> configured")])
     node.close()
     config = folder / "config.toml"
@@ -243,6 +245,28 @@ def test_predict_says_what_is_wrong_with_a_request(browser):
     assert browser.post("/predict").json()["problem"].startswith("no file was chosen")
     assert browser.post("/predict", files=[("large.png", bytes(9_000_000))]).status == 413
     assert browser.get("/predict").status == 405
+
+
+def test_programs_that_watch_are_told(browser):
+    assert browser.get("/healthz").json() == {"status": "alive"}
+    ready = browser.get("/readyz")
+    assert (ready.status, ready.json()["obstacles"]) == (503, ["the node is not running"])
+    metrics = browser.get("/metrics")
+    assert metrics.headers["Content-Type"].startswith("text/plain")
+    lines = metrics.text.splitlines()
+    assert "secondread_up 0.0" in lines
+    assert 'secondread_deliveries{destination="PACS",state="sent"} 5.0' in lines
+    assert "secondread_rejected_associations 3.0" in lines
+    assert any(line.startswith("secondread_scanner_malignant_score{") for line in lines)
+    dashboard = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text())
+    wanted = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"secondread_\w+", target["expr"])
+    }
+    offered = {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}
+    assert wanted <= offered
 
 
 def test_a_theme_is_remembered(browser):

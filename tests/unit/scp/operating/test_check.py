@@ -30,7 +30,7 @@ from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port
 from tests.support.running_node import lock_held
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,7 @@ def test_check_beside_a_living_node_leaves_no_refusal_in_its_log(look, tmp_path)
         admission=Admission(settings),
         association_ended=lambda: None,
         refusals=UNCOUNTED,
+        calls=UNCOUNTED_CALLS,
     ).start()
     port = server.server_address[1]
     with capture_logs() as entries, lock_held(tmp_path / "data"):
