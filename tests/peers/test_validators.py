@@ -1,4 +1,4 @@
-"""Every object through the validators that people use: dciodvfy, dcentvfy, dsrdump."""
+"""Every object through the validators that people use: dciodvfy, dcentvfy, dsrdump, PixelMed's."""
 
 import subprocess
 from dataclasses import replace
@@ -13,7 +13,7 @@ from inference.reading import mammogram as exam
 from inference.reading.options import ReadingOptions
 from tests.support import results
 from tests.support.mammograms import mammogram, write
-from tests.support.peers import require
+from tests.support.peers import missing, require
 
 NORMAL = [results.measured(results.NORMAL)] * 4
 LESION = [
@@ -213,8 +213,8 @@ def files(request, tmp_path):
     )
 
 
-def told(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=60, check=False)
+def told(*command, timeout=60):
+    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=timeout, check=False)
     return done, (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
 
 
@@ -269,3 +269,28 @@ def test_dsrdump_reads_every_report(files):
         done, lines = told(require("dsrdump"), path)
         assert done.returncode == 0
         assert [line for line in lines if line.startswith("E:") or "Error" in line] == []
+
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+UNLIMITED = [f"-Djdk.xml.xpath{limit}Limit=0" for limit in ("TotalOp", "ExprOp", "ExprGrp")]
+"""Its rules are one expression each, longer than newer Java allows."""
+TEMPLATES = (lesion, normal, refused, broken, late)
+
+
+@pytest.mark.timeout(600)
+def test_pixelmed_finds_no_error_in_any_report(tmp_path):
+    """One start for all: it compiles its rules for half a minute."""
+    if not PIXELMED.exists():
+        missing("PixelMed is not installed (libpixelmed-java)")
+    for case in TEMPLATES:
+        _, objects = case(tmp_path)
+        for number, one in enumerate(one for one in objects if one.Modality == "SR"):
+            write(one, tmp_path / f"{case.__name__}{number}.dcm")
+    reports = sorted(tmp_path.glob("*.dcm"))
+    source = Path(results.__file__).with_name("ValidateReports.java")
+    command = [require("java"), *UNLIMITED, "-classpath", PIXELMED, source, *reports]
+    done, lines = told(*command, timeout=580)
+    assert done.returncode == 0, lines
+    assert sum(line.startswith("FILE ") for line in lines) == len(reports) == len(TEMPLATES) + 1
+    assert sum(line == "Found Root Template TID_1500 (MeasurementReport)" for line in lines) == len(reports)
+    assert [line for line in lines if "Error" in line] == []
