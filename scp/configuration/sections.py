@@ -249,6 +249,8 @@ class Delivery(Section):
     """How long an association stays open for the report on the storage commitment asked for over it."""
     commitment_timeout_seconds: Annotated[float, Field(ge=1, le=604_800, allow_inf_nan=False)] = 21_600
     """How long a peer may take to report; then it is asked again."""
+    check_objects: bool = True
+    """Whether each object is checked before it is sent, and parked where it breaks the standard."""
 
     @field_validator("longest_retry_seconds")
     @classmethod

@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from pynetdicom.association import Association
 
+from inference.results.validation import objects
 from scp import retry_policy
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 SLOWEST: Final = 8_000
 """Bytes a second that a peer must take. At 10 kB/s a heatmap of 10 MB is a quarter of an hour on its way."""
+
+_NAMED: Final = 3
+"""So many faults of one object fit into a line of ``status``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +127,9 @@ class Sender:
             self._never(delivery, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
         data_set = variants.of_result(data_set, peer, sop_class, accepted[sop_class])
+        if self.settings.delivery.check_objects and (found := objects.faults(data_set)):
+            self._never(delivery, None, _not_sent(found))
+            return False
         association.dimse_timeout = self._patience(size)
         try:
             answer = association.send_c_store(data_set)
@@ -189,6 +196,15 @@ class Sender:
         )
         with self.database.write() as tx:
             deliveries.never(tx, delivery.id, status=code, reason=reason, now=self.now())
+
+
+def _not_sent(found: Sequence[str]) -> str:
+    """Return why an object with faults stays here, and what can be done."""
+    named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return (
+        f"not sent, since it breaks the standard: {named}. This is a fault of the node: report it. "
+        "[delivery] check_objects = false and retry send it all the same"
+    )
 
 
 def _classes(result: ResultObject) -> list[str]:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from pydicom.uid import (
     Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
 )
@@ -16,11 +15,11 @@ from storage.queue import arrivals, completeness, deliveries, jobs, reports
 from storage.records import Arrival, FindingRecord, NewResult
 from storage.states import DeliveryState
 from storage.transitions import deliveries as rows
+from tests.support import results
 from tests.support.kinds import ResultKind
 from tests.support.mammograms import mammogram, uid
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-CLASSES = {ResultKind.SR: ComprehensiveSRStorage, ResultKind.SC: SecondaryCaptureImageStorage}
 
 
 def owe(
@@ -43,18 +42,18 @@ def owe(
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
         completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
-        results = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
+        made = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
         reports.finish_report(
             tx,
             report.lease,
-            results=results,
+            results=made,
             made_at=NOW,
             images=1,
             content_digest="c",
             replaces=None,
             now=NOW,
         )
-    return [one.sop_instance_uid for one in results]
+    return [one.sop_instance_uid for one in made]
 
 
 def parked(tx):
@@ -100,9 +99,7 @@ def _arrival(study_uid):
 
 
 def _result(archive, study, number, kind, side):
-    data_set = mammogram(rows=side, columns=side, study=study, number=number, sop_class=CLASSES[kind])
-    data_set.Modality = "SR" if kind is ResultKind.SR else "OT"
-    data_set.file_meta.MediaStorageSOPClassUID = data_set.SOPClassUID = CLASSES[kind]
+    data_set = _report(study, number) if kind is ResultKind.SR else _picture(study, number, side)
     return NewResult(
         sop_instance_uid=str(data_set.SOPInstanceUID),
         kind=kind,
@@ -113,6 +110,16 @@ def _result(archive, study, number, kind, side):
         file=archive.keep_bytes(encode(data_set), folder="results", key=str(number), suffix=".dcm"),
         size=1,
     )
+
+
+def _report(study, number):
+    image = results.study_image(mammogram(study=study, number=number), results.refused(), None)
+    return results.objects([image])[0]
+
+
+def _picture(study, number, side):
+    sop_class = SecondaryCaptureImageStorage
+    return mammogram(rows=side, columns=side, study=study, number=number, sop_class=sop_class, Modality="OT")
 
 
 def encode(data_set):

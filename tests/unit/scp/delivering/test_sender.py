@@ -195,6 +195,24 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
     assert states(database)[report] == ("PARKED", "the result's file cannot be read (FileNotFoundError)")
 
 
+def test_object_that_breaks_the_standard_is_parked_and_does_not_stop_the_others(
+    database, archive, clock, pacs
+):
+    report, picture = owe(database, archive)
+    with database.read() as tx:
+        due = deliveries.due(tx, now=NOW)["PACS"]
+    file = archive.path(next(one.result.file for one in due if one.result.sop_instance_uid == picture))
+    broken = dcmread(file)
+    broken.Rows += 1
+    file.chmod(0o600)
+    broken.save_as(file)
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
+    state, reason = states(database)[picture]
+    assert state == "PARKED"
+    assert "PixelData has not the 544 bytes that Rows and Columns announce" in reason
+    assert "check_objects" in reason
+
+
 def test_result_that_is_replaced_while_it_waits_its_turn_is_not_sent(database, archive, clock, pacs):
     report, heatmap = owe(database, archive)
 

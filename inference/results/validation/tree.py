@@ -1,0 +1,147 @@
+"""The rules of a report's tree: what may stand below what, what an item must have, and point at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+_STATEMENTS: Final = frozenset({"TEXT", "CODE", "NUM"})
+_FACTS: Final = _STATEMENTS | {"DATETIME", "DATE", "TIME", "UIDREF", "PNAME"}
+_OBJECTS: Final = frozenset({"IMAGE", "WAVEFORM", "COMPOSITE"})
+_PLACES: Final = frozenset({"SCOORD", "TCOORD"})
+_PLACES_IN_SPACE: Final = _PLACES | {"SCOORD3D"}
+_CONTAINER: Final = frozenset({"CONTAINER"})
+_ANYTHING: Final = _FACTS | _OBJECTS | _PLACES_IN_SPACE | _CONTAINER
+
+_RELATIONS: Final = (
+    ("CONTAINS", _CONTAINER, _ANYTHING),
+    ("HAS OBS CONTEXT", _CONTAINER | _STATEMENTS, _FACTS | {"COMPOSITE"}),
+    ("HAS ACQ CONTEXT", _CONTAINER | _OBJECTS | {"NUM"}, _FACTS | _CONTAINER),
+    ("HAS CONCEPT MOD", _ANYTHING, frozenset({"TEXT", "CODE"})),
+    ("HAS PROPERTIES", _STATEMENTS, _ANYTHING),
+    ("INFERRED FROM", _STATEMENTS, _ANYTHING),
+    ("SELECTED FROM", frozenset({"SCOORD"}), frozenset({"IMAGE"})),
+    ("SELECTED FROM", frozenset({"TCOORD"}), frozenset({"SCOORD", "IMAGE", "WAVEFORM"})),
+)
+"""Relation, value types above and below it: PS3.3 tables A.35.3-2, A.35.5-2 and A.35.13-2 taken together."""
+_CONTENT: Final = {
+    "TEXT": ("TextValue",),
+    "CODE": ("ConceptCodeSequence",),
+    "UIDREF": ("UID",),
+    "DATE": ("Date",),
+    "TIME": ("Time",),
+    "DATETIME": ("DateTime",),
+    "PNAME": ("PersonName",),
+    "CONTAINER": ("ContinuityOfContent",),
+    "IMAGE": ("ReferencedSOPSequence",),
+    "COMPOSITE": ("ReferencedSOPSequence",),
+    "SCOORD": ("GraphicType", "GraphicData", "ContentSequence"),
+}
+"""What an item of a value type must have (PS3.3 C.17.3, C.18); coordinates mean nothing without an image."""
+_NAMELESS: Final = _OBJECTS | _PLACES
+"""Value types whose concept name is not required everywhere (PS3.3 table C.17-5)."""
+_EVIDENCE: Final = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
+
+
+def faults(report: Dataset) -> list[str]:
+    """Return what is wrong with the tree of ``report``, each fault with the place of its item (1.4.2)."""
+    if report.get("ValueType") != "CONTAINER":
+        return ["the root of the report's tree is no CONTAINER"]
+    evidence = _evidence(report)
+    places: dict[str, Dataset] = {}
+    found = list(_walk(report, "1", evidence, places))
+    return found + [
+        f"item {place} points at {target}, where no item is"
+        for place, item in places.items()
+        if (target := _target(item)) is not None and target not in places
+    ]
+
+
+def _evidence(report: Dataset) -> frozenset[str]:
+    return frozenset(
+        reference.get("ReferencedSOPInstanceUID", "")
+        for name in _EVIDENCE
+        for study in report.get(name) or ()
+        for series in study.get("ReferencedSeriesSequence") or ()
+        for reference in series.get("ReferencedSOPSequence") or ()
+    )
+
+
+def _walk(item: Dataset, place: str, evidence: frozenset[str], places: dict[str, Dataset]) -> Iterator[str]:
+    places[place] = item
+    if _target(item) is not None:
+        return
+    yield from (f"item {place}: {fault}" for fault in _item(item, evidence))
+    for number, child in enumerate(item.get("ContentSequence") or (), start=1):
+        below = f"{place}.{number}"
+        if _target(child) is None and not _may_stand(item, child):
+            types = f"{child.get('ValueType')} below {item.get('ValueType')}"
+            yield f"item {below}: {child.get('RelationshipType')} allows no {types}"
+        yield from _walk(child, below, evidence, places)
+
+
+def _may_stand(parent: Dataset, child: Dataset) -> bool:
+    return any(
+        child.get("RelationshipType") == relation
+        and parent.get("ValueType") in above
+        and child.get("ValueType") in below
+        for relation, above, below in _RELATIONS
+    )
+
+
+def _item(item: Dataset, evidence: frozenset[str]) -> Iterator[str]:
+    """Yield what one item lacks."""
+    kind = item.get("ValueType")
+    if kind not in _NAMELESS:
+        yield from _code(item, "ConceptNameCodeSequence")
+    for name in _CONTENT.get(kind, ()):
+        if not item.get(name):
+            yield f"{kind} has no {name}"
+    match kind:
+        case "CODE":
+            yield from _code(item, "ConceptCodeSequence")
+        case "NUM":
+            yield from _number(item)
+        case "SCOORD":
+            yield from _line(item)
+        case "IMAGE" | "COMPOSITE":
+            for reference in item.get("ReferencedSOPSequence") or ():
+                if reference.get("ReferencedSOPInstanceUID") not in evidence:
+                    yield f"{kind} refers to an object that the evidence does not list"
+
+
+def _code(item: Dataset, name: str) -> Iterator[str]:
+    held = item.get(name) or ()
+    if len(held) != 1:
+        yield f"{name} has {len(held)} items, not one"
+        return
+    values = [name for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if held[0].get(name)]
+    scheme = held[0].get("CodingSchemeDesignator") or held[0].get("URNCodeValue")
+    if len(values) != 1 or not scheme or not held[0].get("CodeMeaning"):
+        yield f"{name} has no complete code"
+
+
+def _number(item: Dataset) -> Iterator[str]:
+    """Yield what is wrong with a NUM; one without a value is allowed (PS3.3 table C.18.1-1, type 2)."""
+    if "MeasuredValueSequence" not in item:
+        yield "NUM has no MeasuredValueSequence"
+    for value in item.get("MeasuredValueSequence") or ():
+        if value.get("NumericValue") is None:
+            yield "NUM has no NumericValue"
+        yield from _code(value, "MeasurementUnitsCodeSequence")
+
+
+def _line(item: Dataset) -> Iterator[str]:
+    data = list(item.get("GraphicData") or ())
+    if len(data) % 2:
+        yield "SCOORD has half a point"
+
+
+def _target(item: Dataset) -> str | None:
+    """Return the place that an item by reference points at, None for any other item."""
+    target = item.get("ReferencedContentItemIdentifier")
+    if target is None:
+        return None
+    return ".".join(str(number) for number in ([target] if isinstance(target, int) else target))

@@ -1,0 +1,156 @@
+import io
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEGLSLossless
+
+from inference.results.kinds import KINDS
+from inference.results.validation import objects
+from tests.support import results
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One study's objects of every kind, as their files' bytes, by kind."""
+    outcomes = [results.measured(), results.failed(), results.measured(), results.measured(results.NORMAL)]
+    images = [
+        results.study_image(header, outcome, tmp_path_factory.mktemp("made"))
+        for header, outcome in zip(results.four_views(), outcomes, strict=True)
+    ]
+    files = {}
+    for kind in KINDS:
+        for one in results.objects(images, kinds=[kind]):
+            buffer = io.BytesIO()
+            one.save_as(buffer, enforce_file_format=True)
+            files.setdefault(kind.name, []).append(buffer.getvalue())
+    return files
+
+
+def opened(made, kind):
+    return pydicom.dcmread(io.BytesIO(made[kind][0]))
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_what_is_made_has_no_fault(made, kind):
+    assert [objects.faults(pydicom.dcmread(io.BytesIO(file))) for file in made[kind]] == [[]] * len(
+        made[kind]
+    )
+
+
+def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(made):
+    picture = opened(made, "SC")
+    picture.Modality = ""
+    del picture.PatientName
+    assert objects.faults(picture) == [
+        "PatientName is missing (module patient)",
+        "Modality is empty (module general-series)",
+    ]
+
+
+def test_a_type_1_attribute_of_an_item_must_be_there(made):
+    report = opened(made, "SR")
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
+    del evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID
+    [fault] = objects.faults(report)
+    assert fault.startswith("CurrentRequestedProcedureEvidenceSequence > ReferencedSeriesSequence > ")
+    assert fault.endswith(" > ReferencedSOPClassUID is missing (module sr-document-general)")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value", "ignore:The value length")
+def test_uids_of_our_own_are_strict_and_those_of_sources_are_what_they_are(made):
+    picture = opened(made, "SC")
+    picture.StudyInstanceUID = "1.2.03.4"
+    assert objects.faults(picture) == []
+    picture.SeriesInstanceUID = "1.2.03.4"
+    assert objects.faults(picture) == ["SeriesInstanceUID is no UID"]
+    picture = opened(made, "SC")
+    picture.StudyInstanceUID = "1.2." + "3" * 64
+    assert objects.faults(picture) == ["StudyInstanceUID is no UID"]
+
+
+def test_the_file_names_the_object_that_it_holds(made):
+    picture = opened(made, "SC")
+    picture.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    assert objects.faults(picture) == [
+        "MediaStorageSOPInstanceUID of the file is not the object's SOPInstanceUID"
+    ]
+
+
+def test_pixels_are_as_many_as_announced_unless_they_are_compressed(made):
+    picture = opened(made, "SC")
+    picture.Rows += 1
+    [fault] = objects.faults(picture)
+    assert fault.startswith("PixelData has not the ")
+    picture.file_meta.TransferSyntaxUID = JPEGLSLossless
+    assert objects.faults(picture) == []
+
+
+def test_an_unknown_class_is_a_fault():
+    assert objects.faults(Dataset()) == ["SOPClassUID names no class of objects"]
+
+
+def items(report, value_type):
+    return [item for item in results.content(report) if item.get("ValueType") == value_type]
+
+
+def no_relation(report):
+    items(report, "SCOORD")[0].ContentSequence[0].RelationshipType = "CONTAINS"
+
+
+def no_meaning(report):
+    items(report, "CODE")[0].ConceptCodeSequence[0].CodeMeaning = ""
+
+
+def two_codes(report):
+    held = items(report, "CODE")[0].ConceptCodeSequence
+    held.append(held[0])
+
+
+def no_unit(report):
+    del items(report, "NUM")[0].MeasuredValueSequence[0].MeasurementUnitsCodeSequence
+
+
+def no_text(report):
+    items(report, "TEXT")[0].TextValue = ""
+
+
+def half_a_point(report):
+    items(report, "SCOORD")[0].GraphicData = [1.0, 2.0, 3.0]
+
+
+def no_evidence(report):
+    items(report, "IMAGE")[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3"
+
+
+def no_target(report):
+    pointer = Dataset()
+    pointer.RelationshipType, pointer.ReferencedContentItemIdentifier = "INFERRED FROM", [1, 99]
+    items(report, "CODE")[0].ContentSequence = [pointer]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (no_relation, "CONTAINS allows no IMAGE below SCOORD"),
+        (no_meaning, "ConceptCodeSequence has no complete code"),
+        (two_codes, "ConceptCodeSequence has 2 items, not one"),
+        (no_unit, "MeasurementUnitsCodeSequence has 0 items, not one"),
+        (no_text, "TEXT has no TextValue"),
+        (half_a_point, "SCOORD has half a point"),
+        (no_evidence, "IMAGE refers to an object that the evidence does not list"),
+        (no_target, "points at 1.99, where no item is"),
+    ],
+)
+def test_a_broken_tree_is_found(made, spoil, words):
+    report = opened(made, "SR")
+    spoil(report)
+    [fault] = objects.faults(report)
+    assert fault.endswith(words)
+    assert fault.startswith("item 1.")
+
+
+def test_a_report_without_a_tree_is_a_fault(made):
+    report = opened(made, "SR")
+    del report.ContentSequence, report.ValueType
+    assert "the root of the report's tree is no CONTAINER" in objects.faults(report)
