@@ -64,8 +64,7 @@ def _attributes(result: Dataset, sop_class: str) -> Iterator[str]:
 def _missing(item: Dataset, attributes: dict[str, Any], path: str) -> Iterator[str]:
     """Yield what ``item`` lacks of type 1, which must have a value, and type 2, which must be there."""
     for keyword, rule in attributes.items():
-        element = item.get_item(keyword)
-        if element is None:
+        if keyword not in item:
             if rule["type"] in {AttributeTypeValues.REQUIRED, AttributeTypeValues.REQUIRED_EMPTY_IF_UNKNOWN}:
                 yield f"{path}{keyword} is missing"
             continue

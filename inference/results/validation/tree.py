@@ -110,10 +110,12 @@ def _item(item: Dataset, evidence: frozenset[str]) -> Iterator[str]:
             for reference in item.get("ReferencedSOPSequence") or ():
                 if reference.get("ReferencedSOPInstanceUID") not in evidence:
                     yield f"{kind} refers to an object that the evidence does not list"
+        case _:
+            return
 
 
 def _code(item: Dataset, name: str) -> Iterator[str]:
-    held = item.get(name) or ()
+    held: list[Dataset] = list(item.get(name) or ())
     if len(held) != 1:
         yield f"{name} has {len(held)} items, not one"
         return
