@@ -29,6 +29,8 @@ class OutputOptions:
     """Modality of the heatmaps. With MG a hanging protocol may put one in a mammogram's place."""
     sc_max_side: int = 2048
     """Longest side of a heatmap, legend included, in pixels. Nothing is ever enlarged."""
+    summary: bool = True
+    """Whether a page that sums the study up is sent."""
     notice: bool = True
     """Whether a page that names the images without a result is sent."""
 

@@ -34,6 +34,11 @@ NO_REGION_SERIES: Final = "no region"
 CAD_SERIES: Final = "CAD marks"
 MARKER_SERIES: Final = "regions"
 MARKER_LAYER: Final = "AI result, not for diagnostic use"
+SUMMARY_SERIES: Final = "summary"
+SUMMARY_DERIVATION: Final = (
+    "Summary: views of the study with marked regions, and what was decided about each breast"
+)
+MIRRORED: Final = "mirrored"
 NOTICE_SERIES: Final = "AI notice: images without a result"
 NOTICE_DERIVATION: Final = "Notice: images that the AI has not analysed"
 
@@ -94,7 +99,12 @@ def label_and_score(breast: Decision) -> str:
 
 
 def flag(breast: Decision) -> str:
-    """Return whether a breast is flagged, its malignant score and the threshold, of 100.
+    """Return whether a breast is flagged, with its `score_and_threshold`."""
+    return f"{FLAGGED if breast.flagged else NOT_FLAGGED} · {score_and_threshold(breast)}"
+
+
+def score_and_threshold(breast: Decision) -> str:
+    """Return a breast's malignant score and the threshold, of 100.
 
     Below the threshold both have as many decimals as tell them apart.
     """
@@ -103,8 +113,7 @@ def flag(breast: Decision) -> str:
     while not breast.flagged and score == threshold and digits < _MOST_DIGITS:
         digits += 1
         score, threshold = _of_hundred(breast, digits)
-    word = FLAGGED if breast.flagged else NOT_FLAGGED
-    return f"{word} · malignant score {score} (flag from {threshold})"
+    return f"malignant score {score} (flag from {threshold})"
 
 
 def population(breast: Decision) -> str | None:
@@ -164,6 +173,52 @@ def image_label(label: str, malignant: float) -> str:
 def image_without_result(label: str, reason: str) -> str:
     """Return what stands beside the image ``label`` that was not analysed."""
     return f"AI {label}: no result, {reason}"
+
+
+# The summary page
+
+
+def threshold_in_short(breast: Decision) -> str:
+    """Return where the threshold of a breast comes from, without the figures that were measured."""
+    return f"{threshold(breast).split('. ')[0].rstrip('.')}."
+
+
+def empty_place(*, imaged: bool, of_side: bool) -> str:
+    """Return why no picture hangs at a standard place; of a breast without any image nothing is missing."""
+    if imaged:
+        return "Not analysed"
+    return "No such image in this study" if of_side else ""
+
+
+def no_breast(*, of_side: bool) -> str:
+    """Return what is said of a breast without a result."""
+    return "No result" if of_side else "No images"
+
+
+def places(depths: Mapping[str, float], tolerance: float) -> str:
+    """Return whether the views of a breast point at one place, by how deep the region of each lies."""
+    if not depths:
+        return "No region marked"
+    if len(depths) == 1:
+        return f"Region marked in {next(iter(depths))} only"
+    first, last = depths.values()
+    agreed = abs(first - last) <= tolerance
+    shares = " and ".join(f"{round(100 * depth)} %" for depth in depths.values())
+    verb = "agree about the depth" if agreed else "point to different depths"
+    return f"{' and '.join(depths)} {verb}: {shares} of the way from nipple to chest wall"
+
+
+def depth_tolerance(tolerance: float) -> str:
+    """Return when two views agree about the depth."""
+    return (
+        f"Depths agree where they differ by at most {round(100 * tolerance)} points; nipple and chest wall "
+        "are estimated from the image. Marked is where the network looked (Grad-CAM), not a detected lesion."
+    )
+
+
+def without_results(views: Sequence[str | None]) -> str:
+    """Return which views of a breast have no result."""
+    return f"Without a result: {', '.join(map(view_name, views))}"
 
 
 # The heatmap and the notice page
@@ -266,7 +321,7 @@ def breast_class(
     if compared is not None:
         sentences.append(f"{sentence(compared)}.")
     if missing:
-        sentences.append(f"Without a result: {', '.join(map(view_name, missing))}.")
+        sentences.append(f"{without_results(missing)}.")
     if not breast.flagged:
         sentences.append(f"{NOT_FLAGGED}: {NOT_EXCLUDED}.")
     return " ".join(sentences)

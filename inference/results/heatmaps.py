@@ -10,7 +10,6 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from inference import wording
 from inference.decision import Analysed
@@ -21,10 +20,6 @@ from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying, headers, identity, secondary_capture, source_attributes
 from inference.results.study import Series, Study, instance_numbers
-
-_LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
-"""Transfer syntaxes that have lost something, whatever the header says."""
-
 
 _WITHOUT_REGION: Final = 9007
 """Series Number of pictures without a region, which are no heatmaps."""
@@ -117,7 +112,7 @@ def _describe_source(target: Dataset, source: SourceImage) -> None:
         target.ViewCodeSequence = Sequence([_view_item(view, modifiers)])
     target.AnatomicRegionSequence = Sequence([codes.item(source_attributes.anatomic_region(source))])
     copying.copy_all(source.header, target, ("AcquisitionDate", "AcquisitionTime"))
-    _describe_compression(target, source)
+    secondary_capture.describe_compression(target, [source])
     target.SourceImageSequence = Sequence([secondary_capture.source_reference(source)])
 
 
@@ -126,16 +121,6 @@ def _view_item(view: Code, modifiers: Many[Code]) -> Dataset:
     if modifiers:  # type 3 with 1-n items here: an empty one, as mammograms have it, is an error
         item.ViewModifierCodeSequence = Sequence([codes.item(modifier) for modifier in modifiers])
     return item
-
-
-def _describe_compression(target: Dataset, source: SourceImage) -> None:
-    """Hand on that something was lost: once 01, never 00 again (PS3.3 C.7.6.1.1.5)."""
-    meta = getattr(source.header, "file_meta", Dataset())
-    lossy = copying.text(source.header, "LossyImageCompression") == "01"
-    lossy = lossy or meta.get("TransferSyntaxUID") in _LOSSY
-    target.LossyImageCompression = "01" if lossy else "00"
-    if lossy:
-        copying.copy_all(source.header, target, ("LossyImageCompressionRatio", "LossyImageCompressionMethod"))
 
 
 def _describe_derivation(target: Dataset, finding: Analysed, model: ModelIdentity) -> None:

@@ -108,6 +108,10 @@ def finding_key(finding: Result) -> dict[str, Any]:
                 "scores": [round(score, 4) for score in finding.scores],
                 "breast": _decision_key(finding.decision),
                 "explained": finding.explained.value,
+                "spots": finding.spots,
+                "at_the_border": finding.at_the_border,
+                "chest_wall": finding.landmarks.chest_wall,
+                "nipple": finding.landmarks.nipple,
                 "region": None
                 if region is None
                 else {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)},

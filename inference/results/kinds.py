@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from inference import wording
 from inference.options import OutputOptions
-from inference.results import heatmaps, notice
+from inference.results import heatmaps, notice, summary
 from inference.results.markers import cad_report, presentation_state
 from inference.results.report import document
 from inference.results.study import Series, Study
@@ -33,7 +33,7 @@ class OutputKind:
     build: Callable[[Study, Series], Sequence[Dataset]]
     """Returns the study's objects of this kind, none where there is nothing to say."""
     series: Series
-    """Numbers above 9000 sort behind the series of the modality."""
+    """Numbers from 9000 on sort behind the series of the modality."""
     titled: bool = True
     """Whether the description of its series begins with the study's title."""
     wanted: Callable[[OutputOptions], bool] = _always
@@ -55,6 +55,12 @@ USUAL: Final = (
         build=document.build,
         series=Series(number=9002, description=wording.REPORT_SERIES),
         alternatives=document.ALTERNATIVES,
+    ),
+    OutputKind(
+        name="SUMMARY",
+        build=summary.build,
+        series=Series(number=9000, description=wording.SUMMARY_SERIES),
+        wanted=lambda options: options.summary,
     ),
     OutputKind(
         name="SC",

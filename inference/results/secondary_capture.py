@@ -6,19 +6,30 @@ measuring.
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Many
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    SecondaryCaptureImageStorage,
+)
 
 from inference import wording
 from inference.reading.mammogram import SourceImage
-from inference.results import codes, headers
+from inference.results import codes, copying, headers
 from inference.results.identity import Device, Maker
 from inference.results.study import Series
+
+_LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+"""Transfer syntaxes that have lost something, whatever the header says."""
 
 
 def capture(maker: Maker, series: Series, number: int) -> Dataset:
@@ -50,6 +61,22 @@ def add_device(target: Dataset, device: Device, made_at: datetime, first: Source
     target.SecondaryCaptureDeviceManufacturerModelName = device.model_name
     target.SecondaryCaptureDeviceSoftwareVersions = device.software_version
     target.DateOfSecondaryCapture, target.TimeOfSecondaryCapture = headers.date_and_time(made_at, first)
+
+
+def describe_compression(target: Dataset, sources: Many[SourceImage]) -> None:
+    """Hand on that something was lost in a source: once 01, never 00 again (PS3.3 C.7.6.1.1.5)."""
+    lossy = [source for source in sources if _is_lossy(source)]
+    target.LossyImageCompression = "01" if lossy else "00"
+    for source in lossy[:1]:
+        copying.copy_all(source.header, target, ("LossyImageCompressionRatio", "LossyImageCompressionMethod"))
+
+
+def _is_lossy(source: SourceImage) -> bool:
+    meta = getattr(source.header, "file_meta", Dataset())
+    return (
+        copying.text(source.header, "LossyImageCompression") == "01"
+        or meta.get("TransferSyntaxUID") in _LOSSY
+    )
 
 
 def embed(target: Dataset, picture: NDArray[np.uint8]) -> None:

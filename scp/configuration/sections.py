@@ -218,6 +218,8 @@ class Outputs(Section):
     """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
     sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
     """Pixels of the heatmap's longest side; a smaller source is never enlarged."""
+    summary: bool = True
+    """Whether a page sums the study up: its four views, flag and score of each breast."""
     notice: bool = True
     """Whether a page says which images could not be analysed, and why."""
 
@@ -230,6 +232,7 @@ class Outputs(Section):
             sr_class=self.sr_class,
             sc_modality=self.sc_modality,
             sc_max_side=self.sc_max_side,
+            summary=self.summary,
             notice=self.notice,
         )
 

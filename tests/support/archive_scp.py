@@ -9,6 +9,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
+SUMMARY_NUMBER = 9000
+"""Series Number of the page that sums a study up."""
+
 
 class ArchiveSCP:
     """Listens on a free loopback port. `status_for` decides each answer; `wait_for` waits for objects."""
@@ -77,5 +80,5 @@ def reports(objects):
 
 
 def heatmaps(objects):
-    """The Secondary Captures among ``objects``."""
-    return [one for one in objects if one.Modality == "OT"]
+    """The Secondary Captures among ``objects``, but for the page that sums the study up."""
+    return [one for one in objects if one.Modality == "OT" and one.SeriesNumber != SUMMARY_NUMBER]

@@ -7,5 +7,6 @@ class ResultKind(StrEnum):
     """Of `inference.results.kinds.KINDS`, for tests that build no objects."""
 
     SR = "SR"
+    SUMMARY = "SUMMARY"
     SC = "SC"
     NOTICE = "NOTICE"

@@ -110,7 +110,7 @@ def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
     after = node.owed()
     assert {str(one.PatientName) for one in after} == {"Right^Jane"}
     assert before.isdisjoint({one.SOPInstanceUID for one in after})
-    assert len(after) == 5
+    assert len(after) == 6
 
 
 def test_a_merged_study_is_reported_under_its_new_uid_and_the_old_one_is_withdrawn(node):
@@ -209,7 +209,7 @@ def test_forgotten_study_that_comes_again_gets_the_same_bytes(node):
     assert kept_files(node) == []
     answer(node, *study(), mammogram("R", "CC", number=5))
     again = results_on_disk(node)
-    assert len(again) == 6  # the last report, which replaces the first, and five heatmaps
+    assert len(again) == 7  # the last report, which replaces the first, its summary, and five heatmaps
     assert again.items() <= before.items()
 
 

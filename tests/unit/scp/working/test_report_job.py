@@ -49,7 +49,7 @@ def build_summary(study, series):
 SUMMARY = OutputKind(
     name="ASUMMARY",  # the first of the alphabet, and sent second
     build=build_summary,
-    series=Series(number=9007, description="AI summary"),
+    series=Series(number=9019, description="AI summary"),
     wanted=lambda options: options.sc_modality == "OT",
     alternatives={EncapsulatedPDFStorage: GrayscaleSoftcopyPresentationStateStorage},
 )
@@ -77,12 +77,16 @@ def of_study(tmp_path, **options):
 
 def test_objects_come_in_the_order_of_the_table(tmp_path):
     names = [built.kind.name for built in of_study(tmp_path)]
-    assert names == ["SR", "ASUMMARY", "SC", "SC", "NOTICE"]
+    assert names == ["SR", "ASUMMARY", "SUMMARY", "SC", "SC", "NOTICE"]
 
 
 def test_an_option_switches_its_kind_off_and_no_other(tmp_path):
-    assert [built.kind.name for built in of_study(tmp_path, sc_modality="MG")] == ["SR", "SC", "SC", "NOTICE"]
-    assert [built.kind.name for built in of_study(tmp_path, notice=False)] == ["SR", "ASUMMARY", "SC", "SC"]
+    def names(**options):
+        return [built.kind.name for built in of_study(tmp_path, **options)]
+
+    assert names(sc_modality="MG") == ["SR", "SUMMARY", "SC", "SC", "NOTICE"]
+    assert names(notice=False) == ["SR", "ASUMMARY", "SUMMARY", "SC", "SC"]
+    assert names(summary=False) == ["SR", "ASUMMARY", "SC", "SC", "NOTICE"]
 
 
 def test_names_fit_the_database_and_are_unique():
@@ -209,7 +213,7 @@ def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
     analyst = Analyst()
     report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
     assert analyst.asked == 1
-    assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SC"]
+    assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SUMMARY", "SC"]
 
 
 def test_each_destination_is_owed_the_kinds_that_it_takes(database, archive):
