@@ -51,7 +51,7 @@ check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents o
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.support.names scp inference storage models bench
+	$(BIN)/python -m tests.support.names scp inference storage models bench tests
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python -m tests.support.wheel dist/*.whl

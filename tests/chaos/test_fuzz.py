@@ -187,8 +187,8 @@ def test_every_mutation_has_an_answer_and_none_escapes(fuzzed, capsys):
         "answers": {f"0x{status:04X}": count for status, count in sorted(answers.items())},
         "decoder_crashes_parked": len(deaths),
         "escapes": 0,
-        "growth_mb": {name: round(its / 1e6, 1) for name, its in growth.items()},
-        "growth_late_mb": {name: round(its / 1e6, 1) for name, its in late.items()},
+        "growth_mb": {name: round(size / 1e6, 1) for name, size in growth.items()},
+        "growth_late_mb": {name: round(size / 1e6, 1) for name, size in late.items()},
         "seconds": round(time.monotonic() - began),
     }
     with capsys.disabled():

@@ -46,43 +46,47 @@ class Abnormality:
 def write(top: Path, abnormalities: Sequence[Abnormality], layout: Layout = "uids") -> Path:
     """Write the files of ``abnormalities`` and the descriptions that name them."""
     top.mkdir(parents=True, exist_ok=True)
-    for name in {(its.kind, its.split) for its in abnormalities}:
-        rows = [_row(its) for its in abnormalities if (its.kind, its.split) == name]
+    for name in {(abnormality.kind, abnormality.split) for abnormality in abnormalities}:
+        rows = [
+            _row(abnormality)
+            for abnormality in abnormalities
+            if (abnormality.kind, abnormality.split) == name
+        ]
         path = top / f"{name[0]}_case_description_{name[1]}_set.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, list(rows[0]))
             table.writeheader()
             table.writerows(rows)
-    for its in abnormalities:
-        _write_files(top, its, layout)
+    for abnormality in abnormalities:
+        _write_files(top, abnormality, layout)
     return top
 
 
-def image_path(top: Path, its: Abnormality, layout: Layout = "uids") -> Path:
-    return top / _folder(its.case, "full mammogram images", layout) / "1-1.dcm"
+def image_path(top: Path, abnormality: Abnormality, layout: Layout = "uids") -> Path:
+    return top / _folder(abnormality.case, "full mammogram images", layout) / "1-1.dcm"
 
 
-def mask_path(top: Path, its: Abnormality, layout: Layout = "uids") -> Path:
-    return top / _folder(f"{its.case}_{its.number}", "ROI mask images", layout) / "1-2.dcm"
+def mask_path(top: Path, abnormality: Abnormality, layout: Layout = "uids") -> Path:
+    return top / _folder(f"{abnormality.case}_{abnormality.number}", "ROI mask images", layout) / "1-2.dcm"
 
 
-def _row(its: Abnormality) -> dict[str, object]:
-    part = f"{its.case}_{its.number}"
+def _row(abnormality: Abnormality) -> dict[str, object]:
+    part = f"{abnormality.case}_{abnormality.number}"
     mask = _described(part, "ROI mask images", "000000.dcm")
     close_up = _described(part, "cropped images", "000001.dcm")
     return {
-        "patient_id": its.patient,
-        "breast density" if its.kind == "calc" else "breast_density": 3,
-        "left or right breast": its.side,
-        "image view": its.view,
-        "abnormality id": its.number,
-        "abnormality type": "calcification" if its.kind == "calc" else "mass",
+        "patient_id": abnormality.patient,
+        "breast density" if abnormality.kind == "calc" else "breast_density": 3,
+        "left or right breast": abnormality.side,
+        "image view": abnormality.view,
+        "abnormality id": abnormality.number,
+        "abnormality type": "calcification" if abnormality.kind == "calc" else "mass",
         "assessment": 4,
-        "pathology": its.pathology,
+        "pathology": abnormality.pathology,
         "subtlety": 5,
-        "image file path": _described(its.case, "full mammogram images", "000000.dcm"),
-        "cropped image file path": mask if its.crosswise else close_up,
-        "ROI mask file path": (close_up if its.crosswise else mask) + "\n",  # as published
+        "image file path": _described(abnormality.case, "full mammogram images", "000000.dcm"),
+        "cropped image file path": mask if abnormality.crosswise else close_up,
+        "ROI mask file path": (close_up if abnormality.crosswise else mask) + "\n",  # as published
     }
 
 
@@ -98,17 +102,19 @@ def _folder(case: str, series: str, layout: Layout) -> str:
     return str(uid) if layout == "series" else f"CBIS-DDSM/{case}/{mammograms.uid('study', case)}/{uid}"
 
 
-def _write_files(top: Path, its: Abnormality, layout: Layout) -> None:
-    film = mammograms.pixel_values(its.side[0], its.view, rows=ROWS, columns=COLUMNS, bits=16)
-    _write_file(image_path(top, its, layout), film, 16, "full mammogram images")
-    part = f"{its.case}_{its.number}"
-    left, top_row, right, bottom = its.box
+def _write_files(top: Path, abnormality: Abnormality, layout: Layout) -> None:
+    film = mammograms.pixel_values(abnormality.side[0], abnormality.view, rows=ROWS, columns=COLUMNS, bits=16)
+    _write_file(image_path(top, abnormality, layout), film, 16, "full mammogram images")
+    part = f"{abnormality.case}_{abnormality.number}"
+    left, top_row, right, bottom = abnormality.box
     close_up = top / _folder(part, "cropped images", layout) / "1-1.dcm"
     _write_file(close_up, film[top_row:bottom, left:right], 16, "cropped images")
-    mask = np.zeros((round(ROWS * its.mask_scale), round(COLUMNS * its.mask_scale)), np.uint16)
-    left, top_row, right, bottom = (round(edge * its.mask_scale) for edge in its.box)
+    mask = np.zeros(
+        (round(ROWS * abnormality.mask_scale), round(COLUMNS * abnormality.mask_scale)), np.uint16
+    )
+    left, top_row, right, bottom = (round(edge * abnormality.mask_scale) for edge in abnormality.box)
     mask[top_row:bottom, left:right] = 255
-    _write_file(mask_path(top, its, layout), mask, 8, "ROI mask images")
+    _write_file(mask_path(top, abnormality, layout), mask, 8, "ROI mask images")
 
 
 def _write_file(path: Path, values: NDArray[np.uint16], bits: int, description: str) -> None:

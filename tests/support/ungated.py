@@ -10,10 +10,10 @@ from inference.network import manifest
 
 def copy(name: str, folder: Path) -> Path:
     """Copy the shipped model ``name`` into ``folder``, its manifest without the last table, ``[gate]``."""
-    its = manifest.load(manifest.shipped(name))
-    kept, _, gate = (its.directory / "manifest.toml").read_text(encoding="utf-8").partition("\n[gate]\n")
+    model = manifest.load(manifest.shipped(name))
+    kept, _, gate = (model.directory / "manifest.toml").read_text(encoding="utf-8").partition("\n[gate]\n")
     assert "[" not in gate, "the gate is not the last table any more"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.toml").write_text(kept, encoding="utf-8")
-    shutil.copy(its.weights_path, folder)
+    shutil.copy(model.weights_path, folder)
     return folder

@@ -210,10 +210,10 @@ def test_warning_of_a_dicom_library_loses_its_words(stream):
         warnings.showwarning = logs._log_warning
         pydicom.Dataset().SOPInstanceUID = NAME
         warnings.warn("a fault of ours", stacklevel=1)
-    quoted, ours = events(stream)
+    quoted, own = events(stream)
     assert "Doe" not in json.dumps(quoted)
     assert quoted["where"].startswith("pydicom/")
-    assert ours["text"] == "a fault of ours"
+    assert own["text"] == "a fault of ours"
 
 
 def test_libraries_are_routed_through_and_those_that_print_data_sets_kept_quiet(stream):

@@ -148,7 +148,7 @@ def test_a_file_that_lacks_an_array_is_refused(tmp_path):
 def test_the_gate_looks_at_the_breast_and_not_at_the_ground(keeper):
     picture = drawn(46)
     lighter = Picture(grey=np.maximum(picture.grey, np.float32(0.03)), padding=None)
-    one, two = (keeper.distance(its, breast.find(its)) for its in (picture, lighter))
+    one, two = (keeper.distance(image, breast.find(image)) for image in (picture, lighter))
     assert two == pytest.approx(one, rel=0.3)
 
 
@@ -156,5 +156,5 @@ def test_pixels_keep_their_meaning(trunk):
     """Brightness and contrast of the whole picture are taken out before the gate looks."""
     picture = drawn(47)
     darker = Picture(grey=picture.grey * np.float32(0.6), padding=None)
-    one, two = (trunk.features(its, breast.find(its)) for its in (picture, darker))
+    one, two = (trunk.features(image, breast.find(image)) for image in (picture, darker))
     np.testing.assert_allclose(two, one, atol=0.02 * np.abs(one).max())

@@ -26,6 +26,8 @@ from tests.support.predicted import table
 from tests.support.published_lite0 import write_published
 from tests.support.training import write_table
 
+pytestmark = pytest.mark.timeout(900)  # trains, where other programs compute too
+
 ROWS, COLUMNS = 96, 64
 RECIPE = Recipe(
     network=secondread.NAME,
@@ -135,8 +137,10 @@ def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upr
         singles += [read(single, images), read(single, images, turned=True)]
     joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
     activations, logits = read(joined, images)
-    np.testing.assert_allclose(logits, np.mean([its[1] for its in singles], axis=0), atol=1e-5)
-    np.testing.assert_allclose(activations, np.concatenate([its[0] for its in singles], -1), atol=1e-5)
+    np.testing.assert_allclose(logits, np.mean([reading[1] for reading in singles], axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        activations, np.concatenate([reading[0] for reading in singles], -1), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -182,8 +186,8 @@ def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained,
     single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     weight_files.load_weights(single, folder / train.WEIGHTS)
     found = predictions.read(tmp_path / predictions.FILE_NAME)
-    by_patient = {its.patient: number for number, its in enumerate(prepared.examples)}
-    numbers = [by_patient[its.patient] for its in found.examples]
+    by_patient = {example.patient: number for number, example in enumerate(prepared.examples)}
+    numbers = [by_patient[example.patient] for example in found.examples]
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
     expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
     np.testing.assert_allclose(found.logits, expected, atol=1e-3)
@@ -206,7 +210,7 @@ def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(pre
     numbers = np.arange(20, dtype=np.float16)[:, None, None, None] * np.ones((1, 3, 2, 1), np.float16)
     top_is_lesion = np.zeros((10, 3, 2), np.int8)
     top_is_lesion[:, 0] = 1
-    its = CellSet(
+    cell_set = CellSet(
         examples=examples,
         rows=np.arange(10),
         variants=(
@@ -215,14 +219,14 @@ def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(pre
         ),
         places=top_is_lesion,
     )
-    epoch = list(shuffled(its, np.random.default_rng(1), batch=5))
+    epoch = list(shuffled(cell_set, np.random.default_rng(1), batch=5))
     shown = np.concatenate([batch[0][:, 0, 0, 0] for batch in epoch])
     places = np.concatenate([batch[-1][:, :, 0] for batch in epoch])
     assert sorted(shown % 10) == list(range(10))
     assert (places[shown < 10] == [1, 0, 0]).all()
     assert (places[shown >= 10] == [0, 0, 1]).all()
     assert 0 < (shown < 10).sum() < 10
-    ordered = list(in_order(its, batch=4))
+    ordered = list(in_order(cell_set, batch=4))
     assert [len(batch[0]) for batch in ordered] == [4, 4, 2]
     assert np.concatenate([batch[0] for batch in ordered])[:, 0, 0, 0].tolist() == list(range(10))
     assert all((batch[-1][:, 0] == 1).all() for batch in ordered)
@@ -250,8 +254,8 @@ def test_cells_are_computed_once_and_anew_for_images_in_another_order(prepared, 
         computed.append(title)
         return pieces
 
-    for its in (prepared, prepared, turned):
-        (variant,) = cells.compute(its, model, tmp_path, progress=progress, variants=1)
+    for images in (prepared, prepared, turned):
+        (variant,) = cells.compute(images, model, tmp_path, progress=progress, variants=1)
     assert len(computed) == 2
     (first,) = cells.compute(prepared, model, tmp_path, progress=progress, variants=1)
     np.testing.assert_array_equal(variant.cells[::-1], first.cells)

@@ -121,8 +121,8 @@ def test_who_died_without_a_word_is_neither_busy_nor_counted_and_is_told_once():
 
 
 def test_check_of_the_node_itself_is_admitted_for_verification_and_its_title_from_elsewhere_is_not():
-    itself = admission(PACS).decide(request(calling="SECONDREAD", address="127.0.0.1"))
-    assert (itself.rejection, itself.only_verification) == (None, True)
+    decision = admission(PACS).decide(request(calling="SECONDREAD", address="127.0.0.1"))
+    assert (decision.rejection, decision.only_verification) == (None, True)
     decision = admission(PACS).decide(request(calling="SECONDREAD"))
     assert (decision.rejection, decision.remedy) == (UNKNOWN_CALLER, None)
     assert "own AE title called from another machine" in decision.reason

@@ -98,11 +98,11 @@ def test_every_image_is_read_by_the_network_that_has_not_seen_its_patient(places
     examples = out_of_fold.held_out(reading.read(places / "data").examples, places / "runs")
     read = manifest.load(places / "model")
     for part in out_of_fold.parts(read, places / "runs", examples):
-        theirs = out_of_fold.folds.of(part.examples, out_of_fold.folds.read())
-        assert set(theirs) == {part.fold}
+        fold_numbers = out_of_fold.folds.of(part.examples, out_of_fold.folds.read())
+        assert set(fold_numbers) == {part.fold}
         own = random_network(seed=part.fold).predict(np.ones((1, 64, 48, 1)), verbose=0)[0]
-        (its,) = part.classifier.read(np.ones((1, 64, 48, 1), np.float32))
-        np.testing.assert_allclose(its.scores, own, atol=1e-5)
+        (found,) = part.classifier.read(np.ones((1, 64, 48, 1), np.float32))
+        np.testing.assert_allclose(found.scores, own, atol=1e-5)
 
 
 def test_a_sample_takes_from_all_sources_evenly_and_always_the_same(places):

@@ -26,6 +26,8 @@ from models.training.sources import folds
 from tests.support.models import model_folder, random_network
 from tests.support.training import write_table
 
+pytestmark = pytest.mark.timeout(900)  # trains, where other programs compute too
+
 FOLD = 1
 ENTRY = Entry(
     name="resnet50-192x144",
@@ -132,8 +134,8 @@ def seen(images, terms, network="document-cnn"):
                 batches.append([np.asarray(part) for part in batch])
             yield batch
 
-    its = Candidate(network=network, rows=images.images.shape[1], columns=images.images.shape[2])
-    trials.run(its, images, terms[1], terms[0], progress=watched, started=lambda _: None)
+    entrant = Candidate(network=network, rows=images.images.shape[1], columns=images.images.shape[2])
+    trials.run(entrant, images, terms[1], terms[0], progress=watched, started=lambda _: None)
     return batches
 
 
@@ -142,8 +144,8 @@ def test_every_network_sees_the_same_places_and_images_moved_alike(data, work, t
     small = seen(prepared(data, work, 128, 96), (terms, tmp_path))
     large = seen(prepared(data, work, 256, 192), (terms, tmp_path))
     assert [len(batch[0]) for batch in small] == [32] * 5 + [16] * 12
-    for (one, *asked), (other, *its) in zip(small, large, strict=True):
-        for part, twin in zip(asked, its, strict=True):
+    for (one, *asked), (other, *twins) in zip(small, large, strict=True):
+        for part, twin in zip(asked, twins, strict=True):
             np.testing.assert_array_equal(part, twin)
         rows, columns = one.shape[1:3]
         halved = other.reshape(len(one), rows, 2, columns, 2).mean(axis=(2, 4))
@@ -171,9 +173,9 @@ def test_what_fills_no_batch_is_not_counted():
 
 
 def test_networks_that_know_something_learn_more_slowly():
-    its = Candidate(network="efficientnet-lite0", rows=192, columns=144)
+    entrant = Candidate(network="efficientnet-lite0", rows=192, columns=144)
     knowing, fresh = (
-        Budget(cut_outs=32_000, seed=1).recipe(its, start)
+        Budget(cut_outs=32_000, seed=1).recipe(entrant, start)
         for start in (Start(origin="ImageNet (file x)"), RANDOM)
     )
     assert knowing.lesions.learning_rate < fresh.lesions.learning_rate
@@ -192,11 +194,11 @@ def model(tmp_path_factory, images):
     """Make a model folder, with predictions of every fold."""
     network = random_network()
     folder = model_folder(tmp_path_factory.mktemp("model"), network)
-    theirs = folds.of(images.examples, {})
+    fold_numbers = folds.of(images.examples, {})
     numbers = [trials.held_out(images, fold) for fold in range(folds.FOLDS)]
-    said = [(its, train.predict(network, images, its)) for its in numbers]
+    said = [(members, train.predict(network, images, members)) for members in numbers]
     trials.predictions.write(
-        trials.predictions.collect(images.examples, theirs, said), folder / trials.predictions.FILE_NAME
+        trials.predictions.collect(images.examples, fold_numbers, said), folder / trials.predictions.FILE_NAME
     )
     return folder
 

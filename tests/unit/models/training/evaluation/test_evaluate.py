@@ -267,8 +267,8 @@ def test_a_source_of_partial_labels_alone_has_malignant_figures_only():
         for number in range(40)
     )
     logits = np.random.default_rng(2).normal(size=(40, 4))
-    their = predictions.Predictions(examples=examples, folds=np.arange(40) % 5, logits=logits)
-    negative = evaluated(their).pooled
+    partial = predictions.Predictions(examples=examples, folds=np.arange(40) % 5, logits=logits)
+    negative = evaluated(partial).pooled
     assert negative.label_certain == 20
     assert list(negative.classes) == ["MALIGNANT"]
     assert negative.malignant_auc is not None

@@ -117,20 +117,21 @@ def test_a_class_that_never_occurs_gets_a_bias_that_a_manifest_can_hold():
 
 
 def test_cross_fitting_never_uses_the_fold_that_it_calibrates():
-    its = table(patients=40, sources=("inbreast",))
-    before = calibration.cross_fitted(its, Method.TEMPERATURE)
-    changed = its.logits.copy()
-    changed[its.folds == 0] = np.roll(changed[its.folds == 0], 1, axis=1)
+    of_source = table(patients=40, sources=("inbreast",))
+    before = calibration.cross_fitted(of_source, Method.TEMPERATURE)
+    changed = of_source.logits.copy()
+    changed[of_source.folds == 0] = np.roll(changed[of_source.folds == 0], 1, axis=1)
     after = calibration.cross_fitted(
-        type(its)(examples=its.examples, folds=its.folds, logits=changed), Method.TEMPERATURE
+        type(of_source)(examples=of_source.examples, folds=of_source.folds, logits=changed),
+        Method.TEMPERATURE,
     )
-    np.testing.assert_allclose(after[its.folds == 0], np.roll(before[its.folds == 0], 1, axis=1))
-    assert not np.allclose(after[its.folds == 1], before[its.folds == 1])
+    np.testing.assert_allclose(after[of_source.folds == 0], np.roll(before[of_source.folds == 0], 1, axis=1))
+    assert not np.allclose(after[of_source.folds == 1], before[of_source.folds == 1])
 
 
 def test_a_fold_that_is_alone_is_calibrated_by_its_other_patients():
-    its = table(patients=40, sources=("inbreast",))
-    alone = its.subset(its.folds == 2)
+    of_source = table(patients=40, sources=("inbreast",))
+    alone = of_source.subset(of_source.folds == 2)
     assert calibration.cross_fitted(alone, Method.TEMPERATURE).sum(axis=1) == pytest.approx(1)
 
 

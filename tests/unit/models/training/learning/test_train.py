@@ -21,6 +21,8 @@ from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.training import write_table
 
+pytestmark = pytest.mark.timeout(900)  # trains, where other programs compute too
+
 SIDE = 64
 RECIPE = Recipe(
     network="document-cnn",
@@ -120,12 +122,14 @@ def test_images_of_another_table_are_not_taken(tmp_path):
 
 
 def test_a_held_out_fold_is_not_in_the_training_set(prepared):
-    theirs = folds.of(prepared.examples, {})
+    fold_numbers = folds.of(prepared.examples, {})
     for fold in range(folds.FOLDS):
         held_out = {
-            example.person for example, its in zip(prepared.examples, theirs, strict=True) if its == fold
+            example.person
+            for example, held_out_of in zip(prepared.examples, fold_numbers, strict=True)
+            if held_out_of == fold
         }
-        inside = {example.person for example in train.training_set(prepared, theirs, fold).examples}
+        inside = {example.person for example in train.training_set(prepared, fold_numbers, fold).examples}
         assert held_out
         assert not held_out & inside
 
@@ -179,12 +183,12 @@ def test_a_run_that_does_not_say_its_terms_is_not_resumed(prepared, tmp_path):
 
 
 def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepared, tmp_path):
-    theirs = folds.of(prepared.examples, {})
+    fold_numbers = folds.of(prepared.examples, {})
     run(prepared, tmp_path / "fold-0", fold=0)
     (tmp_path / "fold-0").rename(tmp_path / "fold-1")
     weights = {1: tmp_path / "fold-1" / train.WEIGHTS}
     with pytest.raises(terms.OtherTermsError, match="another fold"):
-        held_out.write(prepared, theirs, weights, RECIPE, tmp_path)
+        held_out.write(prepared, fold_numbers, weights, RECIPE, tmp_path)
 
 
 def test_the_lesion_loss_falls(prepared, tmp_path):

@@ -48,8 +48,8 @@ class Hot:
     def read(self, batch):
         heat = np.ones((ROWS // 2, COLUMNS // 2), np.float32)
         if self.place is not None:
-            its = picture()
-            geometry = preprocess.prepare(its, breast.find(its), ROWS, COLUMNS).geometry
+            shown_picture = picture()
+            geometry = preprocess.prepare(shown_picture, breast.find(shown_picture), ROWS, COLUMNS).geometry
             across, down = geometry.to_input(*self.place)
             heat[:] = 0
             heat[int(down / 2), int(across / 2)] = 1

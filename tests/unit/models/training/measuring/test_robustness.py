@@ -99,8 +99,8 @@ def answer(number, *, reverse=()):
 def turned():
     """Answers that a white border turns round, and of which a crop leaves six out."""
     answers = [answer(number, reverse={"white border"}) for number in range(60)]
-    for its in answers[:6]:
-        its.scores["crop 10%"] = None
+    for part in answers[:6]:
+        part.scores["crop 10%"] = None
     return robustness.figures(answers, folds=[0], left_out=0)
 
 
@@ -135,7 +135,7 @@ def test_too_few_images_have_no_auc_and_a_table_all_the_same():
 
 
 def test_the_table_states_changes_with_their_sign(turned):
-    (line,) = [its for its in markdown.robustness(turned).splitlines() if its.startswith("| white border")]
+    (line,) = [line for line in markdown.robustness(turned).splitlines() if line.startswith("| white border")]
     assert "-1.000 (-1.000 to -1.000)" in line
     assert "| 100.0% | 0 |" in line
 

@@ -16,9 +16,9 @@ def boxes(data, example):
 @pytest.mark.parametrize("layout", ["uids", "dated", "series"])
 @pytest.mark.parametrize("crosswise", [False, True])
 def test_mammogram_and_mask_are_found_however_the_folders_are_named(tmp_path, layout, crosswise):
-    its = Abnormality(pathology="MALIGNANT", crosswise=crosswise)
-    (example,) = cbis_ddsm.read(write(tmp_path, [its], layout)).examples
-    assert tmp_path / example.file == image_path(tmp_path, its, layout)
+    abnormality = Abnormality(pathology="MALIGNANT", crosswise=crosswise)
+    (example,) = cbis_ddsm.read(write(tmp_path, [abnormality], layout)).examples
+    assert tmp_path / example.file == image_path(tmp_path, abnormality, layout)
     assert (example.source, example.patient, example.laterality, example.view, example.split) == (
         "cbis-ddsm", "P_00001", "L", "CC", "train",
     )  # fmt: skip
@@ -48,9 +48,9 @@ def test_a_film_that_is_published_as_mass_and_as_calcification_is_taken_once(tmp
 
 
 def test_a_mask_of_another_size_is_brought_to_the_mammograms(tmp_path):
-    its = Abnormality(mask_scale=1.15)
-    (example,) = cbis_ddsm.read(write(tmp_path, [its])).examples
-    assert boxes(tmp_path, example)[0] == pytest.approx(its.box, abs=0.6)
+    abnormality = Abnormality(mask_scale=1.15)
+    (example,) = cbis_ddsm.read(write(tmp_path, [abnormality])).examples
+    assert boxes(tmp_path, example)[0] == pytest.approx(abnormality.box, abs=0.6)
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,21 @@ def test_a_mask_of_another_size_is_brought_to_the_mammograms(tmp_path):
     ],
 )
 def test_a_mask_that_cannot_be_used_is_told_with_its_reason(tmp_path, spoil, reason):
-    its = Abnormality()
-    data = write(tmp_path, [its])
-    spoil(mask_path(tmp_path, its))
+    abnormality = Abnormality()
+    data = write(tmp_path, [abnormality])
+    spoil(mask_path(tmp_path, abnormality))
     (example,) = cbis_ddsm.read(data).examples
     with pytest.raises(pictures.NoMaskError, match=reason):
         boxes(data, example)
 
 
 def test_black_and_grey_images_are_no_masks(tmp_path):
-    its = Abnormality(box=(10, 10, 10, 10))
-    data = write(tmp_path, [its])
-    for path, reason in ((mask_path(data, its), "black"), (image_path(data, its), "grey image")):
+    abnormality = Abnormality(box=(10, 10, 10, 10))
+    data = write(tmp_path, [abnormality])
+    for path, reason in (
+        (mask_path(data, abnormality), "black"),
+        (image_path(data, abnormality), "grey image"),
+    ):
         with pytest.raises(pictures.NoMaskError, match=reason):
             pictures.lesion_box(data, [path.relative_to(data).as_posix()], SIZE)
     with pytest.raises(pictures.NoMaskError, match="neither its mask"):
@@ -81,11 +84,11 @@ def test_black_and_grey_images_are_no_masks(tmp_path):
 
 
 def test_a_close_up_is_never_taken_for_the_mammogram(tmp_path):
-    its = Abnormality()
-    data = write(tmp_path, [its])
-    folder = image_path(data, its).parent
-    image_path(data, its).rename(folder / "1-9.dcm")
-    for number, other in enumerate(sorted(mask_path(data, its).parents[1].rglob("*.dcm"))):
+    abnormality = Abnormality()
+    data = write(tmp_path, [abnormality])
+    folder = image_path(data, abnormality).parent
+    image_path(data, abnormality).rename(folder / "1-9.dcm")
+    for number, other in enumerate(sorted(mask_path(data, abnormality).parents[1].rglob("*.dcm"))):
         other.rename(folder / f"1-{number}.dcm")
     (example,) = cbis_ddsm.read(data).examples
     assert example.file.endswith("1-9.dcm")
@@ -95,9 +98,9 @@ def test_a_close_up_is_never_taken_for_the_mammogram(tmp_path):
 
 
 def test_a_mammogram_that_is_not_there_keeps_its_row(tmp_path):
-    its = Abnormality()
-    data = write(tmp_path, [its, Abnormality(view="MLO")])
-    image_path(data, its).unlink()
+    abnormality = Abnormality()
+    data = write(tmp_path, [abnormality, Abnormality(view="MLO")])
+    image_path(data, abnormality).unlink()
     missing, there = cbis_ddsm.read(data).examples
     assert missing.file.startswith("Mass-Training_P_00001_LEFT_CC/")
     assert not (data / missing.file).exists()

@@ -37,7 +37,9 @@ def test_each_published_film_is_one_row_with_its_worst_pathology(download):
     assert len(table.examples) == 8
     assert all((download / example.file).exists() for example in table.examples)
     assert {example.split for example in table.examples} == {"test"}
-    labels = {(its.patient, its.laterality, its.view): its.label for its in table.examples}
+    labels = {
+        (example.patient, example.laterality, example.view): example.label for example in table.examples
+    }
     assert {film for film, label in labels.items() if label == "Malignant"} == MALIGNANT
     assert set(labels.values()) == {"Malignant", "Benign"}
     assert sum("is not in" in remark for remark in table.remarks) == 3

@@ -93,7 +93,7 @@ def test_the_committed_folds_are_even():
     committed = folds.read()
     assert len(committed) == 1747
     for source, patients in Counter(source for source, _ in committed).items():
-        sizes = Counter(fold for (its, _), fold in committed.items() if its == source)
+        sizes = Counter(fold for (name, _), fold in committed.items() if name == source)
         assert sorted(sizes) == list(range(folds.FOLDS))
         assert max(sizes.values()) - min(sizes.values()) <= 5, (source, patients)
 

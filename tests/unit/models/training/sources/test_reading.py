@@ -149,10 +149,10 @@ def test_boxes_of_masks_come_with_the_image_and_what_is_missing_is_named(tmp_pat
 
 
 def test_a_prepared_table_is_opened_without_reading_its_masks_again(tmp_path):
-    its = Abnormality()
-    data = write_cbis_ddsm(tmp_path / "data", [its])
+    abnormality = Abnormality()
+    data = write_cbis_ddsm(tmp_path / "data", [abnormality])
     prepared = make(data, tmp_path / "work")
-    mask_path(data, its).unlink()
+    mask_path(data, abnormality).unlink()
     again = prepare.load(data, tmp_path / "work", rows=48, columns=40)
     assert again.examples == prepared.examples
     assert again.lesions == prepared.lesions
