@@ -255,6 +255,60 @@ def analyze(
     raise typer.Exit(analyze.run(settings, files, output=output, as_json=as_json))
 
 
+user = typer.Typer(help="Who may use the console.", no_args_is_help=True)
+app.add_typer(user, name="user")
+
+Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME")]
+
+
+@user.command("add")
+def user_add(
+    context: typer.Context,
+    name: Name,
+    *,
+    role: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "viewer",
+    config: Config = None,
+) -> None:
+    """Add a user; the password is asked for, or read from a pipe."""
+    settings = _settings(context, config)
+    from scp.console import user_commands
+
+    raise typer.Exit(user_commands.add(settings, name, role=role))
+
+
+@user.command("remove")
+def user_remove(context: typer.Context, name: Name, *, config: Config = None) -> None:
+    """Remove a user, with its sessions and tokens."""
+    settings = _settings(context, config)
+    from scp.console import user_commands
+
+    raise typer.Exit(user_commands.remove(settings, name))
+
+
+@user.command("list")
+def user_list(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
+    """List the users."""
+    settings = _settings(context, config)
+    from scp.console import user_commands
+
+    raise typer.Exit(user_commands.show(settings, as_json=as_json))
+
+
+@user.command("token")
+def user_token(
+    context: typer.Context,
+    name: Name,
+    *,
+    label: Annotated[str, typer.Option(help="What it is for.")] = "token",
+    config: Config = None,
+) -> None:
+    """Print a token with which a program comes as this user."""
+    settings = _settings(context, config)
+    from scp.console import user_commands
+
+    raise typer.Exit(user_commands.token(settings, name, label=label))
+
+
 def _path(context: typer.Context, config: Path | None) -> Path:
     """Return the file named behind the command, else before it, else the default."""
     return config or context.obj or DEFAULT_CONFIG

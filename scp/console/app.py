@@ -20,14 +20,15 @@ from starlette.staticfiles import StaticFiles
 
 from scp import product
 from scp.configuration.settings import Settings
-from scp.console import rendering, visitors
+from scp.console import access, rendering, services, visitors
 from scp.console.metrics import NodeCollector
-from scp.console.pages import analyse, model, overview, predict, studies, study, watch
+from scp.console.pages import analyse, model, overview, predict, sign_in, studies, study, watch
 from scp.console.pages.overview import Watch
 from scp.console.reading.uploads import Uploads
 from scp.console.security import LOOPBACK, Guard
 from scp.console.services import Services
 from scp.console.visitors import COOKIE, Role, Visitor
+from storage import users
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
@@ -35,6 +36,8 @@ from storage.errors import StorageError
 log = structlog.get_logger(__name__)
 
 THEME_SECONDS: Final = 365 * 86_400
+OPEN: Final = ("/sign-in", "/static/", "/theme", "/healthz", "/readyz")
+"""How addresses begin that a stranger may open."""
 
 ROUTES: Final = (
     Route("/", overview.show),
@@ -57,6 +60,9 @@ ROUTES: Final = (
     Route("/healthz", watch.alive),
     Route("/readyz", watch.ready),
     Route("/metrics", watch.metrics),
+    Route("/sign-in", sign_in.show),
+    Route("/sign-in", sign_in.sign_in, methods=["POST"]),
+    Route("/sign-out", sign_in.sign_out, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/api", predict.documentation),
     Route("/openapi.json", predict.openapi),
@@ -68,7 +74,7 @@ ROUTES: Final = (
 def build(settings: Settings, database: Database) -> Starlette:
     """Return the application. Raises ManifestError where the network's manifest cannot be read."""
     uploads = Uploads(settings, product.flag_rule(settings.model))
-    services = Services(
+    of = Services(
         settings=settings,
         database=database,
         archive=Archive(settings.node.data_dir),
@@ -83,7 +89,8 @@ def build(settings: Settings, database: Database) -> Starlette:
         watching.cancel()
         await uploads.close()
 
-    loopback = settings.console.host in LOOPBACK
+    console = settings.console
+    open_to_any_name = console.host not in LOOPBACK and not console.names
     application = Starlette(
         routes=[
             *ROUTES,
@@ -94,7 +101,7 @@ def build(settings: Settings, database: Database) -> Starlette:
         middleware=[
             Middleware(
                 Guard,
-                names=LOOPBACK if loopback else (),
+                names=() if open_to_any_name else LOOPBACK.union(console.names),
                 most_bytes=settings.console.upload_mb * 1_000_000,
             ),
             Middleware(BaseHTTPMiddleware, dispatch=_recognise),
@@ -105,20 +112,49 @@ def build(settings: Settings, database: Database) -> Starlette:
             Exception: _fault,
         },
     )
-    application.state.services = services
-    application.state.watch = Watch(services)
-    application.state.registry = watch.registry_of(NodeCollector(services, application.state.watch))
+    application.state.services = of
+    application.state.watch = Watch(of)
+    application.state.registry = watch.registry_of(NodeCollector(of, application.state.watch))
     return application
 
 
 async def _recognise(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Find out who asks, and give a browser that is new a secret of its own."""
+    """Find out who asks, give a browser that is new a secret, and send a stranger to the sign-in."""
+    of = services.of(request)
     secret = visitors.secret_of(request)
-    request.state.visitor = Visitor(name=None, role=Role.ADMIN, secret=secret or visitors.new_secret())
-    response = await call_next(request)
-    if secret is None:
-        response.set_cookie(COOKIE, visitors.of(request).secret, httponly=True, samesite="strict", path="/")
+    request.state.visitor = await run_in_threadpool(_visitor, of, request, secret)
+    if visitors.of(request).role is None and not request.url.path.startswith(OPEN):
+        response = await _turn_away(request)
+    else:
+        response = await call_next(request)
+    if secret is None and COOKIE not in response.headers.get("set-cookie", ""):
+        visitors.with_secret(response, visitors.of(request).secret, secure=of.settings.console.secure)
     return response
+
+
+def _visitor(of: Services, request: Request, secret: str | None) -> Visitor:
+    """Return who asks. Without users, which is so on loopback alone, anybody is an administrator."""
+    own = secret or visitors.new_secret()
+    with of.database.read() as tx:
+        user_number = users.number(tx)
+    if not user_number:
+        return Visitor(name=None, role=Role.ADMIN, secret=own)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = token if scheme.lower() == "bearer" and token else None
+    user = access.user_of(of.database, secret=secret, token=bearer, now=of.now())
+    if user is None:
+        return Visitor(name=None, role=None, secret=own)
+    return Visitor(name=user.name, role=access.role(user), secret=own)
+
+
+async def _turn_away(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/sign-in", 303)
+    return JSONResponse(
+        {"problem": "sign in, or send a token: Authorization: Bearer …"},
+        status_code=401,
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 async def _theme(request: Request) -> Response:

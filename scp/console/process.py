@@ -17,12 +17,12 @@ import uvicorn
 
 from scp import logs
 from scp.configuration.settings import Settings
-from scp.console import app
-from scp.console.security import LOOPBACK
+from scp.console import access, app
 from scp.console.supervisor import LISTENING, REFUSED, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits
+from storage import users
 from storage.database.engine import Database
 from storage.errors import StorageError
 
@@ -81,7 +81,9 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
     with _bound(settings) as listener:
         database = Database.open(settings.node.data_dir)
         try:
-            host, port = settings.console.host, listener.getsockname()[1]
+            _check_access(settings, database)
+            console = settings.console
+            host, port = console.host, listener.getsockname()[1]
             config = uvicorn.Config(
                 app.build(settings, database),
                 log_config=None,
@@ -90,23 +92,27 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
                 proxy_headers=False,
                 timeout_graceful_shutdown=END_SECONDS,
                 ws="none",
+                ssl_certfile=console.certificate,
+                ssl_keyfile=console.key,
             )
             name = f"[{host}]" if ":" in host else host
-            yield Server(config), listener, f"http://{name}:{port}/"
+            yield Server(config), listener, f"{'https' if console.certificate else 'http'}://{name}:{port}/"
         finally:
             database.close()
+
+
+def _check_access(settings: Settings, database: Database) -> None:
+    """Raise CommandError where strangers would get in, or passwords would be read on their way."""
+    with database.read() as tx:
+        refusal = access.refusal(settings.console, user_number=users.number(tx))
+    if refusal is not None:
+        raise CommandError(refusal, code=WRONG_USAGE)
 
 
 @contextlib.contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
     """Give the socket that listens at the configured address."""
     console = settings.console
-    if console.host not in LOOPBACK:
-        raise CommandError(
-            f"[console] host = {console.host!r} would let others in, and the console has no users yet: "
-            'set it to "127.0.0.1", and let others come through ssh -L',
-            code=WRONG_USAGE,
-        )
     try:
         listener = socket.create_server(
             (console.host, console.port),

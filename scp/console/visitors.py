@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 COOKIE: Final = "secondread"
 """The cookie of a browser's secret."""
@@ -66,6 +67,12 @@ def secret_of(request: Request) -> str | None:
     """Return the browser's secret, or None where it has none of ours."""
     secret = request.cookies.get(COOKIE, "")
     return secret if len(secret) == _SECRET_LENGTH and secret.isascii() else None
+
+
+def with_secret(response: Response, secret: str, *, secure: bool) -> Response:
+    """Give a browser ``secret`` together with ``response``."""
+    response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=secure, path="/")
+    return response
 
 
 def of(request: Request) -> Visitor:

@@ -393,6 +393,32 @@ callers: Final = Table(
     Column("last_at", Instant, nullable=False, index=True),
 )
 
+# Who may use the console, once there is anybody.
+users: Final = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    # Argon2, with its salt and its costs
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    # wrong passwords in a row
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", Instant),
+)
+
+# What stands for a user: the secret of a browser that has signed in, or a token of a program. Kept as digest.
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    Column("digest", DIGEST, primary_key=True),
+    Column("user_name", String(64), ForeignKey("users.name"), nullable=False, index=True),
+    # of a token; NULL of a browser
+    Column("label", String(64)),
+    Column("created_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
+
 events: Final = Table(
     "events",
     metadata,

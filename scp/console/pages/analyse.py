@@ -14,7 +14,8 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from inference import wording as results
 from inference.decision import Analysed
 from inference.findings import CLASSES
-from scp.console import pictures, rendering, services, visitors
+from scp.console import rendering, services, visitors
+from scp.console.drawing import pictures
 from scp.console.reading import uploads
 from scp.console.reading.uploads import Busy, Step, Upload, UploadedFile, Uploads
 from scp.console.services import Services

@@ -14,8 +14,9 @@ from starlette.responses import FileResponse, Response
 from inference import scanner_calibration
 from scp import calibration, product
 from scp.calibration import ScannerPopulation
-from scp.console import charts, markdown, rendering, services
-from scp.console.charts import Bar
+from scp.console import rendering, services
+from scp.console.drawing import charts, markdown
+from scp.console.drawing.charts import Bar
 from scp.console.services import Services
 
 CARD: Final = "card.md"

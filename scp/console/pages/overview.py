@@ -14,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from scp.console import charts, rendering, services, visitors
-from scp.console.charts import Chart
+from scp.console import rendering, services, visitors
+from scp.console.drawing import charts
+from scp.console.drawing.charts import Chart
 from scp.console.services import Services
 from scp.console.visitors import Role
 from scp.console.wording import NOT_KEPT

@@ -17,7 +17,8 @@ from inference import wording as result_words
 from inference.decision import Analysed
 from inference.findings import CLASSES
 from inference.reading import attributes
-from scp.console import examined, pictures, rendering, report, services, visitors
+from scp.console import examined, rendering, services, visitors
+from scp.console.drawing import pictures, report
 from scp.console.examined import ExaminedStudy
 from scp.console.pages import studies as listing
 from scp.console.services import Services

@@ -1,0 +1,144 @@
+"""Who may: passwords, sessions and tokens. Without users, whoever reaches this machine may everything.
+
+That is allowed on loopback alone: `refusal` says why another address is not served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from scp.configuration.console import Console
+from scp.console.security import LOOPBACK
+from scp.console.visitors import Role
+from storage import users
+from storage.database.engine import Database
+
+log = structlog.get_logger(__name__)
+
+MOST_FAILURES: Final = 5
+"""Wrong passwords in a row, then the user is locked."""
+LOCKED: Final = timedelta(minutes=15)
+IDLE: Final = timedelta(minutes=60)
+"""A browser that is silent for so long has to sign in again."""
+WHOLE: Final = timedelta(hours=12)
+"""A browser that signed in so long ago has to do so again."""
+TOUCH: Final = timedelta(minutes=1)
+"""The use of a credential is noted no more often."""
+LEAST_LENGTH: Final = 12
+"""Characters of a password (NIST SP 800-63B-4 asks for 15 where nothing else protects; users lock here)."""
+WRONG: Final = "name or password is wrong, or the user is locked for a while after too many tries"
+
+_hasher: Final = PasswordHasher()
+_one_at_a_time: Final = threading.Lock()
+"""A check takes 64 MB by design: strangers must not have many at once."""
+_DUMMY: Final = _hasher.hash(secrets.token_hex(16))
+"""Checked for names that are nobody's, so that the time tells nothing."""
+
+
+class SignInError(Exception):
+    """Nobody is signed in; the message says why, and no more than a stranger may know."""
+
+
+def refusal(console: Console, *, user_number: int) -> str | None:
+    """Return why the console may not be served so, or None."""
+    open_to_others = console.host not in LOOPBACK or bool(console.names) or console.behind_proxy
+    if not open_to_others:
+        return None
+    if not user_number:
+        return (
+            "[console] would let others in, and there are no users: add one with `secondread user add NAME "
+            '--role admin`, or keep host = "127.0.0.1" without names and proxy'
+        )
+    if not console.secure:
+        return (
+            f"[console] host = {console.host!r} would send passwords in the clear: give certificate and key, "
+            "or set behind_proxy = true where a proxy of yours ends HTTPS"
+        )
+    return None
+
+
+def hashed(password: str) -> str:
+    """Return what is kept of a password (Argon2id)."""
+    return _hasher.hash(password)
+
+
+def digest(secret: str) -> str:
+    """Return what is kept of a secret: it is random, so one round is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def sign_in(database: Database, name: str, password: str, *, secret: str, now: datetime) -> None:
+    """Let the browser with ``secret`` stand for the user. Raises SignInError."""
+    with database.read() as tx:
+        user = users.find(tx, name)
+    locked = user is not None and user.locked_until is not None and user.locked_until > now
+    correct = _correct(_DUMMY if user is None else user.password_hash, password)
+    if user is None or locked or not correct:
+        if user is not None and not locked:
+            _count_failure(database, name, now)
+        log.warning("sign-in refused", user=name if user is not None else "unknown")
+        raise SignInError(WRONG)
+    with database.write() as tx:
+        users.succeeded(tx, name)
+        users.grant(tx, digest(secret), name, label=None, now=now)
+    log.info("signed in", user=name)
+
+
+def sign_out(database: Database, secret: str) -> None:
+    """Let the browser with ``secret`` stand for nobody."""
+    with database.write() as tx:
+        users.revoke(tx, digest(secret))
+
+
+def user_of(database: Database, *, secret: str | None, token: str | None, now: datetime) -> users.User | None:
+    """Return for whom a program's token stands, or a browser's secret; None of a stranger."""
+    credential = secret if token is None else token
+    if credential is None:
+        return None
+    key = digest(credential)
+    with database.read() as tx:
+        user = (
+            users.of_browser(tx, key, now=now, idle=IDLE, whole=WHOLE)
+            if token is None
+            else users.of_token(tx, key)
+        )
+        used = users.last_used(tx, key)
+    if user is not None and used is not None and now - used > TOUCH:
+        with database.write() as tx:
+            users.touch(tx, key, now=now, oldest=WHOLE)
+    return user
+
+
+def new_token(database: Database, name: str, label: str, *, now: datetime) -> str:
+    """Return a new token that stands for the user: it is shown once and kept as digest."""
+    token = f"srt_{secrets.token_urlsafe(32)}"
+    with database.write() as tx:
+        users.grant(tx, digest(token), name, label=label, now=now)
+    return token
+
+
+def role(user: users.User) -> Role:
+    """Return what the user may."""
+    return Role[user.role.upper()]
+
+
+def _count_failure(database: Database, name: str, now: datetime) -> None:
+    with database.write() as tx:
+        if users.failed(tx, name, most=MOST_FAILURES, locked_until=now + LOCKED):
+            log.warning("user locked after too many wrong passwords", user=name, until=str(now + LOCKED))
+
+
+def _correct(password_hash: str, password: str) -> bool:
+    with _one_at_a_time:
+        try:
+            return _hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False

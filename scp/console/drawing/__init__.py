@@ -1,0 +1,1 @@
+"""What pages show as pictures, charts and trees of words: made here, without any script."""

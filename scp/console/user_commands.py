@@ -1,0 +1,90 @@
+"""The ``user`` commands: who may use the console."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+import typer
+
+from scp import terminal
+from scp.configuration.settings import Settings
+from scp.console import access
+from scp.console.visitors import Role
+from scp.errors import OK, WRONG_USAGE, CommandError
+from scp.operating.database import open_for_changes, open_for_reading
+from storage import users
+from storage.errors import Conflict
+
+NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+
+def add(settings: Settings, name: str, *, role: str) -> int:
+    """Add a user; the password comes from standard input: asked for twice, or a line of a pipe."""
+    if not NAME.fullmatch(name):
+        raise CommandError("a name has 1 to 64 letters, digits and . _ @ -", code=WRONG_USAGE)
+    if role.upper() not in Role.__members__:
+        words = ", ".join(member.word for member in Role)
+        raise CommandError(f"no role {role!r}: there is {words}", code=WRONG_USAGE)
+    password = _password()
+    if len(password) < access.LEAST_LENGTH:
+        raise CommandError(f"a password has at least {access.LEAST_LENGTH} characters", code=WRONG_USAGE)
+    try:
+        with open_for_changes(settings) as database, database.write() as tx:
+            password_hash = access.hashed(password)
+            users.add(tx, name, role=role.lower(), password_hash=password_hash, now=datetime.now(UTC))
+    except Conflict as error:
+        raise CommandError(f"there is a user {name!r} already: remove it first") from error
+    terminal.out().print(f"user {name} added, {role.lower()}: from now on the console asks who comes")
+    return OK
+
+
+def remove(settings: Settings, name: str) -> int:
+    """Remove a user, with its sessions and tokens."""
+    with open_for_changes(settings) as database, database.write() as tx:
+        if not users.remove(tx, name):
+            raise CommandError(f"there is no user {name!r}")
+        left = users.number(tx)
+    terminal.out().print(f"user {name} removed")
+    if not left:
+        terminal.out().print(
+            "there are no users any more: the console is open to this machine, and to no other"
+        )
+    return OK
+
+
+def show(settings: Settings, *, as_json: bool) -> int:
+    """List the users."""
+    with open_for_reading(settings) as database, database.read() as tx:
+        everybody = users.every(tx)
+    if as_json:
+        for user in everybody:
+            terminal.print_json({"name": user.name, "role": user.role, "locked_until": user.locked_until})
+        return OK
+    rows = [
+        (user.name, user.role, terminal.moment(user.created_at), terminal.moment(user.locked_until))
+        for user in everybody
+    ]
+    terminal.out().print(terminal.table("Users", ["name", "role", "since", "locked until"], rows))
+    return OK
+
+
+def token(settings: Settings, name: str, *, label: str) -> int:
+    """Print a token for a program that comes as this user."""
+    with open_for_changes(settings) as database:
+        with database.read() as tx:
+            user = users.find(tx, name)
+        if user is None:
+            raise CommandError(f"there is no user {name!r}: `user add` makes one")
+        secret = access.new_token(database, name, label, now=datetime.now(UTC))
+    terminal.err().print("the token is shown this once; a program sends it as Authorization: Bearer …")
+    terminal.out().print(secret, soft_wrap=True)
+    return OK
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")

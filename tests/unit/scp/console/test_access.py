@@ -1,0 +1,163 @@
+"""Who may use the console, once there are users."""
+
+import io
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scp.configuration.console import Console
+from scp.configuration.settings import load
+from scp.console import access, user_commands
+from scp.console.access import LOCKED, MOST_FAILURES, SignInError
+from scp.errors import CommandError
+from storage import users
+from storage.database.engine import Database
+from tests.support import ungated, web
+from tests.support.web import Browser
+
+NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    opened = Database.open(tmp_path_factory.mktemp("users"))
+    with opened.write() as tx:
+        users.add(tx, "ann", role="viewer", password_hash=access.hashed(PASSWORD), now=NOW)
+    yield opened
+    opened.close()
+
+
+def sign_in(database, password=PASSWORD, *, now=NOW, secret="s" * 32, name="ann"):
+    access.sign_in(database, name, password, secret=secret, now=now)
+
+
+def name_of(database, *, now=NOW, **credential):
+    user = access.user_of(database, **({"secret": None, "token": None} | credential), now=now)
+    return user and user.name
+
+
+def test_a_browser_stands_for_who_signed_in_until_it_was_idle(database):
+    sign_in(database)
+    assert name_of(database, secret="s" * 32) == "ann"
+    assert name_of(database, secret="x" * 32) is None
+    assert name_of(database, token="s" * 32) is None
+    assert name_of(database, secret="s" * 32, now=NOW + timedelta(minutes=59)) == "ann"
+    assert name_of(database, secret="s" * 32, now=NOW + timedelta(minutes=118)) == "ann"
+    assert name_of(database, secret="s" * 32, now=NOW + timedelta(hours=4)) is None
+    access.sign_out(database, "s" * 32)
+    assert name_of(database, secret="s" * 32) is None
+
+
+def test_too_many_wrong_passwords_lock_for_a_while(database):
+    for _ in range(MOST_FAILURES):
+        with pytest.raises(SignInError):
+            sign_in(database, "wrong", secret="t" * 32)
+    with pytest.raises(SignInError, match="locked"):
+        sign_in(database, secret="t" * 32)
+    sign_in(database, secret="t" * 32, now=NOW + LOCKED + timedelta(seconds=1))
+    with pytest.raises(SignInError):
+        sign_in(database, name="nobody", secret="u" * 32)
+
+
+def test_a_token_stands_for_its_user_and_goes_with_it(database):
+    with database.write() as tx:
+        users.add(tx, "ben", role="operator", password_hash="none", now=NOW)
+    token = access.new_token(database, "ben", "scripts", now=NOW)
+    assert name_of(database, token=token) == "ben"
+    assert name_of(database, secret=token) is None
+    with database.write() as tx:
+        assert users.remove(tx, "ben")
+    assert name_of(database, token=token) is None
+
+
+@pytest.mark.parametrize(
+    ("console", "user_number", "words"),
+    [
+        (Console(), 0, None),
+        (Console(host="::1"), 0, None),
+        (Console(host="0.0.0.0"), 0, "there are no users"),
+        (Console(names=("console.example",)), 0, "there are no users"),
+        (Console(behind_proxy=True), 0, "there are no users"),
+        (Console(host="0.0.0.0"), 1, "in the clear"),
+        (Console(host="0.0.0.0", behind_proxy=True), 1, None),
+    ],
+)
+def test_others_get_in_with_users_and_encrypted_alone(console, user_number, words):
+    refusal = access.refusal(console, user_number=user_number)
+    assert (refusal is None) if words is None else (words in refusal)
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded")
+    Database.open(folder / "data").close()
+    config = folder / "config.toml"
+    model = ungated.copy("document-cnn-1.1.0", folder / "model")
+    config.write_text(f'[node]\ndata_dir = "data"\n[model]\nname = "{model}"\n')
+    settings = load(config, {})
+    for name, role in (("vera", "viewer"), ("olaf", "operator")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+            assert user_commands.add(settings, name, role=role) == 0
+    running = web.Console(config)
+    running.settings = settings
+    yield running
+    assert running.stop() == 0
+
+
+def signed_in(console, name):
+    browser = console.browser()
+    answer = browser.post("/sign-in", {"csrf": browser.csrf("/sign-in"), "name": name, "password": PASSWORD})
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    return browser
+
+
+def test_a_stranger_sees_the_sign_in_alone(console):
+    stranger = console.browser()
+    answer = stranger.get("/studies")
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in")
+    assert stranger.get("/metrics", Accept="*/*").status == 401
+    assert stranger.post("/predict", files=[("a.png", b"x")], Accept="*/*").status == 401
+    assert stranger.get("/healthz").status == 200
+    wrong = {"csrf": stranger.csrf("/sign-in"), "name": "vera", "password": "wrong"}
+    assert stranger.post("/sign-in", wrong).status == 401
+    assert stranger.get("/studies").status == 303
+
+
+def test_a_viewer_looks_and_changes_nothing(console):
+    viewer = signed_in(console, "vera")
+    page = viewer.get("/")
+    assert "signed in as vera, viewer" in page.words
+    proof = {"csrf": viewer.csrf("/analyse"), "destination": "PACS"}
+    assert viewer.post("/retry", proof).status == 403
+    assert signed_in(console, "olaf").get("/").status == 200
+    before = dict(viewer.cookies)
+    assert viewer.post("/sign-out", proof).status == 303
+    stolen = Browser(console.port)
+    stolen.cookies = before
+    assert stolen.get("/").status == 303
+
+
+def test_a_program_comes_with_a_token(console, capsys):
+    assert user_commands.token(console.settings, "vera", label="prometheus") == 0
+    bearer = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}", "Accept": "*/*"}
+    assert console.browser().get("/metrics", **bearer).status == 200
+    assert console.browser().get("/metrics", Authorization="Bearer nonsense", Accept="*/*").status == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "password", "words"),
+    [
+        ("a b", "viewer", PASSWORD, "a name has"),
+        ("kim", "boss", PASSWORD, "no role"),
+        ("kim", "viewer", "short", "at least 12"),
+        ("vera", "viewer", PASSWORD, "already"),
+    ],
+)
+def test_a_user_that_cannot_be_added_is_a_sentence(console, monkeypatch, name, role, password, words):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
+    with pytest.raises(CommandError, match=words):
+        user_commands.add(console.settings, name, role=role)
