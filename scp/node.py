@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,10 +34,14 @@ from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
+from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from scp.web.server import WebServer
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +121,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     )
     tasks.recover()
     tasks.waive_commitments()
+    web_server = _listen_web(settings, receiver, admission, listener.refusals, tasks)
     servers = _listen(listener, settings)
     supervisor.start()
     dispatcher.start()
@@ -129,12 +134,15 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         ae_title=settings.node.ae_title,
         host=settings.node.host,
         **{name: server.server_address[1] for name, server in servers.items()},
+        **({} if web_server is None else {"stow_port": web_server.port}),
         peers=len(settings.peers),
     )
     try:
         stop.wait()
     finally:
         console.stop(CONSOLE_STOP_SECONDS)
+        if web_server is not None:
+            web_server.stop(STOP_SECONDS)
         _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
 
@@ -155,6 +163,37 @@ def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
             server.shutdown()
         raise
     return servers
+
+
+def _listen_web(
+    settings: Settings,
+    receiver: Receiver,
+    admission: Admission,
+    refusals: Refusals,
+    tasks: HousekeepingTasks,
+) -> WebServer | None:
+    """Open the port for STOW-RS, where it is enabled."""
+    if not settings.stow.enabled:
+        return None
+    # imported here: a node that takes no STOW-RS needs no web server
+    from scp.web.server import WebServer  # noqa: PLC0415
+    from scp.web.stow import Stow  # noqa: PLC0415
+
+    stow = Stow(
+        settings=settings,
+        receiver=receiver,
+        admission=admission,
+        refusals=refusals,
+        ended=tasks.complete_studies,
+    )
+    try:
+        return WebServer(settings, stow.app())
+    except OSError as error:
+        key = f"[stow] host = {settings.stow.host!r}, port = {settings.stow.port}"
+        raise StartError(
+            f"cannot listen at {key} ({error.strerror}): is another program there, or the address not this "
+            "machine's?"
+        ) from error
 
 
 def _open(start: Callable[[], Server], host: str, key: str) -> Server:

@@ -31,6 +31,7 @@ from scp.configuration.sections import (
 )
 from scp.configuration.tls import TLS
 from scp.configuration.values import FOLDER, Section
+from scp.configuration.web import Stow
 
 USUAL_DICOM_PORT: Final = 104
 
@@ -48,6 +49,7 @@ class Settings(Section):
     worker: Worker = Worker()
     retention: Retention = Retention()
     console: Console = Console()
+    stow: Stow = Stow()
     log: Log = Log()
 
     @field_validator("peers")
@@ -56,6 +58,19 @@ class Settings(Section):
         _check_names(peers)
         _check_destinations(peers)
         return peers
+
+    @model_validator(mode="after")
+    def _stow_is_safe(self) -> Self:
+        if self.stow.enabled and not self.stow.local and not self.tls.on:
+            raise ValueError(
+                "stow.host is an address that others can call, and tokens and images would come in clear: "
+                'give [tls] certificate, key and authorities, or let it listen at "127.0.0.1"'
+            )
+        if self.stow.enabled and all(peer.stow_token is None for peer in self.peers):
+            raise ValueError(
+                "stow.enabled = true lets nobody store: give a peer a stow_token, or set it to false"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tls_where_it_is_wanted(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the configuration says of DICOMweb (PS3.18): a peer that is called by it."""
+"""What the configuration says of DICOMweb (PS3.18): a peer that is called by it, and who may store by it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from scp.configuration.values import Section, resolved
+from scp.configuration.values import Host, Section, resolved
 
 ENVIRONMENT = "env:"
 """What a name of an environment variable begins with, where a file may be named as well."""
@@ -37,7 +37,10 @@ class WebPeer(Section):
     url_authorities: Path | None = None
     """PEM file: authorities that may have signed its certificate; empty: those of Python's certifi."""
 
-    @field_validator("url_credentials", "url_authorities", mode="before")
+    stow_token: str | None = None
+    """A file, or ``env:NAME``, with the token with which it stores by STOW-RS; empty: it does not."""
+
+    @field_validator("url_credentials", "url_authorities", "stow_token", mode="before")
     @classmethod
     def _absolute(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str) or value.startswith(ENVIRONMENT):
@@ -59,8 +62,29 @@ class WebPeer(Section):
         return self
 
 
+class Stow(Section):
+    """STOW-RS as a way in, for peers with ``stow_token``. Section ``[stow]``."""
+
+    enabled: bool = False
+    """Whether the node listens for it."""
+    host: Host = "127.0.0.1"
+    """Address to listen at; any other than this machine's own needs ``[tls]``, whose certificate it shows."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8104
+    """Port to listen at; 0 takes a free one, which the log names."""
+    request_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    """Megabytes that one request may have, all its images together."""
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine alone can call."""
+        return _is_loopback(self.host)
+
+
 def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+    return _is_loopback(urlsplit(url).hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -7,9 +7,7 @@ one starts without them.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -18,9 +16,9 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.configuration.web import ENVIRONMENT
-from scp.network import status, tls_files
+from scp.network import secrets, status
 from scp.network.association import Unreachable
+from scp.network.secrets import SecretError
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
@@ -65,6 +63,7 @@ class WebPeerClient:
         """
         from requests import HTTPError  # noqa: PLC0415 - see above
 
+        data_set.preamble = bytes(128)  # without one the library would write no DICOM file (PS3.10 7.1)
         try:
             answer: Dataset = self._client().store_instances([data_set])
         except HTTPError as error:
@@ -115,7 +114,10 @@ class WebPeerClient:
                 raise Unreachable(f"{self._place}: url_authorities = {self._peer.url_authorities} is no file")
             session.verify = str(self._peer.url_authorities)
         if self._peer.url_credentials is not None:
-            secret = _secret(self._place, self._peer.url_credentials)
+            try:
+                secret = secrets.read(self._peer.url_credentials)
+            except SecretError as error:
+                raise Unreachable(f"{self._place}: url_credentials: {error}") from error
             scheme, _, token = secret.partition(" ")
             if scheme.lower() == "bearer" and token:
                 session.headers["Authorization"] = f"Bearer {token.strip()}"
@@ -157,22 +159,6 @@ def probe(settings: Settings, peer: Peer) -> str | None:
     except Unreachable as error:
         return str(error)
     return None
-
-
-def _secret(place: str, named: str) -> str:
-    """Return the credentials that ``named`` holds, a file or a variable. Raises Unreachable."""
-    if named.startswith(ENVIRONMENT):
-        secret = os.environ.get(named.removeprefix(ENVIRONMENT), "")
-    else:
-        try:
-            if (mode := tls_files.exposed(Path(named))) is not None:
-                raise Unreachable(f"{place}: others may read {named} ({mode}): chmod 600 it")
-            secret = Path(named).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unreachable(f"{place}: url_credentials = {named} cannot be read") from error
-    if not (secret := secret.strip()):
-        raise Unreachable(f"{place}: url_credentials = {named} is empty")
-    return secret
 
 
 def _status(answer: Dataset, uid: str) -> Dataset | None:

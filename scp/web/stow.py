@@ -1,0 +1,208 @@
+"""STOW-RS as a way in (PS3.18 10.5): a token names the peer, each part of a body is kept or refused alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from python_multipart.exceptions import MultipartParseError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
+from scp.network import secrets, status
+from scp.network.secrets import SecretError
+from scp.receiving.admission import LIMIT_EXCEEDED, Admission
+from scp.receiving.admission import Request as AssociationRequest
+from scp.receiving.refusals import Refusals
+from scp.receiving.store import Receiver
+from scp.web import parts
+from scp.web.parts import Parts, TooLargeError
+from storage.records import Refused
+
+log = structlog.get_logger(__name__)
+
+MEGABYTE: Final = 1_000_000
+RETRY_SECONDS: Final = "60"
+"""When a peer may come again that found no room."""
+
+
+class _Request:
+    """One request, as far as those who count by association know it."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def is_alive(self) -> bool:
+        """Whether it can still bring something."""
+        return self.open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stow:
+    """Answers STOW-RS requests of the peers that have a token."""
+
+    settings: Settings
+    receiver: Receiver
+    admission: Admission
+    """Counts a request as an association, with which it shares its limits."""
+    refusals: Refusals
+    ended: Callable[[], object]
+    """Called after each request: its studies may be complete."""
+
+    def app(self) -> Starlette:
+        """Return the application for a web server."""
+        return Starlette(
+            routes=[
+                Route("/studies", self.store, methods=["POST"]),
+                Route("/studies/{study}", self.store, methods=["POST"]),
+            ]
+        )
+
+    async def store(self, request: Request) -> Response:
+        """Answer one request."""
+        peer = await run_in_threadpool(self._peer, request)
+        if peer is None:
+            return _words(HTTPStatus.UNAUTHORIZED, "no token of a peer", **{"WWW-Authenticate": "Bearer"})
+        boundary = _boundary(request.headers.get("content-type", ""))
+        if boundary is None:
+            return _words(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, 'multipart/related; type="application/dicom" is taken'
+            )
+        if int(request.headers.get("content-length") or 0) > self._longest:
+            return self._too_large()
+        counted = _Request()
+        decision = self.admission.admit(counted, self._as_association(request, peer))
+        if decision.rejection is not None:
+            log.warning("STOW-RS request not admitted", reason=decision.reason, peer=peer.ae_title)
+            if decision.rejection == LIMIT_EXCEEDED:
+                return _busy("too many requests and associations are open")
+            return _words(HTTPStatus.FORBIDDEN, "not admitted")
+        try:
+            return await self._receive(request, peer, boundary, counted)
+        finally:
+            counted.open = False
+            self.admission.forget(counted)
+            await run_in_threadpool(self.ended)
+
+    async def _receive(self, request: Request, peer: Peer, boundary: bytes, counted: _Request) -> Response:
+        def dropped(sop_class: str) -> bool:
+            drop = self.settings.node.foreign == "drop"
+            reason = Refused.DROPPED if drop else Refused.FOREIGN
+            self.refusals.count(counted, peer=peer.ae_title, sop_class_uid=sop_class, reason=reason)
+            return drop
+
+        with Parts(
+            boundary=boundary,
+            longest=self._longest,
+            folder=self.receiver.archive.incoming,
+            keep=lambda path: self.receiver.keep(path, calling_ae=peer.ae_title),
+            dropped=dropped,
+            study_uid=request.path_params.get("study"),
+        ) as received:
+            try:
+                await self._take(request, received)
+            except TooLargeError:
+                return self._too_large()
+            except MultipartParseError:
+                return _words(HTTPStatus.BAD_REQUEST, "the body is not in parts")
+            except TimeoutError:
+                return _words(HTTPStatus.REQUEST_TIMEOUT, "nothing came for too long")
+            except ClientDisconnect:
+                log.warning("STOW-RS request ended in the middle of its body", peer=peer.ae_title)
+                return _words(HTTPStatus.BAD_REQUEST, "cut off")
+            except OSError as error:
+                log.exception("STOW-RS request not taken: the data directory cannot be written")
+                return _busy(error.strerror or "no room")
+            return _answer(received)
+
+    async def _take(self, request: Request, received: Parts) -> None:
+        chunks = request.stream().__aiter__()
+        while True:
+            async with asyncio.timeout(self.settings.node.network_timeout_seconds):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            await run_in_threadpool(received.take, chunk)
+
+    @property
+    def _longest(self) -> int:
+        return self.settings.stow.request_mb * MEGABYTE
+
+    def _peer(self, request: Request) -> Peer | None:
+        """Return the peer whose token the request shows, None without one."""
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        for peer in self.settings.peers if scheme.lower() == "bearer" else ():
+            if peer.stow_token is None:
+                continue
+            try:
+                token = secrets.read(peer.stow_token)
+            except SecretError as error:
+                log.error("token of a peer is of no use", peer=peer.ae_title, reason=str(error))  # noqa: TRY400 - a sentence
+                continue
+            if hmac.compare_digest(token.encode(), bearer.strip().encode()):
+                return peer
+        log.warning("STOW-RS request without a token of a peer", address=_address(request))
+        return None
+
+    def _as_association(self, request: Request, peer: Peer) -> AssociationRequest:
+        return AssociationRequest(
+            calling_ae=peer.ae_title,
+            called_ae=self.settings.node.ae_title,
+            address=_address(request),
+            tls=self.settings.tls.on,
+        )
+
+    def _too_large(self) -> Response:
+        return _words(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {self.settings.stow.request_mb} MB a request"
+        )
+
+
+def _answer(received: Parts) -> Response:
+    """Return the answer for what has come (PS3.18 table 10.5.3-1)."""
+    stored = received.stored
+    if not stored or not received.complete:
+        return _words(HTTPStatus.BAD_REQUEST, "the body has no whole part, or no end")
+    failed = [part.status for part in stored if part.status != status.SUCCESS]
+    code, headers = HTTPStatus.OK, {}
+    if failed:
+        code = HTTPStatus.CONFLICT if len(failed) == len(stored) else HTTPStatus.ACCEPTED
+    if failed and all(status.worth_another_try(reason) for reason in failed) and len(failed) == len(stored):
+        code, headers = HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_SECONDS}
+    body = json.dumps(parts.answer(stored).to_json_dict())
+    return Response(body, status_code=code, headers=headers, media_type="application/dicom+json")
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
+
+
+def _busy(reason: str) -> Response:
+    return _words(HTTPStatus.SERVICE_UNAVAILABLE, reason, **{"Retry-After": RETRY_SECONDS})
+
+
+def _words(code: HTTPStatus, words: str, **headers: str) -> Response:
+    return PlainTextResponse(f"{words}\n", status_code=code, headers=headers)
+
+
+def _boundary(content_type: str) -> bytes | None:
+    """Return the boundary of a body of DICOM files in parts; None of any other."""
+    message = Message()
+    message["content-type"] = content_type
+    boundary, kind = message.get_param("boundary"), message.get_param("type")
+    usable = message.get_content_type() == "multipart/related" and isinstance(boundary, str) and boundary
+    if not usable or str(kind or "application/dicom").lower() != "application/dicom":
+        return None
+    return str(boundary).encode()

@@ -1,0 +1,256 @@
+"""Images stored at the node by STOW-RS: by dicomweb-client, and by Orthanc's plugin."""
+
+import io
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from dicomweb_client import DICOMwebClient
+from pydicom.uid import CTImageStorage
+from requests import HTTPError, Session
+
+from scp.configuration.sections import Node, Peer
+from scp.configuration.settings import Settings
+from scp.configuration.web import Stow as Section
+from scp.receiving import store
+from scp.receiving.admission import Admission
+from scp.receiving.refusals import Refusals
+from scp.web.server import WebServer
+from scp.web.stow import Stow
+from storage.archive import Archive
+from storage.database.engine import Database
+from storage.overview import studies
+from tests.support.mammograms import mammogram, uid, write
+from tests.support.node_process import NodeProcess, peer
+from tests.support.orthanc import Orthanc
+from tests.support.owed import NOW
+from tests.support.peers import free_port, missing
+
+PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+TOKEN = "a-token-of-the-modality"
+
+
+class Way:
+    """The way in of a node, and what of it a test looks at."""
+
+    def __init__(self, folder, **node):
+        self.ended = []
+        """Who was still storing when a request had ended."""
+        self.called = threading.Event()
+        self.arrived = threading.Event()
+        self.settings = Settings(
+            node=Node(**{"data_dir": folder / "data", "disk_reserve_mb": 1, **node}),
+            peers=(
+                Peer(ae_title="OTHER", stow_token="env:OTHER_TOKEN", results_to=()),
+                Peer(ae_title="MODALITY", stow_token="env:MODALITY_TOKEN", results_to=()),
+            ),
+            stow=Section(enabled=True, port=0, request_mb=2),
+        )
+        self.database = Database.open(folder / "data")
+        self.archive = Archive(folder / "data")
+        self.admission = Admission(self.settings)
+        self.refusals = Refusals(database=self.database, now=lambda: NOW)
+        stow = Stow(
+            settings=self.settings,
+            receiver=store.receiver(
+                self.settings, self.database, self.archive, now=lambda: NOW, arrived=self.arrived.set
+            ),
+            admission=self.admission,
+            refusals=self.refusals,
+            ended=self._note,
+        )
+        self.server = WebServer(self.settings, stow.app())
+        self.url = f"http://127.0.0.1:{self.server.port}"
+
+    def _note(self):
+        self.ended.append(self.admission.calling_titles())
+        self.called.set()
+
+    def close(self):
+        self.server.stop(10)
+        self.database.close()
+
+    def kept(self, study="1"):
+        with self.database.read() as tx:
+            rows = studies.overview(tx, study_uid=str(uid("study", study)))
+        return rows[0].images if rows else 0
+
+    def unfinished(self):
+        return list(self.archive.incoming.iterdir())
+
+
+@pytest.fixture
+def way(tmp_path, monkeypatch):
+    monkeypatch.setenv("OTHER_TOKEN", "another token")
+    monkeypatch.setenv("MODALITY_TOKEN", TOKEN)
+    opened = Way(tmp_path)
+    yield opened
+    opened.close()
+
+
+def client(way, token=TOKEN):
+    session = Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    return DICOMwebClient(way.url, session=session)
+
+
+def image(number=1, **more):
+    laterality, view = ("R", "CC") if number % 2 else ("L", "CC")
+    return mammogram(laterality, view, rows=64, columns=64, number=number, **more)
+
+
+def encoded(data_set):
+    file = io.BytesIO()
+    data_set.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def post(
+    way, body, path="/studies", content_type='multipart/related; type="application/dicom"; boundary=b', **more
+):
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": content_type, **more}
+    request = urllib.request.Request(way.url + path, data=body, headers=headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def body(*parts):
+    whole = b"".join(b"\r\n--b\r\nContent-Type: application/dicom\r\n\r\n" + part for part in parts)
+    return whole + b"\r\n--b--\r\n"
+
+
+def reasons(answer):
+    return [item["00081197"]["Value"][0] for item in json.loads(answer).get("00081198", {}).get("Value", [])]
+
+
+def test_images_are_kept_before_the_answer(way):
+    images = [image(1), image(2)]
+    for one in images:
+        one.preamble = bytes(128)
+    answer = client(way).store_instances(images)
+    assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [
+        one.SOPInstanceUID for one in images
+    ]
+    assert way.kept() == 2
+    assert way.ended == [frozenset()]
+    assert way.unfinished() == []
+
+
+def test_orthanc_stores_a_study(way, tmp_path):
+    if not Path(PLUGIN).exists():
+        missing("Orthanc's DICOMweb plugin is not installed")
+    servers = {"node": {"Url": way.url, "HttpHeaders": {"Authorization": f"Bearer {TOKEN}"}}}
+    with Orthanc(
+        tmp_path / "orthanc",
+        node_port=free_port(),
+        plugins=[PLUGIN],
+        DicomWeb={"Enable": True, "Servers": servers},
+    ) as orthanc:
+        for number in (1, 2):
+            orthanc.upload(write(image(number), tmp_path / f"{number}.dcm"))
+        study = orthanc.get("/studies")[0]
+        orthanc.post("/dicom-web/servers/node/stow", {"Resources": [study], "Synchronous": True})
+    assert way.kept() == 2
+
+
+@pytest.mark.parametrize("token", ["", "guess", "\u00fc".encode().decode("latin-1")])
+def test_stranger_is_sent_away(way, token):
+    with pytest.raises(HTTPError, match="401"):
+        client(way, token).store_instances([image()])
+    assert way.kept() == 0
+
+
+def test_each_part_has_its_own_answer(way):
+    anonymous = image(2)
+    anonymous.PatientID = ""
+    unknown = encoded(image(3)).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0")
+    status, answer = post(way, body(encoded(image(1)), encoded(anonymous), unknown, b"no DICOM"))
+    assert status == 202
+    assert reasons(answer) == [0xA900, 0xC122]
+    assert "0008119A" in json.loads(answer)
+    assert way.kept() == 1
+    assert way.unfinished() == []
+
+
+def test_what_is_no_mammogram_is_dropped_with_success(way):
+    foreign = image()
+    foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    foreign.Modality = "CT"
+    assert post(way, body(encoded(foreign)))[0] == 200
+    assert way.kept() == 0
+    assert way.unfinished() == []
+
+
+def test_images_of_another_study_than_the_address_names_are_refused(way):
+    one = encoded(image())
+    assert post(way, body(one), path="/studies/1.2.3")[0] == 409
+    assert post(way, body(one), path=f"/studies/{uid('study', 1)}")[0] == 200
+    assert way.kept() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "expected"),
+    [
+        (body(b"x" * 3_000_000), {}, 413),
+        (body(), {}, 400),
+        (b"no parts at all", {}, 400),
+        (body(encoded(image()))[:-8], {}, 400),
+        (body(b""), {"content_type": "application/json"}, 415),
+        (body(b""), {"content_type": 'multipart/related; type="application/dicom+json"; boundary=b'}, 415),
+        (body(b""), {"content_type": "multipart/related"}, 415),
+    ],
+)
+def test_body_that_is_none_is_refused_and_leaves_nothing(way, content, more, expected):
+    assert post(way, content, **more)[0] == expected
+    assert way.unfinished() == []
+
+
+def test_full_disk_asks_the_peer_to_come_again(way):
+    way.close()
+    full = Way(way.archive.data_dir.parent, disk_reserve_mb=100_000_000)
+    try:
+        status, answer = post(full, body(encoded(image())))
+        assert (status, reasons(answer)) == (503, [0xA700])
+        assert full.unfinished() == []
+    finally:
+        full.close()
+
+
+def test_sender_that_hangs_up_leaves_nothing_unfinished_and_keeps_what_was_whole(way):
+    content = body(encoded(image(1)), encoded(image(2)))[:-3000]
+    with socket.create_connection(("127.0.0.1", way.server.port)) as connection:
+        head = f"POST /studies HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {TOKEN}\r\n"
+        head += 'Content-Type: multipart/related; type="application/dicom"; boundary=b\r\n'
+        connection.sendall(f"{head}Content-Length: {len(content) + 3000}\r\n\r\n".encode() + content)
+        assert way.arrived.wait(30)
+    assert way.called.wait(30)
+    assert way.kept() == 1
+    assert way.unfinished() == []
+
+
+def test_node_listens_for_it_and_ends_with_it(tmp_path):
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    port = free_port()
+    stow = f"[stow]\nenabled = true\nport = {port}\n"
+    pacs = peer("PACS", free_port(), stow_token=f'"{token}"')
+    with NodeProcess(tmp_path / "node", peers=pacs, extra=stow) as node:
+        session = Session()
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        one = image()
+        one.preamble = bytes(128)
+        answer = DICOMwebClient(f"http://127.0.0.1:{port}", session=session).store_instances([one])
+        assert len(answer.ReferencedSOPSequence) == 1
+        assert node.stop() == 0
+        log = node.log.read_text()
+    assert f"stow_port={port}" in log
+    assert "outcome=NEW" in log
+    assert TOKEN not in log
