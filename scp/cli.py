@@ -24,6 +24,7 @@ from storage.errors import StorageError
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above
 
 DEFAULT_CONFIG: Final = Path("config.toml")
+CONFORMANCE: Final = Path("docs/conformance.md")
 
 FIRST_LINES: Final = """\
 there is no configuration file here. Name one with --config PATH, or write ./config.toml;
@@ -105,7 +106,7 @@ def demo(context: typer.Context, *, config: Config = None) -> None:
 
 @app.command()
 def check(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
-    """Check configuration, database, weights, disk and port, and send a C-ECHO to every peer."""
+    """Check configuration, database, weights, disk and port, and ask every peer what it would take."""
     settings = _settings(context, config)
     from scp.operating import check
 
@@ -120,6 +121,21 @@ def console(context: typer.Context, *, config: Config = None) -> None:
     from scp.console import process
 
     raise typer.Exit(process.run(settings))
+
+
+@app.command()
+def conformance(
+    context: typer.Context,
+    *,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Where it is written.")] = CONFORMANCE,
+    config: Config = None,
+) -> None:
+    """Write the DICOM conformance statement of this node, as it is configured."""
+    missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
+    settings = Settings() if missing else _settings(context, config)
+    from scp.operating.conformance import command
+
+    raise typer.Exit(command.run(settings, output))
 
 
 @app.command()

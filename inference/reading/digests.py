@@ -50,6 +50,7 @@ _IMAGE: Final = (
     "SpecimenDescriptionSequence",
     "EstimatedRadiographicMagnificationFactor",
     "SourceImageSequence",
+    "RequestAttributesSequence",
     "AcquisitionDate",
     "AcquisitionTime",
     "ImagerPixelSpacing",

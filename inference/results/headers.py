@@ -32,6 +32,16 @@ _NEVER_MISSING: Final = (
     "StudyID",
 )
 """Type 2: written empty where the source has none."""
+_OF_A_REQUEST: Final = (
+    "AccessionNumber",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+)
+"""Type 2 in an item of Referenced Request Sequence."""
+_STATION_NAME: Final = 16
+"""Characters of an SH (PS3.5 6.2)."""
 _OFFSET: Final = re.compile(r"([+-])(\d{2})([0-5]\d)")
 
 
@@ -66,6 +76,7 @@ def add_common_modules(
     result.update(patient_and_study(first))
     _equip(result, maker.device)
     result.DeviceUID = result.InstanceCreatorUID = maker.device.uid
+    result.StationName = maker.device.serial_number[:_STATION_NAME]
     moments = {"Content": made_at, "InstanceCreation": made_at, "Series": series_began or made_at}
     for role, moment in moments.items():
         date, time = date_and_time(moment, first)
@@ -96,6 +107,24 @@ def local(moment: datetime, first: SourceImage) -> datetime:
     return moment.astimezone(timezone(-ahead if sign == "-" else ahead))
 
 
+def referenced_requests(first: SourceImage) -> list[Dataset]:
+    """Return the requests that the source answers, for a document (PS3.3 C.17.2)."""
+    requests = []
+    for found in copying.items(first.header, "RequestAttributesSequence"):
+        request = Dataset()
+        request.StudyInstanceUID = first.study_instance_uid
+        request.ReferencedStudySequence = Sequence([])
+        for keyword in _OF_A_REQUEST:
+            setattr(request, keyword, copying.text(found, keyword) or "")
+        request.AccessionNumber = (
+            request.AccessionNumber or copying.text(first.header, "AccessionNumber") or ""
+        )
+        coded = copying.copied(found, "RequestedProcedureCodeSequence")
+        request.RequestedProcedureCodeSequence = Sequence([] if coded is None else coded.value)
+        requests.append(request)
+    return requests
+
+
 def image_reference(image: SourceImage) -> Dataset:
     """Return the item that refers to ``image`` (PS3.3 table 10-11)."""
     reference = Dataset()
@@ -112,9 +141,12 @@ def _equip(target: Dataset, device: Device) -> None:
 
 
 def _contribution(first: SourceImage, maker: Maker, made_at: datetime) -> Dataset:
-    contribution = Dataset()
+    """Return the network as equipment that contributed (IHE AIR wants each algorithm there)."""
+    contribution, model = Dataset(), maker.model
     contribution.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.PROCESSING_EQUIPMENT)])
-    _equip(contribution, maker.device)
+    contribution.Manufacturer = model.manufacturer
+    contribution.ManufacturerModelName, contribution.SoftwareVersions = model.name, model.version
+    contribution.DeviceUID = maker.network_uid
     contribution.ContributionDateTime = "".join(date_and_time(made_at, first))
     contribution.ContributionDescription = wording.contribution(maker.model)
     return contribution

@@ -93,6 +93,12 @@ class Maker:
             "software": self.device.software_version,
         }
 
+    @property
+    def network_uid(self) -> str:
+        """Device UID of the network: another version, or other weights, are another device."""
+        model = self.model
+        return uid("network", name=model.name, version=model.version, weights=model.weights_sha256)
+
     def tracking_uid(self, image: str) -> str:
         """Return the Tracking Unique Identifier of what is said of ``image``, the same in all objects."""
         return uid("tracking", image=image, run=run_key(self.model, self.rule, self.options))

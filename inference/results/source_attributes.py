@@ -69,9 +69,11 @@ def anatomic_region(image: SourceImage) -> Code:
 
 
 def procedure(image: SourceImage) -> Code | None:
-    """Return the first code of Procedure Code Sequence."""
-    found = [code(item) for item in copying.items(image.header, "ProcedureCodeSequence")[:1]]
-    return found[0] if found else None
+    """Return which procedure was done: by Procedure Code Sequence, else as it was requested."""
+    coded = copying.items(image.header, "ProcedureCodeSequence")[:1]
+    for request in copying.items(image.header, "RequestAttributesSequence"):
+        coded += copying.items(request, "RequestedProcedureCodeSequence")[:1]
+    return next((found for found in map(code, coded) if found is not None), None)
 
 
 def code(item: Dataset) -> Code | None:

@@ -41,6 +41,8 @@ def build(study: Study, series: Series) -> list[Dataset]:
     report.Modality = "SR"
     report.SeriesNumber, report.InstanceNumber = series.number, 1
     report.SeriesDescription = series.description
+    if requests := headers.referenced_requests(study.first):
+        report.ReferencedRequestSequence = Sequence(requests)
     report.ReferencedPerformedProcedureStepSequence = Sequence([])
     report.PerformedProcedureCodeSequence = Sequence([])
     missing = sum(isinstance(image.finding, NotAnalysed) for image in study.images)

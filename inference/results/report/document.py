@@ -72,6 +72,8 @@ def build(study: Study, series: Series) -> list[Dataset]:
         report.CompletionFlagDescription = wording.incomplete(missing, len(study.images))
     if predecessor is not None:
         report.PredecessorDocumentsSequence = Sequence([_predecessor_item(predecessor)])
+    if requests := headers.referenced_requests(study.first):
+        report.ReferencedRequestSequence = Sequence(requests)
     report.CodingSchemeIdentificationSequence = Sequence([codes.private_scheme(maker.device.manufacturer)])
     headers.add_common_modules(report, study.first, maker=maker, made_at=study.made_at)
     return [report]

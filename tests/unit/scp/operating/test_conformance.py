@@ -1,0 +1,22 @@
+"""The committed conformance statement is that of the code."""
+
+from pathlib import Path
+
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
+from scp.operating.conformance import command
+
+COMMITTED = Path(__file__).parents[4] / "docs" / "conformance.md"
+
+
+def test_committed_statement_is_that_of_the_code():
+    stale = "docs/conformance.md is stale: write it with `python -m scp conformance`"
+    assert COMMITTED.read_text(encoding="utf-8") == command.statement(Settings()), stale
+
+
+def test_statement_of_a_site_names_its_peers(tmp_path, capsys):
+    peer = Peer(ae_title="STATION", host="127.0.0.1", port=104, objects=("cad_sr",))
+    assert command.run(Settings(peers=(peer,)), tmp_path / "new" / "statement.md") == 0
+    written = (tmp_path / "new" / "statement.md").read_text(encoding="utf-8")
+    assert "| `STATION` | yes | cad_sr | no | no |" in written
+    assert "statement.md" in capsys.readouterr().out
