@@ -11,6 +11,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from inference.reading import mammogram as exam
 from inference.reading.options import ReadingOptions
+from inference.results.kinds import KINDS
 from tests.support import results
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import missing, require
@@ -28,22 +29,22 @@ Case = tuple[list[Dataset], list[Dataset]]
 
 def normal(folder: Path) -> Case:
     views = results.four_views()
-    return views, results.objects(images(views, NORMAL, folder))
+    return views, results.objects(images(views, NORMAL, folder), kinds=KINDS)
 
 
 def lesion(folder: Path) -> Case:
     views = results.four_views()
-    return views, results.objects(images(views, LESION, folder))
+    return views, results.objects(images(views, LESION, folder), kinds=KINDS)
 
 
 def refused(folder: Path) -> Case:
     raw = [mammogram(for_processing=True)]
-    return raw, results.objects(images(raw, [results.refused()], folder))
+    return raw, results.objects(images(raw, [results.refused()], folder), kinds=KINDS)
 
 
 def broken(folder: Path) -> Case:
     views = results.four_views()
-    return views, results.objects(images(views, [*LESION[:3], results.failed()], folder))
+    return views, results.objects(images(views, [*LESION[:3], results.failed()], folder), kinds=KINDS)
 
 
 def late(folder: Path) -> Case:
@@ -64,7 +65,7 @@ def unknown_side(folder: Path) -> Case:
         columns=255,
     )
     views = [*results.four_views(), film]
-    return views, results.objects(images(views, [*LESION, results.measured()], folder))
+    return views, results.objects(images(views, [*LESION, results.measured()], folder), kinds=KINDS)
 
 
 def comprehensive_3d(folder: Path) -> Case:
@@ -73,14 +74,26 @@ def comprehensive_3d(folder: Path) -> Case:
     return views, results.objects(images(views, LESION, folder), options=options)
 
 
+def requested(folder: Path) -> Case:
+    request = item(
+        RequestedProcedureID="P1",
+        RequestedProcedureDescription="Screening",
+        ScheduledProcedureStepID="S1",
+        RequestedProcedureCodeSequence=[item(**CODE)],
+    )
+    views = results.four_views(RequestAttributesSequence=[request])
+    options = results.with_options(sr_class="comprehensive3d")
+    return views, results.objects(images(views, LESION, folder), options=options, kinds=KINDS)
+
+
 def other_letters(folder: Path) -> Case:
     views = results.four_views(
         patient_name="M\u00fcller^Zo\u00eb=\u5c71\u7530^\u82b1\u5b50", TimezoneOffsetFromUTC="+0100"
     )
-    return views, results.objects(images(views, LESION, folder))
+    return views, results.objects(images(views, LESION, folder), kinds=KINDS)
 
 
-CASES = (lesion, normal, refused, broken, late, unknown_side, comprehensive_3d, other_letters)
+CASES = (lesion, normal, refused, broken, late, unknown_side, comprehensive_3d, requested, other_letters)
 
 
 CYRILLIC = "\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0410\u043d\u043d\u0430"

@@ -64,20 +64,20 @@ def _value(element: DataElement, sample: SampleObject) -> str:
 
 
 def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
-    return dataset[tag] if tag in dataset else None
+    return dataset.get(tag)
 
 
 def _tree(item: Dataset, depth: int = 0) -> Iterator[str]:
     """Return the content items below ``item``; of items with the same name at one place, the first."""
-    known: set[tuple[str, str]] = set()
+    names_above: set[tuple[str, str]] = set()
     for child in item.get("ContentSequence", []):
         if "ValueType" not in child:
             continue
         names = child.get("ConceptNameCodeSequence")
         name = "" if not names else f" {_code(names[0])}"
         key = (child.ValueType, name)
-        if key not in known:
-            known.add(key)
+        if key not in names_above:
+            names_above.add(key)
             yield f"{'  ' * depth}- {child.RelationshipType} {child.ValueType}{name}"
             yield from _tree(child, depth + 1)
 

@@ -145,10 +145,10 @@ def _private_codes() -> Iterator[tuple[str, str]]:
 
 def _created(settings: Settings) -> Iterator[str]:
     device = product.device(settings.node.ae_title)
-    for number, made in enumerate(sample.objects(device, settings.outputs.options()), start=1):
-        name = _name(made.rich.SOPClassUID)
-        yield from (f"### 10.{number} {name}: {made.rich.SeriesDescription}", "")
-        yield from (*attributes.of_object(made), "")
+    for number, example in enumerate(sample.objects(device, settings.outputs.options()), start=1):
+        name = _name(example.rich.SOPClassUID)
+        yield from (f"### 10.{number} {name}: {example.rich.SeriesDescription}", "")
+        yield from (*attributes.of_object(example), "")
 
 
 def _remedies(ae_title: str) -> Iterator[tuple[str, str]]:
