@@ -93,7 +93,7 @@ class Caller(ssl.SSLContext):
     sslsocket_class = CallingSocket
     server_name: str
     expected: str | None
-    subject: str | None
+    subject: str | None = None
     failure: str | None
 
     def objection(self, connection: TLSSocket) -> str | None:
