@@ -20,6 +20,7 @@ from pydicom.uid import (
     MammographyCADSRStorage,
     SecondaryCaptureImageStorage,
 )
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import ServiceClass, StorageServiceClass
@@ -39,6 +40,9 @@ FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
 GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 """Study Root Query/Retrieve (PS3.4 C.6.2): what this node asks of peers, and answers to nobody."""
+
+IMPLEMENTATION: Final = (str(PYNETDICOM_IMPLEMENTATION_UID), PYNETDICOM_IMPLEMENTATION_VERSION)
+"""Implementation Class UID and Version Name of associations, both ways: those of the library."""
 
 IMAGES: Final = (
     DigitalMammographyXRayImageStorageForPresentation,

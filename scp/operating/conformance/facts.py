@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pydicom.uid import UID, SecondaryCaptureImageStorage
-from pynetdicom import AE
 
 from inference.reading import transfer_syntaxes
 from inference.results import codes
@@ -79,10 +78,10 @@ def _services() -> Iterator[tuple[str, ...]]:
 
 
 def _implementation(settings: Settings) -> Iterator[tuple[str, str]]:
-    entity, node = AE(), settings.node
+    node, (class_uid, version) = settings.node, contexts.IMPLEMENTATION
     yield "Application context", "`1.2.840.10008.3.1.1.1`"
-    yield "Implementation Class UID, associations", _quoted(entity.implementation_class_uid)
-    yield "Implementation Version Name, associations", _quoted(str(entity.implementation_version_name))
+    yield "Implementation Class UID, associations", _quoted(class_uid)
+    yield "Implementation Version Name, associations", _quoted(version)
     yield "Implementation Class UID, files", _quoted(IMPLEMENTATION_CLASS_UID)
     yield "Implementation Version Name, files", _quoted(IMPLEMENTATION_VERSION)
     yield "Maximum PDU length, received", f"{node.max_pdu} bytes"
