@@ -95,9 +95,22 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
     reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert second.InstanceNumber == first.InstanceNumber + 1
-    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert second.SeriesInstanceUID != first.SeriesInstanceUID
     assert "Replaces the report of" in text_of(second)
     assert len(heatmaps(owed)) == 1  # those of the other images are there already and are not sent again
+
+
+def test_no_report_is_dated_before_its_heatmaps(node):
+    """The job of a study is often there before its last image is analysed."""
+    node.receive(*study())
+    node.tasks.complete_studies()
+    node.now += timedelta(minutes=7)
+    node.work()
+    owed = node.owed()
+    (report,) = reports(owed)
+    moment = (report.ContentDate, report.ContentTime)
+    assert moment >= max((one.ContentDate, one.ContentTime) for one in heatmaps(owed))
+    assert (report.SeriesDate, report.SeriesTime) == moment
 
 
 def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
