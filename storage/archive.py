@@ -24,7 +24,9 @@ from storage import privacy
 from storage.database.creation import synced
 from storage.errors import Full, OutsideArchive
 
-FOLDERS: Final = ("instances", "heatmaps", "results")
+IDENTITIES: Final = "identities"
+"""Folder of patients and studies as peers sent them."""
+FOLDERS: Final = ("instances", "heatmaps", "results", IDENTITIES)
 """What holds kept files; ``incoming`` holds unfinished ones."""
 
 INCOMING: Final = "incoming"

@@ -26,7 +26,7 @@ class Kept(StrEnum):
     DUPLICATE = "DUPLICATE"
     """Same pixels, same header: nothing new."""
     HEADER_CHANGED = "HEADER_CHANGED"
-    """Same pixels, another header: it is the current one now."""
+    """Same pixels, another header: results say so, to that peer alone where only patient or study differ."""
     CONFLICT = "CONFLICT"
     """Same UID, other pixels: the first stands, nothing was changed."""
     OTHER_PATIENT = "OTHER_PATIENT"
@@ -81,7 +81,7 @@ class Arrival:
     study_uid: str
     series_uid: str
     header_digest: str
-    """Equal where nothing that is copied or displayed differs."""
+    """Equal where the image is analysed, shown and described alike; whose it is stands elsewhere."""
     pixel_sha256: str
     """Names the pixels by the bytes in which they first came; they may be kept in another transfer syntax."""
     file: str
@@ -108,6 +108,23 @@ class Instance(Arrival):
     """When this header came in."""
     promised_at: datetime | None = None
     """When a peer was last told that it is kept (storage commitment); None: no peer has asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """What one peer said last of an image that it sent."""
+
+    sop_instance_uid: str
+    ae_title: str
+    study_uid: str
+    series_uid: str
+    header_digest: str
+    study_digest: str | None
+    """Equal where nothing differs that results copy of patient and study; None as with the patient."""
+    patient_digest: str | None
+    """Equal where the Patient ID is; None where a version before 1.3 has kept it."""
+    identity: str | None
+    """File of patient and study, relative to the data directory; None as with the patient."""
 
 
 class Refused(StrEnum):
@@ -157,6 +174,8 @@ class Recorded:
     kept: Kept
     replaced_files: tuple[str, ...]
     """Files that no row names any more: remove them after the commit."""
+    identity: str | None = None
+    """File of the patient and study that the sender named before: another row may name it still."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,11 +261,16 @@ class Report:
     replaces: int | None
     """Sequence of the report that it names as its predecessor."""
     current: bool
-    """Whether it is what the node says of the study now: neither replaced, nor taken back, nor forgotten."""
+    """Whether the node says so of the study under its identity now: neither replaced, taken back nor
+    forgotten."""
     sr_sop_class_uid: str | None
     """The Structured Report; None where it consists of images only."""
     sr_sop_instance_uid: str | None
     sr_series_uid: str | None
+    sr_study_uid: str | None
+    """Study Instance UID that it has, where that may be another than the study's here."""
+    identity: str
+    """Digest of patient and study that it copies; "" where a version before 1.3 has made it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from inference.reading.attributes import count
+from inference.reading.attributes import count, text
 from inference.reading.damage import UNREADABLE_VALUE
 from inference.reading.views import ShownView
 
@@ -38,7 +38,6 @@ PATIENT_AND_STUDY: Final = (
 
 _IMAGE: Final = (
     "SOPClassUID",
-    "SeriesInstanceUID",
     "PresentationIntentType",
     "ImageType",
     "ImageLaterality",
@@ -75,29 +74,28 @@ _IMAGE: Final = (
     "VOILUTFunction",
     "PresentationLUTShape",
 )
-"""What else decides whether and how an image is analysed, shown and described in its results."""
+"""What decides whether and how an image is analysed, shown and described in its results."""
 
 
-def study_and_header_digest(header: Dataset, view: ShownView) -> tuple[str, str]:
-    """Return two digests of ``header``.
+def header_digest(header: Dataset, view: ShownView) -> str:
+    """Return the digest of what ``header`` says of its image, with the ``view`` that is understood from it.
 
-    Returns
-    -------
-    tuple
-        Of the patient and study attributes that results copy; and of all attributes on which results depend,
-        with the ``view`` that is understood from them.
+    Neither patient and study nor the series are part of it: archives write their own for the same image.
     """
-    study = _attributes(header, PATIENT_AND_STUDY)
-    attributes = study | _attributes(header, _IMAGE)
-    understood: list[object] = [attributes, view.side, view.view, sorted(view.specials)]
+    understood: list[object] = [_attributes(header, _IMAGE), view.side, view.view, sorted(view.specials)]
     if (high_bit := _unusual_high_bit(header)) is not None:
         understood.append(high_bit)
-    return canonical_digest(study), canonical_digest(understood)
+    return canonical_digest(understood)
 
 
 def study_digest(header: Dataset) -> str:
     """Return the digest of the patient and study attributes of ``header`` that results copy."""
     return canonical_digest(_attributes(header, PATIENT_AND_STUDY))
+
+
+def patient_digest(header: Dataset) -> str:
+    """Return what tells patients apart where no Patient ID may be written down."""
+    return canonical_digest({"PatientID": text(header, "PatientID").strip()})
 
 
 def canonical_text(value: object) -> str:

@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 from inference.errors import Failed
 from inference.findings import Laterality
 from inference.reading import attributes, character_sets, damage, objections, unknown_vr, views
-from inference.reading.digests import PATIENT_AND_STUDY, study_and_header_digest, study_digest
+from inference.reading.digests import PATIENT_AND_STUDY, header_digest, study_digest
 from inference.reading.options import DEFAULT, ReadingOptions
 
 STANDARD_VIEWS: Final = ("RCC", "LCC", "RMLO", "LMLO")
@@ -65,7 +65,7 @@ class ImageDescription:
     frames: int
     """Number of Frames (0028,0008), 1 where absent."""
     header_digest: str
-    """SHA-256 (hexadecimal) of all attributes on which results depend."""
+    """SHA-256 (hexadecimal) of all that the header says of the image, not of whose it is."""
     study_digest: str
     """SHA-256 (hexadecimal) of the patient and study attributes that results copy."""
 
@@ -145,7 +145,6 @@ def describe(header: Dataset, options: ReadingOptions = DEFAULT) -> SourceImage:
     view = views.read(header)
     if options.burned_in == "refuse" and objections.is_marked_capture(header):
         view = replace(view, specials=view.specials | {objections.BURNED_IN})
-    of_study, of_header = study_and_header_digest(header, view)
     return SourceImage(
         header=header,
         sop_class_uid=attributes.text(header, "SOPClassUID"),
@@ -162,8 +161,8 @@ def describe(header: Dataset, options: ReadingOptions = DEFAULT) -> SourceImage:
         rows=attributes.count(header, "Rows", absent=0),
         columns=attributes.count(header, "Columns", absent=0),
         frames=attributes.count(header, "NumberOfFrames", absent=1),
-        header_digest=of_header,
-        study_digest=of_study,
+        header_digest=header_digest(header, view),
+        study_digest=study_digest(header),
     )
 
 

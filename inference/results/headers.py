@@ -7,7 +7,9 @@ where the sources do not (PS3.3 C.7.1.1, C.7.2.1).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from io import BytesIO
 from typing import Final
 
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -53,6 +55,47 @@ def patient_and_study(first: SourceImage) -> Dataset:
         setattr(header, keyword, "")
     copying.copy_all(first.header, header, PATIENT_AND_STUDY)
     return header
+
+
+def identity_file(source: SourceImage) -> bytes:
+    """Return a DICOM file of patient and study of ``source`` alone, as its results copy them."""
+    header = patient_and_study(source)
+    header.SOPClassUID, header.SOPInstanceUID = UID(source.sop_class_uid), UID(source.sop_instance_uid)
+    header.file_meta = _file_meta(header)
+    file = BytesIO()
+    header.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def as_sent(image: SourceImage, identity: Dataset, *, study_digest: str, series_uid: str) -> SourceImage:
+    """Return ``image`` as one of the patient and the study of ``identity``, in that archive's series.
+
+    Parameters
+    ----------
+    identity
+        What `identity_file` has written.
+    study_digest
+        Its digest.
+    series_uid
+        Series Instance UID of the image there.
+    """
+    whole = image.header
+    header = Dataset({tag: whole.get_item(tag) for tag in whole.keys()})  # noqa: SIM118 - elements stay raw
+    implicit_vr, little_endian = whole.original_encoding
+    header.set_original_encoding(implicit_vr, little_endian, whole.original_character_set)
+    if hasattr(whole, "file_meta"):
+        header.file_meta = whole.file_meta
+    for keyword in PATIENT_AND_STUDY:
+        if keyword in header:
+            delattr(header, keyword)
+    copying.copy_all(identity, header, PATIENT_AND_STUDY)
+    return replace(
+        image,
+        header=header,
+        study_instance_uid=copying.text(identity, "StudyInstanceUID") or image.study_instance_uid,
+        series_instance_uid=series_uid,
+        study_digest=study_digest,
+    )
 
 
 def add_common_modules(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
-from datetime import UTC
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -59,7 +58,7 @@ def _heatmap(
     number: int,
 ) -> Dataset:
     source, maker = image.source, study.maker
-    began = study.began.astimezone(UTC).isoformat()
+    began = identity.time_key(study.began)
     if finding.region is None:
         described = wording.series_description(study.title, wording.NO_REGION_SERIES)
         series = Series(number=_WITHOUT_REGION, description=described)
@@ -72,6 +71,7 @@ def _heatmap(
         number=number,
         series=series.description,
         finding=identity.finding_key(finding),
+        analysed_at=identity.time_key(image.analysed_at),
         began=began,
         **study.key,
     )

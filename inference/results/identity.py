@@ -1,8 +1,8 @@
 """Who made a result and under which UID: the same work always gets the same UID.
 
 UIDs are UUIDs of a canonical text of everything that defines the object (PS3.5 B.2), never random. Same
-UID, same bytes: whatever is seen in an object stands in its key, except times, which are stored with the
-finding and handed in again.
+UID, same bytes: whatever is seen in an object stands in its key, its times too. They are stored with finding
+and report and handed in again; where a database was put back they are lost, and it is another object.
 
 The same holds for what a peer wants or takes in another way: a picture with another Modality, a report with
 regions of another shape or in the other SOP class. Comprehensive SR and
@@ -16,6 +16,7 @@ import copy
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
@@ -102,6 +103,11 @@ class Maker:
     def tracking_uid(self, image: str) -> str:
         """Return the Tracking Unique Identifier of what is said of ``image``, the same in all objects."""
         return uid("tracking", image=image, run=run_key(self.model, self.rule, self.options))
+
+
+def time_key(moment: datetime) -> str:
+    """Return ``moment`` (aware) as it stands in a key."""
+    return moment.astimezone(UTC).isoformat()
 
 
 def finding_key(finding: Result) -> dict[str, Any]:

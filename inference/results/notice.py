@@ -49,7 +49,9 @@ def build(study: Study, series: Series) -> list[Dataset]:
         for image, failure in missing
     ]
     page = secondary_capture.capture(maker, series, 1)
-    page.SOPInstanceUID = identity.uid("SC-notice", missing=contents, **study.key)
+    page.SOPInstanceUID = identity.uid(
+        "SC-notice", missing=contents, made_at=identity.time_key(made_at), **study.key
+    )
     page.SeriesInstanceUID = identity.uid("series-SC-notice", missing=contents, **study.key)
     page.PatientOrientation = ""
     sides = {source.laterality for source in sources}

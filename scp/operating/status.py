@@ -14,7 +14,7 @@ from rich.console import Console
 from scp import calibration, terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.operating import status_scanners
+from scp.operating import status_scanners, status_troubles
 from scp.operating.database import open_for_reading
 from scp.operating.status_scanners import ScannerStatus
 from scp.process import locks
@@ -24,15 +24,10 @@ from storage.database.engine import Database
 from storage.overview import attention
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.queue import commitments, deliveries, jobs
-from storage.records import NotKept, Refused
+from storage.records import NotKept
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE: Final = 1_000_000
-WHY_NOT_KEPT: Final = {
-    Refused.DROPPED: "not for this node: dropped, answered 0x0000",
-    Refused.FOREIGN: "not for this node: refused with 0xA900",
-    Refused.CONFLICT: "REFUSED, a conflict: its UIDs are kept with other pixels or another patient",
-}
 DESTINATION_COLUMNS: Final = (
     "destination",
     "owed",
@@ -108,6 +103,8 @@ class Health:
     parked_jobs: tuple[ParkedJob, ...]
     not_kept: tuple[NotKept, ...]
     """What peers sent that was not kept, counted since the database was made."""
+    mixed_studies: tuple[str, ...]
+    """Studies that hold images of several patients: each gets results of its own."""
     disk: Disk
     scanners: tuple[ScannerStatus, ...]
 
@@ -144,6 +141,7 @@ def look(database: Database, settings: Settings) -> Health:
             warnings=tuple(attention.commitment_warnings(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
             not_kept=tuple(not_kept.counted(tx)),
+            mixed_studies=tuple(attention.mixed_studies(tx)),
             disk=_disk(settings),
             scanners=tuple(map(status_scanners.of, calibration.scanners(database))),
         )
@@ -225,20 +223,14 @@ def _show(health: Health, console: Console) -> None:
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     if health.scanners:
         console.print(status_scanners.table(health.scanners))
-    if health.problems:
-        title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
-        console.print(terminal.table(title, columns, map(_problem_row, health.problems)))
-    if health.warnings:
-        title = "Sent and not committed, and why"
-        columns = ["destination", "objects", "state", "next question", "reason"]
-        console.print(terminal.table(title, columns, map(_warning_row, health.warnings)))
-    if health.parked_jobs:
-        title = "Parked jobs: each needs a person, then `retry`"
-        columns = ["kind", "study", "image", "since", "reason"]
-        console.print(terminal.table(title, columns, map(_job_row, health.parked_jobs)))
-    if health.not_kept:
-        title, columns = "Received and not kept", ["peer", "objects", "class", "why", "last"]
-        console.print(terminal.table(title, columns, map(_not_kept_row, health.not_kept)))
+    for table in status_troubles.tables(
+        problems=health.problems,
+        warnings=health.warnings,
+        parked_jobs=health.parked_jobs,
+        mixed_studies=health.mixed_studies,
+        not_kept=health.not_kept,
+    ):
+        console.print(table)
 
 
 def _destination_row(destination: Destination) -> list[object]:
@@ -254,29 +246,6 @@ def _destination_row(destination: Destination) -> list[object]:
         terminal.moment(destination.oldest_owed),
         terminal.moment(destination.last_success),
     ]
-
-
-def _problem_row(problem: DeliveryProblem) -> list[object]:
-    goes_on = problem.state is DeliveryState.OWED
-    next_try = terminal.moment(problem.next_try) if goes_on else "after `retry`"
-    return [problem.destination, problem.objects, problem.state.lower(), next_try, problem.reason]
-
-
-def _warning_row(warning: CommitmentWarning) -> list[object]:
-    parked = warning.state is CommitmentState.PARKED
-    next_question = "after `retry`" if parked else terminal.moment(warning.next_try)
-    return [warning.destination, warning.objects, warning.state.lower(), next_question, warning.reason]
-
-
-def _job_row(job: ParkedJob) -> list[object]:
-    return [job.kind.lower(), job.study_uid, job.sop_instance_uid, terminal.moment(job.parked_at), job.reason]
-
-
-def _not_kept_row(group: NotKept) -> list[object]:
-    from pydicom.uid import UID  # noqa: PLC0415 - loads every decoder, and most nodes have nothing to show here
-
-    name = UID(group.sop_class_uid).name
-    return [group.peer, group.objects, name, WHY_NOT_KEPT[group.reason], terminal.moment(group.last_at)]
 
 
 def _worker(node: Node) -> str:

@@ -18,6 +18,8 @@ from storage.states import CommitmentState, DeliveryState
 def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool) -> int:
     """Print the latest studies, or what happened to one."""
     with open_for_reading(settings) as database, database.read() as tx:
+        if study_uid is not None:
+            study_uid = studies.kept_as(tx, study_uid)
         rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
         entries = [] if study_uid is None else deliveries.of_study(tx, study_uid)
         events = [] if study_uid is None else history.of(tx, study_uid)

@@ -20,14 +20,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from inference.reading import attributes, damage, mammogram, objections
-from inference.reading.digests import canonical_digest
+from inference.reading.digests import patient_digest
+from inference.reading.mammogram import SourceImage
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device
 from scp import product
 from scp.configuration.settings import Settings
 from scp.network import contexts
 from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
-from scp.receiving import dataset, descriptions, pixel_comparison
+from scp.receiving import dataset, descriptions, identities, pixel_comparison
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -146,24 +147,29 @@ class Receiver:
 
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         try:
-            arrival = _arrival(received, calling_ae, self.reading)
+            image = mammogram.describe(received.header, self.reading)
+            arrival = _arrival(received, image, calling_ae)
         except damage.UNREADABLE_DATA_SET as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
             arrival = self._file(self._recognise(arrival, received.path), received)
+            identity = identities.keep(image, self.database, self.archive)
             with self.database.write() as tx:
                 outcome = arrivals.record(
                     tx,
                     arrival,
+                    identity=identity,
                     destinations=self.destinations(calling_ae),
                     takes=self.takes,
                     now=self.now(),
                 )
-                if not self.archive.path(arrival.file).exists():
-                    # retention forgot this very instance between the two lines above: let the peer send again
+                if not all(self.archive.path(file).exists() for file in (arrival.file, identity)):
+                    # retention forgot this very instance between the lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             self._check_database(written=True)
             self._remove(outcome.replaced_files)
+            if outcome.identity is not None:
+                identities.remove(outcome.identity, self.database, self.archive)
         if outcome.kept is Kept.OTHER_PATIENT:
             raise OtherPatient(OF_ANOTHER_PATIENT)
         log.info(
@@ -193,7 +199,7 @@ class Receiver:
         if arrival.sop_class_uid not in objections.TOMOSYNTHESIS:
             file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
             return replace(arrival, file=file)
-        header = _header(received, arrival.header_digest, self.reading)
+        header = _header(received, arrival, self.reading)
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
@@ -252,8 +258,7 @@ def _not_a_mammogram(sop_class_uid: str) -> str:
     return f"not a mammogram: {UID(sop_class_uid).name}"
 
 
-def _arrival(received: Incoming, calling_ae: str, reading: ReadingOptions) -> Arrival:
-    image = mammogram.describe(received.header, reading)
+def _arrival(received: Incoming, image: SourceImage, calling_ae: str) -> Arrival:
     return Arrival(
         sop_instance_uid=image.sop_instance_uid,
         sop_class_uid=image.sop_class_uid,
@@ -267,17 +272,12 @@ def _arrival(received: Incoming, calling_ae: str, reading: ReadingOptions) -> Ar
         standard_view=image.standard_view,
         analysable=image.objection is None,
         source_ae=calling_ae,
-        patient_digest=_patient_digest(received.header),
+        patient_digest=patient_digest(image.header),
         description=descriptions.to_row(image),
     )
 
 
-def _patient_digest(header: Dataset) -> str:
-    """Return what tells patients apart: the database holds no Patient ID."""
-    return canonical_digest({"PatientID": attributes.text(header, "PatientID").strip()})
-
-
-def _header(received: Incoming, digest: str, reading: ReadingOptions) -> bytes:
+def _header(received: Incoming, arrival: Arrival, reading: ReadingOptions) -> bytes:
     """Return the file of the header alone; raise Unreadable where it cannot be written, or reads otherwise.
 
     Elements are written in the order of their tags: one of unknown form that comes first by that, and stood
@@ -288,12 +288,19 @@ def _header(received: Incoming, digest: str, reading: ReadingOptions) -> bytes:
         written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)), reading)
     except damage.UNREADABLE_DATA_SET as error:
         raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
-    if written.header_digest != digest:
+    if (written.header_digest, descriptions.to_row(written)) != (arrival.header_digest, arrival.description):
         raise Unreadable("header cannot be written again: it would say other things")
     return header
 
 
 def _digest(arrival: Arrival) -> str:
     """Return what names the content of a file: other content, other name."""
-    parts = (arrival.transfer_syntax_uid, arrival.header_digest, arrival.pixel_sha256)
+    whose = None if arrival.description is None else arrival.description.study_digest
+    parts = (
+        arrival.transfer_syntax_uid,
+        arrival.header_digest,
+        whose or "",
+        arrival.series_uid,
+        arrival.pixel_sha256,
+    )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -10,30 +10,37 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import pydicom
 import structlog
+from pydicom.dataset import Dataset
 
 from inference import examination, findings
 from inference.decision import FlagRule
 from inference.findings import ModelIdentity, OutdatedFindingError
 from inference.heatmap import layers
 from inference.heatmap.layers import Layers
-from inference.options import MeasuredImage, OutputOptions, Predecessor
+from inference.options import MeasuredImage, OutputOptions
 from inference.pipeline import Analysis
 from inference.reading import mammogram
 from inference.reading.digests import canonical_digest
 from inference.reading.mammogram import ImageDescription
 from inference.reading.options import DEFAULT, ReadingOptions
+from inference.results import headers
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
 from inference.results.study_results import StudyObject, study_objects
 from scp import calibration
 from scp.calibration import StudyThresholds
 from scp.configuration.settings import Settings
-from scp.receiving import descriptions
+from scp.receiving import descriptions, identities
+from scp.working import report_issue
+from scp.working.report_issue import Issue, ReportedImage
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import arrivals, reports
-from storage.records import FindingRecord, Instance, Job, NewResult, Report
+from storage.queue import arrivals, editions, reports
+from storage.queue.editions import Edition
+from storage.queue.new_reports import DOCUMENT, NewReport
+from storage.records import FindingRecord, Instance, Job, NewResult
 from storage.scanners.scores import Network
 
 Kept = list[tuple[Instance, FindingRecord | None]]
@@ -57,30 +64,8 @@ def wanted(settings: Settings) -> list[OutputKind]:
     return [
         kind
         for kind in KINDS
-        if kind.name == reports.DOCUMENT or any(kind.name in peer.kinds for peer in settings.peers)
+        if kind.name == DOCUMENT or any(kind.name in peer.kinds for peer in settings.peers)
     ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReportedImage:
-    """One image that the report speaks of, before its file is opened."""
-
-    instance: Instance
-    description: ImageDescription
-    record: FindingRecord
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Edition:
-    """Which report of a study is made."""
-
-    made_at: datetime
-    began: datetime
-    """When the study's first report was made."""
-    predecessor: Report | None
-    """The report that it replaces."""
-    repeated: Report | None
-    """The report that it is once more, to the byte; None for a new one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,80 +85,75 @@ class ReportJob:
     reading: ReadingOptions = DEFAULT
 
     def __call__(self, job: Job) -> None:
-        """Build the results of the job's study; commit them, owed to whom they go, with the job's end."""
+        """Build the results of the job's study, once for each identity; commit them with the job's end."""
+        identities.complete(job.study_uid, self.database, self.archive, self.reading)
         with self.database.read() as tx:
             kept = arrivals.images(tx, job.study_uid)
-            last = reports.last_report(tx, job.study_uid)
-            replaced = None if last is None else last.replaces
-            before = None if replaced is None else reports.numbered(tx, job.study_uid, replaced)
+            parts = editions.of_study(tx, job.study_uid)
             first = reports.numbered(tx, job.study_uid, 1)
-        if _several_patients(kept):
-            log.warning("study is not reported: its images name several patients", study=job.study_uid)
-            self._finish_unchanged(job)
-            return
-        images = self._mentioned(kept)
-        content = self._content(images)
-        made_at = _made_at(job, images)
-        began = made_at if first is None else first.made_at
-        edition = Edition(made_at=made_at, began=began, predecessor=last, repeated=None)
-        if last is not None and last.content_digest == content:
-            if last.current:
-                self._finish_unchanged(job)
-                return
-            # taken back or forgotten meanwhile, and true again: the same objects, to the byte
-            edition = Edition(made_at=last.made_at, began=began, predecessor=before, repeated=last)
-        self._report(job, images, content, edition)
+            mixed = editions.mixes_patients(tx, job.study_uid)
+        if mixed:
+            log.warning(
+                "study holds images of several patients: each gets results of its own", study=job.study_uid
+            )
+        began = None if first is None else first.made_at
+        made: list[NewReport] = []
+        unchanged: list[int] = []
+        for edition in parts:
+            images = self._mentioned(kept, edition)
+            issue = report_issue.of_edition(
+                self.database, job, edition, images=images, content=self._content(images, edition)
+            )
+            if issue.repeated is not None and issue.repeated.current:
+                unchanged.append(issue.repeated.id)
+            else:
+                began = began or issue.made_at
+                made.append(self._report(job, issue, began))
+        self._finish(job, made, unchanged)
 
-    def _finish_unchanged(self, job: Job) -> None:
+    def _finish(self, job: Job, made: Sequence[NewReport], unchanged: Sequence[int]) -> None:
         with self.database.write() as tx:
-            reports.finish_unchanged(tx, job.lease, takes=self.takes, now=self.now())
-        log.info("nothing new to report", study=job.study_uid)
+            unneeded = reports.finish(
+                tx, job.lease, made=made, unchanged=unchanged, takes=self.takes, now=self.now()
+            )
+        for file in unneeded:
+            self.archive.remove(file)
+        if not made:
+            log.info("nothing new to report", study=job.study_uid)
 
-    def _report(
-        self,
-        job: Job,
-        images: list[ReportedImage],
-        content: str,
-        edition: Edition,
-    ) -> None:
-        predecessor = edition.predecessor
+    def _report(self, job: Job, issue: Issue, began: datetime) -> NewReport:
+        """Build the objects of one edition, and keep their files; the study's first report ``began``."""
         thresholds = StudyThresholds(
             database=self.database,
             network=self._network,
             uncalibrated=self.rule.threshold,
             study_uid=job.study_uid,
-            repeated=edition.repeated,
+            repeated=issue.repeated,
         )
-        examined = examination.read([self._image(image) for image in images], self.rule, thresholds)
+        examined = examination.read(self._images(issue), self.rule, thresholds)
         objects = study_objects(
             examined,
-            made_at=edition.made_at,
-            began=edition.began,
+            made_at=issue.made_at,
+            began=began,
             device=self.device,
             identity=self.analyst.identity,
             options=self.options,
-            predecessor=None if predecessor is None else _predecessor(predecessor),
+            predecessor=issue.predecessor,
             kinds=self.kinds,
         )
-        results = [self._keep(study_object) for study_object in objects]
-        with self.database.write() as tx:
-            unneeded = reports.finish_report(
-                tx,
-                job.lease,
-                results=results,
-                made_at=edition.made_at,
-                images=len(images),
-                content_digest=content,
-                replaces=None if predecessor is None else predecessor.sequence,
-                breasts=[calibration.score_of(breast, self._network) for breast in examined.breasts],
-                takes=self.takes,
-                now=self.now(),
-            )
-        for file in unneeded:
-            self.archive.remove(file)
+        return NewReport(
+            identity=issue.edition.identity,
+            sr_study_uid=issue.edition.study_uid,
+            results=[self._keep(study_object) for study_object in objects],
+            made_at=issue.made_at,
+            images=len(issue.images),
+            content_digest=issue.content,
+            replaces=None if issue.replaced is None else issue.replaced.sequence,
+            breasts=[calibration.score_of(breast, self._network) for breast in examined.breasts],
+        )
 
-    def _mentioned(self, kept: Kept) -> list[ReportedImage]:
-        """Return the images with a finding, without raw data whose For Presentation twin is among them."""
+    def _mentioned(self, kept: Kept, edition: Edition) -> list[ReportedImage]:
+        """Return the edition's images with a finding, without raw data whose presentation is there."""
         images = [
             ReportedImage(
                 instance=instance,
@@ -183,25 +163,37 @@ class ReportJob:
                 record=record,
             )
             for instance, record in kept
-            if record is not None
+            if record is not None and instance.sop_instance_uid in edition.images
         ]
         study = [image.description for image in images]
         return [image for image in images if mammogram.is_mentioned(image.description, study)]
 
-    def _content(self, images: list[ReportedImage]) -> str:
+    def _content(self, images: list[ReportedImage], edition: Edition) -> str:
         """Return the digest of all that a report on ``images`` says, times and predecessor apart.
 
         The scanner's own threshold is apart too: a calibration sends no finished study again.
         """
         maker = Maker(device=self.device, model=self.analyst.identity, rule=self.rule, options=self.options)
         contents = [
-            (image.instance.sop_instance_uid, image.instance.header_digest, image.record.finding)
+            (
+                image.instance.sop_instance_uid,
+                edition.images[image.instance.sop_instance_uid],
+                image.instance.header_digest,
+                image.record.finding,
+            )
             for image in images
         ]
-        return canonical_digest({"maker": maker.key(), "images": sorted(contents)})
+        return canonical_digest(
+            {"maker": maker.key(), "identity": edition.identity, "images": sorted(contents)}
+        )
 
-    def _image(self, image: ReportedImage) -> MeasuredImage:
-        """Open the header, from which results copy patient and study; what it means is known already."""
+    def _images(self, issue: Issue) -> list[MeasuredImage]:
+        assert issue.edition.file is not None  # noqa: S101 - `identities.complete` has seen to it
+        identity = pydicom.dcmread(self.archive.path(issue.edition.file))
+        return [self._image(image, issue.edition, identity) for image in issue.images]
+
+    def _image(self, image: ReportedImage, edition: Edition, identity: Dataset) -> MeasuredImage:
+        """Open the header; what it means is known already, and whose it is the edition says."""
         record, path = image.record, self.archive.path(image.instance.file)
         try:
             finding = findings.load(record.finding)
@@ -212,7 +204,12 @@ class ReportJob:
             finding = analysis.finding
             opened = layers.in_memory(analysis.layers)
         return MeasuredImage(
-            source=mammogram.reopen(path, image.description, self.reading),
+            source=headers.as_sent(
+                mammogram.reopen(path, image.description, self.reading),
+                identity,
+                study_digest=edition.identity,
+                series_uid=edition.images[image.instance.sop_instance_uid],
+            ),
             finding=finding,
             analysed_at=record.analysed_at,
             layers=opened,
@@ -240,30 +237,3 @@ class ReportJob:
             file=self.archive.keep_bytes(data, folder="results", key=uid, suffix=".dcm"),
             size=len(data),
         )
-
-
-def _made_at(job: Job, images: list[ReportedImage]) -> datetime:
-    """Return the time at which all that the report says was known: the same when the job is repeated.
-
-    Never before its heatmaps: a study is often complete, and its job made, while its last image is analysed.
-    """
-    return max([job.created_at, *(image.record.analysed_at for image in images)])
-
-
-def _several_patients(kept: Kept) -> bool:
-    """Tell whether a correction of the Patient ID has come for some of the images only, so far."""
-    return len({instance.patient_digest for instance, _ in kept} - {None}) > 1
-
-
-def _predecessor(last: Report) -> Predecessor | None:
-    if last.sr_sop_instance_uid is None or last.sr_sop_class_uid is None or last.sr_series_uid is None:
-        return None
-    return Predecessor(
-        sop_class_uid=last.sr_sop_class_uid,
-        sop_instance_uid=last.sr_sop_instance_uid,
-        series_instance_uid=last.sr_series_uid,
-        study_instance_uid=last.study_uid,
-        images=last.images,
-        made_at=last.made_at,
-        instance_number=last.sequence,
-    )

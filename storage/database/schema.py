@@ -65,10 +65,12 @@ senders: Final = Table(
     Column("ae_title", AE, primary_key=True),
 )
 
-destinations: Final = Table(
-    "destinations",
+# Where the results go of what a peer sent.
+routes: Final = Table(
+    "routes",
     metadata,
     Column("study_uid", UID, ForeignKey("studies.study_uid"), primary_key=True),
+    Column("ae_title", AE, primary_key=True),
     Column("destination", AE, primary_key=True),
 )
 
@@ -92,6 +94,23 @@ instances: Final = Table(
     Column("patient_digest", DIGEST),
     # last time that a peer was told that it is kept (storage commitment)
     Column("promised_at", Instant),
+)
+
+# What each peer said last of an image that it sent: whose it is there, and in which study. The database holds
+# no Patient ID; `identity` is the file of patient and study. Without it, and without digests, what a version
+# before 1.3 has kept, until a job has read its header.
+copies: Final = Table(
+    "copies",
+    metadata,
+    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid"), primary_key=True),
+    Column("ae_title", AE, primary_key=True),
+    Column("study_uid", UID, nullable=False),
+    Column("series_uid", UID, nullable=False),
+    Column("header_digest", DIGEST, nullable=False),
+    Column("study_digest", DIGEST, index=True),
+    Column("patient_digest", DIGEST),
+    Column("identity", FILE),
+    Index("ix_copies_sender", "ae_title", "study_uid"),
 )
 
 # What reception understood of an image's header. An image that a version before 1.3 has kept has no row
@@ -193,11 +212,16 @@ reports: Final = Table(
     Column("content_digest", DIGEST, nullable=False),
     # sequence of its predecessor
     Column("replaces", Integer),
-    # False once a newer report replaced it, a changed header made it untrue or its study was forgotten
+    # False once a newer report under its identity replaced it, a changed header made it untrue, or its
+    # study was forgotten
     Column("current", Boolean, nullable=False),
     Column("sr_sop_class_uid", UID),
     Column("sr_sop_instance_uid", UID),
     Column("sr_series_uid", UID),
+    # Study Instance UID that it has: that of its senders, to whom it may be another; none before 1.3
+    Column("sr_study_uid", UID),
+    # digest of patient and study that it copies; "" where a version before 1.3 has made it
+    Column("identity", DIGEST, nullable=False, server_default=""),
     UniqueConstraint("study_uid", "sequence"),
     sqlite_autoincrement=True,
 )
@@ -207,9 +231,18 @@ _CURRENT = text("current")
 Index(
     "one_current_report",
     reports.c.study_uid,
+    reports.c.identity,
     unique=True,
     sqlite_where=_CURRENT,
     postgresql_where=_CURRENT,
+)
+
+# Under whose identity a report was made. Outlives its study, as reports do; one without is everybody's.
+report_senders: Final = Table(
+    "report_senders",
+    metadata,
+    Column("report_id", Integer, ForeignKey("reports.id"), primary_key=True, autoincrement=False),
+    Column("ae_title", AE, primary_key=True),
 )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from storage.database import schema
+from storage.queue import editions
 from storage.records import JobKind
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
@@ -65,6 +66,19 @@ def parked_jobs(tx: Connection) -> list[ParkedJob]:
         )
         for row in rows
     ]
+
+
+def mixed_studies(tx: Connection) -> list[str]:
+    """Return the studies that hold images of several patients, by Study Instance UID."""
+    copies, instances = schema.copies, schema.instances
+    rows = tx.execute(
+        select(instances.c.study_uid)
+        .join(copies, copies.c.sop_instance_uid == instances.c.sop_instance_uid)
+        .group_by(instances.c.study_uid)
+        .having(func.count(copies.c.patient_digest.distinct()) > 1)
+        .order_by(instances.c.study_uid)
+    )
+    return [study_uid for study_uid in rows.scalars().all() if editions.mixes_patients(tx, study_uid)]
 
 
 def delivery_problems(tx: Connection) -> list[DeliveryProblem]:

@@ -54,6 +54,19 @@ def overview(
     ]
 
 
+def kept_as(tx: Connection, study_uid: str) -> str:
+    """Return the UID under which the study is kept: an archive may have sent it under another."""
+    copies, instances = schema.copies, schema.instances
+    kept: str | None = tx.execute(
+        select(instances.c.study_uid)
+        .join(copies, copies.c.sop_instance_uid == instances.c.sop_instance_uid)
+        .where(copies.c.study_uid == study_uid)
+        .order_by(instances.c.study_uid != study_uid)
+        .limit(1)
+    ).scalar_one_or_none()
+    return kept or study_uid
+
+
 _Jobs: TypeAlias = Mapping[tuple[JobKind, JobState], int]
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, Table, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from storage import history
 from storage.database import schema
-from storage.queue import deliveries, findings, patients, reports
+from storage.queue import copies, findings, patients, reports, study_changes
 from storage.queue.deliveries import Taking, any_kind
-from storage.records import Arrival, Description, FindingRecord, Instance, JobKind, Kept, Recorded
+from storage.records import Arrival, Copy, Description, FindingRecord, Instance, JobKind, Kept, Recorded
 from storage.transitions import jobs
 
 _instances = schema.instances
@@ -27,11 +27,15 @@ def record(
     tx: Connection,
     arrival: Arrival,
     *,
+    identity: str | None = None,
     destinations: Sequence[str],
     takes: Taking = any_kind,
     now: datetime,
 ) -> Recorded:
     """Write down an instance whose file is in the archive, with the job and the changes that it causes.
+
+    The image is kept once, with the header that came last; whose it is, each sender says for itself. A sender
+    that says again what it has said before changes nothing, whatever another one has said since.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def record(
         A write transaction; the sender may be told of success once it is committed.
     arrival
         What came in.
+    identity
+        File of its patient and study; None: read from the kept image when it is needed.
     destinations
         Where the results of what this sender sends go; added to those of the study.
     takes
@@ -49,24 +55,39 @@ def record(
     Returns
     -------
     Recorded
-        NEW and HEADER_CHANGED made an analyse job and marked the study changed; DUPLICATE only added its
-        sender and owes it the results that there are; CONFLICT and OTHER_PATIENT changed nothing.
+        NEW made an analyse job and marked the study changed; so did HEADER_CHANGED, or it marked the study
+        changed alone where only patient or study are others; DUPLICATE only added its sender and owes it the
+        results that there are; CONFLICT and OTHER_PATIENT changed nothing.
     """
     instance = find(tx, arrival.sop_instance_uid)
     if patients.contradicts(tx, instance, arrival):
         patients.note(tx, instance, arrival, now=now)
         kept_file = "" if instance is None else instance.file
         return Recorded(kept=Kept.OTHER_PATIENT, replaced_files=_unless(kept_file, arrival.file))
+    copy = copies.of_arrival(arrival, identity)
     if instance is None:
-        return _add(tx, arrival, destinations, now)
+        return _add(tx, arrival, copy, destinations, now)
     if instance.pixel_sha256 != arrival.pixel_sha256:
         return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
-    if (instance.header_digest, instance.study_uid) != (arrival.header_digest, arrival.study_uid):
-        return _change(tx, instance, arrival, destinations, now)
-    _join(tx, arrival, destinations, now)
-    for destination in destinations:
-        deliveries.owe(tx, instance.study_uid, destination, takes=takes, now=now)
-    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
+    others = copies.of_image(tx, arrival.sop_instance_uid)
+    before = others.pop(arrival.source_ae, None)
+    repeats = _says(copy) in {_says(other) for other in (others.values() if before is None else (before,))}
+    moves = arrival.study_uid != instance.study_uid and not others
+    study_uid = arrival.study_uid if moves else instance.study_uid
+    study_changes.join(tx, study_uid, arrival.source_ae, destinations, now)
+    copies.put(tx, copy)
+    if repeats:
+        return _repeat(tx, instance, arrival, takes, now)
+    former = None if before is None or before.identity == identity else before.identity
+    if moves or _is_news(instance, before, arrival):
+        return replace(_change(tx, instance, arrival, study_uid, now), identity=former)
+    study_changes.note(tx, "patient or study named otherwise", study_uid, arrival, now)
+    study_changes.restate(tx, study_uid, now)
+    return Recorded(
+        kept=Kept.HEADER_CHANGED,
+        replaced_files=_unless(instance.file, arrival.file),
+        identity=former,
+    )
 
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
@@ -121,86 +142,77 @@ def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord
     return [(_instance(row), records.get(row.sop_instance_uid)) for row in rows]
 
 
-def _add(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> Recorded:
-    _join(tx, arrival, destinations, now)
+def _add(
+    tx: Connection, arrival: Arrival, copy: Copy, destinations: Sequence[str], now: datetime
+) -> Recorded:
+    study_changes.join(tx, arrival.study_uid, arrival.source_ae, destinations, now)
     tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
+    copies.put(tx, copy)
     _put_description(tx, arrival.sop_instance_uid, arrival.description)
     jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
-    _log(tx, "received", arrival, now)
+    study_changes.note(tx, "received", arrival.study_uid, arrival, now)
     jobs.mark_changed(tx, arrival.study_uid, now=now)
     return Recorded(kept=Kept.NEW, replaced_files=())
 
 
-def _change(
-    tx: Connection, instance: Instance, arrival: Arrival, destinations: Sequence[str], now: datetime
-) -> Recorded:
-    _join(tx, arrival, destinations, now)
+def _repeat(tx: Connection, instance: Instance, arrival: Arrival, takes: Taking, now: datetime) -> Recorded:
+    """Owe the sender what there is; ask for a report where there is none under its identity."""
+    reports.owe_current(tx, instance.study_uid, takes=takes, now=now)
+    if _is_reported(tx, instance.study_uid) and not reports.is_covered(
+        tx, instance.study_uid, arrival.source_ae
+    ):
+        jobs.mark_changed(tx, instance.study_uid, now=now)
+    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
+
+
+def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str, now: datetime) -> Recorded:
+    """Make the header of ``arrival`` that of the image, kept in the study ``study_uid`` from now on."""
     tx.execute(
         update(_instances)
         .where(_instances.c.sop_instance_uid == instance.sop_instance_uid)
-        .values(**_columns(arrival), received_at=now)
+        .values(**{**_columns(arrival), "study_uid": study_uid}, received_at=now)
     )
     _put_description(tx, instance.sop_instance_uid, arrival.description)
     tx.execute(
         update(schema.jobs)
         .where(schema.jobs.c.sop_instance_uid == instance.sop_instance_uid)
-        .values(study_uid=arrival.study_uid)
+        .values(study_uid=study_uid)
     )
     heatmap = findings.take_away(tx, instance.sop_instance_uid)
-    jobs.renew_analysis(tx, instance.sop_instance_uid, study_uid=arrival.study_uid, now=now)
-    _log(tx, "header changed", arrival, now)
-    _restate(tx, arrival.study_uid, now)
-    if instance.study_uid != arrival.study_uid:
-        _log(tx, "moved to another study", instance, now)
-        _restate(tx, instance.study_uid, now)
+    jobs.renew_analysis(tx, instance.sop_instance_uid, study_uid=study_uid, now=now)
+    study_changes.note(tx, "header changed", study_uid, arrival, now)
+    study_changes.restate(tx, study_uid, now)
+    if instance.study_uid != study_uid:
+        study_changes.note(tx, "moved to another study", instance.study_uid, instance, now)
+        study_changes.restate(tx, instance.study_uid, now)
     return Recorded(
         kept=Kept.HEADER_CHANGED, replaced_files=(*_unless(arrival.file, instance.file), *heatmap)
     )
 
 
-def _restate(tx: Connection, study_uid: str, now: datetime) -> None:
-    """Take back what the study's results say; ask for a new report if it still has images."""
-    reports.retract(tx, study_uid, now=now)
-    left = tx.execute(
-        select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid).limit(1)
-    ).first()
-    if left is not None:
-        jobs.mark_changed(tx, study_uid, now=now)
-        return
-    jobs.overtake_report(tx, study_uid, now=now)
-    tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(changed=False, last_at=now))
+def _says(copy: Copy) -> tuple[str | None, ...]:
+    """Return all that a sender says of an image and whose it is."""
+    return copy.study_uid, copy.series_uid, copy.header_digest, copy.study_digest, copy.patient_digest
 
 
-def _join(tx: Connection, arrival: Arrival, destinations: Sequence[str], now: datetime) -> None:
-    """See to it that the arrival's study, its sender and their destinations are known."""
-    study_uid = arrival.study_uid
-    updated = tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(last_at=now))
-    if updated.rowcount == 0:
-        tx.execute(
-            insert(_studies).values(
-                study_uid=study_uid, changed=False, changed_at=now, first_at=now, last_at=now
-            )
-        )
-    _remember(tx, schema.senders, study_uid=study_uid, ae_title=arrival.source_ae)
-    for destination in destinations:
-        _remember(tx, schema.destinations, study_uid=study_uid, destination=destination)
+def _is_news(instance: Instance, before: Copy | None, arrival: Arrival) -> bool:
+    """Tell whether the header of ``arrival`` takes the place of the kept one.
 
-
-def _remember(tx: Connection, table: Table, **key: str) -> None:
-    row = tx.execute(select(table).filter_by(**key)).first()
-    if row is None:
-        tx.execute(insert(table).values(**key))
-
-
-def _log(tx: Connection, event: str, arrival: Arrival, now: datetime) -> None:
-    history.append(
-        tx,
-        arrival.study_uid,
-        event,
-        now,
-        sop_instance_uid=arrival.sop_instance_uid,
-        sender=arrival.source_ae,
+    It does where it shows the image otherwise than the kept one and than its sender did ``before``; and where
+    the kept header is of the same sender, who corrects it.
+    """
+    known = {instance.header_digest} if before is None else {instance.header_digest, before.header_digest}
+    return arrival.header_digest not in known or (
+        arrival.source_ae == instance.source_ae and before is not None
     )
+
+
+def _is_reported(tx: Connection, study_uid: str) -> bool:
+    """Tell whether nothing of the study waits for a report."""
+    changed: bool | None = tx.execute(
+        select(_studies.c.changed).where(_studies.c.study_uid == study_uid)
+    ).scalar_one_or_none()
+    return changed is False and jobs.unfinished(tx, JobKind.REPORT, study_uid=study_uid) is None
 
 
 def _unless(current: str, file: str) -> tuple[str, ...]:

@@ -63,9 +63,10 @@ def _complete(tx: Connection, study_uid: str, busy: Collection[str]) -> bool:
     ).scalars()
     if not set(busy).isdisjoint(senders):
         return False
-    views = tx.execute(
-        select(func.count(_instances.c.standard_view.distinct())).where(
-            _instances.c.study_uid == study_uid, _instances.c.analysable
-        )
-    ).scalar_one()
-    return bool(views == STANDARD_VIEWS)
+    views = (
+        select(func.count(_instances.c.standard_view.distinct()).label("views"))
+        .join(schema.copies, schema.copies.c.sop_instance_uid == _instances.c.sop_instance_uid)
+        .where(_instances.c.study_uid == study_uid, _instances.c.analysable)
+        .group_by(schema.copies.c.patient_digest)
+    )
+    return STANDARD_VIEWS in tx.execute(views).scalars().all()

@@ -31,21 +31,6 @@ def any_kind(_destination: str, _kind: str) -> bool:
     return True
 
 
-def owe(tx: Connection, study_uid: str, destination: str, *, takes: Taking = any_kind, now: datetime) -> int:
-    """Owe all that is current of the study, and that it ``takes``, to one more destination.
-
-    Returns how many deliveries are new.
-    """
-    current = tx.execute(
-        select(_results.c.sop_instance_uid, _results.c.kind)
-        .join(schema.reports, schema.reports.c.id == _results.c.report_id)
-        .where(_results.c.study_uid == study_uid, schema.reports.c.current)
-        .order_by(_results.c.position, _results.c.sop_instance_uid)
-    )
-    kinds = {row.sop_instance_uid: row.kind for row in current}
-    return owe_each(tx, kinds, [destination], takes=takes, now=now)
-
-
 def owe_each(
     tx: Connection,
     kinds: Mapping[str, str],
@@ -86,15 +71,21 @@ def owe_each(
     return number
 
 
-def withdraw(tx: Connection, study_uid: str, *, keep: Collection[str] = (), now: datetime) -> int:
-    """Withdraw what is not sent of the study's results but those in ``keep``. Returns how many deliveries."""
-    rows = tx.execute(
-        joined().where(
-            _results.c.study_uid == study_uid,
-            _deliveries.c.state.in_(_UNSENT),
-            _results.c.sop_instance_uid.not_in(keep),
-        )
-    ).all()
+def withdraw(
+    tx: Connection, study_uid: str, *, keep: Mapping[str, Collection[str]] | None = None, now: datetime
+) -> int:
+    """Withdraw what is not sent of the study's results. Returns how many deliveries.
+
+    ``keep`` holds by result object the destinations to which it goes on being owed.
+    """
+    kept = keep or {}
+    rows = [
+        row
+        for row in tx.execute(
+            joined().where(_results.c.study_uid == study_uid, _deliveries.c.state.in_(_UNSENT))
+        ).all()
+        if row.destination not in kept.get(row.sop_instance_uid, ())
+    ]
     for row in rows:
         take(tx, row.id, DeliveryEvent.REPLACED)
     if rows:

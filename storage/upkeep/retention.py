@@ -25,7 +25,12 @@ _results = schema.results
 _deliveries = schema.deliveries
 _commitments = schema.commitments
 
-_FILES = (schema.instances.c.file, schema.findings.c.heatmap, schema.results.c.file)
+_FILES = (
+    schema.instances.c.file,
+    schema.copies.c.identity,
+    schema.findings.c.heatmap,
+    schema.results.c.file,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,9 +155,9 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
     _forget_commitments(tx, select(_deliveries.c.id).where(_deliveries.c.sop_instance_uid.in_(objects)))
     tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
-    for table in (schema.findings, schema.descriptions):
+    for table in (schema.findings, schema.descriptions, schema.copies):
         tx.execute(delete(table).where(table.c.sop_instance_uid.in_(images)))
-    for table in (_results, _jobs, _instances, schema.senders, schema.destinations, schema.events, _studies):
+    for table in (_results, _jobs, _instances, schema.senders, schema.routes, schema.events, _studies):
         tx.execute(delete(table).where(table.c.study_uid == study_uid))
     reports.leave_behind(tx, study_uid, last)
     return forgotten
@@ -179,7 +184,12 @@ def _files(tx: Connection, study_uid: str) -> tuple[str, ...]:
     heatmaps = select(findings.c.heatmap).where(
         findings.c.sop_instance_uid.in_(images), findings.c.heatmap.is_not(None)
     )
+    copies = schema.copies
+    identities = select(copies.c.identity).where(
+        copies.c.sop_instance_uid.in_(images), copies.c.identity.is_not(None)
+    )
     return (
+        *tx.execute(identities.distinct()).scalars(),
         *tx.execute(select(_instances.c.file).where(_instances.c.study_uid == study_uid)).scalars(),
         *tx.execute(select(_results.c.file).where(_results.c.study_uid == study_uid)).scalars(),
         *tx.execute(heatmaps).scalars(),

@@ -17,7 +17,7 @@ from tests.support.known_patient import FAMILY, SECRETS
 from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.peers import free_port
 
-IMAGES_THEMSELVES = ("data/instances/", "data/results/")
+IMAGES_THEMSELVES = ("data/identities/", "data/instances/", "data/results/")
 """Files here are about the patient, by design; their names are not."""
 
 

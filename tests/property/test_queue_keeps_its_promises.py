@@ -33,6 +33,7 @@ from tests.unit.storage.making import (
     arrival,
     empty_database,
     finding,
+    new_report,
     open_hastily,
     result,
 )
@@ -242,16 +243,8 @@ class Queue(RuleBasedStateMachine):
             jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
-            reports.finish_report(
-                tx,
-                job.lease,
-                results=results,
-                made_at=self.now,
-                images=1,
-                content_digest="",
-                replaces=None,
-                now=self.now,
-            )
+            made = new_report(*results, made_at=self.now, content_digest="")
+            reports.finish(tx, job.lease, made=[made], now=self.now)
 
     def _heartbeat(self, tx: Connection, job: Job) -> None:
         jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)

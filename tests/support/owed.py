@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from storage.database import schema
 from storage.queue import arrivals, completeness, deliveries, jobs, reports
+from storage.queue.new_reports import NewReport
 from storage.records import Arrival, FindingRecord, NewResult
 from storage.states import DeliveryState
 from storage.transitions import deliveries as rows
@@ -42,18 +43,18 @@ def owe(
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
         completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
-        made = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
-        reports.finish_report(
-            tx,
-            report.lease,
-            results=made,
+        objects = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
+        made = NewReport(
+            identity="",
+            sr_study_uid=study_uid,
+            results=objects,
             made_at=NOW,
             images=1,
             content_digest="c",
             replaces=None,
-            now=NOW,
         )
-    return [one.sop_instance_uid for one in made]
+        reports.finish(tx, report.lease, made=[made], now=NOW)
+    return [one.sop_instance_uid for one in objects]
 
 
 def parked(tx):

@@ -36,7 +36,9 @@ def build(study: Study, series: Series) -> list[Dataset]:
     maker = study.maker
     report = _tree(study).tree()
     report.SOPClassUID = UID(MammographyCADSRStorage)
-    report.SOPInstanceUID = identity.uid("CAD-SR", images=_contents(study), **study.key)
+    report.SOPInstanceUID = identity.uid(
+        "CAD-SR", images=_contents(study), made_at=identity.time_key(study.made_at), **study.key
+    )
     report.SeriesInstanceUID = identity.uid("series-CAD-SR", instance=report.SOPInstanceUID, **study.key)
     report.Modality = "SR"
     report.SeriesNumber, report.InstanceNumber = series.number, 1

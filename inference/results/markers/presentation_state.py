@@ -60,6 +60,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
             number=numbers[source.sop_instance_uid],
             series=state.SeriesInstanceUID,
             finding=identity.finding_key(finding),
+            analysed_at=identity.time_key(image.analysed_at),
             **study.key,
         )
         state.GraphicAnnotationSequence = Sequence([_annotation(source, finding, region, study.maker)])

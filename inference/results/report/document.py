@@ -164,6 +164,8 @@ def _instance_uid(study: Study, sop_class: str) -> str:
         images=contents,
         patients_differ=copying.patients_differ(image.source.header for image in study.images),
         sop_class=sop_class,
+        made_at=identity.time_key(study.made_at),
+        began=identity.time_key(study.began),
         predecessor=None if study.predecessor is None else study.predecessor.sop_instance_uid,
         **study.key,
     )

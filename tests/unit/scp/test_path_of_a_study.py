@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import pydicom
 import pytest
 
 from scp.configuration.sections import Peer
-from scp.network.status import OtherPatient
 from storage.archive import Swept
 from storage.queue.reports import last_report
 from storage.records import JobKind
@@ -56,17 +56,89 @@ def test_a_study_is_not_reported_while_only_some_of_its_images_have_the_right_pa
     assert {result.PatientID for result in node.owed()} == {"RIGHT"}
 
 
-def test_a_copy_of_another_archive_flips_nothing(node):
-    node.receive(*study(PatientID="LOCAL-1"))
-    node.work()
-    for _ in range(2):
-        for image in study(PatientID="REGION-77"):
-            with pytest.raises(OtherPatient):
-                node.receive(image, calling_ae="REGION")
-        node.receive(*study(PatientID="LOCAL-1"))
+@pytest.fixture
+def archives(tmp_path):
+    """A node with two archives."""
+    peers = tuple(Peer(ae_title=title, host="127.0.0.1", port=104) for title in ("LOCAL", "REGION"))
+    opened = InProcessNode(tmp_path, peers=peers)
+    yield opened
+    opened.close()
+
+
+REGIONAL = {
+    "patient": {"PatientID": "REGION-77", "patient_name": "Roe^Jane"},
+    "name": {"patient_name": "Roe^Jane"},
+    "accession": {"AccessionNumber": "R-1"},
+    "study": {"StudyInstanceUID": "1.2.3.77"},
+}
+
+
+@pytest.mark.parametrize("differs", REGIONAL)
+def test_each_archive_gets_results_with_the_identity_that_it_sent(archives, differs):
+    local = {"PatientID": "LOCAL-1", "AccessionNumber": "L-1", "patient_name": "Doe^Jane"}
+    own = {"LOCAL": local, "REGION": local | REGIONAL[differs]}
+    delivered = {name: [] for name in own}
+    for number in range(3):
+        for name, identity in own.items():
+            archives.receive(*study(**identity), calling_ae=name)
+            done = archives.work(later=QUIET)
+            assert not done or number == 0, "a study that is forwarded again is not read again"
+        for name in own:
+            delivered[name] += archives.deliver(name)
+    for name, identity in own.items():
+        sent = study(**identity)[0]
+        assert (len(reports(delivered[name])), len(heatmaps(delivered[name]))) == (1, 4)
+        for keyword in ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID"):
+            assert {result[keyword].value for result in delivered[name]} == {sent[keyword].value}
+        evidence = reports(delivered[name])[0].CurrentRequestedProcedureEvidenceSequence
+        assert [item.StudyInstanceUID for item in evidence] == [sent.StudyInstanceUID]
+    uids = [{result.SOPInstanceUID for result in results} for results in delivered.values()]
+    assert uids[0].isdisjoint(uids[1])
+
+
+def test_correction_at_one_archive_is_no_matter_of_the_other(archives):
+    for name, patient in (("LOCAL", "LOCAL-1"), ("REGION", "REGION-77")):
+        archives.receive(*study(PatientID=patient), calling_ae=name)
+    archives.work(later=QUIET)
+    (before,) = reports(archives.deliver("LOCAL"))
+    archives.deliver("REGION")
+    archives.receive(*study(PatientID="LOCAL-2"), calling_ae="LOCAL")
+    archives.work(later=QUIET)
+    assert archives.owed("REGION") == []
+    results = archives.owed("LOCAL")
+    assert {result.PatientID for result in results} == {"LOCAL-2"}
+    (report,) = reports(results)
+    predecessor = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert predecessor.ReferencedSOPInstanceUID == before.SOPInstanceUID
+
+
+def test_late_image_of_one_archive_is_in_no_result_under_another_patient(archives):
+    for name, patient in (("LOCAL", "LOCAL-1"), ("REGION", "REGION-77")):
+        archives.receive(*study(PatientID=patient), calling_ae=name)
+    archives.work(later=QUIET)
+    archives.deliver("LOCAL")
+    archives.deliver("REGION")
+    late = mammogram("R", "CC", number=5, PatientID="REGION-77")
+    archives.receive(late, calling_ae="REGION")
+    archives.work(later=QUIET)
+    assert archives.owed("LOCAL") == []
+    (report,) = reports(archives.owed("REGION"))
+    assert str(late.SOPInstanceUID) in text_of(report)
+
+
+def test_results_after_an_older_database_was_put_back_have_other_bytes_under_other_uids_alone(tmp_path):
+    """The images come again later: the times of the first findings and reports are lost with the database."""
+    known = {}
+    for name, hours in (("first", 0), ("again", 5), ("same time", 0)):
+        node = InProcessNode(tmp_path / name)
+        node.now += timedelta(hours=hours)
+        node.receive(*study(), mammogram("R", "XCCL", number=9, SpecimenDescriptionSequence=[]))
         node.work(later=QUIET)
-    assert {result.PatientID for result in node.owed()} == {"LOCAL-1"}
-    assert len(reports(node.owed())) == 1
+        for path in (node.archive.data_dir / "results").rglob("*.dcm"):
+            uid, data = pydicom.dcmread(path).SOPInstanceUID, path.read_bytes()
+            assert known.setdefault(uid, data) == data
+        node.close()
+    assert len(known) == 2 * 6
 
 
 def test_an_open_association_of_the_sender_holds_the_report_back(node):
@@ -268,7 +340,7 @@ def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(nod
 def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
     node.receive(mammogram("R", "CC", patient_name="Wrong^Jane"))
     monkeypatch.setattr(node.archive, "remove", lambda _: None)  # killed before that
-    (wrong,) = kept_files(node)
+    (wrong,) = [file for file in kept_files(node) if "instances" in file.parts]
     node.now += timedelta(minutes=1)
     node.receive(mammogram("R", "CC", patient_name="Right^Jane"))
     os.utime(wrong, (START.timestamp(), START.timestamp()))

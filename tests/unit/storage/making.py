@@ -15,6 +15,7 @@ from sqlalchemy import event
 from storage.database.engine import NAME, Database
 from storage.queue import arrivals, completeness, jobs, reports
 from storage.queue import deliveries as outbox
+from storage.queue.new_reports import NewReport
 from storage.records import (
     Arrival,
     Delivery,
@@ -114,6 +115,20 @@ def result(uid: str, kind: ResultKind = ResultKind.SC, *, file: str | None = Non
     )
 
 
+def new_report(*results: NewResult, **changes: object) -> NewReport:
+    """Return a report under the identity of `description`."""
+    made = NewReport(
+        identity="study",
+        sr_study_uid=STUDY,
+        results=results,
+        made_at=START,
+        images=1,
+        content_digest="c",
+        replaces=None,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
 SCANNER = Scanner(manufacturer="ACME", model="Mammo 3000")
 NETWORK = Network(name="net", version="1.0")
 
@@ -188,17 +203,14 @@ class Hand:
     ) -> tuple[str, ...]:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
         with self.database.write() as tx:
-            return reports.finish_report(
-                tx,
-                job.lease,
-                results=results,
+            made = new_report(
+                *results,
                 made_at=job.created_at,
                 images=len(uids),
                 content_digest=document,
-                replaces=None,
                 breasts=breasts,
-                now=self.now,
             )
+            return reports.finish(tx, job.lease, made=[made], now=self.now)
 
     def answer_study(
         self,

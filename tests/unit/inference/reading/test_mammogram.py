@@ -398,18 +398,23 @@ def test_digests_do_not_depend_on_the_encoding(digest):
         {"PatientID": "OTHER"},
         {"StudyDescription": "another"},
         {"ProcedureCodeSequence": [code("1")]},
-        {"study": "2"},
+        {"StudyInstanceUID": "1.2.3"},
     ],
 )
-def test_both_digests_see_patient_and_study(changed):
+def test_only_the_study_digest_sees_patient_and_study(changed):
     assert study_digest(mammogram(**changed, **SMALL)) != study_digest(mammogram(**SMALL))
-    assert header_digest(mammogram(**changed, **SMALL)) != header_digest(mammogram(**SMALL))
+    assert header_digest(mammogram(**changed, **SMALL)) == header_digest(mammogram(**SMALL))
+
+
+def test_neither_digest_sees_the_series_which_archives_number_anew():
+    moved = mammogram(SeriesInstanceUID="1.2.3", **SMALL)
+    assert study_digest(moved) == study_digest(mammogram(**SMALL))
+    assert header_digest(moved) == header_digest(mammogram(**SMALL))
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"SeriesInstanceUID": "1.2.3"},
         {"ImageLaterality": "L"},
         {"ViewPosition": "MLO"},
         {"WindowCenter": "7"},

@@ -490,7 +490,7 @@ def test_same_arguments_give_the_same_bytes(lesion, tmp_path):
 def test_no_time_but_the_given_ones_is_written(lesion):
     later = {"made_at": results.MADE_AT + timedelta(days=400)}
     one, other = report(lesion), report(lesion, **later)
-    assert one.SOPInstanceUID == other.SOPInstanceUID
+    assert one.SOPInstanceUID != other.SOPInstanceUID
     assert other.ContentDate == other.InstanceCreationDate == "20250605"
     assert other.ContributingEquipmentSequence[0].ContributionDateTime.startswith("20250605")
     given = {"20240501", "20250605", "19600102"}

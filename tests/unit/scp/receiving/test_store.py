@@ -74,7 +74,7 @@ def keep(tmp_path, receiver):
 
 
 def kept_files(receiver):
-    return list(receiver.archive.data_dir.rglob("*.dcm"))
+    return list((receiver.archive.data_dir / "instances").rglob("*.dcm"))
 
 
 def waiting(database):
@@ -155,6 +155,8 @@ def test_corrected_name_becomes_the_current_header(keep, receiver, database):
     assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is Kept.HEADER_CHANGED
     (file,) = kept_files(receiver)
     assert pydicom.dcmread(file).PatientName == "Right^Jane"
+    (identity,) = (receiver.archive.data_dir / "identities").rglob("*.dcm")
+    assert pydicom.dcmread(identity).PatientName == "Right^Jane"
 
 
 def test_corrected_name_in_another_transfer_syntax_is_known_when_it_comes_again(keep, receiver, database):
@@ -407,3 +409,20 @@ def test_copy_under_another_study_and_patient_is_refused_before_it_touches_the_a
     assert kept_files(receiver) == before
     assert instance(database, original).study_uid == original.StudyInstanceUID
     assert keep(original) is Kept.DUPLICATE
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("written", ["...", "..", "1..2", ".1.2", "1.2.", "1." + "2" * 63, "1.2/../../3"])
+def test_uid_that_is_none_is_refused(keep, keyword, written, database):
+    image = mammogram("R", "CC")
+    image[keyword].value = written
+    with pytest.raises((Incomplete, Unreadable)):
+        keep(image)
+    assert waiting(database) == 0
+
+
+def test_image_is_not_acknowledged_where_the_log_of_the_database_has_vanished(keep, database):
+    keep(mammogram("R", "CC"))
+    database.file.with_name(f"{database.file.name}-wal").unlink()
+    with pytest.raises(OutOfResources):
+        keep(mammogram("L", "CC", number=2))

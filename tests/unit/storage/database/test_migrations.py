@@ -15,7 +15,7 @@ from pydicom.uid import (
 from storage.database import upgrade
 from storage.database.engine import NAME, Database
 from storage.errors import Conflict
-from storage.queue import arrivals, deliveries
+from storage.queue import arrivals, editions, reports
 from storage.scanners import calibrations, scores
 from tests.unit.storage.making import NETWORK, SCANNER, START, STUDY, Hand, breast, description
 
@@ -50,6 +50,13 @@ def database_of_0002(tmp_path):
             "VALUES (7, ?, 1, ?, 4, 'c', 1)",
             (STUDY, AT),
         )
+        old.execute(
+            "INSERT INTO instances VALUES "
+            "('1.1', '1.2', '1.3', ?, '1.4', 'h', 'p', 'f', 1, ?, 'RCC', 1, 'PACS')",
+            (STUDY, AT),
+        )
+        old.execute("INSERT INTO senders VALUES (?, 'PACS')", (STUDY,))
+        old.executemany("INSERT INTO destinations VALUES (?, ?)", [(STUDY, "PACS"), (STUDY, "LATE")])
         for uid, kind, sop_class in RESULTS:
             old.execute(
                 "INSERT INTO results (sop_instance_uid, study_uid, kind, sop_class_uid, transfer_syntax_uid, "
@@ -83,8 +90,20 @@ def test_results_keep_their_rows_and_deliveries_when_kinds_become_free(database_
 def test_a_destination_that_joins_gets_old_results_in_the_order_of_before(database_of_0002):
     database = Database.open(database_of_0002)
     with database.write() as tx:
-        assert deliveries.owe(tx, STUDY, "LATE", now=START) == 4
+        assert reports.owe_current(tx, STUDY, now=START) == 4
     assert Hand(database).due_uids("LATE") == ["1.1", "1.2", "1.3", "1.4"]
+    database.close()
+
+
+def test_senders_of_before_have_sent_all_images_of_their_study(database_of_0002):
+    database = Database.open(database_of_0002)
+    with database.read() as tx:
+        (edition,) = editions.of_study(tx, STUDY)
+        assert reports.current(tx, STUDY, edition.identity).id == 7
+    assert edition.senders == {"PACS"}
+    assert edition.images == {"1.1": "1.4"}
+    assert edition.destinations == ["LATE", "PACS"]
+    assert edition.file is None
     database.close()
 
 

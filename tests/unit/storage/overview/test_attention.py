@@ -6,6 +6,7 @@ from storage.queue import arrivals, deliveries, jobs
 from storage.records import FindingRecord, JobKind
 from storage.states import DeliveryState
 from tests.support import owed
+from tests.unit.storage.making import STUDY, arrival
 
 SOON = owed.NOW + timedelta(minutes=1)
 
@@ -31,6 +32,18 @@ def test_parked_job_is_named_with_its_reason(database):
         (parked,) = attention.parked_jobs(tx)
     assert (parked.kind, parked.study_uid, parked.sop_instance_uid) == (JobKind.ANALYSE, "1.2.3", "1.2.3.1")
     assert (parked.reason, parked.parked_at) == ("MemoryError", SOON)
+
+
+def test_study_of_several_patients_is_named_and_one_of_two_archives_is_not(database):
+    def send(number, patient, peer):
+        with database.write() as tx:
+            image = arrival(number, patient_digest=patient, source_ae=peer)
+            arrivals.record(tx, image, destinations=[], now=owed.NOW)
+            return attention.mixed_studies(tx)
+
+    assert send(0, "A", "LOCAL") == []
+    assert send(1, "B", "REGION") == [STUDY]
+    assert send(0, "B", "REGION") == []
 
 
 def test_troubles_are_counted_by_destination_state_and_reason(database, tmp_path):

@@ -72,7 +72,7 @@ def test_other_pixels_change_nothing(hand):
     assert (outcome.kept, outcome.replaced_files) == (Kept.CONFLICT, ("instances/forged.dcm",))
     assert current(hand).file == "instances/0.dcm"
     with hand.database.read() as tx:
-        assert tx.execute(select(schema.destinations.c.destination)).scalars().all() == ["PACS"]
+        assert tx.execute(select(schema.routes.c.destination)).scalars().all() == ["PACS"]
 
 
 def test_a_changed_header_becomes_the_current_one(hand):
@@ -284,7 +284,7 @@ def test_a_report_with_nothing_new_to_say_is_not_made(hand):
     hand.ask_for_reports()
     job = hand.claimed()
     with hand.database.write() as tx:
-        reports.finish_unchanged(tx, job.lease, now=hand.now)
+        reports.finish(tx, job.lease, made=[], unchanged=[before.id], now=hand.now)
     assert last_report(hand) == before
     assert hand.due_uids() == []
     assert hand.due_uids("MODALITY") == ["1.2.9.1", "1.1"]

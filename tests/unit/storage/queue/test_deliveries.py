@@ -9,7 +9,7 @@ from storage.queue import deliveries, reports
 from storage.states import DeliveryState
 from tests.support.kinds import ResultKind
 from tests.support.owed import next_due, parked
-from tests.unit.storage.making import START, STUDY, arrival, result
+from tests.unit.storage.making import START, STUDY, arrival, new_report, result
 
 
 @pytest.fixture
@@ -129,16 +129,8 @@ def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
         result("1.9"),
     ]
     with answered.database.write() as tx:
-        unneeded = reports.finish_report(
-            tx,
-            job.lease,
-            results=results,
-            made_at=answered.now,
-            images=5,
-            content_digest="five",
-            replaces=1,
-            now=answered.now,
-        )
+        made = new_report(*results, made_at=answered.now, images=5, content_digest="five", replaces=1)
+        unneeded = reports.finish(tx, job.lease, made=[made], now=answered.now)
     assert unneeded == ("results/rebuilt.dcm",)
     assert counts(answered) == {
         DeliveryState.WITHDRAWN: 1,
@@ -160,10 +152,12 @@ def test_an_answer_to_what_was_withdrawn_on_the_wire_is_a_fact(answered):
 
 def test_owing_again_what_is_owed_changes_nothing(answered):
     with answered.database.write() as tx:
-        assert deliveries.owe(tx, STUDY, "PACS", now=START) == 0
-        assert deliveries.owe(tx, STUDY, "NEW", now=START) == 3
-        assert deliveries.owe(tx, "1.2.404", "NEW", now=START) == 0
-    assert answered.due_uids("NEW")[0] == "1.2.9.1"
+        assert reports.owe_current(tx, STUDY, now=START) == 0
+    answered.receive(arrival(source_ae="NEW"), ["NEW"])
+    with answered.database.write() as tx:
+        assert reports.owe_current(tx, STUDY, now=START) == 0
+        assert reports.owe_current(tx, "1.2.404", now=START) == 0
+    assert answered.due_uids("NEW") == answered.due_uids("PACS")
 
 
 def test_an_empty_outbox_has_nothing_due(hand):

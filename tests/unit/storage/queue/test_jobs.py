@@ -9,7 +9,7 @@ from storage.errors import LeaseLost
 from storage.queue import arrivals, jobs, reports
 from storage.records import JobKind
 from storage.states import JobState
-from tests.unit.storage.making import FAILED, LEASE, START, STUDY, SUCCEEDED, arrival, finding
+from tests.unit.storage.making import FAILED, LEASE, START, STUDY, SUCCEEDED, arrival, finding, new_report
 
 
 def state_of(hand, kind=JobKind.ANALYSE):
@@ -107,10 +107,8 @@ def test_who_has_lost_the_lease_can_settle_nothing(hand):
         lambda tx: jobs.finish_analysis(tx, job.lease, epitaph, now=now),
         lambda tx: jobs.again(tx, job.lease, not_before=now, reason="", now=now),
         lambda tx: jobs.never(tx, job.lease, reason="", trace="", now=now, finding=epitaph),
-        lambda tx: reports.finish_report(
-            tx, job.lease, results=[], made_at=now, images=0, content_digest="", replaces=None, now=now
-        ),
-        lambda tx: reports.finish_unchanged(tx, job.lease, now=now),
+        lambda tx: reports.finish(tx, job.lease, made=[new_report()], now=now),
+        lambda tx: reports.finish(tx, job.lease, made=[], now=now),
     ):
         with pytest.raises(LeaseLost, match=f"job {job.id}"), hand.database.write() as tx:
             settle(tx)
@@ -147,7 +145,7 @@ def test_an_analysis_is_no_report(hand):
     hand.receive(arrival())
     job = hand.claimed()
     with pytest.raises(ValueError, match="no report job"), hand.database.write() as tx:
-        reports.finish_unchanged(tx, job.lease, now=hand.now)
+        reports.finish(tx, job.lease, made=[], now=hand.now)
 
 
 def test_a_parked_image_leaves_a_finding_so_that_its_study_is_reported(hand):

@@ -4,21 +4,19 @@ import pytest
 
 from storage import history
 from storage.database import schema
-from storage.queue import arrivals
+from storage.overview import studies
+from storage.queue import arrivals, editions
 from storage.records import Kept
-from tests.unit.storage.making import START, STUDY, arrival
+from tests.unit.storage.making import START, STUDY, arrival, description
 
 OTHER_STUDY = "1.2.77"
 
 
-def of(patient, number=0, *, peer="PACS", uid=None, **changes):
-    """The arrival of image ``number`` of ``patient``; its header says whose it is."""
-    image = arrival(number, patient_digest=patient, header_digest=f"header of {patient}", source_ae=peer)
-    return type(image)(
-        **{name: getattr(image, name) for name in type(image).__dataclass_fields__}
-        | ({"sop_instance_uid": uid} if uid else {})
-        | changes
-    )
+def of(patient, number=0, *, peer="PACS", name=None, **changes):
+    """The arrival of image ``number`` of ``patient``, with ``name`` for what else results copy."""
+    described = description(study_digest=name or f"study of {patient}")
+    values = {"patient_digest": patient, "source_ae": peer, "description": described}
+    return arrival(number, **(values | changes))
 
 
 @pytest.fixture
@@ -53,12 +51,64 @@ def test_copy_under_another_study_and_patient_changes_nothing(record, everything
     assert [event.fields for event in events] == [{"sop_instance_uid": f"{STUDY}.0", "sender": peer}]
 
 
-def test_another_archive_cannot_give_the_images_its_own_patient(record, everything):
+def test_second_archive_names_the_same_images_its_own_way_and_flips_nothing(record, everything, database):
     record(of("LOCAL-1", peer="LOCAL"))
+    assert record(of("REGION-77", peer="REGION")) is Kept.HEADER_CHANGED
     before = everything()
-    assert record(of("REGION-77", peer="REGION")) is Kept.OTHER_PATIENT
-    assert record(of("LOCAL-1", peer="LOCAL")) is Kept.DUPLICATE
+    for _ in range(2):
+        assert record(of("LOCAL-1", peer="LOCAL")) is Kept.DUPLICATE
+        assert record(of("REGION-77", peer="REGION")) is Kept.DUPLICATE
     assert everything() == before
+    with database.read() as tx:
+        assert {
+            edition.identity: (edition.senders, edition.destinations)
+            for edition in editions.of_study(tx, STUDY)
+        } == {
+            "study of LOCAL-1": ({"LOCAL"}, ["LOCAL"]),
+            "study of REGION-77": ({"REGION"}, ["REGION"]),
+        }
+        assert not editions.mixes_patients(tx, STUDY)
+
+
+def test_same_patient_with_another_name_or_study_is_the_word_of_its_sender_alone(record, database):
+    record(of("A", peer="LOCAL"))
+    assert record(of("A", peer="REGION", name="other name")) is Kept.HEADER_CHANGED
+    assert record(of("A", peer="THIRD", name="other study", study_uid=OTHER_STUDY)) is Kept.HEADER_CHANGED
+    with database.read() as tx:
+        found = {edition.senders: edition for edition in editions.of_study(tx, STUDY)}
+        assert editions.of_study(tx, OTHER_STUDY) == []
+        assert studies.kept_as(tx, OTHER_STUDY) == studies.kept_as(tx, STUDY) == STUDY
+    assert {min(senders): edition.study_uid for senders, edition in found.items()} == {
+        "LOCAL": STUDY,
+        "REGION": STUDY,
+        "THIRD": OTHER_STUDY,
+    }
+
+
+def test_patients_of_two_peers_under_one_study_never_meet(record, database):
+    record(of("A", 0, peer="LOCAL"))
+    record(of("B", 1, peer="REGION"))
+    with database.read() as tx:
+        found = {min(edition.senders): list(edition.images) for edition in editions.of_study(tx, STUDY)}
+        assert editions.mixes_patients(tx, STUDY)
+    assert found == {"LOCAL": [f"{STUDY}.0"], "REGION": [f"{STUDY}.1"]}
+
+
+def test_peer_that_sent_all_images_itself_gets_results_under_its_identity_alone(database):
+    def send(image, *destinations):
+        with database.write() as tx:
+            arrivals.record(tx, image, destinations=destinations, now=START)
+
+    def served():
+        with database.read() as tx:
+            return {edition.identity: edition.destinations for edition in editions.of_study(tx, STUDY)}
+
+    send(of("A", 0, peer="MODALITY"), "PACS")
+    send(of("A", 1, peer="MODALITY"), "PACS")
+    send(of("A", 0, peer="PACS", name="right"), "PACS")
+    assert served() == {"study of A": ["PACS"], "right": ["PACS"]}
+    send(of("A", 1, peer="PACS", name="right"), "PACS")
+    assert served() == {"study of A": [], "right": ["PACS"]}
 
 
 def test_second_patient_under_one_study_is_refused(record, everything):
@@ -71,7 +121,7 @@ def test_second_patient_under_one_study_is_refused(record, everything):
 
 def test_image_cannot_be_moved_into_the_study_of_another_patient(record):
     record(of("A", 0))
-    record(of("B", 0, uid="1.2.77.1", study_uid=OTHER_STUDY))
+    record(of("B", 0, sop_instance_uid="1.2.77.1", study_uid=OTHER_STUDY))
     assert record(of("A", 0, study_uid=OTHER_STUDY)) is Kept.OTHER_PATIENT
 
 
@@ -83,9 +133,11 @@ def test_merge_by_a_peer_that_sent_the_study_is_taken(record):
     assert record(of("B", 2)) is Kept.NEW
 
 
-def test_coerced_study_of_the_same_patient_is_taken(record):
+def test_coerced_study_of_the_same_patient_moves_the_image_of_its_only_sender(record, database):
     record(of("A", 0))
-    assert record(of("A", 0, peer="REGION", study_uid=OTHER_STUDY)) is Kept.HEADER_CHANGED
+    assert record(of("A", 0, study_uid=OTHER_STUDY)) is Kept.HEADER_CHANGED
+    with database.read() as tx:
+        assert arrivals.find(tx, f"{STUDY}.0").study_uid == OTHER_STUDY
 
 
 def test_image_of_which_no_patient_was_written_down_takes_that_of_its_next_header(record):

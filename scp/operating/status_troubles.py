@@ -1,0 +1,70 @@
+"""What the ``status`` command shows of troubles: one table for each kind that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.table import Table
+
+from scp import terminal
+from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
+from storage.records import NotKept, Refused
+from storage.states import CommitmentState, DeliveryState
+
+WHY_NOT_KEPT: Final = {
+    Refused.DROPPED: "not for this node: dropped, answered 0x0000",
+    Refused.FOREIGN: "not for this node: refused with 0xA900",
+    Refused.CONFLICT: "REFUSED, a conflict: its UIDs are kept with other pixels or another patient",
+}
+
+
+def tables(
+    *,
+    problems: Sequence[DeliveryProblem],
+    warnings: Sequence[CommitmentWarning],
+    parked_jobs: Sequence[ParkedJob],
+    mixed_studies: Sequence[str],
+    not_kept: Sequence[NotKept],
+) -> Iterator[Table]:
+    """Yield a table for each of these that is not empty."""
+    if problems:
+        title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
+        yield terminal.table(title, columns, map(_problem_row, problems))
+    if warnings:
+        title = "Sent and not committed, and why"
+        columns = ["destination", "objects", "state", "next question", "reason"]
+        yield terminal.table(title, columns, map(_warning_row, warnings))
+    if parked_jobs:
+        title = "Parked jobs: each needs a person, then `retry`"
+        columns = ["kind", "study", "image", "since", "reason"]
+        yield terminal.table(title, columns, map(_job_row, parked_jobs))
+    if mixed_studies:
+        title = "Images of several patients under one Study Instance UID: each patient has results of its own"
+        yield terminal.table(title, ["study"], ([study_uid] for study_uid in mixed_studies))
+    if not_kept:
+        title, columns = "Received and not kept", ["peer", "objects", "class", "why", "last"]
+        yield terminal.table(title, columns, map(_not_kept_row, not_kept))
+
+
+def _problem_row(problem: DeliveryProblem) -> list[object]:
+    goes_on = problem.state is DeliveryState.OWED
+    next_try = terminal.moment(problem.next_try) if goes_on else "after `retry`"
+    return [problem.destination, problem.objects, problem.state.lower(), next_try, problem.reason]
+
+
+def _warning_row(warning: CommitmentWarning) -> list[object]:
+    parked = warning.state is CommitmentState.PARKED
+    next_question = "after `retry`" if parked else terminal.moment(warning.next_try)
+    return [warning.destination, warning.objects, warning.state.lower(), next_question, warning.reason]
+
+
+def _job_row(job: ParkedJob) -> list[object]:
+    return [job.kind.lower(), job.study_uid, job.sop_instance_uid, terminal.moment(job.parked_at), job.reason]
+
+
+def _not_kept_row(group: NotKept) -> list[object]:
+    from pydicom.uid import UID  # noqa: PLC0415 - loads every decoder, and most nodes have nothing to show here
+
+    name = UID(group.sop_class_uid).name
+    return [group.peer, group.objects, name, WHY_NOT_KEPT[group.reason], terminal.moment(group.last_at)]

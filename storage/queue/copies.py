@@ -1,0 +1,78 @@
+"""What each peer said of a kept image: whose it is there, and in which study. The image is kept once."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from storage.database import schema
+from storage.records import Arrival, Copy
+
+_copies = schema.copies
+
+
+def of_image(tx: Connection, sop_instance_uid: str) -> dict[str, Copy]:
+    """Return the copies of one image, by the AE title of their sender."""
+    rows = tx.execute(select(_copies).where(_copies.c.sop_instance_uid == sop_instance_uid))
+    return {row.ae_title: Copy(**row._mapping) for row in rows}  # noqa: SLF001 - public API of SQLAlchemy
+
+
+def of_study(tx: Connection, study_uid: str) -> list[Copy]:
+    """Return the copies of the images that are kept in the study, by image and sender."""
+    instances = schema.instances
+    rows = tx.execute(
+        select(_copies)
+        .join(instances, instances.c.sop_instance_uid == _copies.c.sop_instance_uid)
+        .where(instances.c.study_uid == study_uid)
+        .order_by(_copies.c.sop_instance_uid, _copies.c.ae_title)
+    )
+    return [Copy(**row._mapping) for row in rows]  # noqa: SLF001 - as above
+
+
+def of_arrival(arrival: Arrival, identity: str | None) -> Copy:
+    """Return what ``arrival`` says; ``identity`` is the file of its patient and study."""
+    return Copy(
+        sop_instance_uid=arrival.sop_instance_uid,
+        ae_title=arrival.source_ae,
+        study_uid=arrival.study_uid,
+        series_uid=arrival.series_uid,
+        header_digest=arrival.header_digest,
+        study_digest=None if arrival.description is None else arrival.description.study_digest,
+        patient_digest=arrival.patient_digest,
+        identity=identity,
+    )
+
+
+def put(tx: Connection, copy: Copy) -> None:
+    """Make ``copy`` what its sender says of the image, in place of any that it said before."""
+    key = {"sop_instance_uid": copy.sop_instance_uid, "ae_title": copy.ae_title}
+    tx.execute(delete(_copies).filter_by(**key))
+    tx.execute(insert(_copies).values({name: getattr(copy, name) for name in Copy.__dataclass_fields__}))
+
+
+def complete(tx: Connection, copy: Copy, *, study_digest: str, patient_digest: str, identity: str) -> None:
+    """Write down what a version before 1.3 did not; nothing where another copy has come since."""
+    tx.execute(
+        update(_copies)
+        .filter_by(sop_instance_uid=copy.sop_instance_uid, ae_title=copy.ae_title, identity=None)
+        .values(study_digest=study_digest, patient_digest=patient_digest, identity=identity)
+    )
+
+
+def identity_file(tx: Connection, study_digest: str) -> str | None:
+    """Return the file that holds the patient and study of this digest; None where there is none."""
+    query = select(_copies.c.identity).where(
+        _copies.c.study_digest == study_digest, _copies.c.identity.is_not(None)
+    )
+    file: str | None = tx.execute(query.limit(1)).scalar_one_or_none()
+    return file
+
+
+def names(tx: Connection, identity: str) -> bool:
+    """Tell whether a row names this file of patient and study."""
+    return tx.execute(select(_copies.c.ae_title).filter_by(identity=identity).limit(1)).first() is not None
+
+
+def patients_of(tx: Connection, ae_title: str, study_uid: str) -> set[str]:
+    """Return the patients whose images this peer sent in its study, as far as they are written down."""
+    query = select(_copies.c.patient_digest).filter_by(ae_title=ae_title, study_uid=study_uid).distinct()
+    return {patient for patient in tx.execute(query).scalars() if patient is not None}
