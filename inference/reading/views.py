@@ -128,9 +128,10 @@ def _magnified(header: Dataset) -> bool:
 def _groups(header: Dataset) -> Iterator[Dataset]:
     """Yield the header and the items in which enhanced objects keep their anatomy (PS3.3 C.7.6.16.2.8)."""
     yield header
-    for group in attributes.items(header, "SharedFunctionalGroupsSequence"):
-        yield group
-        yield from attributes.items(group, "FrameAnatomySequence")
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in attributes.items(header, keyword):
+            yield group
+            yield from attributes.items(group, "FrameAnatomySequence")
 
 
 def _codes(group: Dataset) -> Iterator[str]:

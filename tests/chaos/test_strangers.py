@@ -21,6 +21,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
+from scp.configuration.sections import Node
 from scp.network import contexts, pynetdicom_fixes
 from scp.node import STOP_SECONDS
 from scp.receiving.callers import MOST, SHARE
@@ -37,10 +38,9 @@ DRIPPERS = 2000 if LONG else 300
 CLAIMED = 200_000_000 if LONG else 20_000_000
 CLAIM = 10_000_000
 PDUS = int(os.environ.get("SECONDREAD_FUZZ_CASES", "300"))
-PROMISE = 1.0
-"""Seconds in which a good store is answered, where the machine has nothing else to do."""
-SLOWER = 8
-"""How many times as long as alone a store may take on a machine that has."""
+SECONDS = Node().acse_timeout_seconds
+"""Seconds in which a good store is answered, however busy the machine: it has waited for no stranger, who has
+as long each. How long it takes, `docs/reliability.md` says."""
 SMALL = 300_000_000
 """Bytes that the listener may have in use."""
 STOPPED = 3 * STOP_SECONDS + 5
@@ -68,13 +68,20 @@ def tell(capsys, **figures):
         print(f"\n{json.dumps(figures)}")  # noqa: T201 - what docs/reliability.md quotes
 
 
-def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys):
+@pytest.mark.parametrize(
+    "sources",
+    [
+        pytest.param(("127.0.0.2",), id="one address"),
+        pytest.param([f"127.0.1.{number}" for number in range(1, 255)], id="254 addresses"),
+    ],
+)
+def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys, sources):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, DRIPPERS + 500)), hard))
     pynetdicom_fixes.poll_connections()  # the good caller is this process, which has thousands, too
     alone = min(seconds_of_a_good_store(node, number) for number in (1, 2))
     pid = node.process.pid
-    with Drippers(node.port, DRIPPERS) as drippers:
+    with Drippers(node.port, DRIPPERS, sources=sources) as drippers:
         taken = sum(claim(node.port, 2**32 - 1, payload=CLAIM) for _ in range(CLAIMED // CLAIM))
         times = [seconds_of_a_good_store(node, number) for number in (3, 4, 5)]
         memory, most_threads = resident_bytes(pid), threads(pid)
@@ -87,6 +94,7 @@ def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys):
         capsys,
         test="dripping callers and claimed lengths",
         connections=opened,
+        addresses=len(sources),
         claimed_bytes_taken=taken,
         seconds_of_a_store_alone=round(alone, 3),
         seconds_of_good_stores=[round(one, 3) for one in times],
@@ -94,7 +102,7 @@ def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys):
         threads=most_threads,
         seconds_to_stop=round(stopped, 1),
     )
-    assert max(times) < max(PROMISE, SLOWER * alone)
+    assert max(times) < SECONDS
     assert memory < SMALL
     assert most_threads < 64
     assert stopped < STOPPED
@@ -252,7 +260,7 @@ def test_database_that_vanishes_is_noticed(node):
 
 def test_echo_is_answered_beside_callers_of_one_address(node):
     """The good caller calls from the very address of the silent ones."""
-    with Drippers(node.port, MOST // SHARE + 10, source="127.0.0.1"):
+    with Drippers(node.port, MOST // SHARE + 10, sources=("127.0.0.1",)):
         association = associate(node.port, [build_context(contexts.VERIFICATION)])
         assert association.send_c_echo().Status == 0x0000
         association.release()

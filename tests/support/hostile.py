@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from itertools import cycle
 from pathlib import Path
 
 from tests.support.association_request import association_request
@@ -14,8 +15,8 @@ from tests.support.association_request import association_request
 class Drippers:
     """So many connections that send a byte of a request every so often, and call again when cut off."""
 
-    def __init__(self, port, number, *, source="127.0.0.2", pause=1.0):
-        self._port, self._source, self._pause = port, source, pause
+    def __init__(self, port, number, *, sources=("127.0.0.2",), pause=1.0):
+        self._port, self._sources, self._pause = port, cycle(sources), pause
         self._request = association_request(calling="STRANGER")
         self._ending = threading.Event()
         self._connections = []
@@ -28,7 +29,7 @@ class Drippers:
     def _call(self):
         with contextlib.suppress(OSError):
             connection = socket.create_connection(
-                ("127.0.0.1", self._port), timeout=10, source_address=(self._source, 0)
+                ("127.0.0.1", self._port), timeout=10, source_address=(next(self._sources), 0)
             )
             self._connections.append([connection, 0])
             self.opened += 1

@@ -88,6 +88,7 @@ def test_whole_numbers_do_for_seconds(tmp_path):
         ("[node]\nprot = 104", ["node.prot is unknown", "did you mean port?"]),
         ("[nodes]\nport = 104", ["nodes is unknown", "did you mean node?"]),
         ("node = 3", ["node = 3", "a section"]),
+        ('[node]\ndata_dir = ""', ["node.data_dir", 'write "."']),
         ("[node]\ndata_dir = 3", ["node.data_dir = 3", "allowed"]),
         ("[study]\nquiet_seconds = 0", ["study.quiet_seconds = 0", "more than 0"]),
         ("[study]\nquiet_seconds = nan", ["study.quiet_seconds = NaN", "a finite number"]),

@@ -2,10 +2,12 @@
 
 import socket
 import ssl
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import structlog
 
 from scp.configuration.sections import Delivery, Peer
 from scp.configuration.settings import Settings
@@ -85,3 +87,35 @@ def hang_up(listening):
     connection, _ = listening.accept()
     connection.recv(1)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (struct.pack(">BBL", 2, 0, 2**32 - 1) + bytes(1000), "claims 4294967295 bytes"),
+        (struct.pack(">BBL", 3, 0, 70_000) + bytes(1000), "claims 70000 bytes"),
+        (b"HTTP/1.1 400 Bad Request", "unknown type 0x48"),
+    ],
+)
+def test_answer_that_claims_more_than_any_may_have_is_not_read(answer, words):
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
+        listening.settimeout(30)
+        taken = threads.submit(answer_with, listening, answer)
+        with structlog.testing.capture_logs() as logged, pytest.raises(Unreachable):
+            call(*listening.getsockname())
+        assert taken.result()
+    (line,) = [entry for entry in logged if "broke the protocol" in entry["event"]]
+    assert words in line["reason"]
+    assert line["peer"] == "PACS"
+
+
+def answer_with(listening, answer):
+    """Answer a request so; tell whether the caller hung up by itself."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.settimeout(30)
+        connection.recv(65_536)
+        connection.sendall(answer)
+        while connection.recv(65_536):
+            pass
+    return True

@@ -297,3 +297,14 @@ def test_images_that_the_database_does_not_know_are_worth_a_note(look, tmp_path)
     check = look()["unclaimed images"]
     assert check.outcome is Outcome.NOTE
     assert str(folder) in check.words
+
+
+def test_what_lies_in_the_folder_of_unfinished_files_is_worth_a_note(look, tmp_path):
+    assert "unfinished files" not in look()
+    (folder := tmp_path / "data" / "incoming").mkdir(parents=True, exist_ok=True)
+    (folder / "x").write_bytes(bytes(2_000_000))
+    check = look()["unfinished files"]
+    assert check.outcome is Outcome.NOTE
+    assert "1 with 2.0 MB" in check.words
+    assert str(folder) in check.words
+    assert "the next start removes them" in check.words

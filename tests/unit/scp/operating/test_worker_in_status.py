@@ -8,7 +8,7 @@ import pytest
 
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
-from scp.operating.status import _worker, look
+from scp.operating.status import _worker, look, run
 from scp.process import locks
 from storage.database.engine import Database
 from tests.support.running_node import lock_held
@@ -67,3 +67,13 @@ def test_killed_worker_is_seen_to_be_gone(tmp_path):
 def test_worker_does_not_wait_for_one_that_is_ending(tmp_path):
     with lock_held(tmp_path, locks.WORKER_LOCK), locks.worker_lock(tmp_path):
         assert locks.worker_pid(tmp_path) == os.getpid()
+
+
+def test_what_is_coming_in_is_shown(database, tmp_path, capsys):
+    settings = Settings(node=Node(data_dir=tmp_path))
+    (tmp_path / "incoming").mkdir(exist_ok=True)
+    (tmp_path / "incoming" / "x").write_bytes(bytes(1_500_000))
+    disk = look(database, settings).disk
+    assert (disk.incoming, disk.incoming_mb) == (1, 1.5)
+    run(settings, as_json=False)
+    assert "1 files with 1.5 MB are coming in" in capsys.readouterr().out
