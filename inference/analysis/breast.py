@@ -50,6 +50,12 @@ _LEG_LENGTH: Final = 0.04
 _SATURATED_SHARE: Final = 0.6
 """Of the breast that is plain white: beyond it the picture is overexposed."""
 
+_EXAMINED: Final = 1_500_000
+"""Pixels that are compared with their neighbours: lines evenly spread over the picture."""
+_MOST_JUMPS: Final = 0.01
+"""Share of neighbours further apart than half of the scale: in 125 pictures of five sources, films with
+frames and labels among them, it was 0.0028 at most, in pictures whose values wrap around 0.03 to 0.09."""
+
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
@@ -80,6 +86,7 @@ def find(picture: Picture) -> Breast:
     outline = _without_legs(_breast_of(tissue, small))
     _check_exposure(small, outline)
     _check_ends(small[~hidden])
+    _check_jumps(picture.grey)
     mask = _at_size(outline, picture.grey.shape)
     if picture.padding is not None:
         mask &= ~picture.padding
@@ -96,6 +103,15 @@ def _working_copy(picture: Picture) -> tuple[Values, Flags]:
         return small, np.zeros(small.shape, bool)
     padding = Image.fromarray(picture.padding.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
     return small, np.asarray(padding) > 127  # noqa: PLR2004 -- half of 255
+
+
+def _check_jumps(grey: Values) -> None:
+    """Raise Failed where brightness jumps all over the picture: its values have wrapped around."""
+    lines = grey[:: max(1, grey.size // _EXAMINED)]
+    low, high = np.percentile(lines, (0.1, 99.9))
+    apart = np.abs(np.diff(lines, axis=1)) > (high - low) / 2
+    if high > low and np.count_nonzero(apart) > _MOST_JUMPS * apart.size:
+        raise Failed("image quality not sufficient: brightness jumps from one end of the scale to the other")
 
 
 def _check_contrast(small: Values, hidden: Flags) -> None:

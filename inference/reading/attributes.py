@@ -71,10 +71,22 @@ def number(header: Dataset, keyword: str) -> float | None:
     return first if math.isfinite(first) else None
 
 
-def count(header: Dataset, keyword: str, *, absent: int) -> int:
-    """Return a number of things, ``absent`` where there is none or it is no number."""
+def numbers(header: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Return the two numbers of the attribute ``keyword``, None where there are not two that are finite."""
+    content = value(header, keyword)
     try:
-        number = int(value(header, keyword) or absent)
+        first, second = (float(str(part)) for part in content)
+    except (ValueError, TypeError):
+        return None
+    return (first, second) if math.isfinite(first) and math.isfinite(second) else None
+
+
+def count(header: Dataset, keyword: str, *, absent: int) -> int:
+    """Return a number of things, the first of several; ``absent`` where there is none or it is no number."""
+    content = value(header, keyword)
+    first = next(iter(content), absent) if isinstance(content, MultiValue | list | tuple) else content
+    try:
+        number = int(first or absent)
     except (ValueError, TypeError, OverflowError):
         return absent
     return number if abs(number) < _BEYOND_COUNTING else absent

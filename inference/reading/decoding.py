@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
@@ -102,10 +103,15 @@ def _check_description(header: Dataset) -> None:
     for keyword in _NEEDED:
         if attributes.value(header, keyword) in (None, ""):
             tag = Tag(keyword)
-            raise Failed(
-                f"the header does not describe its pixels: {dictionary_description(tag)} "
-                f"({tag.group:04X},{tag.element:04X}) is missing"
-            )
+            raise Failed(f"{_named(tag)} is missing")
+        if isinstance(attributes.value(header, keyword), MultiValue | list | tuple):
+            raise Failed(f"{_named(Tag(keyword))} has several values")
+
+
+def _named(tag: BaseTag) -> str:
+    """Begin the sentence about an attribute without which pixels have no meaning."""
+    name = f"{dictionary_description(tag)} ({tag.group:04X},{tag.element:04X})"
+    return f"the header does not describe its pixels: {name}"
 
 
 def _check_size(header: Dataset) -> None:

@@ -38,6 +38,10 @@ NOT_GREY: Final = (
     "the image is not grey-scale (photometric interpretation): only grey mammograms are analysed"
 )
 
+NOT_SQUARE: Final = "the pixels of the image are not square: it would be read squeezed"
+_SQUARE: Final = 0.02
+"""Part by which height and width of a pixel may differ: rounding, and less than a breast's own shapes do."""
+
 BURNED_IN: Final = "burned in"
 _SPECIAL: Final = {
     BURNED_IN: "capture with marks burned into its pixels (another system's result): only mammograms without "
@@ -79,15 +83,16 @@ def is_for_processing(header: Dataset) -> bool:
 def is_marked_capture(header: Dataset) -> bool:
     """Whether a capture says that marks are burned into its pixels, or was derived from an image (C.7.6.1).
 
-    A film that was digitised is no capture of a screen: a marker beside its breast is burned in, too.
+    A film that was digitised is no capture of a screen: a marker beside its breast is burned in, too. What
+    calls itself a mammogram is a capture where it says both: ordinary ones are derived and primary.
     """
+    captured = titles.words_of(header, "ImageType")[:2] == ["DERIVED", "SECONDARY"]
+    burned_in = attributes.text(header, "BurnedInAnnotation").strip().upper()
     if attributes.text(header, "SOPClassUID") != SecondaryCaptureImageStorage:
-        return False
+        return captured and burned_in == "YES"
     if attributes.text(header, "ConversionType") == "DF":
         return False
-    kinds = titles.words_of(header, "ImageType")[:2]
-    burned_in = attributes.text(header, "BurnedInAnnotation")
-    return burned_in == "YES" or (burned_in != "NO" and kinds == ["DERIVED", "SECONDARY"])
+    return burned_in == "YES" or (burned_in != "NO" and captured)
 
 
 def is_grey(header: Dataset) -> bool:
@@ -118,4 +123,15 @@ def _of_the_pixels(header: Dataset) -> str | None:
     frames = attributes.count(header, "NumberOfFrames", absent=1)
     if frames > 1:
         return f"the image has {frames} frames: only single projection mammograms are analysed"
-    return None if is_grey(header) else NOT_GREY
+    if not is_grey(header):
+        return NOT_GREY
+    return None if _has_square_pixels(header) else NOT_SQUARE
+
+
+def _has_square_pixels(header: Dataset) -> bool:
+    """Whether nothing says that pixels are wider than high, or the reverse (PS3.3 C.7.6.3.1.7, C.8.11.7)."""
+    for keyword in ("PixelAspectRatio", "ImagerPixelSpacing"):
+        heights, widths = attributes.numbers(header, keyword) or (1.0, 1.0)
+        if min(heights, widths) > 0 and abs(heights / widths - 1) > _SQUARE:
+            return False
+    return True

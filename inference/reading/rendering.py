@@ -214,7 +214,7 @@ def _little_endian(header: Dataset) -> bool:
 
 def _is_inverse(header: Dataset) -> bool:
     """Whether high values are dark: Presentation LUT Shape says it, MONOCHROME1 only where that is absent."""
-    shape = header.get("PresentationLUTShape")
+    shape = attributes.text(header, "PresentationLUTShape").strip().upper()
     return bool(shape == "INVERSE" if shape else header.PhotometricInterpretation == "MONOCHROME1")
 
 

@@ -3,30 +3,42 @@
 Where the two letters of a VR are none, pydicom takes the element for one in Implicit VR, and the bytes of VR
 and length for a length: everything behind it is swallowed. Writers mean something else: a VR that they do not
 know, ``??`` for example, and a length of two bytes, or of four after two empty ones (PS3.5 7.1.2). Which it
-is, the next element tells.
+is, the next element tells. They do so within sequences and in deflated files, too.
 """
 
 from __future__ import annotations
 
+import io
 import struct
+import zlib
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pydicom
 from pydicom import Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.dataelem import RawDataElement
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from inference.reading.damage import Reader
 
-_KNOWN: Final = frozenset(str(vr) for vr in VR)
-_KNOWN_BYTES: Final = frozenset(vr.encode() for vr in _KNOWN if len(vr) == 2)  # noqa: PLR2004 -- letters
-_MOST: Final = 50
-"""Elements of unknown VR in one data set: more are no fault of a writer."""
+_KNOWN: Final = frozenset(str(vr).encode() for vr in VR if len(str(vr)) == 2)  # noqa: PLR2004 -- letters
+_LONG: Final = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
+_MOST: Final = 200_000
+"""Elements that are looked at: no header has more."""
+_FURTHER: Final = 8
+"""Elements of unknown VR, one behind the other."""
+_DEEPEST: Final = 16
+"""Sequences within sequences."""
+_LARGEST: Final = 1 << 30
+"""Bytes to which a deflated file may inflate, several times the largest mammogram."""
+_META: Final = 132
+"""Bytes of preamble and prefix (PS3.10 7.1); the length of what follows them stands 8 bytes behind."""
 _HEADER: Final = 8
-"""Bytes of tag, VR and short length."""
+"""Bytes of tag, VR and short length, and of the tag and length of an item."""
+_UNDEFINED: Final = 0xFFFFFFFF
+_PIXELS: Final = 0x7FE00010
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
 def read(file: Reader, **options: Any) -> Dataset:  # noqa: ANN401 - what `pydicom.dcmread` takes
@@ -34,54 +46,167 @@ def read(file: Reader, **options: Any) -> Dataset:  # noqa: ANN401 - what `pydic
 
     Raises what `pydicom.dcmread` raises.
     """
-    header = pydicom.dcmread(file, **options)
-    for _ in range(_MOST):
-        place = next(_misread(header), None)
-        vr = None if place is None else _vr_instead(file, place, header)
-        if place is None or vr is None:
-            return header
-        file.patch(place + 4, vr.encode())
-        file.seek(0)
-        header = pydicom.dcmread(file, **options)
-    return header
+    begin, syntax = _meta(file)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return _read_deflated(file, begin, options)
+    if syntax is not None and not syntax.is_implicit_VR:
+        for place, vr in _Walk(file, ">" if not syntax.is_little_endian else "<").patches(begin):
+            file.patch(place, vr)
+    file.seek(0)
+    return pydicom.dcmread(file, **options)
 
 
-def _misread(header: Dataset) -> Iterator[int]:
-    """Yield where elements without a known VR begin, in the order of the file."""
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax.is_implicit_VR or syntax == DeflatedExplicitVRLittleEndian:
-        return
-    for element in header.values():
-        if isinstance(element, RawDataElement) and element.VR not in _KNOWN:
-            yield element.value_tell - _HEADER
-            return  # what stands behind it may be no elements at all
+def _meta(file: IO[bytes]) -> tuple[int, UID | None]:
+    """Return where the data set begins, and its transfer syntax; None where that is not to be told."""
+    try:
+        head = file.read(_META + 12)
+        begin = len(head) + int.from_bytes(head[-4:], "little")
+        meta = pydicom.dcmread(io.BytesIO(head + file.read(begin - len(head)))).file_meta
+        return begin, UID(meta.TransferSyntaxUID)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, `dcmread` says
+        return 0, None
 
 
-def _vr_instead(file: Reader, place: int, header: Dataset) -> str | None:
-    """Return the VR with which the element at ``place`` is read to its true end; None where none is found."""
-    little = header.original_encoding[1]
-    order = "<" if little else ">"
-    file.seek(place)
-    group, number, _, short, long = struct.unpack(f"{order}HH2sHL", file.read(_HEADER + 4).ljust(12, b"\0"))
-    file.seek(place + 4)
-    (implicit,) = struct.unpack(f"{order}L", file.read(4).ljust(4, b"\0"))
-    tag = (group << 16) | number
-    if _element_at(file, place + _HEADER + implicit, tag, order):
-        return None  # it is in Implicit VR, as pydicom read it
-    usual = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
-    if short == 0 and _element_at(file, place + _HEADER + 4 + long, tag, order):
-        return usual if usual in EXPLICIT_VR_LENGTH_32 and usual != "SQ" else "UN"
-    if _element_at(file, place + _HEADER + short, tag, order):
-        return usual if usual in _KNOWN and len(usual) == 2 and usual not in EXPLICIT_VR_LENGTH_32 else "LO"  # noqa: PLR2004 -- letters
-    return None
+def _read_deflated(file: Reader, begin: int, options: dict[str, Any]) -> Dataset:
+    """Read what ``file`` inflates to. Raises zlib.error, ValueError where it is damaged or a bomb."""
+    file.seek(0)
+    head, deflated = file.read(begin), file.read()
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = bytearray(stream.decompress(deflated, _LARGEST))
+    if stream.unconsumed_tail:
+        raise ValueError(f"data set inflates to more than {_LARGEST} bytes")
+    if not stream.eof:
+        raise zlib.error("the deflated stream is cut short")
+    for place, vr in _Walk(io.BytesIO(inflated), "<").patches(0):
+        inflated[place : place + len(vr)] = vr
+    again = zlib.compressobj(level=0, wbits=-zlib.MAX_WBITS)
+    return pydicom.dcmread(io.BytesIO(head + again.compress(inflated) + again.flush()), **options)
 
 
-def _element_at(file: Reader, place: int, after: int, order: str) -> bool:
-    """Whether at ``place`` an element with a known VR begins whose tag is higher than ``after``."""
-    file.seek(place)
-    group, number, vr = struct.unpack(f"{order}HH2s", file.read(6).ljust(6, b"\0"))
-    return (group << 16) | number > after and (vr in _KNOWN_BYTES or (not vr.isalpha() and _printable(vr)))
+class _Walk:
+    """Goes through the elements of a data set in Explicit VR, and finds those whose VR is none."""
+
+    def __init__(self, file: IO[bytes], order: str) -> None:
+        self._file = file
+        self._order = order
+        self._size = file.seek(0, io.SEEK_END)
+        self._seen = 0
+
+    def patches(self, begin: int) -> Iterator[tuple[int, bytes]]:
+        """Yield places of VRs that are none, and the bytes that belong there."""
+        try:
+            yield from self._elements(begin, self._size, depth=0)
+        except _LostError:
+            return  # what it is pydicom may know; nothing behind this place is changed
+
+    def _elements(self, place: int, end: int, *, depth: int) -> Iterator[tuple[int, bytes]]:
+        """Go through a data set from ``place`` to ``end``, or to its delimiter; leaves the file behind it."""
+        while place + _HEADER <= end:
+            self._seen += 1
+            if self._seen > _MOST:
+                raise _LostError
+            tag, vr, short, long = self._element(place)
+            if tag in (_ITEM_END, _SEQUENCE_END):
+                place += _HEADER
+                break
+            if tag == _PIXELS and depth == 0:
+                return
+            if vr not in _KNOWN:
+                vr, replaced = self._meant(place, tag, short, long, end)
+                yield place + 4, replaced
+            value, length = (place + 12, long) if vr in _LONG else (place + _HEADER, short)
+            if vr == b"SQ":
+                yield from self._items(value, length, end, depth=depth + 1)
+                place = self._file.tell()
+            elif length == _UNDEFINED:
+                place = self._after_unknown(value, end, depth=depth + 1)
+            else:
+                place = value + length
+        self._file.seek(place)
+
+    def _items(self, place: int, length: int, end: int, *, depth: int) -> Iterator[tuple[int, bytes]]:
+        """Go through the items of a sequence; leaves the file behind it."""
+        if depth > _DEEPEST:
+            raise _LostError
+        end = end if length == _UNDEFINED else min(end, place + length)
+        while place + _HEADER <= end:
+            tag, size = self._item(place)
+            place += _HEADER
+            if tag == _SEQUENCE_END:
+                break
+            if tag != _ITEM:
+                raise _LostError
+            limit = end if size == _UNDEFINED else min(end, place + size)
+            yield from self._elements(place, limit, depth=depth)
+            place = self._file.tell() if size == _UNDEFINED else limit
+        self._file.seek(place)
+
+    def _after_unknown(self, place: int, end: int, *, depth: int) -> int:
+        """Return where a value of undefined length in Implicit VR ends (PS3.5 6.2.2, note 2)."""
+        if depth > _DEEPEST:
+            raise _LostError
+        while place + _HEADER <= end:
+            tag, size = self._item(place)
+            place += _HEADER
+            if tag == _SEQUENCE_END:
+                return place
+            if size == _UNDEFINED and tag != _ITEM:
+                place = self._after_unknown(place, end, depth=depth + 1)
+            elif size != _UNDEFINED:
+                place += size
+        raise _LostError
+
+    def _meant(self, place: int, tag: int, short: int, long: int, end: int) -> tuple[bytes, bytes]:
+        """Return the VR with which an element is read to its true end, and the bytes to write there.
+
+        Raises _LostError where none is found: it is in Implicit VR, or no element at all.
+        """
+        (implicit,) = struct.unpack(f"{self._order}L", self._at(place + 4, 4))
+        if self._begins_element(place + _HEADER + implicit, tag, end):
+            raise _LostError
+        usual = dictionary_VR(tag).encode() if dictionary_has_tag(tag) else b""
+        if short == 0 and long == _UNDEFINED and self._item(place + 12)[0] in (_ITEM, _SEQUENCE_END):
+            return b"SQ", b"SQ"
+        if short == 0 and self._begins_element(place + _HEADER + 4 + long, tag, end):
+            vr = usual if usual in _LONG and usual != b"SQ" else b"UN"
+            return vr, vr
+        if self._begins_element(place + _HEADER + short, tag, end):
+            vr = usual if usual in _KNOWN and usual not in _LONG else b"LO"
+            return vr, vr
+        raise _LostError
+
+    def _begins_element(self, place: int, after: int, end: int, *, further: int = _FURTHER) -> bool:
+        """Whether at ``place`` an element with a higher tag than ``after`` begins, or the data set ends.
+
+        One of unknown VR begins there where it ends before such an element, in turn.
+        """
+        if place == end:
+            return True
+        if place + _HEADER > end:
+            return False
+        tag, vr, short, long = self._element(place)
+        if tag in (_ITEM_END, _ITEM, _SEQUENCE_END):
+            return True
+        if tag <= after or vr in _KNOWN:
+            return tag > after
+        lengths = [_HEADER + short, *([_HEADER + 4 + long] if short == 0 else [])]
+        return further > 0 and any(
+            self._begins_element(place + length, tag, end, further=further - 1) for length in lengths
+        )
+
+    def _element(self, place: int) -> tuple[int, bytes, int, int]:
+        """Return tag, VR, short length, and what is the length where the VR has a long one."""
+        group, number, vr, short, long = struct.unpack(f"{self._order}HH2sHL", self._at(place, 12))
+        return (group << 16) | number, vr, short, long
+
+    def _item(self, place: int) -> tuple[int, int]:
+        group, number, size = struct.unpack(f"{self._order}HHL", self._at(place, _HEADER))
+        return (group << 16) | number, size
+
+    def _at(self, place: int, size: int) -> bytes:
+        self._file.seek(place)
+        return self._file.read(size).ljust(size, b"\0")
 
 
-def _printable(letters: bytes) -> bool:
-    return all(0x20 < byte < 0x7F for byte in letters)  # noqa: PLR2004 -- printing characters of ASCII
+class _LostError(Exception):
+    """The walk does not know what stands here."""

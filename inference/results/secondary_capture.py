@@ -30,6 +30,8 @@ from inference.results.study import Series
 
 _LOSSY: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 """Transfer syntaxes that have lost something, whatever the header says."""
+_NOTHING_LOST: Final = frozenset({"", "00", "0", "NO"})
+"""What Lossy Image Compression says of an image that has lost nothing, or where it says nothing."""
 
 
 def capture(maker: Maker, series: Series, number: int) -> Dataset:
@@ -73,10 +75,8 @@ def describe_compression(target: Dataset, sources: Many[SourceImage]) -> None:
 
 def _is_lossy(source: SourceImage) -> bool:
     meta = getattr(source.header, "file_meta", Dataset())
-    return (
-        copying.text(source.header, "LossyImageCompression") == "01"
-        or meta.get("TransferSyntaxUID") in _LOSSY
-    )
+    written = {value.strip() for value in copying.texts(source.header, "LossyImageCompression")}
+    return bool(written - _NOTHING_LOST) or meta.get("TransferSyntaxUID") in _LOSSY
 
 
 def embed(target: Dataset, picture: NDArray[np.uint8]) -> None:

@@ -71,11 +71,12 @@ def record(
         return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
     others = copies.of_image(tx, arrival.sop_instance_uid)
     before = others.pop(arrival.source_ae, None)
-    repeats = _says(copy) in {_says(other) for other in (others.values() if before is None else (before,))}
+    repeats = any(_agree(copy, known) for known in (others.values() if before is None else (before,)))
     moves = arrival.study_uid != instance.study_uid and not others
     study_uid = arrival.study_uid if moves else instance.study_uid
     study_changes.join(tx, study_uid, arrival.source_ae, destinations, now)
-    copies.put(tx, copy)
+    if not repeats or before is None or before.identity is None:
+        copies.put(tx, copy)
     if repeats:
         return _repeat(tx, instance, arrival, takes, now)
     former = None if before is None or before.identity == identity else before.identity
@@ -190,9 +191,14 @@ def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str
     )
 
 
-def _says(copy: Copy) -> tuple[str | None, ...]:
-    """Return all that a sender says of an image and whose it is."""
-    return copy.study_uid, copy.series_uid, copy.header_digest, copy.study_digest, copy.patient_digest
+def _agree(one: Copy, other: Copy) -> bool:
+    """Tell whether two copies say the same of an image and whose it is, as far as it is written down."""
+    if any(
+        getattr(one, name) != getattr(other, name) for name in ("study_uid", "series_uid", "header_digest")
+    ):
+        return False
+    pairs = ((one.study_digest, other.study_digest), (one.patient_digest, other.patient_digest))
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def _is_news(instance: Instance, before: Copy | None, arrival: Arrival) -> bool:

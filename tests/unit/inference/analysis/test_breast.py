@@ -173,3 +173,13 @@ def test_a_picture_of_two_ends_is_broken():
     broken = np.where(grey > 0.1, np.random.default_rng(1).integers(0, 2, grey.shape), 0.0)
     with pytest.raises(Failed, match="plain black or plain white"):
         find(broken)
+
+
+@pytest.mark.parametrize("times", [4, 16])
+def test_values_that_wrap_around_are_no_picture(times):
+    """As 12 bits hold no 14: brightness that rises leaves the scale at one end and comes in at the other."""
+    texture = np.random.default_rng(1).normal(1, 0.05, (ROWS, COLUMNS))
+    grey = np.clip(drawn() * np.linspace(0.4, 1, COLUMNS) * texture, 0, 1)
+    with pytest.raises(Failed):
+        find(np.mod(grey * times, 1))
+    find(grey)

@@ -102,3 +102,11 @@ def test_a_decoder_that_panics_over_its_input_is_a_failure(tmp_path):
     header.file_meta.TransferSyntaxUID = RLELossless
     with pytest.raises(Failed, match="could not be decoded"):
         decoding.read(write(header, tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "BitsStored"])
+def test_attribute_with_several_values_is_named(tmp_path, keyword):
+    image = mammogram("R", "CC", rows=16, columns=16)
+    image[keyword].value = [16, 16]
+    with pytest.raises(Failed, match="several values"):
+        decoding.read(write(image, tmp_path / "a.dcm"))

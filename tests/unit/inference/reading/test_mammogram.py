@@ -289,6 +289,44 @@ def test_captures_with_marks_are_refused_unless_the_site_wants_them(attributes, 
     assert (strict.header_digest == lenient.header_digest) is not refused
 
 
+@pytest.mark.parametrize(
+    ("attributes", "refused"),
+    [
+        ({"BurnedInAnnotation": "YES", "ImageType": ["DERIVED", "SECONDARY"]}, True),
+        ({"BurnedInAnnotation": "YES", "ImageType": ["DERIVED", "PRIMARY"]}, False),
+        ({"BurnedInAnnotation": "NO", "ImageType": ["DERIVED", "SECONDARY"]}, False),
+    ],
+)
+def test_capture_that_calls_itself_a_mammogram_is_refused_where_it_says_both(attributes, refused):
+    objection = exam.describe(mammogram(**SMALL | attributes)).objection
+    assert (objection is not None and "marks burned into" in objection) is refused
+
+
+@pytest.mark.parametrize(
+    ("attributes", "refused"),
+    [
+        ({"PixelAspectRatio": ["2", "1"]}, True),
+        ({"PixelAspectRatio": ["1", "1"]}, False),
+        ({"ImagerPixelSpacing": ["0.14", "0.07"]}, True),
+        ({"ImagerPixelSpacing": ["0.0705", "0.07"]}, False),
+    ],
+)
+def test_pixels_that_are_not_square_are_named(attributes, refused):
+    objection = exam.describe(mammogram(**SMALL | attributes)).objection
+    assert (objection is not None and "not square" in objection) is refused
+
+
+@pytest.mark.parametrize("keyword", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_side_in_the_groups_of_an_enhanced_object_is_read_and_never_overruled(keyword):
+    frame, group = Dataset(), Dataset()
+    frame.FrameLaterality = "L"
+    group.FrameAnatomySequence = [frame]
+    alone = mammogram(ImageLaterality=None, **SMALL, **{keyword: [group]})
+    assert exam.describe(alone).laterality is Laterality.LEFT
+    against = mammogram("R", **SMALL, **{keyword: [group]})
+    assert exam.describe(against).laterality is None
+
+
 def processing_and_presentation(**attributes):
     raw = exam.describe(mammogram(number=1, for_processing=True, **SMALL))
     return raw, exam.describe(mammogram(number=1, **SMALL | attributes))

@@ -1,8 +1,13 @@
 """An element of unknown VR loses nothing behind it."""
 
+import io
 import struct
+import zlib
 
+import pydicom
 import pytest
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from inference.reading import decoding, mammogram
 from tests.support.mammograms import mammogram as made
@@ -49,3 +54,55 @@ def test_an_element_in_implicit_vr_stays_one(tmp_path):
     whole = made("R", "CC", rows=16, columns=16)
     assert mammogram.read(path).header.Manufacturer == whole.Manufacturer
     assert mammogram.read(path).label == "R CC"
+
+
+UNKNOWN = b"\x19\x00\x10\x10??\x04\x00abcd"
+ZZ = b"\x19\x00\x11\x10ZZ\x00\x00\x04\x00\x00\x00abcd"
+CREATOR = b"\x19\x00\x10\x00LO\x04\x00ACME"
+OPEN = b"\x00\x00\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+END = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+def sequence(content, vr=b"SQ"):
+    """A private sequence of undefined length with one item."""
+    return b"\x19\x00\x20\x10" + vr + OPEN + ITEM + CREATOR + content + END
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize(
+    "inserted",
+    [
+        CREATOR + UNKNOWN,
+        CREATOR + UNKNOWN + ZZ,
+        CREATOR + sequence(UNKNOWN),
+        CREATOR + sequence(ZZ),
+        CREATOR + sequence(sequence(UNKNOWN + ZZ)),
+        CREATOR + sequence(b"", vr=b"ZZ"),
+        CREATOR
+        + b"\x19\x00\x21\x10UN"
+        + OPEN
+        + ITEM
+        + b"\x19\0\1\0\4\0\0\0abcd"
+        + END
+        + ZZ.replace(b"\x11", b"\x22"),
+    ],
+)
+def test_unknown_vrs_in_sequences_and_in_deflated_files_lose_nothing(tmp_path, inserted, deflated):
+    path = write(made("R", "CC", rows=16, columns=16), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    place = data.index(b"\x20\x00\x0d\x00UI")
+    data = data[:place] + inserted + data[place:]
+    if deflated:
+        begin = 144 + int.from_bytes(data[140:144], "little")
+        meta = pydicom.dcmread(path).file_meta
+        meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        head = io.BytesIO(b"")
+        write_file_meta_info(head, meta)
+        stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data = data[:132] + head.getvalue() + stream.compress(data[begin:]) + stream.flush()
+    path.write_bytes(data)
+    described = mammogram.read(path)
+    assert (described.label, described.rows, described.objection) == ("R CC", 16, None)
+    assert decoding.read(path)[1].shape == (16, 16)
