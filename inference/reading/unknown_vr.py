@@ -90,7 +90,7 @@ class _Walk:
         self._file = file
         self._order = order
         self._size = file.seek(0, io.SEEK_END)
-        self._seen = 0
+        self._elements_so_far = 0
 
     def patches(self, begin: int) -> Iterator[tuple[int, bytes]]:
         """Yield places of VRs that are none, and the bytes that belong there."""
@@ -102,8 +102,8 @@ class _Walk:
     def _elements(self, place: int, end: int, *, depth: int) -> Iterator[tuple[int, bytes]]:
         """Go through a data set from ``place`` to ``end``, or to its delimiter; leaves the file behind it."""
         while place + _HEADER <= end:
-            self._seen += 1
-            if self._seen > _MOST:
+            self._elements_so_far += 1
+            if self._elements_so_far > _MOST:
                 raise _LostError
             tag, vr, short, long = self._element(place)
             if tag in (_ITEM_END, _SEQUENCE_END):
@@ -112,7 +112,7 @@ class _Walk:
             if tag == _PIXELS and depth == 0:
                 return
             if vr not in _KNOWN:
-                vr, replaced = self._meant(place, tag, short, long, end)
+                vr, replaced = self._true_vr(place, tag, short, long, end)
                 yield place + 4, replaced
             value, length = (place + 12, long) if vr in _LONG else (place + _HEADER, short)
             if vr == b"SQ":
@@ -156,7 +156,7 @@ class _Walk:
                 place += size
         raise _LostError
 
-    def _meant(self, place: int, tag: int, short: int, long: int, end: int) -> tuple[bytes, bytes]:
+    def _true_vr(self, place: int, tag: int, short: int, long: int, end: int) -> tuple[bytes, bytes]:
         """Return the VR with which an element is read to its true end, and the bytes to write there.
 
         Raises _LostError where none is found: it is in Implicit VR, or no element at all.

@@ -295,11 +295,11 @@ def _header(received: Incoming, arrival: Arrival, reading: ReadingOptions) -> by
 
 def _digest(arrival: Arrival) -> str:
     """Return what names the content of a file: other content, other name."""
-    whose = None if arrival.description is None else arrival.description.study_digest
+    study_digest = None if arrival.description is None else arrival.description.study_digest
     parts = (
         arrival.transfer_syntax_uid,
         arrival.header_digest,
-        whose or "",
+        study_digest or "",
         arrival.series_uid,
         arrival.pixel_sha256,
     )

@@ -61,13 +61,13 @@ def of_edition(
     database: Database, job: Job, edition: Edition, *, images: Sequence[ReportedImage], content: str
 ) -> Issue:
     """Return which report ``content`` is: a new one, or the last one of these senders once more."""
-    made = partial(Issue, edition=edition, images=images, content=content)
+    issue = partial(Issue, edition=edition, images=images, content=content)
     # never before its heatmaps: a study is often complete, and its job made, while its last image is analysed
     known_at = max([job.created_at, *(image.record.analysed_at for image in images)])
     with database.read() as tx:
         last = reports.last_report(tx, job.study_uid, edition.senders)
         if last is None or last.content_digest != content:
-            return made(made_at=known_at, replaced=last, repeated=None)
+            return issue(made_at=known_at, replaced=last, repeated=None)
         # where it was taken back or forgotten meanwhile: the same objects, to the byte
         before = None if last.replaces is None else reports.numbered(tx, job.study_uid, last.replaces)
-        return made(made_at=last.made_at, replaced=before, repeated=last)
+        return issue(made_at=last.made_at, replaced=before, repeated=last)

@@ -97,7 +97,7 @@ class ReportJob:
                 "study holds images of several patients: each gets results of its own", study=job.study_uid
             )
         began = None if first is None else first.made_at
-        made: list[NewReport] = []
+        new: list[NewReport] = []
         unchanged: list[int] = []
         for edition in parts:
             images = self._mentioned(kept, edition)
@@ -108,17 +108,17 @@ class ReportJob:
                 unchanged.append(issue.repeated.id)
             else:
                 began = began or issue.made_at
-                made.append(self._report(job, issue, began))
-        self._finish(job, made, unchanged)
+                new.append(self._report(job, issue, began))
+        self._finish(job, new, unchanged)
 
-    def _finish(self, job: Job, made: Sequence[NewReport], unchanged: Sequence[int]) -> None:
+    def _finish(self, job: Job, new: Sequence[NewReport], unchanged: Sequence[int]) -> None:
         with self.database.write() as tx:
             unneeded = reports.finish(
-                tx, job.lease, made=made, unchanged=unchanged, takes=self.takes, now=self.now()
+                tx, job.lease, new=new, unchanged=unchanged, takes=self.takes, now=self.now()
             )
         for file in unneeded:
             self.archive.remove(file)
-        if not made:
+        if not new:
             log.info("nothing new to report", study=job.study_uid)
 
     def _report(self, job: Job, issue: Issue, began: datetime) -> NewReport:

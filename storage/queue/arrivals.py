@@ -69,14 +69,16 @@ def record(
         return _add(tx, arrival, copy, destinations, now)
     if instance.pixel_sha256 != arrival.pixel_sha256:
         return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
-    others = copies.of_image(tx, arrival.sop_instance_uid)
-    before = others.pop(arrival.source_ae, None)
-    repeats = any(_agree(copy, known) for known in (others.values() if before is None else (before,)))
-    moves = arrival.study_uid != instance.study_uid and not others
+    copies_of_peers = copies.of_image(tx, arrival.sop_instance_uid)
+    before = copies_of_peers.pop(arrival.source_ae, None)
+    repeats = any(
+        _agree(copy, copy_kept) for copy_kept in (copies_of_peers.values() if before is None else (before,))
+    )
+    moves = arrival.study_uid != instance.study_uid and not copies_of_peers
     study_uid = arrival.study_uid if moves else instance.study_uid
     study_changes.join(tx, study_uid, arrival.source_ae, destinations, now)
     if not repeats or before is None or before.identity is None:
-        copies.put(tx, copy)
+        copies.write(tx, copy)
     if repeats:
         return _repeat(tx, instance, arrival, takes, now)
     former = None if before is None or before.identity == identity else before.identity
@@ -148,7 +150,7 @@ def _add(
 ) -> Recorded:
     study_changes.join(tx, arrival.study_uid, arrival.source_ae, destinations, now)
     tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
-    copies.put(tx, copy)
+    copies.write(tx, copy)
     _put_description(tx, arrival.sop_instance_uid, arrival.description)
     jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
     study_changes.note(tx, "received", arrival.study_uid, arrival, now)
@@ -191,13 +193,13 @@ def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str
     )
 
 
-def _agree(one: Copy, other: Copy) -> bool:
+def _agree(first: Copy, second: Copy) -> bool:
     """Tell whether two copies say the same of an image and whose it is, as far as it is written down."""
     if any(
-        getattr(one, name) != getattr(other, name) for name in ("study_uid", "series_uid", "header_digest")
+        getattr(first, name) != getattr(second, name) for name in ("study_uid", "series_uid", "header_digest")
     ):
         return False
-    pairs = ((one.study_digest, other.study_digest), (one.patient_digest, other.patient_digest))
+    pairs = ((first.study_digest, second.study_digest), (first.patient_digest, second.patient_digest))
     return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
@@ -207,8 +209,8 @@ def _is_news(instance: Instance, before: Copy | None, arrival: Arrival) -> bool:
     It does where it shows the image otherwise than the kept one and than its sender did ``before``; and where
     the kept header is of the same sender, who corrects it.
     """
-    known = {instance.header_digest} if before is None else {instance.header_digest, before.header_digest}
-    return arrival.header_digest not in known or (
+    digests = {instance.header_digest} if before is None else {instance.header_digest, before.header_digest}
+    return arrival.header_digest not in digests or (
         arrival.source_ae == instance.source_ae and before is not None
     )
 

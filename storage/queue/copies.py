@@ -42,7 +42,7 @@ def of_arrival(arrival: Arrival, identity: str | None) -> Copy:
     )
 
 
-def put(tx: Connection, copy: Copy) -> None:
+def write(tx: Connection, copy: Copy) -> None:
     """Make ``copy`` what its sender says of the image, in place of any that it said before."""
     key = {"sop_instance_uid": copy.sop_instance_uid, "ae_title": copy.ae_title}
     tx.execute(delete(_copies).filter_by(**key))

@@ -81,8 +81,8 @@ def _replace_report(tx: Connection, study_uid: str, report: NewReport) -> int:
 def _remember_senders(tx: Connection, report_id: int, senders: Iterable[str]) -> None:
     """Add ``senders`` to those under whose identity the report was made."""
     table = schema.report_senders
-    known = set(tx.execute(select(table.c.ae_title).filter_by(report_id=report_id)).scalars())
-    for ae_title in sorted(set(senders) - known):
+    titles = set(tx.execute(select(table.c.ae_title).filter_by(report_id=report_id)).scalars())
+    for ae_title in sorted(set(senders) - titles):
         tx.execute(insert(table).values(report_id=report_id, ae_title=ae_title))
 
 

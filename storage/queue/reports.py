@@ -58,7 +58,7 @@ def finish(
     tx: Connection,
     lease: Lease,
     *,
-    made: Sequence[NewReport],
+    new: Sequence[NewReport],
     unchanged: Collection[int] = (),
     takes: Taking = any_kind,
     now: datetime,
@@ -71,7 +71,7 @@ def finish(
 
     Parameters
     ----------
-    made
+    new
         The reports that say something new, at most one for each identity.
     unchanged
         Rows of the reports that say everything still.
@@ -93,16 +93,16 @@ def finish(
     tx.execute(update(_reports).where(_reports.c.id.in_(unchanged)).values(current=True))
     senders = {edition.identity: edition.senders for edition in editions.of_study(tx, study_uid)}
     unneeded: tuple[str, ...] = ()
-    for report in made:
+    for report in new:
         report_id, kept_already = new_reports.keep(
             tx, study_uid, report, senders=senders.get(report.identity, ()), now=now
         )
         unneeded += kept_already
         history.append(tx, study_uid, "reported", now, report=report_id, images=report.images)
-    if not made:
+    if not new:
         history.append(tx, study_uid, "nothing new to report", now)
-    owed = {uid: destinations for uid, _, destinations in _owed_to(tx, study_uid)}
-    deliveries.withdraw(tx, study_uid, keep=owed, now=now)
+    goals = {uid: destinations for uid, _, destinations in _owed_to(tx, study_uid)}
+    deliveries.withdraw(tx, study_uid, keep=goals, now=now)
     owe_current(tx, study_uid, takes=takes, now=now)
     return unneeded
 
@@ -173,14 +173,14 @@ def _is_for(tx: Connection, report_id: int, senders: Collection[str]) -> bool:
 
 def _owed_to(tx: Connection, study_uid: str) -> list[tuple[str, str, Sequence[str]]]:
     """Return the objects of the study's current reports, in their order: UID, kind, and where each goes."""
-    owed: list[tuple[str, str, Sequence[str]]] = []
+    goals: list[tuple[str, str, Sequence[str]]] = []
     for edition in editions.of_study(tx, study_uid):
         report = current(tx, study_uid, edition.identity)
         if report is not None:
             objects = select(_results.c.sop_instance_uid, _results.c.kind).filter_by(report_id=report.id)
             rows = tx.execute(objects.order_by(_results.c.position, _results.c.sop_instance_uid))
-            owed += [(row.sop_instance_uid, row.kind, edition.destinations) for row in rows]
-    return owed
+            goals += [(row.sop_instance_uid, row.kind, edition.destinations) for row in rows]
+    return goals
 
 
 def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:

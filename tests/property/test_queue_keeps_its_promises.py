@@ -244,7 +244,7 @@ class Queue(RuleBasedStateMachine):
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
             made = new_report(*results, made_at=self.now, content_digest="")
-            reports.finish(tx, job.lease, made=[made], now=self.now)
+            reports.finish(tx, job.lease, new=[made], now=self.now)
 
     def _heartbeat(self, tx: Connection, job: Job) -> None:
         jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)

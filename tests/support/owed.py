@@ -53,7 +53,7 @@ def owe(
             content_digest="c",
             replaces=None,
         )
-        reports.finish(tx, report.lease, made=[made], now=NOW)
+        reports.finish(tx, report.lease, new=[made], now=NOW)
     return [one.sop_instance_uid for one in objects]
 
 

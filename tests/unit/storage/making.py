@@ -210,7 +210,7 @@ class Hand:
                 content_digest=document,
                 breasts=breasts,
             )
-            return reports.finish(tx, job.lease, made=[made], now=self.now)
+            return reports.finish(tx, job.lease, new=[made], now=self.now)
 
     def answer_study(
         self,

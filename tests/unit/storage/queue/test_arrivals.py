@@ -284,7 +284,7 @@ def test_a_report_with_nothing_new_to_say_is_not_made(hand):
     hand.ask_for_reports()
     job = hand.claimed()
     with hand.database.write() as tx:
-        reports.finish(tx, job.lease, made=[], unchanged=[before.id], now=hand.now)
+        reports.finish(tx, job.lease, new=[], unchanged=[before.id], now=hand.now)
     assert last_report(hand) == before
     assert hand.due_uids() == []
     assert hand.due_uids("MODALITY") == ["1.2.9.1", "1.1"]

@@ -130,7 +130,7 @@ def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
     ]
     with answered.database.write() as tx:
         made = new_report(*results, made_at=answered.now, images=5, content_digest="five", replaces=1)
-        unneeded = reports.finish(tx, job.lease, made=[made], now=answered.now)
+        unneeded = reports.finish(tx, job.lease, new=[made], now=answered.now)
     assert unneeded == ("results/rebuilt.dcm",)
     assert counts(answered) == {
         DeliveryState.WITHDRAWN: 1,

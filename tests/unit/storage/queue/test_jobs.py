@@ -107,8 +107,8 @@ def test_who_has_lost_the_lease_can_settle_nothing(hand):
         lambda tx: jobs.finish_analysis(tx, job.lease, epitaph, now=now),
         lambda tx: jobs.again(tx, job.lease, not_before=now, reason="", now=now),
         lambda tx: jobs.never(tx, job.lease, reason="", trace="", now=now, finding=epitaph),
-        lambda tx: reports.finish(tx, job.lease, made=[new_report()], now=now),
-        lambda tx: reports.finish(tx, job.lease, made=[], now=now),
+        lambda tx: reports.finish(tx, job.lease, new=[new_report()], now=now),
+        lambda tx: reports.finish(tx, job.lease, new=[], now=now),
     ):
         with pytest.raises(LeaseLost, match=f"job {job.id}"), hand.database.write() as tx:
             settle(tx)
@@ -145,7 +145,7 @@ def test_an_analysis_is_no_report(hand):
     hand.receive(arrival())
     job = hand.claimed()
     with pytest.raises(ValueError, match="no report job"), hand.database.write() as tx:
-        reports.finish(tx, job.lease, made=[], now=hand.now)
+        reports.finish(tx, job.lease, new=[], now=hand.now)
 
 
 def test_a_parked_image_leaves_a_finding_so_that_its_study_is_reported(hand):
