@@ -7,12 +7,12 @@ view, or an image of unknown side, may be averaged with them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from inference import decision
 from inference.decision import Decision, FlagRule, Thresholds
-from inference.findings import ClassKey, Laterality, Measured, NotAnalysed
+from inference.findings import AnalysisStatus, ClassKey, Laterality, Measured, NotAnalysed
 from inference.options import MeasuredImage, StudyImage
 from inference.reading import attributes
 from inference.reading.mammogram import SourceImage
@@ -21,6 +21,10 @@ STANDARD: Final = ("CC", "MLO")
 """The views of a screening examination that are averaged."""
 
 _SIDES: Final = (Laterality.RIGHT, Laterality.LEFT, Laterality.BOTH)
+_IMPLANT: Final = NotAnalysed(
+    status=AnalysisStatus.NOT_ATTEMPTED,
+    reason="view with the implant: its implant-displaced view (ID) is read instead",
+)
 _Key: TypeAlias = tuple[int, str, str]
 
 
@@ -84,6 +88,7 @@ class Examination:
 
 def read(images: Sequence[MeasuredImage], rule: FlagRule, thresholds: Thresholds) -> Examination:
     """Decide about every breast of one study; the order of ``images`` says nothing."""
+    images = _without_implants(images)
     groups: dict[_Key, list[MeasuredImage]] = {}
     for image in images:
         groups.setdefault(_key(image.source), []).append(image)
@@ -100,6 +105,26 @@ def read(images: Sequence[MeasuredImage], rule: FlagRule, thresholds: Thresholds
         breasts=tuple(breasts),
         rule=rule,
     )
+
+
+def _without_implants(images: Sequence[MeasuredImage]) -> list[MeasuredImage]:
+    """Set the views with an implant aside whose implant-displaced view has a result.
+
+    Of the eight views of such an examination four show the implant, which the network takes for a finding.
+    """
+    displaced = {
+        (image.source.laterality, image.source.view)
+        for image in images
+        if isinstance(image.finding, Measured) and image.source.implant_displaced
+    }
+    return [
+        replace(image, finding=_IMPLANT, layers=None)
+        if (image.source.laterality, image.source.view) in displaced
+        and isinstance(image.finding, Measured)
+        and not image.source.implant_displaced
+        else image
+        for image in images
+    ]
 
 
 def _key(source: SourceImage) -> _Key:
@@ -123,7 +148,9 @@ def _missing(
     standard = first.laterality in _SIDES[:2] and first.view in STANDARD
     among = [image for image in images if image.source.laterality is first.laterality] if standard else group
     return tuple(
-        image.source for image in sorted(among, key=_by_uid) if isinstance(image.finding, NotAnalysed)
+        image.source
+        for image in sorted(among, key=_by_uid)
+        if isinstance(image.finding, NotAnalysed) and image.finding != _IMPLANT
     )
 
 

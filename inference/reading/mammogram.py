@@ -78,13 +78,7 @@ class ImageDescription:
     @property
     def label(self) -> str:
         """The image in a few words: ``R CC``, or what of it is unknown."""
-        if self.laterality is None and self.view is None:
-            return "unknown side and view"
-        if self.laterality is None:
-            return f"unknown side, {self.view}"
-        return (
-            f"{self.laterality.value} {self.view}" if self.view else f"{self.laterality.value}, unknown view"
-        )
+        return _label(self.laterality, self.view)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -93,6 +87,17 @@ class SourceImage(ImageDescription):
 
     header: Dataset
     """The whole data set with its file meta information, without Pixel Data."""
+
+    @property
+    def label(self) -> str:
+        """The image in a few words, with the ``ID`` of an implant-displaced view."""
+        label = _label(self.laterality, self.view)
+        return f"{label} ID" if self.view and self.implant_displaced else label
+
+    @property
+    def implant_displaced(self) -> bool:
+        """Whether an implant was pushed out of the picture (PS3.16 CID 4015)."""
+        return views.implant_displaced(self.header)
 
     @property
     def description(self) -> ImageDescription:
@@ -187,8 +192,30 @@ def same_as_presented(processing: ImageDescription, images: Sequence[ImageDescri
 
 
 def is_mentioned(image: ImageDescription, study: Sequence[ImageDescription]) -> bool:
-    """Whether the report on ``study`` speaks of ``image``: not of raw data whose presentation is there."""
-    return not (image.for_processing and same_as_presented(image, study))
+    """Whether the report on ``study`` speaks of ``image``.
+
+    Not of raw data whose presentation is there, nor of tomosynthesis and synthetic views of what another
+    image shows that is nearer to a mammogram: nothing is missing where that one is read.
+    """
+    if image.for_processing and same_as_presented(image, study):
+        return False
+    if image.objection not in objections.RENDERINGS or image.laterality is None or image.view is None:
+        return True
+    nearer = (None, *objections.RENDERINGS[: objections.RENDERINGS.index(image.objection)])
+    return not any(
+        rendering.objection in nearer
+        and (rendering.study_instance_uid, rendering.laterality, rendering.view)
+        == (image.study_instance_uid, image.laterality, image.view)
+        for rendering in study
+    )
+
+
+def _label(side: Laterality | None, view: str | None) -> str:
+    if side is None and view is None:
+        return "unknown side and view"
+    if side is None:
+        return f"unknown side, {view}"
+    return f"{side.value} {view}" if view else f"{side.value}, unknown view"
 
 
 def _made_from(presented: ImageDescription, processing: ImageDescription) -> bool:

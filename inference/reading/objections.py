@@ -5,6 +5,7 @@ Knows which objects are mammograms, and which mammograms the network was trained
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from pydicom import Dataset
@@ -41,6 +42,14 @@ NOT_GREY: Final = (
 NOT_SQUARE: Final = "the pixels of the image are not square: it would be read squeezed"
 _SQUARE: Final = 0.02
 """Part by which height and width of a pixel may differ: rounding, and less than a breast's own shapes do."""
+SYNTHETIC: Final = (
+    "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
+)
+TOMOSYNTHESIS_IMAGE: Final = "tomosynthesis: only single projection mammograms are analysed"
+RENDERINGS: Final = (SYNTHETIC, TOMOSYNTHESIS_IMAGE)
+"""Objections to images that show again what a mammogram of the same view shows, the nearest to it first."""
+_SYNTHETIC_WORDS: Final = frozenset({"GENERATED", "SYNTHETIC", "SYNTHESIZED", "SYNTHESISED", "PREVIEW"})
+"""Words of Image Type (GENERATED_2D, V_PREVIEW) for a picture computed from tomosynthesis."""
 
 BURNED_IN: Final = "burned in"
 _SPECIAL: Final = {
@@ -103,11 +112,12 @@ def is_grey(header: Dataset) -> bool:
 
 
 def _of_the_object(header: Dataset) -> str | None:
-    words = set(titles.words_of(header, "ImageType"))
-    if "TOMO" in words and "GENERATED" in words:
-        return "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
-    if "TOMO" in words or attributes.text(header, "SOPClassUID") in TOMOSYNTHESIS:
-        return "tomosynthesis: only single projection mammograms are analysed"
+    words = titles.words_of(header, "ImageType")
+    # words are cut at the underscore: C_VIEW, S_VIEW
+    if not _SYNTHETIC_WORDS.isdisjoint(words) or {("C", "VIEW"), ("S", "VIEW")} & set(pairwise(words)):
+        return SYNTHETIC
+    if {"TOMO", "TOMOSYNTHESIS"} & set(words) or attributes.text(header, "SOPClassUID") in TOMOSYNTHESIS:
+        return TOMOSYNTHESIS_IMAGE
     if is_for_processing(header):
         return "For Processing image: only images prepared for presentation are analysed"
     return None

@@ -47,6 +47,9 @@ SPECIAL_CODES: Final = {
 }
 """Codes of CID 4014, CID 4015 and CID 4009 under which an image is no plain view of one breast."""
 
+IMPLANT_DISPLACED: Final = frozenset({"399209000", "R-102D5"})
+"""View modifier of CID 4015, in SNOMED CT and in the retired SNOMED RT."""
+
 SIDE_CODES: Final = {
     "24028007": Laterality.RIGHT,
     "G-A100": Laterality.RIGHT,

@@ -17,6 +17,7 @@ from pydicom import Dataset
 from inference.findings import Laterality
 from inference.reading import attributes, titles
 from inference.reading.view_words import (
+    IMPLANT_DISPLACED,
     OBJECT_WORDS,
     SIDE_CODES,
     SIDE_WORDS,
@@ -64,6 +65,14 @@ def read(header: Dataset) -> ShownView:
         view=_agreed(views) if views else _view_in(fields, texts),
         specials=frozenset(specials),
     )
+
+
+def implant_displaced(header: Dataset) -> bool:
+    """Whether the image is an implant-displaced view, by code or by View Position (``RCCID``)."""
+    if any(code in IMPLANT_DISPLACED for group in _groups(header) for code in _codes(group)):
+        return True
+    named = titles.abbreviations(titles.words_of(header, "ViewPosition"), field=True)
+    return any(match.group().endswith("ID") for match in named)
 
 
 def _side(groups: list[Dataset], codes: list[str], texts: list[list[str]]) -> Laterality | None:

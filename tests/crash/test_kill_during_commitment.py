@@ -98,7 +98,7 @@ def test_node_killed_at_every_hand_over_of_a_request_asks_again_until_all_is_com
     assert [one.Status for one in store(node.port, [image])] == [0x0000]
     assert dead.wait(60), "the node never asked"
     owed = {str(one.SOPInstanceUID) for one in pacs.received}
-    assert len(owed) == 2  # report and heatmap
+    assert len(owed) == 3  # report, summary and heatmap
     for moment in ("asked", "answered"):
         dead = killed_at(pacs, node, moment)
         node.start()
@@ -108,12 +108,12 @@ def test_node_killed_at_every_hand_over_of_a_request_asks_again_until_all_is_com
     dead = killed_at(pacs, node, "reported")
     node.start()
     assert dead.wait(60), "the node took no report"
-    assert len(pacs.received) == 2, "nothing was sent again: every store had been recorded"
+    assert len(pacs.received) == 3, "nothing was sent again: every store had been recorded"
     asked = len(pacs.requests)
     node.start()
     other = mammogram("R", "CC", study="2", number=9)
     store(node.port, [other])
-    pacs.wait_for(lambda _: len(believed(pacs)) == 4)
+    pacs.wait_for(lambda _: len(believed(pacs)) == 6)
     assert not any(uids(request) & owed for request in pacs.requests[asked:]), "asked about what is committed"
     assert node.stop() == 0
     check(pacs, node, image)
@@ -139,6 +139,6 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
     pacs.wait_for(lambda _: len(pacs.requests) > asked and len(pacs.reported) > asked)
     assert node.stop() == 0
     assert uids(pacs.requests[-1]) == set(lost)
-    assert [str(one.SOPInstanceUID) for one in pacs.received[2:]] == lost
+    assert [str(one.SOPInstanceUID) for one in pacs.received[3:]] == lost
     assert kept.isdisjoint(lost)
     check(pacs, node, image)

@@ -84,11 +84,11 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
         renewals(node, port, authority, pacs)
         command = [dcmtk("storescu"), *with_tls(pacs, authority), "-aet", "DCMTK", "-aec", "SECONDREAD"]
         subprocess.run([*command, "127.0.0.1", str(port), *map(str, paths)], check=True, timeout=60)
-        came = archive.wait_for(5, seconds=240)
+        came = archive.wait_for(6, seconds=240)
         assert node.stop() == 0
     assert "Traceback" not in node.log.read_text()
     objects = [pydicom.dcmread(path) for path in came]
-    assert Counter(one.Modality for one in objects) == {"OT": 4, "SR": 1}
+    assert Counter(one.Modality for one in objects) == {"OT": 5, "SR": 1}
 
 
 def refusals(node, port, authority, other, pacs):

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pydicom
 import pytest
+from pydicom.uid import BreastTomosynthesisImageStorage
 
 from scp.configuration.sections import Peer
 from storage.archive import Swept
@@ -242,7 +243,7 @@ def test_results_to_sends_them_elsewhere(tmp_path):
     node.receive(*study(), calling_ae="MODALITY")
     node.work()
     assert node.owed("MODALITY") == []
-    assert len(node.owed("PACS")) == len(node.owed("RESEARCH")) == 5
+    assert len(node.owed("PACS")) == len(node.owed("RESEARCH")) == 6
     node.close()
 
 
@@ -254,6 +255,29 @@ def test_for_processing_image_with_its_twin_is_not_mentioned(node):
     (report,) = reports(node.owed())
     assert report.CompletionFlag == "COMPLETE"
     assert str(twin.SOPInstanceUID) not in text_of(report)
+
+
+def test_a_study_in_combo_mode_is_complete_without_its_other_renderings(node):
+    """Synthetic views and tomosynthesis show again what the four mammograms show."""
+    synthetic = {"ImageType": ["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"]}
+    again = [
+        mammogram(side, view, number=number, **attributes)
+        for number, (side, view, attributes) in enumerate(
+            [
+                ("R", "CC", synthetic),
+                ("L", "MLO", synthetic),
+                ("R", "CC", {"sop_class": BreastTomosynthesisImageStorage}),
+            ],
+            10,
+        )
+    ]
+    node.receive(*study(), *again)
+    assert JobKind.REPORT in node.work()  # at once: no view is missing
+    owed = node.owed()
+    (report,) = reports(owed)
+    assert report.CompletionFlag == "COMPLETE"
+    assert len(heatmaps(owed)) == 4  # and no page about images without a result
+    assert not any(str(image.SOPInstanceUID) in text_of(report) for image in again)
 
 
 def test_for_processing_twin_that_comes_late_makes_no_second_report(node):
@@ -425,5 +449,5 @@ def test_same_study_into_two_empty_data_directories_gives_identical_bytes(tmp_pa
         results = node.archive.data_dir / "results"
         files.append({path.name: path.read_bytes() for path in results.rglob("*.dcm")})
         node.close()
-    assert len(files[0]) == 5
+    assert len(files[0]) == 6
     assert files[0] == files[1]

@@ -109,7 +109,7 @@ def test_results_owed_before_the_clock_was_set_back_are_due(node):
     node.now -= DAY
     assert node.owed() == []
     node.tasks.repair_times()
-    assert len(node.owed()) == 5
+    assert len(node.owed()) == 6
 
 
 def test_what_waits_by_rights_goes_on_waiting(node):

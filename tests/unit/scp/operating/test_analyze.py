@@ -154,10 +154,10 @@ def test_output_folder_gets_overlays_and_the_dicom_results_of_each_study(secondr
         "right-heatmap.png",
     }
     objects = [pydicom.dcmread(path) for path in folder.glob("*.dcm")]
-    assert sorted(one.Modality for one in objects) == ["OT", "OT", "OT", "SR", "SR"]
+    assert sorted(one.Modality for one in objects) == ["OT"] * 5 + ["SR"] * 2
     studies = {one.StudyInstanceUID for one in objects}
     assert studies == {pydicom.dcmread(path).StudyInstanceUID for path in source.glob("*.dcm")}
-    assert "4 overlays and 5 DICOM objects" in ended.err
+    assert "4 overlays and 7 DICOM objects" in ended.err
 
 
 @pytest.mark.usefixtures("loose_umask")

@@ -61,4 +61,4 @@ def test_raw_data_whose_presentation_is_there_are_not_opened_for_the_report(node
         ).scalar_one()
     node.archive.remove(file)
     assert node.work().count(JobKind.REPORT) == 1
-    assert len(node.owed()) == 5
+    assert len(node.owed()) == 6
