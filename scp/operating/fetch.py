@@ -13,10 +13,11 @@ from scp import terminal
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
+from scp.fetching.dicomweb import WebSource
 from scp.fetching.dimse import DimseSource
 from scp.fetching.pace import Hours, Pace
 from scp.fetching.query import Query
-from scp.fetching.source import Keeper
+from scp.fetching.source import Keeper, Source
 from scp.fetching.studies import Fetcher, Line, Outcome
 from scp.operating.database import open_for_changes
 from scp.process import locks
@@ -100,18 +101,21 @@ def _peer(settings: Settings, name: str | None) -> Peer:
     chosen = next((peer for peer in reachable if peer.ae_title == name), None)
     if chosen is None:
         question = "which peer? Name it with --peer" if name is None else f"no peer {name!r} can be called"
-        raise CommandError(f"{question}: [[peers]] with host and port are {names}", code=WRONG_USAGE)
+        raise CommandError(f"{question}: [[peers]] with host and port, or url, are {names}", code=WRONG_USAGE)
     return chosen
 
 
-def _source(settings: Settings, peer: Peer, database: Database) -> DimseSource:
+def _source(settings: Settings, peer: Peer, database: Database) -> Source:
     archive = Archive(settings.node.data_dir)
     # a node that runs looks for new rows every second by itself
     receiver = store.receiver(settings, database, archive, now=_now, arrived=lambda: None)
+    keeper = Keeper(receive=partial(receiver.keep, calling_ae=peer.ae_title))
+    if peer.url is not None:
+        return WebSource(settings=settings, peer=peer, keeper=keeper, incoming=archive.incoming)
     return DimseSource(
         settings=settings,
         peer=peer,
-        keeper=Keeper(receive=partial(receiver.keep, calling_ae=peer.ae_title)),
+        keeper=keeper,
         incoming=archive.incoming,
         moves=_running(settings),
     )

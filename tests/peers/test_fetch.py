@@ -1,4 +1,6 @@
-"""Studies fetched from real archives, Orthanc and DCMTK's dcmqrscp: by C-MOVE, and by C-GET."""
+"""Studies fetched from real archives, Orthanc and DCMTK's dcmqrscp: by C-MOVE, C-GET and WADO-RS."""
+
+from pathlib import Path
 
 import pytest
 from pydicom.uid import BreastTomosynthesisImageStorage
@@ -11,10 +13,12 @@ from tests.support.command_line import CommandLine
 from tests.support.mammograms import mammogram, uid, write
 from tests.support.node_process import NodeProcess, peer
 from tests.support.orthanc import Orthanc
-from tests.support.peers import free_port
+from tests.support.peers import free_port, missing
 
 VIEWS = (("R", "CC"), ("L", "MLO"))
 ARCHIVES = ("ORTHANC", dcmqrscp.TITLE)
+WEB = "ORTHANCWEB"
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +38,20 @@ def node(tmp_path_factory):
         dcmqrscp.dcmqrscp(
             folder / "dcmqrscp", images[:-1], destinations=[("SECONDREAD", node.port)]
         ) as dcmqr_port,
-        Orthanc(folder / "orthanc", node_port=node.port, port=ports[0]) as orthanc,
+        Orthanc(
+            folder / "orthanc",
+            node_port=node.port,
+            port=ports[0],
+            plugins=[PLUGIN] if PLUGIN.exists() else [],
+        ) as orthanc,
     ):
         for image in images:
             orthanc.upload(image)
         with node.config.open("a") as file:
             for name, port in zip((*ARCHIVES, "GONE"), (ports[0], dcmqr_port, ports[1]), strict=True):
                 file.write(peer(name, port))
+            url = f"http://127.0.0.1:{orthanc.rest_port}/dicom-web"
+            file.write(f'[[peers]]\nae_title = "{WEB}"\nurl = "{url}"\n')
         with node:
             yield node
 
@@ -58,6 +69,11 @@ def stopped(node, tmp_path, monkeypatch):
     monkeypatch.setenv("SECONDREAD_NODE__DATA_DIR", str(tmp_path))
     Database.open(tmp_path).close()
     return tmp_path
+
+
+def require_plugin(archive):
+    if archive == WEB and not PLUGIN.exists():
+        missing("Orthanc's DICOMweb plugin is not installed")
 
 
 def kept(data_dir, study):
@@ -84,8 +100,9 @@ def test_study_is_moved_to_the_running_node_and_skipped_afterwards(node, fetch, 
     assert (line["outcome"], line["images"]) == ("here already", 0)
 
 
-@pytest.mark.parametrize("archive", ARCHIVES)
-def test_studies_of_a_list_come_by_c_get_for_a_node_that_does_not_run(stopped, fetch, archive):
+@pytest.mark.parametrize("archive", [*ARCHIVES, WEB])
+def test_studies_of_a_list_come_to_a_node_that_does_not_run(stopped, fetch, archive):
+    require_plugin(archive)
     listed = stopped / "list.csv"
     listed.write_text(f"study_uid;accession\n{uid('study', 1)};\n;ACC3\n;ACC404\n")
     ended = fetch("--peer", archive, "--list", listed)
@@ -100,8 +117,9 @@ def test_studies_of_a_list_come_by_c_get_for_a_node_that_does_not_run(stopped, f
     assert not list((stopped / "incoming").iterdir())
 
 
-@pytest.mark.parametrize("archive", ARCHIVES)
+@pytest.mark.parametrize("archive", [*ARCHIVES, WEB])
 def test_studies_of_a_patient_and_of_a_day_are_found(stopped, fetch, archive):
+    require_plugin(archive)
     of_patient = fetch("--peer", archive, "--patient", "SYN4", "--from", "2024-04-30", "--to", "2024-05-02")
     assert [line["study_uid"] for line in of_patient.lines] == [str(uid("study", 4))]
     of_days = fetch("--peer", archive, "--from", "2024-04-30", "--to", "2024-05-01")

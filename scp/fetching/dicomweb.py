@@ -1,0 +1,139 @@
+"""Fetching by DICOMweb: QIDO-RS, then WADO-RS, one image after the other (PS3.18 10.4, 10.6)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydicom.dataset import Dataset
+
+from scp.configuration.sections import Peer
+from scp.configuration.settings import Settings
+from scp.fetching.query import Query
+from scp.fetching.source import FETCHED_CLASSES, FetchError, Image, Keeper, SourceClosedError
+from scp.network.association import Unreachable
+from scp.network.web import WebPeerClient
+
+if TYPE_CHECKING:
+    from dicomweb_client import DICOMwebClient
+
+Match: TypeAlias = dict[str, dict[str, Any]]
+"""One match of QIDO-RS by tag, in the DICOM JSON model (PS3.18 F.2)."""
+PAGE: Final = 200
+"""Matches in one answer, at most."""
+AS_KEPT: Final = (("application/dicom", "*"),)
+"""The whole file in the transfer syntax that the peer has it in."""
+STUDY, SERIES, INSTANCE, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
+"""Tags in answers to QIDO-RS (PS3.18 F.2)."""
+EXACT: Final = {"StudyInstanceUID": STUDY, "AccessionNumber": "00080050", "PatientID": "00100020"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebSource:
+    """A peer that answers queries by HTTP."""
+
+    settings: Settings
+    peer: Peer
+    keeper: Keeper
+    incoming: Path
+    """Where images are written before they are kept."""
+
+    def studies(self, query: Query) -> list[str]:
+        """Return the Study Instance UIDs that match ``query``."""
+        days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (query.first, query.last))
+        wanted = {
+            "StudyInstanceUID": query.study_uid,
+            "AccessionNumber": query.accession,
+            "PatientID": query.patient_id,
+        }
+        keys = {
+            **wanted,
+            "StudyDate": None if days == "-" else days,
+            "ModalitiesInStudy": None if query.named else "MG",
+        }
+        filters = {name: value for name, value in keys.items() if value}
+        found = self._search(
+            STUDY,
+            lambda offset, web: web.search_for_studies(search_filters=filters, limit=PAGE, offset=offset),
+        )
+        # a service that does not know a key ignores it, and answers with studies of others
+        matching = [study for study in found if all(_agrees(study, key, wanted[key]) for key in EXACT)]
+        return list(dict.fromkeys(_value(study, STUDY) for study in matching))
+
+    def images(self, study_uid: str) -> list[Image]:
+        """Return the mammograms of a study."""
+        found = self._search(
+            INSTANCE,
+            lambda offset, web: web.search_for_instances(
+                study_uid,
+                fields=["SOPClassUID", "SeriesInstanceUID"],
+                search_filters={"Modality": "MG"},
+                limit=PAGE,
+                offset=offset,
+            ),
+        )
+        # a peer that does not tell the class is believed to have a mammogram
+        return [
+            Image(sop_instance_uid=_value(image, INSTANCE), series_uid=_value(image, SERIES))
+            for image in found
+            if _value(image, INSTANCE) and _value(image, SOP_CLASS) in {"", *FETCHED_CLASSES}
+        ]
+
+    def fetch(self, study_uid: str, images: Sequence[Image]) -> list[FetchError]:
+        """Bring ``images`` to the node."""
+        failures: list[FetchError] = []
+        with self._client() as client:
+            for image in images:
+                failure = self.keeper.keep(self._retrieve(client, study_uid, image))
+                failures += [] if failure is None else [failure]
+                if isinstance(failure, SourceClosedError):
+                    break
+        return failures
+
+    def _search(self, key: str, ask: Callable[[int, DICOMwebClient], list[Match]]) -> list[Match]:
+        """Return all matches, page by page, until one brings nothing new: some peers ignore the offset."""
+        found: dict[str, Match] = {}
+        with self._client() as client:
+            while True:
+                before = len(found)
+                page = client.call(partial(ask, before))
+                found.update({_value(match, key): match for match in page})
+                if len(found) == before:
+                    return list(found.values())
+
+    def _retrieve(self, client: WebPeerClient, study_uid: str, image: Image) -> Path:
+        """Write one image to a file, as the peer has it."""
+        data_set: Dataset = client.call(
+            lambda web: web.retrieve_instance(
+                study_uid, image.series_uid, image.sop_instance_uid, media_types=AS_KEPT
+            )
+        )
+        with tempfile.NamedTemporaryFile(dir=self.incoming, suffix=".dcm", delete=False) as file:
+            data_set.save_as(file, enforce_file_format=True)
+        return Path(file.name)
+
+    @contextmanager
+    def _client(self) -> Iterator[WebPeerClient]:
+        try:
+            client = WebPeerClient(self.settings, self.peer)
+            try:
+                yield client
+            finally:
+                client.release()
+        except Unreachable as error:
+            raise SourceClosedError(str(error)) from error
+
+
+def _value(found: Match, tag: str) -> str:
+    values = found.get(tag, {}).get("Value") or [""]
+    return str(values[0] or "").strip()
+
+
+def _agrees(study: Match, keyword: str, wanted: str | None) -> bool:
+    value = _value(study, EXACT[keyword])
+    return bool(_value(study, STUDY)) and (not wanted or not value or value == wanted.strip())
