@@ -106,7 +106,7 @@ class CommitmentAnswers:
         try:
             question = read(event.action_type, event.action_information, peer, self.now())
             configured = self.settings.peer(peer)
-            over_new_association = configured is not None and configured.reachable
+            over_new_association = configured is not None and configured.host is not None
             wait = timedelta(0) if over_new_association else GIVE_UP
             with self.database.write() as tx:
                 commitment_questions.ask(tx, question, not_before=self.now() + wait)
@@ -140,7 +140,7 @@ class CommitmentAnswers:
         self._give_up(stale)
         due = [question for question in due if question not in stale]
         peer = self.settings.peer(peer_title)
-        if not due or peer is None or not peer.reachable:
+        if not due or peer is None or peer.host is None:
             return
         try:
             self._tell_over_new(peer, due)

@@ -43,6 +43,7 @@ def of_node(settings: Settings) -> Mapping[str, str]:
         "manufacturer": product.MANUFACTURER,
         "ae_title": node.ae_title,
         "quiet_seconds": f"{settings.study.quiet_seconds:g}",
+        "stow_port": str(settings.stow.port),
         "most_items": str(commitment_answer.MOST_ITEMS),
         "retention_days": f"{settings.retention.days:g}",
         "give_up_hours": f"{commitment_answer.GIVE_UP.total_seconds() / 3600:g}",
