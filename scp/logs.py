@@ -84,7 +84,7 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(target)
+    handler = _StandardError() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
@@ -97,6 +97,22 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
     # a level alone would not do: pydicom sets its logger's own again when it is imported after this
     handler.addFilter(_speaks_up)
     _route(handler, log.level.upper())
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is now: a progress bar takes its place, and lines go above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        """Standard error of now."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """Leave it as it is: nobody else's stream is wanted here."""
 
 
 def trace(error: BaseException) -> str:

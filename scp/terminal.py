@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 WIDTH_OF_A_FILE: Final = 200
 """Characters of a line where output goes into a file or a pipe: wide enough not to fold UIDs."""
+
+BORDER: Final = 1
+"""Characters of the left border of a table."""
+BORDER_OF_A_COLUMN: Final = 3
+"""Characters of padding and line of each column."""
 
 PRINTED_KEYS: Final = {
     "outstanding": "owed",
@@ -52,14 +59,56 @@ def progress() -> Progress:
     )
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows under headings: a table where no word of it must be cut, else a record of lines for each row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what fits into the width of ``options``: a UID stays whole, to be copied."""
+        room = options.max_width - BORDER - BORDER_OF_A_COLUMN * len(self.columns)
+        widths = self._widths(room)
+        if widths is None:
+            yield from self._records()
+            return
+        grid = Table(title=self.title, title_justify="left", title_style="bold")
+        for column, width in zip(self.columns, widths, strict=True):
+            grid.add_column(column, width=width)
+        for row in self.rows:
+            grid.add_row(*row)
+        yield grid
+
+    def _widths(self, room: int) -> list[int] | None:
+        """Return widths that add up to at most ``room`` and cut no word; None where there are none."""
+        by_column = list(zip(self.columns, *self.rows, strict=True))
+        widths = [max(map(cell_len, cells)) for cells in by_column]
+        least = [
+            max(cell_len(word) for cell in cells for word in cell.split() or [""]) for cells in by_column
+        ]
+        if sum(least) > room:
+            return None
+        while (excess := sum(widths) - room) > 0:
+            widest = max(range(len(widths)), key=lambda number: widths[number] - least[number])
+            widths[widest] -= min(excess, max(1, (widths[widest] - least[widest]) // 2))
+        return widths
+
+    def _records(self) -> Iterator[Text]:
+        yield Text(self.title, style="bold")
+        indent = max(map(len, self.columns)) + 2
+        for row in self.rows:
+            for column, cell in zip(self.columns, row, strict=True):
+                if cell:
+                    yield Text(f"{column:<{indent}}{cell}")
+            yield Text()
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Listing:
     """Return a table; None is shown as nothing."""
-    grid = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
-    return grid
+    cells = (tuple("" if cell is None else printable(str(cell)) for cell in row) for row in rows)
+    return Listing(title, tuple(columns), tuple(cells))
 
 
 def as_fields(record: DataclassInstance) -> dict[str, Any]:
@@ -86,8 +135,8 @@ def print_json(fields: Mapping[str, object]) -> None:
 
 
 def moment(at: datetime | None) -> str | None:
-    """Return ``at`` in the local time of this machine, to the second."""
-    return None if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return ``at`` in the local time of this machine, to the second, with its zone."""
+    return None if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _plain(value: object) -> str:

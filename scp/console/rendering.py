@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from inference.wording import NOT_FOR_DIAGNOSIS
+from inference.wording import NOT_FOR_DIAGNOSIS, sentence
 from scp import product
 from scp.console import services, visitors, wording
 from scp.console.visitors import Role
@@ -33,7 +33,12 @@ _environment: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"moment": _moment, "share": wording.share, "duration": wording.duration}
+_environment.filters |= {
+    "moment": _moment,
+    "share": wording.share,
+    "duration": wording.duration,
+    "sentence": sentence,
+}
 _environment.globals |= {"Role": Role, "NOT_FOR_DIAGNOSIS": NOT_FOR_DIAGNOSIS, "version": product.__version__}
 
 

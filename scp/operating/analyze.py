@@ -6,6 +6,7 @@ Files of one study are read together, for a breast is read and not an image.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,7 +72,7 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
                 complete &= _keep(study, folder, settings, analyst)
             studies.append(study.without_layers())
     if not as_json:
-        analyze_lines.show(studies, analyst.identity)
+        analyze_lines.show(studies, analyst.identity, unread=_unread(selection))
     if folder is not None:
         terminal.err().print(
             f"{folder.overlays} overlays and {folder.objects} DICOM objects are in {folder.path}"
@@ -168,6 +169,14 @@ def _keep(study: ReadStudy, folder: OutputFolder, settings: Settings, analyst: A
         log.exception("no DICOM results for a study", study=study.uid)
         return False
     return True
+
+
+def _unread(selection: Selection) -> Counter[str]:
+    """Count the files that were not read, by the reason."""
+    unread = Counter(selection.skipped.values())
+    if selection.unread_files:
+        unread["does not look like an image"] += selection.unread_files
+    return unread
 
 
 def _show_skipped(selection: Selection) -> None:

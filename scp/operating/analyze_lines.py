@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -80,8 +81,11 @@ def breast_fields(breast: BreastReading, study: str | None) -> dict[str, object]
     }
 
 
-def show(studies: Sequence[ReadStudy], identity: ModelIdentity) -> None:
-    """Print a table of the files and one of the breasts."""
+def show(studies: Sequence[ReadStudy], identity: ModelIdentity, *, unread: Counter[str]) -> None:
+    """Print a table of the files, one of the breasts, and what came of them in one line.
+
+    ``unread`` counts files that were not read, by the reason.
+    """
     console = terminal.out()
     columns = ["file", "image", "result", *(key.label for key in CLASSES), "breast", "seconds"]
     rows = [_row(file) for study in studies for file in study.files]
@@ -92,10 +96,20 @@ def show(studies: Sequence[ReadStudy], identity: ModelIdentity) -> None:
     if breasts:
         columns = ["breast", "views", "result", "class"]
         console.print(terminal.table("Breasts", columns, map(_breast_row, breasts)))
+    console.print(_summary([file.status for study in studies for file in study.files], unread))
     console.print(
         f"{identity.name} {identity.version}. AI second read, investigational, not for diagnostic use. "
         "A breast that is not flagged is not free of cancer for that."
     )
+
+
+def _summary(statuses: Sequence[AnalysisStatus], unread: Counter[str]) -> str:
+    """Say in one line what became of all files, for example ``5 files: 4 analysed, 1 refused``."""
+    counts = Counter(WORDS[status] for status in statuses)
+    parts = [f"{counts[word]} {word}" for word in WORDS.values() if counts[word]]
+    parts += [f"{number} skipped ({reason})" for reason, number in unread.most_common()]
+    number = len(statuses) + unread.total()
+    return f"{number} {'file' if number == 1 else 'files'}: {', '.join(parts)}"
 
 
 def _side(source: SourceImage | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,20 +14,23 @@ from rich.console import Console
 from scp import calibration, terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.operating import status_scanners, status_troubles
+from scp.operating import status_scanners, status_troubles, waiting
 from scp.operating.database import open_for_reading
 from scp.operating.status_scanners import ScannerStatus
 from scp.process import locks
 from storage import not_kept
 from storage.archive import UNCLAIMED, unclaimed, unfinished
 from storage.database.engine import Database
-from storage.overview import attention
+from storage.overview import attention, pages
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
+from storage.overview.pages import Choice
 from storage.queue import commitments, deliveries, jobs
 from storage.records import NotKept
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 MEGABYTE: Final = 1_000_000
+SHOWN_STUDIES: Final = 10
+"""Studies that are not settled: `studies` lists all."""
 DESTINATION_COLUMNS: Final = (
     "destination",
     "owed",
@@ -105,6 +108,8 @@ class Health:
     """What peers sent that was not kept, counted since the database was made."""
     mixed_studies: tuple[str, ...]
     """Studies that hold images of several patients: each gets results of its own."""
+    waiting: Mapping[str, str]
+    """What the latest studies that are not settled wait for, by Study Instance UID."""
     disk: Disk
     scanners: tuple[ScannerStatus, ...]
 
@@ -121,7 +126,10 @@ def run(settings: Settings, *, as_json: bool) -> int:
 
 
 def look(database: Database, settings: Settings) -> Health:
-    """Gather everything from one moment of the database."""
+    """Gather everything."""
+    with database.read() as tx:
+        unsettled = pages.page(tx, choice=Choice.OPEN, offset=0, limit=SHOWN_STUDIES).studies
+    waits = waiting.of_studies(database, settings, unsettled, now=datetime.now(UTC))
     with database.read() as tx:
         return Health(
             node=_node(settings),
@@ -142,6 +150,7 @@ def look(database: Database, settings: Settings) -> Health:
             parked_jobs=tuple(attention.parked_jobs(tx)),
             not_kept=tuple(not_kept.counted(tx)),
             mixed_studies=tuple(attention.mixed_studies(tx)),
+            waiting=waits,
             disk=_disk(settings),
             scanners=tuple(map(status_scanners.of, calibration.scanners(database))),
         )
@@ -217,9 +226,16 @@ def _show(health: Health, console: Console) -> None:
         )
     if health.oldest_waiting is not None:
         console.print(f"oldest job waiting since {terminal.moment(health.oldest_waiting)}")
+    _show_tables(health, console)
+
+
+def _show_tables(health: Health, console: Console) -> None:
     states = [state.value.lower() for state in JobState]
     rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
     console.print(terminal.table("Jobs", ["", *states], rows))
+    if health.waiting:
+        rows = ([study, sentence] for study, sentence in health.waiting.items())
+        console.print(terminal.table("Studies that are not settled", ["study", "waits for"], rows))
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     if health.scanners:
         console.print(status_scanners.table(health.scanners))

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.table import Table
-
 from scp import terminal
 from scp.calibration import ScannerPopulation
 
@@ -43,7 +41,7 @@ def of(entry: ScannerPopulation) -> ScannerStatus:
     )
 
 
-def table(scanners: Iterable[ScannerStatus]) -> Table:
+def table(scanners: Iterable[ScannerStatus]) -> terminal.Listing:
     """Return the scanners for people."""
     columns = ["scanner", "network", "examinations", "calibrated", "by", "drifted"]
     return terminal.table("Scanners", columns, map(_row, scanners))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 from rich.console import Console
 
 from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK, CommandError
+from scp.operating import waiting
 from scp.operating.database import open_for_reading
 from storage import history
 from storage.overview import deliveries, studies
@@ -17,34 +21,41 @@ from storage.states import CommitmentState, DeliveryState
 
 def run(settings: Settings, *, study_uid: str | None, limit: int, as_json: bool) -> int:
     """Print the latest studies, or what happened to one."""
-    with open_for_reading(settings) as database, database.read() as tx:
-        if study_uid is not None:
-            study_uid = studies.kept_as(tx, study_uid)
-        rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
-        entries = [] if study_uid is None else deliveries.of_study(tx, study_uid)
-        events = [] if study_uid is None else history.of(tx, study_uid)
+    with open_for_reading(settings) as database:
+        with database.read() as tx:
+            if study_uid is not None:
+                study_uid = studies.kept_as(tx, study_uid)
+            rows = studies.overview(tx, study_uid=study_uid, limit=limit + 1)
+            entries = [] if study_uid is None else deliveries.of_study(tx, study_uid)
+            events = [] if study_uid is None else history.of(tx, study_uid)
+        waits = waiting.of_studies(database, settings, rows, now=datetime.now(UTC))
     if study_uid is not None:
         if not rows and not events:
             raise CommandError(
                 f"study {study_uid} is unknown to this node: it never came in, or was removed long ago"
             )
-        _show_study(rows, entries, events, as_json=as_json)
+        _show_study(rows, entries, events, waits, as_json=as_json)
     elif as_json:
         for row in rows[:limit]:
             terminal.print_json(terminal.as_fields(row))
     else:
-        _show_studies(rows, limit, terminal.out())
+        _show_studies(rows, limit, waits, terminal.out())
     return OK
 
 
-def _show_studies(rows: list[StudyOverview], limit: int, console: Console) -> None:
-    console.print(_table("Studies", rows[:limit]))
+def _show_studies(rows: list[StudyOverview], limit: int, waits: Mapping[str, str], console: Console) -> None:
+    console.print(_table("Studies", rows[:limit], waits))
     if len(rows) > limit:
         console.print(f"these are the latest {limit}: there are more, see --limit")
 
 
 def _show_study(
-    rows: list[StudyOverview], entries: list[Entry], events: list[Event], *, as_json: bool
+    rows: list[StudyOverview],
+    entries: list[Entry],
+    events: list[Event],
+    waits: Mapping[str, str],
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
         study = terminal.as_fields(rows[0]) if rows else None
@@ -58,7 +69,7 @@ def _show_study(
         return
     console = terminal.out()
     if rows:
-        console.print(_table("Study", rows))
+        console.print(_table("Study", rows, waits))
     if entries:
         console.print(_deliveries_table(entries))
     console.print(
@@ -70,14 +81,25 @@ def _show_study(
     )
 
 
-def _table(title: str, rows: list[StudyOverview]) -> object:
+def _table(title: str, rows: list[StudyOverview], waits: Mapping[str, str]) -> object:
     return terminal.table(
         title,
-        ["study", "state", "images", "analysed", "not analysed", "first image", "last event", "results"],
+        [
+            "study",
+            "state",
+            "waits for",
+            "images",
+            "analysed",
+            "not analysed",
+            "first image",
+            "last event",
+            "results",
+        ],
         (
             (
                 row.study_uid,
                 row.state.value,
+                waits.get(row.study_uid),
                 row.images,
                 row.analysed,
                 row.not_analysed,

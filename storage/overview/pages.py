@@ -26,6 +26,8 @@ class Choice(StrEnum):
     """Images are to be analysed, or the study is to be reported."""
     OWED = "owed"
     """Results are still to be sent."""
+    OPEN = "open"
+    """Any of these."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +126,9 @@ def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
             return [or_(_studies.c.changed, _job_in(*LIVE))]
         case Choice.OWED:
             return [_delivery_in(DeliveryState.OWED)]
+        case Choice.OPEN:
+            parts = (Choice.PARKED, Choice.WORKING, Choice.OWED)
+            return [or_(*(condition for part in parts for condition in _chosen(part)))]
 
 
 def _has_images() -> Exists:

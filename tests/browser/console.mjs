@@ -1,6 +1,6 @@
 // Looks at every page of the console as a person would: at three sizes, in both themes, with a keyboard, an upload
 // and axe-core. Prints what it found as JSON; writes pictures where a folder is named.
-//   node console.mjs ADDRESS CHROMIUM STUDY PICTURE [FOLDER [NAME…]]
+//   node console.mjs ADDRESS CHROMIUM STUDY PICTURE,PICTURE [FOLDER [NAME…]]
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";

@@ -52,7 +52,7 @@ port = 104
     console = Console(folder / "config.toml")
     pictures = ",".join(str(folder / name) for name in ("left.png", "words.png"))
     address = f"http://127.0.0.1:{console.port}"
-    words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), pictures, folder]
+    words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), pictures]
     walk = subprocess.run([str(word) for word in words], capture_output=True, timeout=550, check=False)
     assert console.stop() == 0
     assert walk.returncode == 0, walk.stderr.decode()

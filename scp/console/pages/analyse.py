@@ -60,9 +60,10 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
     if len(files) > uploads.MOST_FILES:
         raise HTTPException(400, f"at most {uploads.MOST_FILES} files are taken at once")
     folder = store.new_folder()
+    names = [Path(file.filename or "").name[-NAME_LENGTH:] for file in files]
     for number, file in enumerate(files):
-        await run_in_threadpool(_copy, file, folder / f"{number}.file")
-    return store.begin(owner, folder, [Path(file.filename or "").name[:NAME_LENGTH] for file in files])
+        await run_in_threadpool(_copy, file, folder / uploads.file_name(number, names[number]))
+    return store.begin(owner, folder, names)
 
 
 async def follow(request: Request) -> Response:

@@ -20,6 +20,7 @@ PAGE_SIZE: Final = 50
 WORDS_LENGTH: Final = 64
 CHOICES: Final = {
     Choice.ALL: "all",
+    Choice.OPEN: "not settled",
     Choice.PARKED: "need a person",
     Choice.WORKING: "in work",
     Choice.OWED: "to be sent",

@@ -27,7 +27,7 @@ from inference.reading.mammogram import SourceImage
 from scp.configuration.settings import Settings
 from scp.console.reading.reader import ANALYSE, PREVIEW, Reader, ReaderError
 from scp.operating import analyze_study
-from scp.operating.analyze_files import is_picture
+from scp.operating.analyze_files import PICTURE_SUFFIXES, is_picture
 from scp.operating.analyze_study import ReadFile, ReadStudy
 
 log = structlog.get_logger(__name__)
@@ -133,12 +133,12 @@ class Uploads:
         return folder
 
     def begin(self, owner: str, folder: Path, names: Sequence[str]) -> Upload:
-        """Read the files ``0.file``, ``1.file``, … of ``folder`` in the background, called ``names``."""
+        """Read the files of ``folder``, named by `file_name`, in the background; ``names`` are their own."""
         files = [
             UploadedFile(
                 number=number,
                 name=name,
-                path=folder / f"{number}.file",
+                path=folder / file_name(number, name),
                 preview=folder / f"{number}.jpg",
                 layers=folder / f"{number}.png",
             )
@@ -231,6 +231,12 @@ class Uploads:
 
     def _header(self, path: Path) -> SourceImage | None:
         return None if is_picture(path) else mammogram.read(path, self._settings.node.reading())
+
+
+def file_name(number: int, name: str) -> str:
+    """Return how the file that its owner calls ``name`` is called here: with a known ending, or none."""
+    suffix = Path(name).suffix.lower()
+    return f"{number}.file{suffix if suffix in PICTURE_SUFFIXES else ''}"
 
 
 def _begin(file: UploadedFile) -> None:
