@@ -26,7 +26,7 @@ from scp.delivering.sender import Sender
 from scp.errors import FAILED, OK
 from scp.housekeeping import HousekeepingTasks
 from scp.network import tls
-from scp.process import limits, locks
+from scp.process import limits, locks, readiness
 from scp.process.locks import LockError
 from scp.receiving import store
 from scp.receiving.admission import Admission
@@ -137,9 +137,11 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         **({} if web_server is None else {"stow_port": web_server.port}),
         peers=len(settings.peers),
     )
+    readiness.notify(readiness.READY)
     try:
         stop.wait()
     finally:
+        readiness.notify(readiness.STOPPING)
         console.stop(CONSOLE_STOP_SECONDS)
         if web_server is not None:
             web_server.stop(STOP_SECONDS)

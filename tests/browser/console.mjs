@@ -1,5 +1,6 @@
 // Looks at every page of the console as a person would: at three sizes, in both themes, with a keyboard, an upload
-// and axe-core. Prints what it found as JSON; writes pictures where a folder is named.
+// and axe-core. Prints what it found as JSON; writes pictures where a folder is named, those
+// named alone where names follow, such as study-desk-dark.
 //   node console.mjs ADDRESS CHROMIUM STUDY PICTURE,PICTURE [FOLDER [NAME…]]
 import fs from "node:fs";
 import { createRequire } from "node:module";
@@ -34,6 +35,7 @@ for (const [size, [width, height]] of Object.entries(SIZES)) for (const theme of
   page.on("pageerror", (error) => found.errors.push(String(error)));
   page.on("request", (request) => { if (!request.url().startsWith(address) && !request.url().startsWith("blob:")) found.foreign.push(request.url()); });
   for (const [name, path] of Object.entries(PAGES)) {
+    if (wanted.length && !wanted.includes(`${name}-${size}-${theme}`)) continue;
     await page.goto(address + path);
     for (const image of await page.locator("img").all()) await image.scrollIntoViewIfNeeded();
     await page.waitForFunction(() => [...document.images].every((image) => image.complete));

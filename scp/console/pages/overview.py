@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydicom.uid import UID
@@ -19,7 +19,7 @@ from scp.console.drawing import charts
 from scp.console.drawing.charts import Chart
 from scp.console.services import Services
 from scp.console.visitors import Role
-from scp.console.wording import NOT_KEPT
+from scp.console.wording import NOT_KEPT, duration
 from scp.operating import retry, status
 from scp.operating.status import Destination, Health
 from storage import calls
@@ -32,6 +32,8 @@ FRESH_SECONDS: Final = 2.0
 DAY_FRESH_SECONDS: Final = 30.0
 """The same of the last 24 hours."""
 SHOWN_CALLERS: Final = 20
+LATE: Final = timedelta(minutes=15)
+"""A peer that is owed something for so long needs a person; before that it is tried again and again."""
 MEGABYTE: Final = 1_000_000
 
 
@@ -133,7 +135,7 @@ def look(of: Services) -> Overview:
             (entry.peer, entry.objects, UID(entry.sop_class_uid).name, NOT_KEPT[entry.reason], entry.last_at)
             for entry in health.not_kept
         ),
-        alarms=tuple(_alarms(health)),
+        alarms=tuple(_alarms(health, now)),
     )
 
 
@@ -215,7 +217,24 @@ def _peer(name: str, destination: Destination | None, callers: Sequence[Caller],
     )
 
 
-def _alarms(health: Health) -> list[Alarm]:
+def _unreachable(health: Health, now: datetime) -> list[Alarm]:
+    """Return the peers that have been owed something for long, and why they do not take it."""
+    reasons = {problem.destination: problem.reason for problem in health.problems}
+    return [
+        Alarm(
+            words=f"{entry.ae_title} has been owed results for {duration(late.total_seconds())}: "
+            f"{reasons[entry.ae_title]}.",
+            link="/studies?choice=owed",
+            destination=entry.ae_title,
+        )
+        for entry in health.destinations
+        if entry.ae_title in reasons
+        and entry.oldest_owed is not None
+        and (late := now - entry.oldest_owed) > LATE
+    ]
+
+
+def _alarms(health: Health, now: datetime) -> list[Alarm]:
     alarms: list[Alarm] = []
     if not health.node.running:
         alarms.append(
@@ -249,6 +268,7 @@ def _alarms(health: Health) -> list[Alarm]:
                     destination=destination.ae_title,
                 )
             )
+    alarms += _unreachable(health, now)
     if health.disk.unclaimed:
         alarms.append(
             Alarm(words=f"{health.disk.unclaimed} images are unclaimed: send them to this node again.")

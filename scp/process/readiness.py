@@ -1,0 +1,22 @@
+"""Tells systemd that the node is ready, or stops (sd_notify(3)): one datagram, nothing where nobody asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Final
+
+READY: Final = "READY=1\nSTATUS=listening"
+STOPPING: Final = "STOPPING=1\nSTATUS=stopping"
+
+
+def notify(state: str) -> None:
+    """Send ``state`` to who has started the node, if it wants to know."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    # who does not listen any more does not matter: the node serves all the same
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(state.encode(), name)
