@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inference import scanner_calibration
 from inference.decision import FlagThreshold, Population
-from inference.examination import BreastReading
 from inference.scanner_calibration import NEEDED, POPULATION, Drift
 from storage.database.engine import Database
 from storage.records import Report
@@ -20,6 +19,10 @@ from storage.scanners import calibrations, populations, scores
 from storage.scanners.calibrations import Calibration
 from storage.scanners.populations import Examination
 from storage.scanners.scores import BreastScore, Network, Scanner
+
+if TYPE_CHECKING:
+    # pydicom comes with it, and `status` needs none
+    from inference.examination import BreastReading
 
 AUTOMATIC: Final = "automatic"
 """Who accepts the calibrations that the node makes by itself."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich.table import Table
-
 from scp import terminal
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.records import NotKept, Refused
@@ -26,7 +24,7 @@ def tables(
     parked_jobs: Sequence[ParkedJob],
     mixed_studies: Sequence[str],
     not_kept: Sequence[NotKept],
-) -> Iterator[Table]:
+) -> Iterator[terminal.Listing]:
     """Yield a table for each of these that is not empty."""
     if problems:
         title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
