@@ -271,6 +271,34 @@ def analyze(
     raise typer.Exit(analyze.run(settings, files, output=output, as_json=as_json))
 
 
+@app.command()
+def backup(
+    context: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, such as monday.tar.")],
+    *,
+    config: Config = None,
+) -> None:
+    """Write database, images and results into one file, also while the node runs."""
+    settings = _settings(context, config)
+    from scp.operating import backup
+
+    raise typer.Exit(backup.write(settings, target))
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup` has written.")],
+    *,
+    config: Config = None,
+) -> None:
+    """Put a backup back: the node is stopped, and its data directory has no database."""
+    settings = _settings(context, config)
+    from scp.operating import backup
+
+    raise typer.Exit(backup.put_back(settings, source))
+
+
 user = typer.Typer(help="Who may use the console.", no_args_is_help=True)
 app.add_typer(user, name="user")
 

@@ -44,11 +44,11 @@ def bring_up_to_date(tx: Connection, file: Path, *, scripts: Path = SCRIPTS) -> 
                 f"database {file} has schema {revision}, newer than the {newest} of this version of "
                 "SecondRead: install the version that wrote it or a later one; it was left as it is"
             )
-        _back_up(file, file.with_name(f"{file.stem}-before-{newest}.sqlite"))
+        back_up(file, file.with_name(f"{file.stem}-before-{newest}.sqlite"))
     command.upgrade(config, "head")
 
 
-def _back_up(file: Path, backup: Path) -> None:
+def back_up(file: Path, backup: Path) -> None:
     """Copy the database as it was last committed; the copy appears whole or not at all."""
     unfinished = backup.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)

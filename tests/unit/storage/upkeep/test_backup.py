@@ -1,0 +1,59 @@
+"""A backup is written beside a running node, and put back whole."""
+
+import tarfile
+
+import pytest
+
+from storage.database.engine import NAME, Database
+from storage.errors import DatabaseError
+from storage.upkeep import backup
+from tests.unit.storage.making import STUDY, arrival
+
+
+@pytest.fixture
+def kept(hand, tmp_path):
+    """A data directory with two images, one of whose files is gone; returns the path of a backup of it."""
+    data_dir = tmp_path / "data"
+    for number in range(2):
+        hand.receive(arrival(number))
+    (data_dir / "instances").mkdir(exist_ok=True)
+    (data_dir / "instances" / "0.dcm").write_bytes(b"image")
+    (data_dir / "console.key").write_bytes(b"key")
+    held = backup.write(data_dir, tmp_path / "backup.tar")
+    assert (held.files, held.missing) == (1, 1)
+    assert not list(data_dir.glob("backup-*"))
+    return tmp_path / "backup.tar"
+
+
+def test_what_was_backed_up_comes_back(kept, tmp_path):
+    assert kept.stat().st_mode & 0o077 == 0
+    assert backup.put_back(kept, tmp_path / "new") == 2
+    assert (tmp_path / "new" / "instances" / "0.dcm").read_bytes() == b"image"
+    assert (tmp_path / "new" / "console.key").read_bytes() == b"key"
+    opened = Database.open(tmp_path / "new")
+    assert opened.integrity() == "ok"
+    with opened.read() as tx:
+        (found,) = tx.exec_driver_sql("SELECT count(*) FROM instances WHERE study_uid = ?", (STUDY,)).one()
+    opened.close()
+    assert found == 2
+
+
+def test_a_database_is_never_replaced(kept, tmp_path):
+    with pytest.raises(DatabaseError, match="already"):
+        backup.put_back(kept, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["../evil", "instances/../../evil", "/etc/evil", "evil", "instances"])
+def test_what_is_no_backup_of_ours_is_refused(tmp_path, name):
+    (tmp_path / "evil").write_bytes(b"evil")
+    with tarfile.open(tmp_path / "bad.tar", "w") as bundle:
+        bundle.add(tmp_path / "evil", name)
+    with pytest.raises(DatabaseError):
+        backup.put_back(tmp_path / "bad.tar", tmp_path / "new")
+    assert not (tmp_path / "new" / NAME).exists()
+
+
+def test_a_backup_that_is_cut_off_is_refused(kept, tmp_path):
+    (tmp_path / "cut.tar").write_bytes(kept.read_bytes()[:700])
+    with pytest.raises(DatabaseError, match="cut off"):
+        backup.put_back(tmp_path / "cut.tar", tmp_path / "new")
