@@ -208,7 +208,7 @@ def test_retired_codes_of_views_become_snomed_ct(tmp_path):
     retired.ViewModifierCodeSequence = [codes.item(codes.Code("R-102D5", "SRT", "Implant Displaced"))]
     anatomy = [codes.item(codes.Code("T-04000", "SNM3", "Breast"))]
     header = mammogram("R", "MLO", ViewCodeSequence=[retired], AnatomicRegionSequence=anatomy)
-    sr, heatmap = results.objects(study(tmp_path, results.measured(), headers=[header]))
+    sr, _, heatmap = results.objects(study(tmp_path, results.measured(), headers=[header]))
     [view] = named(sr, codes.IMAGE_VIEW)
     [modifier] = named(sr, codes.IMAGE_VIEW_MODIFIER)
     written = [*view.ConceptCodeSequence, *modifier.ConceptCodeSequence]
