@@ -26,9 +26,9 @@ def files(kind: str) -> list[bytes]:
     """Return the objects of one kind of a study of four views, as files."""
     images = [results.study_image(header, results.measured(), Path()) for header in results.four_views()]
     written = []
-    for one in results.objects(images, kinds=[known for known in KINDS if known.name == kind]):
+    for result in results.objects(images, kinds=[entry for entry in KINDS if entry.name == kind]):
         buffer = io.BytesIO()
-        one.save_as(buffer, enforce_file_format=True)
+        result.save_as(buffer, enforce_file_format=True)
         written.append(buffer.getvalue())
     return written
 
@@ -36,9 +36,9 @@ def files(kind: str) -> list[bytes]:
 def milliseconds(file: bytes) -> float:
     """Return the processor time of one check of a file that has just been read."""
     data_set = pydicom.dcmread(io.BytesIO(file))
-    begun = time.process_time()
+    start = time.process_time()
     objects.faults(data_set)
-    return 1000 * (time.process_time() - begun)
+    return 1000 * (time.process_time() - start)
 
 
 def main() -> None:
@@ -46,9 +46,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     times = parser.parse_args().times
     for kind in KINDS:
-        taken = [milliseconds(file) for file in files(kind.name) for _ in range(times)]
-        if taken:
-            print(f"{kind.name:12} {statistics.median(taken):6.1f} ms an object")
+        figures = [milliseconds(file) for file in files(kind.name) for _ in range(times)]
+        if figures:
+            print(f"{kind.name:12} {statistics.median(figures):6.1f} ms an object")
 
 
 if __name__ == "__main__":
