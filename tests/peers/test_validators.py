@@ -314,8 +314,9 @@ def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else
     """It asks for a Value Type and a Concept Name, which no code of a view has (PS3.3 8.8)."""
     header = mammogram()
     header.ViewCodeSequence[0].ViewModifierCodeSequence = [item(**DISPLACED)]
-    report, heatmap = read_again(header, tmp_path)
+    report, summary, heatmap = read_again(header, tmp_path)
     assert errors(write(report, tmp_path / "report.dcm")) == []
+    assert errors(write(summary, tmp_path / "summary.dcm")) == []
     found = errors(write(heatmap, tmp_path / "heatmap.dcm"))
     assert len(found) == 2
     assert all(MISTAKEN in line for line in found)
