@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from storage.database import schema
+from storage.records import ResultObject
 from storage.states import CommitmentState, DeliveryState
 from storage.transitions import jobs
 
@@ -45,6 +46,18 @@ class Entry:
     """Failure Reason (0008,1197) of its last report, where that was a failure (PS3.3 C.14.1.1)."""
     warning: str | None
     """Why it could not be asked, or what it said."""
+
+
+def current_results(tx: Connection, study_uid: str) -> list[ResultObject]:
+    """Return the objects of the study's current report, in the order in which they are sent."""
+    results, reports = schema.results, schema.reports
+    rows = tx.execute(
+        select(results)
+        .join(reports, reports.c.id == results.c.report_id)
+        .where(results.c.study_uid == study_uid, reports.c.current)
+        .order_by(results.c.position)
+    )
+    return [ResultObject(**jobs.fields(row)) for row in rows]
 
 
 def of_study(tx: Connection, study_uid: str) -> list[Entry]:

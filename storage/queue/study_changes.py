@@ -1,4 +1,4 @@
-"""What an arrival changes about its study: who is known, what results say, what is written down."""
+"""What an arrival changes about its study, and a person who wants it analysed once more."""
 
 from __future__ import annotations
 
@@ -42,6 +42,24 @@ def restate(tx: Connection, study_uid: str, now: datetime) -> None:
         return
     jobs.overtake_report(tx, study_uid, now=now)
     tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(changed=False, last_at=now))
+
+
+def analyse_again(tx: Connection, study_uid: str, *, now: datetime) -> int:
+    """Let all images of the study be analysed once more, because a person wants it. Returns how many.
+
+    Results that come out the same are not sent again.
+    """
+    instances = schema.instances
+    images = tx.execute(
+        select(instances.c.sop_instance_uid).where(instances.c.study_uid == study_uid)
+    ).scalars()
+    uids = list(images)
+    for uid in uids:
+        jobs.renew_analysis(tx, uid, study_uid=study_uid, now=now)
+    if uids:
+        jobs.mark_changed(tx, study_uid, now=now)
+        history.append(tx, study_uid, "analysis asked for again", now, images=len(uids))
+    return len(uids)
 
 
 def note(tx: Connection, event: str, study_uid: str, arrival: Arrival, now: datetime) -> None:

@@ -26,8 +26,8 @@ from scp.console.visitors import Role
 from scp.console.wording import COMMITMENTS, DELIVERIES, PLAIN
 from scp.operating import retry
 from storage import history
-from storage.overview import deliveries, results, studies
-from storage.queue import again, arrivals
+from storage.overview import deliveries, studies
+from storage.queue import arrivals, study_changes
 from storage.records import ResultObject, StudyOverview
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ def show(request: Request) -> Response:
     with of.database.read() as tx:
         entries = deliveries.of_study(tx, study.study_uid)
         events = history.of(tx, study.study_uid)
-        kept = results.current(tx, study.study_uid)
+        kept = deliveries.current_results(tx, study.study_uid)
     read = examined.examine(of, study.study_uid)
     return rendering.page(
         request,
@@ -101,7 +101,7 @@ def download(request: Request) -> Response:
     of = services.of(request)
     study = _study(of, request)
     with of.database.read() as tx:
-        kept = results.current(tx, study.study_uid)
+        kept = deliveries.current_results(tx, study.study_uid)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as bundle:  # DICOM objects with pictures do not get smaller
         for result in kept:
@@ -120,7 +120,7 @@ def download_object(request: Request) -> Response:
     of = services.of(request)
     study = _study(of, request)
     with of.database.read() as tx:
-        kept = results.current(tx, study.study_uid)
+        kept = deliveries.current_results(tx, study.study_uid)
     wanted = request.path_params["object"]
     result = next((result for result in kept if result.sop_instance_uid == wanted), None)
     if result is None:
@@ -151,7 +151,7 @@ async def analyse_study(request: Request) -> Response:
 
     def change() -> None:
         with of.database.write() as tx:
-            again.analyse_again(tx, study.study_uid, now=of.now())
+            study_changes.analyse_again(tx, study.study_uid, now=of.now())
 
     await run_in_threadpool(change)
     return RedirectResponse(f"/studies/{study.study_uid}", 303)

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from storage.overview import pages, recent, results, waiting
+from storage.overview import deliveries as delivery_ledger
+from storage.overview import pages, recent, waiting
 from storage.overview.pages import Choice
-from storage.queue import again, deliveries
+from storage.queue import deliveries, study_changes
 from storage.records import JobKind
 from tests.unit.storage.making import FAILED, STUDY, arrival
 
@@ -82,10 +83,13 @@ def test_the_last_hours_count_and_time_what_happened(hand):
 def test_a_study_that_is_analysed_again_is_reported_again_if_something_differs(hand):
     hand.answer_study("1.1")
     with hand.database.read() as tx:
-        assert [result.sop_instance_uid for result in results.current(tx, STUDY)] == ["1.2.9.1", "1.1"]
+        assert [result.sop_instance_uid for result in delivery_ledger.current_results(tx, STUDY)] == [
+            "1.2.9.1",
+            "1.1",
+        ]
     with hand.database.write() as tx:
-        assert again.analyse_again(tx, STUDY, now=hand.now) == 4
-        assert again.analyse_again(tx, "1.2.404", now=hand.now) == 0
+        assert study_changes.analyse_again(tx, STUDY, now=hand.now) == 4
+        assert study_changes.analyse_again(tx, "1.2.404", now=hand.now) == 0
     hand.analyse(hand.claimed(), FAILED)
     hand.analyse_all()
     hand.wait(minutes=3)
