@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from dicomweb_client import DICOMwebClient
 from pydicom.uid import CTImageStorage
-from requests import HTTPError, Session
+from requests import HTTPError, RequestException, Session
 
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
+from scp.configuration.tls import TLS
 from scp.configuration.web import Stow as Section
 from scp.receiving import store
 from scp.receiving.admission import Admission
@@ -24,6 +25,7 @@ from scp.web.stow import Stow
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.overview import studies
+from tests.support.authority import Authority
 from tests.support.mammograms import mammogram, uid, write
 from tests.support.node_process import NodeProcess, peer
 from tests.support.orthanc import Orthanc
@@ -37,7 +39,7 @@ TOKEN = "a-token-of-the-modality"
 class Way:
     """The way in of a node, and what of it a test looks at."""
 
-    def __init__(self, folder, **node):
+    def __init__(self, folder, *, tls=None, **node):
         self.ended = []
         """Who was still storing when a request had ended."""
         self.called = threading.Event()
@@ -49,6 +51,7 @@ class Way:
                 Peer(ae_title="MODALITY", stow_token="env:MODALITY_TOKEN", results_to=()),
             ),
             stow=Section(enabled=True, port=0, request_mb=2),
+            tls=tls or TLS(),
         )
         self.database = Database.open(folder / "data")
         self.archive = Archive(folder / "data")
@@ -233,6 +236,24 @@ def test_sender_that_hangs_up_leaves_nothing_unfinished_and_keeps_what_was_whole
     assert way.called.wait(30)
     assert way.kept() == 1
     assert way.unfinished() == []
+
+
+def test_images_come_over_tls(way, tmp_path):
+    way.close()
+    authority = Authority(tmp_path / "authority")
+    secure = Way(tmp_path, tls=authority.tls("node"))
+    try:
+        session = Session()
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        session.trust_env, session.verify = False, str(authority.pem)
+        one = image()
+        one.preamble = bytes(128)
+        url = f"https://127.0.0.1:{secure.server.port}"
+        assert len(DICOMwebClient(url, session=session).store_instances([one]).ReferencedSOPSequence) == 1
+        with pytest.raises(RequestException):
+            client(secure).store_instances([one])
+    finally:
+        secure.close()
 
 
 def test_node_listens_for_it_and_ends_with_it(tmp_path):
