@@ -58,5 +58,5 @@ def _delivery(wait: Wait, now: datetime) -> str:
         return "the storage commitment of its destination"
     names = ", ".join(wait.owed_to)
     if wait.next_try is None or wait.next_try <= now:
-        return f"{names} to take its results, being sent now"
+        return f"{names} to take its results, due now"
     return f"{names} to take its results, tried at {terminal.moment(wait.next_try)}"
