@@ -280,9 +280,9 @@ def backup(
 ) -> None:
     """Write database, images and results into one file, also while the node runs."""
     settings = _settings(context, config)
-    from scp.operating import backup
+    from scp.operating import database
 
-    raise typer.Exit(backup.write(settings, target))
+    raise typer.Exit(database.write_backup(settings, target))
 
 
 @app.command()
@@ -294,9 +294,9 @@ def restore(
 ) -> None:
     """Put a backup back: the node is stopped, and its data directory has no database."""
     settings = _settings(context, config)
-    from scp.operating import backup
+    from scp.operating import database
 
-    raise typer.Exit(backup.put_back(settings, source))
+    raise typer.Exit(database.restore(settings, source))
 
 
 user = typer.Typer(help="Who may use the console.", no_args_is_help=True)

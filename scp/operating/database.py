@@ -1,17 +1,22 @@
 """Opens the database for commands: to look at it without locking anything, or to change a row of it.
 
-Neither makes one or migrates it: only the node does.
+Neither makes one or migrates it: only the node does. The commands ``backup``, while the node runs, and
+``restore``, while it is stopped, stand here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from scp import terminal
 from scp.configuration.settings import Settings
-from scp.errors import CommandError
+from scp.errors import OK, WRONG_USAGE, CommandError
+from scp.process import locks
 from storage.database import inspection
 from storage.database.engine import Database
+from storage.upkeep import backup
 
 
 @contextmanager
@@ -40,6 +45,37 @@ def open_for_changes(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def write_backup(settings: Settings, target: Path) -> int:
+    """Write database and files into one file."""
+    if target.exists():
+        raise CommandError(f"{target} exists: name another file", code=WRONG_USAGE)
+    with open_for_reading(settings):  # there is one, and it is of this version
+        pass
+    try:
+        held = backup.write(settings.node.data_dir, target)
+    except OSError as error:
+        raise CommandError(f"no backup was written ({error.strerror or error}): {target}") from error
+    terminal.out().print(f"{target}: the database and {held.files} files", soft_wrap=True)
+    if held.missing:
+        terminal.out().print(f"{held.missing} files were replaced or removed meanwhile: nothing needs them")
+    return OK
+
+
+def restore(settings: Settings, source: Path) -> int:
+    """Put a backup into the data directory, which has none yet."""
+    if locks.node_pid(settings.node.data_dir) is not None:
+        raise CommandError("the node is running: stop it first")
+    try:
+        files = backup.put_back(source, settings.node.data_dir)
+    except OSError as error:
+        raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
+    terminal.out().print(f"the database and {files} files are in {settings.node.data_dir}", soft_wrap=True)
+    terminal.out().print(
+        "start the node: what was waiting goes on, what came after the backup is to be sent again"
+    )
+    return OK
 
 
 def _check(settings: Settings) -> None:

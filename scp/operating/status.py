@@ -14,9 +14,9 @@ from rich.console import Console
 from scp import calibration, terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.operating import status_scanners, status_troubles, waiting
+from scp.operating import status_tables, waiting
 from scp.operating.database import open_for_reading
-from scp.operating.status_scanners import ScannerStatus
+from scp.operating.status_tables import ScannerStatus
 from scp.process import locks
 from storage import not_kept
 from storage.archive import UNCLAIMED, unclaimed, unfinished
@@ -152,7 +152,7 @@ def look(database: Database, settings: Settings) -> Health:
             mixed_studies=tuple(attention.mixed_studies(tx)),
             waiting=waits,
             disk=_disk(settings),
-            scanners=tuple(map(status_scanners.of, calibration.scanners(database))),
+            scanners=tuple(map(status_tables.scanner_status, calibration.scanners(database))),
         )
 
 
@@ -238,8 +238,8 @@ def _show_tables(health: Health, console: Console) -> None:
         console.print(terminal.table("Studies that are not settled", ["study", "waits for"], rows))
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     if health.scanners:
-        console.print(status_scanners.table(health.scanners))
-    for table in status_troubles.tables(
+        console.print(status_tables.scanners(health.scanners))
+    for table in status_tables.troubles(
         problems=health.problems,
         warnings=health.warnings,
         parked_jobs=health.parked_jobs,

@@ -1,11 +1,14 @@
-"""What the ``status`` command shows of troubles: one table for each kind that there is."""
+"""The tables of ``status``: what is wrong, one for each kind that there is, and how the scanners score."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from scp import terminal
+from scp.calibration import ScannerPopulation
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.records import NotKept, Refused
 from storage.states import CommitmentState, DeliveryState
@@ -17,7 +20,61 @@ WHY_NOT_KEPT: Final = {
 }
 
 
-def tables(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScannerStatus:
+    """How the examinations of a scanner score, against its reference population."""
+
+    name: str
+    network: str
+    examinations: int
+    calibrated_at: datetime | None
+    calibrated_by: str | None
+    distance: float | None
+    """Greatest difference of the shares of examinations below any score; None where there are too few."""
+    limit: float | None
+    """Beyond it the population is another one."""
+    drifted: bool
+
+
+def scanner_status(entry: ScannerPopulation) -> ScannerStatus:
+    """Return what ``status`` says of a scanner."""
+    accepted, drift = entry.calibration, entry.drift
+    return ScannerStatus(
+        name=str(entry.scanner),
+        network=str(entry.network),
+        examinations=entry.examinations,
+        calibrated_at=None if accepted is None else accepted.accepted_at,
+        calibrated_by=None if accepted is None else accepted.accepted_by,
+        distance=None if drift is None else drift.distance,
+        limit=None if drift is None else drift.limit,
+        drifted=drift is not None and drift.drifted,
+    )
+
+
+def scanners(scanners: Iterable[ScannerStatus]) -> terminal.Listing:
+    """Return the scanners for people."""
+    columns = ["scanner", "network", "examinations", "calibrated", "by", "drifted"]
+    return terminal.table("Scanners", columns, map(_scanner_row, scanners))
+
+
+def _scanner_row(scanner: ScannerStatus) -> list[object]:
+    if scanner.distance is None or scanner.limit is None:
+        drift = None
+    elif scanner.drifted:
+        drift = f"YES: {scanner.distance:.0%} apart (limit {scanner.limit:.0%}): see `calibrate`"
+    else:
+        drift = f"no: {scanner.distance:.0%} apart (limit {scanner.limit:.0%})"
+    return [
+        scanner.name,
+        scanner.network,
+        scanner.examinations,
+        terminal.moment(scanner.calibrated_at),
+        scanner.calibrated_by,
+        drift,
+    ]
+
+
+def troubles(
     *,
     problems: Sequence[DeliveryProblem],
     warnings: Sequence[CommitmentWarning],
