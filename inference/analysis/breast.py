@@ -55,6 +55,20 @@ _EXAMINED: Final = 1_500_000
 _MOST_JUMPS: Final = 0.01
 """Share of neighbours further apart than half of the scale: in 125 pictures of five sources, films with
 frames and labels among them, it was 0.0028 at most, in pictures whose values wrap around 0.03 to 0.09."""
+_RIM_DEPTH: Final = 0.04
+"""Widest rim of a film looked for, in longest sides: wider frames are found as lines and strips."""
+_RIM_LEVEL: Final = 0.85
+"""Film that was never in the light is white to the scanner; the working copy mixes its edge with tissue."""
+_RIM_STEP: Final = 0.12
+"""Fall of grey across a rim's edge, within two pixels: a muscle's edge is not as sharp as that for long."""
+_RIM_LENGTH: Final = 0.08
+"""Shortest rim, in longest sides; so long, the end of a muscle does not run along a border."""
+_RIM_GAP: Final = 0.02
+"""Half of the longest gap in a rim, in longest sides: what lies behind is as white as the rim there."""
+_RIM_SLANT: Final = 0.05
+"""Steepest course of a rim towards its border; a white muscle runs out into the border at 0.15 or more."""
+_RIM_SHARE: Final = 0.25
+"""From this share of a side's lines on, all of it has a rim, also where a white muscle hides its edge."""
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -142,7 +156,60 @@ def _frames(small: Values) -> Flags:
         view = frame if axis == 0 else frame.T
         view[:lead] = True
         view[len(lines) - tail :] = True
+    for turn in range(4):
+        np.rot90(frame, turn)[:] |= _rim(np.rot90(small, turn))
     return frame
+
+
+def _rim(small: Values) -> Flags:
+    """Mark a film's rim along the left border: a strip that ends in a step, as straight as the border."""
+    longest = max(small.shape)
+    gap = max(1, round(_RIM_GAP * longest))
+    depth = _straight(_rim_depths(small, max(2, round(_RIM_DEPTH * longest))), gap)
+    closed = ndimage.binary_closing(np.pad(depth > 0, gap), np.ones(2 * gap + 1, bool))[gap:-gap]
+    runs, count = ndimage.label(closed)
+    lengths = ndimage.sum_labels(closed, runs, np.arange(count + 1))
+    rimmed = lengths[runs] >= _RIM_LENGTH * longest
+    seen = rimmed & (depth > 0)
+    if not seen.any():
+        return np.zeros(small.shape, bool)
+    if seen.mean() >= _RIM_SHARE:
+        rimmed[:] = True
+    edge = ndimage.maximum_filter1d(_bridged(depth, seen, gap), 5)
+    edge += 1  # the pixel beyond the step is a mixture of rim and tissue
+    return np.asarray((np.arange(small.shape[1]) < edge[:, None]) & rimmed[:, None])
+
+
+def _straight(depth: NDArray[np.intp], gap: int) -> NDArray[np.intp]:
+    """Return ``depth`` with zeros where the edge does not run along the border."""
+    if not depth.any():
+        return depth
+    edge = np.pad(_bridged(depth, depth > 0, gap), gap, mode="edge")
+    lean = np.abs(edge[2 * gap :] - edge[: -2 * gap])
+    return np.where(lean <= _RIM_SLANT * 2 * gap + 1, depth, 0)  # a whole pixel is the grid's own unevenness
+
+
+def _bridged(depth: NDArray[np.intp], seen: Flags, gap: int) -> NDArray[np.float64]:
+    """Return ``depth`` where it is ``seen``, straight lines between, and no outliers."""
+    lines = np.arange(len(depth))
+    return np.asarray(ndimage.median_filter(np.interp(lines, lines[seen], depth[seen]), gap | 1))
+
+
+def _rim_depths(small: Values, deepest: int) -> NDArray[np.intp]:
+    """Return for each line how many pixels at its left end are rim, 0 where no step down ends a rim."""
+    ends = small[:, : deepest + 2]
+    if ends.shape[1] < deepest + 2:
+        return np.zeros(len(small), np.intp)
+    lines = np.arange(len(ends))
+    places = np.arange(deepest)
+    white = ends[:, :deepest] > _RIM_LEVEL
+    start = white.argmax(axis=1)
+    after = ~white & (places > start[:, None])
+    end = np.where(after.any(axis=1), after.argmax(axis=1), 0)
+    step = ends[lines, (start + end) // 2] - np.minimum(ends[lines, end], ends[lines, end + 1])
+    wide = white.any(axis=1) & (end > 0) & (step >= _RIM_STEP)
+    thin = ends[:, :2].max(axis=1) - ends[:, 2:4].max(axis=1) >= _RIM_STEP
+    return np.where(wide, end, np.where(thin, ends[:, :2].argmax(axis=1) + 1, 0))
 
 
 def _thin_strips(white: Flags) -> Flags:

@@ -101,6 +101,63 @@ def test_a_fogged_film_edge_along_the_chest_wall_is_cut_off():
     assert find(grey).box[1] > top - 20
 
 
+def turned(grey, turn):
+    """Quarter turns anticlockwise, so that one drawing serves all four borders."""
+    return np.rot90(grey, turn).copy()
+
+
+def rimmed(grey, *, width, slope=0.0):
+    """A film's white rim at the left border, ``width`` pixels at the top, ``slope`` more in each row."""
+    grey = grey.copy()
+    for row in range(len(grey)):
+        grey[row, : round(width + slope * row)] = 0.98
+    return grey
+
+
+@pytest.mark.parametrize("laterality", ["L", "R"])
+@pytest.mark.parametrize("view", ["CC", "MLO"])
+@pytest.mark.parametrize("width", [2, 3, 8, 15])
+def test_a_white_rim_along_the_chest_wall_is_no_breast(laterality, view, width):
+    grey = drawn(laterality, view)
+    flip = 1 if laterality == "L" else -1
+    spoiled = rimmed(grey[:, ::flip], width=width)[:, ::flip]
+    found = find(spoiled)
+    assert not found.mask[:, ::flip][:, :width].any()
+    assert overlap(found.mask[:, ::flip][:, width + 5 :], truth(grey)[:, ::flip][:, width + 5 :]) > 0.96
+    assert found.chest_wall == ("left" if laterality == "L" else "right")
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_white_rim_at_any_border_and_askew_is_no_breast(turn):
+    grey = drawn("L", "MLO")
+    spoiled = turned(rimmed(turned(grey, turn), width=4, slope=0.015), -turn)
+    white = spoiled != grey
+    found = find(spoiled)
+    assert (found.mask & white).sum() < 0.02 * white.sum()
+    assert overlap(found.mask, truth(grey) & ~white) > 0.95
+
+
+def test_a_rim_goes_on_where_a_white_muscle_hides_its_edge():
+    grey = np.clip(drawn("L", "MLO"), 0, 0.8)
+    rows, columns = np.indices(grey.shape)
+    muscle = columns < 150 - rows * 0.5
+    found = find(rimmed(np.where(muscle & truth(grey), 0.96, grey), width=8))
+    assert not found.mask[:, :8].any()
+    assert found.mask[100:200, 14:60].all()
+
+
+@pytest.mark.parametrize("laterality", ["L", "R"])
+@pytest.mark.parametrize("level", [0.9, 0.96, 1.0])
+def test_a_white_muscle_without_a_rim_stays(laterality, level):
+    grey = drawn(laterality, "MLO")
+    flip = 1 if laterality == "L" else -1
+    rows, columns = np.indices(grey.shape)
+    muscle = ((columns < 150 - rows * 0.5) & truth(grey)[:, ::flip])[:, ::flip]
+    white = ndimage.gaussian_filter(np.where(muscle, np.float32(level), grey), 2)
+    found = find(np.where(truth(grey), white, grey))
+    assert found.mask[muscle].mean() > 0.99
+
+
 def test_padding_is_no_breast_and_does_not_shift_the_threshold():
     grey = drawn("L", "MLO")
     background = ~ndimage.binary_dilation(truth(grey), iterations=2)
