@@ -70,6 +70,13 @@ _RIM_SLANT: Final = 0.05
 _RIM_SHARE: Final = 0.25
 """From this share of a side's lines on, all of it has a rim, also where a white muscle hides its edge."""
 
+_FOLD_DEPTH: Final = 0.06
+"""How far the outline recedes at the fold under the breast behind a line from breast to belly, in widths."""
+_FOLD_WIDTH: Final = 0.45
+"""Widest outline at that fold, in widths of the breast: higher up, an outline bends by itself."""
+_BELLY_SHARE: Final = 0.2
+"""Largest share of the outline below the fold: a breast under a plate or an arm is no belly."""
+
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
@@ -97,7 +104,7 @@ def find(picture: Picture) -> Breast:
     small, hidden = _working_copy(picture)
     _check_contrast(small, hidden)
     tissue = _tissue(np.where(hidden, 0, small), _frames(small)) & ~hidden
-    outline = _without_legs(_breast_of(tissue, small))
+    outline = _without_legs(_without_abdomen(_breast_of(tissue, small)))
     _check_exposure(small, outline)
     _check_ends(small[~hidden])
     _check_jumps(picture.grey)
@@ -272,6 +279,38 @@ def _breast_of(tissue: Flags, small: Values) -> Flags:
     if share > _MOST_AREA:
         raise Failed("no breast found: the image has no dark background around a breast")
     return np.asarray(outline)
+
+
+def _without_abdomen(outline: Flags) -> Flags:
+    """Cut off what lies below the fold under the breast, where the outline turns to the belly."""
+    widths = outline.sum(axis=1)
+    rows = np.flatnonzero(widths)
+    top, bottom = int(rows[0]), int(rows[-1])
+    widest = top + (bottom - top) // 3  # above it lies the axilla, and what else is wide there is no breast
+    widest += int(widths[widest : bottom + 1].argmax())
+    below = widths[widest : bottom + 1]
+    small = below[::-1].cumsum()[::-1] <= _BELLY_SHARE * widths.sum()
+    recess = np.where(small & (below <= _FOLD_WIDTH * below[0]), _taut(below) - below, 0)
+    fold = int(recess.argmax())
+    kept = outline.copy()
+    if recess[fold] >= _FOLD_DEPTH * below[0] and len(below) - fold >= _LEG_LENGTH * len(widths):
+        kept[widest + fold :] = False
+    return kept
+
+
+def _taut(widths: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the least curve above ``widths`` that bends one way only, as a string pulled taut."""
+    places = [0]
+    for place in range(1, len(widths)):
+        while len(places) > 1 and _bends_in(widths, places[-2], places[-1], place):
+            places.pop()
+        places.append(place)
+    return np.interp(np.arange(len(widths)), places, widths[places])
+
+
+def _bends_in(widths: NDArray[np.intp], first: int, middle: int, last: int) -> bool:
+    rise, whole = widths[middle] - widths[first], widths[last] - widths[first]
+    return bool(rise * (last - first) <= whole * (middle - first))
 
 
 def _without_legs(outline: Flags) -> Flags:

@@ -158,6 +158,34 @@ def test_a_white_muscle_without_a_rim_stays(laterality, level):
     assert found.mask[muscle].mean() > 0.99
 
 
+def bellied(grey, *, width, flare=0.0):
+    """A belly below the breast: ``width`` pixels wide at the fold, ``flare`` more in each row below."""
+    grey = grey.copy()
+    tissue = truth(grey)
+    widths = tissue.sum(axis=1)
+    fold = int(np.flatnonzero(widths > width)[-1])
+    for row in range(fold, len(grey)):
+        grey[row, : round(width + flare * (row - fold))] = 0.4
+    return grey, fold
+
+
+@pytest.mark.parametrize("laterality", ["L", "R"])
+@pytest.mark.parametrize(("width", "flare"), [(30, 0.0), (60, 0.0), (60, 0.2), (90, 0.0), (80, -0.2)])
+def test_a_belly_below_the_breast_is_cut_off(laterality, width, flare):
+    grey = drawn("L", "MLO", rows=520, columns=512)
+    spoiled, fold = bellied(np.pad(grey, ((0, 120), (0, 0))), width=width, flare=flare)
+    flip = 1 if laterality == "L" else -1
+    found = find(spoiled[:, ::flip])
+    assert found.box[3] < fold + 12
+    assert found.mask[: fold - 12].sum() > 0.97 * truth(grey)[: fold - 12].sum()
+
+
+def test_a_breast_below_something_wider_is_no_belly():
+    grey = np.pad(drawn("L", "CC", rows=520), ((120, 0), (0, 0)))
+    grey[20:140, :500] = 0.5
+    assert find(grey).mask[300:500].sum() > 0.95 * truth(grey)[300:500].sum()
+
+
 def test_padding_is_no_breast_and_does_not_shift_the_threshold():
     grey = drawn("L", "MLO")
     background = ~ndimage.binary_dilation(truth(grey), iterations=2)
