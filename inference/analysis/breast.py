@@ -172,14 +172,17 @@ def _rim(small: Values) -> Flags:
     """Mark a film's rim along the left border: a strip that ends in a step, as straight as the border."""
     longest = max(small.shape)
     gap = max(1, round(_RIM_GAP * longest))
-    depth = _straight(_rim_depths(small, max(2, round(_RIM_DEPTH * longest))), gap)
+    depth = _rim_depths(small, max(2, round(_RIM_DEPTH * longest)))
+    possible = depth != 0
+    depth = _straight(np.maximum(depth, 0), gap)
     closed = ndimage.binary_closing(np.pad(depth > 0, gap), np.ones(2 * gap + 1, bool))[gap:-gap]
     runs, count = ndimage.label(closed)
-    lengths = ndimage.sum_labels(closed, runs, np.arange(count + 1))
-    rimmed = lengths[runs] >= _RIM_LENGTH * longest
+    lengths = ndimage.sum_labels(depth > 0, runs, np.arange(count + 1))
+    rimmed = closed & (lengths[runs] >= _RIM_LENGTH * longest)
     seen = rimmed & (depth > 0)
     if not seen.any():
         return np.zeros(small.shape, bool)
+    rimmed = ndimage.binary_propagation(rimmed, mask=rimmed | possible)  # behind a muscle, around a bend
     if seen.mean() >= _RIM_SHARE:
         rimmed[:] = True
     edge = ndimage.maximum_filter1d(_bridged(depth, seen, gap), 5)
@@ -203,7 +206,7 @@ def _bridged(depth: NDArray[np.intp], seen: Flags, gap: int) -> NDArray[np.float
 
 
 def _rim_depths(small: Values, deepest: int) -> NDArray[np.intp]:
-    """Return for each line how many pixels at its left end are rim, 0 where no step down ends a rim."""
+    """Return for each line how many pixels at its left end are rim: 0 is none, -1 is hidden by a muscle."""
     ends = small[:, : deepest + 2]
     if ends.shape[1] < deepest + 2:
         return np.zeros(len(small), np.intp)
@@ -216,7 +219,8 @@ def _rim_depths(small: Values, deepest: int) -> NDArray[np.intp]:
     step = ends[lines, (start + end) // 2] - np.minimum(ends[lines, end], ends[lines, end + 1])
     wide = white.any(axis=1) & (end > 0) & (step >= _RIM_STEP)
     thin = ends[:, :2].max(axis=1) - ends[:, 2:4].max(axis=1) >= _RIM_STEP
-    return np.where(wide, end, np.where(thin, ends[:, :2].argmax(axis=1) + 1, 0))
+    covered = white.any(axis=1) & ~after.any(axis=1)
+    return np.where(covered, -1, np.where(wide, end, np.where(thin, ends[:, :2].argmax(axis=1) + 1, 0)))
 
 
 def _thin_strips(white: Flags) -> Flags:
