@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, exists, func, select
 
@@ -16,6 +18,9 @@ from storage.scanners.scores import Network, Scanner, columns
 
 _scores = schema.breast_scores
 _reports = schema.reports
+
+_PIECE: Final = 256
+"""Rows that are fetched at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,36 +47,42 @@ def scanners(tx: Connection) -> dict[Scanner, Network]:
 
 def count(tx: Connection, scanner: Scanner, network: Network, *, since: datetime | None = None) -> int:
     """Return how many examinations there are, those after ``since`` where it is given."""
-    query = _examinations(scanner, network)
+    query = _breasts(scanner, network)
     if since is not None:
         query = query.where(_scores.c.reported_at > since)
-    return int(tx.execute(select(func.count()).select_from(query.subquery())).scalar_one())
+    return int(tx.execute(query.with_only_columns(func.count(_scores.c.report_id.distinct()))).scalar_one())
 
 
 def last(
     tx: Connection, scanner: Scanner, network: Network, *, limit: int, without: str | None = None
 ) -> list[Examination]:
     """Return the last ``limit`` examinations, the latest first, that of the study ``without`` left out."""
-    query = _examinations(scanner, network).order_by(
-        func.max(_scores.c.reported_at).desc(), _scores.c.report_id.desc()
-    )
+    query = _breasts(scanner, network).order_by(_scores.c.reported_at.desc(), _scores.c.report_id.desc())
     if without is not None:
         query = query.where(_reports.c.study_uid != without)
-    return _read(tx, query.limit(limit))
+    return _read(tx, query, limit)
 
 
 def first(tx: Connection, scanner: Scanner, network: Network, *, limit: int) -> list[Examination]:
     """Return the first ``limit`` examinations, the earliest first."""
-    query = _examinations(scanner, network).order_by(func.max(_scores.c.reported_at), _scores.c.report_id)
-    return _read(tx, query.limit(limit))
+    return _read(tx, _breasts(scanner, network).order_by(_scores.c.reported_at, _scores.c.report_id), limit)
 
 
-def _read(tx: Connection, query: Select[Any]) -> list[Examination]:
-    return [Examination(score=row.score, reported_at=row.reported_at) for row in tx.execute(query)]
+def _read(tx: Connection, query: Select[Any], limit: int) -> list[Examination]:
+    """Put the breasts of each report together until there are ``limit``; no further row is read.
+
+    The database would sort all that the scanner has ever made to group it: 0.4 s of 50,000 studies.
+    """
+    with tx.execute(query.execution_options(yield_per=_PIECE)) as rows:
+        reports = (list(breasts) for _, breasts in groupby(rows, key=attrgetter("report_id")))
+        return [
+            Examination(score=max(breast.malignant for breast in breasts), reported_at=breasts[0].reported_at)
+            for breasts in islice(reports, limit)
+        ]
 
 
-def _examinations(scanner: Scanner, network: Network) -> Select[Any]:
-    """Return the query of the examinations: one row for the latest report of each study."""
+def _breasts(scanner: Scanner, network: Network) -> Select[Any]:
+    """Return the query of the breasts in the latest report of each study; all of a report have one time."""
     later_scores, later_reports = _scores.alias("later_scores"), _reports.alias("later_reports")
     replaced = exists().where(
         later_reports.c.study_uid == _reports.c.study_uid,
@@ -80,11 +91,7 @@ def _examinations(scanner: Scanner, network: Network) -> Select[Any]:
     )
     of_scanner = and_(*(_scores.c[name] == value for name, value in columns(scanner, network).items()))
     return (
-        select(
-            func.max(_scores.c.malignant).label("score"),
-            func.max(_scores.c.reported_at).label("reported_at"),
-        )
+        select(_scores.c.report_id, _scores.c.malignant, _scores.c.reported_at)
         .join(_reports, _reports.c.id == _scores.c.report_id)
         .where(of_scanner, ~replaced)
-        .group_by(_scores.c.report_id)
     )
