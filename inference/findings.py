@@ -129,7 +129,7 @@ class ModelIdentity:
     manufacturer: str
     weights_sha256: str
     preprocessing: str
-    """Identifier of the preprocessing, for example ``breast-crop-1``."""
+    """Identifier of the preprocessing, for example ``breast-crop-2``."""
     calibrated: bool
     meanings: Mapping[ClassKey, str]
     """What each class means, because of the labels that the network was trained on."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysis.preprocess import PREPROCESSING
+from inference.analysis.preprocess import PREPROCESSING, READABLE
 from inference.errors import Failed, ModelError
 from inference.findings import CLASSES, EXPLAINABLE, ModelIdentity
 from inference.network import catalogue, engine, weights
@@ -118,9 +118,9 @@ class Classifier:
 
 
 def _check(manifest: Manifest) -> None:
-    if manifest.preprocessing != PREPROCESSING:
+    if manifest.preprocessing not in READABLE:
         raise ModelError(
-            f"model {manifest.name} {manifest.version} was trained with preprocessing "
+            f"model {manifest.name} {manifest.version} was measured with preprocessing "
             f"{manifest.preprocessing!r}, this version prepares with {PREPROCESSING!r}"
         )
     try:
@@ -135,7 +135,7 @@ def _identity(manifest: Manifest) -> ModelIdentity:
         version=manifest.version,
         manufacturer=manifest.manufacturer,
         weights_sha256=manifest.sha256,
-        preprocessing=manifest.preprocessing,
+        preprocessing=PREPROCESSING,
         calibrated=manifest.calibrated,
         meanings={key: manifest.meanings[key] for key in CLASSES},
     )

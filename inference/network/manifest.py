@@ -91,7 +91,7 @@ class Manifest:
     columns: int
     """Width of the network's input in pixels."""
     preprocessing: str
-    """Identifier of the preprocessing that the network was trained with, for example ``breast-crop-1``."""
+    """Identifier of the preprocessing that its figures were measured with, for example ``breast-crop-2``."""
     classes: tuple[ClassKey, ...]
     """Class keys in the order of the network's output."""
     meanings: Mapping[ClassKey, str]

@@ -35,7 +35,7 @@ sha256 = "{sha256 or hashlib.sha256(weights.read_bytes()).hexdigest()}"
 [input]
 rows = 64
 columns = 64
-preprocessing = "breast-crop-1"
+preprocessing = "breast-crop-2"
 
 [calibration]
 temperature = 1.0

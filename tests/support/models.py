@@ -63,7 +63,7 @@ def model_folder(
     temperature: float = 1.0,
     bias: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0),
     operating_point: float = 0.9,
-    preprocessing: str = "breast-crop-1",
+    preprocessing: str = "breast-crop-2",
     sha256: str | None = None,
 ) -> Path:
     """Write weights and manifest of ``model`` into ``folder``."""

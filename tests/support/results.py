@@ -49,7 +49,7 @@ MODEL: Final = ModelIdentity(
     version="1.0.0",
     manufacturer="SecondRead",
     weights_sha256="ab" * 32,
-    preprocessing="breast-crop-1",
+    preprocessing="breast-crop-2",
     calibrated=False,
     meanings={
         ClassKey.NORMAL: "BI-RADS 1",

@@ -522,7 +522,7 @@ def test_explained_class_has_its_parameters(lesion):
     sr = report(lesion)
     parameters = {item.TextValue for item in named(sr, codes.Code("111002", "DCM", "Algorithm Parameters"))}
     assert f"weights sha256={results.MODEL.weights_sha256}" in parameters
-    assert "preprocessing=breast-crop-1" in parameters
+    assert "preprocessing=breast-crop-2" in parameters
     assert any(ClassKey.MALIGNANT.value in text for text in parameters)
 
 
