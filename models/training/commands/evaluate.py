@@ -48,6 +48,8 @@ def run(
     measured = slots.gather(folder, folder / predictions.FILE_NAME)
     figures = publish.measure(folder, Choices(rule=rule, method=method, measured=measured))
     display.console.print(_summary(figures))
+    drawn = ", ".join(sorted(path.name for path in folder.glob("*.png")))
+    display.line(f"figures: {folder / publish.EVALUATION}; plots beside it: {drawn}")
 
 
 def _summary(figures: Evaluation) -> Table:

@@ -17,6 +17,7 @@ from inference.findings import CLASSES
 from models.training.evaluation import (
     bars,
     calibration,
+    flag_thresholds,
     group,
     judged,
     labelling,
@@ -102,6 +103,7 @@ def evaluate(
         without_those_folds=_untouched(whole, thresholds),
         known_shares={name: labelling.with_known_shares(part) for name, part in parts.items()},
         normals=normals.compare(whole),
+        flags=flag_thresholds.choose(predictions, whole.shipped),
         judged_on=JUDGED_ON,
         above_chance=_above_chance(sources.get(JUDGED_ON)),
         bars=(),

@@ -96,10 +96,9 @@ class Constancy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberOfViews:
-    """What the number of a breast's images says, and the mean score over them, which does not use it."""
+    """What the number of a breast's images says by itself; the breast's score does not use it."""
 
     malignant_auc_of_number: Estimate | None
-    malignant_auc_of_mean: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +215,26 @@ class KnownShares:
     accuracy: Estimate | None
     balanced_accuracy: Estimate | None
     label_calibration_error: Estimate | None
+    malignant_calibration_error: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlagFigures:
+    """A threshold from which a breast is flagged, and what it was worth, by source."""
+
+    threshold: float
+    basis: str
+    """What it means, in words."""
+    specificity: Mapping[str, float]
+    """Share of the normal breasts that are not flagged."""
+    sensitivity: Mapping[str, float]
+    """Share of the malignant breasts that are flagged."""
+    normal_breasts: Mapping[str, int]
+    malignant_breasts: Mapping[str, int]
+    healthy_women: Mapping[str, int]
+    """Women all of whose breasts are normal."""
+    healthy_women_flagged: Mapping[str, float]
+    """Share of them with a flag on either side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -251,7 +270,6 @@ class Verdict:
     figure: str
     reach: int | float
     at_most: bool
-    frozen_features: float | None
     value: float | None
     low: float | None
     high: float | None
@@ -286,6 +304,8 @@ class Evaluation(Measured):
     without_those_folds: Mapping[str, MainFigures]
     known_shares: Mapping[str, KnownShares | None]
     normals: NormalFigures
+    flags: Mapping[str, FlagFigures]
+    """By the name of the point, as in the manifest."""
     judged_on: str
     above_chance: bool
     bars: tuple[Verdict, ...] = field(metadata=LAST)

@@ -1,8 +1,9 @@
 """From which malignant score a breast is flagged: two points, each with what it was worth out of fold.
 
-A breast has its standard views, and its score is made as the node makes it. Each source weighs alike, however
-many breasts it has. A point is chosen on all folds; its figures come from folds that had no part in the
-choice, each judged at the threshold that the other folds give.
+A breast has its standard views, and its score is made as the node makes it. Each breast weighs alike: where
+each source did, RSNA's many scanners, whose normals score highest, were flagged twice as often as was wanted.
+A point is chosen on all folds; its figures come from folds that had no part in the choice, each judged at the
+threshold that the other folds give.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from inference import decision, examination
+from inference import examination
+from models.training.evaluation import judged
+from models.training.evaluation.figures import FlagFigures
 from models.training.evaluation.judged import MALIGNANT
 from models.training.evaluation.measures import Flags, Floats, Integers
 from models.training.evaluation.predictions import Predictions
@@ -25,21 +28,11 @@ DIGITAL: Final = ("bwh-selenia", "inbreast", "rsna")
 """Sources from modern digital scanners: scanned films are flagged more often, and no site reads them."""
 NORMALS: Final = ("Normal", "Benign without callback", "Negative")
 """Labels of breasts that nobody recalls."""
+SPECIFICITY: Final = "specificity-90"
+"""The point from which a node flags where nothing else is configured."""
+SENSITIVITY: Final = "sensitivity-90"
 WANTED: Final = 0.9
 _DIGITS: Final = 10_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FlagFigures:
-    """A threshold, and what it was worth."""
-
-    threshold: float
-    basis: str
-    """What it means, in words."""
-    specificity: Mapping[str, float]
-    """Share of the normal breasts of each source that are not flagged."""
-    sensitivity: Mapping[str, float]
-    """Share of the malignant breasts of each source that are flagged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,9 +42,22 @@ class Breasts:
     scores: Floats
     """Malignant score of the breast."""
     sources: Sequence[str]
+    women: Integers
+    """Number of the woman whose breast it is."""
     folds: Integers
     normal: Flags
     malignant: Flags
+
+    @property
+    def first(self) -> Flags:
+        """One row of each woman."""
+        rows = np.zeros(len(self.women), bool)
+        rows[np.unique(self.women, return_index=True)[1]] = True
+        return rows
+
+    def of_any_breast(self, rows: Flags) -> Flags:
+        """Mark both breasts of a woman where ``rows`` marks either."""
+        return np.isin(self.women, self.women[rows])
 
     def of_sources(self, rows: Flags) -> dict[str, Flags]:
         """Part ``rows`` by source, sources without such rows left out."""
@@ -61,22 +67,21 @@ class Breasts:
 
 
 def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
-    """Choose both points by the calibrated ``scores`` (images, classes) of ``predictions``."""
-    all_breasts = breasts(predictions, scores)
-    digital = all_breasts.normal & np.isin(np.array(all_breasts.sources), DIGITAL)
+    """Choose both points by the calibrated ``scores`` (images, classes) of ``predictions``.
+
+    A point is left out where the breasts that it is chosen on lie in one fold, or are not there.
+    """
+    found = breasts(predictions, scores)
+    digital = found.normal & np.isin(np.array(found.sources), DIGITAL)
+    digital_words = "90 % of the normal breasts of the digital sources (RSNA, INbreast, Selenia) stay below"
+    points = (
+        (SPECIFICITY, digital, WANTED, digital_words),
+        (SENSITIVITY, found.malignant, 1 - WANTED, "90 % of the malignant breasts of all sources reach it"),
+    )
     return {
-        "specificity-90": _figures(
-            all_breasts,
-            digital,
-            share_below=WANTED,
-            words="90 % of the normal breasts of the digital sources (RSNA, INbreast, Selenia) stay below",
-        ),
-        "sensitivity-90": _figures(
-            all_breasts,
-            all_breasts.malignant,
-            share_below=1 - WANTED,
-            words="90 % of the malignant breasts of all sources reach it",
-        ),
+        name: _figures(found, rows, share_below=share, words=words)
+        for name, rows, share, words in points
+        if len(np.unique(found.folds[rows])) > 1
     }
 
 
@@ -92,20 +97,15 @@ def breasts(predictions: Predictions, scores: Floats) -> Breasts:
         for numbers in rows
     ]
     return Breasts(
-        scores=np.array([_malignant(predictions, scores, numbers) for numbers in rows]),
+        scores=np.array([judged.of_views(predictions.examples, scores, row)[MALIGNANT] for row in rows]),
         sources=[predictions.examples[numbers[0]].source for numbers in rows],
+        women=np.unique(
+            ["/".join(predictions.examples[numbers[0]].person) for numbers in rows], return_inverse=True
+        )[1],
         folds=np.array([predictions.folds[numbers[0]] for numbers in rows]),
         normal=np.isin(np.array(labels), NORMALS),
         malignant=np.array(labels) == "Malignant",
     )
-
-
-def _malignant(predictions: Predictions, scores: Floats, numbers: Sequence[int]) -> float:
-    views = []
-    for number in numbers:
-        normal, benign, without_callback, malignant = (float(score) for score in scores[number])
-        views.append((predictions.examples[number].view, (normal, benign, without_callback, malignant)))
-    return decision.breast_scores(views)[MALIGNANT]
 
 
 def _figures(found: Breasts, chosen_on: Flags, *, share_below: float, words: str) -> FlagFigures:
@@ -114,31 +114,37 @@ def _figures(found: Breasts, chosen_on: Flags, *, share_below: float, words: str
         inside = found.folds == fold
         flagged[inside] = found.scores[inside] >= _threshold(found, chosen_on & ~inside, share_below)
     threshold = _threshold(found, chosen_on, share_below)
-    specificity = _shares(found.of_sources(found.normal), ~flagged)
-    sensitivity = _shares(found.of_sources(found.malignant), flagged)
+    normal, malignant = found.of_sources(found.normal), found.of_sources(found.malignant)
+    specificity, sensitivity = _shares(normal, ~flagged), _shares(malignant, flagged)
+    healthy = found.of_sources(found.first & ~found.of_any_breast(~found.normal))
     return FlagFigures(
         threshold=threshold,
         basis=(
-            f"{words}, each source weighing alike, out of fold by patient. Judged by folds that had no part "
+            f"{words}, each weighing alike, out of fold by patient. Judged by folds that had no part "
             f"in the choice: not flagged of normal breasts {_words(specificity)}; flagged of malignant "
             f"breasts {_words(sensitivity)}."
         ),
         specificity=specificity,
         sensitivity=sensitivity,
+        normal_breasts=_numbers(normal),
+        malignant_breasts=_numbers(malignant),
+        healthy_women=_numbers(healthy),
+        healthy_women_flagged=_shares(healthy, found.of_any_breast(flagged)),
     )
 
 
 def _threshold(found: Breasts, rows: Flags, share_below: float) -> float:
-    """Return the lowest threshold, of four decimals, with that share of ``rows`` below it, sources alike."""
-    parts = found.of_sources(rows).values()
-    scores = np.concatenate([found.scores[part] for part in parts])
-    weights = np.concatenate([np.full(part.sum(), 1 / (len(parts) * part.sum())) for part in parts])
-    order = np.argsort(scores, kind="stable")
-    below = np.cumsum(weights[order])
+    """Return the lowest threshold, of four decimals, with that share of ``rows`` below it."""
+    scores = np.sort(found.scores[rows])
+    below = np.arange(1, len(scores) + 1) / len(scores)
     # of the score at which the share is reached: the step above it where it must stay below, else itself
-    last = float(scores[order][min(int(np.searchsorted(below, share_below - 1e-9)), len(order) - 1)])
+    last = float(scores[min(int(np.searchsorted(below, share_below - 1e-9)), len(scores) - 1)])
     step = math.floor(last * _DIGITS) + (1 if share_below > WANTED / 2 else 0)
     return min(max(step, 1) / _DIGITS, 1.0)
+
+
+def _numbers(parts: Mapping[str, Flags]) -> dict[str, int]:
+    return {name: int(part.sum()) for name, part in parts.items()}
 
 
 def _shares(parts: Mapping[str, Flags], reached: Flags) -> dict[str, float]:

@@ -106,16 +106,11 @@ def _figures(scored: Scored, thresholds: Mapping[Rule, float], unit: Unit) -> tu
 
 
 def _by_views(scored: Scored) -> NumberOfViews:
-    """Measure what the number of views alone says, and the mean over the views, which does not know it.
-
-    Where malignant breasts have more images in the data, the highest of their scores is higher for that
-    reason alone, and a figure per breast flatters.
-    """
+    """Measure what the number of views alone says: it must not say more than the images do."""
     _, shipped, _ = scored.judged(judged.breasts)
     draws = bootstrap.draw(shipped.patients, resamples=scored.resamples)
     return NumberOfViews(
         malignant_auc_of_number=_ranked(draws, shipped.malignant, shipped.views.astype(np.float64))["auc"],
-        malignant_auc_of_mean=_ranked(draws, shipped.malignant, shipped.mean_malignant)["auc"],
     )
 
 

@@ -1,24 +1,25 @@
 """What is judged: single images, or breasts as the node judges them from all their views.
 
-A breast's label is that of its worst image. Its scores are the highest over the views, but for Normal the
-lowest: a breast is as normal as its least normal view. Its class is that of the view with the highest
-malignant score among the views not Normal, as in the node's report.
+A breast's label is that of its worst image. Its scores are the mean of its views as logarithms, repeats of a
+view first, as in the node's report (`inference.decision`). Its class is the most probable one: the node calls
+Malignant what it flags, wherever the threshold stands.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from inference import decision
 from inference.findings import CLASSES, ClassKey
 from models.training.evaluation.measures import Flags, Floats, Integers
 from models.training.sources.folds import SEVERITY
 from models.training.sources.labels import Example
 
-NORMAL: Final = CLASSES.index(ClassKey.NORMAL)
 MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
 
 
@@ -29,14 +30,13 @@ class Judged:
     examples: tuple[Example, ...]
     """The image; of a breast its worst one."""
     scores: Floats
-    """(rows, classes); of a breast they do not add up to one."""
+    """(rows, classes)."""
     predicted: Integers
+    """The most probable class."""
     confidence: Floats
-    """Score of the predicted class in the view that decided."""
+    """Score of the predicted class."""
     views: Integers
     """Images that the row is made of."""
-    mean_malignant: Floats
-    """Mean of the views' malignant scores: unlike the highest, it does not grow with their number."""
 
     @property
     def patients(self) -> list[str]:
@@ -67,7 +67,6 @@ def images(examples: tuple[Example, ...], scores: Floats) -> Judged:
         predicted=scores.argmax(axis=1),
         confidence=scores.max(axis=1),
         views=np.ones(len(scores), np.int64),
-        mean_malignant=scores[:, MALIGNANT],
     )
 
 
@@ -77,22 +76,23 @@ def breasts(examples: tuple[Example, ...], scores: Floats) -> Judged:
     for number, example in enumerate(examples):
         views[*example.person, example.laterality].append(number)
     members = [numbers for _, numbers in sorted(views.items())]
-    highest = np.array([scores[numbers].max(axis=0) for numbers in members])
-    highest[:, NORMAL] = [scores[numbers, NORMAL].min() for numbers in members]
-    decisive = np.array([_decisive(numbers, scores) for numbers in members])
+    of_breasts = np.array([of_views(examples, scores, numbers) for numbers in members])
     return Judged(
         examples=tuple(min((examples[n] for n in numbers), key=_severity) for numbers in members),
-        scores=highest,
-        predicted=scores[decisive].argmax(axis=1),
-        confidence=scores[decisive].max(axis=1),
+        scores=of_breasts,
+        predicted=of_breasts.argmax(axis=1),
+        confidence=of_breasts.max(axis=1),
         views=np.array([len(numbers) for numbers in members]),
-        mean_malignant=np.array([scores[numbers, MALIGNANT].mean() for numbers in members]),
     )
 
 
-def _decisive(views: list[int], scores: Floats) -> int:
-    suspicious = [view for view in views if scores[view].argmax() != NORMAL]
-    return max(suspicious or views, key=lambda view: float(scores[view, MALIGNANT]))
+def of_views(examples: Sequence[Example], scores: Floats, numbers: Sequence[int]) -> decision.Scores:
+    """Read the images ``numbers`` together, as the node reads the views of a breast."""
+    views = []
+    for number in numbers:
+        normal, benign, without_callback, malignant = (float(score) for score in scores[number])
+        views.append((examples[number].view, (normal, benign, without_callback, malignant)))
+    return decision.breast_scores(views)
 
 
 def _severity(example: Example) -> int:

@@ -71,10 +71,11 @@ def with_known_shares(part: Scored) -> KnownShares | None:
     before = judged.images(part.predictions.examples, part.honest)
     if len(folds) == 1 or not before.certain.any():
         return None
-    scores = np.empty_like(part.honest)
+    scores, for_malignant = np.empty_like(part.honest), np.empty_like(part.honest)
     for fold in folds:
         inside = part.predictions.folds == fold
         scores[inside] = moved(part.honest[inside], _shares(before.targets, before.certain & ~inside))
+        for_malignant[inside] = moved(part.honest[inside], _malignant_share(before.malignant[~inside]))
     after = judged.images(part.predictions.examples, scores)
     rows = after.certain
     truth, predicted = after.targets[rows].argmax(axis=1), after.predicted[rows]
@@ -86,6 +87,11 @@ def with_known_shares(part: Scored) -> KnownShares | None:
         accuracy=stated(labelled[0]),
         balanced_accuracy=stated(labelled[1]),
         label_calibration_error=stated(error),
+        malignant_calibration_error=stated(
+            bootstrap.draw(before.patients, resamples=part.resamples).estimate(
+                calibration.error(for_malignant[:, judged.MALIGNANT], before.malignant)
+            )
+        ),
     )
 
 
@@ -93,6 +99,14 @@ def moved(scores: Floats, shares: Floats) -> Floats:
     """Move scores (images, classes) of a network that expects all classes alike to ``shares`` (classes,)."""
     weighted = scores * shares
     return np.asarray(weighted / weighted.sum(axis=1, keepdims=True))
+
+
+def _malignant_share(malignant: Flags) -> Floats:
+    """Return shares that say how many are malignant, and of the others nothing: every label tells that."""
+    share = (malignant.sum() + 1) / (len(malignant) + 2)
+    shares = np.full(len(CLASSES), (1 - share) / (len(CLASSES) - 1))
+    shares[judged.MALIGNANT] = share
+    return shares
 
 
 def _shares(targets: Floats, rows: Flags) -> Floats:

@@ -12,7 +12,9 @@ from typing import Final
 
 from inference.findings import ClassKey
 from models.training.evaluation.calibration import Method
-from models.training.evaluation.figures import Evaluation, Folds
+from models.training.evaluation.figures import BreastFigures, Evaluation, Folds
+from models.training.evaluation.group import ENOUGH
+from models.training.evaluation.judged import MALIGNANT
 from models.training.evaluation.measures import Estimate
 from models.training.evaluation.points import WORDS
 from models.training.publishing import markdown
@@ -58,7 +60,7 @@ _FITTED: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
 NOTICE: Final = "NOTICE.md"
 CARD: Final = "card.md"
 
-_PARTS: Final = ("what", "how", "failures")
+_PARTS: Final = ("unseen", "what", "how", "failures")
 """The parts of a card that each network has of its own, in ``templates/<name>``."""
 
 
@@ -105,6 +107,7 @@ def render(figures: Evaluation, *, name: str, version: str) -> str:
         folds=_folds(figures.folds),
         meanings=MEANINGS,
         basis=bases(figures),
+        classes_right=_classes_right(figures),
     )
 
 
@@ -139,6 +142,21 @@ def _verdict(figures: Evaluation) -> str:
     if figures.above_chance:
         return f"Its four-class balanced accuracy on INbreast is above chance (0.25): {figure}."
     return f"Its four-class balanced accuracy on INbreast does **not** surely exceed chance (0.25): {figure}."
+
+
+def _classes_right(figures: Evaluation) -> str:
+    """Say how often the most probable class is right, by source; classes that are not malignant alone."""
+    shares = {name: _of_the_others(group.per_breast) for name, group in figures.sources.items()}
+    words = [f"{100 * share:.0f} of 100 breasts ({name})" for name, share in shares.items() if share]
+    return ", ".join(words) or "an unknown share"
+
+
+def _of_the_others(figures: BreastFigures) -> float | None:
+    """Count the breasts that are not malignant, have one label, and get it; None where there are few."""
+    rows = [row for kind, row in enumerate(figures.confusion or ()) if kind != MALIGNANT]
+    breasts = sum(map(sum, rows))
+    right = sum(row[kind] for kind, row in enumerate(figures.confusion or ()) if kind != MALIGNANT)
+    return right / breasts if breasts >= ENOUGH else None
 
 
 def _reached(figures: Evaluation) -> str:

@@ -14,10 +14,8 @@ from inference.analysis.preprocess import PREPROCESSING
 from inference.findings import CLASSES
 from inference.network import manifest, secondread
 from inference.network import weights as weight_files
-from models.training.evaluation import flag_thresholds, predictions
-from models.training.evaluation.calibration import Calibration
-from models.training.evaluation.figures import Evaluation
-from models.training.evaluation.flag_thresholds import FlagFigures
+from models.training.evaluation import predictions
+from models.training.evaluation.figures import Evaluation, FlagFigures
 from models.training.file_digest import sha256
 from models.training.learning.recipes import Recipe
 from models.training.measuring import gate_training
@@ -72,7 +70,8 @@ def export(
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
     (folder / "manifest.toml").write_text(
         _manifest(figures, recipe, network, version=version, digest=digest, weights=folder / WEIGHTS)
-        + _flags(folder, figures)
+        + "\n"
+        + _flag_tables(figures.flags)
         + _gate(run, folder),
         encoding="utf-8",
     )
@@ -91,13 +90,6 @@ def _put_weights(weights: Sequence[Path], to: Path, recipe: Recipe) -> str:
     joined = joining.join(weights, rows=recipe.rows, columns=recipe.columns)
     weight_files.save_weights(joined, to, dtype=np.float16)
     return str(joined.name)
-
-
-def _flags(folder: Path, figures: Evaluation) -> str:
-    """Return the tables of the thresholds from which a breast is flagged."""
-    table = predictions.read(folder / predictions.FILE_NAME)
-    fitted = Calibration(temperature=figures.temperature, bias=figures.calibration.bias)
-    return "\n" + _flag_tables(flag_thresholds.choose(table, fitted.scores(table.logits)))
 
 
 def _gate(run: Path, folder: Path) -> str:

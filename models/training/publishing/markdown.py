@@ -16,6 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inference.findings import CLASSES
 from models.training.evaluation.figures import BalancedAccuracy
+from models.training.evaluation.flag_thresholds import SPECIFICITY
+from models.training.evaluation.group import ENOUGH
 from models.training.evaluation.measured import RobustnessFigures
 from models.training.evaluation.measures import Estimate
 from models.training.evaluation.points import Rule
@@ -65,6 +67,11 @@ def _signed(change: Estimate | None) -> str:
     return f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
 
 
+def _hundred(share: float | None) -> str:
+    """Write a share as so many of a hundred."""
+    return "-" if share is None else f"{100 * share:.0f}"
+
+
 def _chance(accuracy: BalancedAccuracy | None) -> str:
     """Write what guessing gives."""
     return number(None if accuracy is None else accuracy.chance)
@@ -103,10 +110,18 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "chance": _chance,
+        "hundred": _hundred,
         "interval": interval,
         "number": number,
         "signed": _signed,
         "source": _source,
     }
-    environment.globals |= {"CLASSES": CLASSES, "Rule": Rule, "lines": _lines, "zip": zip}
+    environment.globals |= {
+        "CLASSES": CLASSES,
+        "ENOUGH": ENOUGH,
+        "Rule": Rule,
+        "SPECIFICITY": SPECIFICITY,
+        "lines": _lines,
+        "zip": zip,
+    }
     return environment

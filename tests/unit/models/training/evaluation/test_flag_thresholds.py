@@ -32,3 +32,14 @@ def test_views_of_a_breast_are_one_row_and_its_label_is_the_worst():
     found, _ = chosen()
     assert len(found.scores) == 800
     assert not np.any(found.normal & found.malignant)
+
+
+def test_a_healthy_woman_is_flagged_by_either_breast():
+    found, points = chosen()
+    point = points["specificity-90"]
+    women = {name: found.women[found.normal & (np.array(found.sources) == name)] for name in found.sources}
+    for name, share in point.healthy_women_flagged.items():
+        assert 0 < point.healthy_women[name] <= len(set(women[name]))
+        assert share >= 0
+    assert sum(point.normal_breasts.values()) == found.normal.sum()
+    assert sum(point.malignant_breasts.values()) == found.malignant.sum()

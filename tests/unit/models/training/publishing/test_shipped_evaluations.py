@@ -144,7 +144,7 @@ def test_the_card_says_it_when_chance_is_not_exceeded(shipped, figures):
 
 
 def test_a_card_of_unknown_texts_is_refused(figures):
-    with pytest.raises(card.CardError, match=r"what\.md, how\.md, failures\.md"):
+    with pytest.raises(card.CardError, match=r"unseen\.md, what\.md, how\.md, failures\.md"):
         card.render(figures, name="no-such-network", version="1")
 
 
