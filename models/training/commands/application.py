@@ -18,6 +18,7 @@ from models.training.images.lesions import NoLesionsError
 from models.training.images.prepare import NotPreparedError
 from models.training.json_files import FiguresError
 from models.training.learning.head import TooFewImagesError
+from models.training.learning.published import StartError
 from models.training.learning.terms import OtherTermsError
 from models.training.learning.train import NoStartError, UnfinishedRunError
 from models.training.measuring.held_out import NothingTrainedError
@@ -43,6 +44,7 @@ EXPECTED: Final = (
     NothingTrainedError,
     OtherTermsError,
     PointError,
+    StartError,
     TooFewError,
     TooFewImagesError,
     UnfinishedRunError,

@@ -19,7 +19,7 @@ from inference.network import engine, secondread
 from models.training.commands import display, options
 from models.training.images import prepare
 from models.training.images.prepare import Prepared
-from models.training.learning import train
+from models.training.learning import published, train
 from models.training.learning.epochs import Epoch
 from models.training.learning.recipes import Recipe, with_epochs
 from models.training.learning.train import NoStartError
@@ -50,6 +50,15 @@ def run(
         Path | None,
         typer.Option(help="ImageNet's weights of EfficientNet-Lite0 (.npz).", exists=True, dir_okay=False),
     ] = None,
+    taken_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Train nothing: take the branches of this published model, for `evaluate` to measure.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     computed_by: Annotated[
         Backend, typer.Option("--backend", help="torch: all of secondread learns, on a card if there is one.")
@@ -66,6 +75,12 @@ def run(
     recipe = with_epochs(options.recipe(network), epochs)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     fold_numbers = folds.of(prepared.examples, folds.read())
+    if taken_from is not None:
+        for number in fold or published.held_out(taken_from):
+            folder = options.run_folder(work, network, number)
+            published.run(prepared, fold_numbers, number, folder, recipe, model=taken_from)
+            display.line(f"written: {folder}")
+        return
     numbers = fold or [*range(folds.FOLDS), train.ALL]
     if computed_by is Backend.TORCH:
         runs = {number: options.run_folder(work, network, number) for number in numbers}

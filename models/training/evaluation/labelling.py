@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from inference.findings import CLASSES
 from models.training.evaluation import bootstrap, calibration, judged
 from models.training.evaluation.bootstrap import Figures, share
 from models.training.evaluation.figures import KnownShares
@@ -103,9 +104,9 @@ def moved(scores: Floats, shares: Floats) -> Floats:
 
 def _malignant_share(malignant: Flags) -> Floats:
     """Return shares that say how many are malignant, and of the others nothing: every label tells that."""
-    share = (malignant.sum() + 1) / (len(malignant) + 2)
-    shares = np.full(len(CLASSES), (1 - share) / (len(CLASSES) - 1))
-    shares[judged.MALIGNANT] = share
+    malignant_share = (malignant.sum() + 1) / (len(malignant) + 2)
+    shares = np.full(len(CLASSES), (1 - malignant_share) / (len(CLASSES) - 1))
+    shares[judged.MALIGNANT] = malignant_share
     return shares
 
 
