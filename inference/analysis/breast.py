@@ -20,8 +20,8 @@ from inference.reading.pixels import Picture
 GRID: Final = 320
 """Longest side of the working copy in pixels: an outline is good to about a 300th of the image's height."""
 
-# All but the ends of the scale: kept since version 1.0, no measurement on record. The shipped weights were
-# trained on the masks that they give; a frame wider by one pixel alone lost AUC with them (docs/model.md).
+# All but the ends of the scale: kept since version 1.0, or chosen with the masks of breast-crop-2 by eye; no
+# measurement on record. The shipped weights were trained on the masks before them (docs/model.md).
 _PLAIN_BLACK: Final = 0.002
 _PLAIN_WHITE: Final = 0.998
 """Ends of the scale; a mammogram has its breast between them."""

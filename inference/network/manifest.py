@@ -23,12 +23,12 @@ from inference.findings import CLASSES, ClassKey
 from inference.network import manifest_file
 from inference.network.manifest_file import Document
 
-DEFAULT: Final = "secondread-1.2.0"
+DEFAULT: Final = "secondread-1.3.0"
 """The model that is used where the configuration names no other."""
 SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "secondread-1.2.0": "0b410ecf7fe9b61088abe8d1b1efc86e617b0e331ddf1645fbca3c735b559d00",
-        "document-cnn-1.1.0": "044c5a91b1c78aa01dac39e1fb9def6c7e090908fc3c96ddea8bae0427e73494",
+        "secondread-1.3.0": "c19f83f3531e5150b348787b1cb28898eb1f7daf3d152ebbbdcd7177f0a414ca",
+        "document-cnn-1.1.0": "45f6dbbd037f989a9d65a650f1ef76b205a64db6872a6c48fffac516c1fb2fa2",
     }
 )
 """SHA-256 of each shipped manifest: one with another operating point is another model than its card says."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from inference.decision import Analysed, SameForAll
+from inference.decision import Analysed, FlagRule, SameForAll, Thresholds
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, NotAnalysed
 from inference.heatmap import heatmap
@@ -23,12 +24,14 @@ from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
 from scp import product, terminal
+from scp.calibration import StudyThresholds
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
-from scp.operating import analyze_files, analyze_lines, analyze_study
+from scp.operating import analyze_files, analyze_lines, analyze_study, database
 from scp.operating.analyze_files import OutputFolder, Selection
 from scp.operating.analyze_study import ReadFile, ReadStudy
 from scp.working.process import open_analyst
+from storage.scanners.scores import Network
 
 log = structlog.get_logger(__name__)
 
@@ -54,17 +57,18 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     folder = None if output is None else OutputFolder(output)
     studies: list[ReadStudy] = []
     complete = True
-    with terminal.progress() as progress:
+    with ExitStack() as scanners, terminal.progress() as progress:
         task = progress.add_task("loading the network", total=len(files))
         analyst = open_analyst(settings)
         rule = product.flag_rule(settings.model)
+        calibrated = scanners.enter_context(_calibrated(settings, rule, analyst))
         progress.update(task, description="analysing")
         for group in _by_study(files, settings.node.reading()):
             read = []
             for file in group:
                 read.append(_read(file, analyst))
                 progress.advance(task)
-            study = analyze_study.decided(read, rule, SameForAll(threshold=rule.threshold))
+            study = analyze_study.decided(read, rule, calibrated(_study(group)))
             if as_json:
                 for line in analyze_lines.of_study(study, analyst.identity):
                     terminal.print_json(line)
@@ -81,13 +85,39 @@ def run(settings: Settings, named: Sequence[Path], *, output: Path | None, as_js
     return FAILED if failed or not complete or any(path in selection.skipped for path in named) else OK
 
 
+@contextmanager
+def _calibrated(
+    settings: Settings, rule: FlagRule, analyst: Analyst
+) -> Iterator[Callable[[str], Thresholds]]:
+    """Give the thresholds for a study: those of its scanners where the node's database is at hand.
+
+    A database that cannot be read is named: the thresholds are then those of `[model] flag`.
+    """
+    network = Network(name=analyst.identity.name, version=analyst.identity.version)
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(database.open_for_reading(settings))
+        except CommandError as error:
+            log.debug("thresholds not looked up", reason=str(error))
+            yield lambda _: SameForAll(threshold=rule.threshold)
+            return
+        yield lambda study: StudyThresholds(
+            database=opened, network=network, uncalibrated=rule.threshold, study_uid=study, repeated=None
+        )
+
+
+def _study(group: Sequence[NamedFile]) -> str:
+    """Return the Study Instance UID of files of one study, "" of a picture."""
+    source = group[0].source
+    return "" if source is None else source.study_instance_uid
+
+
 def _by_study(files: Sequence[Path], reading: ReadingOptions) -> list[list[NamedFile]]:
     """Read the headers and put the files of one study together, in the order of their first file."""
     groups: dict[str, list[NamedFile]] = {}
     for path in files:
         file = _named(path, reading)
-        study = "" if file.source is None else file.source.study_instance_uid
-        groups.setdefault(study or f"file {path}", []).append(file)
+        groups.setdefault(_study([file]) or f"file {path}", []).append(file)
     return list(groups.values())
 
 

@@ -147,7 +147,7 @@ def _verdict(figures: Evaluation) -> str:
 def _classes_right(figures: Evaluation) -> str:
     """Say how often the most probable class is right, by source; classes that are not malignant alone."""
     shares = {name: _of_the_others(group.per_breast) for name, group in figures.sources.items()}
-    words = [f"{100 * share:.0f} of 100 breasts ({name})" for name, share in shares.items() if share]
+    words = [f"{100 * share:.0f} of 100 ({name})" for name, share in shares.items() if share is not None]
     return ", ".join(words) or "an unknown share"
 
 
