@@ -43,7 +43,7 @@ IDENTITY = ModelIdentity(
     version="1",
     manufacturer="nobody",
     weights_sha256="0" * 64,
-    preprocessing="breast-crop-2",
+    preprocessing="breast-crop-1",
     calibrated=False,
     meanings=dict.fromkeys(ClassKey, "a test"),
 )
