@@ -1,4 +1,5 @@
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ from pydicom.uid import CTImageStorage
 
 from inference.errors import Failed
 from inference.heatmap import legend
+from inference.network import manifest
 from inference.reading import pixels
 from inference.results import codes
 from scp import terminal
 from scp.operating import analyze, analyze_files
+from storage.database.engine import Database
+from storage.scanners.scores import Network, Scanner
 from tests.support import model_folder, results
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import mammogram, write
+from tests.support.scored import examine
 
 KEYS = [
     "file",
@@ -359,3 +364,22 @@ def test_nothing_that_is_said_of_a_breast_contradicts_another(
     findings = {item.ConceptCodeSequence[0].CodeMeaning for item in results.named(report, codes.FINDING)}
     assert breast["label"] in findings
     assert findings <= {breast["label"], images[0]["explained"]}
+
+
+def test_the_place_of_a_breast_comes_from_the_database_of_the_node(secondread, tmp_path, image, model):
+    data = tmp_path / "data"
+    database = Database.open(data)
+    read = manifest.load(model)
+    examine(
+        database,
+        [0.0] * 200,
+        scanner=Scanner(manufacturer="Synthetic", model="SynMG"),
+        network=Network(name=read.name, version=read.version),
+        at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    database.close()
+    (tmp_path / "node.toml").write_text(
+        f'[node]\ndata_dir = "{data}"\n[model]\nname = "{model}"\n', encoding="utf-8"
+    )
+    (breast,) = breasts(secondread(image, "--json").lines)
+    assert breast["percentile"] == 100
