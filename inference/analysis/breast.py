@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from inference.analysis import film_frames, trimming
+from inference.analysis.film_frames import Flags, Values, opened
 from inference.errors import Failed
 from inference.reading.pixels import Picture
 
@@ -35,18 +37,6 @@ _MOST_AREA: Final = 0.985
 """Share of the picture: beyond it there is no background from which a breast could be told."""
 _WHITE: Final = 0.97
 """Grey from which a pixel counts as plain white: of a plate, a strip or an exposure that is lost."""
-_FRAME_LEVEL: Final = 0.8
-"""Grey from which a pixel of a border line counts as that of a frame."""
-_STRIP_LEVEL: Final = 0.93
-"""The same for a strip, which need not reach along the whole border: higher, so that no tissue counts."""
-_FRAME_SHARE: Final = 0.9
-"""Share of a border line that must be bright; a whole line would be broken by any label in the frame."""
-_STRIP_LENGTH: Final = 0.25
-"""Of the longest side: what is shorter is no frame, and `_breast_of` cuts it off where it is thin."""
-_LEG_WIDTH: Final = 0.15
-"""Of the breast's greatest width: narrower rows above and below it are a leg."""
-_LEG_LENGTH: Final = 0.04
-"""Of the picture's height: a shorter narrow run is the rounded end of the breast, and stays."""
 _SATURATED_SHARE: Final = 0.6
 """Of the breast that is plain white: beyond it the picture is overexposed."""
 
@@ -55,30 +45,6 @@ _EXAMINED: Final = 1_500_000
 _MOST_JUMPS: Final = 0.01
 """Share of neighbours further apart than half of the scale: in 125 pictures of five sources, films with
 frames and labels among them, it was 0.0028 at most, in pictures whose values wrap around 0.03 to 0.09."""
-_RIM_DEPTH: Final = 0.04
-"""Widest rim of a film looked for, in longest sides: wider frames are found as lines and strips."""
-_RIM_LEVEL: Final = 0.85
-"""Film that was never in the light is white to the scanner; the working copy mixes its edge with tissue."""
-_RIM_STEP: Final = 0.12
-"""Fall of grey across a rim's edge, within two pixels: a muscle's edge is not as sharp as that for long."""
-_RIM_LENGTH: Final = 0.08
-"""Shortest rim, in longest sides; so long, the end of a muscle does not run along a border."""
-_RIM_GAP: Final = 0.02
-"""Half of the longest gap in a rim, in longest sides: what lies behind is as white as the rim there."""
-_RIM_SLANT: Final = 0.05
-"""Steepest course of a rim towards its border; a white muscle runs out into the border at 0.15 or more."""
-_RIM_SHARE: Final = 0.25
-"""From this share of a side's lines on, all of it has a rim, also where a white muscle hides its edge."""
-
-_FOLD_DEPTH: Final = 0.06
-"""How far the outline recedes at the fold under the breast behind a line from breast to belly, in widths."""
-_FOLD_WIDTH: Final = 0.45
-"""Widest outline at that fold, in widths of the breast: higher up, an outline bends by itself."""
-_BELLY_SHARE: Final = 0.2
-"""Largest share of the outline below the fold: a breast under a plate or an arm is no belly."""
-
-Flags = NDArray[np.bool_]
-Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -103,8 +69,8 @@ def find(picture: Picture) -> Breast:
     """
     small, hidden = _working_copy(picture)
     _check_contrast(small, hidden)
-    tissue = _tissue(np.where(hidden, 0, small), _frames(small)) & ~hidden
-    outline = _without_legs(_without_abdomen(_breast_of(tissue, small)))
+    tissue = _tissue(np.where(hidden, 0, small), film_frames.find(small)) & ~hidden
+    outline = trimming.without_legs(trimming.without_abdomen(_breast_of(tissue, small)))
     _check_exposure(small, outline)
     _check_ends(small[~hidden])
     _check_jumps(picture.grey)
@@ -152,93 +118,6 @@ def _check_ends(values: Values) -> None:
         raise Failed("image quality not sufficient: nearly all of it is plain black or plain white")
 
 
-def _frames(small: Values) -> Flags:
-    """Mark white frames: border lines bright over most of their length, and thin white strips at a border."""
-    bright = small > _FRAME_LEVEL
-    frame = _thin_strips(small > _STRIP_LEVEL)
-    for axis in (0, 1):
-        lines = bright.mean(axis=1 - axis) > _FRAME_SHARE
-        lead = int(np.argmin(lines[: len(lines) // 5])) if lines[0] else 0
-        tail = int(np.argmin(lines[::-1][: len(lines) // 5])) if lines[-1] else 0
-        view = frame if axis == 0 else frame.T
-        view[:lead] = True
-        view[len(lines) - tail :] = True
-    for turn in range(4):
-        np.rot90(frame, turn)[:] |= _rim(np.rot90(small, turn))
-    return frame
-
-
-def _rim(small: Values) -> Flags:
-    """Mark a film's rim along the left border: a strip that ends in a step, as straight as the border."""
-    longest = max(small.shape)
-    gap = max(1, round(_RIM_GAP * longest))
-    depth = _rim_depths(small, max(2, round(_RIM_DEPTH * longest)))
-    possible = depth != 0
-    depth = _straight(np.maximum(depth, 0), gap)
-    closed = ndimage.binary_closing(np.pad(depth > 0, gap), np.ones(2 * gap + 1, bool))[gap:-gap]
-    runs, count = ndimage.label(closed)
-    lengths = ndimage.sum_labels(depth > 0, runs, np.arange(count + 1))
-    rimmed = closed & (lengths[runs] >= _RIM_LENGTH * longest)
-    seen = rimmed & (depth > 0)
-    if not seen.any():
-        return np.zeros(small.shape, bool)
-    rimmed = ndimage.binary_propagation(rimmed, mask=rimmed | possible)  # behind a muscle, around a bend
-    if seen.mean() >= _RIM_SHARE:
-        rimmed[:] = True
-    edge = ndimage.maximum_filter1d(_bridged(depth, seen, gap), 5)
-    edge += 1  # the pixel beyond the step is a mixture of rim and tissue
-    return np.asarray((np.arange(small.shape[1]) < edge[:, None]) & rimmed[:, None])
-
-
-def _straight(depth: NDArray[np.intp], gap: int) -> NDArray[np.intp]:
-    """Return ``depth`` with zeros where the edge does not run along the border."""
-    if not depth.any():
-        return depth
-    edge = np.pad(_bridged(depth, depth > 0, gap), gap, mode="edge")
-    lean = np.abs(edge[2 * gap :] - edge[: -2 * gap])
-    return np.where(lean <= _RIM_SLANT * 2 * gap + 1, depth, 0)  # a whole pixel is the grid's own unevenness
-
-
-def _bridged(depth: NDArray[np.intp], seen: Flags, gap: int) -> NDArray[np.float64]:
-    """Return ``depth`` where it is ``seen``, straight lines between, and no outliers."""
-    lines = np.arange(len(depth))
-    return np.asarray(ndimage.median_filter(np.interp(lines, lines[seen], depth[seen]), gap | 1))
-
-
-def _rim_depths(small: Values, deepest: int) -> NDArray[np.intp]:
-    """Return for each line how many pixels at its left end are rim: 0 is none, -1 is hidden by a muscle."""
-    ends = small[:, : deepest + 2]
-    if ends.shape[1] < deepest + 2:
-        return np.zeros(len(small), np.intp)
-    lines = np.arange(len(ends))
-    places = np.arange(deepest)
-    white = ends[:, :deepest] > _RIM_LEVEL
-    start = white.argmax(axis=1)
-    after = ~white & (places > start[:, None])
-    end = np.where(after.any(axis=1), after.argmax(axis=1), 0)
-    step = ends[lines, (start + end) // 2] - np.minimum(ends[lines, end], ends[lines, end + 1])
-    wide = white.any(axis=1) & (end > 0) & (step >= _RIM_STEP)
-    thin = ends[:, :2].max(axis=1) - ends[:, 2:4].max(axis=1) >= _RIM_STEP
-    covered = white.any(axis=1) & ~after.any(axis=1)
-    return np.where(covered, -1, np.where(wide, end, np.where(thin, ends[:, :2].argmax(axis=1) + 1, 0)))
-
-
-def _thin_strips(white: Flags) -> Flags:
-    """Mark what is white, near a border, long, and nowhere as wide as a muscle: a frame scanned askew."""
-    radius = max(1, max(white.shape) // 100)
-    edge = np.ones(white.shape, bool)
-    edge[2 * radius + 1 : -2 * radius - 1, 2 * radius + 1 : -2 * radius - 1] = False
-    pieces, _ = ndimage.label(white & edge)
-    inner = set(np.unique(pieces[_opened(white, radius)]).tolist())
-    strips = [
-        number
-        for number, place in enumerate(ndimage.find_objects(pieces), 1)
-        if number not in inner
-        and max(part.stop - part.start for part in place) > _STRIP_LENGTH * max(white.shape)
-    ]
-    return np.isin(pieces, strips)
-
-
 def _tissue(small: Values, hidden: Flags) -> Flags:
     """Mark what is brighter than the background."""
     # the square root spreads the dark values, between which background and skin lie
@@ -267,7 +146,7 @@ def _two_levels(values: Values) -> tuple[float, float]:
 def _breast_of(tissue: Flags, small: Values) -> Flags:
     """Return the largest solid piece of ``tissue``, cut free from labels and thin lines, holes filled."""
     radius = max(2, round(max(tissue.shape) * 0.02))  # lines thinner than 4 % of the picture are cut off
-    solid = _opened(tissue, radius)
+    solid = opened(tissue, radius)
     pieces, count = ndimage.label(solid)
     if not count:
         raise Failed("no breast found: nothing in the image is large and bright enough")
@@ -285,62 +164,10 @@ def _breast_of(tissue: Flags, small: Values) -> Flags:
     return np.asarray(outline)
 
 
-def _without_abdomen(outline: Flags) -> Flags:
-    """Cut off what lies below the fold under the breast, where the outline turns to the belly."""
-    widths = outline.sum(axis=1)
-    rows = np.flatnonzero(widths)
-    top, bottom = int(rows[0]), int(rows[-1])
-    widest = top + (bottom - top) // 3  # above it lies the axilla, and what else is wide there is no breast
-    widest += int(widths[widest : bottom + 1].argmax())
-    below = widths[widest : bottom + 1]
-    small = below[::-1].cumsum()[::-1] <= _BELLY_SHARE * widths.sum()
-    recess = np.where(small & (below <= _FOLD_WIDTH * below[0]), _taut(below) - below, 0)
-    fold = int(recess.argmax())
-    kept = outline.copy()
-    if recess[fold] >= _FOLD_DEPTH * below[0] and len(below) - fold >= _LEG_LENGTH * len(widths):
-        kept[widest + fold :] = False
-    return kept
-
-
-def _taut(widths: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the least curve above ``widths`` that bends one way only, as a string pulled taut."""
-    places = [0]
-    for place in range(1, len(widths)):
-        while len(places) > 1 and _bends_in(widths, places[-2], places[-1], place):
-            places.pop()
-        places.append(place)
-    return np.interp(np.arange(len(widths)), places, widths[places])
-
-
-def _bends_in(widths: NDArray[np.intp], first: int, middle: int, last: int) -> bool:
-    rise, whole = widths[middle] - widths[first], widths[last] - widths[first]
-    return bool(rise * (last - first) <= whole * (middle - first))
-
-
-def _without_legs(outline: Flags) -> Flags:
-    """Cut off narrow runs above and below the breast: fogged film edges and folds along the chest wall."""
-    widths = outline.sum(axis=1)
-    wide = np.flatnonzero(widths >= _LEG_WIDTH * widths.max())
-    rows = np.flatnonzero(widths)
-    least = _LEG_LENGTH * len(widths)
-    kept = outline.copy()
-    if wide[0] - rows[0] >= least:
-        kept[: wide[0]] = False
-    if rows[-1] - wide[-1] >= least:
-        kept[wide[-1] + 1 :] = False
-    return kept
-
-
 def _filled(flags: Flags) -> Flags:
     """Fill holes: background that does not reach the border."""
     background, _ = ndimage.label(np.pad(~flags, 1, constant_values=True))
     return np.asarray(background[1:-1, 1:-1] != background[0, 0])
-
-
-def _opened(flags: Flags, radius: int) -> Flags:
-    """Remove what a square of 2 ``radius`` + 1 does not fit into; beyond the borders lies background."""
-    core = ndimage.minimum_filter(flags.view(np.uint8), 2 * radius + 1, mode="constant")
-    return np.asarray(ndimage.maximum_filter(core, 2 * radius + 1, mode="constant")).view(np.bool_)
 
 
 def _grown(flags: Flags, radius: int) -> Flags:
