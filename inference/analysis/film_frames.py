@@ -62,13 +62,13 @@ def _rim(small: Values) -> Flags:
     runs, count = ndimage.label(closed)
     lengths = ndimage.sum_labels(depth > 0, runs, np.arange(count + 1))
     rimmed = closed & (lengths[runs] >= _RIM_LENGTH * longest)
-    seen = rimmed & (depth > 0)
-    if not seen.any():
+    stepped = rimmed & (depth > 0)
+    if not stepped.any():
         return np.zeros(small.shape, bool)
     rimmed = ndimage.binary_propagation(rimmed, mask=rimmed | possible)  # behind a muscle, around a bend
-    if seen.mean() >= _RIM_SHARE:
+    if stepped.mean() >= _RIM_SHARE:
         rimmed[:] = True
-    edge = ndimage.maximum_filter1d(_bridged(depth, seen, gap), 5)
+    edge = ndimage.maximum_filter1d(_bridged(depth, stepped, gap), 5)
     edge += 1  # the pixel beyond the step is a mixture of rim and tissue
     return np.asarray((np.arange(small.shape[1]) < edge[:, None]) & rimmed[:, None])
 
@@ -82,10 +82,10 @@ def _straight(depth: NDArray[np.intp], gap: int) -> NDArray[np.intp]:
     return np.where(lean <= _RIM_SLANT * 2 * gap + 1, depth, 0)  # a whole pixel is the grid's own unevenness
 
 
-def _bridged(depth: NDArray[np.intp], seen: Flags, gap: int) -> NDArray[np.float64]:
-    """Return ``depth`` where it is ``seen``, straight lines between, and no outliers."""
+def _bridged(depth: NDArray[np.intp], stepped: Flags, gap: int) -> NDArray[np.float64]:
+    """Return ``depth`` where it is ``stepped``, straight lines between, and no outliers."""
     lines = np.arange(len(depth))
-    return np.asarray(ndimage.median_filter(np.interp(lines, lines[seen], depth[seen]), gap | 1))
+    return np.asarray(ndimage.median_filter(np.interp(lines, lines[stepped], depth[stepped]), gap | 1))
 
 
 def _rim_depths(small: Values, deepest: int) -> NDArray[np.intp]:

@@ -67,12 +67,14 @@ def _found(source: str, words: str, reach: float) -> Bar:
     return Bar(figure=f"{words}: malignant breasts flagged by default", find=share, reach=reach)
 
 
-def _known(source: str, find: Callable[[KnownShares], Stated]) -> Callable[[Evaluation], Sequence[Stated]]:
+def _with_shares(
+    source: str, find: Callable[[KnownShares], Stated]
+) -> Callable[[Evaluation], Sequence[Stated]]:
     """Find a figure among those for which the shares of the classes are given."""
 
     def found(figures: Evaluation) -> Sequence[Stated]:
-        known = figures.known_shares.get(source)
-        return [] if known is None else [find(known)]
+        at_shares = figures.known_shares.get(source)
+        return [] if at_shares is None else [find(at_shares)]
 
     return found
 
@@ -112,7 +114,7 @@ BARS: Final = (
     *(
         Bar(
             figure=f"{source}: expected calibration error of the malignant score, shares given",
-            find=_known(source, lambda known: known.malignant_calibration_error),
+            find=_with_shares(source, lambda figures: figures.malignant_calibration_error),
             reach=0.06,
             at_most=True,
         )
@@ -120,12 +122,12 @@ BARS: Final = (
     ),
     Bar(
         figure="INbreast: four-class accuracy, shares given",
-        find=_known("inbreast", lambda known: known.accuracy),
+        find=_with_shares("inbreast", lambda figures: figures.accuracy),
         reach=0.70,
     ),
     Bar(
         figure="INbreast: four-class balanced accuracy, shares given",
-        find=_known("inbreast", lambda known: known.balanced_accuracy),
+        find=_with_shares("inbreast", lambda figures: figures.balanced_accuracy),
         reach=0.55,
     ),
     *map(_pointing, BOXED),
