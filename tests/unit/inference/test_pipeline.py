@@ -62,7 +62,11 @@ def test_a_mammogram_is_analysed(analyst, tmp_path):
         assert 0 <= trace.peak[1] <= 640
     assert findings.load(findings.dump(finding)) == finding
     assert analysis.layers.levels.shape == (3, *analysis.layers.grey.shape)
-    assert (analysis.layers.columns, analysis.layers.rows) == (512, 640)
+    left, top, right, bottom = analysis.layers.place
+    assert 0 <= left < right <= 512
+    assert 0 <= top < bottom <= 640
+    assert finding.landmarks.chest_wall == "left"
+    assert left <= finding.landmarks.nipple[0] <= right
 
 
 def test_the_same_file_gives_the_same_analysis(analyst, tmp_path):
@@ -140,8 +144,9 @@ def test_no_heat_is_drawn_outside_the_breast(network, tmp_path):
         options=OutputOptions(sc_max_side=8192),
     ).analyse(path)
     picture = pixels.from_dicom(path)
-    mask = breast.find(picture).mask
-    coloured = hot.layers.level(ClassKey.MALIGNANT)[: mask.shape[0], : mask.shape[1]] > 0
+    left, top, right, bottom = hot.layers.place
+    mask = breast.find(picture).mask[top:bottom, left:right]
+    coloured = hot.layers.level(ClassKey.MALIGNANT) > 0
     assert coloured[mask].mean() > 0.5
     far = ~ndimage.binary_dilation(mask, iterations=3)
     assert not coloured[far].any()
