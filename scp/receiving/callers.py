@@ -145,7 +145,9 @@ class Callers:
         if by_address[address] >= self._most_of_address:
             crowded = address
         elif len(self._callers) >= self._most:
-            ((crowded, _),) = by_address.most_common(1)
+            # who has made its request goes last, however many addresses the others call from
+            waiting = Counter(caller.address for caller in self._callers if caller.at_gate)
+            ((crowded, _),) = (waiting or by_address).most_common(1)
         else:
             return None
         return self._longest([caller for caller in self._callers if caller.address == crowded])

@@ -110,12 +110,10 @@ def test_answer_that_claims_more_than_any_may_have_is_not_read(answer, words):
 
 
 def answer_with(listening, answer):
-    """Answer a request so; tell whether the caller hung up by itself."""
+    """Answer a request so; tell whether the caller aborted the association."""
     connection, _ = listening.accept()
     with connection:
         connection.settimeout(30)
         connection.recv(65_536)
         connection.sendall(answer)
-        while connection.recv(65_536):
-            pass
-    return True
+        return connection.recv(65_536)[:1] == b"\x07"

@@ -20,7 +20,7 @@ from scp.receiving.callers import LEAST, MOST, OF_AN_ASSOCIATION, OF_THE_NODE, C
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.listener import Listener
 from tests.support.authority import Authority
-from tests.support.uncounted import UNCOUNTED
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 HANDSHAKE_SECONDS = 2.0
 PAUSE = 0.02
@@ -97,6 +97,7 @@ def tls_port(tmp_path):
         admission=Admission(settings),
         association_ended=lambda: None,
         refusals=UNCOUNTED,
+        calls=UNCOUNTED_CALLS,
     )
     server = listener.start_tls()
     peer = Peer(ae_title="SECONDREAD", host="127.0.0.1", port=server.server_address[1], tls=True)
