@@ -18,7 +18,7 @@ import uvicorn
 from scp import logs
 from scp.configuration.settings import Settings
 from scp.console import access, app
-from scp.console.supervisor import LISTENING, REFUSED, STOP
+from scp.console.messages import LISTENING, REFUSED, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits

@@ -6,21 +6,14 @@ import multiprocessing
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Final
 
 import structlog
 
 from scp import retry_policy
 from scp.configuration.settings import Settings
+from scp.console.messages import LISTENING, REFUSED, STOP
 
 log = structlog.get_logger(__name__)
-
-STOP: Final = b"stop"
-"""To the console: end."""
-LISTENING: Final = b"listening "
-"""From the console: it listens; its address follows."""
-REFUSED: Final = b"refused "
-"""From the console: it cannot start; the reason follows, in words."""
 
 
 class ConsoleSupervisor:

@@ -1,0 +1,12 @@
+"""The messages between the node and the console's process, both ways over one pipe."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STOP: Final = b"stop"
+"""To the console: end."""
+LISTENING: Final = b"listening "
+"""From the console: it listens; its address follows."""
+REFUSED: Final = b"refused "
+"""From the console: it cannot start; the reason follows, in words."""
