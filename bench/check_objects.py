@@ -1,6 +1,6 @@
 """How much processor time the check of each object before it is sent takes, by kind of object.
 
-python bench/check_objects.py [--times 20]
+python bench/check_validation.py [--times 20]
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pydicom
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from inference.results import validation  # noqa: E402
 from inference.results.kinds import KINDS  # noqa: E402
-from inference.results.validation import objects  # noqa: E402
 from tests.support import results  # noqa: E402
 
 
@@ -37,7 +37,7 @@ def milliseconds(file: bytes) -> float:
     """Return the processor time of one check of a file that has just been read."""
     data_set = pydicom.dcmread(io.BytesIO(file))
     start = time.process_time()
-    objects.faults(data_set)
+    validation.faults(data_set)
     return 1000 * (time.process_time() - start)
 
 

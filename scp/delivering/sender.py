@@ -200,9 +200,9 @@ class Sender:
 def _faults(data_set: Dataset) -> list[str]:
     """Return what is wrong with an object before it is sent."""
     # The tables come with highdicom: 0.3 s and 19 MB, which a start of the node does without.
-    from inference.results.validation import objects  # noqa: PLC0415
+    from inference.results import validation  # noqa: PLC0415
 
-    return objects.faults(data_set)
+    return validation.faults(data_set)
 
 
 def _not_sent(found: Sequence[str]) -> str:

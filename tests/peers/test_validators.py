@@ -12,8 +12,8 @@ from pydicom.uid import UID, BreastTomosynthesisImageStorage, SecondaryCaptureIm
 
 from inference.reading import mammogram as exam
 from inference.reading.options import ReadingOptions
+from inference.results import validation as own_check
 from inference.results.kinds import KINDS
-from inference.results.validation import objects as own_check
 from tests.support import results
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import missing, require

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from markdown_it import MarkdownIt
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -15,11 +16,13 @@ from inference import scanner_calibration
 from scp import calibration, product
 from scp.calibration import ScannerPopulation
 from scp.console import rendering, services
-from scp.console.drawing import charts, markdown
+from scp.console.drawing import charts
 from scp.console.drawing.charts import Bar
 from scp.console.services import Services
 
 CARD: Final = "card.md"
+PICTURES: Final = "/model/"
+"""Where the pictures of a card are served."""
 PLOT: Final = re.compile(r"[a-z_]{1,40}\.png")
 
 
@@ -48,7 +51,7 @@ def show(request: Request) -> Response:
         {
             "manifest": of.manifest,
             "rule": of.rule,
-            "card": markdown.html(card.read_text(encoding="utf-8")) if card.exists() else None,
+            "card": _html(card.read_text(encoding="utf-8")) if card.exists() else None,
             "scanners": [_view(of, entry) for entry in calibration.scanners(of.database)],
             "needed": scanner_calibration.NEEDED,
         },
@@ -84,3 +87,20 @@ def _drift(entry: ScannerPopulation) -> str:
         return f"not known before {2 * scanner_calibration.NEEDED} examinations"
     apart = f"{entry.drift.distance:.0%} apart, limit {entry.drift.limit:.0%}"
     return f"drifted: {apart}" if entry.drift.drifted else f"as before: {apart}"
+
+
+def _html(text: str) -> str:
+    """Return the Markdown of a card as HTML: headings one level lower; HTML in it is shown and not obeyed."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+        for child in token.children or []:
+            if child.type == "image":
+                child.attrs["src"] = f"{PICTURES}{child.attrs['src']}"
+                child.attrs["loading"] = "lazy"
+    rendered = str(parser.renderer.render(tokens, parser.options, {}))
+    return rendered.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
+        "</table>", "</table></div>"
+    )

@@ -5,8 +5,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
+from inference.results import validation
 from inference.results.kinds import KINDS
-from inference.results.validation import objects
 from tests.support import results
 
 
@@ -33,7 +33,7 @@ def opened(made, kind):
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
 def test_what_is_made_has_no_fault(made, kind):
-    assert [objects.faults(pydicom.dcmread(io.BytesIO(file))) for file in made[kind]] == [[]] * len(
+    assert [validation.faults(pydicom.dcmread(io.BytesIO(file))) for file in made[kind]] == [[]] * len(
         made[kind]
     )
 
@@ -42,7 +42,7 @@ def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(made):
     picture = opened(made, "SC")
     picture.Modality = ""
     del picture.PatientName
-    assert objects.faults(picture) == [
+    assert validation.faults(picture) == [
         "PatientName is missing (module patient)",
         "Modality is empty (module general-series)",
     ]
@@ -52,7 +52,7 @@ def test_a_type_1_attribute_of_an_item_must_be_there(made):
     report = opened(made, "SR")
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
     del evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID
-    [fault] = objects.faults(report)
+    [fault] = validation.faults(report)
     assert fault.startswith("CurrentRequestedProcedureEvidenceSequence > ReferencedSeriesSequence > ")
     assert fault.endswith(" > ReferencedSOPClassUID is missing (module sr-document-general)")
 
@@ -61,18 +61,18 @@ def test_a_type_1_attribute_of_an_item_must_be_there(made):
 def test_uids_of_our_own_are_strict_and_those_of_sources_are_what_they_are(made):
     picture = opened(made, "SC")
     picture.StudyInstanceUID = "1.2.03.4"
-    assert objects.faults(picture) == []
+    assert validation.faults(picture) == []
     picture.SeriesInstanceUID = "1.2.03.4"
-    assert objects.faults(picture) == ["SeriesInstanceUID is no UID"]
+    assert validation.faults(picture) == ["SeriesInstanceUID is no UID"]
     picture = opened(made, "SC")
     picture.StudyInstanceUID = "1.2." + "3" * 64
-    assert objects.faults(picture) == ["StudyInstanceUID is no UID"]
+    assert validation.faults(picture) == ["StudyInstanceUID is no UID"]
 
 
 def test_the_file_names_the_object_that_it_holds(made):
     picture = opened(made, "SC")
     picture.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    assert objects.faults(picture) == [
+    assert validation.faults(picture) == [
         "MediaStorageSOPInstanceUID of the file is not the object's SOPInstanceUID"
     ]
 
@@ -80,14 +80,14 @@ def test_the_file_names_the_object_that_it_holds(made):
 def test_pixels_are_as_many_as_announced_unless_they_are_compressed(made):
     picture = opened(made, "SC")
     picture.Rows += 1
-    [fault] = objects.faults(picture)
+    [fault] = validation.faults(picture)
     assert fault.startswith("PixelData has not the ")
     picture.file_meta.TransferSyntaxUID = JPEGLSLossless
-    assert objects.faults(picture) == []
+    assert validation.faults(picture) == []
 
 
 def test_an_unknown_class_is_a_fault():
-    assert objects.faults(Dataset()) == ["SOPClassUID names no class of objects"]
+    assert validation.faults(Dataset()) == ["SOPClassUID names no class of objects"]
 
 
 def items(report, value_type):
@@ -145,7 +145,7 @@ def no_target(report):
 def test_a_broken_tree_is_found(made, spoil, words):
     report = opened(made, "SR")
     spoil(report)
-    [fault] = objects.faults(report)
+    [fault] = validation.faults(report)
     assert fault.endswith(words)
     assert fault.startswith("item 1.")
 
@@ -153,4 +153,4 @@ def test_a_broken_tree_is_found(made, spoil, words):
 def test_a_report_without_a_tree_is_a_fault(made):
     report = opened(made, "SR")
     del report.ContentSequence, report.ValueType
-    assert "the root of the report's tree is no CONTAINER" in objects.faults(report)
+    assert "the root of the report's tree is no CONTAINER" in validation.faults(report)
