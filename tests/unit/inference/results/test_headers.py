@@ -37,7 +37,7 @@ def broken(tmp_path, **values):
 
 
 def result_of(source, tmp_path):
-    """All objects of one image, written and read again."""
+    """All objects of one image (report, summary, heatmap), written and read again."""
     finding = results.measured()
     kept = results.study_image(mammogram(), finding, tmp_path).layers
     image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=kept)
@@ -167,7 +167,7 @@ def test_number_that_is_none_does_not_stop_a_result(tmp_path):
     good = struct.pack("<HH2sH", 0x0018, 0x1164, b"DS", 10) + b"0.15\\0.15 "
     assert good in data
     plain.write_bytes(data.replace(good, good[:8] + b"wide\\high "))
-    assert len(result_of(exam.read(plain), tmp_path)) == 2
+    assert len(result_of(exam.read(plain), tmp_path)) == 3
 
 
 def test_long_identifiers_are_kept_as_they_are(tmp_path):
@@ -209,7 +209,7 @@ def test_unknown_character_set_and_broken_bytes_do_not_stop_a_result(tmp_path):
     )
     with attributes.tolerant():
         source = exam.read(path)
-    assert len(result_of(source, tmp_path)) == 2
+    assert len(result_of(source, tmp_path)) == 3
 
 
 def test_type_2_attributes_are_written_empty_where_the_source_has_none(tmp_path):
