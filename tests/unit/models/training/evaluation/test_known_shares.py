@@ -36,9 +36,12 @@ def test_the_fold_itself_tells_nothing_about_its_shares(monkeypatch):
     monkeypatch.setattr(labelling, "moved", lambda scores, shares: told.append(shares) or scores)
     labelling.with_known_shares(part := skewed())
     targets, folds = part.predictions.targets, part.predictions.folds
-    for fold, shares in zip((0, 1), told, strict=True):
+    for fold, shares, for_malignant in zip((0, 1), told[::2], told[1::2], strict=True):
         others = targets[folds != fold].sum(axis=0) + 1
         assert shares == pytest.approx(others / others.sum())
+        malignant = targets[folds != fold, 3]
+        assert for_malignant[3] == pytest.approx((malignant.sum() + 1) / (len(malignant) + 2))
+        assert for_malignant.sum() == pytest.approx(1)
 
 
 def test_one_fold_alone_has_no_other_to_learn_from():
