@@ -139,7 +139,7 @@ def test_results_after_an_older_database_was_put_back_have_other_bytes_under_oth
             uid, data = pydicom.dcmread(path).SOPInstanceUID, path.read_bytes()
             assert known.setdefault(uid, data) == data
         node.close()
-    assert len(known) == 2 * 6
+    assert len(known) == 2 * 7  # report, summary, four heatmaps, notice
 
 
 def test_an_open_association_of_the_sender_holds_the_report_back(node):

@@ -268,3 +268,10 @@ def test_values_that_wrap_around_are_no_picture(times):
     with pytest.raises(Failed):
         find(np.mod(grey * times, 1))
     find(grey)
+
+
+def test_the_frame_of_a_small_picture_is_no_fault():
+    """Its edges are one pixel in fifty, which all over a large picture would be a fault."""
+    small = drawn(rows=210, columns=160)
+    found = find(np.pad(small, 8, constant_values=1))
+    assert overlap(found.mask[8:-8, 8:-8], find(small).mask) > 0.95
