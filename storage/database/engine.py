@@ -205,7 +205,13 @@ def _place(file: Path) -> tuple[int, int] | None:
 def _engine(file: Path, patience: Patience) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": patience.seconds},
+        # mode=rw: where the file has vanished, a new connection must not put an empty one in its place
+        creator=lambda: sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=patience.seconds,
+            check_same_thread=False,
+        ),
         hide_parameters=True,
         # a thread waits for the lock of the database, never for a place in the pool
         max_overflow=-1,

@@ -56,7 +56,7 @@ def test_nothing_is_sent_again_after_a_recorded_success(tmp_path):
         with node:
             store(node.port, study())
             pacs.wait_for(complete)
-            node.lines.wait_for("result delivered", times=5)
+            node.lines.wait_for("result delivered", times=6)
             before = len(pacs.received)
             node.kill()
             node.start()
