@@ -54,9 +54,9 @@ def views(words: list[str], *, field: bool) -> set[str]:
     return {match["view"] for match in abbreviations(words, field=field)}
 
 
-def side(words: list[str]) -> Laterality | None:
-    """Return the side that ``words`` tell of this image, None where they tell none or both."""
-    named = {SIDE_WORDS[match["side"]] for match in abbreviations(words, field=True) if match["side"]}
+def sides(words: list[str]) -> set[Laterality]:
+    """Return the sides that ``words`` tell of this image: none where they mention another beside it."""
+    named = abbreviated_sides(words)
     mentioned = {SIDE_WORDS[word] for word in words if word in SIDE_WORDS}
     if not _has_history(words):
         named |= {
@@ -66,7 +66,12 @@ def side(words: list[str]) -> Laterality | None:
         }
         if all(_describes_images(word) for word in words):
             named |= _sides_written(words)
-    return named.pop() if len(named) == 1 and mentioned <= named else None
+    return named if mentioned <= named else set()
+
+
+def abbreviated_sides(words: list[str]) -> set[Laterality]:
+    """Return the sides within abbreviations of views (``LMLO``), which no word of history takes back."""
+    return {SIDE_WORDS[match["side"]] for match in abbreviations(words, field=True) if match["side"]}
 
 
 def specials(words: list[str]) -> set[str]:

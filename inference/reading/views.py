@@ -82,7 +82,10 @@ def _side(groups: list[Dataset], codes: list[str], texts: list[list[str]]) -> La
     coded |= {SIDE_CODES[code] for code in codes if code in SIDE_CODES}
     if coded:
         return _agreed(coded)
-    return _agreed(titles.side(words) for words in texts)
+    sides = {side for words in texts for side in titles.sides(words)}
+    # an abbreviated view contradicts even from a text that is in doubt, as one that names both sides
+    abbreviated = {side for words in texts for side in titles.abbreviated_sides(words)}
+    return _agreed(sides | abbreviated) if sides else None
 
 
 def _laterality(word: str) -> Laterality | None:
