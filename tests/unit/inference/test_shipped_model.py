@@ -32,7 +32,7 @@ def analysed(analyst, path):
 
 
 def test_a_proven_cancer_is_flagged_and_a_benign_mass_scores_lower(analyst):
-    cancer = analysed(analyst, CASES / "sfm-malign-0" / "1-282.dcm")
+    cancer = analysed(analyst, CASES / "sfm-malign-0" / "1-280.dcm")
     benign = analysed(analyst, CASES / "sfm-benign-0" / "1-131.dcm")
     threshold = manifest.load(manifest.shipped()).flag_threshold("specificity-90")
     assert decision.decide(cancer.scores, threshold).flagged
