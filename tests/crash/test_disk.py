@@ -8,7 +8,9 @@ from tests.support.node_process import NodeProcess, peer
 from tests.support.offers import about, check_what_is_left, images_of, offer, take_again
 from tests.support.small_disk import mounted
 
-MEGABYTES = 64
+MEGABYTES = 96
+RESERVE = 40
+"""Megabytes; the results of both images, pictures of 2048 rows among them, take less."""
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -45,10 +47,10 @@ def node(tmp_path, disk, pacs):
 
 def test_below_the_reserve_stores_are_refused_and_what_was_acknowledged_is_answered(node, disk, pacs):
     before, refused = images_of("before"), images_of("after")
-    node.start()
+    node.start(SECONDREAD_NODE__DISK_RESERVE_MB=str(RESERVE))
     for image in before:
         assert offer(node, image) == 0x0000
-    disk.fill(leave_mb=5)  # the reserve is 10
+    disk.fill(leave_mb=RESERVE - 5)
     assert [offer(node, image) for image in refused] == [0xA700, 0xA700]
     pacs.wait_for(about(before), seconds=200)
     disk.make_room()
