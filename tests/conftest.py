@@ -33,6 +33,15 @@ def _kept() -> Iterator[None]:
             setattr(module, name, value)
 
 
+SLOW = ("tests/crash", "tests/chaos", "tests/peers")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the files of which one test takes minutes, so that no core ends with them alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _switched_back_with_the_module():
     with _kept():
