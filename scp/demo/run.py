@@ -35,6 +35,8 @@ MARK: Final = ".secondread-demo"
 """Says that a folder is the demo's own, so that the next demo may remove it."""
 RESULTS_SECONDS: Final = 300.0
 LOOK_SECONDS: Final = 1.0
+PER_STUDY: Final = 2
+"""Objects of a study beside its heatmaps: report and summary."""
 
 
 def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -> int:
@@ -84,7 +86,7 @@ def _send_and_wait(
     images = sum(len(study.images) for study in studies)
     with _progress() as progress:
         sending = progress.add_task("images stored", total=images)
-        waiting = progress.add_task("results returned", total=images + len(studies))
+        waiting = progress.add_task("results returned", total=images + PER_STUDY * len(studies))
         stored: dict[str, float] = {}
         for study in studies:
             stored |= _send(study, node.port, progress, sending)

@@ -28,6 +28,8 @@ class Returned:
     report: Received | None
     heatmaps: Mapping[str, Received]
     """By SOP Instance UID of the source image."""
+    summary: Received | None = None
+    """The page that sums the study up."""
 
     @property
     def complete(self) -> bool:
@@ -52,6 +54,10 @@ def _of_study(case: DemoStudy, received: Sequence[Received]) -> Returned:
             for result in received
             if "DerivationCodeSequence" in result.header
         },
+        summary=next(
+            (result for result in received if " - summary - " in str(result.header.get("SeriesDescription"))),
+            None,
+        ),
     )
 
 
@@ -93,12 +99,18 @@ def lay_out(results: Returned, folder: Path) -> None:
     folder.mkdir()
     if results.report is not None:
         results.report.path.rename(folder / "report.dcm")
+    if results.summary is not None:
+        _with_picture(results.summary, folder / "summary.dcm")
     for image in results.study.images:
         heatmap = results.heatmaps.get(str(image.SOPInstanceUID))
         if heatmap is not None:
             name = mammogram.describe(image).label.replace(" ", "-")
-            file = heatmap.path.rename(folder / f"{name}-heatmap.dcm")
-            Image.fromarray(pydicom.dcmread(file).pixel_array).save(folder / f"{name}-heatmap.png")
+            _with_picture(heatmap, folder / f"{name}-heatmap.dcm")
+
+
+def _with_picture(result: Received, file: Path) -> None:
+    result.path.rename(file)
+    Image.fromarray(pydicom.dcmread(file).pixel_array).save(file.with_suffix(".png"))
 
 
 def verdict(returned: Sequence[Returned], folder: Path) -> int:
