@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -49,7 +48,7 @@ def main(settings: Settings, pipe: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    limits.end_with_parent()
     logs.configure(settings.log)
     try:
         with _listening(settings) as (server, listener, address):
@@ -137,11 +136,3 @@ def _end_when_told(pipe: Connection, server: Server) -> None:
     except (EOFError, OSError):
         log.debug("the node is gone")
     server.should_exit = True
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent is gone, however that happened: a new node starts its own console."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -42,7 +40,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    limits.end_with_parent()
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir)
     try:
@@ -132,11 +130,3 @@ def _make_worker(
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent is gone, however that happened: a new node starts its own worker."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
