@@ -1,4 +1,4 @@
-"""What this process may take and leave behind: a ceiling for its memory, and no core file."""
+"""What this process may take and leave behind: memory, no core file, and no life after its parent."""
 
 from __future__ import annotations
 
