@@ -16,6 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
+from inference.findings import Laterality
 from scp.errors import CommandError
 
 ATTRIBUTION: Final = (
@@ -29,6 +30,25 @@ REGROUPED: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """What pathology has found in a patient."""
+
+    words: str
+    cancers: frozenset[Laterality]
+    """The breasts that have one."""
+
+
+TRUTHS: Final = {
+    "sfm-benign-0": Truth(words="no cancer, but benign masses in both breasts", cancers=frozenset()),
+    "sfm-malign-0": Truth(
+        words="cancer in the left breast, a benign mass in the right",
+        cancers=frozenset({Laterality.LEFT}),
+    ),
+}
+"""By case of the package: P_00173 and P_00820 of CBIS-DDSM's ``mass_case_description_test_set.csv``."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DemoStudy:
     """Four views of one patient, ready to be sent."""
@@ -37,6 +57,8 @@ class DemoStudy:
     """The package's name of the case, which says what was found in the patient."""
     study_uid: str
     images: tuple[Dataset, ...]
+    truth: Truth | None = None
+    """None of a case that another version of the package may bring."""
 
 
 def studies() -> list[DemoStudy]:
@@ -58,7 +80,7 @@ def _regrouped(case: Mapping[str, Path]) -> DemoStudy:
         _image(pydicom.dcmread(path), name, view, number)
         for number, (view, path) in enumerate(case.items(), start=1)
     )
-    return DemoStudy(name=name, study_uid=study_uid, images=images)
+    return DemoStudy(name=name, study_uid=study_uid, images=images, truth=TRUTHS.get(name))
 
 
 def _image(image: Dataset, name: str, view: str, number: int) -> Dataset:

@@ -23,7 +23,7 @@ from scp.demo import cases
 from scp.demo.archive import DemoArchive, Received
 from scp.demo.cases import DemoStudy
 from scp.demo.node import DemoNode, running, write_config
-from scp.demo.show import by_study, lay_out, show, verdict
+from scp.demo.show import against_truth, by_study, lay_out, show, verdict
 from scp.errors import CommandError
 from scp.network.status import SUCCESS
 from scp.operating.database import open_for_reading
@@ -54,7 +54,8 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     finally:
         archive.stop()
     returned = by_study(studies, archive.received())
-    show(returned, stored, _decided(config, studies))
+    found = _decided(config, studies)
+    show(returned, stored, found)
     for results in returned:
         lay_out(results, folder / results.study.name)
     if not any((folder / "archive").iterdir()):
@@ -64,6 +65,7 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
         f"To see these studies in a browser: {Path(sys.executable).name} -m scp --config {config} console",
         soft_wrap=True,
     )
+    against_truth(studies, found)
     return code
 
 

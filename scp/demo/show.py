@@ -1,4 +1,4 @@
-"""What the demo shows of what came back: a table, files with names that people read, and a verdict."""
+"""What the demo shows of what came back: a table, files that people find, the truth and a verdict."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 
 from inference import wording
 from inference.decision import Analysed, Result
-from inference.findings import CLASSES
+from inference.findings import CLASSES, Laterality
 from inference.reading import mammogram
 from scp import terminal
 from scp.demo.archive import REPORTS, Received
-from scp.demo.cases import DemoStudy
+from scp.demo.cases import DemoStudy, Truth
 from scp.errors import FAILED, OK
 
 
@@ -92,6 +92,36 @@ def _row(
         reason = "not analysed yet" if finding is None else finding.reason
         cells = [reason, *([""] * len(CLASSES)), ""]
     return [results.study.name, mammogram.describe(image).label, *cells, seconds]
+
+
+def against_truth(studies: Sequence[DemoStudy], found: Mapping[str, Result]) -> None:
+    """Say of each patient which breast has a cancer in truth, and which one the node has flagged."""
+    console = terminal.out()
+    for study in studies:
+        if study.truth is not None:
+            answer = _answer(study.truth, _flagged(study, found))
+            console.print(f"{study.name}: in truth {study.truth.words}; {answer}.", soft_wrap=True)
+    console.print("Two patients prove nothing: docs/model.md says how often the network is right.")
+
+
+def _flagged(study: DemoStudy, found: Mapping[str, Result]) -> dict[Laterality | None, bool]:
+    """Return whether the node has flagged each breast of ``study`` that it has read."""
+    read = [(image, found.get(str(image.SOPInstanceUID))) for image in study.images]
+    return {
+        mammogram.describe(image).laterality: finding.flagged
+        for image, finding in read
+        if isinstance(finding, Analysed)
+    }
+
+
+def _answer(truth: Truth, flagged: Mapping[Laterality | None, bool]) -> str:
+    """Return which breasts the node has flagged, and which cancers of ``truth`` it has not."""
+    if not flagged:
+        return "the node has read neither breast"
+    sides = [name.lower() for side, name in wording.BREASTS.items() if flagged.get(side)]
+    missed = [wording.BREASTS[side].lower() for side in truth.cancers if not flagged.get(side)]
+    answer = f"the node flagged the {' and the '.join(sides)}" if sides else "the node flagged neither breast"
+    return f"{answer} and missed the cancer of the {missed[0]}" if missed else answer
 
 
 def lay_out(results: Returned, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`demo` as a newcomer runs it: the real images, a node process, an archive, the network between them."""
 
 import builtins
+import csv
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from scp.configuration.settings import Settings
-from scp.demo import cases, node, run
+from scp.demo import cases, node, run, show
 from scp.demo.archive import DemoArchive, Received
 from scp.demo.show import Returned, verdict
 from tests.support import model_folder, scu
@@ -22,6 +23,7 @@ from tests.support.mammograms import mammogram
 from tests.support.running_node import lock_held
 
 ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "tests" / "support" / "published_mass_test_rows.csv"
 STUDIES = ("sfm-benign-0", "sfm-malign-0")
 VIEWS = ("R-CC", "L-CC", "R-MLO", "L-MLO")
 
@@ -62,6 +64,12 @@ def test_demo_shows_what_came_back_and_ends_by_itself(tmp_path, config, images):
     assert ended.returncode == 0, ended.stderr
     for word in (*STUDIES, "R CC", "L MLO", "Malignant", "CC BY 3.0", "regrouped", "investigational"):
         assert word in ended.stdout
+    *_, benign, malignant, caution = ended.stdout.splitlines()
+    assert benign.startswith("sfm-benign-0: in truth no cancer")
+    assert malignant.startswith("sfm-malign-0: in truth cancer in the left breast")
+    assert "; the node " in benign
+    assert "; the node " in malignant
+    assert "docs/model.md" in caution
     for study in STUDIES:
         folder = tmp_path / "var" / "demo" / study
         report = pydicom.dcmread(folder / "report.dcm")
@@ -101,6 +109,32 @@ def test_four_views_of_a_patient_are_one_study_and_say_so(images):
             assert image.file_meta.MediaStorageSOPInstanceUID == image.SOPInstanceUID
             assert image.Modality == "MG"
     assert images[0].study_uid != images[1].study_uid
+
+
+def test_the_truth_is_what_the_data_set_publishes():
+    patients = {"P_00173": "sfm-benign-0", "P_00820": "sfm-malign-0"}
+    published = {name: set() for name in patients.values()}
+    for row in csv.DictReader(PUBLISHED.read_text(encoding="utf-8").splitlines()):
+        if row["pathology"] == "MALIGNANT":
+            published[patients[row["patient_id"]]].add(row["left or right breast"][0])
+    assert published == {name: set(truth.cancers) for name, truth in cases.TRUTHS.items()}
+
+
+@pytest.mark.parametrize(
+    ("flagged", "answer"),
+    [
+        ({}, "the node has read neither breast"),
+        ({"R": False, "L": True}, "the node flagged the left breast"),
+        ({"R": True, "L": True}, "the node flagged the right breast and the left breast"),
+        (
+            {"R": True, "L": False},
+            "the node flagged the right breast and missed the cancer of the left breast",
+        ),
+        ({"R": False}, "the node flagged neither breast and missed the cancer of the left breast"),
+    ],
+)
+def test_the_demo_says_what_the_node_found_and_what_it_missed(flagged, answer):
+    assert show._answer(cases.TRUTHS["sfm-malign-0"], flagged) == answer
 
 
 def test_every_demo_sends_the_same_objects(images):
