@@ -53,7 +53,7 @@ def broken(folder: Path) -> Case:
 def late(folder: Path) -> Case:
     views = results.four_views()
     study = images(views, LESION, folder)
-    early = results.objects(study[:3])[0]
+    [early] = results.of_kind(study[:3], "SR")
     return views, [early, *results.objects(study, predecessor=results.predecessor_of(early, images=3))]
 
 

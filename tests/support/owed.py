@@ -115,7 +115,8 @@ def _result(archive, study, number, kind, side):
 
 def _report(study, number):
     image = results.study_image(mammogram(study=study, number=number), results.refused(), None)
-    return results.objects([image])[0]
+    [report] = results.of_kind([image], "SR")
+    return report
 
 
 def _picture(study, number, side):

@@ -33,6 +33,7 @@ from inference.reading import attributes
 from inference.reading import mammogram as exam
 from inference.reading.pixels import Picture
 from inference.results.identity import Device
+from inference.results.kinds import KINDS
 from inference.results.study_results import study_objects
 from tests.support.mammograms import mammogram
 
@@ -190,6 +191,11 @@ def objects(
     }
     read = examined(images, rule=rule, thresholds=thresholds)
     return [study_object.dataset for study_object in study_objects(read, **{**arguments, **changes})]
+
+
+def of_kind(images: Sequence[MeasuredImage], *names: str, **changes: Any) -> list[Dataset]:
+    """Return the objects of ``images`` of the kinds of these names alone, as they are among all others."""
+    return objects(images, kinds=[kind for kind in KINDS if kind.name in names], **changes)
 
 
 def predecessor_of(report: Dataset, images: int) -> Predecessor:

@@ -312,7 +312,7 @@ def test_an_image_whose_details_fit_no_item_is_listed_without_them(tmp_path, mon
 
     monkeypatch.setattr(source_attributes, "spacing", unfit)
     header = mammogram(rows=96, columns=64)
-    report = results.objects([results.study_image(header, results.measured(), tmp_path)])[0]
+    [report] = results.of_kind([results.study_image(header, results.measured(), tmp_path)], "SR")
     [library] = results.named(report, codes.IMAGE_LIBRARY)
     assert len(results.named(library, codes.SOURCE)) == 1
     assert not results.named(library, codes.IMAGE_LATERALITY)

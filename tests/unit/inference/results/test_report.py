@@ -19,7 +19,8 @@ PARAMETERS = codes.Code("111002", "DCM", "Algorithm Parameters")
 
 
 def report(images, **changes):
-    return results.objects(images, **changes)[0]
+    [document] = results.of_kind(images, "SR", **changes)
+    return document
 
 
 def study(folder, *findings, headers=None):
