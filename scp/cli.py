@@ -353,6 +353,19 @@ def user_token(
     raise typer.Exit(user_commands.token(settings, name, label=label))
 
 
+alert = typer.Typer(help="Who is told of what needs a person.", no_args_is_help=True)
+app.add_typer(alert, name="alert")
+
+
+@alert.command("test")
+def alert_test(context: typer.Context, *, config: Config = None) -> None:
+    """Send a test to everybody whom [alerts] names."""
+    settings = _settings(context, config)
+    from scp.alerts import watch
+
+    raise typer.Exit(watch.send_test(settings))
+
+
 def _path(context: typer.Context, config: Path | None) -> Path:
     """Return the file named behind the command, else before it, else the default."""
     return config or context.obj or DEFAULT_CONFIG

@@ -16,6 +16,7 @@ import structlog
 from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import housekeeping, product, schedule
+from scp.alerts.watch import AlertWatch
 from scp.configuration.settings import Settings
 from scp.console.supervisor import ConsoleSupervisor
 from scp.delivering.commitment_answer import CommitmentAnswers
@@ -50,6 +51,9 @@ STOP_SECONDS: Final = 10.0
 
 CONSOLE_STOP_SECONDS: Final = 5.0
 """How long answers of the console under way may take."""
+
+ALERT_STOP_SECONDS: Final = 2.0
+"""How long a message under way may take."""
 
 
 class StartError(Exception):
@@ -127,6 +131,8 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     dispatcher.start()
     console = ConsoleSupervisor(settings)
     console.start()
+    alert_watch = AlertWatch(settings=settings, database=database, now=_now)
+    alert_watch.start()
     ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
     end_ticks = schedule.start(ticks, tasks.clock)
     log.info(
@@ -143,6 +149,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     finally:
         readiness.notify(readiness.STOPPING)
         console.stop(CONSOLE_STOP_SECONDS)
+        alert_watch.stop(ALERT_STOP_SECONDS)
         if web_server is not None:
             web_server.stop(STOP_SECONDS)
         _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)

@@ -66,6 +66,9 @@ WORKER_START: Final = Backoff(first=timedelta(milliseconds=200), longest=timedel
 CONSOLE_START: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
 """Between the end of the console and its next start: another program may have its port for long."""
 
+ALERT: Final = Backoff(first=timedelta(minutes=1), longest=timedelta(hours=1))
+"""Between two tries of a mail server or webhook that fails."""
+
 
 def of_peer(delivery: Delivery) -> Backoff:
     """Return the waits between two tries of whatever goes to a peer, as the operator has decided."""

@@ -15,6 +15,7 @@ from typing import Final, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scp.configuration import source
+from scp.configuration.alerts import Alerts
 from scp.configuration.console import Console
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.sections import (
@@ -50,6 +51,7 @@ class Settings(Section):
     retention: Retention = Retention()
     console: Console = Console()
     stow: Stow = Stow()
+    alerts: Alerts = Alerts()
     log: Log = Log()
 
     @field_validator("peers")

@@ -77,15 +77,16 @@ class Stow(Section):
     @property
     def local(self) -> bool:
         """Whether this machine alone can call."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
 
 def _loopback(url: str) -> bool:
-    return _is_loopback(urlsplit(url).hostname or "")
+    return is_loopback(urlsplit(url).hostname)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Tell whether ``host`` is this machine: what is sent there, nobody else reads."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return host == "localhost"

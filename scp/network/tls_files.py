@@ -9,7 +9,7 @@ import ssl
 import stat
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 FLIGHTS: Final = 5
 """A handshake of TLS 1.2 or 1.3 takes each side fewer turns than this."""
+
+SOON: Final = timedelta(days=30)
+"""Renewing a certificate takes a hospital weeks: so long before its end it is mentioned."""
 
 Stamp = tuple[int, int, int] | None
 """Time of change, size and number of a file; None where there is none."""
@@ -108,6 +111,11 @@ def own(settings: TLS) -> Certificate:
             f"[tls] certificate = {str(settings.certificate)!r} is of no use: {error.verify_message}"
         ) from error
     return Certificate.of(certificate)
+
+
+def read(path: Path) -> Certificate:
+    """Return the first certificate of the PEM file at ``path``. Raises FilesError and OSError."""
+    return Certificate.of(_first(path))
 
 
 def authorities(settings: TLS) -> list[Certificate]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from scp.configuration.tls import TLS
 from scp.network import tls_files
 from scp.network.tls import FilesError
-from scp.network.tls_files import Certificate
+from scp.network.tls_files import SOON, Certificate
 from scp.operating.checks import Check, failed, note, ok
-
-SOON: Final = timedelta(days=30)
-"""Renewing a certificate takes a hospital weeks: so long before its end it is mentioned."""
 
 
 def files(settings: TLS, now: datetime) -> Iterator[Check]:

@@ -452,6 +452,23 @@ credentials: Final = Table(
     Column("last_at", Instant, nullable=False),
 )
 
+# What needs a person, for each channel over which one is told. Nobody is named in it.
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("channel", String(16), primary_key=True),
+    # a word of the code: no CHECK, so that a new kind needs no migration
+    Column("kind", String(32), primary_key=True),
+    # the peer or certificate that it is about, else empty
+    Column("subject", String(64), primary_key=True),
+    Column("words", Text, nullable=False),
+    Column("raised_at", Instant, nullable=False),
+    # when a person was told last; NULL while nobody was
+    Column("told_at", Instant),
+    # since when it is so no more
+    Column("gone_at", Instant),
+)
+
 events: Final = Table(
     "events",
     metadata,

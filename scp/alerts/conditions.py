@@ -1,0 +1,187 @@
+"""What needs a person now, in sentences that name no patient, no study and no words of a peer."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from scp.configuration.settings import Settings
+from scp.network import tls_files
+from scp.network.tls import FilesError
+from scp.network.tls_files import SOON, Certificate
+from storage import calls
+from storage.database.engine import Database
+from storage.errors import StorageError
+from storage.overview import attention
+from storage.queue import commitments, deliveries, jobs
+from storage.records import Caller
+from storage.states import CommitmentState, DeliveryState, JobState
+
+MEGABYTE: Final = 1_000_000
+LOW: Final = 1.25
+"""Below so many disk reserves it is low. At 1.5 delivered studies go early: here none is left that may go."""
+REFUSALS: Final = 10
+"""So many rejected associations within `REFUSED_WITHIN` are more than a mistake that somebody is mending."""
+REFUSED_WITHIN: Final = timedelta(hours=1)
+STRANGERS: Final = ""
+"""All callers that are no peers: they choose their names, and shall not choose how many alerts come."""
+
+
+class Kind(StrEnum):
+    """Kinds of conditions, by the word that a webhook gets."""
+
+    DATABASE = "database"
+    DISK = "disk"
+    CERTIFICATE = "certificate"
+    PEER = "peer"
+    """It takes nothing of what it is owed."""
+    DELIVERIES = "deliveries"
+    COMMITMENTS = "commitments"
+    JOBS = "jobs"
+    REFUSALS = "refusals"
+
+
+OF_DATABASE: Final = frozenset({Kind.PEER, Kind.DELIVERIES, Kind.COMMITMENTS, Kind.JOBS, Kind.REFUSALS})
+"""Kinds that nobody knows about while the database cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """Something that needs a person."""
+
+    kind: Kind
+    subject: str = ""
+    """The peer or certificate that it is about."""
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """What was seen at one look."""
+
+    conditions: tuple[Condition, ...]
+    unknown: frozenset[Kind] = frozenset()
+    """Kinds of which nothing could be seen: what was so may be so still."""
+
+
+class RefusalCounts:
+    """How often associations of each caller were rejected within the last hour, since the node started."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, deque[tuple[datetime, int]]] = {}
+
+    def grown(self, sums: dict[str, int], *, now: datetime) -> dict[str, int]:
+        """Return by how much each of ``sums``, rejections counted since ever, has grown within an hour."""
+        self._counts = {
+            name: self._counts.get(name) or deque([(now, number)]) for name, number in sums.items()
+        }
+        for name, number in sums.items():
+            history = self._counts[name]
+            history.append((now, number))
+            while len(history) > 1 and abs(now - history[1][0]) >= REFUSED_WITHIN:
+                history.popleft()
+        return {name: history[-1][1] - history[0][1] for name, history in self._counts.items()}
+
+
+def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Sight:
+    """Return what needs a person."""
+    found = [*_disk(settings), *_certificates(settings, now)]
+    try:
+        database.check_place()
+        found += _of_database(settings, database, refusals, now)
+    except StorageError as error:
+        found.append(Condition(kind=Kind.DATABASE, words=f"Nothing is received or sent: {error}."))
+        return Sight(conditions=tuple(found), unknown=OF_DATABASE)
+    return Sight(conditions=tuple(found))
+
+
+def _disk(settings: Settings) -> Iterator[Condition]:
+    reserve = settings.node.disk_reserve_mb
+    try:
+        free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
+    except OSError as error:
+        yield Condition(kind=Kind.DISK, words=f"The data directory cannot be reached: {error.strerror}.")
+        return
+    if free < reserve * LOW:
+        refused = "images are refused" if free < reserve else f"below {reserve} MB images are refused"
+        yield Condition(
+            kind=Kind.DISK, words=f"The disk is nearly full: {free} MB are free, and {refused}. Make room."
+        )
+
+
+def _certificates(settings: Settings, now: datetime) -> Iterator[Condition]:
+    try:
+        if settings.tls.certificate is not None:
+            certificate = tls_files.read(settings.tls.certificate)
+            yield from _expiring("The certificate of [tls]", "[tls]", certificate, now)
+            for authority in tls_files.authorities(settings.tls):
+                yield from _expiring(f"The authority {authority.name!r}", authority.name[:64], authority, now)
+        if settings.console.certificate is not None:
+            certificate = tls_files.read(settings.console.certificate)
+            yield from _expiring("The certificate of [console]", "[console]", certificate, now)
+    except (FilesError, OSError) as error:
+        yield Condition(kind=Kind.CERTIFICATE, words=f"A certificate is of no use: {error}.")
+
+
+def _expiring(words: str, subject: str, certificate: Certificate, now: datetime) -> Iterator[Condition]:
+    if certificate.expires - now < SOON:
+        verb = "has expired" if certificate.expires <= now else "expires"
+        sentence = f"{words} {verb} on {certificate.expires:%Y-%m-%d}: renew it."
+        yield Condition(kind=Kind.CERTIFICATE, subject=subject, words=sentence)
+
+
+def _of_database(
+    settings: Settings, database: Database, refusals: RefusalCounts, now: datetime
+) -> list[Condition]:
+    with database.read() as tx:
+        counts, callers = deliveries.counts(tx), calls.latest(tx)
+        oldest, last = deliveries.oldest_owed(tx), deliveries.last_success(tx)
+        failing = {
+            problem.destination
+            for problem in attention.delivery_problems(tx)
+            if problem.state is DeliveryState.OWED
+        }
+        parked = sum(by_state[JobState.PARKED] for by_state in jobs.counts(tx).values())
+        uncommitted = commitments.counts(tx)
+    found: list[Condition] = []
+    for name in sorted(failing & oldest.keys()):
+        since = max(oldest[name], last.get(name, oldest[name]))
+        if now - since > timedelta(minutes=settings.alerts.peer_minutes):
+            objects = _objects(counts[name][DeliveryState.OWED])
+            words = f"{name} has taken nothing since {since:%Y-%m-%d %H:%M} UTC, and is owed {objects}."
+            found.append(Condition(kind=Kind.PEER, subject=name, words=words))
+    for name, by_state in sorted(counts.items()):
+        if number := by_state[DeliveryState.PARKED]:
+            words = f"{name} has refused {_objects(number)}, which are not tried again."
+            found.append(Condition(kind=Kind.DELIVERIES, subject=name, words=words))
+    for name, by_commitment in sorted(uncommitted.items()):
+        if number := by_commitment[CommitmentState.PARKED]:
+            words = f"{name} does not say whether it keeps {_objects(number)}, and is asked no more."
+            found.append(Condition(kind=Kind.COMMITMENTS, subject=name, words=words))
+    if parked:
+        words = f"{parked} {'job has' if parked == 1 else 'jobs have'} been given up."
+        found.append(Condition(kind=Kind.JOBS, words=words))
+    return [*found, *_refused(settings, callers, refusals, now)]
+
+
+def _refused(
+    settings: Settings, callers: Iterable[Caller], refusals: RefusalCounts, now: datetime
+) -> Iterator[Condition]:
+    names = {peer.ae_title for peer in settings.peers}
+    sums = dict.fromkeys((*names, STRANGERS), 0)
+    for caller in callers:
+        sums[caller.calling_ae if caller.calling_ae in names else STRANGERS] += caller.rejected
+    for name, number in refusals.grown(sums, now=now).items():
+        if number >= REFUSALS:
+            callers_words = "callers that are no peers" if name == STRANGERS else f"the peer {name}"
+            words = f"{number} associations of {callers_words} were rejected within an hour."
+            yield Condition(kind=Kind.REFUSALS, subject=name, words=words)
+
+
+def _objects(number: int) -> str:
+    return f"{number} {'object' if number == 1 else 'objects'}"
