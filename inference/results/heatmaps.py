@@ -100,10 +100,7 @@ def _heatmap(
 def _describe_source(target: Dataset, source: SourceImage) -> None:
     """Add what makes the heatmap hang like its source: the pixels are never flipped."""
     target.PatientOrientation = list(source_attributes.orientation(source) or ()) or ""
-    if source.laterality is None:
-        target.Laterality = ""  # 2C for a paired body part: empty says unknown, absent is an error
-    else:
-        target.ImageLaterality = source.laterality.value
+    secondary_capture.describe_sides(target, [source])
     if source.view is not None:
         target.ViewPosition = source.view
     coded_view = source_attributes.view(source)

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from inference import wording
-from inference.findings import Laterality, ModelIdentity, NotAnalysed
+from inference.findings import ModelIdentity, NotAnalysed
 from inference.heatmap import legend
 from inference.heatmap.text import Colour, Fonts, Mark, Words, line_step, paint
 from inference.results import headers, identity, secondary_capture
@@ -54,9 +54,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
     )
     page.SeriesInstanceUID = identity.uid("series-SC-notice", missing=contents, **study.key)
     page.PatientOrientation = ""
-    sides = {source.laterality for source in sources}
-    side = sides.pop() if len(sides) == 1 else None
-    page.ImageLaterality = (side or Laterality.BOTH).value
+    secondary_capture.describe_sides(page, sources)
     page.LossyImageCompression = "00"
     page.DerivationDescription = wording.NOTICE_DERIVATION
     page.SourceImageSequence = Sequence([secondary_capture.source_reference(source) for source in sources])

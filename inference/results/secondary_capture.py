@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from inference import wording
+from inference.findings import Laterality
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying, headers
 from inference.results.identity import Device, Maker
@@ -55,6 +56,17 @@ def source_reference(source: SourceImage) -> Dataset:
     reference.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.SOURCE_IMAGE)])
     reference.SpatialLocationsPreserved = "NO"  # resized, strip added
     return reference
+
+
+def describe_sides(target: Dataset, sources: Many[SourceImage]) -> None:
+    """Add which breast ``sources`` show: one, or both; none is claimed where that of an image is unknown."""
+    sides = {source.laterality for source in sources if source.laterality is not None}
+    if len(sides) > 1:
+        target.ImageLaterality = Laterality.BOTH.value
+    elif any(source.laterality is None for source in sources):
+        target.Laterality = ""  # 2C for a paired body part: empty says unknown, absent is an error
+    else:
+        target.ImageLaterality = sides.pop().value
 
 
 def add_device(target: Dataset, device: Device, made_at: datetime, first: SourceImage) -> None:

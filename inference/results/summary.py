@@ -55,9 +55,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
     page.SOPInstanceUID = identity.uid("SC-summary", **_key(study, series))
     page.SeriesInstanceUID = identity.uid("series-SC-summary", **_key(study, series))
     page.PatientOrientation = ""
-    sides = {source.laterality for source in sources}
-    side = sides.pop() if len(sides) == 1 else None
-    page.ImageLaterality = (side or Laterality.BOTH).value
+    secondary_capture.describe_sides(page, sources)
     secondary_capture.describe_compression(page, sources)
     page.DerivationDescription = wording.SUMMARY_DERIVATION
     page.SourceImageSequence = Sequence([secondary_capture.source_reference(source) for source in sources])

@@ -1,13 +1,16 @@
 import io
 from datetime import timedelta, timezone
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from inference import wording
 from inference.findings import Laterality
 from inference.heatmap import heatmap
+from inference.results import secondary_capture
 from inference.results.notice import draw
 from tests.support import results
 from tests.support.mammograms import mammogram
@@ -230,10 +233,24 @@ def test_notice_names_every_image_without_a_result(tmp_path):
     assert len(captures(images, options=results.with_options(notice=False))) == 1
 
 
-def test_notice_about_both_breasts_or_an_unknown_one_says_both(tmp_path):
-    headers = results.four_views()
-    both = [results.study_image(header, results.failed(), tmp_path) for header in headers]
-    assert captures(both)[0].ImageLaterality == "B"
+@pytest.mark.parametrize(
+    ("sides", "shown"), [("RLRL", "B"), ("L", "L"), ("-", None), ("L-", None), ("RL-", "B"), ("B", "B")]
+)
+def test_page_claims_no_side_that_is_unknown(sides, shown):
+    page = Dataset()
+    secondary_capture.describe_sides(
+        page, [SimpleNamespace(laterality=None if side == "-" else Laterality(side)) for side in sides]
+    )
+    assert page.get("ImageLaterality") == shown
+    assert page.get("Laterality") == ("" if shown is None else None)
+
+
+def test_pages_about_an_image_of_unknown_side_claim_none(tmp_path):
+    header = mammogram(ImageLaterality=None, PatientOrientation="", SeriesDescription="x")
+    for finding in (results.failed(), results.measured(results.NORMAL)):
+        for page in results.objects([results.study_image(header, finding, tmp_path)]):
+            assert "ImageLaterality" not in page
+            assert page.Modality == "SR" or page.Laterality == ""
 
 
 def test_times_are_those_of_the_study(tmp_path):
