@@ -9,6 +9,7 @@ would leave the other side waiting for ever.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 import uuid
@@ -48,6 +49,7 @@ class Supervisor:
         self._pipe_lock = threading.Lock()
         self._pipe: Connection | None = None
         self._wake_pending = False
+        self._job_under_way = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.ready = threading.Event()
@@ -66,7 +68,7 @@ class Supervisor:
             self._send(messages.WAKE)
 
     def stop(self, seconds: float) -> bool:
-        """Let the job under way end for at most ``seconds``, then end the process; tell if it ended itself.
+        """Let the job under way end for at most ``seconds``, then end the process; tell if no job was cut.
 
         A job that is cut off goes back to the queue, without blame.
         """
@@ -80,9 +82,10 @@ class Supervisor:
         self._thread.join(seconds)
         if process is None or not process.is_alive():
             return True
+        job_is_cut_off = self._job_under_way
         process.kill()
         self._thread.join()
-        return False
+        return not job_is_cut_off
 
     def _send(self, message: bytes) -> None:
         """Send ``message`` to the worker. The thread notices by itself when the worker is gone."""
@@ -147,7 +150,8 @@ class Supervisor:
                 message = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
-            deadline = time.monotonic() + limit if message == messages.BEGIN else None
+            self._job_under_way = message == messages.BEGIN
+            deadline = time.monotonic() + limit if self._job_under_way else None
             self._handle(message)
 
     def _handle(self, message: bytes) -> None:
@@ -185,3 +189,4 @@ def _begin(settings: Settings, owner: str, pipe: Connection) -> None:
     from scp.working import process  # noqa: PLC0415
 
     process.main(settings, owner, pipe)
+    os._exit(0)  # all is given back; taking TensorFlow apart would take seconds, and nobody needs it

@@ -45,6 +45,12 @@ def dies(settings, owner, pipe):
     os._exit(EXIT_CODE)
 
 
+def lingers(settings, owner, pipe):
+    """Have nothing to do, and end late all the same."""
+    pipe.send_bytes(READY)
+    threading.Event().wait()
+
+
 def hangs(settings, owner, pipe):
     """Claim a job and never end it, whatever the supervisor says."""
     pipe.send_bytes(READY)

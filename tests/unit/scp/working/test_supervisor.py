@@ -137,9 +137,16 @@ def test_job_that_is_cut_off_by_the_stop_goes_back_without_blame(node, supervise
     running.start()
     finished.get(timeout=SECONDS)
     assert job(node).state is JobState.RUNNING
-    assert not running.stop(0.1)
+    assert not running.stop(0.5)
     released = job(node)
     assert (released.state, released.deaths, released.owner) == (JobState.WAITING, 0, None)
+
+
+def test_idle_worker_that_ends_late_has_no_job_to_be_cut_off(supervised):
+    running, _ = supervised(scripted_worker.lingers)
+    running.start()
+    assert running.ready.wait(SECONDS)
+    assert running.stop(0.1)
 
 
 def test_worker_that_cannot_be_started_now_is_started_later(supervised, monkeypatch):
