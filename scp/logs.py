@@ -48,6 +48,7 @@ UIDS: Final = frozenset({"sop_instance_uid", "study", "study_uid", "transaction_
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 QUIET: Final[Mapping[str, int]] = {
+    "apscheduler": logging.ERROR,
     "pynetdicom": logging.WARNING,
     "pynetdicom.utils": logging.CRITICAL + 1,
     "pynetdicom.fsm": logging.CRITICAL + 1,
@@ -57,8 +58,8 @@ QUIET: Final[Mapping[str, int]] = {
     "retrying": logging.CRITICAL + 1,
     "urllib3": logging.CRITICAL + 1,
 }
-"""Libraries that log data sets (pynetdicom below WARNING) or values and queries (the others always),
-and what `scp.network.pdu_reader` says in one line."""
+"""Libraries that log data sets (pynetdicom below WARNING) or values and queries (most others always), what
+`scp.network.pdu_reader` says in one line, and that a tick is left out while the one before it lasts."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
 """Packages whose warnings, and events about exceptions, may quote values of a data set."""

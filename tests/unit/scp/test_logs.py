@@ -221,7 +221,8 @@ def test_libraries_are_routed_through_and_those_that_print_data_sets_kept_quiet(
     logging.getLogger("pynetdicom.events").info("a data set")
     logging.getLogger("pydicom").error("a value %s", NAME)
     logging.getLogger("sqlalchemy.engine").info("parameters")
-    logging.getLogger("apscheduler.executors").warning("late by %s", "3 s")
+    logging.getLogger("apscheduler.scheduler").warning("a tick was left out: the one before it lasts")
+    logging.getLogger("apscheduler.executors").error("late by %s", "3 s")
     assert [(event["event"], event["logger"]) for event in events(stream)] == [
         ("late by 3 s", "apscheduler.executors")
     ]
