@@ -10,15 +10,20 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final
 
+import pydicom
 import structlog
+from pydicom.errors import InvalidDicomError
 
+from inference.reading import attributes
 from scp import calibration, retry_policy
+from scp.auditing.trail import NONE, Trail
 from scp.configuration.settings import Settings
 from scp.schedule import ClockWatch, Tick
 from scp.working.worker import INTERRUPTED_ANALYSIS
-from storage.archive import UNCLAIMED, Archive
+from storage.archive import IDENTITIES, UNCLAIMED, Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
 from storage.queue import commitments, completeness, jobs
@@ -54,6 +59,8 @@ class HousekeepingTasks:
     wake_worker: Callable[[], None]
     """Called when there is work for the worker."""
     now: Callable[[], datetime]
+    trail: Trail = NONE
+    """Is told which studies are removed."""
     clock: ClockWatch = field(default_factory=ClockWatch)
     """Tells whether that time can be believed."""
     database_gone: threading.Event = field(default_factory=threading.Event)
@@ -195,10 +202,25 @@ class HousekeepingTasks:
         with self.database.write() as tx:
             removed = choose(tx)
         for study in removed:
+            if self.trail.on:
+                self.trail.deleted(study.study_uid, self._patients(study))
             with self.database.write() as tx:
                 for file in retention.unneeded(tx, study):
                     self.archive.remove(file)
         return removed
+
+    def _patients(self, study: Forgotten) -> set[str]:
+        """Return the Patient IDs under which images of the study came: of files that are about to go."""
+        identities = [file for file in study.files if Path(file).parts[0] == IDENTITIES]
+        found: set[str] = set()
+        for file in identities:
+            try:
+                header = pydicom.dcmread(self.archive.path(file), specific_tags=["PatientID"])
+            except (OSError, InvalidDicomError) as error:
+                log.warning("whose study is removed cannot be read", reason=type(error).__name__)
+                continue
+            found.add(attributes.text(header, "PatientID"))
+        return found
 
 
 def ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:

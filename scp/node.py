@@ -17,6 +17,7 @@ from inference.network import manifest
 from inference.network.manifest import ManifestError
 from scp import housekeeping, product, schedule
 from scp.alerts.watch import AlertWatch
+from scp.auditing import forwarder
 from scp.configuration.settings import Settings
 from scp.console.supervisor import ConsoleSupervisor
 from scp.delivering.commitment_answer import CommitmentAnswers
@@ -33,9 +34,9 @@ from scp.receiving import store
 from scp.receiving.admission import Admission
 from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
+from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
-from scp.receiving.store import Receiver
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -54,6 +55,9 @@ CONSOLE_STOP_SECONDS: Final = 5.0
 
 ALERT_STOP_SECONDS: Final = 2.0
 """How long a message under way may take."""
+
+AUDIT_STOP_SECONDS: Final = 2.0
+"""How long the last audit messages may take; what is not sent then is sent after the next start."""
 
 
 class StartError(Exception):
@@ -83,8 +87,11 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
 def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
+    trail, end_trail = forwarder.begin(settings)
     admission = Admission(settings)
-    sender = Sender(settings=settings, database=database, archive=archive, now=_now, jitter=random.random)
+    sender = Sender(
+        settings=settings, database=database, archive=archive, now=_now, jitter=random.random, trail=trail
+    )
     reports = Reports(settings=settings, database=database, now=_now, jitter=random.random)
     commitment_requester = CommitmentRequester(
         settings=settings,
@@ -112,6 +119,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         senders=admission.calling_titles,
         wake_worker=supervisor.wake,
         now=_now,
+        trail=trail,
     )
     receiver = store.receiver(settings, database, archive, now=_now, arrived=supervisor.wake)
     listener = Listener(
@@ -121,11 +129,13 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         association_ended=tasks.complete_studies,
         refusals=Refusals(database=database, now=_now),
         calls=CallCounts(database=database, now=_now),
+        trail=trail,
+        receptions=Receptions(trail=trail),
         more_handlers=(*reports.handlers, *commitment_answers.handlers),
     )
     tasks.recover()
     tasks.waive_commitments()
-    web_server = _listen_web(settings, receiver, admission, listener.refusals, tasks)
+    web_server = _listen_web(listener, tasks)
     servers = _listen(listener, settings)
     supervisor.start()
     dispatcher.start()
@@ -143,6 +153,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         **({} if web_server is None else {"stow_port": web_server.port}),
         peers=len(settings.peers),
     )
+    trail.application(started=True)
     readiness.notify(readiness.READY)
     try:
         stop.wait()
@@ -154,6 +165,8 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
             web_server.stop(STOP_SECONDS)
         _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
+        trail.application(started=False)
+        end_trail(AUDIT_STOP_SECONDS)
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
@@ -174,14 +187,9 @@ def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
     return servers
 
 
-def _listen_web(
-    settings: Settings,
-    receiver: Receiver,
-    admission: Admission,
-    refusals: Refusals,
-    tasks: HousekeepingTasks,
-) -> WebServer | None:
-    """Open the port for STOW-RS, where it is enabled."""
+def _listen_web(listener: Listener, tasks: HousekeepingTasks) -> WebServer | None:
+    """Open the port for STOW-RS, where it is enabled: it shares what the DICOM port has."""
+    settings = listener.settings
     if not settings.stow.enabled:
         return None
     # imported here: a node that takes no STOW-RS needs no web server
@@ -190,10 +198,12 @@ def _listen_web(
 
     stow = Stow(
         settings=settings,
-        receiver=receiver,
-        admission=admission,
-        refusals=refusals,
+        receiver=listener.receiver,
+        admission=listener.admission,
+        refusals=listener.refusals,
         ended=tasks.complete_studies,
+        trail=listener.trail,
+        receptions=listener.receptions,
     )
     try:
         return WebServer(settings, stow.app())

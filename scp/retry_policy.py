@@ -68,6 +68,8 @@ CONSOLE_START: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(min
 
 ALERT: Final = Backoff(first=timedelta(minutes=1), longest=timedelta(hours=1))
 """Between two tries of a mail server or webhook that fails."""
+AUDIT: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=1))
+"""Between two tries to reach the receiver of audit messages."""
 
 
 def of_peer(delivery: Delivery) -> Backoff:

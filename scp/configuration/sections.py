@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -145,6 +146,11 @@ class Peer(WebPeer):
     def destinations(self) -> tuple[str, ...]:
         """AE titles of the peers that results of this peer's studies go to."""
         return (self.ae_title,) if self.results_to is None else self.results_to
+
+    @property
+    def address(self) -> str:
+        """The machine that results go to, "" where none is configured."""
+        return self.host or urlsplit(self.url or "").hostname or ""
 
     @property
     def reachable(self) -> bool:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from scp.configuration import source
 from scp.configuration.alerts import Alerts
+from scp.configuration.audit import Audit
 from scp.configuration.console import Console
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.sections import (
@@ -52,6 +53,7 @@ class Settings(Section):
     console: Console = Console()
     stow: Stow = Stow()
     alerts: Alerts = Alerts()
+    audit: Audit = Audit()
     log: Log = Log()
 
     @field_validator("peers")
@@ -76,6 +78,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _tls_where_it_is_wanted(self) -> Self:
+        if self.audit.encrypted and not self.tls.on:
+            raise ValueError(
+                'audit.to = "tls://…" shows the certificate of [tls]: give [tls] certificate, key and '
+                "authorities, or call it without TLS"
+            )
         for number, peer in enumerate(self.peers, start=1):
             entry = f"peers[{number}] ({peer.ae_title!r})"
             if peer.tls and not self.tls.on:

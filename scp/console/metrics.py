@@ -75,6 +75,10 @@ def _node(overview: Overview, now: datetime) -> Iterator[Metric]:
     yield _gauge("secondread_studies_today", "Studies that began since midnight", overview.studies_today)
     disk = health.disk
     yield _gauge("secondread_disk_free_bytes", "Free in the data directory", disk.free_mb * MEGABYTE)
+    if health.audit is not None:
+        waiting, lost = float(health.audit.waiting), float(health.audit.lost)
+        yield _gauge("secondread_audit_waiting_messages", "Not taken by their receiver yet", waiting)
+        yield CounterMetricFamily("secondread_audit_lost_messages", "Found no room", value=lost)
     yield _gauge("secondread_disk_reserve_bytes", "Below it images are refused", disk.reserve_mb * MEGABYTE)
 
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from inference.decision import FlagRule
 from inference.network.manifest import Manifest
 from scp import product
+from scp.auditing.trail import Trail
 from scp.configuration.settings import Settings
 from scp.console.reading.uploads import Uploads
 from storage.archive import Archive
@@ -41,6 +42,11 @@ class Services:
     def manifest(self) -> Manifest:
         """The manifest of the network that is configured."""
         return product.read_manifest(self.settings.model)
+
+    @cached_property
+    def trail(self) -> Trail:
+        """Is told who signs in; the node sends what is told here."""
+        return Trail(settings=self.settings)
 
     @cached_property
     def rule(self) -> FlagRule:

@@ -15,6 +15,9 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from pynetdicom.association import Association
 
 from scp import retry_policy
+from scp.auditing import transfers
+from scp.auditing.trail import NONE, Trail
+from scp.auditing.transfers import Transfers
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
@@ -45,6 +48,7 @@ class Sender:
     archive: Archive
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    trail: Trail = NONE
 
     def deliver(self, destination: str) -> int:
         """Send all that is due to ``destination``; return how many objects it has kept."""
@@ -76,11 +80,12 @@ class Sender:
 
     def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
         association = self._associate(peer, due)
+        audited = Transfers(trail=self.trail, peer=peer.ae_title, address=peer.address, incoming=False)
         kept = 0
         try:
             for number, delivery in enumerate(due):
                 try:
-                    kept += self._send(association, peer, delivery)
+                    kept += self._send(association, peer, delivery, audited)
                 except Unreachable as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
@@ -88,6 +93,7 @@ class Sender:
         finally:
             if association.is_established:
                 association.release()
+            audited.close()
         return kept
 
     def _again_all(self, due: Sequence[Delivery], reason: str) -> None:
@@ -101,7 +107,13 @@ class Sender:
             return WebPeerClient(self.settings, peer, proposed)
         return calling.associate(self.settings, peer, proposed)
 
-    def _send(self, association: Association | WebPeerClient, peer: Peer, delivery: Delivery) -> bool:
+    def _send(
+        self,
+        association: Association | WebPeerClient,
+        peer: Peer,
+        delivery: Delivery,
+        audited: Transfers,
+    ) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
         Raises Unreachable where the association broke: this object and the rest stay owed.
@@ -130,18 +142,24 @@ class Sender:
             self._never(delivery, None, _not_sent(found))
             return False
         association.dimse_timeout = self._patience(size)
-        try:
-            answer = association.send_c_store(data_set)
-        except ValueError:
-            self._never(
-                delivery, None, f"{peer.ae_title} accepts it in no transfer syntax that it can be sent in"
+        with audited.instance(transfers.subject(data_set)) as instance:
+            try:
+                answer = association.send_c_store(data_set)
+            except ValueError:
+                self._never(
+                    delivery, None, f"{peer.ae_title} accepts it in no transfer syntax that it can be sent in"
+                )
+                return False
+            except RuntimeError as error:  # not established, which it may have been a moment ago
+                raise Unreachable("the association broke") from error
+            if "Status" not in answer:
+                raise Unreachable(
+                    "the association broke, or no answer came in time, in the middle of a C-STORE"
+                )
+            instance.kept = self._settle(
+                peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
             )
-            return False
-        except RuntimeError as error:  # not established, which it may have been a moment ago
-            raise Unreachable("the association broke") from error
-        if "Status" not in answer:
-            raise Unreachable("the association broke, or no answer came in time, in the middle of a C-STORE")
-        return self._settle(peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID))
+        return instance.kept
 
     def _patience(self, size: int) -> float:
         """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.

@@ -151,6 +151,16 @@ def caller(tls: TLS, peer: Peer) -> Caller | None:
     return context
 
 
+def of_no_peer(tls: TLS) -> ssl.SSLContext:
+    """Return the context for calling what is no DICOM peer: the same profile, certificate and authorities.
+
+    The files are read anew. Raises FilesError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _equip(context, tls)
+    return context
+
+
 def in_words(subject: frozenset[tuple[str, str]]) -> str:
     """Return ``subject`` as the configuration writes it."""
     return ", ".join(f"{name}={value}" for name, value in sorted(subject)) or "nobody"

@@ -18,8 +18,9 @@ from scp.operating import status_tables, waiting
 from scp.operating.database import open_for_reading
 from scp.operating.status_tables import ScannerStatus
 from scp.process import locks
-from storage import not_kept
+from storage import audit_spool, not_kept
 from storage.archive import UNCLAIMED, unclaimed, unfinished
+from storage.audit_spool import AuditQueue
 from storage.database.engine import Database
 from storage.overview import attention, pages
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
@@ -112,6 +113,8 @@ class Health:
     """What the latest studies that are not settled wait for, by Study Instance UID."""
     disk: Disk
     scanners: tuple[ScannerStatus, ...]
+    audit: AuditQueue | None
+    """None where no audit trail is configured."""
 
 
 def run(settings: Settings, *, as_json: bool) -> int:
@@ -152,6 +155,7 @@ def look(database: Database, settings: Settings) -> Health:
             mixed_studies=tuple(attention.mixed_studies(tx)),
             waiting=waits,
             disk=_disk(settings),
+            audit=audit_spool.standing(settings.node.data_dir) if settings.audit.on else None,
             scanners=tuple(map(status_tables.scanner_status, calibration.scanners(database))),
         )
 
@@ -223,6 +227,10 @@ def _show(health: Health, console: Console) -> None:
     if disk.unclaimed:
         console.print(
             f"{disk.unclaimed} images are unclaimed: send {node.data_dir / UNCLAIMED} to this node again"
+        )
+    if health.audit is not None and (health.audit.waiting or health.audit.lost):
+        console.print(
+            f"audit messages: {health.audit.waiting} wait to be taken, {health.audit.lost} are LOST"
         )
     if health.oldest_waiting is not None:
         console.print(f"oldest job waiting since {terminal.moment(health.oldest_waiting)}")

@@ -51,12 +51,20 @@ class ConnectionGate:
         Gives how a TLS caller is answered, for each connection anew; None for a port without TLS.
     seconds
         How long a caller may take for all of its request, its TLS handshake included.
+    strange
+        Called with the address of a caller with which TLS failed, and why.
 
     """
 
     def __init__(
-        self, callers: Callers, *, context: Callable[[], ssl.SSLContext] | None, seconds: float
+        self,
+        callers: Callers,
+        *,
+        context: Callable[[], ssl.SSLContext] | None,
+        seconds: float,
+        strange: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
+        self._strange = strange
         self.callers = callers
         self._context = context
         self.seconds = seconds
@@ -110,6 +118,7 @@ class ConnectionGate:
         except OSError as error:
             reason = tls_reasons.reason_of(error)
             log.warning("connection closed: TLS failed", address=caller.address, reason=reason)
+            self._strange(caller.address, f"TLS failed: {reason}")
             return False
         try:
             while (missing := caller.missing()) and (remaining := caller.deadline - time.monotonic()) > 0:

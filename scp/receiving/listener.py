@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 
+from scp.auditing.trail import NONE, Trail
 from scp.configuration.settings import Settings
 from scp.network import contexts, pdu_reader, pynetdicom_fixes, received_file, status, tls
 from scp.network.pdu_reader import UnitReader
@@ -26,6 +27,7 @@ from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Reques
 from scp.receiving.callers import Callers, places
 from scp.receiving.calls import CallCounts
 from scp.receiving.connection_gate import ConnectionGate
+from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals, tell_refused_classes
 from scp.receiving.server import Server, forget_caller
 from scp.receiving.store import Receiver
@@ -52,6 +54,8 @@ class Listener:
     """Called when an association has ended: a study may be complete now."""
     refusals: Refusals
     calls: CallCounts
+    trail: Trail = NONE
+    receptions: Receptions = field(default_factory=Receptions)
     more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""
 
@@ -78,7 +82,10 @@ class Listener:
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
         gate = ConnectionGate(
-            Callers(places(node.max_associations)), context=context, seconds=node.acse_timeout_seconds
+            Callers(places(node.max_associations)),
+            context=context,
+            seconds=node.acse_timeout_seconds,
+            strange=lambda address, reason: self.trail.refused("", address, reason),
         )
         server = entity.make_server(
             (node.host, port),
@@ -108,6 +115,7 @@ class Listener:
         if ended:
             self.association_ended()
         self.refusals.tell()
+        self.receptions.tell()
         self.calls.write_down()
 
     def on_open(self, event: Event) -> None:
@@ -134,6 +142,8 @@ class Listener:
                 address=request.address,
                 **({"to_admit_it_add": decision.remedy} if decision.remedy else {}),
             )
+            if decision.rejection != LIMIT_EXCEEDED:
+                self.trail.refused(request.calling_ae, request.address, decision.reason)
             _reject(event.assoc, decision.rejection)
             return
         event.assoc.acceptor.supported_contexts = (
@@ -161,11 +171,18 @@ class Listener:
 
     def on_store(self, event: Event) -> int | Dataset:
         """Answer one C-STORE request: success means that the instance is on disk and in the database."""
-        calling_ae = _request(event).calling_ae
+        request = _request(event)
+        calling_ae = request.calling_ae
         if (answer := _unusable(event, calling_ae)) is not None:
             return answer
         try:
-            self.receiver.keep(event.dataset_path, calling_ae=calling_ae)
+            self.receptions.keep(
+                event.assoc,
+                event.dataset_path,
+                peer=calling_ae,
+                address=request.address,
+                keep=lambda: self.receiver.keep(event.dataset_path, calling_ae=calling_ae),
+            )
         except Foreign as refusal:
             return self._answer_foreign(event, calling_ae, str(refusal))
         except Refusal as refusal:

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
 from typing import Final
@@ -19,12 +19,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from scp.auditing.trail import NONE, Trail
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.network import secrets, status
 from scp.network.secrets import SecretError
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission
 from scp.receiving.admission import Request as AssociationRequest
+from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
 from scp.web import parts
@@ -60,6 +62,8 @@ class Stow:
     refusals: Refusals
     ended: Callable[[], object]
     """Called after each request: its studies may be complete."""
+    trail: Trail = NONE
+    receptions: Receptions = field(default_factory=Receptions)
 
     def app(self) -> Starlette:
         """Return the application for a web server."""
@@ -88,6 +92,7 @@ class Stow:
             log.warning("STOW-RS request not admitted", reason=decision.reason, peer=peer.ae_title)
             if decision.rejection == LIMIT_EXCEEDED:
                 return _busy("too many requests and associations are open")
+            self.trail.refused(peer.ae_title, _address(request), decision.reason)
             return _words(HTTPStatus.FORBIDDEN, "not admitted")
         try:
             return await self._receive(request, peer, boundary, counted)
@@ -107,7 +112,13 @@ class Stow:
             boundary=boundary,
             longest=self._longest,
             folder=self.receiver.archive.incoming,
-            keep=lambda path: self.receiver.keep(path, calling_ae=peer.ae_title),
+            keep=lambda path: self.receptions.keep(
+                counted,
+                path,
+                peer=peer.ae_title,
+                address=_address(request),
+                keep=lambda: self.receiver.keep(path, calling_ae=peer.ae_title),
+            ),
             dropped=dropped,
             study_uid=request.path_params.get("study"),
         ) as received:
@@ -154,6 +165,7 @@ class Stow:
             if hmac.compare_digest(token.encode(), bearer.strip().encode()):
                 return peer
         log.warning("STOW-RS request without a token of a peer", address=_address(request))
+        self.trail.refused("", _address(request), "STOW-RS request without a token of a peer")
         return None
 
     def _as_association(self, request: Request, peer: Peer) -> AssociationRequest:

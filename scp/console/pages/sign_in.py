@@ -28,7 +28,9 @@ async def sign_in(request: Request) -> Response:
     try:
         await run_in_threadpool(access.sign_in, of.database, name, password, secret=secret, now=of.now())
     except SignInError as error:
+        await run_in_threadpool(of.trail.authenticated, name, _address(request), refused=True)
         return rendering.page(request, "sign_in.html", {"problem": str(error)}, status=401)
+    await run_in_threadpool(of.trail.authenticated, name, _address(request))
     return visitors.with_secret(RedirectResponse("/", 303), secret, secure=of.settings.console.secure)
 
 
@@ -39,5 +41,11 @@ async def sign_out(request: Request) -> Response:
     for upload in of.uploads.of_owner(secret):
         of.uploads.forget(upload)
     await run_in_threadpool(access.sign_out, of.database, secret)
+    if (name := visitors.of(request).name) is not None:
+        await run_in_threadpool(of.trail.authenticated, name, _address(request), out=True)
     fresh = visitors.new_secret()
     return visitors.with_secret(RedirectResponse("/sign-in", 303), fresh, secure=of.settings.console.secure)
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host

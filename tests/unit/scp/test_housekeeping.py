@@ -8,6 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from scp import housekeeping, schedule
+from scp.auditing.trail import Trail
+from scp.configuration.audit import Audit
 from scp.configuration.sections import Peer
 from scp.schedule import ClockWatch
 from storage.archive import unclaimed
@@ -15,6 +17,7 @@ from storage.errors import DatabaseError
 from storage.queue import commitments, deliveries, jobs
 from storage.records import JobKind
 from storage.states import CommitmentState, JobState
+from tests.support import audit_messages
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
 
@@ -237,3 +240,16 @@ def test_the_end_waits_for_the_tick_under_way(node):
     stopping.join(60)
     assert not stopping.is_alive()
     assert ended.is_set()
+
+
+def test_a_study_that_is_removed_is_told_to_the_audit_trail(node, tasks):
+    image = mammogram("R", "CC")
+    node.receive(image)
+    node.work(later=QUIET)
+    node.deliver()
+    trail = Trail(settings=node.settings.model_copy(update={"audit": Audit(to="tcp://127.0.0.1:1")}))
+    node.now += timedelta(days=15)
+    replace(tasks, trail=trail).remove_old_studies()
+    (told,) = audit_messages.waiting(trail)
+    assert told.event == "DICOM Study Deleted"
+    assert (told.studies, told.patients) == ((image.StudyInstanceUID,), (image.PatientID,))

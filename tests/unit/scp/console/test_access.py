@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from scp.auditing.trail import Trail
 from scp.configuration.console import Console
 from scp.configuration.settings import load
 from scp.console import access, user_commands
@@ -13,7 +14,7 @@ from scp.console.access import LOCKED, MOST_FAILURES, SignInError
 from scp.errors import CommandError
 from storage import users
 from storage.database.engine import Database
-from tests.support import ungated, web
+from tests.support import audit_messages, ungated, web
 from tests.support.web import Browser
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -96,7 +97,9 @@ def console(tmp_path_factory):
     Database.open(folder / "data").close()
     config = folder / "config.toml"
     model = ungated.copy("document-cnn-1.1.0", folder / "model")
-    config.write_text(f'[node]\ndata_dir = "data"\n[model]\nname = "{model}"\n')
+    config.write_text(
+        f'[node]\ndata_dir = "data"\n[model]\nname = "{model}"\n[audit]\nto = "tcp://127.0.0.1:1"\n'
+    )
     settings = load(config, {})
     for name, role in (("vera", "viewer"), ("olaf", "operator")):
         with pytest.MonkeyPatch.context() as patch:
@@ -125,6 +128,21 @@ def test_a_stranger_sees_the_sign_in_alone(console):
     wrong = {"csrf": stranger.csrf("/sign-in"), "name": "vera", "password": "wrong"}
     assert stranger.post("/sign-in", wrong).status == 401
     assert stranger.get("/studies").status == 303
+
+
+def test_who_signs_in_is_told_to_the_audit_trail(console):
+    trail = Trail(settings=console.settings)
+    before = len(audit_messages.waiting(trail))
+    browser = signed_in(console, "olaf")
+    wrong = {"csrf": browser.csrf("/analyse"), "name": "vera", "password": "wrong"}
+    browser.post("/sign-in", wrong)
+    browser.post("/sign-out", {"csrf": browser.csrf("/analyse")})
+    told = audit_messages.waiting(trail)[before:]
+    assert [(one.kind, one.outcome, one.requestor) for one in told] == [
+        ("Login", "0", "olaf"),
+        ("Login", "4", "vera"),
+        ("Logout", "0", "olaf"),
+    ]
 
 
 def test_a_viewer_looks_and_changes_nothing(console):

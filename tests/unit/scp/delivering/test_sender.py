@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -15,7 +16,9 @@ from pydicom.uid import (
 from pynetdicom.presentation import build_context
 from sqlalchemy import update
 
-from scp.configuration.sections import Delivery, Peer
+from scp.auditing.trail import Trail
+from scp.configuration.audit import Audit
+from scp.configuration.sections import Delivery, Node, Peer
 from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
 from scp.retry_policy import OBJECT_TRIES
@@ -23,6 +26,7 @@ from storage.archive import Archive
 from storage.database import schema
 from storage.database.engine import Database
 from storage.queue import deliveries
+from tests.support import audit_messages
 from tests.support.archive_scp import ArchiveSCP, digest
 from tests.support.kinds import ResultKind
 from tests.support.mammograms import uid
@@ -276,3 +280,14 @@ def test_picture_with_another_modality_is_another_object_and_always_the_same(dat
     assert [one.SOPInstanceUID for one in first] == [one.SOPInstanceUID for one in second]
     assert [digest(one) for one in first] == [digest(one) for one in second]
     assert {str(one.SOPInstanceUID) for one in first}.isdisjoint(uids)
+
+
+def test_what_is_sent_is_told_to_the_audit_trail(database, archive, clock, pacs, tmp_path):
+    report, _ = owe(database, archive)
+    pacs.status_for = lambda data_set: 0xC123 if data_set.SOPInstanceUID == report else 0x0000
+    trail = Trail(settings=Settings(node=Node(data_dir=tmp_path), audit=Audit(to="tcp://127.0.0.1:1")))
+    replace(sender(database, archive, clock, pacs.port), trail=trail).deliver("PACS")
+    begin, *ended = audit_messages.waiting(trail)
+    assert begin.event == "Begin Transferring DICOM Instances"
+    assert sorted((one.outcome, one.action, one.instances) for one in ended) == [("0", "R", 1), ("4", "R", 1)]
+    assert {one.roles for one in ended} == {("Destination Role ID", "Source Role ID")}

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from scp.auditing.trail import Trail
+from scp.configuration.audit import Audit
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.operating.status import _worker, look, run
@@ -28,6 +30,15 @@ def database(tmp_path):
     opened = Database.open(tmp_path)
     yield opened
     opened.close()
+
+
+def test_messages_of_the_audit_trail_that_wait_or_are_lost_are_shown(database, tmp_path, capsys):
+    settings = Settings(node=Node(data_dir=tmp_path), audit=Audit(to="tcp://127.0.0.1:1", queue=10))
+    trail = Trail(settings=settings)
+    for _ in range(11):
+        trail.application(started=True)
+    assert run(settings, as_json=False) == 0
+    assert "audit messages: 10 wait to be taken, 1 are LOST" in capsys.readouterr().out
 
 
 def node(database, tmp_path):

@@ -1,0 +1,88 @@
+"""The thread that sends what waits in the spool, in order, again and again until the receiver has it."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from scp import retry_policy
+from scp.auditing import syslog
+from scp.auditing.syslog import Transport
+from scp.auditing.trail import NONE, Trail
+from scp.configuration.settings import Settings
+from scp.network import tls_reasons
+from scp.network.tls import FilesError
+from storage.audit_spool import AuditSpool
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 100
+LOOK_SECONDS: Final = 1.0
+"""The console's process adds messages, too, without a word to this one."""
+
+
+class Forwarder:
+    """Empties the spool. `start`, and `stop` in the end. ``wake`` is set where a message was added."""
+
+    def __init__(self, spool: AuditSpool, transport: Transport, wake: threading.Event) -> None:
+        self._spool = spool
+        self._transport = transport
+        self._wake = wake
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Send what waits, and what comes, until `stop`."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Send what waits, as far as that takes no longer than ``seconds``; the rest stays."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            self._wake.clear()
+            try:
+                self._send_all()
+            except (OSError, FilesError) as error:
+                self._tell(error)
+                pause = retry_policy.AUDIT.wait(self._failures).total_seconds()
+                self._stopping.wait(pause)
+            if stopping:
+                break
+            self._wake.wait(LOOK_SECONDS)
+        self._transport.close()
+
+    def _send_all(self) -> None:
+        while files := self._spool.oldest(AT_ONCE):
+            self._transport.send([file.read_bytes() for file in files])
+            self._spool.remove(files)
+            if self._failures:
+                log.warning("audit messages are taken again")
+            self._failures = 0
+
+    def _tell(self, error: OSError | FilesError) -> None:
+        """Say so once, not at every try."""
+        self._failures += 1
+        if self._failures == 1:
+            reason = tls_reasons.reason_of(error) if isinstance(error, ssl.SSLError) else str(error)
+            log.error("audit messages cannot be sent, they wait on the disk", reason=reason)
+
+
+def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
+    """Begin to send; return what messages are given to, and what ends it within so many seconds."""
+    if not settings.audit.on:
+        return NONE, lambda _: None
+    wake = threading.Event()
+    trail = Trail(settings=settings, added=wake.set)
+    forwarder = Forwarder(trail.spool, syslog.transport(settings.audit, settings.tls), wake)
+    forwarder.start()
+    return trail, forwarder.stop

@@ -1,0 +1,194 @@
+"""Every event becomes a message of the standard's schema, and waits on the disk."""
+
+import os
+import threading
+
+import pytest
+from pydicom.dataset import Dataset
+from structlog.testing import capture_logs
+
+from scp.auditing import transfers
+from scp.auditing.trail import NONE, Trail
+from scp.auditing.transfers import Subject, Transfers
+from scp.configuration.audit import Audit
+from scp.configuration.sections import Node
+from scp.configuration.settings import Settings
+from storage import audit_spool
+from tests.support import audit_messages
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+MG = "1.2.840.10008.5.1.4.1.1.1.2"
+
+
+@pytest.fixture
+def trail(tmp_path):
+    return trail_of(tmp_path)
+
+
+def trail_of(folder, **audit):
+    settings = Settings(node=Node(data_dir=folder), audit=Audit(to="tcp://127.0.0.1:1", **audit))
+    return Trail(settings=settings, host="node.example.org")
+
+
+def subject(patient, study, sop_class=MG):
+    return Subject(patient_id=patient, study_uid=study, sop_class=sop_class)
+
+
+def incoming(trail):
+    return Transfers(trail=trail, peer="PACS", address="192.0.2.7", incoming=True)
+
+
+def test_the_node_starts_and_stops(trail):
+    trail.application(started=True)
+    trail.application(started=False)
+    start, stop = audit_messages.waiting(trail)
+    assert (start.event, start.kind, stop.kind) == (
+        "Application Activity",
+        "Application Start",
+        "Application Stop",
+    )
+    assert start.users == (str(os.getpid()),)
+    assert start.roles == ("Application",)
+    assert start.requestor is None
+
+
+def test_a_refused_caller_is_an_alert_once_a_minute(trail):
+    for _ in range(3):
+        trail.refused("EVIL", "192.0.2.66", "calling AE title 'EVIL' is not among the configured [[peers]]")
+    trail.refused("", "192.0.2.66", "TLS failed")
+    first, second = audit_messages.waiting(trail)
+    assert (first.event, first.kind, first.outcome) == ("Security Alert", "Node Authentication", "4")
+    assert first.users == (str(os.getpid()), "EVIL")
+    assert second.users == (str(os.getpid()), "192.0.2.66")
+
+
+def test_users_sign_in_and_out(trail):
+    trail.authenticated("roe", "192.0.2.9")
+    trail.authenticated("roe", "192.0.2.9", refused=True)
+    trail.authenticated("roe", "192.0.2.9", out=True)
+    told = audit_messages.waiting(trail)
+    assert [(one.kind, one.outcome) for one in told] == [("Login", "0"), ("Login", "4"), ("Logout", "0")]
+    assert {one.requestor for one in told} == {"roe"}
+
+
+def test_a_study_is_deleted_for_each_patient_that_it_was_of(trail):
+    trail.deleted("1.2.3", ["P2", "P1", "P1"])
+    told = audit_messages.waiting(trail)
+    assert [one.patients for one in told] == [("P1",), ("P2",)]
+    assert {(one.event, one.action, one.studies) for one in told} == {
+        ("DICOM Study Deleted", "D", ("1.2.3",))
+    }
+
+
+def test_a_transfer_is_told_when_it_begins_and_when_it_has_ended(trail):
+    received = incoming(trail)
+    for kept in (True, True, False):
+        with received.instance(subject("P1", "1.2.3")) as instance:
+            instance.kept, instance.action = kept, transfers.CREATED if kept else transfers.HELD
+    received.close()
+    begin, kept, refused = audit_messages.waiting(trail)
+    assert (begin.event, begin.studies, begin.patients) == (
+        "Begin Transferring DICOM Instances",
+        ("1.2.3",),
+        ("P1",),
+    )
+    assert (kept.event, kept.action, kept.outcome, kept.instances) == (
+        "DICOM Instances Transferred",
+        "C",
+        "0",
+        2,
+    )
+    assert (refused.outcome, refused.action, refused.instances) == ("4", "R", 1)
+    assert kept.requestor == "PACS"
+    assert kept.roles == ("Source Role ID", "Destination Role ID")
+
+
+def test_a_message_is_about_one_patient(trail):
+    received = incoming(trail)
+    for patient, study in (("P1", "1.1"), ("P2", "1.2"), ("P1", "1.3")):
+        with received.instance(subject(patient, study)) as instance:
+            instance.kept = True
+    received.close()
+    told = [one for one in audit_messages.waiting(trail) if one.event == "DICOM Instances Transferred"]
+    assert [(one.patients, one.studies) for one in told] == [(("P1",), ("1.1", "1.3")), (("P2",), ("1.2",))]
+
+
+def test_what_breaks_off_was_not_transferred(trail):
+    sent = Transfers(trail=trail, peer="PACS", address="pacs.example.org", incoming=False)
+    with pytest.raises(OSError, match="gone"), sent.instance(subject("P1", "1.2.3")):
+        raise OSError("gone")
+    sent.close()
+    _, ended = audit_messages.waiting(trail)
+    assert ended.outcome == "4"
+    assert ended.requestor == str(os.getpid())
+
+
+def test_many_studies_of_one_patient_fit_into_datagrams(trail):
+    received = incoming(trail)
+    for number in range(120):
+        with received.instance(subject("P1", f"1.2.{number}")) as instance:
+            instance.kept = True
+    received.close()
+    files = trail.spool.oldest(1000)
+    assert max(file.stat().st_size for file in files) < 32_768
+    told = audit_messages.waiting(trail)
+    assert sum(len(one.studies) for one in told if one.event == "DICOM Instances Transferred") == 120
+
+
+@pytest.mark.parametrize("patient", ["", "a\x1b\x00b", "<&>\"'", "\ud800", "名前\nx"])
+def test_any_patient_id_can_be_told(trail, patient):
+    trail.deleted("1.2.3", [patient])
+    assert len(audit_messages.waiting(trail)) == 1
+
+
+def test_a_subject_without_anything_can_be_told(trail):
+    with incoming(trail).instance(transfers.subject(Dataset())):
+        pass
+    assert audit_messages.waiting(trail)[0].patients == ("",)
+
+
+def test_what_finds_no_room_is_counted(tmp_path):
+    trail = trail_of(tmp_path, queue=10)
+    with capture_logs() as lines:
+        for number in range(12):
+            trail.deleted(f"1.2.{number}", ["P"])
+    standing = audit_spool.standing(tmp_path)
+    assert (standing.waiting, standing.lost) == (10, 2)
+    assert len(lines) == 2
+
+
+def test_what_the_disk_does_not_take_is_counted_later(trail, tmp_path, monkeypatch):
+    trail.application(started=True)
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr("pathlib.Path.write_bytes", _no_room)
+        trail.application(started=True)
+    trail.application(started=False)
+    assert [line["log_level"] for line in lines] == ["error"]
+    standing = audit_spool.standing(tmp_path)
+    assert (standing.waiting, standing.lost) == (2, 1)
+
+
+def test_messages_of_many_threads_are_all_there(trail):
+    threads = [threading.Thread(target=trail.deleted, args=(f"1.{one}", ["P"])) for one in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(audit_messages.waiting(trail)) == 20
+
+
+def test_others_cannot_read_what_waits(trail, tmp_path):
+    trail.application(started=True)
+    assert (tmp_path / audit_spool.AUDIT).stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_written_where_nobody_wants_to_know(tmp_path):
+    NONE.application(started=True)
+    NONE.refused("EVIL", "192.0.2.66", "x")
+    with incoming(NONE).instance(subject("P1", "1.2.3")) as instance:
+        instance.kept = True
+    assert list(tmp_path.iterdir()) == []
+
+
+def _no_room(*_):
+    raise OSError(28, "No space left on device")
