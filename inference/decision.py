@@ -131,13 +131,18 @@ class Analysed:
     """About the image's breast."""
     peak: Point
     """Hottest point of the map of the explained class."""
-    region: Region | None
-    """None where no region is shown: of a breast that is labelled Normal, or a flat map."""
+    regions: tuple[Region, ...]
+    """What is marked, the largest first; none of a breast that is labelled Normal, or of a flat map."""
     spots: tuple[Point, ...]
-    """The hottest point of each area that is marked, that of ``region`` first; empty where it is None."""
+    """The hottest point of each of ``regions``, in their order."""
     at_the_border: int
     """How many hot areas are not marked, since they lie on the breast's outline."""
     landmarks: Landmarks
+
+    @property
+    def region(self) -> Region | None:
+        """The largest of `regions`; None where nothing is marked."""
+        return self.regions[0] if self.regions else None
 
     @property
     def label(self) -> ClassKey:
@@ -172,7 +177,7 @@ def analysed(measured: Measured, decision: Decision, shares: Scores | None) -> A
         scores=measured.scores if shares is None else moved(measured.scores, shares),
         decision=decision,
         peak=trace.peak,
-        region=None if normal else trace.region,
+        regions=() if normal else trace.regions,
         spots=() if normal else trace.spots,
         at_the_border=0 if normal else trace.at_the_border,
         landmarks=measured.landmarks,

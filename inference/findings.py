@@ -58,7 +58,7 @@ class AnalysisStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
-    """Where the network looked: the largest connected area of the map at or above half of its maximum."""
+    """Where the network looked: a connected area of the map at or above half of its maximum."""
 
     center: Point
     """Centre of the second-moment ellipse."""
@@ -74,10 +74,10 @@ class Trace:
 
     peak: Point
     """Hottest point of the map."""
-    region: Region | None
-    """The largest spot; None of a flat map, or where all spots lie on the breast's outline."""
+    regions: tuple[Region, ...]
+    """Each spot, the largest first; none of a flat map, or where all spots lie on the breast's outline."""
     spots: tuple[Point, ...]
-    """The hottest point of each connected area at or above half of the maximum, that of the largest first."""
+    """The hottest point of each of ``regions``, in their order."""
     at_the_border: int
     """How many such areas lie on the breast's outline, and are left out."""
 
@@ -161,7 +161,7 @@ def load(text: str) -> Finding:
     Raises
     ------
     OutdatedFindingError
-        An older version wrote it: up to 1.2.0 one map of one class was kept with it, and no landmarks later.
+        An older version wrote it: one map of one class, no landmarks, or one region of each class.
     """
     fields: dict[str, Any] = json.loads(text)
     status = AnalysisStatus(fields["status"])
@@ -169,6 +169,8 @@ def load(text: str) -> Finding:
         return NotAnalysed(status=status, reason=fields["reason"])
     if "traces" not in fields or "landmarks" not in fields:
         raise OutdatedFindingError("kept without the places of all classes, or without landmarks")
+    if not all("regions" in trace for trace in fields["traces"]):
+        raise OutdatedFindingError("kept with the largest region of each class alone")
     normal, benign, without_callback, malignant = fields["scores"]
     first, second, third = (_trace(trace) for trace in fields["traces"])
     return Measured(
@@ -187,10 +189,9 @@ def _landmarks(fields: dict[str, Any]) -> Landmarks:
 
 
 def _trace(fields: dict[str, Any]) -> Trace:
-    region = fields["region"]
     return Trace(
         peak=_point(fields["peak"]),
-        region=None if region is None else _region(region),
+        regions=tuple(map(_region, fields["regions"])),
         spots=tuple(_point(spot) for spot in fields["spots"]),
         at_the_border=fields["at_the_border"],
     )

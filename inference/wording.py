@@ -170,6 +170,12 @@ def image_label(label: str, malignant: float) -> str:
     return f"AI {label}: malignant score {percent(malignant)}. Not for diagnosis."
 
 
+def largest_of(finding: Analysed) -> list[str]:
+    """Return that the report has one region of several, where it has."""
+    places = len(finding.regions)
+    return [f"Marked: the largest of {places} hottest places, the heatmap shows all"] if places > 1 else []
+
+
 def image_without_result(label: str, reason: str) -> str:
     """Return what stands beside the image ``label`` that was not analysed."""
     return f"AI {label}: no result, {reason}"
@@ -267,15 +273,21 @@ def without_result(label: str, reason: str) -> str:
 # The markers
 
 
-def marker(label: str, finding: Analysed) -> tuple[str, str]:
-    """Return the lines beside a contour that is drawn on the original image ``label``."""
-    return f"AI {label}: {flag(finding.decision)}", NOT_FOR_DIAGNOSIS
+def marker(label: str, finding: Analysed) -> list[str]:
+    """Return the lines beside the contours that are drawn on the original image ``label``."""
+    places = [outlined(finding)] if len(finding.regions) > 1 else []
+    return [f"AI {label}: {flag(finding.decision)}", *places, NOT_FOR_DIAGNOSIS]
 
 
-def marker_description(label: str, finding: Analysed) -> str:
-    """Return what a CAD mark on the image ``label`` is (Selected Region Description)."""
+def marker_description(label: str, finding: Analysed, number: int) -> str:
+    """Return what a CAD mark on the image ``label`` is (Selected Region Description).
+
+    ``number`` is that of its region, 0 the largest.
+    """
+    places = len(finding.regions)
+    rank = f", place {number + 1} of {places} by size" if places > 1 else ""
     return (
-        f"{label}: where the network looked (Grad-CAM), not a segmented or detected lesion. "
+        f"{label}: where the network looked (Grad-CAM){rank}, not a segmented or detected lesion. "
         f"{of_the_breast(finding)}. {image_alone(finding)}."
     )
 

@@ -1,4 +1,4 @@
-"""Where the network looked: the hot spots of its map, and the largest of them as an ellipse.
+"""Where the network looked: the hot spots of its map, each as an ellipse.
 
 The map is smooth (a coarse grid, interpolated), so area and moments are taken on every n-th row and column
 and brought back exactly; the peak is found on every pixel. A spot that lies on the breast's outline is none:
@@ -42,7 +42,7 @@ Flags = NDArray[np.bool_]
 
 
 def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
-    """Find the map's peak, its hot spots and the region of the largest, all within the breast.
+    """Find the map's peak, its hot spots and their regions, all within the breast.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
     step = max(1, -(-max(heat.shape) // _GRID))
     coarse, inside = heat[::step, ::step], breast_mask[::step, ::step]
     if not _varies(coarse[inside], highest):
-        return Trace(peak=_centre_of(breast_mask, step), region=None, spots=(), at_the_border=0)
+        return Trace(peak=_centre_of(breast_mask, step), regions=(), spots=(), at_the_border=0)
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     if coarse.max() < THRESHOLD * highest:  # smaller than the grid's step
         coarse, inside, step = heat, breast_mask, 1
@@ -79,7 +79,7 @@ def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
     hottest = ndimage.maximum_position(coarse, pieces, counting) if counting else []
     return Trace(
         peak=(float(column) + 0.5, float(row) + 0.5),
-        region=_region(coarse, pieces == counting[0], highest, step, heat.shape) if counting else None,
+        regions=tuple(_region(coarse, pieces == number, highest, step, heat.shape) for number in counting),
         spots=tuple((float(x) * step + 0.5, float(y) * step + 0.5) for y, x in hottest),
         at_the_border=count - len(counting),
     )

@@ -30,7 +30,7 @@ from inference.reading.digests import canonical_digest, canonical_text
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
 """Fixed for the product, for ever: another one gives every object another UID."""
 
-SCHEMA: Final = "secondread-objects-3"
+SCHEMA: Final = "secondread-objects-4"
 """Raise it when the rules for the content of the objects change."""
 
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002140")
@@ -100,9 +100,13 @@ class Maker:
         model = self.model
         return uid("network", name=model.name, version=model.version, weights=model.weights_sha256)
 
-    def tracking_uid(self, image: str) -> str:
-        """Return the Tracking Unique Identifier of what is said of ``image``, the same in all objects."""
-        return uid("tracking", image=image, run=run_key(self.model, self.rule, self.options))
+    def tracking_uid(self, image: str, region: int = 0) -> str:
+        """Return the Tracking Unique Identifier of what is said of ``image``, the same in all objects.
+
+        ``region`` is the number of the region, 0 the largest: the report has that one alone.
+        """
+        run = run_key(self.model, self.rule, self.options)
+        return uid("tracking", image=image, region=region, run=run)
 
 
 def time_key(moment: datetime) -> str:
@@ -115,7 +119,7 @@ def finding_key(finding: Result) -> dict[str, Any]:
     match finding:
         case NotAnalysed(status=status, reason=reason):
             return {"status": status.value, "reason": reason}
-        case Analysed(region=region):
+        case Analysed():
             return {
                 "scores": [round(score, 4) for score in finding.scores],
                 "breast": _decision_key(finding.decision),
@@ -124,9 +128,10 @@ def finding_key(finding: Result) -> dict[str, Any]:
                 "at_the_border": finding.at_the_border,
                 "chest_wall": finding.landmarks.chest_wall,
                 "nipple": finding.landmarks.nipple,
-                "region": None
-                if region is None
-                else {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)},
+                "regions": [
+                    {"ellipse": region.ellipse, "mean": round(region.mean_activation, 3)}
+                    for region in finding.regions
+                ],
             }
 
 

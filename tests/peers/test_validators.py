@@ -21,7 +21,7 @@ from tests.support.peers import missing, require
 
 NORMAL = [results.measured(results.NORMAL)] * 4
 LESION = [
-    results.measured(results.MALIGNANT),
+    results.TWO_PLACES,
     results.measured(results.NORMAL),
     results.measured(results.NORMAL_BUT_REACHED),
     results.measured(results.BENIGN),

@@ -68,7 +68,7 @@ class ScriptedAnalyst:
             ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
             mean_activation=0.7,
         )
-        trace = Trace(peak=(100.0, 120.0), region=shown, spots=(shown.center,), at_the_border=0)
+        trace = Trace(peak=(100.0, 120.0), regions=(shown,), spots=(shown.center,), at_the_border=0)
         picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
         map_ = np.zeros((image.rows, image.columns), np.float32)
         map_[110:130, 80:120] = 1

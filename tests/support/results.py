@@ -87,16 +87,25 @@ def region(column: float, row: float, *, along: float = 60, across: float = 40) 
     )
 
 
-def measured(scores: tuple[float, float, float, float] = MALIGNANT, *, at: Region | None = None) -> Measured:
-    """Return a finding that points at the same place for every class."""
-    shown = at or region(200, 240)
-    trace = Trace(peak=(200.5, 240.5), region=shown, spots=(shown.center,), at_the_border=0)
+def measured(
+    scores: tuple[float, float, float, float] = MALIGNANT,
+    *,
+    at: Region | None = None,
+    further: tuple[Region, ...] = (),
+) -> Measured:
+    """Return a finding that points at the same places for every class."""
+    shown = (at or region(200, 240), *further)
+    spots = tuple(place.center for place in shown)
+    trace = Trace(peak=(200.5, 240.5), regions=shown, spots=spots, at_the_border=0)
     return Measured(scores=scores, traces=(trace, trace, trace), landmarks=LANDMARKS)
+
+
+TWO_PLACES: Final = measured(MALIGNANT, further=(region(120, 150, along=20, across=10),))
 
 
 def flat(scores: tuple[float, float, float, float] = MALIGNANT) -> Measured:
     """Return a finding that points nowhere."""
-    trace = Trace(peak=(200.5, 240.5), region=None, spots=(), at_the_border=0)
+    trace = Trace(peak=(200.5, 240.5), regions=(), spots=(), at_the_border=0)
     return Measured(scores=scores, traces=(trace, trace, trace), landmarks=LANDMARKS)
 
 
@@ -148,7 +157,7 @@ def study_image(
         source = exam.describe(header)
     kept = None
     if isinstance(finding, Measured):
-        kept = layers_of(picture(header), finding.traces[0].region)
+        kept = layers_of(picture(header), next(iter(finding.traces[0].regions), None))
     return MeasuredImage(
         source=source,
         finding=finding,

@@ -18,7 +18,7 @@ from pydicom.uid import UID, MammographyCADSRStorage
 
 from inference import wording
 from inference.decision import Analysed
-from inference.findings import AnalysisStatus, NotAnalysed, Region
+from inference.findings import AnalysisStatus, NotAnalysed
 from inference.options import StudyImage
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying, headers, identity, source_attributes
@@ -137,9 +137,10 @@ def _day(source: SourceImage, keyword: str) -> date | None:
 def _impression(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
     """Return what was found in the whole study (TID 4001)."""
     marked = [
-        (image.source, image.finding, image.finding.region, entry)
+        (image.source, image.finding, number, entry)
         for image, entry in entries
-        if isinstance(image.finding, Analysed) and image.finding.flagged and image.finding.region is not None
+        if isinstance(image.finding, Analysed) and image.finding.flagged
+        for number in range(len(image.finding.regions))
     ]
     missing = [image for image, _ in entries if isinstance(image.finding, NotAnalysed)]
     summary = codes.CAD_SUMMARY_OF[(bool(missing), bool(marked))]
@@ -155,14 +156,15 @@ def _impression(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
         tree.code(tree.CONTAINS, codes.CAD_SUMMARY, summary)
         .add([tree.text(tree.HAS_PROPERTIES, codes.IMPRESSION, words)])
         .add(_algorithm(study.maker))
-        .add(_mark(study.maker, source, finding, region, entry) for source, finding, region, entry in marked)
+        .add(_mark(study.maker, source, finding, number, entry) for source, finding, number, entry in marked)
     )
 
 
-def _mark(maker: Maker, source: SourceImage, finding: Analysed, region: Region, entry: Item) -> Item:
-    """Return the mark on one image (TID 4003, 4006), which workstations are to show."""
+def _mark(maker: Maker, source: SourceImage, finding: Analysed, number: int, entry: Item) -> Item:
+    """Return the mark of one region of an image (TID 4003, 4006), which workstations are to show."""
+    region = finding.regions[number]
     intent = tree.code(tree.MODIFIER, codes.RENDERING_INTENT, codes.PRESENTATION_REQUIRED)
-    tracking = maker.tracking_uid(source.sop_instance_uid)
+    tracking = maker.tracking_uid(source.sop_instance_uid, number)
     found = (
         tree.code(tree.CONTAINS, codes.SINGLE_IMAGE_FINDING, codes.SELECTED_REGION)
         .add(
@@ -183,7 +185,7 @@ def _mark(maker: Maker, source: SourceImage, finding: Analysed, region: Region, 
                 tree.text(
                     tree.HAS_PROPERTIES,
                     codes.REGION_DESCRIPTION,
-                    wording.marker_description(source.label, finding),
+                    wording.marker_description(source.label, finding, number),
                 ),
             ]
         )

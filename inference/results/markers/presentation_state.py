@@ -21,7 +21,7 @@ from pydicom.uid import UID, GrayscaleSoftcopyPresentationStateStorage
 from inference import wording
 from inference.analysis.region import closed_line
 from inference.decision import Analysed
-from inference.findings import Laterality, Point, Region
+from inference.findings import Laterality, Point
 from inference.reading import attributes, rendering
 from inference.reading.mammogram import SourceImage
 from inference.reading.rendering import LookupTable
@@ -43,13 +43,13 @@ _SIDE_NUMBERS: Final = {Laterality.RIGHT: 0, Laterality.LEFT: 1}
 def build(study: Study, series: Series) -> list[Dataset]:
     """Return one presentation state for each image of ``study`` with a region."""
     marked = [
-        (image, image.finding, image.finding.region)
+        (image, image.finding)
         for image in study.images
-        if isinstance(image.finding, Analysed) and image.finding.region is not None
+        if isinstance(image.finding, Analysed) and image.finding.regions
     ]
-    numbers = instance_numbers([image for image, _, _ in marked])
+    numbers = instance_numbers([image for image, _ in marked])
     states = []
-    for image, finding, region in marked:
+    for image, finding in marked:
         source = image.source
         state = _identified(source, study, series, numbers[source.sop_instance_uid])
         state.SOPInstanceUID = identity.uid(
@@ -63,7 +63,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
             analysed_at=identity.time_key(image.analysed_at),
             **study.key,
         )
-        state.GraphicAnnotationSequence = Sequence([_annotation(source, finding, region, study.maker)])
+        state.GraphicAnnotationSequence = Sequence([_annotation(source, finding, study.maker)])
         _add_display(state, source)
         headers.add_common_modules(
             state, study.first, maker=study.maker, made_at=image.analysed_at, series_began=study.began
@@ -106,29 +106,39 @@ def _identified(source: SourceImage, study: Study, series: Series, number: int) 
     return state
 
 
-def _annotation(source: SourceImage, finding: Analysed, region: Region, maker: Maker) -> Dataset:
-    """Return the contour and its text (PS3.3 C.10.5): columns and rows, 0, 0 the top-left corner."""
-    line = closed_line(region, rows=source.rows, columns=source.columns)
-    contour = Dataset()
-    contour.GraphicAnnotationUnits, contour.GraphicDimensions = "PIXEL", 2
-    contour.NumberOfGraphicPoints = len(line)
-    contour.GraphicData = [value for point in line for value in point]
-    contour.GraphicType, contour.GraphicFilled = "POLYLINE", "N"
-    contour.TrackingID = wording.tracking_identifier(source.label)
-    contour.TrackingUID = maker.tracking_uid(source.sop_instance_uid)
+def _annotation(source: SourceImage, finding: Analysed, maker: Maker) -> Dataset:
+    """Return a contour for each region, and one text beside that of the largest (PS3.3 C.10.5).
+
+    Coordinates are columns and rows, 0, 0 the top-left corner.
+    """
+    lines = [closed_line(region, rows=source.rows, columns=source.columns) for region in finding.regions]
     words = Dataset()
     words.BoundingBoxAnnotationUnits = "PIXEL"
     words.UnformattedTextValue = "\r\n".join(wording.marker(source.label, finding))
-    left, top, right, bottom = _text_box(line, rows=source.rows, columns=source.columns)
+    left, top, right, bottom = _text_box(lines[0], rows=source.rows, columns=source.columns)
     words.BoundingBoxTopLeftHandCorner = [left, top]
     words.BoundingBoxBottomRightHandCorner = [right, bottom]
     words.BoundingBoxTextHorizontalJustification = "LEFT"
     annotation = Dataset()
     annotation.ReferencedImageSequence = Sequence([headers.image_reference(source)])
     annotation.GraphicLayer = _LAYER
-    annotation.GraphicObjectSequence = Sequence([contour])
+    annotation.GraphicObjectSequence = Sequence(
+        [_contour(source, line, maker, number) for number, line in enumerate(lines)]
+    )
     annotation.TextObjectSequence = Sequence([words])
     return annotation
+
+
+def _contour(source: SourceImage, line: list[Point], maker: Maker, number: int) -> Dataset:
+    """Return the ``line`` of region ``number`` of an image."""
+    contour = Dataset()
+    contour.GraphicAnnotationUnits, contour.GraphicDimensions = "PIXEL", 2
+    contour.NumberOfGraphicPoints = len(line)
+    contour.GraphicData = [value for point in line for value in point]
+    contour.GraphicType, contour.GraphicFilled = "POLYLINE", "N"
+    contour.TrackingID = wording.tracking_identifier(source.label)
+    contour.TrackingUID = maker.tracking_uid(source.sop_instance_uid, number)
+    return contour
 
 
 def _text_box(line: list[Point], *, rows: int, columns: int) -> tuple[float, float, float, float]:

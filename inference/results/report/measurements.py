@@ -88,7 +88,8 @@ def _analysed(
     # only now: highdicom refuses such a measurement in this group, OHIF and PixelMed take it
     area[0].ContentSequence = ContentSequence([shapes.coordinates(image, line)])
     label = wording.image_label(image.label, finding.malignant)
-    _comment(group, [label, wording.of_the_breast(finding), *wording.remarks(finding)])
+    places = wording.largest_of(finding)
+    _comment(group, [label, wording.of_the_breast(finding), *places, *wording.remarks(finding)])
     return group
 
 

@@ -140,7 +140,7 @@ def _flagged() -> Measured:
     left, right, top, bottom = (_SIDE * share for share in (0.4, 0.6, 0.45, 0.55))
     ellipse = ((left, middle[1]), (right, middle[1]), (middle[0], top), (middle[0], bottom))
     region = Region(center=middle, ellipse=ellipse, mean_activation=0.7)
-    trace = Trace(peak=middle, region=region, spots=(middle,), at_the_border=0)
+    trace = Trace(peak=middle, regions=(region,), spots=(middle,), at_the_border=0)
     landmarks = Landmarks(chest_wall="right", nipple=(0.0, middle[1]), depth=float(_SIDE))
     return Measured(scores=(0.1, 0.1, 0.1, 0.7), traces=(trace, trace, trace), landmarks=landmarks)
 

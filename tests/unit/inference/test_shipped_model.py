@@ -36,7 +36,7 @@ def test_a_proven_cancer_is_flagged_and_a_benign_mass_scores_lower(analyst):
     benign = analysed(analyst, CASES / "sfm-benign-0" / "1-131.dcm")
     threshold = manifest.load(manifest.shipped()).flag_threshold("specificity-90")
     assert decision.decide(cancer.scores, threshold).flagged
-    assert cancer.trace(ClassKey.MALIGNANT).region is not None
+    assert cancer.trace(ClassKey.MALIGNANT).regions
     assert cancer.scores[3] > benign.scores[3]
     assert sum(cancer.scores) == pytest.approx(1, abs=1e-5)
 

@@ -89,8 +89,8 @@ def test_noise_beyond_four_decimals_does_not_matter():
 def test_everything_that_is_seen_is_in_the_key():
     finding = results.analysed()
     others = [
-        replace(finding, region=None),
-        replace(finding, region=results.region(201, 240)),
+        replace(finding, regions=()),
+        replace(finding, regions=(results.region(201, 240),)),
         replace(finding, decision=replace(finding.decision, label=ClassKey.BENIGN)),
         replace(finding, decision=replace(finding.decision, flagged=False)),
         replace(finding, decision=replace(finding.decision, percentile=93)),

@@ -216,6 +216,16 @@ def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
     assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SUMMARY", "SC"]
 
 
+def test_a_finding_that_was_kept_with_one_region_is_made_again(database, archive):
+    receive(database, archive, destination="PACS")
+    kept = json.loads(findings.dump(results.measured()))
+    for trace in kept["traces"]:
+        (trace["region"],) = trace.pop("regions")
+    analyst = Analyst()
+    report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
+    assert analyst.asked == 1
+
+
 def test_each_destination_is_owed_the_kinds_that_it_takes(database, archive):
     def takes(destination, kind):
         return kind in {"PACS": {"SR", "NOTICE"}, "STATION": {"CAD-SR"}}[destination]

@@ -84,6 +84,31 @@ def test_cad_report_without_marks_says_why(tmp_path, finding, summary, detection
     assert concept(named(report, codes.SUMMARY_OF_DETECTIONS)[0]) == detections
 
 
+def test_every_hot_place_is_marked_and_followed_under_a_uid_of_its_own(tmp_path):
+    findings = (results.TWO_PLACES, *STUDY[1:])
+    (report,) = built("CAD-SR", tmp_path, findings)
+    centers = [tuple(item.GraphicData) for item in named(report, codes.CENTER)]
+    assert centers[:2] == [(200, 240), (120, 150)]
+    words = [item.TextValue for item in named(report, codes.REGION_DESCRIPTION)]
+    assert ["place 1 of 2 by size" in words[0], "place 2 of 2 by size" in words[1]] == [True, True]
+
+    annotation = built("GSPS", tmp_path, findings)[0].GraphicAnnotationSequence[0]
+    contours = annotation.GraphicObjectSequence
+    middles = [np.reshape(contour.GraphicData, (-1, 2)).mean(axis=0) for contour in contours]
+    assert np.allclose(middles, [(200, 240), (120, 150)], atol=2)
+    assert "Outlined: the 2 hottest places" in annotation.TextObjectSequence[0].UnformattedTextValue
+
+    tracked = [item.UID for item in named(report, codes.TRACKING_UID)]
+    assert tracked[:2] == [contour.TrackingUID for contour in contours]
+    assert len(set(tracked)) == 3
+
+
+def test_the_report_says_that_it_has_the_largest_place_of_several(tmp_path):
+    (report,) = built("SR", tmp_path, (results.TWO_PLACES, *STUDY[1:]))
+    places = [words for words in results.comments(report) if "largest" in words]
+    assert places == ["Marked: the largest of 2 hottest places, the heatmap shows all"]
+
+
 @pytest.mark.parametrize("name", ["CAD-SR", "GSPS"])
 def test_markers_are_the_same_bytes_again_and_other_objects_for_other_scores(tmp_path, name):
     first, again = built(name, tmp_path), built(name, tmp_path)
