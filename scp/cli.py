@@ -92,7 +92,7 @@ def start(
         logs.configure(settings.log)
         from scp import node
 
-        raise typer.Exit(node.run(settings))
+        raise typer.Exit(node.run(settings, path=_path(context, None)))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -37,6 +38,7 @@ from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
+from scp.reload import Reloader
 from scp.working.supervisor import Supervisor
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -64,8 +66,11 @@ class StartError(Exception):
     """The node cannot start; the message says why and what to do."""
 
 
-def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
-    """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code."""
+def run(settings: Settings, *, stop: threading.Event | None = None, path: Path | None = None) -> int:
+    """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code.
+
+    ``path`` is the configuration file, which SIGHUP lets the node read again.
+    """
     os.umask(0o077)
     limits.forbid_core_files()
     limits.raise_open_files()
@@ -74,7 +79,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
         with locks.node_lock(settings.node.data_dir):
             database = Database.open(settings.node.data_dir)
             try:
-                _serve(settings, database, stop)
+                _serve(settings, database, stop, path)
             finally:
                 database.close()
                 log.info("database closed")
@@ -84,7 +89,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> int:
     return OK
 
 
-def _serve(settings: Settings, database: Database, stop: threading.Event) -> None:
+def _serve(settings: Settings, database: Database, stop: threading.Event, path: Path | None) -> None:
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
     trail, end_trail = forwarder.begin(settings)
@@ -143,6 +148,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
     console.start()
     alert_watch = AlertWatch(settings=settings, database=database, now=_now)
     alert_watch.start()
+    reloader = _reload_on_signal(settings, path, [tasks.waive_commitments, supervisor.follow, console.follow])
     ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
     end_ticks = schedule.start(ticks, tasks.clock)
     log.info(
@@ -159,6 +165,8 @@ def _serve(settings: Settings, database: Database, stop: threading.Event) -> Non
         stop.wait()
     finally:
         readiness.notify(readiness.STOPPING)
+        if reloader is not None:
+            reloader.stop()
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
         if web_server is not None:
@@ -256,8 +264,20 @@ def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored: restart to read the configuration"))
+    signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored: the node is starting"))
     return stop
+
+
+def _reload_on_signal(
+    settings: Settings, path: Path | None, followers: Sequence[Callable[[], object]]
+) -> Reloader | None:
+    """Read the configuration again at each SIGHUP from now on; not in a test, which has no file."""
+    if path is None:
+        return None
+    reloader = Reloader(settings, path, followers)
+    reloader.start()
+    signal.signal(signal.SIGHUP, lambda *_: reloader.request())
+    return reloader
 
 
 def _now() -> datetime:

@@ -38,8 +38,12 @@ from scp.configuration.web import Stow
 USUAL_DICOM_PORT: Final = 104
 
 
+RELOADED: Final = ("peers", "study", "delivery", "retention", "alerts")
+"""Sections that may change while the node runs: each is looked at whenever it is needed."""
+
+
 class Settings(Section):
-    """The whole configuration."""
+    """The whole configuration. Its sections never change; `adopt` alone puts others in the place of some."""
 
     node: Node = Field(default_factory=Node)
     tls: TLS = TLS()
@@ -111,6 +115,30 @@ class Settings(Section):
         """Tell whether ``destination`` is sent results of this ``kind``; one that is unknown, all."""
         peer = self.peer(destination)
         return peer is None or kind in peer.kinds
+
+    def merged(self, read: Settings) -> Settings:
+        """Return these settings with the `RELOADED` sections of ``read``.
+
+        Raises pydantic's ValidationError where they contradict the sections that stay.
+        """
+        sections = {name: getattr(self, name) for name in Settings.model_fields}
+        return Settings(**(sections | {name: getattr(read, name) for name in RELOADED}))
+
+    def adopt(self, merged: Settings) -> None:
+        """Put the `RELOADED` sections of ``merged`` in force for all who hold this object."""
+        # one update of a dictionary with text as keys: no thread sees half of it
+        self.__dict__.update({name: getattr(merged, name) for name in RELOADED})
+
+
+def other_keys(old: Settings, new: Settings) -> list[str]:
+    """Return the keys outside of the `RELOADED` sections that differ, such as ``node.port``."""
+    return [
+        f"{name}.{key}"
+        for name in Settings.model_fields
+        if name not in RELOADED
+        for key in type(getattr(old, name)).model_fields
+        if getattr(getattr(old, name), key) != getattr(getattr(new, name), key)
+    ]
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:

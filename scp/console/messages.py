@@ -6,6 +6,8 @@ from typing import Final
 
 STOP: Final = b"stop"
 """To the console: end."""
+SETTINGS: Final = b"settings "
+"""To the console: the configuration has changed; it follows, in JSON."""
 LISTENING: Final = b"listening "
 """From the console: it listens; its address follows."""
 REFUSED: Final = b"refused "

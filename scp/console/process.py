@@ -17,7 +17,7 @@ import uvicorn
 from scp import logs
 from scp.configuration.settings import Settings
 from scp.console import access, app
-from scp.console.messages import LISTENING, REFUSED, STOP
+from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits
@@ -53,7 +53,7 @@ def main(settings: Settings, pipe: Connection) -> None:
     try:
         with _listening(settings) as (server, listener, address):
             pipe.send_bytes(LISTENING + address.encode())
-            threading.Thread(target=_end_when_told, args=(pipe, server), daemon=True).start()
+            threading.Thread(target=_obey, args=(pipe, server, settings), daemon=True).start()
             server.run(sockets=[listener])
     except (CommandError, StorageError, FilesError) as error:
         pipe.send_bytes(REFUSED + str(error).encode())
@@ -128,11 +128,12 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _end_when_told(pipe: Connection, server: Server) -> None:
-    """End the server when the node says so, or is gone."""
+def _obey(pipe: Connection, server: Server, settings: Settings) -> None:
+    """Follow the node's settings; end the server when the node says so, or is gone."""
     try:
-        while pipe.recv_bytes() != STOP:
-            pass
+        while (message := pipe.recv_bytes()) != STOP:
+            if message.startswith(SETTINGS):
+                settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
     except (EOFError, OSError):
         log.debug("the node is gone")
     server.should_exit = True

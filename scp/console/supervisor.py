@@ -11,7 +11,7 @@ import structlog
 
 from scp import retry_policy
 from scp.configuration.settings import Settings
-from scp.console.messages import LISTENING, REFUSED, STOP
+from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,12 @@ class ConsoleSupervisor:
         """Start the console, if the configuration wants it, and keep one alive until `stop`."""
         if self._settings.console.enabled:
             self._thread.start()
+
+    def follow(self) -> None:
+        """Tell the console that the settings have changed; one that starts later has them from the start."""
+        with self._lock:
+            if self._pipe is not None:
+                _send(self._pipe, SETTINGS + self._settings.model_dump_json().encode())
 
     def stop(self, seconds: float) -> None:
         """End the console within ``seconds``: an upload under way is lost, nothing else is."""
@@ -64,13 +70,16 @@ class ConsoleSupervisor:
     def _run_console(self) -> None:
         """Start a console and listen to it until it has ended."""
         pipe, console_pipe = multiprocessing.Pipe()
+        snapshot = self._settings.model_copy()
         process = multiprocessing.get_context("spawn").Process(
-            target=_begin, args=(self._settings, console_pipe), name="console", daemon=True
+            target=_begin, args=(snapshot, console_pipe), name="console", daemon=True
         )
         process.start()
         console_pipe.close()
         with self._lock:
             self._pipe, self._process = pipe, process
+        if snapshot != self._settings:  # they have changed meanwhile
+            self.follow()
         if self._stopping.is_set():
             _send(pipe, STOP)
         while (message := _received(pipe)) is not None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from typing import Final
 
 READY: Final = "READY=1\nSTATUS=listening"
 STOPPING: Final = "STOPPING=1\nSTATUS=stopping"
+
+
+def reloading() -> str:
+    """Return what is sent when the configuration is read again; `READY` ends it."""
+    return (
+        f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reading the configuration again"
+    )
 
 
 def notify(state: str) -> None:

@@ -6,6 +6,8 @@ from typing import Final
 
 WAKE: Final = b"wake"
 """To the worker: there is work."""
+SETTINGS: Final = b"settings "
+"""To the worker: the configuration has changed; it follows, in JSON."""
 STOP: Final = b"stop"
 """To the worker: end after the job under way."""
 AWAKE: Final = b"awake"

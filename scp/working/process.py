@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -19,7 +20,7 @@ from scp import logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks
 from scp.working.analysis_job import AnalysisJob
-from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP
+from scp.working.messages import AWAKE, BEGIN, DONE, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, wanted
 from scp.working.worker import Worker
 from storage.archive import Archive
@@ -48,7 +49,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
         limits.limit_memory(settings.worker.job_memory_mb)
         with locks.worker_lock(settings.node.data_dir):
             pipe.send_bytes(READY)
-            _do_jobs(worker, pipe)
+            _do_jobs(worker, pipe, settings)
     except (BrokenPipeError, EOFError):
         return  # the parent is gone
     finally:
@@ -70,7 +71,8 @@ def open_analyst(settings: Settings) -> Analyst:
     )
 
 
-def _do_jobs(worker: Worker, pipe: Connection) -> None:
+def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
+    """Do jobs, and between them what the messages say."""
     stop = holds_a_job = False
     while not stop:
         try:
@@ -85,10 +87,14 @@ def _do_jobs(worker: Worker, pipe: Connection) -> None:
             pipe.send_bytes(DONE)
         while pipe.poll(0 if busy else IDLE_SECONDS):
             busy = True  # look for work at once, then wait again
-            if pipe.recv_bytes() == STOP:
+            message = pipe.recv_bytes()
+            if message == STOP:
                 stop = True
                 break
-            pipe.send_bytes(AWAKE)
+            if message.startswith(SETTINGS):
+                settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
+            else:
+                pipe.send_bytes(AWAKE)
 
 
 def _make_worker(
@@ -106,7 +112,7 @@ def _make_worker(
         rule=rule,
         options=settings.outputs.options(),
         takes=settings.takes,
-        kinds=wanted(settings),
+        kinds=partial(wanted, settings),
         reading=settings.node.reading(),
         now=_now,
     )

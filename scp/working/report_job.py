@@ -81,7 +81,8 @@ class ReportJob:
     takes: Callable[[str, str], bool]
     """Whether a destination is sent results of a kind."""
     now: Callable[[], datetime]
-    kinds: Sequence[OutputKind]
+    kinds: Callable[[], Sequence[OutputKind]]
+    """Returns the kinds that are built."""
     reading: ReadingOptions = DEFAULT
 
     def __call__(self, job: Job) -> None:
@@ -139,7 +140,7 @@ class ReportJob:
             identity=self.analyst.identity,
             options=self.options,
             predecessor=issue.predecessor,
-            kinds=self.kinds,
+            kinds=self.kinds(),
         )
         return NewReport(
             identity=issue.edition.identity,

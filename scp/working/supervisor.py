@@ -67,6 +67,11 @@ class Supervisor:
             self._wake_pending = True
             self._send(messages.WAKE)
 
+    def follow(self) -> None:
+        """Tell the worker that the settings have changed; one that starts later has them from the start."""
+        with self._pipe_lock:
+            self._send(messages.SETTINGS + self._settings.model_dump_json().encode())
+
     def stop(self, seconds: float) -> bool:
         """Let the job under way end for at most ``seconds``, then end the process; tell if no job was cut.
 
@@ -119,14 +124,17 @@ class Supervisor:
     def _run_worker(self, owner: str) -> int | None:
         """Start a worker and watch it until it has ended; return its exit code."""
         pipe, worker_pipe = multiprocessing.Pipe()
+        snapshot = self._settings.model_copy()
         process = multiprocessing.get_context("spawn").Process(
-            target=_begin, args=(self._settings, owner, worker_pipe), name=owner, daemon=True
+            target=_begin, args=(snapshot, owner, worker_pipe), name=owner, daemon=True
         )
         process.start()
         worker_pipe.close()
         with self._pipe_lock:
             self._pipe, self._process, self._wake_pending = pipe, process, False
             self.ready.clear()
+        if snapshot != self._settings:  # they have changed meanwhile
+            self.follow()
         if self._stopping.is_set():
             self._send(messages.STOP)
         self._watch(pipe, process)

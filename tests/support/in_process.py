@@ -116,7 +116,7 @@ class InProcessNode:
             rule=rule,
             options=options or OutputOptions(),
             takes=self.settings.takes,
-            kinds=wanted(self.settings),
+            kinds=lambda: wanted(self.settings),
         )
         self.worker = Worker(
             **common,

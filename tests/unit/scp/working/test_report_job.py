@@ -170,7 +170,7 @@ def report(database, archive, kinds, *, kept=None, analyst=None, takes=lambda *_
         options=results.OPTIONS,
         takes=takes,
         now=lambda: NOW,
-        kinds=kinds,
+        kinds=lambda: kinds,
     )(job)
 
 
