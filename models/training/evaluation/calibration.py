@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 
+from inference.findings import CLASSES, ClassKey
 from models.training.evaluation.bootstrap import Figures, share
 from models.training.evaluation.measures import Flags, Floats, Integers, fit_temperature, log_loss, softmax
 from models.training.evaluation.predictions import Predictions
@@ -23,6 +24,7 @@ from models.training.evaluation.predictions import Predictions
 BINS: Final = 15
 """Of equal width, for the expected calibration error and the reliability diagram."""
 
+_MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
 _PARTS: Final = 5
 _BIAS: Final = 10.0
 """Farthest that a class is set from the first: one that never occurs would go on for ever."""
@@ -38,6 +40,8 @@ class Method(StrEnum):
     VECTOR = "temperature and bias"
     ALIKE = "temperature and bias, classes alike"
     """Each class weighs as much as any other; labels that leave the class open weigh nothing."""
+    MALIGNANT_ALIKE = "temperature and malignant bias, classes alike"
+    """The same with a bias for Malignant alone: the other three keep their order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,17 +63,18 @@ def fit(logits: Floats, targets: Floats, method: Method) -> Calibration:
     if method is Method.TEMPERATURE:
         return Calibration(temperature=round(first, _DIGITS), bias=(0.0,) * classes)
 
-    weights = _alike(targets) if method is Method.ALIKE else None
+    weights = None if method is Method.VECTOR else _alike(targets)
+    # one column for each bias that is free; the first class has none, since only differences count
+    free = np.eye(classes)[:, [_MALIGNANT] if method is Method.MALIGNANT_ALIKE else range(1, classes)]
 
     def cost(numbers: Floats) -> float:
-        scores = softmax(logits * np.exp(numbers[0]) + np.append(0, numbers[1:]), 1.0)
+        scores = softmax(logits * np.exp(numbers[0]) + free @ numbers[1:], 1.0)
         return log_loss(scores, targets, weights)
 
-    bounds = [(None, None), *[(-_BIAS, _BIAS)] * (classes - 1)]
-    found = minimize(
-        cost, np.append(-np.log(first), np.zeros(classes - 1)), method="L-BFGS-B", bounds=bounds
-    ).x
-    bias = np.append(0, found[1:])
+    start = np.append(-np.log(first), np.zeros(free.shape[1]))
+    bounds = [(None, None), *[(-_BIAS, _BIAS)] * free.shape[1]]
+    found = minimize(cost, start, method="L-BFGS-B", bounds=bounds).x
+    bias = free @ found[1:]
     return Calibration(
         temperature=round(float(np.exp(-found[0])), _DIGITS),
         bias=tuple(round(float(number), _DIGITS) for number in bias - bias.mean()),

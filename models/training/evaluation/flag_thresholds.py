@@ -1,9 +1,9 @@
 """From which malignant score a breast is flagged: two points, each with what it was worth out of fold.
 
-A breast has its standard views, and its score is made as the node makes it. Each breast weighs alike: where
-each source did, RSNA's many scanners, whose normals score highest, were flagged twice as often as was wanted.
-A point is chosen on all folds; its figures come from folds that had no part in the choice, each judged at the
-threshold that the other folds give.
+A breast has its standard views, and its score is made as the node makes it. The normals of each digital
+source are to stay below: scores travel badly between scanners, and where all sources were taken together,
+RSNA's normals, which score highest, were flagged more often than was wanted. A point is chosen on all folds;
+its figures come from folds that had no part in the choice, each judged at the threshold that the others give.
 """
 
 from __future__ import annotations
@@ -72,16 +72,22 @@ def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
     A point is left out where the breasts that it is chosen on lie in one fold, or are not there.
     """
     found = breasts(predictions, scores)
-    digital = found.normal & np.isin(np.array(found.sources), DIGITAL)
-    digital_words = "90 % of the normal breasts of the digital sources (RSNA, INbreast, Selenia) stay below"
+    sources = np.array(found.sources)
+    digital = [found.normal & (sources == name) for name in DIGITAL]
+    digital_words = "90 % of the normal breasts of each digital source (RSNA, INbreast, Selenia) stay below"
     points = (
         (SPECIFICITY, digital, WANTED, digital_words),
-        (SENSITIVITY, found.malignant, 1 - WANTED, "90 % of the malignant breasts of all sources reach it"),
+        (
+            SENSITIVITY,
+            [found.malignant],
+            1 - WANTED,
+            "90 % of the malignant breasts of all sources, each weighing alike, reach it",
+        ),
     )
     return {
-        name: _figures(found, rows, share_below=share, words=words)
-        for name, rows, share, words in points
-        if len(np.unique(found.folds[rows])) > 1
+        name: _figures(found, groups, share_below=share, words=words)
+        for name, groups, share, words in points
+        if len(np.unique(found.folds[np.logical_or.reduce(groups)])) > 1
     }
 
 
@@ -108,19 +114,20 @@ def breasts(predictions: Predictions, scores: Floats) -> Breasts:
     )
 
 
-def _figures(found: Breasts, chosen_on: Flags, *, share_below: float, words: str) -> FlagFigures:
+def _figures(found: Breasts, groups: Sequence[Flags], *, share_below: float, words: str) -> FlagFigures:
     flagged = np.zeros(len(found.scores), bool)
     for fold in np.unique(found.folds):
         inside = found.folds == fold
-        flagged[inside] = found.scores[inside] >= _threshold(found, chosen_on & ~inside, share_below)
-    threshold = _threshold(found, chosen_on, share_below)
+        others = [group & ~inside for group in groups]
+        flagged[inside] = found.scores[inside] >= _highest(found, others, share_below)
+    threshold = _highest(found, groups, share_below)
     normal, malignant = found.of_sources(found.normal), found.of_sources(found.malignant)
     specificity, sensitivity = _shares(normal, ~flagged), _shares(malignant, flagged)
     healthy = found.of_sources(found.first & ~found.of_any_breast(~found.normal))
     return FlagFigures(
         threshold=threshold,
         basis=(
-            f"{words}, each weighing alike, out of fold by patient. Judged by folds that had no part "
+            f"{words}, out of fold by patient. Judged by folds that had no part "
             f"in the choice: not flagged of normal breasts {_words(specificity)}; flagged of malignant "
             f"breasts {_words(sensitivity)}."
         ),
@@ -131,6 +138,11 @@ def _figures(found: Breasts, chosen_on: Flags, *, share_below: float, words: str
         healthy_women=_numbers(healthy),
         healthy_women_flagged=_shares(healthy, found.of_any_breast(flagged)),
     )
+
+
+def _highest(found: Breasts, groups: Sequence[Flags], share_below: float) -> float:
+    """Return the lowest threshold with that share of each group below it; empty groups ask for nothing."""
+    return max(_threshold(found, rows, share_below) for rows in groups if rows.any())
 
 
 def _threshold(found: Breasts, rows: Flags, share_below: float) -> float:

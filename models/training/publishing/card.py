@@ -45,13 +45,17 @@ MEANINGS: Final[Mapping[ClassKey, str]] = MappingProxyType(
 """What each class means, because of the labels that the network learns from."""
 
 _AS_THEY_ARE: Final = "Far more of them are malignant than of the women who are screened"
+_ALIKE: Final = (
+    "Scores are those of women among whom the four classes are equally frequent, unlike in screening"
+)
 _FITTED: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
     {
         Method.TEMPERATURE: ("Temperature fitted", _AS_THEY_ARE),
         Method.VECTOR: ("Temperature and a bias for each class fitted", _AS_THEY_ARE),
-        Method.ALIKE: (
-            "Temperature and a bias for each class fitted, each class weighing alike,",
-            "Scores are those of women among whom the four classes are equally frequent, unlike in screening",
+        Method.ALIKE: ("Temperature and a bias for each class fitted, each class weighing alike,", _ALIKE),
+        Method.MALIGNANT_ALIKE: (
+            "Temperature and a bias for Malignant fitted, each class weighing alike,",
+            _ALIKE,
         ),
     }
 )

@@ -101,6 +101,16 @@ def test_classes_alike_are_fitted_whatever_their_frequencies_were():
     assert natural.bias[0] > found.bias[0] + 1
 
 
+def test_a_bias_for_malignant_alone_leaves_the_others_in_their_order():
+    generator = np.random.default_rng(7)
+    truth = np.repeat(np.arange(4), (4000, 4000, 4000, 40_000))
+    logits = np.log([1, 1, 1, 0.5]) + generator.normal(0, 1, (len(truth), 4)) + np.eye(4)[truth]
+    found = calibration.fit(logits, np.eye(4)[truth], Method.MALIGNANT_ALIKE)
+    assert len(set(found.bias[:3])) == 1
+    np.testing.assert_allclose(found.bias[3] - found.bias[0], np.log(2), atol=0.08)
+    assert found.temperature == pytest.approx(1, rel=0.05)
+
+
 def test_classes_alike_need_no_certain_label():
     open_ones = np.tile([1.0, 0, 1, 0], (50, 1))
     logits = np.random.default_rng(3).normal(0, 1, (50, 4))

@@ -1,4 +1,4 @@
-"""Where a breast is flagged: chosen by folds, each source weighing alike."""
+"""Where a breast is flagged: chosen by folds, and right for each digital source."""
 
 import numpy as np
 
@@ -16,9 +16,14 @@ def chosen(**words):
 def test_nine_in_ten_normal_breasts_of_each_digital_source_stay_below():
     found, points = chosen()
     point = points["specificity-90"]
-    below = found.scores[found.normal] < point.threshold
-    assert 0.9 <= below.mean() < 0.92
-    assert all(abs(share - 0.9) < 0.05 for share in point.specificity.values())
+    sources = np.array(found.sources)
+    below = {
+        name: np.mean(found.scores[found.normal & (sources == name)] < point.threshold)
+        for name in flag_thresholds.DIGITAL
+        if np.any(found.normal & (sources == name))
+    }
+    assert 0.9 <= min(below.values()) < 0.92
+    assert all(share > 0.85 for share in point.specificity.values())
 
 
 def test_nine_in_ten_malignant_breasts_reach_the_other_point():
