@@ -20,7 +20,7 @@ from scp.errors import FAILED, OK
 from scp.network.association import Address, connect, echo
 from scp.operating import check_peers, check_tls
 from scp.operating.check_peers import ECHO_SECONDS
-from scp.operating.checks import Check, Outcome, failed, note, ok
+from scp.operating.checks import Check, Offer, Outcome, failed, note, ok, show
 from scp.process import locks
 from storage import privacy
 from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
@@ -40,14 +40,16 @@ def run(settings: Settings, path: Path, *, as_json: bool) -> int:
     if as_json:
         terminal.print_json({"ok": passed, "checks": [_fields(check) for check in checks]})
     else:
-        rows = ((check.subject, check.outcome.value.upper(), check.words) for check in checks)
-        terminal.out().print(terminal.table("Check", ["what", "", "result"], rows))
+        show(checks)
     return OK if passed else FAILED
 
 
-def _fields(check: Check) -> dict[str, str]:
+def _fields(check: Check) -> dict[str, object]:
     """Return the fields of one check in ``--json``. Their names are a promise to scripts."""
-    return {"what": check.subject, "outcome": check.outcome, "words": check.words}
+    fields: dict[str, object] = {"what": check.subject, "outcome": check.outcome, "words": check.words}
+    if isinstance(check, Offer):
+        fields |= {"sop_class": check.sop_class, "transfer_syntaxes": check.accepted}
+    return fields
 
 
 def all_checks(settings: Settings, path: Path) -> Iterator[Check]:

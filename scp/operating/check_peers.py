@@ -19,12 +19,9 @@ from scp.network import association as calling
 from scp.network import contexts, tls, web
 from scp.network.association import Address, Unreachable, echo
 from scp.network.tls import FilesError
-from scp.operating.checks import Check, failed, note, ok
+from scp.operating.checks import Check, Offer, Outcome, Registration, failed, note, ok
 
 ECHO_SECONDS: Final = 5.0
-
-Accepted = Mapping[str, frozenset[str]]
-"""SOP class → transfer syntaxes in which the peer takes it."""
 
 
 def probe(peer: Peer, settings: Settings) -> Iterator[Check]:
@@ -53,7 +50,7 @@ def probe(peer: Peer, settings: Settings) -> Iterator[Check]:
     yield ok(subject, answer.reason) if answer.ok else failed(subject, answer.reason)
     if answer.speaks_dicom:
         yield from _negotiated(peer, settings)
-    yield ok(f"{subject}: to register there", _registration(peer, settings))
+    yield _registration(peer, settings)
 
 
 def _negotiated(peer: Peer, settings: Settings) -> Iterator[Check]:
@@ -64,41 +61,81 @@ def _negotiated(peer: Peer, settings: Settings) -> Iterator[Check]:
         association = calling.associate(settings, peer, proposed)
     except Unreachable:
         return  # the echo has said it already
-    accepted: dict[str, set[str]] = {}
-    for context in association.accepted_contexts:
-        accepted.setdefault(str(context.abstract_syntax), set()).add(str(context.transfer_syntax[0]))
+    accepted = {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in association.accepted_contexts
+    }
     if association.is_established:
         association.release()
-    found = {uid: frozenset(syntaxes) for uid, syntaxes in accepted.items()}
+    answers: dict[str, dict[str, bool]] = {}
+    for context in proposed:
+        pair = str(context.abstract_syntax), str(context.transfer_syntax[0])
+        answers.setdefault(pair[0], {})[pair[1]] = pair in accepted
     for classes in wanted:
-        yield _object(peer, settings, classes, found)
+        yield from _offers(peer, settings, {uid: answers[uid] for uid in classes})
     if peer.commitment:
         yield _commitment(peer, settings)
 
 
-def _object(peer: Peer, settings: Settings, classes: tuple[str, ...], accepted: Accepted) -> Check:
-    """Say in which of ``classes``, the best first, an object would be sop_class, and how encoded."""
-    first = UID(classes[0]).name
-    subject = f"peer {peer.ae_title}: {first.removesuffix(' Storage')}"
-    sop_class = next((uid for uid in classes if uid in accepted), None)
-    if sop_class is None:
-        return failed(
-            subject,
-            f"refused: let {peer.ae_title} accept {first} ({classes[0]}) from {settings.node.ae_title}, or "
+def _offers(peer: Peer, settings: Settings, answers: Mapping[str, Mapping[str, bool]]) -> Iterator[Offer]:
+    """Say in which class of ``answers``, the best first, an object would be sent, and how encoded."""
+    first, *reserve = answers
+    sent = next((uid for uid, accepted in answers.items() if any(accepted.values())), None)
+    name, better = UID(first).name, f"let {peer.ae_title} accept {UID(first).name} ({first})"
+    if sent is None:
+        at_peer, configured = (
+            f"{better} from {settings.node.ae_title}",
             'leave it out of "objects" of this peer',
         )
-    syntaxes = accepted[sop_class]
-    names = ", ".join(sorted(UID(syntax).name for syntax in syntaxes))
-    if sop_class != classes[0]:
-        return note(subject, f"refused, sent as {UID(sop_class).name} instead, in {names}")
-    offered = variants.syntaxes(peer)
-    if contexts.is_picture(sop_class) and offered and not syntaxes & set(offered):
-        return note(
-            subject,
-            f"accepted in {names}: sent uncompressed, as it takes none of {', '.join(peer.compression)}; "
-            f"allow one at {peer.ae_title}, or take compression away",
+        found = Outcome.FAILED, f"refused: {at_peer}, or {configured}", at_peer, configured
+    elif sent != first:
+        reserve_name = UID(sent).name
+        words = f"refused, sent as {reserve_name} instead, in {_names(answers[sent])}"
+        found = Outcome.NOTE, words, better, f"nothing: it is sent as {reserve_name}"
+    else:
+        found = _encoding(peer, first, answers[first])
+    outcome, words, at_peer, configured = found
+    yield Offer(
+        subject=_subject(peer, first),
+        outcome=outcome,
+        words=words,
+        peer=peer.ae_title,
+        sop_class=first,
+        accepted=answers[first],
+        at_peer=at_peer,
+        in_configuration=configured,
+    )
+    for uid in reserve:
+        state = f"accepted in {_names(answers[uid])}" if any(answers[uid].values()) else "refused"
+        yield Offer(
+            subject=_subject(peer, uid),
+            outcome=Outcome.OK if sent is not None else Outcome.FAILED,
+            words=f"{state}; used where {name} is refused",
+            peer=peer.ae_title,
+            sop_class=uid,
+            accepted=answers[uid],
         )
-    return ok(subject, f"accepted in {names}")
+
+
+def _encoding(peer: Peer, sop_class: str, accepted: Mapping[str, bool]) -> tuple[Outcome, str, str, str]:
+    """Return outcome, words, and what to change there or here about a class that ``peer`` accepts."""
+    names, offered = _names(accepted), variants.syntaxes(peer)
+    if not contexts.is_picture(sop_class) or not offered or any(accepted[str(uid)] for uid in offered):
+        return Outcome.OK, f"accepted in {names}", "", ""
+    words = (
+        f"accepted in {names}: sent uncompressed, as it takes none of {', '.join(peer.compression)}; "
+        f"allow one at {peer.ae_title}, or take compression away"
+    )
+    at_peer, configured = f"allow {offered[0].name} ({offered[0]})", "take compression away"
+    return Outcome.NOTE, words, at_peer, configured
+
+
+def _names(accepted: Mapping[str, bool]) -> str:
+    return ", ".join(sorted(UID(syntax).name for syntax, is_accepted in accepted.items() if is_accepted))
+
+
+def _subject(peer: Peer, sop_class: str) -> str:
+    return f"peer {peer.ae_title}: {UID(sop_class).name.removesuffix(' Storage')}"
 
 
 def _commitment(peer: Peer, settings: Settings) -> Check:
@@ -116,14 +153,26 @@ def _commitment(peer: Peer, settings: Settings) -> Check:
     return ok(subject, "accepted")
 
 
-def _registration(peer: Peer, settings: Settings) -> str:
-    """Return what the peer must know of this node, as people and as Orthanc write it."""
+def _registration(peer: Peer, settings: Settings) -> Registration:
+    """Return what the peer must know of this node, as people, Orthanc and DCMTK write it."""
     node, port = settings.node, settings.tls.port if peer.tls else settings.node.port
-    host = _own_address(peer, node.host)
-    orthanc = json.dumps({node.ae_title.lower(): [node.ae_title, host, port]})[1:-1]
+    host, name = _own_address(peer, node.host), node.ae_title.lower()
     secure = " with TLS" if peer.tls else ""
-    return (
-        f"AE title {node.ae_title}, host {host}, port {port}{secure}. In Orthanc's DicomModalities: {orthanc}"
+    orthanc: object = [node.ae_title, host, port]
+    if peer.tls:
+        orthanc = {"AET": node.ae_title, "Host": host, "Port": port, "UseDicomTls": True}
+    lines = [
+        f"AE title {node.ae_title}, host {host}, port {port}{secure}",
+        f"Orthanc, DicomModalities: {json.dumps({name: orthanc})[1:-1]}",
+    ]
+    if not peer.tls:
+        lines.append(f"DCMTK's dcmqrscp, HostTable: {name} = ({node.ae_title}, {host}, {port})")
+    return Registration(
+        subject=f"peer {peer.ae_title}: to register there",
+        outcome=Outcome.OK,
+        words="; ".join(lines),
+        peer=peer.ae_title,
+        lines=lines,
     )
 
 

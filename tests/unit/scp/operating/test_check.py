@@ -1,3 +1,4 @@
+import io
 import os
 import socket
 import sqlite3
@@ -14,13 +15,14 @@ from pynetdicom.sop_class import (
     SecondaryCaptureImageStorage,
     Verification,
 )
+from rich.console import Console
 from structlog.testing import capture_logs
 
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
 from scp.network.association import Address, echo
 from scp.operating.check import all_checks
-from scp.operating.checks import Outcome
+from scp.operating.checks import Offer, Outcome, peer_tables
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
@@ -203,6 +205,33 @@ def test_peer_is_asked_for_every_class_that_it_would_be_sent(look, scp):
     assert '"secondread": ["SECONDREAD", "127.0.0.1", 0]' in said["to register there"][1]
 
 
+def test_tables_of_a_peer_fit_80_columns_and_say_what_to_change_on_which_side(look, scp):
+    """The longest names that may stand there: an AE title of 16 characters, the presentation state."""
+    port = scp(
+        Verification, Comprehensive3DSRStorage, SecondaryCaptureImageStorage, ae_title="HOSPITALPACSMAIN"
+    )
+    objects = ("report", "heatmaps", "cad_sr", "gsps")
+    peer = Peer(ae_title="HOSPITALPACSMAIN", host="127.0.0.1", port=port, objects=objects,
+                contours_twice=True, compression=("jpeg-ls", "jpeg-2000", "rle"))  # fmt: skip
+    checks = [one for one in look(peer).values() if isinstance(one, Offer)]
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in peer_tables(peer.ae_title, checks):
+        console.print(table)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    answers = {row[0]: row[1:] for row in cells if len(row) == 7 and row[1]}
+    assert answers == {
+        "Comprehensive 3D": ["OK", "yes", "yes", "-", "-", "-"],
+        "Comprehensive SR": ["NOTE", "no", "no", "-", "-", "-"],
+        "Grayscale": ["FAILED", "no", "no", "-", "-", "-"],
+        "Mammography CAD": ["FAILED", "no", "no", "-", "-", "-"],
+        "Secondary Capture": ["NOTE", "yes", "yes", "no", "no", "no"],
+    }
+    # a UID is to be copied: it is never folded
+    assert all(any(word in line for line in lines) for word in (f"({MammographyCADSRStorage})", "[[peers]]"))
+
+
 def test_peer_that_only_sends_is_noted(look):
     assert look(Peer(ae_title="MODALITY", results_to=()))["peer MODALITY"].outcome is Outcome.NOTE
 
@@ -276,6 +305,11 @@ def test_check_command_prints_and_ends_as_it_went(
     assert told.code == code
     assert told.json["ok"] is (code == 0)
     assert {"what", "outcome", "words"} == set(told.json["checks"][0])
+    asked = [check for check in told.json["checks"] if "transfer_syntaxes" in check]
+    assert [all(check["transfer_syntaxes"].values()) for check in asked] == (
+        [] if code else [True, False, True]
+    )
+    assert "To register at PACS:" in table.out
 
 
 def test_directory_that_others_may_look_into_and_the_node_cannot_close_is_worth_a_note(
