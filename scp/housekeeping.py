@@ -18,7 +18,7 @@ import structlog
 from pydicom.errors import InvalidDicomError
 
 from inference.reading import attributes
-from scp import calibration, retry_policy
+from scp import calibration, pixel_removal, retry_policy
 from scp.auditing.trail import NONE, Trail
 from scp.configuration.settings import Settings
 from scp.schedule import ClockWatch, Tick
@@ -176,14 +176,19 @@ class HousekeepingTasks:
             return
         days = self.settings.retention.days
         before = self.now() - timedelta(days=days)
+        image_days = self.settings.retention.image_days
+        if image_days < days:
+            self._remove_pixels(before=self.now() - timedelta(days=image_days), wanted=None)
         choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
         while removed := self._remove(choose):
             log.info("delivered studies removed", studies=len(removed), older_than_days=days)
 
     def free_disk_space(self) -> None:
-        """Remove delivered studies before their time, oldest first, where the disk is nearly full."""
+        """Remove what is delivered before its time, where the disk is nearly full: images, then studies."""
         promised_since = self.now() - timedelta(days=self.settings.retention.days)
         wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
+        if wanted > 0:
+            wanted -= self._remove_pixels(before=None, wanted=wanted)
         while wanted > 0:
             choose = partial(
                 retention.by_space, wanted=wanted, promised_since=promised_since, limit=STUDIES_AT_A_TIME
@@ -192,6 +197,23 @@ class HousekeepingTasks:
                 return
             wanted -= sum(study.size for study in removed)
             log.warning("delivered studies removed early, the disk is nearly full", studies=len(removed))
+
+    def _remove_pixels(self, *, before: datetime | None, wanted: int | None) -> int:
+        """Leave the headers of settled studies' images, the oldest first; return the bytes that came free.
+
+        All studies without a sign of life since ``before``, or as many as free the bytes that are ``wanted``.
+        """
+        promised_since = self.now() - timedelta(days=self.settings.retention.days)
+        with self.database.read() as tx:
+            studies = retention.with_pixels(tx, before=before, promised_since=promised_since)
+        freed, reading = 0, self.settings.node.reading()
+        for number, study in enumerate(studies):
+            if wanted is not None and freed >= wanted:
+                break
+            freed += pixel_removal.remove_pixels(study, self.database, self.archive, reading, now=self.now())
+            if not number:
+                log.info("pixels of delivered images are removed", early=before is None)
+        return freed
 
     def _remove(self, choose: Callable[..., list[Forgotten]]) -> list[Forgotten]:
         """Delete the rows of the studies that ``choose`` names, then, once that is committed, their files.

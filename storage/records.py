@@ -108,6 +108,8 @@ class Instance(Arrival):
     """When this header came in."""
     promised_at: datetime | None = None
     """When a peer was last told that it is kept (storage commitment); None: no peer has asked."""
+    pixels_removed_at: datetime | None = None
+    """When retention has left its header alone; None: the file is the whole image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -284,6 +284,9 @@ class Worker(Section):
 class Retention(Section):
     """How long delivered studies are kept. What is owed is never removed. Section ``[retention]``."""
 
+    image_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 14
+    """The pixels of its images go so many days after its last delivery; what is made of them stays."""
+
     days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 14
     """A study goes so many days after its last delivery, earlier where the disk is nearly full, if nothing
     of it is owed or parked."""

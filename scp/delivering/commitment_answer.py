@@ -230,11 +230,13 @@ class CommitmentAnswers:
     def _failure(self, instance: Instance | None, sop_class: str) -> int | None:
         """Return the Failure Reason (PS3.3 C.14.1.1), None for an instance that is kept whole.
 
-        Of tomosynthesis the header alone is kept, and of other classes nothing at all.
+        Of tomosynthesis the header alone is kept, as of images whose time is over; of other classes nothing.
         """
         if sop_class not in contexts.IMAGES or sop_class in objections.TOMOSYNTHESIS:
             return status.SOP_CLASS_NOT_SUPPORTED
-        if instance is None or not self.archive.path(instance.file).is_file():
+        if instance is None or instance.pixels_removed_at is not None:
+            return status.NO_SUCH_INSTANCE
+        if not self.archive.path(instance.file).is_file():
             return status.NO_SUCH_INSTANCE
         return None if instance.sop_class_uid == sop_class else status.CLASS_INSTANCE_CONFLICT
 

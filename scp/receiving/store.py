@@ -220,6 +220,8 @@ class Receiver:
             raise OtherPatient(OF_ANOTHER_PATIENT)
         if instance is None or instance.pixel_sha256 == arrival.pixel_sha256:
             return arrival
+        if instance.pixels_removed_at is not None:
+            return arrival  # nothing to compare with: the image is analysed anew
         classes = {instance.sop_class_uid, arrival.sop_class_uid}
         if classes <= objections.TOMOSYNTHESIS or self.same_pixels(self.archive.path(instance.file), path):
             return replace(arrival, pixel_sha256=instance.pixel_sha256)

@@ -68,6 +68,16 @@ def wanted(settings: Settings) -> list[OutputKind]:
     ]
 
 
+class PixelsRemovedError(Exception):
+    """An image of the study must be analysed anew, and retention has removed its pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a new version must analyse the images anew, and their pixels were removed ([retention] "
+            "image_days): send the study to this node again"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportJob:
     """Does report jobs."""
@@ -201,6 +211,8 @@ class ReportJob:
             kept = None if record.heatmap is None else self.archive.path(record.heatmap)
             opened: Callable[[], Layers] | None = None if kept is None else partial(layers.read, kept)
         except OutdatedFindingError:
+            if image.instance.pixels_removed_at is not None:
+                raise PixelsRemovedError from None
             analysis = self.analyst.analyse(path, image.description)
             finding = analysis.finding
             opened = layers.in_memory(analysis.layers)

@@ -94,6 +94,8 @@ instances: Final = Table(
     Column("patient_digest", DIGEST),
     # last time that a peer was told that it is kept (storage commitment)
     Column("promised_at", Instant),
+    # when retention has put its header in the place of the image
+    Column("pixels_removed_at", Instant),
 )
 
 # What each peer said last of an image that it sent: whose it is there, and in which study. The database holds

@@ -67,7 +67,8 @@ def record(
     copy = copies.of_arrival(arrival, identity)
     if instance is None:
         return _add(tx, arrival, copy, destinations, now)
-    if instance.pixel_sha256 != arrival.pixel_sha256:
+    other_pixels = instance.pixel_sha256 != arrival.pixel_sha256
+    if other_pixels and instance.pixels_removed_at is None:
         return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
     copies_of_peers = copies.of_image(tx, arrival.sop_instance_uid)
     before = copies_of_peers.pop(arrival.source_ae, None)
@@ -79,10 +80,10 @@ def record(
     study_changes.join(tx, study_uid, arrival.source_ae, destinations, now)
     if not repeats or before is None or before.identity is None:
         copies.write(tx, copy)
-    if repeats:
+    if repeats and not other_pixels:
         return _repeat(tx, instance, arrival, takes, now)
     former = None if before is None or before.identity == identity else before.identity
-    if moves or _is_news(instance, before, arrival):
+    if moves or other_pixels or _is_news(instance, before, arrival):
         return replace(_change(tx, instance, arrival, study_uid, now), identity=former)
     study_changes.note(tx, "patient or study named otherwise", study_uid, arrival, now)
     study_changes.restate(tx, study_uid, now)
@@ -165,7 +166,13 @@ def _repeat(tx: Connection, instance: Instance, arrival: Arrival, takes: Taking,
         tx, instance.study_uid, arrival.source_ae
     ):
         jobs.mark_changed(tx, instance.study_uid, now=now)
-    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
+    if instance.pixels_removed_at is None:
+        return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
+    whole = {"file": arrival.file, "size": arrival.size, "received_at": now, "pixels_removed_at": None}
+    tx.execute(
+        update(_instances).where(_instances.c.sop_instance_uid == instance.sop_instance_uid).values(**whole)
+    )
+    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(arrival.file, instance.file))
 
 
 def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str, now: datetime) -> Recorded:
@@ -173,7 +180,7 @@ def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str
     tx.execute(
         update(_instances)
         .where(_instances.c.sop_instance_uid == instance.sop_instance_uid)
-        .values(**{**_columns(arrival), "study_uid": study_uid}, received_at=now)
+        .values(**{**_columns(arrival), "study_uid": study_uid}, received_at=now, pixels_removed_at=None)
     )
     _put_description(tx, instance.sop_instance_uid, arrival.description)
     tx.execute(

@@ -45,13 +45,15 @@ def restate(tx: Connection, study_uid: str, now: datetime) -> None:
 
 
 def analyse_again(tx: Connection, study_uid: str, *, now: datetime) -> int:
-    """Let all images of the study be analysed once more, because a person wants it. Returns how many.
+    """Let the images of the study be analysed once more, because a person wants it. Returns how many.
 
-    Results that come out the same are not sent again.
+    Those whose pixels were removed stay as they were. Results that come out the same are not sent again.
     """
     instances = schema.instances
     images = tx.execute(
-        select(instances.c.sop_instance_uid).where(instances.c.study_uid == study_uid)
+        select(instances.c.sop_instance_uid).where(
+            instances.c.study_uid == study_uid, instances.c.pixels_removed_at.is_(None)
+        )
     ).scalars()
     uids = list(images)
     for uid in uids:

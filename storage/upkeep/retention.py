@@ -1,8 +1,10 @@
 """What may be forgotten: studies of which nothing is owed, the longest quiet first. Nothing else, ever.
 
-First the rows go and are committed, then the files: a kill in between leaves files that nobody names, which
-the next start sweeps. What outlives a study are its reports and the times of its findings (some hundred
-bytes, without end), so that the same images give the same objects when they come again.
+Images go before results: `with_pixels` and `replace_file` leave an image's header in its place, which is all
+that results need. Of a study first the rows go and are committed, then the files: a kill in between leaves
+files that nobody names, which the next start sweeps. What outlives a study are its reports and the times of
+its findings (some hundred bytes, without end), so that the same images give the same objects when they come
+again.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, select, union_all
+from sqlalchemy import Connection, Exists, Select, delete, exists, func, select, union_all, update
 
 from storage.database import schema
 from storage.queue import reports
-from storage.records import JobKind
+from storage.records import Instance, JobKind
 from storage.states import LIVE, UNCOMMITTED, DeliveryState, JobState
 
 _studies = schema.studies
@@ -61,15 +63,45 @@ def by_space(tx: Connection, *, wanted: int, promised_since: datetime, limit: in
     A study stays of which an image was promised to a peer after ``promised_since``: the peer may have deleted
     its own.
     """
-    promised = exists().where(
-        _instances.c.study_uid == _studies.c.study_uid, _instances.c.promised_at > promised_since
-    )
     forgotten: list[Forgotten] = []
-    for study_uid in tx.execute(_settled().where(~promised).limit(limit)).scalars().all():
+    settled = _settled().where(~_promised(promised_since))
+    for study_uid in tx.execute(settled.limit(limit)).scalars().all():
         if sum(study.size for study in forgotten) >= wanted:
             break
         forgotten.append(_forget(tx, study_uid))
     return forgotten
+
+
+def with_pixels(tx: Connection, *, before: datetime | None, promised_since: datetime) -> list[str]:
+    """Return the settled studies of which an image is kept whole, the longest quiet first.
+
+    Those alone without a sign of life since ``before``, if that is given, and without an image that was
+    promised to a peer after ``promised_since``.
+    """
+    whole = exists().where(
+        _instances.c.study_uid == _studies.c.study_uid, _instances.c.pixels_removed_at.is_(None)
+    )
+    query = _settled().where(whole, ~_promised(promised_since))
+    return list(
+        tx.execute(query if before is None else query.where(_studies.c.last_at < before)).scalars().all()
+    )
+
+
+def replace_file(tx: Connection, instance: Instance, *, file: str, size: int, now: datetime) -> bool:
+    """Let ``file``, the header, stand for an image of a settled study; tell whether that was still so."""
+    settled = _settled().where(_studies.c.study_uid == instance.study_uid)
+    if tx.execute(settled).first() is None:
+        return False
+    changed = tx.execute(
+        update(_instances)
+        .where(
+            _instances.c.sop_instance_uid == instance.sop_instance_uid,
+            _instances.c.file == instance.file,
+            _instances.c.received_at == instance.received_at,
+        )
+        .values(file=file, size=size, pixels_removed_at=now)
+    )
+    return changed.rowcount == 1
 
 
 def referenced_files(tx: Connection) -> set[str]:
@@ -112,6 +144,11 @@ def unneeded(tx: Connection, forgotten: Forgotten) -> tuple[str, ...]:
         for file in tx.execute(select(column).where(column.in_(forgotten.files))).scalars()
     }
     return tuple(file for file in forgotten.files if file not in named)
+
+
+def _promised(since: datetime) -> Exists:
+    """Return the condition that an image of the study was promised to a peer after ``since``."""
+    return exists().where(_instances.c.study_uid == _studies.c.study_uid, _instances.c.promised_at > since)
 
 
 def _settled() -> Select[Any]:
