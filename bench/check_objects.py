@@ -1,6 +1,6 @@
 """How much processor time the check of each object before it is sent takes, by kind of object.
 
-python bench/check_validation.py [--times 20]
+python bench/check_objects.py [--times 20]
 """
 
 from __future__ import annotations
