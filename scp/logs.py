@@ -56,10 +56,12 @@ QUIET: Final[Mapping[str, int]] = {
     "pydicom": logging.CRITICAL + 1,
     "dicomweb_client": logging.CRITICAL + 1,
     "retrying": logging.CRITICAL + 1,
+    "uvicorn": logging.ERROR,
     "urllib3": logging.CRITICAL + 1,
 }
 """Libraries that log data sets (pynetdicom below WARNING) or values and queries (most others always), what
-`scp.network.pdu_reader` says in one line, and that a tick is left out while the one before it lasts."""
+`scp.network.pdu_reader` and `scp.web.entrance` say in one line, and that a tick is left out while the one
+before it lasts."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
 """Packages whose warnings, and events about exceptions, may quote values of a data set."""

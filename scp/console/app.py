@@ -28,6 +28,7 @@ from scp.console.reading.uploads import Uploads
 from scp.console.security import LOOPBACK, Guard
 from scp.console.services import Services
 from scp.console.visitors import COOKIE, Role, Visitor
+from scp.web import entrance
 from storage import users
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -123,6 +124,8 @@ async def _recognise(request: Request, call_next: RequestResponseEndpoint) -> Re
     of = services.of(request)
     secret = visitors.secret_of(request)
     request.state.visitor = await run_in_threadpool(_visitor, of, request, secret)
+    if visitors.of(request).role is not None:
+        entrance.admit(request)
     if visitors.of(request).role is None and not request.url.path.startswith(OPEN):
         response = await _turn_away(request)
     else:

@@ -21,6 +21,8 @@ from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits
+from scp.web import entrance
+from scp.web.entrance import Entrance
 from storage import users
 from storage.database.engine import Database
 from storage.errors import StorageError
@@ -77,6 +79,7 @@ def run(settings: Settings) -> int:
 @contextlib.contextmanager
 def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]]:
     """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
+    limits.raise_open_files()
     with _bound(settings) as listener:
         database = Database.open(settings.node.data_dir)
         try:
@@ -90,6 +93,8 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=END_SECONDS,
+                loop="asyncio",
+                http=entrance.protocol(listener),
                 ws="none",
                 ssl_certfile=console.certificate,
                 ssl_keyfile=console.key,
@@ -109,14 +114,16 @@ def _check_access(settings: Settings, database: Database) -> None:
 
 
 @contextlib.contextmanager
-def _bound(settings: Settings) -> Iterator[socket.socket]:
+def _bound(settings: Settings) -> Iterator[Entrance]:
     """Give the socket that listens at the configured address."""
     console = settings.console
     try:
-        listener = socket.create_server(
-            (console.host, console.port),
-            family=socket.AF_INET6 if ":" in console.host else socket.AF_INET,
-            backlog=BACKLOG,
+        listener = Entrance.at(
+            socket.create_server(
+                (console.host, console.port),
+                family=socket.AF_INET6 if ":" in console.host else socket.AF_INET,
+                backlog=BACKLOG,
+            )
         )
     except OSError as error:
         raise CommandError(

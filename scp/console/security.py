@@ -16,6 +16,10 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 """Names by which this machine calls itself."""
 BODY_SECONDS: Final = 600.0
 """How long a request's body may take."""
+FORM_BYTES: Final = 65_536
+"""A request's body may have so many where it brings no files: strangers may send some of them."""
+UPLOADS: Final = frozenset({"/analyse", "/predict"})
+"""Addresses that take files; strangers are turned away there before anything is read."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 HEADERS: Final = {
@@ -46,7 +50,7 @@ class Guard:
     names: Collection[str]
     """Host names under which the console may be called; empty: any."""
     most_bytes: int
-    """Of a request's body."""
+    """Of a request's body that brings files."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer within the limits."""
@@ -58,9 +62,9 @@ class Guard:
             await refusal(scope, receive, _with_headers(send))
             return
         try:
-            await self.app(scope, _limited(receive, self.most_bytes), _with_headers(send))
+            await self.app(scope, _limited(receive, self._most_bytes(scope)), _with_headers(send))
         except TooLarge:
-            await self._too_large()(scope, receive, _with_headers(send))
+            await self._too_large(scope)(scope, receive, _with_headers(send))
         except TimeoutError:
             await PlainTextResponse("the upload took too long\n", 408)(scope, receive, _with_headers(send))
 
@@ -72,11 +76,16 @@ class Guard:
         if scope["method"] not in SAFE_METHODS and _foreign(headers):
             return PlainTextResponse("requests that change something come from our own pages alone\n", 403)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.most_bytes:
-            return self._too_large()
+        if not length.isdecimal() or int(length) > self._most_bytes(scope):
+            return self._too_large(scope)
         return None
 
-    def _too_large(self) -> PlainTextResponse:
+    def _most_bytes(self, scope: Scope) -> int:
+        return self.most_bytes if scope["path"] in UPLOADS else FORM_BYTES
+
+    def _too_large(self, scope: Scope) -> PlainTextResponse:
+        if scope["path"] not in UPLOADS:
+            return PlainTextResponse("a form is shorter\n", 413)
         return PlainTextResponse(
             f"an upload has at most {self.most_bytes // 1_000_000} MB ([console] upload_mb)\n", 413
         )

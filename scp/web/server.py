@@ -9,6 +9,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from scp.configuration.settings import Settings
+from scp.web import entrance
+from scp.web.entrance import Entrance
 
 LONGEST_HEADERS = 16_384
 """Bytes of a request's line and headers."""
@@ -19,7 +21,9 @@ class WebServer:
 
     def __init__(self, settings: Settings, app: Starlette) -> None:
         family = socket.AF_INET6 if ":" in settings.stow.host else socket.AF_INET
-        self._socket = socket.create_server((settings.stow.host, settings.stow.port), family=family)
+        self._socket = Entrance.at(
+            socket.create_server((settings.stow.host, settings.stow.port), family=family)
+        )
         self.port: int = self._socket.getsockname()[1]
         files = settings.tls if settings.tls.on else None
         self._server = uvicorn.Server(
@@ -27,7 +31,7 @@ class WebServer:
                 app,
                 lifespan="off",
                 loop="asyncio",
-                http="h11",
+                http=entrance.protocol(self._socket),
                 ws="none",
                 log_config=None,
                 access_log=False,

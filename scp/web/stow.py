@@ -29,7 +29,7 @@ from scp.receiving.admission import Request as AssociationRequest
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
-from scp.web import parts
+from scp.web import entrance, parts
 from scp.web.parts import Parts, TooLargeError
 from storage.records import Refused
 
@@ -94,6 +94,7 @@ class Stow:
                 return _busy("too many requests and associations are open")
             self.trail.refused(peer.ae_title, _address(request), decision.reason)
             return _words(HTTPStatus.FORBIDDEN, "not admitted")
+        entrance.admit(request)
         try:
             return await self._receive(request, peer, boundary, counted)
         finally:

@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -20,6 +21,7 @@ from scp.configuration.web import Stow as Section
 from scp.receiving import store
 from scp.receiving.admission import Admission
 from scp.receiving.refusals import Refusals
+from scp.web import entrance
 from scp.web.server import WebServer
 from scp.web.stow import Stow
 from storage.archive import Archive
@@ -238,6 +240,76 @@ def test_sender_that_hangs_up_leaves_nothing_unfinished_and_keeps_what_was_whole
     assert way.unfinished() == []
 
 
+REQUEST = b"POST /studies HTTP/1.1\r\nHost: node\r\nX: "
+TURNED_AWAY = b"POST /studies HTTP/1.1\r\nHost: node\r\nContent-Length: 100000\r\n\r\n"
+
+
+def silent(way, sent=b""):
+    connection = socket.create_connection(("127.0.0.1", way.server.port), timeout=30)
+    connection.sendall(sent)
+    return connection
+
+
+def rest(connection):
+    """Return what comes until the other side ends the connection."""
+    received = b""
+    try:
+        while piece := connection.recv(4096):
+            received += piece
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return received
+
+
+@pytest.mark.parametrize("sent", [b"", REQUEST, TURNED_AWAY], ids=["nothing", "half a request", "a body"])
+def test_stranger_has_one_time_for_a_request_and_its_answer(way, monkeypatch, sent):
+    monkeypatch.setattr(entrance, "SECONDS", 0.3)
+    connection = silent(way, sent)
+    dripping = threading.Thread(target=drip, args=(connection,))
+    dripping.start()
+    answer = rest(connection)
+    dripping.join()
+    assert (b"401" in answer) == (sent == TURNED_AWAY)
+
+
+def drip(connection):
+    try:
+        while True:
+            time.sleep(0.1)  # it is the pace that is tested
+            connection.sendall(b"x")
+    except OSError:
+        return
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_no_address_holds_more_than_its_share_of_connections(tmp_path, monkeypatch, secure):
+    monkeypatch.setattr(entrance, "places", lambda _: 8)
+    monkeypatch.setenv("OTHER_TOKEN", "another token")
+    monkeypatch.setenv("MODALITY_TOKEN", TOKEN)
+    way = Way(tmp_path, tls=Authority(tmp_path / "authority").tls("node") if secure else None)
+    try:
+        first, *others = [silent(way) for _ in range(3)]
+        assert rest(first) == b""
+        if not secure:
+            assert post(way, body(encoded(image())))[0] == 200
+        for one in others:
+            one.close()
+    finally:
+        way.close()
+
+
+def test_known_peer_may_take_longer_than_strangers(way, monkeypatch):
+    monkeypatch.setattr(entrance, "SECONDS", 0.3)
+    content = body(encoded(image()))
+    head = f"POST /studies HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
+    head += 'Content-Type: multipart/related; type="application/dicom"; boundary=b\r\n'
+    connection = silent(way, f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[:-50])
+    time.sleep(0.6)  # twice the time of a stranger
+    connection.sendall(content[-50:])
+    assert rest(connection).startswith(b"HTTP/1.1 200")
+
+
 def test_images_come_over_tls(way, tmp_path):
     way.close()
     authority = Authority(tmp_path / "authority")
@@ -251,7 +323,7 @@ def test_images_come_over_tls(way, tmp_path):
         url = f"https://127.0.0.1:{secure.server.port}"
         assert len(DICOMwebClient(url, session=session).store_instances([one]).ReferencedSOPSequence) == 1
         with pytest.raises(RequestException):
-            client(secure).store_instances([one])
+            session.post(f"{secure.url}/studies", data=b"", timeout=30)
     finally:
         secure.close()
 

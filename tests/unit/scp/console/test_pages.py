@@ -251,6 +251,10 @@ def test_predict_says_what_is_wrong_with_a_request(browser):
     assert browser.get("/predict").status == 405
 
 
+def test_form_without_files_is_short(browser):
+    assert browser.request("POST", "/sign-in", bytes(70_000)).status == 413
+
+
 def test_programs_that_watch_are_told(browser):
     assert browser.get("/healthz").json() == {"status": "alive"}
     ready = browser.get("/readyz")

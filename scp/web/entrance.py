@@ -1,0 +1,142 @@
+"""The entrance of a web server: how many strangers may hold a connection, and for how long.
+
+As at the ports for DICOM, a connection is counted from its acceptance on, TLS handshake included, until the
+application knows who asks and calls `admit`; its request and the answer have one time for the whole of them.
+After the answer it is a stranger's again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from typing import Any, ClassVar, Final, Self
+
+import structlog
+from starlette.requests import Request
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from scp.receiving.callers import Caller, Callers, places
+
+log = structlog.get_logger(__name__)
+
+SECONDS: Final = 15.0
+"""For a stranger's whole request and its answer, from the acceptance or the answer before it on."""
+_ADMIT: Final = "admit"
+_NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def admit(request: Request) -> None:
+    """Count and time the connection of ``request`` no more until it is answered: somebody known asks."""
+    if (call := request.scope.get("state", {}).get(_ADMIT)) is not None:
+        call()
+
+
+class Entrance(socket.socket):
+    """A listening socket that counts those whom it accepts. For the event loops of asyncio alone."""
+
+    callers: Callers
+    _by_name: dict[tuple[str, int], Caller]
+
+    @classmethod
+    def at(cls, listener: socket.socket) -> Self:
+        """Take the place of ``listener``."""
+        entrance = cls(fileno=listener.detach())
+        entrance.callers = Callers(places(0))
+        entrance._by_name = {}
+        return entrance
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection and count it; where there are too many, one that waits has to go."""
+        try:
+            connection, address = super().accept()
+        except OSError as error:
+            if error.errno in _NONE_LEFT:
+                self.callers.free_a_place()
+            raise
+        caller = Caller(connection=connection, address=address[0], deadline=time.monotonic() + SECONDS)
+        self._by_name[address[:2]] = caller
+        self._enter(caller)
+        return connection, address
+
+    def found(self, name: tuple[str, int] | None) -> Caller | None:
+        """Return who calls from this address and port, and is counted."""
+        return None if name is None else self._by_name.get(name)
+
+    def enter(self, name: tuple[str, int], caller: Caller) -> None:
+        """Count ``caller`` again: its request is answered."""
+        self._by_name[name] = caller
+        self._enter(caller)
+
+    def leave(self, name: tuple[str, int] | None) -> None:
+        """Count who calls from this address and port no more."""
+        if name is not None and (caller := self._by_name.pop(name, None)) is not None:
+            self.callers.leave(caller)
+
+    def _enter(self, caller: Caller) -> None:
+        if (longest := self.callers.enter(caller)) is not None:
+            self._by_name = {name: left for name, left in self._by_name.items() if left is not longest}
+
+
+class Protocol(H11Protocol):
+    """HTTP on one connection that `entrance` has accepted."""
+
+    entrance: ClassVar[Entrance]
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, _ADMIT: self._admit}, _loop)
+        self._caller: Caller | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._caller = self.entrance.found(self.client)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it no more."""
+        self._admit()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, whoever made the last."""
+        if self.client is not None and self._caller is not None and not self.transport.is_closing():
+            self.entrance.leave(self.client)
+            self.entrance.enter(self.client, self._caller)
+            self._wait()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say so, and who it was."""
+        log.warning("no HTTP: the connection is closed", address=self.client and self.client[0])
+        super().send_400_response(msg)
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(SECONDS, self.transport.abort)
+
+    def _admit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.entrance.leave(self.client)
+
+
+def protocol(entrance: Entrance) -> type[Protocol]:
+    """Return the protocol of those whom ``entrance`` accepts."""
+
+    class Counted(Protocol):
+        """Its connections know where they are counted."""
+
+    Counted.entrance = entrance
+    return Counted
