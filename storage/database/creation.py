@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from storage.database.connection import connect
 from storage.errors import DatabaseError
 
 
@@ -59,7 +60,7 @@ def create(file: Path, fill: Callable[[Path], None]) -> None:
 
 def examine(file: Path) -> None:
     """Read ``file`` without writing. Raises DatabaseError or sqlite3.DatabaseError if it is damaged."""
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(connect(file)) as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         tables = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from storage.database import creation, upgrade
-from storage.database.patience import Patience
+from storage.database.connection import Patience, connect
 from storage.errors import Conflict, DatabaseError, Full
 
 NAME: Final = "secondread.sqlite"
@@ -99,13 +99,7 @@ class Database:
         file = data_dir / NAME
         engine = create_engine(
             URL.create("sqlite", database=str(file)),
-            creator=lambda: sqlite3.connect(
-                f"{file.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=patience,
-                isolation_level=None,
-                check_same_thread=False,
-            ),
+            creator=lambda: connect(file, seconds=patience),
             hide_parameters=True,
         )
         event.listen(engine, "begin", _begin)
@@ -205,13 +199,7 @@ def _place(file: Path) -> tuple[int, int] | None:
 def _engine(file: Path, patience: Patience) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        # mode=rw: where the file has vanished, a new connection must not put an empty one in its place
-        creator=lambda: sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=patience.seconds,
-            check_same_thread=False,
-        ),
+        creator=lambda: connect(file, "rw", seconds=patience.seconds),
         hide_parameters=True,
         # a thread waits for the lock of the database, never for a place in the pool
         max_overflow=-1,
@@ -222,7 +210,6 @@ def _engine(file: Path, patience: Patience) -> Engine:
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from storage.database import creation
+from storage.database.connection import connect
 from storage.database.engine import NAME, translated
 from storage.database.upgrade import SCRIPTS
 from storage.errors import DatabaseError
@@ -57,6 +57,6 @@ def inspect(data_dir: Path, *, scripts: Path = SCRIPTS) -> Inspection | None:
 
 
 def _revision(file: Path) -> str:
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(connect(file)) as connection:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from storage.database.connection import connect
 from storage.database.creation import synced
 from storage.errors import DatabaseError
 
@@ -53,7 +54,7 @@ def back_up(file: Path, backup: Path) -> None:
     unfinished = backup.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with (
-        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(connect(file)) as source,
         closing(sqlite3.connect(unfinished)) as target,
     ):
         source.backup(target)
