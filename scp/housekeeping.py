@@ -26,7 +26,7 @@ from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.archive import IDENTITIES, UNCLAIMED, Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
-from storage.queue import commitments, completeness, jobs
+from storage.queue import commitments, jobs, study_changes
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import LongestWaits
 from storage.upkeep.retention import Forgotten
@@ -101,7 +101,7 @@ class HousekeepingTasks:
     def complete_studies(self) -> int:
         """Make a report job for every study that is complete now; return how many."""
         with self.database.write() as tx:
-            studies = completeness.make_report_jobs(
+            studies = study_changes.make_report_jobs(
                 tx,
                 now=self.now(),
                 quiet=timedelta(seconds=self.settings.study.quiet_seconds),

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from storage.database import schema
 from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
-from storage.queue import arrivals, completeness, jobs, reports
+from storage.queue import arrivals, jobs, reports, study_changes
 from storage.records import Job, JobKind, Kept
 from storage.states import LIVE, JobState
 from tests.support.kinds import ResultKind
@@ -127,7 +127,7 @@ class Queue(RuleBasedStateMachine):
             self._ended(job)
         self.now += QUIET
         with self._write() as tx:
-            completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            study_changes.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
 
     @rule(owner=OWNER, kind=st.sampled_from(JobKind), crash=SELDOM)
     def claim(self, owner: str, kind: JobKind, *, crash: bool) -> None:
@@ -195,7 +195,7 @@ class Queue(RuleBasedStateMachine):
     def time_brings_reports(self, *, retries: bool) -> None:
         self.now += QUIET / 2
         with self._write() as tx:
-            completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
+            study_changes.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=())
             if retries:
                 jobs.retry_parked(tx, now=self.now)
 

@@ -11,7 +11,7 @@ from pydicom.uid import (
 from sqlalchemy import func, select
 
 from storage.database import schema
-from storage.queue import arrivals, completeness, deliveries, jobs, reports
+from storage.queue import arrivals, deliveries, jobs, reports, study_changes
 from storage.queue.new_reports import NewReport
 from storage.records import Arrival, FindingRecord, NewResult
 from storage.states import DeliveryState
@@ -41,7 +41,7 @@ def owe(
             heatmap=None,
         )
         jobs.finish_analysis(tx, job.lease, record, now=NOW)
-        completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        study_changes.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         objects = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
         made = NewReport(

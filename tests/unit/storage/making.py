@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import event
 
 from storage.database.engine import NAME, Database
-from storage.queue import arrivals, completeness, jobs, reports
+from storage.queue import arrivals, jobs, reports, study_changes
 from storage.queue import deliveries as outbox
 from storage.queue.new_reports import NewReport
 from storage.records import (
@@ -196,7 +196,7 @@ class Hand:
 
     def ask_for_reports(self, busy: Collection[str] = ()) -> int:
         with self.database.write() as tx:
-            return completeness.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
+            return study_changes.make_report_jobs(tx, now=self.now, quiet=QUIET, busy=busy)
 
     def report(
         self, job: Job, *uids: str, document: str = "1.2.9.1", breasts: Sequence[BreastScore] = ()

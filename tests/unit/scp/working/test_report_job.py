@@ -24,7 +24,7 @@ from scp.configuration.settings import Settings
 from scp.working.report_job import ReportJob, wanted
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import arrivals, completeness, deliveries, jobs
+from storage.queue import arrivals, deliveries, jobs, study_changes
 from storage.records import Arrival, FindingRecord
 from tests.support import results
 from tests.support.mammograms import mammogram
@@ -159,7 +159,7 @@ def report(database, archive, kinds, *, kept=None, analyst=None, takes=lambda *_
             heatmap=None,
         )
         jobs.finish_analysis(tx, analysis.lease, record, now=NOW)
-        completeness.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
+        study_changes.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         job = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
     ReportJob(
         database=database,

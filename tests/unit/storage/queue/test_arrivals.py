@@ -7,7 +7,7 @@ from storage import history
 from storage.database import schema
 from storage.errors import LeaseLost
 from storage.overview import studies
-from storage.queue import arrivals, completeness, deliveries, jobs, reports
+from storage.queue import arrivals, deliveries, jobs, reports, study_changes
 from storage.records import JobKind, Kept
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
@@ -256,7 +256,7 @@ def test_a_quiet_study_is_complete_whatever_it_has(hand):
     assert hand.ask_for_reports() == 0
     hand.wait(seconds=80)
     with hand.database.read() as tx:
-        assert completeness.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
+        assert study_changes.due_for_report(tx, now=hand.now, quiet=QUIET, busy={"PACS"}) == [STUDY]
 
 
 def test_a_later_image_waits_for_quiet_and_names_the_report_that_it_replaces(hand):
