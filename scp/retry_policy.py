@@ -31,8 +31,8 @@ JOB_TRIES: Final = 8
 JOB_TRIES_WITHOUT_MEMORY: Final = 2
 """The same after a lack of memory: a second time it is the job that wants too much."""
 
-STABLE_WORKER_SECONDS: Final = 60.0
-"""A worker that lived so long did not die of its start: the next one is started at once."""
+STABLE_SECONDS: Final = 60.0
+"""A worker or console that lived so long did not die of its start: the next one is started at once."""
 
 OUTBOX_SECONDS: Final = 2.0
 """How often the dispatcher looks for what has fallen due: the grain of every delivery's retry."""

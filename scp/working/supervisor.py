@@ -1,26 +1,26 @@
 """The worker's process from outside: started, watched, restarted.
 
 TensorFlow and the decoders live in that process alone. If it dies, its job returns to the queue and it is
-started again; a job that has killed it twice is parked. The two sides talk over one pipe
-(`scp.working.messages`), because a process that is killed while it holds the lock of a shared event or queue
-would leave the other side waiting for ever.
+started again; a job that has killed it twice is parked. `scp.working.messages` is what the two sides say.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 import structlog
 
 from scp import retry_policy
 from scp.configuration.settings import Settings
+from scp.process.child import Child, received
 from scp.working import messages
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.database.engine import Database
@@ -45,107 +45,56 @@ class Supervisor:
         self._database = database
         self._finished = finished
         self._now = now
-        self._stopping = threading.Event()
-        self._pipe_lock = threading.Lock()
-        self._pipe: Connection | None = None
+        self._child = Child(
+            "worker",
+            stop_message=messages.STOP,
+            wait=retry_policy.WORKER_START.wait,
+            stable_seconds=retry_policy.STABLE_SECONDS,
+        )
+        self._wake_lock = threading.Lock()
         self._wake_pending = False
         self._job_under_way = False
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self.ready = threading.Event()
         """Set while there is a worker that has loaded its network."""
 
     def start(self) -> None:
         """Start the worker and keep one alive until `stop`."""
-        self._thread.start()
+        self._child.start(self._live)
 
     def wake(self) -> None:
         """Tell the worker that there is work, unless it has not yet answered the last wake-up."""
-        with self._pipe_lock:
-            if self._pipe is None or self._wake_pending:
-                return
-            self._wake_pending = True
-            self._send(messages.WAKE)
+        with self._wake_lock:
+            if not self._wake_pending:
+                self._wake_pending = self._child.send(messages.WAKE)
 
     def follow(self) -> None:
         """Tell the worker that the settings have changed; one that starts later has them from the start."""
-        with self._pipe_lock:
-            self._send(messages.SETTINGS + self._settings.model_dump_json().encode())
+        self._child.send(messages.SETTINGS + self._settings.model_dump_json().encode())
 
     def stop(self, seconds: float) -> bool:
         """Let the job under way end for at most ``seconds``, then end the process; tell if no job was cut.
 
-        A job that is cut off goes back to the queue, without blame.
+        A job that is cut off goes back to the queue, without blame. A worker that loads its network is ended
+        at once: it has claimed nothing yet, and would hear of the end only after the start.
         """
-        self._stopping.set()
-        with self._pipe_lock:
-            self._send(messages.STOP)
-            loading = not self.ready.is_set()
-        process = self._process
-        if loading and process is not None:
-            process.kill()  # it has claimed nothing yet, and would hear of the end only after the start
-        self._thread.join(seconds)
-        if process is None or not process.is_alive():
-            return True
-        job_is_cut_off = self._job_under_way
-        process.kill()
-        self._thread.join()
-        return not job_is_cut_off
+        at_once = not self.ready.is_set()
+        return self._child.stop(seconds, unheard=at_once) or not self._job_under_way
 
-    def _send(self, message: bytes) -> None:
-        """Send ``message`` to the worker. The thread notices by itself when the worker is gone."""
-        if self._pipe is None:
-            return
-        try:
-            self._pipe.send_bytes(message)
-        except (BrokenPipeError, OSError):
-            log.debug("the worker is gone, it gets no message")
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            owner = f"worker-{uuid.uuid4().hex}"
-            started = time.monotonic()
-            try:
-                code = self._run_worker(owner)
-            except OSError as error:  # no process, pipe or memory to be had now
-                log.warning("no worker can be started now", reason=error.strerror)
-                code = None
-            self.ready.clear()
-            self._release_job(owner, died=not self._stopping.is_set())
-            if self._stopping.is_set():
-                return
-            stable = time.monotonic() - started > retry_policy.STABLE_WORKER_SECONDS
-            failures = 0 if stable else failures + 1
-            pause = retry_policy.WORKER_START.wait(failures)
-            log.error("worker died, restarting", exit_code=code, in_seconds=round(pause.total_seconds(), 1))
-            self._stopping.wait(pause.total_seconds())
-
-    def _run_worker(self, owner: str) -> int | None:
-        """Start a worker and watch it until it has ended; return its exit code."""
-        pipe, worker_pipe = multiprocessing.Pipe()
+    def _live(self) -> int | None:
+        """Run one worker to its end, and see to the job that it had; return its exit code."""
+        owner = f"worker-{uuid.uuid4().hex}"
         snapshot = self._settings.model_copy()
-        process = multiprocessing.get_context("spawn").Process(
-            target=_begin, args=(snapshot, owner, worker_pipe), name=owner, daemon=True
-        )
-        process.start()
-        worker_pipe.close()
-        with self._pipe_lock:
-            self._pipe, self._process, self._wake_pending = pipe, process, False
-            self.ready.clear()
-        if snapshot != self._settings:  # they have changed meanwhile
-            self.follow()
-        if self._stopping.is_set():
-            self._send(messages.STOP)
-        self._watch(pipe, process)
-        process.join()
-        with self._pipe_lock:
-            self._pipe = None
-        pipe.close()
-        return process.exitcode
+        code = self._child.run(_begin, (snapshot, owner), listen=partial(self._watch, snapshot))
+        self.ready.clear()
+        with self._wake_lock:
+            self._wake_pending = False
+        self._release_job(owner, died=not self._child.stopping.is_set())
+        return code
 
-    def _watch(self, pipe: Connection, process: multiprocessing.process.BaseProcess) -> None:
+    def _watch(self, snapshot: Settings, pipe: Connection, process: BaseProcess) -> None:
         """Handle the messages of the worker until it is gone; kill it when a job exceeds its time."""
+        if snapshot != self._settings:  # they have changed while it was started
+            self.follow()
         limit = self._settings.worker.job_timeout_seconds
         deadline: float | None = None
         while True:
@@ -154,9 +103,7 @@ class Supervisor:
                 log.error("job exceeded its time, its worker is ended", limit_seconds=limit)
                 process.kill()
                 return
-            try:
-                message = pipe.recv_bytes()
-            except (EOFError, OSError):
+            if (message := received(pipe)) is None:
                 return
             self._job_under_way = message == messages.BEGIN
             deadline = time.monotonic() + limit if self._job_under_way else None
@@ -164,7 +111,7 @@ class Supervisor:
 
     def _handle(self, message: bytes) -> None:
         if message == messages.AWAKE:
-            with self._pipe_lock:
+            with self._wake_lock:
                 self._wake_pending = False
         elif message == messages.READY:
             log.info("worker ready")
@@ -182,7 +129,7 @@ class Supervisor:
                     )
             except StorageError as error:
                 log.warning("leases of a dead worker cannot be returned yet", reason=str(error))
-                if self._stopping.wait(1.0):
+                if self._child.stopping.wait(1.0):
                     return  # the next start releases them
                 continue
             for job in parked:

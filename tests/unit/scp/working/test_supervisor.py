@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from inference import findings
 from scp.configuration import sections
+from scp.process import child
 from scp.working import supervisor
 from scp.working.supervisor import Supervisor
 from storage.database import schema
@@ -52,10 +53,8 @@ def supervised(node, monkeypatch):
         return made[-1], finished
 
     yield make
-    for one in made:
-        one._stopping.set()
-        if one._thread.ident is not None:
-            one.stop(0)
+    for supervisor_made in made:
+        supervisor_made.stop(0)
 
 
 def job(node):
@@ -97,7 +96,7 @@ def test_worker_that_loads_its_network_is_ended_at_once(supervised):
     finished.get(timeout=SECONDS)
     assert not running.ready.is_set()
     assert running.stop(SECONDS)
-    assert not running._process.is_alive()
+    assert not running._child._process.is_alive()
 
 
 def test_job_that_kills_two_workers_is_parked_with_a_finding(node, supervised):
@@ -109,7 +108,7 @@ def test_job_that_kills_two_workers_is_parked_with_a_finding(node, supervised):
         running.stop(SECONDS)
     parked = job(node)
     assert (parked.state, parked.deaths) == (JobState.PARKED, 2)
-    died = [entry for entry in logs if entry["event"] == "worker died, restarting"]
+    died = [entry for entry in logs if entry["event"] == "process died, restarting"]
     assert died[0]["exit_code"] == scripted_worker.EXIT_CODE
     with node.database.read() as tx:
         ((_, record),) = arrivals.images(tx, str(image.StudyInstanceUID))
@@ -150,7 +149,7 @@ def test_idle_worker_that_ends_late_has_no_job_to_be_cut_off(supervised):
 
 
 def test_worker_that_cannot_be_started_now_is_started_later(supervised, monkeypatch):
-    pipes = supervisor.multiprocessing.Pipe
+    pipes = child.multiprocessing.Pipe
     refused = [OSError(24, "Too many open files")]
 
     def pipe():
@@ -158,13 +157,13 @@ def test_worker_that_cannot_be_started_now_is_started_later(supervised, monkeypa
             raise refused.pop()
         return pipes()
 
-    monkeypatch.setattr(supervisor.multiprocessing, "Pipe", pipe)
+    monkeypatch.setattr(child.multiprocessing, "Pipe", pipe)
     running, _ = supervised(scripted_worker.answers)
     with capture_logs() as logs:
         running.start()
         assert running.ready.wait(SECONDS)
         assert running.stop(SECONDS)
-    (warning,) = [entry for entry in logs if entry["event"] == "no worker can be started now"]
+    (warning,) = [entry for entry in logs if entry["event"] == "process cannot be started now"]
     assert warning["reason"] == "Too many open files"
 
 
