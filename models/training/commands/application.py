@@ -11,7 +11,7 @@ from inference.analysis.gate import TooFewError
 from inference.errors import ModelError
 from inference.network.manifest import ManifestError
 from inference.network.weights import WeightsError
-from models.training.commands import compare, cost, evaluate, gate, held_out, prepare, publish, train
+from models.training.commands import compare, gate, measure, prepare, publish, train
 from models.training.comparison.candidate import ComparisonError
 from models.training.evaluation.points import PointError
 from models.training.images.lesions import NoLesionsError
@@ -55,14 +55,14 @@ EXPECTED: Final = (
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train, evaluate and export a network.")
 app.command("prepare")(prepare.run)
 app.command("train")(train.run)
-app.command("evaluate")(evaluate.run)
+app.command("evaluate")(publish.evaluate)
 app.command("export")(publish.export)
 app.command("card")(publish.card)
 app.command("compare")(compare.run)
-app.command("pointing")(held_out.pointing)
-app.command("robustness")(held_out.robustness)
+app.command("pointing")(measure.pointing)
+app.command("robustness")(measure.robustness)
 app.command("gate")(gate.run)
-app.command("cost")(cost.run)
+app.command("cost")(measure.cost)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`python -m models.training export` and `card`: the folder that is shipped, and its figures again."""
+"""`python -m models.training evaluate`, `export` and `card`: figures of the folds, and the shipped folder."""
 
 from __future__ import annotations
 
@@ -6,18 +6,53 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from inference.network import engine
 from inference.network import manifest as manifests
 from models.training.commands import display, options
 from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
+from models.training.evaluation.figures import Evaluation
 from models.training.evaluation.points import Rule
 from models.training.images import prepare
 from models.training.learning import train
-from models.training.measuring import slots
+from models.training.measuring import held_out, slots
 from models.training.publishing import export as exporting
-from models.training.publishing import publish
+from models.training.publishing import markdown, publish
 from models.training.publishing.publish import Choices
+from models.training.sources import folds
+
+
+def evaluate(
+    data: options.Data,
+    work: options.Work,
+    *,
+    network: options.Network = "document-cnn",
+    rule: Annotated[
+        Rule, typer.Option(help="What fixes the operating point of the manifest; both are stated.")
+    ] = Rule.SENSITIVITY,
+    method: Annotated[
+        Method, typer.Option(help="How scores are calibrated; all ways are compared.")
+    ] = Method.TEMPERATURE,
+    threads: options.Threads = 2,
+) -> None:
+    """Join the out-of-fold predictions of the folds that are trained, compute and draw every figure."""
+    engine.fix_computation(threads)
+    recipe = options.recipe(network)
+    prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
+    fold_numbers = folds.of(prepared.examples, folds.read())
+    weights = {
+        number: options.run_folder(work, network, number) / train.WEIGHTS for number in range(folds.FOLDS)
+    }
+    folder = work / network
+    trained = held_out.write(prepared, fold_numbers, weights, recipe, folder)
+    display.console.print(f"held out: folds {', '.join(map(str, trained))} of {folds.FOLDS}", highlight=False)
+    measured = slots.gather(folder, folder / predictions.FILE_NAME)
+    figures = publish.measure(folder, Choices(rule=rule, method=method, measured=measured))
+    display.console.print(_summary(figures))
+    drawn = ", ".join(sorted(path.name for path in folder.glob("*.png")))
+    display.line(f"figures: {folder / publish.EVALUATION}; plots beside it: {drawn}")
 
 
 def export(
@@ -83,3 +118,19 @@ def card(
         ),
     )
     typer.echo(f"written: {folder}")
+
+
+def _summary(figures: Evaluation) -> Table:
+    table = Table(
+        "source", "images", "balanced accuracy (95 %)", "chance", "malignant AUC (95 %)", title="out of fold"
+    )
+    for name, group in figures.groups.items():
+        accuracy = group.balanced_accuracy
+        table.add_row(
+            name,
+            str(group.images),
+            markdown.interval(None if accuracy is None else accuracy.estimate),
+            markdown.number(None if accuracy is None else accuracy.chance),
+            markdown.interval(group.malignant_auc),
+        )
+    return table

@@ -20,8 +20,8 @@ from scp.delivering import commitment_answer, commitment_request, variants
 from scp.errors import OK, CommandError
 from scp.network import contexts, tls
 from scp.network.association import REMEDIES
-from scp.operating.conformance import attributes, sample, statuses
-from scp.operating.conformance.table import table
+from scp.operating.conformance import sample, tables
+from scp.operating.conformance.tables import table
 
 _STATEMENT: Final = Path(__file__).with_name("statement.md")
 _NATIVE: Final = transfer_syntaxes.NATIVE[:2]
@@ -49,7 +49,7 @@ def statement(settings: Settings) -> str:
 def _facts(settings: Settings) -> Mapping[str, str]:
     """Return by its name in the statement each fact about a node with these ``settings``."""
     node, delivery, tls_section = settings.node, settings.delivery, settings.tls
-    tables: dict[str, list[str]] = {
+    parts: dict[str, list[str]] = {
         "overview": table(("SOP class", "UID", "SCU", "SCP"), _services()),
         "implementation": table(("", "value"), _implementation(settings)),
         "acceptance": table(("SOP class", "transfer syntaxes", "role of the node"), _accepted()),
@@ -59,7 +59,7 @@ def _facts(settings: Settings) -> Mapping[str, str]:
         "private_codes": table(("code", "meaning"), sorted(set(_private_codes()))),
         "created": list(_created(settings)),
         "remedies": table(("", "because"), list(_remedies(node.ae_title))),
-        **statuses.tables(delivery),
+        **tables.of_statuses(delivery),
     }
     return {
         "product": f"{product.MODEL_NAME} {product.__version__}",
@@ -79,7 +79,7 @@ def _facts(settings: Settings) -> Mapping[str, str]:
         "client_certificate": tls_section.client_certificate,
         "subject_names": ", ".join(SUBJECT_NAMES.values()),
         "private_scheme": codes.PRIVATE_SCHEME,
-        **{name: "\n".join(lines) for name, lines in tables.items()},
+        **{name: "\n".join(lines) for name, lines in parts.items()},
     }
 
 
@@ -171,7 +171,7 @@ def _created(settings: Settings) -> Iterator[str]:
     for number, example in enumerate(sample.objects(device, settings.outputs.options()), start=1):
         name = _name(example.rich.SOPClassUID)
         yield from (f"### 10.{number} {name}: {example.rich.SeriesDescription}", "")
-        yield from (*attributes.of_object(example), "")
+        yield from (*tables.of_object(example), "")
 
 
 def _remedies(ae_title: str) -> Iterator[tuple[str, str]]:
