@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from scp.configuration.values import Host, Section, resolved
+from scp.configuration.values import Host, Section, absolute
 
 
 class Console(Section):
@@ -32,12 +32,7 @@ class Console(Section):
     session_minutes: Annotated[float, Field(gt=0, le=1440, allow_inf_nan=False)] = 30
     """So long after the last sign of life of who sent it an upload is forgotten."""
 
-    @field_validator("certificate", "key", mode="before")
-    @classmethod
-    def _absolute(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        return str(resolved(Path(value), info)) if value else None
+    _absolute = field_validator("certificate", "key", mode="before")(absolute)
 
     @model_validator(mode="after")
     def _together(self) -> Self:

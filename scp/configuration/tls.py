@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from scp.configuration.values import Section, resolved
+from scp.configuration.values import Section, absolute
 
 
 class TLS(Section):
@@ -29,12 +29,9 @@ class TLS(Section):
     only: bool = False
     """Whether the port without TLS stays closed."""
 
-    @field_validator("certificate", "key", "authorities", "revocation_lists", mode="before")
-    @classmethod
-    def _absolute(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        return str(resolved(Path(value), info)) if value else None
+    _absolute = field_validator("certificate", "key", "authorities", "revocation_lists", mode="before")(
+        absolute
+    )
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:

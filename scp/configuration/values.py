@@ -148,3 +148,10 @@ def resolved(path: Path, info: ValidationInfo) -> Path:
         return (folder(info) / path.expanduser()).resolve()
     except RuntimeError as error:  # also raised for links that lead in a circle
         raise ValueError(f"the place of {path} is not known here: write the whole path") from error
+
+
+def absolute(value: object, info: ValidationInfo) -> object:
+    """Return a path's text as that of an absolute path, the empty text as None; what is no text as it is."""
+    if not isinstance(value, str):
+        return value
+    return str(resolved(Path(value), info)) if value else None

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from scp.configuration.values import Host, Section, resolved
+from scp.configuration.values import Host, Section, absolute
 
 ENVIRONMENT = "env:"
 """What a name of an environment variable begins with, where a file may be named as well."""
@@ -43,9 +43,8 @@ class WebPeer(Section):
     @field_validator("url_credentials", "url_authorities", "stow_token", mode="before")
     @classmethod
     def _absolute(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str) or value.startswith(ENVIRONMENT):
-            return value
-        return str(resolved(Path(value), info)) if value else None
+        in_environment = isinstance(value, str) and value.startswith(ENVIRONMENT)
+        return value if in_environment else absolute(value, info)
 
     @model_validator(mode="after")
     def _not_in_clear(self) -> Self:
