@@ -30,13 +30,4 @@ def add(tx: Connection, counts: Mapping[Kind, int], *, now: datetime) -> None:
 def counted(tx: Connection) -> list[NotKept]:
     """Return what was not kept, by peer, reason and class."""
     rows = tx.execute(select(_table).order_by(_table.c.peer, _table.c.reason, _table.c.sop_class_uid))
-    return [
-        NotKept(
-            peer=row.peer,
-            sop_class_uid=row.sop_class_uid,
-            reason=row.reason,
-            objects=row.objects,
-            last_at=row.last_at,
-        )
-        for row in rows
-    ]
+    return [NotKept(**row) for row in rows.mappings()]

@@ -99,16 +99,7 @@ def delivery_problems(tx: Connection) -> list[DeliveryProblem]:
         .group_by(deliveries.c.destination, deliveries.c.state, deliveries.c.reason)
         .order_by(deliveries.c.destination, deliveries.c.state.desc(), deliveries.c.reason)
     )
-    return [
-        DeliveryProblem(
-            destination=row.destination,
-            state=row.state,
-            reason=row.reason,
-            objects=row.objects,
-            next_try=row.next_try,
-        )
-        for row in rows
-    ]
+    return [DeliveryProblem(**row) for row in rows.mappings()]
 
 
 def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
@@ -132,13 +123,4 @@ def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
         .group_by(*columns)
         .order_by(*columns)
     )
-    return [
-        CommitmentWarning(
-            destination=row.destination,
-            state=row.state,
-            reason=row.reason,
-            objects=row.objects,
-            next_try=row.next_try,
-        )
-        for row in rows
-    ]
+    return [CommitmentWarning(**row) for row in rows.mappings()]
