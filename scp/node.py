@@ -29,7 +29,7 @@ from scp.delivering.sender import Sender
 from scp.errors import FAILED, OK
 from scp.housekeeping import HousekeepingTasks
 from scp.network import tls
-from scp.process import limits, locks, readiness
+from scp.process import limits, locks, parent
 from scp.process.locks import LockError
 from scp.receiving import store
 from scp.receiving.admission import Admission
@@ -160,11 +160,11 @@ def _serve(settings: Settings, database: Database, stop: threading.Event, path: 
         peers=len(settings.peers),
     )
     trail.application(started=True)
-    readiness.notify(readiness.READY)
+    parent.notify(parent.READY)
     try:
         stop.wait()
     finally:
-        readiness.notify(readiness.STOPPING)
+        parent.notify(parent.STOPPING)
         if reloader is not None:
             reloader.stop()
         console.stop(CONSOLE_STOP_SECONDS)

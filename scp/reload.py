@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from scp.configuration import settings as configuration
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.settings import RELOADED, Settings
-from scp.process import readiness
+from scp.process import parent
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -96,10 +96,10 @@ class Reloader:
     def _run(self) -> None:
         while self._requested.wait() and not self._stopping.is_set():
             self._requested.clear()
-            readiness.notify(readiness.reloading())
+            parent.notify(parent.reloading())
             try:
                 self.reload()
             except Exception:
                 # an unforeseen fault must not end the thread: the settings before stay in force
                 log.exception("configuration not reloaded, the one before stays in force")
-            readiness.notify(readiness.READY)
+            parent.notify(parent.READY)

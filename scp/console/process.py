@@ -20,7 +20,7 @@ from scp.console import access, app
 from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
-from scp.process import limits
+from scp.process import limits, parent
 from scp.web import entrance
 from scp.web.entrance import Entrance
 from storage import users
@@ -50,7 +50,7 @@ def main(settings: Settings, pipe: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
-    limits.end_with_parent()
+    parent.end_with_parent()
     logs.configure(settings.log)
     try:
         with _listening(settings) as (server, listener, address):

@@ -1,14 +1,11 @@
-"""What this process may take and leave behind: memory, no core file, and no life after its parent."""
+"""What this process may take and leave behind: memory and open files, and no core file."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import resource
 import sys
-import threading
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Final
 
@@ -61,18 +58,6 @@ def limit_memory(megabytes: int) -> None:
     wanted = data + megabytes * MEGABYTE
     limit = wanted if hard_limit == resource.RLIM_INFINITY else min(wanted, hard_limit)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
-
-
-def end_with_parent() -> None:
-    """End this process when its parent is gone, however that happened: a new node starts its own children."""
-    threading.Thread(target=_wait_for_the_end_of_parent, daemon=True).start()
-
-
-def _wait_for_the_end_of_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _data_bytes() -> int | None:

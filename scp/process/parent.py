@@ -1,11 +1,13 @@
-"""Tells systemd that the node is ready, or stops (sd_notify(3)): one datagram, nothing where nobody asks."""
+"""What a process has to do with the one that started it: it tells it that it is ready, and ends with it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
+import threading
 import time
+from multiprocessing import parent_process
 from typing import Final
 
 READY: Final = "READY=1\nSTATUS=listening"
@@ -20,7 +22,7 @@ def reloading() -> str:
 
 
 def notify(state: str) -> None:
-    """Send ``state`` to who has started the node, if it wants to know."""
+    """Send ``state`` to what has started the node, if it wants to know: systemd does (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -28,3 +30,15 @@ def notify(state: str) -> None:
     # who does not listen any more does not matter: the node serves all the same
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(state.encode(), name)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent is gone, however that happened: a new node starts its own children."""
+    threading.Thread(target=_wait_for_the_end_of_parent, daemon=True).start()
+
+
+def _wait_for_the_end_of_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -18,7 +18,7 @@ import structlog
 from inference.pipeline import Analyst
 from scp import logs, product
 from scp.configuration.settings import Settings
-from scp.process import limits, locks
+from scp.process import limits, locks, parent
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, DONE, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, wanted
@@ -41,7 +41,7 @@ def main(settings: Settings, owner: str, pipe: Connection) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
-    limits.end_with_parent()
+    parent.end_with_parent()
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scp.process import readiness
+from scp.process import parent
 
 UNIT = Path(__file__).resolve().parents[4] / "docs" / "systemd" / "secondread.service"
 
@@ -17,14 +17,14 @@ def test_who_started_the_node_is_told(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        readiness.notify(readiness.READY)
+        parent.notify(parent.READY)
         assert receiver.recv(100).startswith(b"READY=1")
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "/nowhere/notify"])
 def test_nobody_who_asks_is_nobody_told(monkeypatch, address):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    readiness.notify(readiness.STOPPING)
+    parent.notify(parent.STOPPING)
 
 
 def test_the_unit_waits_for_the_notification_and_has_few_rights():
