@@ -21,7 +21,7 @@ from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
 from scp.process import limits, parent
-from scp.web import entrance
+from scp.web import server as web
 from scp.web.entrance import Entrance
 from storage import users
 from storage.database.engine import Database
@@ -31,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 END_SECONDS: Final = 3
 """How long answers under way may take when the console ends."""
-BACKLOG: Final = 128
-"""Connections that may wait to be accepted."""
 
 
 class Server(uvicorn.Server):
@@ -86,18 +84,12 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
             _check_access(settings, database)
             console = settings.console
             host, port = console.host, listener.getsockname()[1]
-            config = uvicorn.Config(
+            config = web.configuration(
                 app.build(settings, database),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=END_SECONDS,
-                loop="asyncio",
-                http=entrance.protocol(listener),
-                ws="none",
-                ssl_certfile=console.certificate,
-                ssl_keyfile=console.key,
+                listener,
+                certificate=console.certificate,
+                key=console.key,
+                end_seconds=END_SECONDS,
             )
             name = f"[{host}]" if ":" in host else host
             yield Server(config), listener, f"{'https' if console.certificate else 'http'}://{name}:{port}/"
@@ -118,13 +110,7 @@ def _bound(settings: Settings) -> Iterator[Entrance]:
     """Give the socket that listens at the configured address."""
     console = settings.console
     try:
-        listener = Entrance.at(
-            socket.create_server(
-                (console.host, console.port),
-                family=socket.AF_INET6 if ":" in console.host else socket.AF_INET,
-                backlog=BACKLOG,
-            )
-        )
+        listener = web.bind(console.host, console.port)
     except OSError as error:
         raise CommandError(
             f"cannot listen at [console] host = {console.host!r}, port = {console.port} ({error.strerror}): "
