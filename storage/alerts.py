@@ -8,8 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from storage.database import schema
-from storage.transitions import jobs
+from storage.database import columns, schema
 
 _table = schema.alerts
 
@@ -33,7 +32,7 @@ class Notice:
 def every(tx: Connection) -> list[Notice]:
     """Return all notices, the longest raised first."""
     rows = tx.execute(select(_table).order_by(_table.c.raised_at, _table.c.kind, _table.c.subject))
-    return [Notice(**jobs.fields(row)) for row in rows]
+    return [Notice(**columns.fields(row)) for row in rows]
 
 
 def replace(tx: Connection, notices: Iterable[Notice]) -> None:

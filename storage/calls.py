@@ -12,9 +12,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from storage.database import schema
+from storage.database import columns, schema
 from storage.records import Caller
-from storage.transitions import jobs
 
 _table = schema.callers
 
@@ -48,7 +47,7 @@ def add(tx: Connection, calls: Iterable[Calls]) -> None:
 def latest(tx: Connection) -> list[Caller]:
     """Return the callers, the latest first."""
     rows = tx.execute(select(_table).order_by(_table.c.last_at.desc(), _table.c.calling_ae))
-    return [Caller(**jobs.fields(row)) for row in rows]
+    return [Caller(**columns.fields(row)) for row in rows]
 
 
 def _add(tx: Connection, call: Calls) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from storage.database import schema
+from storage.database import columns, schema
 from storage.records import NotKept, Refused
 
 _table = schema.not_kept
@@ -30,4 +30,4 @@ def add(tx: Connection, counts: Mapping[Kind, int], *, now: datetime) -> None:
 def counted(tx: Connection) -> list[NotKept]:
     """Return what was not kept, by peer, reason and class."""
     rows = tx.execute(select(_table).order_by(_table.c.peer, _table.c.reason, _table.c.sop_class_uid))
-    return [NotKept(**row) for row in rows.mappings()]
+    return [NotKept(**columns.fields(row)) for row in rows]

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from storage.database import schema
-from storage.transitions import jobs
+from storage.database import columns, schema
 
 _users = schema.users
 _credentials = schema.credentials
@@ -47,13 +46,13 @@ def number(tx: Connection) -> int:
 
 def every(tx: Connection) -> list[User]:
     """Return all users, by name."""
-    return [User(**jobs.fields(row)) for row in tx.execute(select(_users).order_by(_users.c.name))]
+    return [User(**columns.fields(row)) for row in tx.execute(select(_users).order_by(_users.c.name))]
 
 
 def find(tx: Connection, name: str) -> User | None:
     """Return the user of that name."""
     row = tx.execute(select(_users).where(_users.c.name == name)).one_or_none()
-    return None if row is None else User(**jobs.fields(row))
+    return None if row is None else User(**columns.fields(row))
 
 
 def failed(tx: Connection, name: str, *, most: int, locked_until: datetime) -> bool:
@@ -123,4 +122,4 @@ def _standing(tx: Connection, digest: str, *conditions: object) -> User | None:
         .join(_credentials, _credentials.c.user_name == _users.c.name)
         .where(_credentials.c.digest == digest, *conditions)  # type: ignore[arg-type]
     ).one_or_none()
-    return None if row is None else User(**jobs.fields(row))
+    return None if row is None else User(**columns.fields(row))

@@ -1,12 +1,13 @@
-"""Column types of our own: instants that cannot be mistaken, lists, and words that are checked."""
+"""Column types of our own: instants that cannot be mistaken, lists, checked words. A row as its fields."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Enum, Text
+from sqlalchemy import DateTime, Dialect, Enum, Row, Text
 from sqlalchemy.types import TypeDecorator
 
 
@@ -75,3 +76,8 @@ def words(kind: type[StrEnum], name: str) -> Enum:
         length=16,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def fields(row: Row[Any]) -> dict[str, Any]:
+    """Return ``row`` as keyword arguments for the record whose fields are its columns."""
+    return dict(row._mapping)  # noqa: SLF001 - public API of SQLAlchemy; the underscore avoids column names

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from storage.database import schema
+from storage.database import columns, schema
 from storage.queue import editions
 from storage.records import JobKind
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
@@ -99,7 +99,7 @@ def delivery_problems(tx: Connection) -> list[DeliveryProblem]:
         .group_by(deliveries.c.destination, deliveries.c.state, deliveries.c.reason)
         .order_by(deliveries.c.destination, deliveries.c.state.desc(), deliveries.c.reason)
     )
-    return [DeliveryProblem(**row) for row in rows.mappings()]
+    return [DeliveryProblem(**columns.fields(row)) for row in rows]
 
 
 def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
@@ -108,10 +108,10 @@ def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
     One that its destination denied is owed again or parked: that is among the `delivery_problems`.
     """
     commitments, deliveries = schema.commitments, schema.deliveries
-    columns = (deliveries.c.destination, commitments.c.state, commitments.c.reason)
+    groups = (deliveries.c.destination, commitments.c.state, commitments.c.reason)
     rows = tx.execute(
         select(
-            *columns,
+            *groups,
             func.count().label("objects"),
             func.min(commitments.c.not_before).label("next_try"),
         )
@@ -120,7 +120,7 @@ def commitment_warnings(tx: Connection) -> list[CommitmentWarning]:
             commitments.c.state.in_(UNCOMMITTED),
             commitments.c.reason.is_not(None),
         )
-        .group_by(*columns)
-        .order_by(*columns)
+        .group_by(*groups)
+        .order_by(*groups)
     )
-    return [CommitmentWarning(**row) for row in rows.mappings()]
+    return [CommitmentWarning(**columns.fields(row)) for row in rows]

@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from storage.database import schema
+from storage.database import columns, schema
 from storage.records import ResultObject
 from storage.states import CommitmentState, DeliveryState
-from storage.transitions import jobs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +56,7 @@ def current_results(tx: Connection, study_uid: str) -> list[ResultObject]:
         .where(results.c.study_uid == study_uid, reports.c.current)
         .order_by(results.c.position)
     )
-    return [ResultObject(**jobs.fields(row)) for row in rows]
+    return [ResultObject(**columns.fields(row)) for row in rows]
 
 
 def of_study(tx: Connection, study_uid: str) -> list[Entry]:
@@ -96,7 +95,7 @@ def _entries() -> Select[Any]:
 
 def _entry(row: Row[Any]) -> Entry:
     """Return the entry of a row; a time at which nothing will happen any more is none."""
-    entry = Entry(**jobs.fields(row))
+    entry = Entry(**columns.fields(row))
     if entry.state is not DeliveryState.OWED:
         entry = replace(entry, next_try=None)
     if entry.commitment not in (CommitmentState.DUE, CommitmentState.ASKED):

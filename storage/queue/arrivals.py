@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from storage.database import schema
+from storage.database import columns, schema
 from storage.queue import copies, findings, patients, reports, study_changes
 from storage.queue.deliveries import Taking, any_kind
 from storage.records import Arrival, Copy, Description, FindingRecord, Instance, JobKind, Kept, Recorded
@@ -255,7 +255,7 @@ def _kept() -> Select[Any]:
 
 def _instance(row: Row[Any]) -> Instance:
     """Return the record of a row of `_kept`."""
-    values = jobs.fields(row)
+    values = columns.fields(row)
     described = {name: values.pop(name) for name in _DESCRIBED}
     description = None if described["study_digest"] is None else Description(**described)
     return Instance(**values, description=description)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, select, update
 
 from storage import history
-from storage.database import schema
+from storage.database import columns, schema
 from storage.queue import deliveries, editions, new_reports
 from storage.queue.deliveries import Taking, any_kind
 from storage.queue.new_reports import NewReport
@@ -193,4 +193,4 @@ def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
 
 
 def _report(row: Row[Any]) -> Report:
-    return Report(**jobs.fields(row))
+    return Report(**columns.fields(row))

@@ -117,8 +117,3 @@ def job(row: Row[Any], *, attempts: int, lease: Lease) -> Job:
         created_at=row.created_at,
         lease=lease,
     )
-
-
-def fields(row: Row[Any]) -> dict[str, Any]:
-    """Return ``row`` as keyword arguments for the record whose fields are its columns."""
-    return dict(row._mapping)  # noqa: SLF001 - public API of SQLAlchemy; the underscore avoids column names
