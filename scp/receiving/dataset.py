@@ -1,4 +1,4 @@
-"""One received file, read just far enough to decide about it: header and the digest of its pixels.
+"""One received file, read just far enough to decide about it, and what is filed of it.
 
 Nothing large is ever brought into memory: the header stops before the pixel data and leaves out what is too
 long to be one, the digest streams over the pixels, and deflated data sets are inflated on the disk.
@@ -17,14 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from inference.reading import damage, unknown_vr
+from inference.reading import damage, mammogram, unknown_vr
+from inference.reading.digests import patient_digest
+from inference.reading.mammogram import SourceImage
+from inference.reading.options import ReadingOptions
 from scp.network.status import Incomplete, Unreadable
+from scp.receiving import descriptions
+from storage.records import Arrival
 
 UID_PATTERN: Final = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 """PS3.5 9.1: numbers between dots; leading zeros are common in the field and harmless."""
@@ -118,6 +124,55 @@ def _header(file: damage.Reader) -> Dataset:
     for tag in deferred:
         del header[tag]  # pydicom would read it at the first touch, from a file that is elsewhere by then
     return header
+
+
+def arrival(received: Incoming, image: SourceImage, calling_ae: str) -> Arrival:
+    """Return the row of a received image, its file still to be filed."""
+    return Arrival(
+        sop_instance_uid=image.sop_instance_uid,
+        sop_class_uid=image.sop_class_uid,
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        study_uid=image.study_instance_uid,
+        series_uid=image.series_instance_uid,
+        header_digest=image.header_digest,
+        pixel_sha256=received.pixel_sha256,
+        file="",
+        size=received.size,
+        standard_view=image.standard_view,
+        analysable=image.objection is None,
+        source_ae=calling_ae,
+        patient_digest=patient_digest(image.header),
+        description=descriptions.to_row(image),
+    )
+
+
+def header_alone(received: Incoming, arrival: Arrival, reading: ReadingOptions) -> bytes:
+    """Return the file of the header alone; raise Unreadable where it cannot be written, or reads otherwise.
+
+    Elements are written in the order of their tags: one of unknown form that comes first by that, and stood
+    elsewhere, changes how pydicom reads all that follow.
+    """
+    try:
+        header = mammogram.header_only(received.header)
+        written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)), reading)
+    except damage.UNREADABLE_DATA_SET as error:
+        raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
+    if (written.header_digest, descriptions.to_row(written)) != (arrival.header_digest, arrival.description):
+        raise Unreadable("header cannot be written again: it would say other things")
+    return header
+
+
+def content_digest(arrival: Arrival) -> str:
+    """Return what names the content of a file: other content, other name."""
+    study_digest = None if arrival.description is None else arrival.description.study_digest
+    parts = (
+        arrival.transfer_syntax_uid,
+        arrival.header_digest,
+        study_digest or "",
+        arrival.series_uid,
+        arrival.pixel_sha256,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _check(header: Dataset) -> None:

@@ -5,8 +5,6 @@ Knows no network: a path and two names come in, an answer goes out. `scp.receivi
 
 from __future__ import annotations
 
-import hashlib
-import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,21 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import pydicom
 import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from inference.reading import attributes, damage, mammogram, objections
-from inference.reading.digests import patient_digest
-from inference.reading.mammogram import SourceImage
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results.identity import Device
 from scp import product
 from scp.configuration.settings import Settings
 from scp.network import contexts
 from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
-from scp.receiving import dataset, descriptions, identities, pixel_comparison
+from scp.receiving import dataset, identities, pixel_comparison
 from scp.receiving.dataset import Incoming
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -148,7 +143,7 @@ class Receiver:
     def _record(self, received: Incoming, calling_ae: str) -> Kept:
         try:
             image = mammogram.describe(received.header, self.reading)
-            arrival = _arrival(received, image, calling_ae)
+            arrival = dataset.arrival(received, image, calling_ae)
         except damage.UNREADABLE_DATA_SET as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
@@ -197,9 +192,9 @@ class Receiver:
         """
         uid = arrival.sop_instance_uid
         if arrival.sop_class_uid not in objections.TOMOSYNTHESIS:
-            file = self.archive.keep(received.path, uid=uid, digest=_digest(arrival))
+            file = self.archive.keep(received.path, uid=uid, digest=dataset.content_digest(arrival))
             return replace(arrival, file=file)
-        header = _header(received, arrival, self.reading)
+        header = dataset.header_alone(received, arrival, self.reading)
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
@@ -258,51 +253,3 @@ def receiver(
 
 def _not_a_mammogram(sop_class_uid: str) -> str:
     return f"not a mammogram: {UID(sop_class_uid).name}"
-
-
-def _arrival(received: Incoming, image: SourceImage, calling_ae: str) -> Arrival:
-    return Arrival(
-        sop_instance_uid=image.sop_instance_uid,
-        sop_class_uid=image.sop_class_uid,
-        transfer_syntax_uid=received.transfer_syntax_uid,
-        study_uid=image.study_instance_uid,
-        series_uid=image.series_instance_uid,
-        header_digest=image.header_digest,
-        pixel_sha256=received.pixel_sha256,
-        file="",
-        size=received.size,
-        standard_view=image.standard_view,
-        analysable=image.objection is None,
-        source_ae=calling_ae,
-        patient_digest=patient_digest(image.header),
-        description=descriptions.to_row(image),
-    )
-
-
-def _header(received: Incoming, arrival: Arrival, reading: ReadingOptions) -> bytes:
-    """Return the file of the header alone; raise Unreadable where it cannot be written, or reads otherwise.
-
-    Elements are written in the order of their tags: one of unknown form that comes first by that, and stood
-    elsewhere, changes how pydicom reads all that follow.
-    """
-    try:
-        header = mammogram.header_only(received.header)
-        written = mammogram.describe(pydicom.dcmread(io.BytesIO(header)), reading)
-    except damage.UNREADABLE_DATA_SET as error:
-        raise Unreadable(f"header cannot be written again ({type(error).__name__})") from error
-    if (written.header_digest, descriptions.to_row(written)) != (arrival.header_digest, arrival.description):
-        raise Unreadable("header cannot be written again: it would say other things")
-    return header
-
-
-def _digest(arrival: Arrival) -> str:
-    """Return what names the content of a file: other content, other name."""
-    study_digest = None if arrival.description is None else arrival.description.study_digest
-    parts = (
-        arrival.transfer_syntax_uid,
-        arrival.header_digest,
-        study_digest or "",
-        arrival.series_uid,
-        arrival.pixel_sha256,
-    )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
