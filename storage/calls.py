@@ -13,7 +13,6 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from storage.database import columns, schema
-from storage.records import Caller
 
 _table = schema.callers
 
@@ -32,6 +31,23 @@ class Calls:
     rejected: int
     rejected_at: datetime | None
     reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who has asked for an association, from where, and what became of it."""
+
+    calling_ae: str
+    address: str
+    admitted: int
+    """How often; so is ``rejected``."""
+    admitted_at: datetime | None
+    rejected: int
+    rejected_at: datetime | None
+    reason: str | None
+    """Why it was rejected the last time."""
+    last_at: datetime
+    """When it last called."""
 
 
 def add(tx: Connection, calls: Iterable[Calls]) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
 from storage.database import schema
-from storage.records import Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One line of a study's history."""
+
+    study_uid: str
+    event: str
+    at: datetime
+    fields: Mapping[str, str | int]
 
 
 def append(tx: Connection, study_uid: str, event: str, now: datetime, **fields: str | int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,20 +30,6 @@ class Kept(StrEnum):
     """Same UID, other pixels: the first stands, nothing was changed."""
     OTHER_PATIENT = "OTHER_PATIENT"
     """Its UID or its study is that of another patient: what is kept stands, nothing was changed."""
-
-
-class StudyState(StrEnum):
-    """Where a study stands, in the words of the ``studies`` command."""
-
-    RECEIVED = "received"
-    ANALYSING = "analysing"
-    WAITING = "waiting"
-    """All images analysed; waiting to be complete, or for its report to be built."""
-    REPORTED = "reported"
-    """Results are made and not all of them sent, or not committed where commitment is asked for."""
-    DELIVERED = "delivered"
-    PARKED = "parked"
-    """A job, a delivery or a commitment needs a person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,23 +135,6 @@ class NotKept:
     objects: int
     """How many since the database was made."""
     last_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Caller:
-    """Who has asked for an association, from where, and what became of it."""
-
-    calling_ae: str
-    address: str
-    admitted: int
-    """How often; so is ``rejected``."""
-    admitted_at: datetime | None
-    rejected: int
-    rejected_at: datetime | None
-    reason: str | None
-    """Why it was rejected the last time."""
-    last_at: datetime
-    """When it last called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,45 +260,3 @@ class Delivery:
     sent_at: datetime | None
     sent_as: str | None
     """SOP Instance UID under which it was sent, where that is not the object's own."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeliveryCounts:
-    """How many deliveries of a study stand where."""
-
-    sent: int = 0
-    outstanding: int = 0
-    """Owed: neither sent nor parked."""
-    parked: int = 0
-    committed: int = 0
-    """Of those sent: how many the destination has committed itself to keep."""
-    uncommitted: int = 0
-    """Of those sent: how many it is asked to commit itself to and has not yet."""
-    unaskable: int = 0
-    """Of those uncommitted: about how many it refuses to be asked, which needs a person."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyOverview:
-    """One line of the ``studies`` command."""
-
-    study_uid: str
-    images: int
-    analysed: int
-    not_analysed: int
-    """Images whose analysis ended without a result."""
-    state: StudyState
-    first_at: datetime
-    last_at: datetime
-    deliveries: Mapping[str, DeliveryCounts]
-    """By destination; those withdrawn are not counted."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One line of a study's history."""
-
-    study_uid: str
-    event: str
-    at: datetime
-    fields: Mapping[str, str | int]

@@ -15,11 +15,11 @@ from scp.network import tls_files
 from scp.network.tls import FilesError
 from scp.network.tls_files import SOON, Certificate
 from storage import calls
+from storage.calls import Caller
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.overview import attention
 from storage.queue import commitments, deliveries, jobs
-from storage.records import Caller
 from storage.states import CommitmentState, DeliveryState, JobState
 
 MEGABYTE: Final = 1_000_000

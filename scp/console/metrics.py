@@ -21,8 +21,8 @@ from scp.calibration import ScannerPopulation
 from scp.console.pages.overview import Overview, Watch
 from scp.console.services import Services
 from storage import calls
+from storage.calls import Caller
 from storage.overview import recent
-from storage.records import Caller
 
 MEGABYTE: Final = 1_000_000
 BUCKETS: Final = (5, 10, 20, 30, 60, 120, 300, 900, 3600)

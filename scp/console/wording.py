@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from inference.findings import ClassKey
-from storage.records import Refused, StudyState
+from storage.overview.studies import StudyState
+from storage.records import Refused
 from storage.states import CommitmentState, DeliveryState
 
 PLAIN: Final[Mapping[ClassKey, str]] = MappingProxyType(

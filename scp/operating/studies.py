@@ -13,9 +13,10 @@ from scp.errors import OK, CommandError
 from scp.operating import waiting
 from scp.operating.database import open_for_reading
 from storage import history
+from storage.history import Event
 from storage.overview import deliveries, studies
 from storage.overview.deliveries import Entry
-from storage.records import DeliveryCounts, Event, StudyOverview
+from storage.overview.studies import DeliveryCounts, StudyOverview
 from storage.states import CommitmentState, DeliveryState
 
 

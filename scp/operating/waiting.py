@@ -9,8 +9,8 @@ from scp import terminal
 from scp.configuration.settings import Settings
 from storage.database.engine import Database
 from storage.overview import waiting
+from storage.overview.studies import StudyOverview, StudyState
 from storage.overview.waiting import Wait
-from storage.records import StudyOverview, StudyState
 
 
 def of_studies(

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, sel
 
 from storage.database import schema
 from storage.overview import studies
-from storage.records import StudyOverview
+from storage.overview.studies import StudyOverview
 from storage.states import LIVE, CommitmentState, DeliveryState, JobState
 
 _studies = schema.studies

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, case, func, select
 
 from storage.database import schema
-from storage.records import DeliveryCounts, JobKind, StudyOverview, StudyState
+from storage.records import JobKind
 from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 _COUNTED = {
@@ -17,6 +19,52 @@ _COUNTED = {
     DeliveryState.OWED: "outstanding",
     DeliveryState.PARKED: "parked",
 }
+
+
+class StudyState(StrEnum):
+    """Where a study stands, in the words of the ``studies`` command."""
+
+    RECEIVED = "received"
+    ANALYSING = "analysing"
+    WAITING = "waiting"
+    """All images analysed; waiting to be complete, or for its report to be built."""
+    REPORTED = "reported"
+    """Results are made and not all of them sent, or not committed where commitment is asked for."""
+    DELIVERED = "delivered"
+    PARKED = "parked"
+    """A job, a delivery or a commitment needs a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryCounts:
+    """How many deliveries of a study stand where."""
+
+    sent: int = 0
+    outstanding: int = 0
+    """Owed: neither sent nor parked."""
+    parked: int = 0
+    committed: int = 0
+    """Of those sent: how many the destination has committed itself to keep."""
+    uncommitted: int = 0
+    """Of those sent: how many it is asked to commit itself to and has not yet."""
+    unaskable: int = 0
+    """Of those uncommitted: about how many it refuses to be asked, which needs a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyOverview:
+    """One line of the ``studies`` command."""
+
+    study_uid: str
+    images: int
+    analysed: int
+    not_analysed: int
+    """Images whose analysis ended without a result."""
+    state: StudyState
+    first_at: datetime
+    last_at: datetime
+    deliveries: Mapping[str, DeliveryCounts]
+    """By destination; those withdrawn are not counted."""
 
 
 def overview(

@@ -23,8 +23,8 @@ from scp.console.wording import NOT_KEPT, duration
 from scp.operating import retry, status
 from scp.operating.status import Destination, Health
 from storage import calls
+from storage.calls import Caller
 from storage.overview import recent
-from storage.records import Caller
 from storage.states import DeliveryState
 
 FRESH_SECONDS: Final = 2.0

@@ -14,7 +14,7 @@ from scp.console.wording import STATES, TONES
 from scp.operating import waiting
 from storage.overview import pages
 from storage.overview.pages import Choice, Page
-from storage.records import StudyOverview
+from storage.overview.studies import StudyOverview
 
 PAGE_SIZE: Final = 50
 WORDS_LENGTH: Final = 64

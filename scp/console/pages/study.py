@@ -27,8 +27,9 @@ from scp.console.wording import COMMITMENTS, DELIVERIES, PLAIN
 from scp.operating import retry
 from storage import history
 from storage.overview import deliveries, studies
+from storage.overview.studies import StudyOverview
 from storage.queue import arrivals, study_changes
-from storage.records import ResultObject, StudyOverview
+from storage.records import ResultObject
 
 log = structlog.get_logger(__name__)
 

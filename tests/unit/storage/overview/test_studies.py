@@ -1,8 +1,8 @@
 """One line a study, in the words of the command line."""
 
 from storage.overview import studies
+from storage.overview.studies import DeliveryCounts, StudyState
 from storage.queue import deliveries, jobs
-from storage.records import DeliveryCounts, StudyState
 from tests.unit.storage.making import FAILED, START, STUDY, arrival
 
 

@@ -7,8 +7,8 @@ import pytest
 from storage.errors import Conflict, Unknown
 from storage.overview import attention, studies
 from storage.overview import deliveries as delivery_ledger
+from storage.overview.studies import DeliveryCounts, StudyState
 from storage.queue import commitment_reports, commitments, deliveries
-from storage.records import DeliveryCounts, StudyState
 from storage.states import CommitmentState, DeliveryState
 from storage.upkeep import retention
 from tests.unit.storage.making import STUDY, arrival
