@@ -51,6 +51,7 @@ check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents o
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docs/container/Containerfile
 	$(BIN)/python -m tests.support.names scp inference storage models bench tests
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
