@@ -24,12 +24,37 @@ class User:
     failures: int
     """Wrong passwords in a row."""
     locked_until: datetime | None
+    disabled: bool
+    """Whether nothing stands for it, for now."""
+    subject: str | None
+    """Digest of who it is at an OpenID provider; None where it has a password here."""
 
 
-def add(tx: Connection, name: str, *, role: str, password_hash: str, now: datetime) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """What stands for a user in a program."""
+
+    digest: str
+    user_name: str
+    label: str
+    created_at: datetime
+    last_at: datetime
+
+
+def add(
+    tx: Connection, name: str, *, role: str, password_hash: str, now: datetime, subject: str | None = None
+) -> None:
     """Add a user. Raises Conflict where there is one of that name."""
     tx.execute(
-        insert(_users).values(name=name, role=role, password_hash=password_hash, created_at=now, failures=0)
+        insert(_users).values(
+            name=name,
+            role=role,
+            password_hash=password_hash,
+            created_at=now,
+            failures=0,
+            disabled=False,
+            subject=subject,
+        )
     )
 
 
@@ -47,6 +72,39 @@ def number(tx: Connection) -> int:
 def every(tx: Connection) -> list[User]:
     """Return all users, by name."""
     return [User(**columns.fields(row)) for row in tx.execute(select(_users).order_by(_users.c.name))]
+
+
+def of_subject(tx: Connection, subject: str) -> User | None:
+    """Return the user whom an OpenID provider calls so."""
+    row = tx.execute(select(_users).where(_users.c.subject == subject)).one_or_none()
+    return None if row is None else User(**columns.fields(row))
+
+
+def set_role(tx: Connection, name: str, role: str) -> None:
+    """Let the user do what ``role`` may."""
+    tx.execute(update(_users).where(_users.c.name == name).values(role=role))
+
+
+def set_password(tx: Connection, name: str, password_hash: str) -> None:
+    """Give the user another password, and end what it has open in browsers."""
+    tx.execute(update(_users).where(_users.c.name == name).values(password_hash=password_hash))
+    _end_browsers(tx, name)
+
+
+def set_disabled(tx: Connection, name: str, *, disabled: bool) -> None:
+    """Let nothing stand for the user, or its tokens and password again."""
+    tx.execute(update(_users).where(_users.c.name == name).values(disabled=disabled))
+    if disabled:
+        _end_browsers(tx, name)
+
+
+def tokens(tx: Connection) -> list[Token]:
+    """Return the tokens of all users, the oldest first."""
+    fields = [_credentials.c[name] for name in ("digest", "user_name", "label", "created_at", "last_at")]
+    rows = tx.execute(
+        select(*fields).where(_credentials.c.label.is_not(None)).order_by(_credentials.c.created_at)
+    )
+    return [Token(**columns.fields(row)) for row in rows]
 
 
 def find(tx: Connection, name: str) -> User | None:
@@ -80,6 +138,17 @@ def grant(tx: Connection, digest: str, name: str, *, label: str | None, now: dat
 def revoke(tx: Connection, digest: str) -> None:
     """Let what has this digest stand for nobody."""
     tx.execute(delete(_credentials).where(_credentials.c.digest == digest))
+
+
+def revoke_token(tx: Connection, name: str, digest: str) -> None:
+    """Let that token of the user stand for nobody."""
+    tx.execute(
+        delete(_credentials).where(
+            _credentials.c.digest == digest,
+            _credentials.c.user_name == name,
+            _credentials.c.label.is_not(None),
+        )
+    )
 
 
 def of_browser(
@@ -116,10 +185,14 @@ def last_used(tx: Connection, digest: str) -> datetime | None:
     return at
 
 
+def _end_browsers(tx: Connection, name: str) -> None:
+    tx.execute(delete(_credentials).where(_credentials.c.user_name == name, _credentials.c.label.is_(None)))
+
+
 def _standing(tx: Connection, digest: str, *conditions: object) -> User | None:
     row = tx.execute(
         select(_users)
         .join(_credentials, _credentials.c.user_name == _users.c.name)
-        .where(_credentials.c.digest == digest, *conditions)  # type: ignore[arg-type]
+        .where(_credentials.c.digest == digest, _users.c.disabled.is_(False), *conditions)  # type: ignore[arg-type]
     ).one_or_none()
     return None if row is None else User(**columns.fields(row))

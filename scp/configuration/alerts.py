@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from scp.configuration.values import Host, Port, Section, resolved
+from scp.configuration.values import Host, Port, Section, absolute
 from scp.configuration.web import ENVIRONMENT, is_loopback
 
 
@@ -63,9 +63,8 @@ class Alerts(Section):
     )
     @classmethod
     def _absolute(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str) or value.startswith(ENVIRONMENT):
-            return value
-        return str(resolved(Path(value), info)) if value else None
+        named = isinstance(value, str) and value.startswith(ENVIRONMENT)
+        return value if named else absolute(value, info)
 
     @model_validator(mode="after")
     def _mail_is_whole(self) -> Self:

@@ -19,6 +19,7 @@ from scp.configuration.alerts import Alerts
 from scp.configuration.audit import Audit
 from scp.configuration.console import Console
 from scp.configuration.errors import ConfigError, sentences
+from scp.configuration.openid import OpenID
 from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
     Delivery,
@@ -55,6 +56,7 @@ class Settings(Section):
     worker: Worker = Worker()
     retention: Retention = Retention()
     console: Console = Console()
+    openid: OpenID = OpenID()
     stow: Stow = Stow()
     alerts: Alerts = Alerts()
     audit: Audit = Audit()

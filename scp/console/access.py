@@ -6,6 +6,7 @@ That is allowed on loopback alone: `refusal` says why another address is not ser
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import threading
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from scp.console.security import LOOPBACK
 from scp.console.visitors import Role
 from storage import users
 from storage.database.engine import Database
+from storage.errors import Conflict
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ TOUCH: Final = timedelta(minutes=1)
 """The use of a credential is noted no more often."""
 LEAST_LENGTH: Final = 12
 """Characters of a password (NIST SP 800-63B-4 asks for 15 where nothing else protects; users lock here)."""
+NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 WRONG: Final = "name or password is wrong, or the user is locked for a while after too many tries"
 
 _hasher: Final = PasswordHasher()
@@ -43,16 +46,20 @@ _DUMMY: Final = _hasher.hash(secrets.token_hex(16))
 """Checked for names that are nobody's, so that the time tells nothing."""
 
 
+class UserError(Exception):
+    """A user cannot be added or changed so; the message says why."""
+
+
 class SignInError(Exception):
     """Nobody is signed in; the message says why, and no more than a stranger may know."""
 
 
-def refusal(console: Console, *, user_number: int) -> str | None:
+def refusal(console: Console, *, user_number: int, openid: bool = False) -> str | None:
     """Return why the console may not be served so, or None."""
     open_to_others = console.host not in LOOPBACK or bool(console.names) or console.behind_proxy
     if not open_to_others:
         return None
-    if not user_number:
+    if not user_number and not openid:
         return (
             "[console] would let others in, and there are no users: add one with `secondread user add NAME "
             '--role admin`, or keep host = "127.0.0.1" without names and proxy'
@@ -79,7 +86,9 @@ def sign_in(database: Database, name: str, password: str, *, secret: str, now: d
     """Let the browser with ``secret`` stand for the user. Raises SignInError."""
     with database.read() as tx:
         user = users.find(tx, name)
-    locked = user is not None and user.locked_until is not None and user.locked_until > now
+    locked = user is not None and (
+        user.disabled or (user.locked_until is not None and user.locked_until > now)
+    )
     correct = _correct(_DUMMY if user is None else user.password_hash, password)
     if user is None or locked or not correct:
         if user is not None and not locked:
@@ -90,6 +99,29 @@ def sign_in(database: Database, name: str, password: str, *, secret: str, now: d
         users.succeeded(tx, name)
         users.grant(tx, digest(secret), name, label=None, now=now)
     log.info("signed in", user=name)
+
+
+def enter(database: Database, name: str, *, subject: str, role: Role, secret: str, now: datetime) -> str:
+    """Let the browser with ``secret`` stand for whom an OpenID provider vouches for; return its name here.
+
+    ``subject`` is who it is there, for good; ``name`` counts at the first time alone. Raises SignInError.
+    """
+    with database.write() as tx:
+        user = users.of_subject(tx, subject)
+        if user is None:
+            if users.find(tx, name) is not None:
+                raise SignInError(
+                    f"there is another user {name!r} here: an administrator has to remove it first"
+                )
+            users.add(tx, name, role=role.word, password_hash="", now=now, subject=subject)
+        elif user.disabled:
+            raise SignInError("this user is disabled")
+        else:
+            name = user.name
+            users.set_role(tx, name, role.word)
+        users.grant(tx, digest(secret), name, label=None, now=now)
+    log.info("signed in", user=name, role=role.word)
+    return name
 
 
 def sign_out(database: Database, secret: str) -> None:
@@ -123,6 +155,34 @@ def new_token(database: Database, name: str, label: str, *, now: datetime) -> st
     with database.write() as tx:
         users.grant(tx, digest(token), name, label=label, now=now)
     return token
+
+
+def add_user(database: Database, name: str, *, role: str, password: str, now: datetime) -> None:
+    """Add a user with a password. Raises UserError."""
+    if not NAME.fullmatch(name):
+        raise UserError("a name has 1 to 64 letters, digits and . _ @ -")
+    checked = checked_role(role)
+    password_hash = hashed(checked_password(password))
+    try:
+        with database.write() as tx:
+            users.add(tx, name, role=checked.word, password_hash=password_hash, now=now)
+    except Conflict as error:
+        raise UserError(f"there is a user {name!r} already: remove it first") from error
+
+
+def checked_role(word: str) -> Role:
+    """Return the role of that name. Raises UserError."""
+    if word.upper() not in Role.__members__:
+        words = ", ".join(member.word for member in Role)
+        raise UserError(f"no role {word!r}: there is {words}")
+    return Role[word.upper()]
+
+
+def checked_password(password: str) -> str:
+    """Return ``password``. Raises UserError where it is too short."""
+    if len(password) < LEAST_LENGTH:
+        raise UserError(f"a password has at least {LEAST_LENGTH} characters")
+    return password
 
 
 def role(user: users.User) -> Role:

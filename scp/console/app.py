@@ -22,7 +22,9 @@ from scp import product
 from scp.configuration.settings import Settings
 from scp.console import access, rendering, services, visitors
 from scp.console.metrics import NodeCollector
-from scp.console.pages import analyse, model, overview, predict, sign_in, studies, study, watch
+from scp.console.openid import Provider
+from scp.console.pages import analyse, model, openid, overview, predict, sign_in, studies, study, watch
+from scp.console.pages import users as users_page
 from scp.console.pages.overview import Watch
 from scp.console.reading.uploads import Uploads
 from scp.console.security import LOOPBACK, Guard
@@ -63,7 +65,12 @@ ROUTES: Final = (
     Route("/metrics", watch.metrics),
     Route("/sign-in", sign_in.show),
     Route("/sign-in", sign_in.sign_in, methods=["POST"]),
+    Route("/sign-in/openid", openid.begin),
+    Route("/sign-in/openid/back", openid.back),
     Route("/sign-out", sign_in.sign_out, methods=["POST"]),
+    Route("/users", users_page.show),
+    Route("/users", users_page.add, methods=["POST"]),
+    Route("/users/change", users_page.change, methods=["POST"]),
     Route("/predict", predict.predict, methods=["POST"]),
     Route("/api", predict.documentation),
     Route("/openapi.json", predict.openapi),
@@ -114,6 +121,7 @@ def build(settings: Settings, database: Database) -> Starlette:
         },
     )
     application.state.services = of
+    application.state.provider = Provider(settings.openid) if settings.openid.on else None
     application.state.watch = Watch(of)
     application.state.registry = watch.registry_of(NodeCollector(of, application.state.watch))
     return application
@@ -140,7 +148,7 @@ def _visitor(of: Services, request: Request, secret: str | None) -> Visitor:
     own = secret or visitors.new_secret()
     with of.database.read() as tx:
         user_number = users.number(tx)
-    if not user_number:
+    if not user_number and not of.settings.openid.on:
         return Visitor(name=None, role=Role.ADMIN, secret=own)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = token if scheme.lower() == "bearer" and token else None

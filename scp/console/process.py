@@ -100,7 +100,7 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
 def _check_access(settings: Settings, database: Database) -> None:
     """Raise CommandError where strangers would get in, or passwords would be read on their way."""
     with database.read() as tx:
-        refusal = access.refusal(settings.console, user_number=users.number(tx))
+        refusal = access.refusal(settings.console, user_number=users.number(tx), openid=settings.openid.on)
     if refusal is not None:
         raise CommandError(refusal, code=WRONG_USAGE)
 

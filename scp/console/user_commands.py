@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
-from typing import Final
 
 import typer
 
 from scp import terminal
 from scp.configuration.settings import Settings
 from scp.console import access
-from scp.console.visitors import Role
+from scp.console.access import UserError
 from scp.errors import OK, WRONG_USAGE, CommandError
 from scp.operating.database import open_for_changes, open_for_reading
 from storage import users
-from storage.errors import Conflict
-
-NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
 def add(settings: Settings, name: str, *, role: str) -> int:
     """Add a user; the password comes from standard input: asked for twice, or a line of a pipe."""
-    if not NAME.fullmatch(name):
-        raise CommandError("a name has 1 to 64 letters, digits and . _ @ -", code=WRONG_USAGE)
-    if role.upper() not in Role.__members__:
-        words = ", ".join(member.word for member in Role)
-        raise CommandError(f"no role {role!r}: there is {words}", code=WRONG_USAGE)
     password = _password()
-    if len(password) < access.LEAST_LENGTH:
-        raise CommandError(f"a password has at least {access.LEAST_LENGTH} characters", code=WRONG_USAGE)
     try:
-        with open_for_changes(settings) as database, database.write() as tx:
-            password_hash = access.hashed(password)
-            users.add(tx, name, role=role.lower(), password_hash=password_hash, now=datetime.now(UTC))
-    except Conflict as error:
-        raise CommandError(f"there is a user {name!r} already: remove it first") from error
+        with open_for_changes(settings) as database:
+            access.add_user(database, name, role=role, password=password, now=datetime.now(UTC))
+    except UserError as error:
+        raise CommandError(str(error), code=WRONG_USAGE) from error
     terminal.out().print(f"user {name} added, {role.lower()}: from now on the console asks who comes")
     return OK
 
@@ -61,10 +48,22 @@ def show(settings: Settings, *, as_json: bool) -> int:
         everybody = users.every(tx)
     if as_json:
         for user in everybody:
-            terminal.print_json({"name": user.name, "role": user.role, "locked_until": user.locked_until})
+            terminal.print_json(
+                {
+                    "name": user.name,
+                    "role": user.role,
+                    "locked_until": user.locked_until,
+                    "disabled": user.disabled,
+                }
+            )
         return OK
     rows = [
-        (user.name, user.role, terminal.moment(user.created_at), terminal.moment(user.locked_until))
+        (
+            user.name,
+            user.role,
+            terminal.moment(user.created_at),
+            "disabled" if user.disabled else terminal.moment(user.locked_until),
+        )
         for user in everybody
     ]
     terminal.out().print(terminal.table("Users", ["name", "role", "since", "locked until"], rows))

@@ -29,7 +29,7 @@ class Role(IntEnum):
     OPERATOR = 2
     """See identities, retry, analyse again, download."""
     ADMIN = 3
-    """Manage users."""
+    """Add, change and remove users."""
 
     @property
     def word(self) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -440,6 +441,10 @@ users: Final = Table(
     # wrong passwords in a row
     Column("failures", Integer, nullable=False),
     Column("locked_until", Instant),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    # digest of issuer and subject, where an OpenID provider vouches for the user, who has no password here
+    Column("subject", DIGEST),
+    Index("ix_users_subject", "subject", unique=True),
 )
 
 # What stands for a user: the secret of a browser that has signed in, or a token of a program. Kept as digest.

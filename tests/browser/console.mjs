@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 const [address, program, study, picture, folder, ...wanted] = process.argv.slice(2);
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = { phone: [360, 740], desk: [1280, 900], wall: [3840, 2160] };
-const PAGES = { overview: "/", studies: "/studies", study: `/studies/${study}`, analyse: "/analyse", model: "/model", api: "/api" };
+const PAGES = { overview: "/", studies: "/studies", study: `/studies/${study}`, analyse: "/analyse", model: "/model", users: "/users", api: "/api" };
 const found = { violations: [], overflows: [], errors: [], foreign: [], uploads: [] };
 
 const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox"] });

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 class Console:
     """``python -m scp console`` on the data of a configuration, at a free port."""
 
-    def __init__(self, config: Path):
+    def __init__(self, config: Path, *, port=0):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "scp", "console", "--config", str(config)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "SECONDREAD_CONSOLE__PORT": "0"},
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "SECONDREAD_CONSOLE__PORT": str(port)},
         )
         self.lines = Lines(self.process.stdout)
         self.lines.wait_for("console listening", seconds=100)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from scp.console import access, rendering, services, visitors
 from scp.console.access import SignInError
+from scp.console.openid import Provider
+from scp.console.visitors import Visitor
+from storage import users
 
 NAME_LENGTH = 64
 PASSWORD_LENGTH = 1024
@@ -15,7 +20,14 @@ PASSWORD_LENGTH = 1024
 
 async def show(request: Request) -> Response:
     """Return the form."""
-    return rendering.page(request, "sign_in.html", {"problem": None})
+    return page(request)
+
+
+def page(request: Request, *, problem: str | None = None, status: int = 200) -> Response:
+    """Return the form, with what went wrong."""
+    issuer = services.of(request).settings.openid.issuer
+    context = {"problem": problem, "openid": urlsplit(issuer).hostname}
+    return rendering.page(request, "sign_in.html", context, status=status)
 
 
 async def sign_in(request: Request) -> Response:
@@ -28,9 +40,9 @@ async def sign_in(request: Request) -> Response:
     try:
         await run_in_threadpool(access.sign_in, of.database, name, password, secret=secret, now=of.now())
     except SignInError as error:
-        await run_in_threadpool(of.trail.authenticated, name, _address(request), refused=True)
-        return rendering.page(request, "sign_in.html", {"problem": str(error)}, status=401)
-    await run_in_threadpool(of.trail.authenticated, name, _address(request))
+        await run_in_threadpool(of.trail.authenticated, name, address(request), refused=True)
+        return page(request, problem=str(error), status=401)
+    await run_in_threadpool(of.trail.authenticated, name, address(request))
     return visitors.with_secret(RedirectResponse("/", 303), secret, secure=of.settings.console.secure)
 
 
@@ -40,12 +52,29 @@ async def sign_out(request: Request) -> Response:
     of, secret = services.of(request), visitors.of(request).secret
     for upload in of.uploads.of_owner(secret):
         of.uploads.forget(upload)
+    name = visitors.of(request).name
     await run_in_threadpool(access.sign_out, of.database, secret)
-    if (name := visitors.of(request).name) is not None:
-        await run_in_threadpool(of.trail.authenticated, name, _address(request), out=True)
-    fresh = visitors.new_secret()
-    return visitors.with_secret(RedirectResponse("/sign-in", 303), fresh, secure=of.settings.console.secure)
+    if name is not None:
+        await run_in_threadpool(of.trail.authenticated, name, address(request), out=True)
+    fresh, secure = visitors.new_secret(), of.settings.console.secure
+    if (provider_end := await run_in_threadpool(_provider_end, request, name)) is None:
+        return visitors.with_secret(RedirectResponse("/sign-in", 303), fresh, secure=secure)
+    # a form may send a browser to our own pages alone (Content-Security-Policy): a link leads to the provider
+    request.state.visitor = Visitor(name=None, role=None, secret=fresh)
+    response = rendering.page(request, "signed_out.html", {"address": provider_end})
+    return visitors.with_secret(response, fresh, secure=secure)
 
 
-def _address(request: Request) -> str:
+def _provider_end(request: Request, name: str | None) -> str | None:
+    """Return where the user signs out of the OpenID provider too, which has vouched for it."""
+    provider: Provider | None = request.app.state.provider
+    if provider is None or name is None:
+        return None
+    with services.of(request).database.read() as tx:
+        user = users.find(tx, name)
+    return None if user is None or user.subject is None else provider.end_address()
+
+
+def address(request: Request) -> str:
+    """Return the network address of who asks."""
     return "" if request.client is None else request.client.host

@@ -1,6 +1,7 @@
 """Who may use the console, once there are users."""
 
 import io
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from scp.configuration.console import Console
 from scp.configuration.settings import load
 from scp.console import access, user_commands
 from scp.console.access import LOCKED, MOST_FAILURES, SignInError
+from scp.console.visitors import Role
 from scp.errors import CommandError
 from storage import users
 from storage.database.engine import Database
@@ -101,7 +103,7 @@ def console(tmp_path_factory):
         f'[node]\ndata_dir = "data"\n[model]\nname = "{model}"\n[audit]\nto = "tcp://127.0.0.1:1"\n'
     )
     settings = load(config, {})
-    for name, role in (("vera", "viewer"), ("olaf", "operator")):
+    for name, role in (("vera", "viewer"), ("olaf", "operator"), ("ada", "admin")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
             assert user_commands.add(settings, name, role=role) == 0
@@ -179,3 +181,82 @@ def test_a_user_that_cannot_be_added_is_a_sentence(console, monkeypatch, name, r
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
     with pytest.raises(CommandError, match=words):
         user_commands.add(console.settings, name, role=role)
+
+
+def change(browser, name, action, **more):
+    fields = {"csrf": browser.csrf("/users"), "name": name, "action": action}
+    return browser.post("/users/change", fields | more)
+
+
+def test_an_admin_manages_users_on_a_page_and_nobody_else_does(console):
+    admin, operator = signed_in(console, "ada"), signed_in(console, "olaf")
+    assert operator.get("/users").status == 403
+    form = {"name": "nina", "role": "viewer", "password": PASSWORD}
+    assert operator.post("/users", form | {"csrf": operator.csrf("/analyse")}).status == 403
+    assert admin.post("/users", form).status == 403
+    form["csrf"] = admin.csrf("/users")
+    refused = admin.post("/users", form | {"password": "short"})
+    assert (refused.status, "at least 12 characters" in refused.words) == (400, True)
+    assert admin.post("/users", form).status == 303
+    assert "There is a user &#39;nina&#39; already" in admin.post("/users", form).text
+    nina = signed_in(console, "nina")
+    assert change(admin, "nina", "role", role="operator").status == 303
+    assert "signed in as nina, operator" in nina.get("/").words
+    made = change(admin, "nina", "token", label="grafana")
+    bearer = {"Authorization": f"Bearer {re.search('srt_[A-Za-z0-9_-]+', made.text)[0]}", "Accept": "*/*"}
+    assert console.browser().get("/metrics", **bearer).status == 200
+    assert "grafana, made" in admin.get("/users").words
+    assert change(admin, "nina", "disable").status == 303
+    assert nina.get("/").status == 303
+    assert console.browser().get("/metrics", **bearer).status == 401
+    wrong = console.browser()
+    proof = {"csrf": wrong.csrf("/sign-in"), "name": "nina", "password": PASSWORD}
+    assert wrong.post("/sign-in", proof).status == 401
+    assert change(admin, "nina", "enable").status == 303
+    assert console.browser().get("/metrics", **bearer).status == 200
+    token = re.search('name="token" value="([0-9a-f]{64})"', admin.get("/users").text)[1]
+    assert change(admin, "nina", "revoke", token=token).status == 303
+    assert console.browser().get("/metrics", **bearer).status == 401
+    assert change(admin, "nina", "remove").status == 303
+    assert "nina" not in admin.get("/users").words
+
+
+def test_an_admin_unlocks_a_user_and_gives_it_another_password(console):
+    admin = signed_in(console, "ada")
+    form = {"csrf": admin.csrf("/users"), "name": "lena", "role": "viewer", "password": PASSWORD}
+    assert admin.post("/users", form).status == 303
+    browser = console.browser()
+    wrong = {"csrf": browser.csrf("/sign-in"), "name": "lena", "password": "wrong"}
+    for _ in range(MOST_FAILURES):
+        assert browser.post("/sign-in", wrong).status == 401
+    assert "locked until" in admin.get("/users").words
+    assert browser.post("/sign-in", wrong | {"password": PASSWORD}).status == 401
+    assert change(admin, "lena", "unlock").status == 303
+    assert change(admin, "lena", "password", password=f"{PASSWORD} two").status == 303
+    assert browser.post("/sign-in", wrong | {"password": PASSWORD}).status == 401
+    assert browser.post("/sign-in", wrong | {"password": f"{PASSWORD} two"}).status == 303
+    change(admin, "lena", "remove")
+
+
+@pytest.mark.parametrize("action", ["role", "disable", "remove"])
+def test_an_admin_does_not_lock_itself_out(console, action):
+    answer = change(signed_in(console, "ada"), "ada", action, role="viewer")
+    assert (answer.status, "Another administrator has to do that" in answer.words) == (400, True)
+
+
+def test_a_user_of_a_provider_keeps_its_name_and_never_takes_anothers(database):
+    def enter(name, subject, secret, role=Role.VIEWER):
+        return access.enter(database, name, subject=subject, role=role, secret=secret * 32, now=NOW)
+
+    assert enter("paul", "1", "p") == "paul"
+    assert enter("paula", "1", "q", Role.ADMIN) == "paul"
+    assert access.user_of(database, secret="p" * 32, token=None, now=NOW).role == "admin"
+    with pytest.raises(SignInError, match="another user 'paul'"):
+        enter("paul", "2", "r")
+    with pytest.raises(SignInError, match="another user 'ann'"):
+        enter("ann", "3", "r")
+    with database.write() as tx:
+        users.set_disabled(tx, "paul", disabled=True)
+    with pytest.raises(SignInError, match="disabled"):
+        enter("paul", "1", "r")
+    assert name_of(database, secret="p" * 32) is None
