@@ -112,9 +112,11 @@ def test_default_configuration_lies_in_the_working_directory(secondread, config,
 
 def test_without_a_command_the_node_starts_with_the_settings(secondread, config, monkeypatch):
     seen = []
-    monkeypatch.setattr(node, "run", lambda settings: seen.append(settings) or 7)
+    monkeypatch.setattr(node, "run", lambda settings, *, path: seen.append((settings, path)) or 7)
     assert secondread("--config", config).code == 7
-    assert seen[0].peers[0].ae_title == "PACS"
+    ((settings, path),) = seen
+    assert settings.peers[0].ae_title == "PACS"
+    assert path == config
 
 
 @pytest.mark.parametrize(
