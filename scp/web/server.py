@@ -33,6 +33,7 @@ class WebServer:
 
     def stop(self, seconds: float) -> None:
         """Take no more requests; give those under way so many ``seconds`` to end."""
+        self._socket.callers.hang_up()
         self._server.should_exit = True
         self._thread.join(seconds)
         if self._thread.is_alive():
