@@ -36,6 +36,8 @@ from storage.records import Refused
 log = structlog.get_logger(__name__)
 
 MEGABYTE: Final = 1_000_000
+LONGEST_BOUNDARY: Final = 256
+"""Characters that the parser of bodies takes; RFC 2046 5.1.1 allows 70."""
 RETRY_SECONDS: Final = "60"
 """When a peer may come again that found no room."""
 
@@ -218,4 +220,4 @@ def _boundary(content_type: str) -> bytes | None:
     usable = message.get_content_type() == "multipart/related" and isinstance(boundary, str) and boundary
     if not usable or str(kind or "application/dicom").lower() != "application/dicom":
         return None
-    return str(boundary).encode()
+    return str(boundary).encode() if len(str(boundary).encode()) <= LONGEST_BOUNDARY else None
