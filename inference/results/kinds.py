@@ -19,6 +19,9 @@ from inference.results.markers import cad_report, presentation_state
 from inference.results.report import document
 from inference.results.study import Series, Study
 
+_COUNTED_TO: Final = 99
+"""More digits would make a Series Description longer than its 64 characters."""
+
 
 def _always(_options: OutputOptions) -> bool:
     return True
@@ -36,6 +39,8 @@ class OutputKind:
     """Numbers from 9000 on sort behind the series of the modality."""
     titled: bool = True
     """Whether the description of its series begins with the study's title."""
+    counted: bool = False
+    """Whether the description counts those that replaced an earlier one: a list shows which is current."""
     wanted: Callable[[OutputOptions], bool] = _always
     """Reads the option that switches it on."""
     alternatives: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +50,10 @@ class OutputKind:
         """Return how viewers list this kind's series of ``study``: the list of series tells the result."""
         if not self.titled:
             return self.series
-        described = wording.series_description(study.title, self.series.description)
+        name, predecessor = self.series.description, study.predecessor
+        if self.counted and predecessor is not None:
+            name = f"{name} {min(predecessor.instance_number + 1, _COUNTED_TO)}"
+        described = wording.series_description(study.title, name)
         return replace(self.series, description=described)
 
 
@@ -54,6 +62,7 @@ USUAL: Final = (
         name="SR",
         build=document.build,
         series=Series(number=9002, description=wording.REPORT_SERIES),
+        counted=True,
         alternatives=document.ALTERNATIVES,
     ),
     OutputKind(
@@ -83,6 +92,7 @@ KINDS: Final = (
         name="SR-OUTLINE",
         build=document.build_outlined,
         series=Series(number=9002, description=wording.REPORT_SERIES),
+        counted=True,
         alternatives=document.ALTERNATIVES,
     ),
     OutputKind(

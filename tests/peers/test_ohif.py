@@ -31,7 +31,10 @@ NEAR = 2.5
 
 
 def study(shape, folder):
-    """Return sources and results of a study whose right breast is flagged, and the report's regions."""
+    """Return sources and results of a study whose right breast is flagged, the current report first.
+
+    In the study of rectangles the last image came late: the report without it is the last result.
+    """
     views = [
         # OHIF 3.13.2 shows no image that has a VOI LUT Function: it takes the first letter for the function
         mammogram(side, view, number=number, lesion=side == "R", study=shape, VOILUTFunction=None, **SIZE)
@@ -48,7 +51,12 @@ def study(shape, folder):
     images = [
         results.study_image(header, finding, folder) for header, finding in zip(views, found, strict=True)
     ]
-    return views, results.objects(images, options=results.with_options(sr_region=shape))
+    options = results.with_options(sr_region=shape)
+    if shape == "outline":
+        return views, results.objects(images, options=options)
+    early, *_ = results.of_kind([*images[:2], images[3]], "SR", options=options)
+    replaced = results.predecessor_of(early, images=3)
+    return views, [*results.objects(images, options=options, predecessor=replaced), early]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +152,15 @@ def share_seen(drawn, points):
         drawn[int(y) - reach : int(y) + reach + 1, int(x) - reach : int(x) + reach + 1] for x, y in points
     ]
     return np.mean([square.any() for square in squares])
+
+
+def test_of_a_study_with_a_late_image_both_reports_are_listed_and_the_current_one_is_told_apart(seen):
+    saw, report, _ = seen["rectangle"]
+    listed = "\n".join(saw["series"])
+    assert report.SeriesDescription == "AI: flagged R - report 2 - NOT FOR DIAGNOSTIC USE"
+    assert listed.count("AI: flagged R - report 2 - ") == 1
+    assert listed.count("AI: flagged R - report - ") == 1
+    assert saw["current"].count("report 2") == 1
 
 
 def test_heatmap_and_report_are_listed_and_shown(walk):

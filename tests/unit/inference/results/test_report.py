@@ -457,6 +457,7 @@ def test_comprehensive_3d_is_the_same_tree_under_another_uid(lesion):
 def test_late_image_replaces_the_report(lesion):
     old = report(lesion[:3])
     new = report(lesion, predecessor=results.predecessor_of(old, images=3))
+    assert " - report 2 - " in new.SeriesDescription
     [reference] = new.PredecessorDocumentsSequence
     [series] = reference.ReferencedSeriesSequence
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.SOPInstanceUID

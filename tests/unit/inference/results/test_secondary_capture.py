@@ -132,6 +132,8 @@ def test_a_picture_without_heat_is_called_no_heatmap(tmp_path):
 def test_descriptions_of_series_fit_into_their_attribute():
     for title in (wording.study_title([], read=True, complete=False), wording.NO_RESULT):
         assert len(wording.series_description(title, wording.NO_REGION_SERIES)) <= 64
+    title = wording.study_title([], read=True, complete=False)
+    assert len(wording.series_description(title, f"{wording.REPORT_SERIES} 99")) <= 64
     both = wording.study_title([*Laterality], read=True, complete=False)
     assert len(wording.series_description(both, wording.HEATMAP_SERIES)) <= 64
 
