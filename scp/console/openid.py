@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 
 import requests
 import structlog
-from authlib.integrations.requests_client import OAuth2Session, OAuthError
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -38,12 +39,17 @@ SECONDS: Final = 10.0
 """How long the provider may be silent."""
 FRESH_SECONDS: Final = 3600.0
 """What the provider says about itself is asked again after so long."""
+PAUSE_SECONDS: Final = 10.0
+"""After it did not answer it is left alone for so long."""
 FLOW_SECONDS: Final = 600.0
 """How long a person may take to sign in there."""
 MOST_FLOWS: Final = 1000
 """Strangers may begin as many as they want: the oldest are forgotten."""
 LEEWAY: Final = 60
 """Seconds by which both clocks may differ."""
+UNUSABLE: Final = (AuthlibBaseError, JoseError, requests.RequestException, ValueError, KeyError, TypeError)
+"""What the libraries raise where an answer is missing, is not what it should be, or is false."""
+SILENT: Final = "the OpenID provider cannot be reached now: try again soon"
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "RS384", "PS384", "ES384", "RS512", "PS512", "ES512", "EdDSA"]
 """Signatures with a key pair alone: with a shared secret, or none, whoever knows it could be anybody."""
 
@@ -79,6 +85,8 @@ class Provider:
     def __init__(self, settings: OpenID) -> None:
         self._settings = settings
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._not_before = 0.0
         self._flows: OrderedDict[str, Flow] = OrderedDict()
         self._discovery: tuple[float, dict[str, Any], KeySet] | None = None
 
@@ -120,7 +128,7 @@ class Provider:
         metadata, _ = self._about()
         try:
             claims = self._claims(metadata, answer["code"], flow)
-        except (OAuthError, JoseError, requests.RequestException, ValueError, KeyError) as error:
+        except UNUSABLE as error:
             log.warning("sign-in by OpenID failed", reason=type(error).__name__, detail=_safe(error))
             raise OpenIDError("what the provider answers cannot be believed; the log says why") from error
         return self._person(claims)
@@ -203,20 +211,30 @@ class Provider:
 
     def _about(self, *, anew: bool = False) -> tuple[dict[str, Any], KeySet]:
         """Return what the provider says about itself (Discovery 1.0 4), and its keys. Raises OpenIDError."""
-        discovery = self._discovery
-        if discovery is not None and not anew and time.monotonic() - discovery[0] < FRESH_SECONDS:
-            return discovery[1], discovery[2]
+        with self._asking:  # one at a time: strangers must not hold every thread while the provider is silent
+            discovery, now = self._discovery, time.monotonic()
+            if discovery is not None and not anew and now - discovery[0] < FRESH_SECONDS:
+                return discovery[1], discovery[2]
+            if now < self._not_before:
+                raise OpenIDError(SILENT)
+            try:
+                metadata, keys = self._ask()
+            except UNUSABLE as error:
+                self._not_before = time.monotonic() + PAUSE_SECONDS
+                log.warning(
+                    "the OpenID provider cannot be asked", issuer=self._settings.issuer, reason=_safe(error)
+                )
+                raise OpenIDError(SILENT) from error
+            self._discovery = time.monotonic(), metadata, keys
+            return metadata, keys
+
+    def _ask(self) -> tuple[dict[str, Any], KeySet]:
         issuer = self._settings.issuer
-        try:
-            with self._session() as session:
-                metadata = self._json(session, f"{issuer}/.well-known/openid-configuration")
-                _check_metadata(metadata, issuer)
-                keys = KeySet.import_key_set(self._json(session, metadata["jwks_uri"]))  # type: ignore[arg-type]
-        except (requests.RequestException, JoseError, ValueError, KeyError) as error:
-            log.warning("the OpenID provider cannot be asked", issuer=issuer, reason=_safe(error))
-            raise OpenIDError("the OpenID provider cannot be reached now: try again soon") from error
-        self._discovery = time.monotonic(), metadata, keys
-        return metadata, keys
+        with self._session() as session:
+            metadata = self._json(session, f"{issuer}/.well-known/openid-configuration")
+            _check_metadata(metadata, issuer)
+            keys = self._json(session, metadata["jwks_uri"])
+        return metadata, KeySet.import_key_set(keys)  # type: ignore[arg-type]
 
     @staticmethod
     def _json(session: OAuth2Session, address: str) -> dict[str, Any]:
@@ -270,7 +288,7 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - whate
 def _safe(error: Exception) -> str:
     """Say what went wrong without what was sent: addresses hold codes, answers hold names."""
     match error:
-        case OAuthError():
+        case AuthlibBaseError():
             return str(error.error)
         case JoseError():
             return error.error

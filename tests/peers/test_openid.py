@@ -160,3 +160,6 @@ def test_what_does_not_fit_is_refused(config):
     down = Provider(settings.model_copy(update={"issuer": f"http://127.0.0.1:{free_port()}"}))
     with pytest.raises(OpenIDError, match="cannot be reached"):
         down.begin()
+    down._ask = pytest.fail
+    with pytest.raises(OpenIDError, match="cannot be reached"):
+        down.begin()

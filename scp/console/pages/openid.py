@@ -14,7 +14,7 @@ from scp.console.access import SignInError
 from scp.console.openid import BACK, FLOW_SECONDS, OpenIDError, Provider
 from scp.console.pages import sign_in
 
-FLOW_COOKIE: Final = "secondread-openid"
+FLOW_COOKIE: Final = "openid-sign-in"
 """Of the sign-in under way. The browser's own cookie does not come along from another site, this one does."""
 
 
