@@ -160,7 +160,8 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
         maps = [grad_cam(activations, tape.gradient(logit, activations)) for logit in explained]
         return scores, tf.stack(maps, axis=1)
 
-    compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape])
+    # no `if` or `for` of ours asks for autograph, which leaves files in TMPDIR where a process ends at once
+    compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape], autograph=False)
     return compiled
 
 

@@ -129,9 +129,9 @@ class Trunk:
         image = keras.Input((ROWS, COLUMNS, 1), name="image")
         self.model = keras.Model(image, efficientnet_lite.layers_until(image, _BLOCKS))
         """From (n, `ROWS`, `COLUMNS`, 1), 0 to 1, to (n, 20, 16, 40)."""
-        self._call = tf.function(
-            self._moments, input_signature=[tf.TensorSpec((1, ROWS, COLUMNS, 1), tf.float32)]
-        )
+        shape = tf.TensorSpec((1, ROWS, COLUMNS, 1), tf.float32)
+        # without autograph: it leaves files in TMPDIR where a process ends at once
+        self._call = tf.function(self._moments, input_signature=[shape], autograph=False)
         self._call(tf.zeros((1, ROWS, COLUMNS, 1)))  # traced now, not at the first image
 
     def features(self, picture: Picture, breast: Breast) -> NDArray[np.float64]:
