@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
@@ -107,8 +108,7 @@ class Listing:
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Listing:
     """Return a table; None is shown as nothing."""
-    cells = (tuple("" if cell is None else printable(str(cell)) for cell in row) for row in rows)
-    return Listing(title, tuple(columns), tuple(cells))
+    return Listing(title, tuple(columns), tuple(tuple(map(_cell, row)) for row in rows))
 
 
 def as_fields(record: DataclassInstance) -> dict[str, Any]:
@@ -121,10 +121,19 @@ def as_fields(record: DataclassInstance) -> dict[str, Any]:
 def printable(text: str) -> str:
     """Return ``text`` with control characters written out: none of a file's name reaches a terminal."""
     return "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else character.encode("unicode_escape").decode("ascii")
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
+    )
+
+
+def _cell(value: object) -> str:
+    """Return ``value`` for a table: texts of ours may have several lines, names of files have one."""
+    if value is None:
+        return ""
+    return (
+        printable(str(value))
+        if isinstance(value, Path)
+        else "\n".join(map(printable, str(value).split("\n")))
     )
 
 

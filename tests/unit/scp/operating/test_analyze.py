@@ -280,9 +280,14 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys)
 
 
 def test_control_characters_of_a_name_are_written_out():
-    assert terminal.printable("a\x1b[31mb\x07\x9b.dcm") == "a\\x1b[31mb\\x07\\x9b.dcm"
-    assert terminal.printable("Mu\u0308ller\nä") == "Mu\u0308ller\nä"
+    assert terminal.printable("a\x1b[31mb\x07\x9b\n.dcm") == "a\\x1b[31mb\\x07\\x9b\\n.dcm"
+    assert terminal.printable("Mu\u0308ller ä") == "Mu\u0308ller ä"
     assert terminal.printable("\udcff") == "\\udcff"
+
+
+def test_name_of_a_file_has_one_line_in_a_table():
+    shown = terminal.table("files", ["file", "reason"], [(Path("a\nb.dcm"), "two\nlines")])
+    assert shown.rows == (("a\\nb.dcm", "two\nlines"),)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n broken", b"broken" * 50])
