@@ -28,7 +28,7 @@ class OutputOptions:
     sc_modality: Literal["OT", "MG"] = "OT"
     """Modality of the heatmaps. With MG a hanging protocol may put one in a mammogram's place."""
     sc_max_side: int = 2048
-    """Longest side of a heatmap, legend included, in pixels. Nothing is ever enlarged."""
+    """Longest side of a heatmap, legend included, in pixels."""
     summary: bool = True
     """Whether a page that sums the study up is sent."""
     notice: bool = True

@@ -50,9 +50,11 @@ def render(
     """Return the heatmap as height by width by 3, legend included.
 
     The map of the explained class is shown only where ``finding`` has a region. ``caption`` names side and
-    view. No side of the result is longer than ``longest``, and the breast is never enlarged.
+    view. No side of the result is longer than ``longest``. A breast that is smaller than its legend would be
+    is enlarged by a whole number, each pixel to a square: nothing is shown that its source does not have.
     """
     fonts = Fonts()
+    layers = layers.enlarged(_enlargement(layers, longest))
     height, width = layers.grey.shape
     unit = max(legend.LEAST_UNIT, 2 * width / legend.WHOLE, height / TALLEST / legend.WHOLE)
     pictures = [Image.fromarray(layers.grey).convert("RGB")]
@@ -72,6 +74,14 @@ def render(
         whole.paste(picture, (whole_width - picture.width - beside if right else beside, 0))
     whole.paste(legend.painted(strip, fonts), (0, panels[0].height))
     return np.asarray(whole)
+
+
+def _enlargement(layers: Layers, longest: int) -> int:
+    """Return by how much the breast is enlarged, so that the smallest legend is as usual beside it."""
+    height, width = layers.grey.shape
+    unit: float = max(2 * width / legend.WHOLE, height / TALLEST / legend.WHOLE)
+    fitting: float = min(longest * TALLEST / height, longest / 2 / width)
+    return max(1, min(round(legend.LEAST_UNIT / unit), int(fitting)))
 
 
 def marked(picture: Image.Image, layers: Layers, finding: Analysed, *, line: float) -> Image.Image:

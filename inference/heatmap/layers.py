@@ -62,6 +62,16 @@ class Layers:
         row = int((point[1] - top) * height / (bottom - top))
         return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
 
+    def enlarged(self, factor: int) -> Layers:
+        """Return the same with each pixel as a square of ``factor`` times ``factor``."""
+        if factor == 1:
+            return self
+        grey, levels = (
+            np.repeat(np.repeat(pixels, factor, axis=-2), factor, axis=-1)
+            for pixels in (self.grey, self.levels)
+        )
+        return Layers(grey=grey, levels=levels, place=self.place)
+
     def encoded(self) -> bytes:
         """Return a PNG that `read` reads back unchanged."""
         text = PngInfo()

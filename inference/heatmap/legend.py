@@ -36,6 +36,8 @@ LEAST_UNIT: Final = _SMALLEST_TEXT / _BASE
 """How much smaller everything may get."""
 _CAPTION: Final = 2.0
 """Of side and view, in units of the base."""
+_CAPTION_AT_LEAST: Final = 1.5
+"""As small as it gets to leave room for the warning on its line."""
 _WARNING: Final = 1.25
 _FLAG: Final = (1.75, 1.5)
 """Of the line that says whether the breast is flagged: the larger one where it fits on one line."""
@@ -108,13 +110,14 @@ class _Layout:
             left=self._margin,
             top=self._top,
         )
-        large = self._fonts.fitted(large, self._inner)
         warning = Words(
             text=wording.NOT_FOR_DIAGNOSIS, size=round(self._base * _WARNING), colour=AMBER, bold=True
         )
+        beside = self._fonts.fitted(large, self._inner - round(self._fonts.width(warning)) - 2 * self._base)
+        on_one_line = beside.size >= round(self._base * _CAPTION_AT_LEAST)
+        large = beside if on_one_line else self._fonts.fitted(large, self._inner)
         self._marks.append(large)
-        room = self._inner - round(self._fonts.width(large)) - 2 * self._base
-        if self._fonts.width(warning) <= room:
+        if on_one_line:
             left = self._margin + self._inner - round(self._fonts.width(warning)) - 1
             top = self._top + (line_step(large.size) - line_step(warning.size)) // 2
             self._marks.append(replace(warning, left=left, top=top))

@@ -247,6 +247,39 @@ def test_legend_can_be_read_where_2048_rows_are_fitted_to_a_window():
     assert words["AI  R MLO"].size < 88
 
 
+@pytest.mark.parametrize(("rows", "columns", "times"), [(320, 256, 2), (96, 64, 6), (1000, 600, 1)])
+def test_a_breast_smaller_than_its_legend_is_enlarged_by_a_whole_number(rows, columns, times):
+    breast = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) % 251 / 251
+    layers = results.layers_of(Picture(grey=breast, padding=None), None)
+    finding = results.analysed(results.NORMAL)
+    picture = heatmap.render(layers, finding, caption="R CC", identity=results.MODEL, longest=2048)
+    wall = picture[: times * rows, -times * columns :]
+    assert np.array_equal(wall[..., 0], np.kron(layers.grey, np.ones((times, times), np.uint8)))
+    assert picture.shape[0] < 1.45 * times * rows
+
+
+def test_an_enlarged_breast_stays_within_the_longest_side():
+    layers = results.layers_of(Picture(grey=np.full((96, 64), 0.5, np.float32), padding=None), None)
+    finding = results.analysed(results.NORMAL)
+    picture = heatmap.render(layers, finding, caption="R CC", identity=results.MODEL, longest=512)
+    assert max(picture.shape) <= 512
+
+
+def test_the_warning_stands_beside_the_headline_of_a_picture_without_a_region():
+    laid_out = legend.strip(
+        results.analysed(results.NORMAL),
+        caption="L MLO",
+        identity=results.MODEL,
+        width=1500,
+        unit=1.0,
+        fonts=Fonts(),
+    )
+    words = {mark.text: mark for mark in laid_out.marks if isinstance(mark, Words)}
+    headline, warning = words["AI result, no region  L MLO"], words["NOT FOR DIAGNOSTIC USE"]
+    assert headline.top < warning.top < headline.top + headline.size
+    assert headline.size >= 48
+
+
 def test_spots_on_the_outline_are_told():
     finding = replace(results.analysed(), spots=((1.0, 1.0), (9.0, 9.0)), at_the_border=1)
     assert wording.outlined(finding) == "Outlined: the 2 hottest places; 1 on the breast's outline not marked"
