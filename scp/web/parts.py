@@ -25,10 +25,12 @@ log = structlog.get_logger(__name__)
 
 TRANSFER_SYNTAX_NOT_SUPPORTED: Final = 0xC122
 """Failure Reason of STOW-RS (PS3.18 table I.2-2)."""
+MOST_PARTS: Final = 10_000
+"""Parts of one body: more than any study has instances."""
 
 
 class TooLargeError(Exception):
-    """The body is longer than one request may be."""
+    """The body is longer than one request may be, or has more parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +88,7 @@ class Parts:
         Raises
         ------
         TooLargeError
-            The body is longer than `longest`.
+            The body is longer than `longest`, or has more than `MOST_PARTS`.
         python_multipart.exceptions.MultipartParseError
             The body is not in parts.
         OSError
@@ -98,6 +100,8 @@ class Parts:
         self._parser.write(chunk)
 
     def _begin(self) -> None:
+        if len(self.stored) >= MOST_PARTS:
+            raise TooLargeError
         self._file = tempfile.NamedTemporaryFile(dir=self.folder, suffix=".dcm", delete=False)  # noqa: SIM115
 
     def _write(self, data: bytes, start: int, end: int) -> None:

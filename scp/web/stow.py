@@ -181,7 +181,8 @@ class Stow:
 
     def _too_large(self) -> Response:
         return _words(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {self.settings.stow.request_mb} MB a request"
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"at most {self.settings.stow.request_mb} MB and {parts.MOST_PARTS} parts a request",
         )
 
 

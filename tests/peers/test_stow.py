@@ -11,7 +11,7 @@ from dicomweb_client import DICOMwebClient
 from pydicom.uid import CTImageStorage
 from requests import HTTPError, RequestException, Session
 
-from scp.web import entrance
+from scp.web import entrance, parts
 from tests.support.authority import Authority
 from tests.support.mammograms import uid, write
 from tests.support.node_process import NodeProcess, peer
@@ -120,6 +120,12 @@ def test_images_of_another_study_than_the_address_names_are_refused(way):
 )
 def test_body_that_is_none_is_refused_and_leaves_nothing(way, content, more, expected):
     assert post(way, content, **more)[0] == expected
+    assert way.unfinished() == []
+
+
+def test_body_of_more_parts_than_any_study_has_is_refused(way, monkeypatch):
+    monkeypatch.setattr(parts, "MOST_PARTS", 3)
+    assert post(way, body(*[b"x"] * 4))[0] == 413
     assert way.unfinished() == []
 
 
