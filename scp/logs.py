@@ -55,6 +55,7 @@ QUIET: Final[Mapping[str, int]] = {
     "pynetdicom.dimse": logging.CRITICAL + 1,
     "pydicom": logging.CRITICAL + 1,
     "dicomweb_client": logging.CRITICAL + 1,
+    "python_multipart": logging.CRITICAL + 1,
     "retrying": logging.CRITICAL + 1,
     "uvicorn": logging.ERROR,
     "urllib3": logging.CRITICAL + 1,

@@ -92,7 +92,10 @@ class Guard:
 
 
 def _hostname(host: str) -> str:
-    return (urlsplit(f"//{host}").hostname or "").lower()
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:  # brackets that no address has
+        return ""
 
 
 def _foreign(headers: Headers) -> bool:
@@ -101,7 +104,7 @@ def _foreign(headers: Headers) -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 def _limited(receive: Receive, most_bytes: int) -> Receive:

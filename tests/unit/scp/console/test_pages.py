@@ -251,6 +251,11 @@ def test_predict_says_what_is_wrong_with_a_request(browser):
     assert browser.get("/predict").status == 405
 
 
+def test_names_that_are_no_addresses_are_refused(browser):
+    assert browser.get("/", Host="[::1").status == 421
+    assert browser.request("POST", "/theme", b"", headers={"Origin": "http://[bad"}).status == 403
+
+
 def test_form_without_files_is_short(browser):
     assert browser.request("POST", "/sign-in", bytes(70_000)).status == 413
 
