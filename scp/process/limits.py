@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import resource
 import sys
@@ -40,6 +41,14 @@ def raise_open_files() -> None:
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     if limit != resource.RLIM_INFINITY and limit < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def give_way(steps: int) -> None:
+    """Let other processes of this machine compute first: ``steps`` more of nice(2), at most 19 in all.
+
+    Receiving and the worker have a deadline outside, the sender's patience; who uploads a file can wait.
+    """
+    os.nice(steps)
 
 
 def limit_memory(megabytes: int) -> None:

@@ -38,6 +38,10 @@ PREVIEW_SIDE: Final = 900
 MOST_PIXELS: Final = 100_000_000
 """Of one image, frames counted: the largest mammograms have 30 million."""
 
+READER_STEPS: Final = 19
+"""Of nice(2): an analysis takes a whole core for seconds. It holds no lock that a receiver waits for; the
+console itself may hold that of the database, and so keeps its priority."""
+
 
 class FileReader:
     """Answers questions about files."""
@@ -108,6 +112,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
+    limits.give_way(READER_STEPS)
     answers = _own_output()
     settings = Settings.model_validate_json(sys.stdin.readline())
     logs.configure(settings.log)
