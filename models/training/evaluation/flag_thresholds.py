@@ -118,8 +118,8 @@ def _figures(found: Breasts, groups: Sequence[Flags], *, share_below: float, wor
     flagged = np.zeros(len(found.scores), bool)
     for fold in np.unique(found.folds):
         inside = found.folds == fold
-        others = [group & ~inside for group in groups]
-        flagged[inside] = found.scores[inside] >= _highest(found, others, share_below)
+        outside = [group & ~inside for group in groups]
+        flagged[inside] = found.scores[inside] >= _highest(found, outside, share_below)
     threshold = _highest(found, groups, share_below)
     normal, malignant = found.of_sources(found.normal), found.of_sources(found.malignant)
     specificity, sensitivity = _shares(normal, ~flagged), _shares(malignant, flagged)
