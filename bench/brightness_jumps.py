@@ -27,10 +27,10 @@ BITS_LOST = (1, 2, 4)
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".pgm", ".tif"})
 
 
-def chosen(folder: Path, each: int) -> Sequence[Path]:
-    """Return at most ``each`` pictures of ``folder``, evenly spread over their names."""
+def chosen(folder: Path, most: int) -> Sequence[Path]:
+    """Return at most ``most`` pictures of ``folder``, evenly spread over their names."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES | {".dcm"})
-    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(each, len(paths)))]
+    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(most, len(paths)))]
 
 
 def pictures(paths: Iterable[Path]) -> Iterator[Picture]:
@@ -44,13 +44,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--each", type=int, default=25)
-    asked = parser.parse_args()
+    choice = parser.parse_args()
     columns = [f"{bits} bits lost" for bits in BITS_LOST]
     print("source".ljust(16), "pictures", "median", "most  ", *(name.ljust(15) for name in columns))
-    for folder in asked.folders:
+    for folder in choice.folders:
         shares: list[float] = []
         wrapped: dict[int, list[float]] = {bits: [] for bits in BITS_LOST}
-        for picture in pictures(chosen(folder, asked.each)):
+        for picture in pictures(chosen(folder, choice.each)):
             shares.append(float(np.mean(breast.jumps(picture.grey))))
             for bits in BITS_LOST:
                 wrapped[bits].append(float(np.mean(breast.jumps(np.mod(picture.grey * 2**bits, 1)))))

@@ -20,5 +20,5 @@ def _nothing_runs_on():
     started = set(threading.enumerate()) - before
     for thread in started:
         thread.join(max(0.0, deadline - time.monotonic()))
-    assert [one.name for one in started if one.is_alive()] == []
+    assert [item.name for item in started if item.is_alive()] == []
     assert worker_of(os.getpid()) is None

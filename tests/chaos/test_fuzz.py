@@ -131,9 +131,9 @@ def _resident(pid):
 def fuzzed(tmp_path):
     with logging_state.kept():
         logs.configure(Log(level="error"))  # as a node has it: what happens to the data sets fills no memory
-        made = Fuzzed(tmp_path)
-        yield made
-        made.close()
+        running = Fuzzed(tmp_path)
+        yield running
+        running.close()
 
 
 def grown(memory, *, late=False):
@@ -142,8 +142,8 @@ def grown(memory, *, late=False):
     With ``late``, from the middle of its own life: one that has just been started fills its caches first.
     """
     growth = Counter(receiver=0, worker=0)
-    for name in {name for one in memory for name in one}:
-        sizes = [one[name] for one in memory if name in one]
+    for name in {name for sizes_by_name in memory for name in sizes_by_name}:
+        sizes = [sizes_by_name[name] for sizes_by_name in memory if name in sizes_by_name]
         begin = len(sizes) // 2 if late else 0
         kind = name.split()[0]
         growth[kind] = max(growth[kind], max(sizes[begin:]) - sizes[begin])
@@ -173,9 +173,9 @@ def test_every_mutation_has_an_answer_and_none_escapes(fuzzed, capsys):
         memory.append(fuzzed.memory())
     one_valid_study(fuzzed, "after")
     assert not faults, f"seed {SEED}: {faults}"
-    deaths = [one for one in fuzzed.parked() if one.trace is None and one.kind is JobKind.ANALYSE]
-    escapes = [one for one in fuzzed.parked() if one not in deaths]
-    assert not escapes, "\n".join(f"{one.kind}: {one.reason}\n{one.trace}" for one in escapes[:3])
+    deaths = [job for job in fuzzed.parked() if job.trace is None and job.kind is JobKind.ANALYSE]
+    escapes = [job for job in fuzzed.parked() if job not in deaths]
+    assert not escapes, "\n".join(f"{escape.kind}: {escape.reason}\n{escape.trace}" for escape in escapes[:3])
     growth, late = grown(memory), grown(memory, late=True)
     assert max(growth.values()) < GROWTH
     assert max(late.values()) < LATE_GROWTH

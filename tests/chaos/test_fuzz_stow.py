@@ -102,7 +102,7 @@ def of_odd_headers(chance, seeds, number):
     return body(*damaged(chance, seeds, number)), chance.choice(KINDS), chance.choice(PLACES)
 
 
-def asked(way, content, kind, place, chance):
+def status_of(way, content, kind, place, chance):
     """Post ``content`` in pieces, sometimes cut off; return status and body of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", way.server.port, timeout=30)
     try:
@@ -155,7 +155,7 @@ def test_every_request_has_an_answer_and_what_it_calls_kept_is_kept(way, capsys)
     for number in range(CASES):
         make = (of_damaged_images, of_damaged_parts, of_odd_headers)[number % 3]
         content, kind, place = make(chance, seeds, number)
-        status, answer = asked(way, content, kind, place, chance)
+        status, answer = status_of(way, content, kind, place, chance)
         answers[status] += 1
         if status is not None and status not in ANSWERS:
             faults.append(f"case {number} ({make.__name__}) was answered {status}")

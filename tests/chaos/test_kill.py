@@ -46,18 +46,18 @@ def node(tmp_path):
         peers = peer("PACS", pacs.port)
         for title in SENDERS:
             peers += f'[[peers]]\nae_title = "{title}"\nresults_to = ["PACS"]\n'
-        made = NodeProcess(tmp_path, peers=peers, extra=f'[model]\nname = "{model}"\n')
-        made.pacs = pacs
-        yield made
-        kills.kill_what_is_left(made)
+        node_process = NodeProcess(tmp_path, peers=peers, extra=f'[model]\nname = "{model}"\n')
+        node_process.pacs = pacs
+        yield node_process
+        kills.kill_what_is_left(node_process)
 
 
 @pytest.fixture
 def senders(node):
     """Two modalities, not started; they end before the node does."""
-    made = [SteadySender(node.port, title, pause=PAUSE) for title in SENDERS]
-    yield made
-    for sender in made:
+    steady_senders = [SteadySender(node.port, title, pause=PAUSE) for title in SENDERS]
+    yield steady_senders
+    for sender in steady_senders:
         sender.abandon()
 
 
@@ -110,7 +110,7 @@ def _check_results(node, acknowledged):
     assert acknowledged <= node.pacs.named_by("OT"), "an image has no heatmap in the peer"
     assert acknowledged <= node.pacs.named_by("SR"), "an image is in no report in the peer"
     for uid, stores in came.items():
-        assert len({one.digest for one in stores}) == 1, f"{uid} came again with other bytes"
+        assert len({stored.digest for stored in stores}) == 1, f"{uid} came again with other bytes"
         # without a record it was replaced by something newer before its 0x0000 could be written down
         assert uid not in recorded or stores[-1].at <= recorded[uid], f"{uid} came after a recorded 0x0000"
     return sum(len(stores) - 1 for stores in came.values())
@@ -122,11 +122,11 @@ def test_nothing_acknowledged_is_lost(node, senders, capsys):
     node.start()
     for sender in senders:
         sender.start()
-    done = Counter()
+    counts = Counter()
     for _ in range(ROUNDS):
         kind = chance.choice(KINDS)
         disturb(node, kind, chance)
-        done[kind] += 1
+        counts[kind] += 1
     for sender in senders:
         sender.finish(300)
     acknowledged = set().union(*(sender.acknowledged for sender in senders))
@@ -137,7 +137,7 @@ def test_nothing_acknowledged_is_lost(node, senders, capsys):
     figures = {
         "test": "kill",
         "seed": SEED,
-        "rounds": dict(done),
+        "rounds": dict(counts),
         "images_acknowledged": len(acknowledged),
         "stores_offered": sum(sender.offered for sender in senders),
         "acknowledged_lost": 0,

@@ -45,14 +45,14 @@ class Site:
         self.database = Database.open(folder)
         stack.callback(self.database.close)
         self.archive = Archive(folder)
-        self.pacs, self.other = (stack.enter_context(ArchiveSCP(title)) for title in TITLES)
+        self.pacs, self.second_pacs = (stack.enter_context(ArchiveSCP(title)) for title in TITLES)
         self.wire = stack.enter_context(WickedWire(self.pacs.port))
 
     def clock(self):
         return self.time
 
     def sender(self, answer_seconds=20):
-        ports = dict(zip(TITLES, (self.wire.port, self.other.port), strict=True))
+        ports = dict(zip(TITLES, (self.wire.port, self.second_pacs.port), strict=True))
         settings = Settings(
             peers=tuple(Peer(ae_title=title, host="127.0.0.1", port=port) for title, port in ports.items()),
             delivery=Delivery(connect_timeout_seconds=20, answer_timeout_seconds=answer_seconds),
@@ -97,8 +97,8 @@ def test_peer_that_closes_at_random_bytes_has_everything_within_one_back_off(sit
         site.sender().deliver("PACS")
         assert states(site.database) == {}
     came = defaultdict(list)
-    for one in site.pacs.received:
-        came[one.SOPInstanceUID].append(digest(one))
+    for instance in site.pacs.received:
+        came[instance.SOPInstanceUID].append(digest(instance))
     assert set(came) == set(uids)
     assert all(len(set(digests)) == 1 for digests in came.values())
     figures = {
@@ -122,7 +122,7 @@ def test_peer_that_hangs_in_mid_store_is_given_up_and_served_when_it_goes_on(sit
     site.wire.stall_after = None
     site.wait_one_back_off()
     assert site.sender().deliver("PACS") == 2
-    assert {one.SOPInstanceUID for one in site.pacs.received} >= {report, heatmap}
+    assert {instance.SOPInstanceUID for instance in site.pacs.received} >= {report, heatmap}
     assert states(site.database) == {}
 
 
@@ -149,10 +149,10 @@ def test_peer_that_hangs_delays_no_other(site):
     )
     dispatcher.start()
     try:
-        site.other.wait_for(lambda objects: {one.SOPInstanceUID for one in objects} == uids)
+        site.second_pacs.wait_for(lambda objects: {instance.SOPInstanceUID for instance in objects} == uids)
         assert site.pacs.received == []
         site.wire.resume.set()
-        site.pacs.wait_for(lambda objects: {one.SOPInstanceUID for one in objects} == uids)
+        site.pacs.wait_for(lambda objects: {instance.SOPInstanceUID for instance in objects} == uids)
     finally:
         dispatcher.stop(20)
 
@@ -161,7 +161,7 @@ def test_peer_as_slow_as_10_kilobytes_a_second_is_served_over_one_association(si
     uids = owe(site.database, site.archive, side=140)
     site.wire.bytes_per_second = 10_000
     assert site.sender(answer_seconds=2).deliver("PACS") == 2, "4 seconds an object, of which 2 to answer"
-    assert [one.SOPInstanceUID for one in site.pacs.received] == uids
+    assert [instance.SOPInstanceUID for instance in site.pacs.received] == uids
 
 
 def test_peer_that_takes_a_large_object_slowly_is_not_taken_for_one_that_hangs(site):

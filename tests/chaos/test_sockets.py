@@ -177,7 +177,7 @@ def test_silent_callers_of_one_address_make_room_for_each_other(listening, held)
 def test_one_address_cannot_take_the_places_of_all(listening, settings, held):
     request = association_request()
     callers = [call(listening, held, request) for _ in range(settings.node.max_associations_per_address + 1)]
-    answers = [one.recv(1) for one in callers]  # the type of the PDU, PS3.8 9.3
+    answers = [caller.recv(1) for caller in callers]  # the type of the PDU, PS3.8 9.3
     assert answers.count(b"\x03") == 1, "one more than the limit is rejected"
     again = associate(listening, [build_context("1.2.840.10008.1.1")])
     assert again.is_established, "another address has its places still"

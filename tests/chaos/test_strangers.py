@@ -82,7 +82,7 @@ def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys, sources
     alone = min(seconds_of_a_good_store(node, number) for number in (1, 2))
     pid = node.process.pid
     with Drippers(node.port, DRIPPERS, sources=sources) as drippers:
-        taken = sum(claim(node.port, 2**32 - 1, payload=CLAIM) for _ in range(CLAIMED // CLAIM))
+        claimed = sum(claim(node.port, 2**32 - 1, payload=CLAIM) for _ in range(CLAIMED // CLAIM))
         times = [seconds_of_a_good_store(node, number) for number in (3, 4, 5)]
         memory, most_threads = resident_bytes(pid), threads(pid)
         began = time.monotonic()
@@ -95,9 +95,9 @@ def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys, sources
         test="dripping callers and claimed lengths",
         connections=opened,
         addresses=len(sources),
-        claimed_bytes_taken=taken,
+        claimed_bytes_taken=claimed,
         seconds_of_a_store_alone=round(alone, 3),
-        seconds_of_good_stores=[round(one, 3) for one in times],
+        seconds_of_good_stores=[round(seconds, 3) for seconds in times],
         listener_mb=round(memory / 1e6),
         threads=most_threads,
         seconds_to_stop=round(stopped, 1),
@@ -106,7 +106,7 @@ def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys, sources
     assert memory < SMALL
     assert most_threads < 64
     assert stopped < STOPPED
-    assert taken < CLAIMED / 2, "what is claimed is not read"
+    assert claimed < CLAIMED / 2, "what is claimed is not read"
 
 
 def a_store(image, *, context_id=1):
@@ -117,7 +117,7 @@ def a_store(image, *, context_id=1):
     request.DataSet = io.BytesIO(bytes(3000))
     message = C_STORE_RQ()
     message.primitive_to_message(request)
-    return message, [_encoded(one) for one in message.encode_msg(context_id, 1024)]
+    return message, [_encoded(part) for part in message.encode_msg(context_id, 1024)]
 
 
 def _encoded(primitive):
@@ -194,7 +194,7 @@ def test_what_no_store_follows_leaves_no_file(node):
     _, units = a_store(image)
     message, _ = a_store(image)
     del message.command_set.MessageID
-    without_message_id = [_encoded(one) for one in message.encode_msg(1, 1024)]
+    without_message_id = [_encoded(part) for part in message.encode_msg(1, 1024)]
     cases = {
         "no Message ID": b"".join(without_message_id),
         "a second command": units[0] + b"".join(units),
@@ -225,7 +225,7 @@ def test_empty_instance_uid_gets_its_status(node):
 def test_longer_unit_than_agreed_ends_the_association_in_one_line(node):
     write(admitted(node), b"\x04\0\x0c\0\0\0" + bytes(100_000))
     assert wait_for(lambda: "claims 201326592 bytes" in node.log.read_text())
-    (line,) = [one for one in node.log.read_text().splitlines() if "broke the protocol" in one]
+    (line,) = [item for item in node.log.read_text().splitlines() if "broke the protocol" in item]
     assert "address=127.0.0.1" in line
 
 

@@ -34,15 +34,15 @@ def pacs():
 def node(tmp_path, disk, pacs):
     """A node with a small network whose data lies on the small disk; not started."""
     model = model_folder.make(tmp_path / "model")
-    made = NodeProcess(
+    node_process = NodeProcess(
         tmp_path / "node",
         peers=peer("PACS", pacs.port),
         data_dir=disk.folder / "data",
         extra=f'[model]\nname = "{model}"\n',
     )
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
+    yield node_process
+    if node_process.process is not None and node_process.process.poll() is None:
+        node_process.kill()
 
 
 def test_below_the_reserve_stores_are_refused_and_what_was_acknowledged_is_answered(node, disk, pacs):

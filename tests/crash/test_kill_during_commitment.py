@@ -30,18 +30,18 @@ def pacs():
 @pytest.fixture
 def node(tmp_path, pacs):
     """Not started."""
-    made = NodeProcess(tmp_path, peers=peer("PACS", pacs.port, commitment="true"), extra=PATIENCE)
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
+    node_process = NodeProcess(tmp_path, peers=peer("PACS", pacs.port, commitment="true"), extra=PATIENCE)
+    yield node_process
+    if node_process.process is not None and node_process.process.poll() is None:
+        node_process.kill()
 
 
-def killed_at(pacs, node, moment, *, then=lambda: None):
+def killed_at(pacs, node, moment, *, next_step=lambda: None):
     """Have the node killed at ``moment``, after ``then``; the event is set when it is dead."""
     dead = threading.Event()
 
     def kill():
-        then()
+        next_step()
         node.kill()
         dead.set()
 
@@ -76,17 +76,19 @@ def ledger(node, study):
 def check(pacs, node, image):
     """All that was sent is committed, by requests of which each had a Transaction UID of its own."""
     sent = {
-        str(one.SOPInstanceUID) for one in pacs.received if one.StudyInstanceUID == image.StudyInstanceUID
+        str(instance.SOPInstanceUID)
+        for instance in pacs.received
+        if instance.StudyInstanceUID == image.StudyInstanceUID
     }
     entries = ledger(node, image.StudyInstanceUID)
-    assert {one.sop_instance_uid for one in entries} == sent
-    assert {(one.state, one.commitment) for one in entries} == {(DeliveryState.SENT, "COMMITTED")}
-    transactions = [UID(one.TransactionUID) for one in pacs.requests]
+    assert {entry.sop_instance_uid for entry in entries} == sent
+    assert {(entry.state, entry.commitment) for entry in entries} == {(DeliveryState.SENT, "COMMITTED")}
+    transactions = [UID(request.TransactionUID) for request in pacs.requests]
     assert len(transactions) == len(set(transactions))
-    assert all(one.is_valid for one in transactions)
+    assert all(transaction.is_valid for transaction in transactions)
     by_uid = defaultdict(set)
-    for one in pacs.received:
-        by_uid[one.SOPInstanceUID].add(digest(one))
+    for instance in pacs.received:
+        by_uid[instance.SOPInstanceUID].add(digest(instance))
     assert {len(digests) for digests in by_uid.values()} == {1}, "what is sent again has the same bytes"
 
 
@@ -95,29 +97,31 @@ def test_node_killed_at_every_hand_over_of_a_request_asks_again_until_all_is_com
     pacs.silent = True
     dead = killed_at(pacs, node, "called")
     node.start()
-    assert [one.Status for one in store(node.port, [image])] == [0x0000]
+    assert [answer.Status for answer in store(node.port, [image])] == [0x0000]
     assert dead.wait(60), "the node never asked"
-    owed = {str(one.SOPInstanceUID) for one in pacs.received}
-    assert len(owed) == 3  # report, summary and heatmap
+    owed_uids = {str(instance.SOPInstanceUID) for instance in pacs.received}
+    assert len(owed_uids) == 3  # report, summary and heatmap
     for moment in ("asked", "answered"):
         dead = killed_at(pacs, node, moment)
         node.start()
         assert dead.wait(60), f"the node never got so far: {moment}"
-        assert uids(pacs.requests[-1]) == owed
+        assert uids(pacs.requests[-1]) == owed_uids
     pacs.silent = False
     dead = killed_at(pacs, node, "reported")
     node.start()
     assert dead.wait(60), "the node took no report"
     assert len(pacs.received) == 3, "nothing was sent again: every store had been recorded"
-    asked = len(pacs.requests)
+    request_number = len(pacs.requests)
     node.start()
-    other = mammogram("R", "CC", study="2", number=9)
-    store(node.port, [other])
+    other_image = mammogram("R", "CC", study="2", number=9)
+    store(node.port, [other_image])
     pacs.wait_for(lambda _: len(believed(pacs)) == 6)
-    assert not any(uids(request) & owed for request in pacs.requests[asked:]), "asked about what is committed"
+    assert not any(uids(request) & owed_uids for request in pacs.requests[request_number:]), (
+        "asked about what is committed"
+    )
     assert node.stop() == 0
     check(pacs, node, image)
-    check(pacs, node, other)
+    check(pacs, node, other_image)
 
 
 def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_killed_then(pacs, node):
@@ -128,17 +132,17 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
 
     pacs.at["asked"] = lose_one
     lost = []
-    dead = killed_at(pacs, node, "reported", then=lambda: lost.extend(pacs.failing))
+    dead = killed_at(pacs, node, "reported", next_step=lambda: lost.extend(pacs.failing))
     node.start()
     store(node.port, [image])
     assert dead.wait(60), "the node took no report"
     kept = believed(pacs)
     pacs.failing = {}
-    asked = len(pacs.requests)
+    request_number = len(pacs.requests)
     node.start()
-    pacs.wait_for(lambda _: len(pacs.requests) > asked and len(pacs.reported) > asked)
+    pacs.wait_for(lambda _: len(pacs.requests) > request_number and len(pacs.reported) > request_number)
     assert node.stop() == 0
     assert uids(pacs.requests[-1]) == set(lost)
-    assert [str(one.SOPInstanceUID) for one in pacs.received[3:]] == lost
+    assert [str(instance.SOPInstanceUID) for instance in pacs.received[3:]] == lost
     assert kept.isdisjoint(lost)
     check(pacs, node, image)

@@ -17,7 +17,7 @@ def study():
 
 
 def complete(received):
-    return len({one.SOPInstanceUID for one in heatmaps(received)}) == 4 and reports(received)
+    return len({heatmap.SOPInstanceUID for heatmap in heatmaps(received)}) == 4 and reports(received)
 
 
 HAND_OVERS = {
@@ -35,19 +35,19 @@ def test_killed_node_goes_on_where_it_was(tmp_path, hand_over):
         node = NodeProcess(tmp_path, peers=peer("PACS", pacs.port))
         with node:
             answers = store(node.port, study())
-            assert [one.Status for one in answers] == [0] * 4
+            assert [answer.Status for answer in answers] == [0] * 4
             node.lines.wait_for(HAND_OVERS[hand_over])
             node.kill()
             node.start()
             received = pacs.wait_for(complete)
         assert len(reports(received)) >= 1
         by_uid = defaultdict(set)
-        for one in received:
-            by_uid[one.SOPInstanceUID].add(digest(one))
+        for instance in received:
+            by_uid[instance.SOPInstanceUID].add(digest(instance))
         assert all(len(digests) == 1 for digests in by_uid.values()), (
             "a repeated C-STORE must have the same bytes"
         )
-        assert len({one.SOPInstanceUID for one in reports(received)}) == 1
+        assert len({report.SOPInstanceUID for report in reports(received)}) == 1
 
 
 def test_nothing_is_sent_again_after_a_recorded_success(tmp_path):
@@ -60,10 +60,16 @@ def test_nothing_is_sent_again_after_a_recorded_success(tmp_path):
             before = len(pacs.received)
             node.kill()
             node.start()
-            other = mammogram("R", "CC", study="2", number=9)
-            store(node.port, [other])
+            other_image = mammogram("R", "CC", study="2", number=9)
+            store(node.port, [other_image])
             pacs.wait_for(
-                lambda all_: any(one.StudyInstanceUID == other.StudyInstanceUID for one in reports(all_))
+                lambda all_: any(
+                    report.StudyInstanceUID == other_image.StudyInstanceUID for report in reports(all_)
+                )
             )
-        first = [one for one in pacs.received if one.StudyInstanceUID != other.StudyInstanceUID]
+        first = [
+            instance
+            for instance in pacs.received
+            if instance.StudyInstanceUID != other_image.StudyInstanceUID
+        ]
         assert len(first) == before

@@ -47,7 +47,7 @@ def node(tmp_path):
 
 
 @pytest.fixture
-def done(node, monkeypatch):
+def job_ends(node, monkeypatch):
     """What a running supervisor announces: a job is done or parked."""
     monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
@@ -70,35 +70,37 @@ def job_of(node, image):
 def finding_of(node, image):
     with node.database.read() as tx:
         kept = arrivals.images(tx, str(image.StudyInstanceUID))
-    return next((found for one, found in kept if one.sop_instance_uid == str(image.SOPInstanceUID)), None)
+    return next(
+        (found for record, found in kept if record.sop_instance_uid == str(image.SOPInstanceUID)), None
+    )
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", [CRASH, HANG, GREED])
-def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, done, kind):
-    running, announced = done
+def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, job_ends, kind):
+    running, announced = job_ends
     first = poison(kind)
-    others = [mammogram("L", "CC", number=2), mammogram("R", "MLO", number=3)]
-    node.receive(first, *others)
+    other_images = [mammogram("L", "CC", number=2), mammogram("R", "MLO", number=3)]
+    node.receive(first, *other_images)
     running.start()
     while job_of(node, first).state is not JobState.PARKED:
         announced.get(timeout=100)
     parked = job_of(node, first)
     assert parked.attempts == 2
-    said = findings.load(finding_of(node, first).finding)
-    assert said.reason == "the analysis stopped unexpectedly and was not tried again"
-    for other in others:
-        assert job_of(node, other).state is JobState.DONE
-        assert finding_of(node, other).analysed_at < parked.finished_at
+    finding = findings.load(finding_of(node, first).finding)
+    assert finding.reason == "the analysis stopped unexpectedly and was not tried again"
+    for other_image in other_images:
+        assert job_of(node, other_image).state is JobState.DONE
+        assert finding_of(node, other_image).analysed_at < parked.finished_at
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a crash leaves is asked of Linux")
-def test_crash_of_the_worker_leaves_no_core_file(node, done):
-    running, announced = done
+def test_crash_of_the_worker_leaves_no_core_file(node, job_ends):
+    running, announced = job_ends
     image = poison(CURIOUS)
     node.receive(image)
     running.start()
     while job_of(node, image).state is not JobState.DONE:
         announced.get(timeout=100)
-    (told,) = node.archive.data_dir.rglob("*.told")
-    assert told.read_text() == "(0, 0) 0"
+    (notice,) = node.archive.data_dir.rglob("*.told")
+    assert notice.read_text() == "(0, 0) 0"

@@ -23,16 +23,16 @@ def pacs():
 @pytest.fixture
 def node_on(tmp_path, pacs):
     """Makes a node with a small network whose data lies in a folder; not started."""
-    made = []
+    nodes = []
 
     def make(data_dir):
         model = model_folder.make(tmp_path / "model")
-        where = {"peers": peer("PACS", pacs.port), "data_dir": data_dir}
-        made.append(NodeProcess(tmp_path / "node", **where, extra=f'[model]\nname = "{model}"\n'))
-        return made[-1]
+        place = {"peers": peer("PACS", pacs.port), "data_dir": data_dir}
+        nodes.append(NodeProcess(tmp_path / "node", **place, extra=f'[model]\nname = "{model}"\n'))
+        return nodes[-1]
 
     yield make
-    for node in made:
+    for node in nodes:
         if node.process is not None and node.process.poll() is None:
             node.kill()
 
@@ -40,9 +40,9 @@ def node_on(tmp_path, pacs):
 def refused_with_a_sentence(node, images):
     assert [offer(node, image) for image in images] == [0xA700] * len(images)
     assert node.process.poll() is None, "the node ended"
-    said = [line for line in node.log.read_text().splitlines() if SENTENCE in line]
-    assert len(said) == len(images)
-    assert all(REASON in line for line in said)
+    lines = [line for line in node.log.read_text().splitlines() if SENTENCE in line]
+    assert len(lines) == len(images)
+    assert all(REASON in line for line in lines)
 
 
 def test_node_goes_on_by_itself_when_it_may_write_again(tmp_path, node_on, pacs):

@@ -12,7 +12,7 @@ from tests.support.scu import associate, store
 
 
 def of_class(uid):
-    return lambda received: any(one.SOPClassUID == uid for one in received)
+    return lambda received: any(instance.SOPClassUID == uid for instance in received)
 
 
 def test_new_peers_are_in_force_without_a_restart(tmp_path):
@@ -41,4 +41,4 @@ def test_new_peers_are_in_force_without_a_restart(tmp_path):
             store(node.port, [mammogram("R", "MLO", study="2", number=1)], calling="MODALITY")
             vna.wait_for(of_class(MammographyCADSRStorage))
             pacs.wait_for(lambda received: received)
-            assert {one.SOPClassUID for one in vna.received} == {MammographyCADSRStorage}
+            assert {instance.SOPClassUID for instance in vna.received} == {MammographyCADSRStorage}

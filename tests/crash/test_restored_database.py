@@ -30,7 +30,7 @@ def node(tmp_path):
 
 
 def acknowledge(node, *images):
-    assert [one.Status for one in store(node.port, images)] == [0] * len(images)
+    assert [answer.Status for answer in store(node.port, images)] == [0] * len(images)
 
 
 def back_up(data_dir, file):
@@ -44,7 +44,7 @@ def put_back(file, data_dir):
     (data_dir / NAME).write_bytes(file.read_bytes())
 
 
-def seen(data_dir):
+def contents(data_dir):
     """What is known of the images, and what `status` says about the disk."""
     database = Database.open_for_reading(data_dir)
     try:
@@ -69,12 +69,12 @@ def test_images_acknowledged_since_the_backup_are_kept_until_they_are_sent_again
     node.kill()
     put_back(tmp_path / "backup.sqlite", node.data_dir)
     node.start()
-    known, disk = seen(node.data_dir)
-    assert known == {str(before.SOPInstanceUID)}
+    known_uids, disk = contents(node.data_dir)
+    assert known_uids == {str(before.SOPInstanceUID)}
     assert disk.unclaimed == 3
     assert "images are unclaimed" in node.log.read_text()
     command = [dcmtk("dcmsend"), *SEND_AGAIN, "127.0.0.1", str(node.port), str(node.data_dir / "unclaimed")]
     subprocess.run(command, check=True)
-    known, disk = seen(node.data_dir)
-    assert known == {str(one.SOPInstanceUID) for one in (before, since, squeezed, header)}
+    known_uids, disk = contents(node.data_dir)
+    assert known_uids == {str(item.SOPInstanceUID) for item in (before, since, squeezed, header)}
     assert disk.unclaimed == unclaimed(node.data_dir) == 0

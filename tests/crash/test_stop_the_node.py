@@ -18,7 +18,7 @@ def test_idle_associations_share_one_bound(tmp_path):
     with NodeProcess(tmp_path, peers=peer("PACS", free_port())) as node:
         verification = [build_context(contexts.VERIFICATION)]
         idle = [associate(node.port, verification) for _ in range(4)]
-        assert all(one.is_established for one in idle)
+        assert all(association.is_established for association in idle)
         started = time.monotonic()
         assert node.stop() == 0
         assert time.monotonic() - started < 2 * STOP_SECONDS

@@ -47,24 +47,24 @@ def settings_of(folder, to, tls):
 def test_messages_arrive_whole(tmp_path, rsyslog, tls, way):
     settings = settings_of(tmp_path / "data", f"{way}://127.0.0.1:{rsyslog.ports[way]}", tls)
     if way == "udp":  # nobody says whether it listens yet: what went by TCP before does
-        _, end_first = _begun(
+        _, end_first = _started_node(
             settings_of(tmp_path / "before", f"tcp://127.0.0.1:{rsyslog.ports['tcp']}", tls)
         )
         rsyslog.messages("tcp", 1)
         end_first(10)
-    trail, end = _begun(settings)
+    trail, end = _started_node(settings)
     trail.deleted("1.2.3", ["Müller 名前 <&>"])
-    told = [audit_messages.read(line) for line in rsyslog.messages(way, 2)]
+    messages = [audit_messages.read(line) for line in rsyslog.messages(way, 2)]
     end(10)
-    assert [one.event for one in told] == ["Application Activity", "DICOM Study Deleted"]
-    assert told[1].patients == ("Müller 名前 <&>",)
+    assert [entry.event for entry in messages] == ["Application Activity", "DICOM Study Deleted"]
+    assert messages[1].patients == ("Müller 名前 <&>",)
     assert audit_spool.standing(tmp_path / "data").waiting == 0
 
 
 def test_a_receiver_of_another_authority_gets_nothing(tmp_path, rsyslog):
     stranger = Authority(tmp_path / "stranger").tls("node")
     settings = settings_of(tmp_path / "data", f"tls://127.0.0.1:{rsyslog.ports['tls']}", stranger)
-    _, end = _begun(settings)
+    _, end = _started_node(settings)
     end(3)
     assert audit_spool.standing(tmp_path / "data").waiting == 1
     assert not (rsyslog.folder / "tls").exists()
@@ -72,7 +72,7 @@ def test_a_receiver_of_another_authority_gets_nothing(tmp_path, rsyslog):
 
 def test_what_happens_over_the_network_is_told_and_outlives_a_restart_of_the_receiver(tmp_path, rsyslog, tls):
     settings = settings_of(tmp_path / "data", f"tls://127.0.0.1:{rsyslog.ports['tls']}", tls)
-    trail, end = _begun(settings)
+    trail, end = _started_node(settings)
     rsyslog.messages("tls", 1)
     rsyslog.__exit__()
     listener = Listener(
@@ -95,14 +95,14 @@ def test_what_happens_over_the_network_is_told_and_outlives_a_restart_of_the_rec
     while listener.receptions._open:
         listener.receptions.tell()
     with rsyslog:
-        told = [audit_messages.read(line) for line in rsyslog.messages("tls", 4)]
+        messages = [audit_messages.read(line) for line in rsyslog.messages("tls", 4)]
         end(10)
-    assert sorted(one.event for one in told[1:]) == [
+    assert sorted(entry.event for entry in messages[1:]) == [
         "Begin Transferring DICOM Instances",
         "DICOM Instances Transferred",
         "Security Alert",
     ]
-    (ended,) = [one for one in told if one.event == "DICOM Instances Transferred"]
+    (ended,) = [entry for entry in messages if entry.event == "DICOM Instances Transferred"]
     assert (ended.action, ended.outcome, ended.instances) == ("C", "0", 2)
     assert ended.patients == (images[0].PatientID,)
 
@@ -117,7 +117,7 @@ class _Keeper:
         return Kept.NEW
 
 
-def _begun(settings):
+def _started_node(settings):
     trail, end = forwarder.begin(settings)
     trail.application(started=True)
     return trail, end

@@ -12,8 +12,8 @@ from tests.support.peers import free_port
 
 @pytest.fixture
 def node(tmp_path):
-    with DeliveringNode(tmp_path / "data", free_port(), ae_title="ORTHANC", linger=0) as made:
-        yield made
+    with DeliveringNode(tmp_path / "data", free_port(), ae_title="ORTHANC", linger=0) as delivering_node:
+        yield delivering_node
 
 
 def report_on(node):
@@ -40,12 +40,12 @@ def test_orthanc_commits_what_it_has_and_is_sent_again_what_it_lost(tmp_path, no
 
 def test_orthanc_asks_and_is_told_what_the_node_keeps(tmp_path, node):
     (peer,) = node.settings.peers
-    asked = [keep(node, "1.2.1"), (MG, "1.2.404")]
+    requests = [keep(node, "1.2.1"), (MG, "1.2.404")]
     with Orthanc(tmp_path / "orthanc", node_port=node.port, port=peer.port) as orthanc:
-        path = orthanc.post("/modalities/secondread/storage-commitment", {"DicomInstances": asked})["Path"]
+        path = orthanc.post("/modalities/secondread/storage-commitment", {"DicomInstances": requests})["Path"]
         assert orthanc.get(path)["Status"] == "Pending"
         node.answers.tell("ORTHANC")
-        told = orthanc.get(path)
-    assert told["Status"] == "Failure"
-    assert [item["SOPInstanceUID"] for item in told["Success"]] == ["1.2.1"]
-    assert [item["SOPInstanceUID"] for item in told["Failures"]] == ["1.2.404"]
+        answer = orthanc.get(path)
+    assert answer["Status"] == "Failure"
+    assert [item["SOPInstanceUID"] for item in answer["Success"]] == ["1.2.1"]
+    assert [item["SOPInstanceUID"] for item in answer["Failures"]] == ["1.2.404"]

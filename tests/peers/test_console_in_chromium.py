@@ -24,7 +24,7 @@ SIZE = {"rows": 1280, "columns": 1024}
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def observations(tmp_path_factory):
     if not (BROWSER / "node_modules/axe-core").is_dir():
         missing("axe-core and the driver of the browser are not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("chromium")
@@ -59,25 +59,25 @@ port = 104
     return json.loads(walk.stdout)
 
 
-def test_axe_finds_nothing(seen):
-    assert seen["violations"] == []
+def test_axe_finds_nothing(observations):
+    assert observations["violations"] == []
 
 
-def test_every_page_fits_from_a_phone_to_a_wall(seen):
-    assert seen["overflows"] == []
+def test_every_page_fits_from_a_phone_to_a_wall(observations):
+    assert observations["overflows"] == []
 
 
-def test_no_page_fails_or_asks_anybody_else(seen):
-    assert seen["errors"] == []
-    assert seen["foreign"] == []
+def test_no_page_fails_or_asks_anybody_else(observations):
+    assert observations["errors"] == []
+    assert observations["foreign"] == []
 
 
-def test_an_upload_shows_progress_result_and_alert(seen):
-    result, alert = seen["uploads"]
+def test_an_upload_shows_progress_result_and_alert(observations):
+    result, alert = observations["uploads"]
     assert "confidence" in result
     assert alert.startswith("No result")
-    assert seen["faded"] == "0"
+    assert observations["faded"] == "0"
 
 
-def test_the_keyboard_reaches_the_content_at_once(seen):
-    assert (seen["first"], seen["skipped"]) == ("To the content", "main")
+def test_the_keyboard_reaches_the_content_at_once(observations):
+    assert (observations["first"], observations["skipped"]) == ("To the content", "main")

@@ -17,8 +17,8 @@ VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 @pytest.fixture
 def archive(tmp_path):
-    with storescp(tmp_path / "archive") as made:
-        yield made
+    with storescp(tmp_path / "archive") as server:
+        yield server
 
 
 def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, archive):
@@ -32,8 +32,8 @@ def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, archive):
         came = archive.wait_for(6, seconds=60)
         assert node.stop() == 0
     objects = [pydicom.dcmread(path) for path in came]
-    assert Counter(one.Modality for one in objects) == {"OT": 5, "SR": 1}
-    assert {one.StudyInstanceUID for one in objects} == {pydicom.dcmread(paths[0]).StudyInstanceUID}
+    assert Counter(instance.Modality for instance in objects) == {"OT": 5, "SR": 1}
+    assert {instance.StudyInstanceUID for instance in objects} == {pydicom.dcmread(paths[0]).StudyInstanceUID}
 
 
 def test_storescu_without_options_goes_on_behind_a_foreign_object(tmp_path, archive):

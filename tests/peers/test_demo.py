@@ -139,8 +139,8 @@ def test_the_demo_says_what_the_node_found_and_what_it_missed(flagged, answer):
 
 def test_every_demo_sends_the_same_objects(images):
     again = cases.studies()
-    assert [one.SOPInstanceUID for study in images for one in study.images] == [
-        one.SOPInstanceUID for study in again for one in study.images
+    assert [image.SOPInstanceUID for study in images for image in study.images] == [
+        image.SOPInstanceUID for study in again for image in study.images
     ]
 
 
@@ -166,12 +166,12 @@ def test_only_an_earlier_demo_is_removed(tmp_path):
     (folder / "report.dcm").touch()
     run._fresh(folder)
     assert not (folder / "report.dcm").exists()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "precious").touch()
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    (other_folder / "precious").touch()
     with pytest.raises(run.CommandError, match="not of a demo"):
-        run._fresh(other)
-    assert (other / "precious").exists()
+        run._fresh(other_folder)
+    assert (other_folder / "precious").exists()
 
 
 def test_running_demo_is_left_alone(tmp_path):
@@ -186,11 +186,11 @@ def test_configuration_of_the_demo_is_valid_and_takes_model_and_outputs_over(tmp
         {"model": {"name": str(tmp_path / 'mo"del')}, "outputs": {"sc_modality": "MG", "notice": False}}
     )
     path = node.write_config(tmp_path, archive="PACS", port=104, settings=settings)
-    made = run.load(path, {})
-    assert made.model == settings.model
-    assert made.outputs == settings.outputs
-    assert made.destinations("PACS") == ("PACS",)
-    assert made.node.data_dir == tmp_path / "data"
+    loaded = run.load(path, {})
+    assert loaded.model == settings.model
+    assert loaded.outputs == settings.outputs
+    assert loaded.destinations("PACS") == ("PACS",)
+    assert loaded.node.data_dir == tmp_path / "data"
 
 
 def test_exit_code_is_1_unless_everything_came_back(tmp_path, capsys):

@@ -99,7 +99,7 @@ def send(database, tmp_path, peer):
 def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path, orthanc, access):
     uids = owe(database, Archive(tmp_path / "data"))
     assert send(database, tmp_path, access) == (2, [])
-    kept = {one["MainDicomTags"]["SOPInstanceUID"] for one in orthanc.get("/instances?expand")}
+    kept = {item["MainDicomTags"]["SOPInstanceUID"] for item in orthanc.get("/instances?expand")}
     assert set(uids) <= kept
     with database.read() as tx:
         assert deliveries.counts(tx)["PACS"][DeliveryState.SENT] == 2

@@ -25,13 +25,13 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 def node(tmp_path_factory):
     """A node that runs, and two archives with four studies of two images each; Orthanc has one more."""
     folder = tmp_path_factory.mktemp("fetch")
-    made = []
+    nodes = []
     for study in "1234":
         for number, (laterality, view) in enumerate(VIEWS, 1):
-            made.append(mammogram(laterality, view, rows=320, columns=256, study=study, number=number))
-    made.append(mammogram("R", "CC", rows=320, columns=256, study="1", number=9))
-    made[-1].SOPClassUID = made[-1].file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
-    images = [write(image, folder / f"{number}.dcm") for number, image in enumerate(made)]
+            nodes.append(mammogram(laterality, view, rows=320, columns=256, study=study, number=number))
+    nodes.append(mammogram("R", "CC", rows=320, columns=256, study="1", number=9))
+    nodes[-1].SOPClassUID = nodes[-1].file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
+    images = [write(image, folder / f"{number}.dcm") for number, image in enumerate(nodes)]
     ports = [free_port() for _ in ("orthanc", "gone")]
     node = NodeProcess(folder / "node", peers="", quiet_seconds=60)
     with (

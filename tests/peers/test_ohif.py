@@ -40,10 +40,10 @@ def study(shape, folder):
         mammogram(side, view, number=number, lesion=side == "R", study=shape, VOILUTFunction=None, **SIZE)
         for number, (side, view) in enumerate((("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")), start=1)
     ]
-    there = results.region(*lesion_centre("R", **SIZE), along=180, across=120)
+    lesion = results.region(*lesion_centre("R", **SIZE), along=180, across=120)
     elsewhere = results.region(610, 800, along=150, across=90)
     found = [
-        results.measured(results.MALIGNANT, at=there),
+        results.measured(results.MALIGNANT, at=lesion),
         results.measured(results.NORMAL),
         results.measured(results.NORMAL_BUT_REACHED, at=elsewhere),
         results.measured(results.NORMAL),
@@ -60,30 +60,30 @@ def study(shape, folder):
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def screens(tmp_path_factory):
     """Return by shape what the walk saw, the report, and the folder of pictures."""
     if not OHIF.is_dir() or not DICOMWEB.exists():
         missing("OHIF or Orthanc's DICOMweb is not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("ohif")
-    made = {shape: study(shape, folder) for shape in ("rectangle", "outline")}
+    studies_made = {shape: study(shape, folder) for shape in ("rectangle", "outline")}
     with Orthanc(folder / "orthanc", node_port=free_port(), plugins=[DICOMWEB]) as orthanc:
-        for views, objects in made.values():
-            for number, one in enumerate([*views, *objects]):
-                orthanc.upload(write(one, folder / f"{number}.dcm"))
-        studies = [views[0].StudyInstanceUID for views, _ in made.values()]
+        for views, objects in studies_made.values():
+            for number, item in enumerate([*views, *objects]):
+                orthanc.upload(write(item, folder / f"{number}.dcm"))
+        studies = [views[0].StudyInstanceUID for views, _ in studies_made.values()]
         words = [node, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder, *studies]
-        done = subprocess.run([str(word) for word in words], capture_output=True, timeout=850, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    walks = {walk["study"]: walk for walk in json.loads(done.stdout)}
+        process = subprocess.run([str(word) for word in words], capture_output=True, timeout=850, check=False)
+    assert process.returncode == 0, process.stderr.decode()
+    walks = {walk["study"]: walk for walk in json.loads(process.stdout)}
     return {
         shape: (walks[views[0].StudyInstanceUID], objects[0], folder)
-        for shape, (views, objects) in made.items()
+        for shape, (views, objects) in studies_made.items()
     }
 
 
 @pytest.fixture(params=["rectangle", "outline"])
-def walk(request, seen):
-    return seen[request.param]
+def walk(request, screens):
+    return screens[request.param]
 
 
 def regions(report):
@@ -106,11 +106,11 @@ def on_screen(line, corners):
 
 def test_every_contour_is_reached_and_tracked_under_its_label(walk):
     saw, report, _ = walk
-    meant = [
+    expected = [
         text for text in results.comments(report) if text.startswith("AI R") and "malignant score" in text
     ]
-    assert [mark["label"] for mark in saw["marks"]] == meant
-    assert len(meant) == 2
+    assert [mark["label"] for mark in saw["marks"]] == expected
+    assert len(expected) == 2
     for mark, (image, _) in zip(saw["marks"], regions(report), strict=True):
         assert f"/{image}/" in mark["image"]
 
@@ -123,13 +123,13 @@ def test_the_panel_names_side_and_class(walk):
     assert saw["panel"].count("Malignant") == 2
 
 
-def test_a_rectangle_lies_where_it_is_meant(seen):
-    saw, report, _ = seen["rectangle"]
+def test_a_rectangle_lies_where_it_is_meant(screens):
+    saw, report, _ = screens["rectangle"]
     for mark, (_, line) in zip(saw["marks"], regions(report), strict=True):
-        meant = on_screen(line, mark["corners"])
+        expected = on_screen(line, mark["corners"])
         [(left, top, width, height)] = mark["rectangles"]
         drawn = np.array([(left, top), (left + width, top + height)])
-        assert np.abs(drawn - meant[[0, 2]]).max() < NEAR
+        assert np.abs(drawn - expected[[0, 2]]).max() < NEAR
 
 
 def test_the_line_is_seen_at_its_place_in_the_picture_and_nowhere_else(walk):
@@ -154,8 +154,8 @@ def share_seen(drawn, points):
     return np.mean([square.any() for square in squares])
 
 
-def test_of_a_study_with_a_late_image_both_reports_are_listed_and_the_current_one_is_told_apart(seen):
-    saw, report, _ = seen["rectangle"]
+def test_of_a_study_with_a_late_image_both_reports_are_listed_and_the_current_one_is_told_apart(screens):
+    saw, report, _ = screens["rectangle"]
     listed = "\n".join(saw["series"])
     assert report.SeriesDescription == "AI: flagged R - report 2 - NOT FOR DIAGNOSTIC USE"
     assert listed.count("AI: flagged R - report 2 - ") == 1

@@ -141,13 +141,13 @@ def test_what_does_not_fit_is_refused(config):
     settings = load(config, {}).openid
     provider = Provider(settings)
     address, secret = provider.begin()
-    asked = parse_qs(urlsplit(address).query)
-    assert asked["code_challenge_method"] == ["S256"]
-    assert len(asked["nonce"][0]) > 20
+    query = parse_qs(urlsplit(address).query)
+    assert query["code_challenge_method"] == ["S256"]
+    assert len(query["nonce"][0]) > 20
     with pytest.raises(OpenIDError, match="another sign-in"):
         provider.finish(secret, {"state": "wrong", "code": "x"})
     with pytest.raises(OpenIDError, match="too long"):
-        provider.finish(secret, {"state": asked["state"][0], "code": "x"})
+        provider.finish(secret, {"state": query["state"][0], "code": "x"})
     for answer, words in (
         ({"code": "made up"}, "cannot be believed"),
         ({"error": "access_denied"}, "let nobody in"),

@@ -66,16 +66,17 @@ def sent_in_order(views, foreign, place):
 def exam(tmp_path, images):
     """The four views of a study as files, and eleven foreign objects of the same study."""
     study_uid, views = images
-    others = [
-        write(one, tmp_path / f"foreign{number}.dcm") for number, one in enumerate(foreign_objects(), 1)
+    foreign_paths = [
+        write(foreign_object, tmp_path / f"foreign{number}.dcm")
+        for number, foreign_object in enumerate(foreign_objects(), 1)
     ]
-    return study_uid, views, others
+    return study_uid, views, foreign_paths
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["auto-forward", "store job", "C-MOVE"])
 def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, exam, way, place):
-    study_uid, views, others = exam
+    study_uid, views, foreign_paths = exam
     port = free_port()
     with (
         NodeProcess(tmp_path, peers=peer("ORTHANC", port)) as node,
@@ -83,7 +84,7 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, ex
             tmp_path / "orthanc", node_port=node.port, auto_forward=way == "auto-forward", port=port
         ) as orthanc,
     ):
-        ids = [orthanc.upload(path)["ID"] for path in sent_in_order(views, others, place)]
+        ids = [orthanc.upload(path)["ID"] for path in sent_in_order(views, foreign_paths, place)]
         if way == "store job":
             assert orthanc.store({"Resources": ids})["State"] == "Success"
         elif way == "C-MOVE":
@@ -93,7 +94,7 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, ex
         node.lines.wait_for("outcome=NEW", times=4, seconds=60)
         orthanc.wait_until_idle()
         node.stop()
-        counted = {one["sop_class_uid"]: one["objects"] for one in status(node)["not_kept"]}
+        counted = {row["sop_class_uid"]: row["objects"] for row in status(node)["not_kept"]}
         log = node.log.read_text()
     assert counted == dict.fromkeys(FOREIGN, 1)
     assert "instance refused" not in log
@@ -127,13 +128,13 @@ def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_p
 
 
 def status(node):
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "scp", "--config", str(node.config), "status", "--json"],
         cwd=ROOT,
         capture_output=True,
         check=True,
     )
-    return json.loads(said.stdout)
+    return json.loads(process.stdout)
 
 
 FOREIGN = {
@@ -154,9 +155,9 @@ FOREIGN = {
 
 def foreign_objects():
     for number, (sop_class, modality) in enumerate(FOREIGN.items(), 50):
-        one = mammogram("R", "CC", number=number, rows=32, columns=32, Modality=modality)
-        one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = sop_class
-        yield one
+        image = mammogram("R", "CC", number=number, rows=32, columns=32, Modality=modality)
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
+        yield image
 
 
 def foreign_report(image):

@@ -29,24 +29,24 @@ class Run:
         self.answers = {}
         self.written = {}
 
-    def look(self, when):
+    def look(self, moment):
         """Keep what is in the node's folder now; modes of files and directories too."""
         for path in sorted(self.folder.rglob("*")):
             name = str(path.relative_to(self.folder))
             read = path.is_file() and not name.startswith(IMAGES_THEMSELVES)
-            self.written[f"{when}: {name}"] = path.read_bytes() if read else b""
+            self.written[f"{moment}: {name}"] = path.read_bytes() if read else b""
 
     def ask(self, config, *command):
         """Keep what a command prints."""
-        asked = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "scp", "--config", str(config), *command],
             cwd=ROOT,
             capture_output=True,
             check=False,
         )
-        assert asked.returncode == 0, asked.stderr
-        self.written[" ".join(command)] = asked.stdout + asked.stderr
-        return json.loads(asked.stdout)
+        assert process.returncode == 0, process.stderr
+        self.written[" ".join(command)] = process.stdout + process.stderr
+        return json.loads(process.stdout)
 
 
 def talkative(received):
@@ -68,13 +68,13 @@ def disturb(port, tls_port):
     """Call in ways that are no DICOM, naming the patient all the time."""
     name = FAMILY.encode()
     for to in (port, tls_port):
-        for said in (
+        for sentence in (
             b"GET /" + name + b" HTTP/1.1\r\n\r\n",
             b"\x16\x03\x01" + name,
             b"\x01\x00\x00\x00\x00\x40" + name,
         ):
             with socket.create_connection(("127.0.0.1", to), timeout=30) as line:
-                line.sendall(said)
+                line.sendall(sentence)
                 line.shutdown(socket.SHUT_WR)
                 line.settimeout(60)
                 try:
@@ -127,9 +127,9 @@ def whole_run(folder):
 def test_corpus_is_what_it_says(run):
     """Results are about the patient: were the names not in what was sent, nothing would be proved."""
     wrong = {
-        one.what: run.answers[one.what]
-        for one in run.corpus
-        if one.kept is not None and (run.answers[one.what] == 0) is not one.kept
+        case.label: run.answers[case.label]
+        for case in run.corpus
+        if case.kept is not None and (run.answers[case.label] == 0) is not case.kept
     }
     assert wrong == {}
     assert None not in run.answers.values()

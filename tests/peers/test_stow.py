@@ -43,11 +43,11 @@ def reasons(answer):
 
 def test_images_are_kept_before_the_answer(way):
     images = [image(1), image(2)]
-    for one in images:
-        one.preamble = bytes(128)
+    for mammogram_sent in images:
+        mammogram_sent.preamble = bytes(128)
     answer = client(way).store_instances(images)
     assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [
-        one.SOPInstanceUID for one in images
+        image_kept.SOPInstanceUID for image_kept in images
     ]
     assert way.kept() == 2
     assert way.ended == [frozenset()]
@@ -100,9 +100,9 @@ def test_what_is_no_mammogram_is_dropped_with_success(way):
 
 
 def test_images_of_another_study_than_the_address_names_are_refused(way):
-    one = encoded(image())
-    assert post(way, body(one), path="/studies/1.2.3")[0] == 409
-    assert post(way, body(one), path=f"/studies/{uid('study', 1)}")[0] == 200
+    sent_image = encoded(image())
+    assert post(way, body(sent_image), path="/studies/1.2.3")[0] == 409
+    assert post(way, body(sent_image), path=f"/studies/{uid('study', 1)}")[0] == 200
     assert way.kept() == 1
 
 
@@ -201,12 +201,12 @@ def test_no_address_holds_more_than_its_share_of_connections(tmp_path, monkeypat
     monkeypatch.setenv("MODALITY_TOKEN", TOKEN)
     way = Way(tmp_path, tls=Authority(tmp_path / "authority").tls("node") if secure else None)
     try:
-        first, *others = [silent(way) for _ in range(3)]
+        first, *other_sockets = [silent(way) for _ in range(3)]
         assert rest(first) == b""
         if not secure:
             assert post(way, body(encoded(image())))[0] == 200
-        for one in others:
-            one.close()
+        for sent_image in other_sockets:
+            sent_image.close()
     finally:
         way.close()
 
@@ -230,10 +230,12 @@ def test_images_come_over_tls(way, tmp_path):
         session = Session()
         session.headers["Authorization"] = f"Bearer {TOKEN}"
         session.trust_env, session.verify = False, str(authority.pem)
-        one = image()
-        one.preamble = bytes(128)
+        sent_image = image()
+        sent_image.preamble = bytes(128)
         url = f"https://127.0.0.1:{secure.server.port}"
-        assert len(DICOMwebClient(url, session=session).store_instances([one]).ReferencedSOPSequence) == 1
+        assert (
+            len(DICOMwebClient(url, session=session).store_instances([sent_image]).ReferencedSOPSequence) == 1
+        )
         with pytest.raises(RequestException):
             session.post(f"{secure.url}/studies", data=b"", timeout=30)
     finally:
@@ -250,9 +252,9 @@ def test_node_listens_for_it_and_ends_with_it(tmp_path):
     with NodeProcess(tmp_path / "node", peers=pacs, extra=stow) as node:
         session = Session()
         session.headers["Authorization"] = f"Bearer {TOKEN}"
-        one = image()
-        one.preamble = bytes(128)
-        answer = DICOMwebClient(f"http://127.0.0.1:{port}", session=session).store_instances([one])
+        sent_image = image()
+        sent_image.preamble = bytes(128)
+        answer = DICOMwebClient(f"http://127.0.0.1:{port}", session=session).store_instances([sent_image])
         assert len(answer.ReferencedSOPSequence) == 1
         assert node.stop() == 0
         log = node.log.read_text()

@@ -32,7 +32,7 @@ def pacs(authority):
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory):
+def stranger(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("other"))
 
 
@@ -61,12 +61,12 @@ def echo(port, *options, called="SECONDREAD"):
 @pytest.fixture
 def archive(tmp_path, pacs, authority):
     """Speaks TLS alone and wants a certificate of ours."""
-    with storescp(tmp_path / "archive", *with_tls(pacs, authority)) as made:
-        yield made
+    with storescp(tmp_path / "archive", *with_tls(pacs, authority)) as server:
+        yield server
 
 
 @pytest.mark.timeout(420)
-def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, other, pacs, archive):
+def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, stranger, pacs, archive):
     port = free_port()
     paths = []
     for number, (laterality, view) in enumerate(VIEWS, 1):
@@ -80,7 +80,7 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
     with node:
         node.lines.wait_for("node listening")
         assert echo(port, *with_tls(pacs, authority)).returncode == 0
-        refusals(node, port, authority, other, pacs)
+        refusals(node, port, authority, stranger, pacs)
         renewals(node, port, authority, pacs)
         command = [dcmtk("storescu"), *with_tls(pacs, authority), "-aet", "DCMTK", "-aec", "SECONDREAD"]
         subprocess.run([*command, "127.0.0.1", str(port), *map(str, paths)], check=True, timeout=60)
@@ -88,18 +88,18 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
         assert node.stop() == 0
     assert "Traceback" not in node.log.read_text()
     objects = [pydicom.dcmread(path) for path in came]
-    assert Counter(one.Modality for one in objects) == {"OT": 5, "SR": 1}
+    assert Counter(instance.Modality for instance in objects) == {"OT": 5, "SR": 1}
 
 
-def refusals(node, port, authority, other, pacs):
+def refusals(node, port, authority, stranger, pacs):
     """Call in every wrong way; the log has a sentence for each."""
     assert echo(port).returncode != 0
     assert echo(node.port, *with_tls(pacs, authority)).returncode != 0
     assert echo(node.port).returncode != 0
-    assert echo(port, *with_tls(other.sign("stranger"), authority)).returncode != 0
+    assert echo(port, *with_tls(stranger.sign("stranger"), authority)).returncode != 0
     assert echo(port, "+tla", "+cf", str(authority.pem)).returncode != 0
     # the other way round: it does not believe us, and says so
-    assert echo(port, *with_tls(pacs, other)).returncode != 0
+    assert echo(port, *with_tls(pacs, stranger)).returncode != 0
     old = ["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"]
     assert handshake(port, pacs, *old).returncode != 0
     assert handshake(port, pacs, "-tls1_2", "-cipher", "AES128-SHA256").returncode != 0
@@ -124,16 +124,16 @@ def renewals(node, port, authority, pacs):
     authority.revoke(stolen[0])
     assert echo(port, *with_tls(stolen, authority)).returncode != 0
     node.lines.wait_for("its certificate is not accepted: it is revoked")
-    before = shown(port, pacs)
+    before = presented(port, pacs)
     authority.sign("node")
     assert echo(port, *with_tls(pacs, authority)).returncode == 0
-    assert shown(port, pacs) != before
+    assert presented(port, pacs) != before
 
 
-def shown(port, pair):
+def presented(port, pair):
     """The certificate that the node shows, as openssl prints it."""
-    said = handshake(port, pair).stdout.decode()
-    return said[said.index("-----BEGIN") : said.index("-----END")]
+    output = handshake(port, pair).stdout.decode()
+    return output[output.index("-----BEGIN") : output.index("-----END")]
 
 
 def handshake(port, pair, *options):
@@ -153,10 +153,10 @@ def handshake(port, pair, *options):
     )
 
 
-def test_archive_that_does_not_believe_us_is_named(authority, other, archive):
+def test_archive_that_does_not_believe_us_is_named(authority, stranger, archive):
     """The node's own certificate is from an authority that the archive does not know."""
     settings = Settings(
-        tls=other.tls("node", authorities=authority.pem),
+        tls=stranger.tls("node", authorities=authority.pem),
         peers=(Peer(ae_title="DCMTK", host="127.0.0.1", port=archive.port, tls=True),),
     )
     with pytest.raises(

@@ -147,10 +147,10 @@ CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "
 
 
 def item(**attributes):
-    made = Dataset()
+    dataset = Dataset()
     for keyword, value in attributes.items():
-        setattr(made, keyword, value)
-    return made
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def read_again(header: Dataset, folder: Path, *, swapped=(), site: str = "") -> list[Dataset]:
@@ -162,9 +162,9 @@ def read_again(header: Dataset, folder: Path, *, swapped=(), site: str = "") -> 
         assert old in data
         data = data.replace(old, new)
     path.write_bytes(data)
-    shown = results.study_image(header, results.measured(), folder)
+    study_image = results.study_image(header, results.measured(), folder)
     source = exam.read(path, ReadingOptions(character_set=site))
-    return results.objects([replace(shown, source=source)])
+    return results.objects([replace(study_image, source=source)])
 
 
 def named_in_bytes(folder: Path, name: str, encoding: str, declared: str | None, site: str = ""):
@@ -180,9 +180,9 @@ def named_in_bytes(folder: Path, name: str, encoding: str, declared: str | None,
         SeriesDescription=text,
         ProcedureCodeSequence=[item(**{**CODE, "CodeMeaning": text})],
     )
-    made = read_again(header, folder, swapped=[(text.encode(), raw)], site=site)
-    assert {str(one.PatientName) for one in made} == {name}
-    return made
+    instances = read_again(header, folder, swapped=[(text.encode(), raw)], site=site)
+    assert {str(instance.PatientName) for instance in instances} == {name}
+    return instances
 
 
 def latin_1_declared_utf_8(folder):
@@ -212,11 +212,11 @@ def acr_nema(folder):
         **dict.fromkeys(dates, "A" * 10), **dict.fromkeys(times, "B" * 8), PatientBirthDate="C" * 10
     )
     swapped = [(b"A" * 10, b"2026.01.05"), (b"B" * 8, b"10:11:12"), (b"C" * 10, b"1960.01.02")]
-    made = read_again(header, folder, swapped=swapped)
-    assert {(one.StudyDate, one.StudyTime, one.PatientBirthDate) for one in made} == {
-        ("20260105", "101112", "19600102")
-    }
-    return made
+    instances = read_again(header, folder, swapped=swapped)
+    assert {
+        (instance.StudyDate, instance.StudyTime, instance.PatientBirthDate) for instance in instances
+    } == {("20260105", "101112", "19600102")}
+    return instances
 
 
 def items_without_content(folder):
@@ -231,10 +231,10 @@ def items_without_content(folder):
 
 
 def items_with_items_without_content(folder):
-    other = item(PatientID="77", TypeOfPatientID="TEXT", IssuerOfPatientIDQualifiersSequence=[Dataset()])
+    other_item = item(PatientID="77", TypeOfPatientID="TEXT", IssuerOfPatientIDQualifiersSequence=[Dataset()])
     header = mammogram(
         ProcedureCodeSequence=[item(**CODE, EquivalentCodeSequence=[Dataset()]), item(**CODE)],
-        OtherPatientIDsSequence=[other],
+        OtherPatientIDsSequence=[other_item],
     )
     return read_again(header, folder)
 
@@ -264,17 +264,19 @@ def files(request, tmp_path):
     folder = tmp_path / "dicom"
     folder.mkdir()
     sources, objects = request.param(tmp_path)
-    reports = [one for one in objects if one.Modality == "SR"]
-    captures = [one for one in objects if one.Modality != "SR"]
+    reports = [instance for instance in objects if instance.Modality == "SR"]
+    captures = [instance for instance in objects if instance.Modality != "SR"]
     return tuple(
-        [write(one, folder / f"{name}{number}.dcm") for number, one in enumerate(some)]
-        for name, some in (("source", sources), ("capture", captures), ("report", reports))
+        [write(item, folder / f"{name}{number}.dcm") for number, item in enumerate(paths)]
+        for name, paths in (("source", sources), ("capture", captures), ("report", reports))
     )
 
 
-def told(*command, timeout=60):
-    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=timeout, check=False)
-    return done, (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
+def output_of(*command, timeout=60):
+    process = subprocess.run(
+        [str(part) for part in command], capture_output=True, timeout=timeout, check=False
+    )
+    return process, (process.stdout + process.stderr).decode("utf-8", "replace").splitlines()
 
 
 def dicom3tool(name):
@@ -299,16 +301,16 @@ def test_the_node_itself_finds_no_fault(files):
 
 
 def errors(path):
-    _, lines = told(dicom3tool("dciodvfy"), path)
+    _, lines = output_of(dicom3tool("dciodvfy"), path)
     assert lines, "it names the IOD at least"
     return [line for line in lines if "Error" in line]
 
 
-@pytest.mark.parametrize("made", ODD, ids=lambda made: made.__name__)
+@pytest.mark.parametrize("build_objects", ODD, ids=lambda function: function.__name__)
 @pytest.mark.filterwarnings("ignore")
-def test_dciodvfy_finds_no_error_where_the_header_of_the_source_has_many(made, tmp_path):
-    for number, one in enumerate(made(tmp_path)):
-        assert errors(write(one, tmp_path / f"result{number}.dcm")) == []
+def test_dciodvfy_finds_no_error_where_the_header_of_the_source_has_many(build_objects, tmp_path):
+    for number, instance in enumerate(build_objects(tmp_path)):
+        assert errors(write(instance, tmp_path / f"result{number}.dcm")) == []
 
 
 def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else(tmp_path):
@@ -324,8 +326,8 @@ def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else
 
 
 def test_dcentvfy_finds_that_sources_and_results_agree(files):
-    done, lines = told(dicom3tool("dcentvfy"), *(path for some in files for path in some))
-    assert done.returncode == 0
+    process, lines = output_of(dicom3tool("dcentvfy"), *(path for paths in files for path in paths))
+    assert process.returncode == 0
     assert [line for line in lines if "Error" in line] == []
 
 
@@ -333,8 +335,8 @@ def test_dsrdump_reads_every_report(files):
     _, _, reports = files
     assert reports
     for path in reports:
-        done, lines = told(require("dsrdump"), path)
-        assert done.returncode == 0
+        process, lines = output_of(require("dsrdump"), path)
+        assert process.returncode == 0
         assert [line for line in lines if line.startswith("E:") or "Error" in line] == []
 
 
@@ -355,14 +357,14 @@ def test_pixelmed_finds_no_error_in_any_report(tmp_path):
         missing("PixelMed is not installed (libpixelmed-java)")
     for case in TEMPLATES:
         _, objects = case(tmp_path)
-        reports = [one for one in objects if one.Modality == "SR"]
-        for number, one in enumerate(reports if IN_FULL or case is late else reports[:1]):
-            write(one, tmp_path / f"{case.__name__}{number}.dcm")
+        reports = [instance for instance in objects if instance.Modality == "SR"]
+        for number, item in enumerate(reports if IN_FULL or case is late else reports[:1]):
+            write(item, tmp_path / f"{case.__name__}{number}.dcm")
     files = sorted(tmp_path.glob("*.dcm"))
     source = Path(results.__file__).with_name("ValidateReports.java")
     command = [require("java"), *UNLIMITED, "-classpath", PIXELMED, source, *files]
-    done, lines = told(*command, timeout=LONGEST)
-    assert done.returncode == 0, lines
+    process, lines = output_of(*command, timeout=LONGEST)
+    assert process.returncode == 0, lines
     assert len(files) >= len(TEMPLATES)
     assert sum(line.startswith("FILE ") for line in lines) == len(files)
     assert sum(line.startswith("Found Root Template TID_") for line in lines) == len(files)

@@ -70,17 +70,17 @@ class Conversation:
 
     def send_n_action(self, information: Dataset, *_: object) -> tuple[Dataset, None]:
         transaction = str(information.TransactionUID)
-        assert transaction not in self._machine.asked, "a Transaction UID was used twice"
+        assert transaction not in self._machine.requests, "a Transaction UID was used twice"
         named = {str(item.ReferencedSOPInstanceUID) for item in information.ReferencedSOPSequence}
-        assert named <= self._machine.taken, "asked about what the peer was never given"
-        self._machine.asked[transaction] = named
+        assert named <= self._machine.stored, "asked about what the peer was never given"
+        self._machine.requests[transaction] = named
         if self._manner == "crash":
             raise Crash
         answer = Dataset()
         if self._manner == "breaks":
             return answer, None
         if self._manner == "reports first":
-            self._machine.told(transaction, {})
+            self._machine.hear_report(transaction, {})
         answer.Status = STATUSES.get(self._manner, 0x0000)
         return answer, None
 
@@ -99,11 +99,11 @@ class Promises(RuleBasedStateMachine):
         self.hand = Hand(open_hastily(self._path))
         self.numbers = itertools.count(1)
         self.fuse: int | None = None
-        self.owed: dict[str, str] = {}
+        self.obligations: dict[str, str] = {}
         """What was ever owed and is not forgotten: SOP Instance UID → study."""
-        self.taken: set[str] = set()
+        self.stored: set[str] = set()
         """What the peer has answered with success."""
-        self.asked: dict[str, set[str]] = {}
+        self.requests: dict[str, set[str]] = {}
         """What it was asked about: Transaction UID → SOP Instance UIDs."""
         self.promised: set[str] = set()
         """What it has said that it keeps, and the node has heard it."""
@@ -139,39 +139,39 @@ class Promises(RuleBasedStateMachine):
         self.hand.analyse_all()
         self.hand.now += QUIET
         assert self.hand.ask_for_reports() == 1
-        made = {f"{study}.{number}.1", f"{study}.{number}.2"}
+        uids = {f"{study}.{number}.1", f"{study}.{number}.2"}
         self.hand.report(self.hand.claimed(), f"{study}.{number}.2", document=f"{study}.{number}.1")
-        self.owed |= dict.fromkeys(made, study)
+        self.obligations |= dict.fromkeys(uids, study)
 
     @rule(status=st.sampled_from((0x0000, 0x0000, 0x0000, 0xA700, 0xC000)), crash=st.booleans())
     def deliver(self, status: int, *, crash: bool) -> None:
         """Offer what is due; with ``crash`` the node dies when the peer has answered for the first object."""
-        for one in self.hand.due():
-            uid = one.result.sop_instance_uid
+        for delivery in self.hand.due():
+            uid = delivery.result.sop_instance_uid
             if status == 0x0000:
-                self.taken.add(uid)
+                self.stored.add(uid)
             if crash:
                 self._restart()
                 return
             with self.hand.database.write() as tx:
                 now, later = self.hand.now, self.hand.now + timedelta(minutes=15)
                 if status == 0x0000:
-                    outbox.sent(tx, one.id, status=status, now=now)
-                    sop_class = one.result.sop_class_uid
-                    commitments.want(tx, one, sop_class_uid=sop_class, sop_instance_uid=uid, now=now)
+                    outbox.sent(tx, delivery.id, status=status, now=now)
+                    sop_class = delivery.result.sop_class_uid
+                    commitments.want(tx, delivery, sop_class_uid=sop_class, sop_instance_uid=uid, now=now)
                 elif status == 0xA700:
-                    outbox.again(tx, one.id, not_before=later, status=status, reason="later", now=now)
+                    outbox.again(tx, delivery.id, not_before=later, status=status, reason="later", now=now)
                 else:
-                    outbox.never(tx, one.id, status=status, reason="no", now=now)
+                    outbox.never(tx, delivery.id, status=status, reason="no", now=now)
 
     @rule(manner=st.sampled_from(MANNERS), fuse=FUSE)
     def asks(self, manner: str, fuse: int | None) -> None:
         """Ask the peer for the commitment of everything that is due."""
-        gone = Unreachable("nobody answers") if manner == "is gone" else None
+        failure = Unreachable("nobody answers") if manner == "is gone" else None
         conversation = Conversation(self, manner)
         with (
             self._mortal(fuse),
-            mock.patch.object(association, "associate", side_effect=gone, return_value=conversation),
+            mock.patch.object(association, "associate", side_effect=failure, return_value=conversation),
         ):
             CommitmentRequester(
                 settings=self._settings,
@@ -182,7 +182,7 @@ class Promises(RuleBasedStateMachine):
                 new_uid=lambda: f"2.25.{next(self.numbers)}",
             ).ask("PACS")
 
-    @precondition(lambda self: self.asked)
+    @precondition(lambda self: self.requests)
     @rule(
         back=st.integers(0, 5),
         lost=st.sampled_from(("none", "none", "one", "one", "all")),
@@ -194,17 +194,17 @@ class Promises(RuleBasedStateMachine):
         self, back: int, lost: str, reason: int, *, silent_about_the_rest: bool, fuse: int | None
     ) -> None:
         """Report on one of the last requests: for the first time, again, or long after it was repeated."""
-        transaction = list(self.asked)[-1 - min(back, len(self.asked) - 1)]
-        named = sorted(self.asked[transaction])
+        transaction = list(self.requests)[-1 - min(back, len(self.requests) - 1)]
+        named = sorted(self.requests[transaction])
         failed = {"none": [], "one": named[:1], "all": named}[lost]
         with self._mortal(fuse):
             silent = set(named[1:]) if silent_about_the_rest else set()
-            self.told(transaction, dict.fromkeys(failed, reason), silent=silent)
+            self.hear_report(transaction, dict.fromkeys(failed, reason), silent=silent)
 
     @rule()
     def peer_reports_on_what_it_was_never_asked(self) -> None:
         try:
-            self.told("2.25.999999", {}, committed=set(self.owed))
+            self.hear_report("2.25.999999", {}, committed=set(self.obligations))
         except Malformed:
             return
         raise AssertionError("a report on a transaction that nobody knows was accepted")
@@ -225,15 +225,15 @@ class Promises(RuleBasedStateMachine):
         before = self._rows()
         with self.hand.database.write() as tx:
             later = self.hand.now + timedelta(seconds=1)
-            gone = {one.study_uid for one in retention.expired(tx, before=later, limit=9)}
-        for uid in [uid for uid, study in self.owed.items() if study in gone]:
+            expired_studies = {item.study_uid for item in retention.expired(tx, before=later, limit=9)}
+        for uid in [uid for uid, study in self.obligations.items() if study in expired_studies]:
             assert uid in self.promised or before[uid].state is DeliveryState.WITHDRAWN, (
                 f"{uid} was forgotten"
             )
-            del self.owed[uid]
-        for named in self.asked.values():
-            named.intersection_update(self.owed)
-        self.promised &= self.owed.keys()
+            del self.obligations[uid]
+        for named in self.requests.values():
+            named.intersection_update(self.obligations)
+        self.promised &= self.obligations.keys()
 
     @invariant()
     def committed_is_what_the_peer_has_said_and_nothing_else(self) -> None:
@@ -246,7 +246,7 @@ class Promises(RuleBasedStateMachine):
     def nothing_owed_disappears(self) -> None:
         """Each object is on its way to be committed, waits for a person, or was replaced unsent."""
         rows = self._rows()
-        assert rows.keys() == self.owed.keys()
+        assert rows.keys() == self.obligations.keys()
         for uid, row in rows.items():
             if row.state is DeliveryState.SENT and row.commitment != CommitmentState.COMMITTED:
                 assert row.commitment in UNCOMMITTED, f"{uid} was sent, and nobody asks about it"
@@ -256,7 +256,7 @@ class Promises(RuleBasedStateMachine):
             elif row.state is DeliveryState.WITHDRAWN:
                 assert not row.current, f"{uid} was withdrawn, and nothing has replaced it"
 
-    def told(
+    def hear_report(
         self,
         transaction: str,
         failed: dict[str, int],
@@ -265,7 +265,7 @@ class Promises(RuleBasedStateMachine):
         committed: set[str] | None = None,
     ) -> None:
         """Have the node hear a report; remember what it promises once that is in the book."""
-        named = self.asked.get(transaction, set())
+        named = self.requests.get(transaction, set())
         kept = (named if committed is None else committed) - failed.keys() - (silent or set())
         try:
             self._reports.take(Report(transaction_uid=transaction, committed=frozenset(kept), failed=failed))
@@ -316,17 +316,17 @@ class Promises(RuleBasedStateMachine):
 
     def _rows(self):
         """How every object stands, by SOP Instance UID."""
-        deliveries, asked = schema.deliveries, schema.commitments
+        deliveries, commitment_table = schema.deliveries, schema.commitments
         query = (
             select(
                 deliveries.c.sop_instance_uid,
                 deliveries.c.state,
                 deliveries.c.not_before.label("send_at"),
-                asked.c.state.label("commitment"),
-                asked.c.not_before.label("ask_at"),
+                commitment_table.c.state.label("commitment"),
+                commitment_table.c.not_before.label("ask_at"),
                 schema.reports.c.current,
             )
-            .join(asked, asked.c.delivery_id == deliveries.c.id, isouter=True)
+            .join(commitment_table, commitment_table.c.delivery_id == deliveries.c.id, isouter=True)
             .join(schema.results, schema.results.c.sop_instance_uid == deliveries.c.sop_instance_uid)
             .join(schema.reports, schema.reports.c.id == schema.results.c.report_id)
         )

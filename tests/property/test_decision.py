@@ -45,9 +45,9 @@ def test_scores_of_a_breast_are_scores(images):
 
 
 @given(scores(), st.integers(1, 4), st.integers(1, 4))
-def test_views_that_agree_are_the_breast(one, first, second):
-    images = [("CC", one)] * first + [("MLO", one)] * second
-    assert decision.breast_scores(images) == pytest.approx(one, abs=1e-9)
+def test_views_that_agree_are_the_breast(score, first, second):
+    images = [("CC", score)] * first + [("MLO", score)] * second
+    assert decision.breast_scores(images) == pytest.approx(score, abs=1e-9)
 
 
 @given(scores(), scores(), st.integers(1, 5))
@@ -81,15 +81,15 @@ def test_shares_move_neither_the_flag_nor_its_meaning(breast, threshold, site):
 
 
 @given(scores(), scores(), shares())
-def test_shares_keep_the_order_of_malignant_scores(one, other, site):
-    lower, upper = sorted((one, other), key=lambda four: four[3])
+def test_shares_keep_the_order_of_malignant_scores(score, other_score, site):
+    lower, upper = sorted((score, other_score), key=lambda four: four[3])
     assert decision.moved(lower, site)[3] <= decision.moved(upper, site)[3] + 1e-12
-    assert math.isclose(sum(decision.moved(one, site)), 1, abs_tol=1e-9)
+    assert math.isclose(sum(decision.moved(score, site)), 1, abs_tol=1e-9)
 
 
 @given(scores())
-def test_shares_that_the_network_expects_change_nothing(one):
-    assert decision.moved(one, (0.25, 0.25, 0.25, 0.25)) == pytest.approx(one, abs=1e-9)
+def test_shares_that_the_network_expects_change_nothing(score):
+    assert decision.moved(score, (0.25, 0.25, 0.25, 0.25)) == pytest.approx(score, abs=1e-9)
 
 
 @given(scores(), scores(), thresholds)
@@ -102,6 +102,8 @@ def test_mirrored_sides_are_mirrored(right, left, threshold):
 
 @given(scores(), st.lists(numbers, min_size=1, max_size=50))
 def test_the_percentile_is_the_share_of_lower_examinations(breast, population):
-    known = Population(scores=tuple(sorted(population)))
-    found = decision.decide(breast, FlagThreshold(value=0.5, source="", population=known)).percentile
+    population_known = Population(scores=tuple(sorted(population)))
+    found = decision.decide(
+        breast, FlagThreshold(value=0.5, source="", population=population_known)
+    ).percentile
     assert found == 100 * sum(score < breast[3] for score in population) // len(population)

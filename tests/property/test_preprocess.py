@@ -52,10 +52,10 @@ def test_to_input_and_back_is_the_same_point(scene, across, down):
     geometry = scene[0].geometry
     left, top, right, bottom = geometry.box
     point = (left + across * (right - left), top + down * (bottom - top))
-    there = geometry.to_input(*point)
-    assert -1e-6 <= there[0] <= geometry.columns + 1e-6
-    assert -1e-6 <= there[1] <= geometry.rows + 1e-6
-    assert np.allclose(to_source(geometry, *there), point, atol=1e-6)
+    input_point = geometry.to_input(*point)
+    assert -1e-6 <= input_point[0] <= geometry.columns + 1e-6
+    assert -1e-6 <= input_point[1] <= geometry.rows + 1e-6
+    assert np.allclose(to_source(geometry, *input_point), point, atol=1e-6)
 
 
 @given(scenes(), st.integers(1, 8), st.integers(1, 8))
@@ -86,12 +86,12 @@ def test_a_mirrored_left_breast_is_the_right_one(rows, columns, data):
     left, top = data.draw(st.integers(0, columns - 8)), data.draw(st.integers(0, rows - 8))
     mask = np.zeros((rows, columns), bool)
     mask[top:, left : left + 8] = True
-    one = Breast(mask=mask, box=(left, top, left + 8, rows), chest_wall="left")
+    left_breast = Breast(mask=mask, box=(left, top, left + 8, rows), chest_wall="left")
     box = (columns - left - 8, top, columns - left, rows)
-    other = Breast(mask=mask[:, ::-1], box=box, chest_wall="right")
-    straight = prepare(Picture(grey=grey, padding=None), one, 40, 30)
-    mirrored = prepare(Picture(grey=grey[:, ::-1], padding=None), other, 40, 30)
+    right_breast = Breast(mask=mask[:, ::-1], box=box, chest_wall="right")
+    straight = prepare(Picture(grey=grey, padding=None), left_breast, 40, 30)
+    mirrored = prepare(Picture(grey=grey[:, ::-1], padding=None), right_breast, 40, 30)
     assert np.array_equal(straight.values, mirrored.values)
     coarse = np.random.default_rng(1).random((5, 4), np.float32)
-    there, back = straight.geometry.map_to_source(coarse), mirrored.geometry.map_to_source(coarse)
-    assert np.allclose(there, back[:, ::-1], atol=1e-5)
+    forward, back = straight.geometry.map_to_source(coarse), mirrored.geometry.map_to_source(coarse)
+    assert np.allclose(forward, back[:, ::-1], atol=1e-5)

@@ -70,8 +70,8 @@ class Queue(RuleBasedStateMachine):
         """Every claim ever made: each may still be settled, rightly or too late."""
 
     def teardown(self) -> None:
-        for one in self.connections:
-            one.close()
+        for connection in self.connections:
+            connection.close()
         self._directory.cleanup()
 
     @property
@@ -93,7 +93,7 @@ class Queue(RuleBasedStateMachine):
     )
     def receive(self, number: int, study: str, header: int, *, crash: bool) -> None:
         """Receive an image: new, again, with another header, or moved to another study."""
-        one = arrival(
+        new_arrival = arrival(
             number,
             study=study,
             sop_instance_uid=f"1.2.3.{number}",
@@ -101,14 +101,14 @@ class Queue(RuleBasedStateMachine):
             file=f"instances/{number}-{study}-{header}.dcm",
         )
         with self._write(crash=crash) as tx:
-            outcome = arrivals.record(tx, one, destinations=["PACS"], now=self.now)
+            outcome = arrivals.record(tx, new_arrival, destinations=["PACS"], now=self.now)
         if crash:
             return
-        before = self.images.get(one.sop_instance_uid)
+        before = self.images.get(new_arrival.sop_instance_uid)
         assert (before == (study, header)) == (outcome.kept is Kept.DUPLICATE)
-        self.images[one.sop_instance_uid] = (study, header)
+        self.images[new_arrival.sop_instance_uid] = (study, header)
         if outcome.kept is not Kept.DUPLICATE:
-            self._let_go(JobKind.ANALYSE, {one.sop_instance_uid})
+            self._let_go(JobKind.ANALYSE, {new_arrival.sop_instance_uid})
             self._let_go(JobKind.REPORT, {study, *(before or ())[:1]})
 
     @rule()
@@ -148,48 +148,48 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.claimed)
     @rule(
         back=st.integers(0, 2),
-        how=st.sampled_from(("finished", "finished", "again", "never", "heartbeat")),
+        ending=st.sampled_from(("finished", "finished", "again", "never", "heartbeat")),
         crash=SELDOM,
     )
-    def settle(self, back: int, how: str, *, crash: bool) -> None:
+    def settle(self, back: int, ending: str, *, crash: bool) -> None:
         """End one of the last claims, which may have been lost, or settled already."""
         job = self.claimed[-1 - min(back, len(self.claimed) - 1)]
         held = self._holds(job)
         try:
             with self._write(crash=crash) as tx:
-                getattr(self, f"_{how}")(tx, job)
+                getattr(self, f"_{ending}")(tx, job)
         except LeaseLost:
             assert not held, "the holder of a lease was refused"
             return
         assert held, "a lease that was lost was accepted"
-        if crash or how == "heartbeat":
+        if crash or ending == "heartbeat":
             return
         del self.holders[job.id]
-        if how != "again":
-            self._ended(job, done=how == "finished")
+        if ending != "again":
+            self._ended(job, finished=ending == "finished")
 
-    @rule(owner=OWNER, how=st.sampled_from(("expires", "stops", "dies", "node restarts")))
-    def leases_go(self, owner: str, how: str) -> None:
+    @rule(owner=OWNER, ending=st.sampled_from(("expires", "stops", "dies", "node restarts")))
+    def leases_go(self, owner: str, ending: str) -> None:
         """Give jobs back: leases that ran out, those of one worker, or all of them."""
         lost = {job for job, held in self.holders.items() if held[0] == owner}
-        if how == "node restarts":
+        if ending == "node restarts":
             lost = set(self.holders)
             self.connections[0].close()
             self.connections[0] = open_hastily(self._path)
-        elif how == "expires":
+        elif ending == "expires":
             self.now += LEASE / 2
             lost = self._run_out()
         with self._write() as tx:
-            if how == "node restarts":
+            if ending == "node restarts":
                 parked = jobs.release_all(tx, now=self.now, epitaph=FAILED)
-            elif how == "expires":
+            elif ending == "expires":
                 parked = jobs.expire(tx, now=self.now, epitaph=FAILED)
             else:
-                parked = jobs.release_owner(tx, owner, now=self.now, died=how == "dies", epitaph=FAILED)
-        for one in lost:
-            del self.holders[one]
-        for one in parked:
-            self._ended(one, done=False)
+                parked = jobs.release_owner(tx, owner, now=self.now, died=ending == "dies", epitaph=FAILED)
+        for uid in lost:
+            del self.holders[uid]
+        for uid in parked:
+            self._ended(uid, finished=False)
 
     @rule(retries=st.booleans())
     def time_brings_reports(self, *, retries: bool) -> None:
@@ -243,8 +243,8 @@ class Queue(RuleBasedStateMachine):
             jobs.finish_analysis(tx, job.lease, finding(job.sop_instance_uid), now=self.now)
         else:
             results = [result(f"{job.study_uid}.{job.id}", ResultKind.SR)]
-            made = new_report(*results, made_at=self.now, content_digest="")
-            reports.finish(tx, job.lease, new=[made], now=self.now)
+            report = new_report(*results, made_at=self.now, content_digest="")
+            reports.finish(tx, job.lease, new=[report], now=self.now)
 
     def _heartbeat(self, tx: Connection, job: Job) -> None:
         jobs.heartbeat(tx, job.lease, now=self.now, duration=LEASE)
@@ -261,11 +261,11 @@ class Queue(RuleBasedStateMachine):
         assert job.id not in self.finished, "a job was given out after its end"
         if job.kind is JobKind.REPORT:
             with self.database.read() as tx:
-                said = [record for _, record in arrivals.images(tx, job.study_uid)]
-            assert None not in said, "a report was begun before its images were analysed"
+                records = [record for _, record in arrivals.images(tx, job.study_uid)]
+            assert None not in records, "a report was begun before its images were analysed"
 
-    def _ended(self, job: Job, *, done: bool = True) -> None:
-        if done:
+    def _ended(self, job: Job, *, finished: bool = True) -> None:
+        if finished:
             assert job.id not in self.finished, "a job was finished twice"
             self.finished.add(job.id)
         if job.kind is JobKind.ANALYSE:

@@ -35,9 +35,9 @@ def test_a_quantile_is_a_score_that_this_share_does_not_exceed(population, share
 
 @given(latest=populations, reference=populations)
 def test_a_population_is_as_far_from_another_as_that_from_it_and_not_from_itself(latest, reference):
-    there = scanner_calibration.drift(latest, reference)
+    drift = scanner_calibration.drift(latest, reference)
     back = scanner_calibration.drift(reference, latest)
-    assert there.distance == back.distance
-    assert 0 <= there.distance <= 1
-    assert there.limit == back.limit
+    assert drift.distance == back.distance
+    assert 0 <= drift.distance <= 1
+    assert drift.limit == back.limit
     assert scanner_calibration.drift(latest, latest).distance == 0

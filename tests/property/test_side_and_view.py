@@ -107,10 +107,10 @@ def test_a_code_always_wins_and_no_word_refuses_what_it_calls_ordinary(side, vie
         ds.ViewPosition = position
     if factor is not None:
         ds.add_new("EstimatedRadiographicMagnificationFactor", "LO", factor)
-    shown = views.read(ds)
-    assert shown.side is {**SIDES, **REGIONS}[coded]
-    assert shown.view == VIEW_OF[view]
-    assert shown.specials == frozenset()
+    read_view = views.read(ds)
+    assert read_view.side is {**SIDES, **REGIONS}[coded]
+    assert read_view.view == VIEW_OF[view]
+    assert read_view.specials == frozenset()
 
 
 @SETTINGS
@@ -157,10 +157,10 @@ def test_history_in_a_title_never_makes_a_side(title, history, first, keyword):
 @example({"AcquisitionDeviceProcessingDescription": "R LMLO", "ViewPosition": "RCC"})
 @example({"AcquisitionDeviceProcessingDescription": "R LMLO s/p", "ViewPosition": "RCC"})
 def test_without_a_code_two_sides_are_none(written):
-    shown = views.read(header(**written))
+    view = views.read(header(**written))
     words = " ".join(written.values()).upper()
-    if shown.side is Laterality.RIGHT:
+    if view.side is Laterality.RIGHT:
         assert any(side in words for side in ("RIGHT", "RT", "R CC", "RCC", "R "))
         assert "LMLO" not in words.split()
-    if shown.side is Laterality.LEFT:
+    if view.side is Laterality.LEFT:
         assert "RCC" not in words.split()

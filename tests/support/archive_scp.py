@@ -53,7 +53,7 @@ class ArchiveSCP:
             while not enough(self.received):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not self._arrived.wait(remaining):
-                    kinds = [one.Modality for one in self.received]
+                    kinds = [instance.Modality for instance in self.received]
                     raise AssertionError(
                         f"not enough came within {seconds} s: {kinds}, answers {self.answers}"
                     )
@@ -76,9 +76,13 @@ def digest(data_set):
 
 def reports(objects):
     """The Structured Reports among ``objects``."""
-    return [one for one in objects if one.Modality == "SR"]
+    return [instance for instance in objects if instance.Modality == "SR"]
 
 
 def heatmaps(objects):
     """The Secondary Captures among ``objects``, but for the page that sums the study up."""
-    return [one for one in objects if one.Modality == "OT" and one.SeriesNumber != SUMMARY_NUMBER]
+    return [
+        instance
+        for instance in objects
+        if instance.Modality == "OT" and instance.SeriesNumber != SUMMARY_NUMBER
+    ]

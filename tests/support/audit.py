@@ -21,25 +21,25 @@ class Standing:
     to_do: int
     """Jobs that wait or run."""
     parked: int
-    owed: int
+    owed_number: int
     unreported: int
     """Studies that have changed since their last report."""
 
     @property
     def settled(self):
-        return self.to_do == self.owed == self.unreported == 0
+        return self.to_do == self.owed_number == self.unreported == 0
 
 
 def standing(database):
     """How far the node of ``database`` is; it may be running."""
     with database.read() as tx:
         counts = jobs.counts(tx)
-        owed = _count(tx, schema.deliveries, schema.deliveries.c.state == DeliveryState.OWED)
+        owed_number = _count(tx, schema.deliveries, schema.deliveries.c.state == DeliveryState.OWED)
         unreported = _count(tx, schema.studies, schema.studies.c.changed)
     return Standing(
         to_do=sum(counts[kind][state] for kind in JobKind for state in (JobState.WAITING, JobState.RUNNING)),
         parked=sum(counts[kind][JobState.PARKED] for kind in JobKind),
-        owed=owed,
+        owed_number=owed_number,
         unreported=unreported,
     )
 
@@ -87,13 +87,13 @@ def orphans(data_dir):
             named = retention.referenced_files(tx)
     finally:
         database.close()
-    there = {
-        str(one.relative_to(data_dir))
+    present_files = {
+        str(path.relative_to(data_dir))
         for folder in (*FOLDERS, "incoming")
-        for one in (data_dir / folder).rglob("*")
-        if one.is_file()
+        for path in (data_dir / folder).rglob("*")
+        if path.is_file()
     }
-    return sorted(there ^ named)
+    return sorted(present_files ^ named)
 
 
 def _count(tx, table, condition):

@@ -49,8 +49,8 @@ class Authority:
         register.write_text("")
         settings.write_text(f"[ca]\ndefault_ca = this\n[this]\ndatabase = {register}\ndefault_md = sha256\n")
         ca = ("ca", "-config", settings, "-keyfile", self._key, "-cert", self.pem)
-        for one in certificates:
-            openssl(*ca, "-revoke", one)
+        for certificate in certificates:
+            openssl(*ca, "-revoke", certificate)
         times = ("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", until)
         openssl(*ca, "-gencrl", *times, "-out", lists)
         return lists
@@ -63,8 +63,8 @@ class Authority:
 
 def openssl(*words):
     """Run the openssl program; return what it prints. A failure is an AssertionError with its words."""
-    done = subprocess.run(
+    process = subprocess.run(
         [require("openssl"), *map(str, words)], capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout

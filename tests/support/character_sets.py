@@ -179,7 +179,7 @@ def results_of(case: Case, folder: Path) -> list[Path]:
     layers = results.study_image(mammogram(), finding, folder).layers
     image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=layers)
     files = []
-    for made in results.objects([image]):
-        files.append(folder / f"{made.Modality}.dcm")
-        made.save_as(files[-1], enforce_file_format=True)
+    for instance in results.objects([image]):
+        files.append(folder / f"{instance.Modality}.dcm")
+        instance.save_as(files[-1], enforce_file_format=True)
     return files

@@ -44,5 +44,5 @@ class CommandLine:
                 code = cli.main()
             except SystemExit as end:
                 code = end.code
-        said = self._capsys.readouterr()
-        return Ended(code=code or 0, out=said.out, err=said.err)
+        output = self._capsys.readouterr()
+        return Ended(code=code or 0, out=output.out, err=output.err)

@@ -84,10 +84,10 @@ class DeliveringNode:
 
     def ledger(self):
         with self.database.read() as tx:
-            return {one.sop_instance_uid: one for one in deliveries.of_study(tx, STUDY)}
+            return {delivery.sop_instance_uid: delivery for delivery in deliveries.of_study(tx, STUDY)}
 
     def standing(self):
-        return {uid: (one.state.value, one.commitment) for uid, one in self.ledger().items()}
+        return {uid: (delivery.state.value, delivery.commitment) for uid, delivery in self.ledger().items()}
 
     def __enter__(self):
         return self

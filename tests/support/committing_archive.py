@@ -33,18 +33,18 @@ class CommittingArchive(ArchiveSCP):
         self._waiting: list[tuple[object, Dataset]] = []
         self._asking: set[object] = set()
         self._server.bind(evt.EVT_REQUESTED, self._called)
-        self._server.bind(evt.EVT_N_ACTION, self._asked)
+        self._server.bind(evt.EVT_N_ACTION, self._answer_request)
         self._server.bind(evt.EVT_PDU_SENT, self._sent)
 
     def _called(self, event):
         proposed = event.assoc.requestor.primitive.presentation_context_definition_list
-        if StorageCommitmentPushModel in {one.abstract_syntax for one in proposed}:
+        if StorageCommitmentPushModel in {context.abstract_syntax for context in proposed}:
             self._reached("called")
 
     def _reached(self, moment):
         self.at.pop(moment, lambda: None)()
 
-    def _asked(self, event):
+    def _answer_request(self, event):
         if self.abort:
             event.assoc.abort()
             return 0x0110, None
@@ -75,14 +75,14 @@ class CommittingArchive(ArchiveSCP):
         information.TransactionUID = request.TransactionUID
         kept, lost = [], []
         for item in request.ReferencedSOPSequence:
-            said = Dataset()
-            said.ReferencedSOPClassUID = item.ReferencedSOPClassUID
-            said.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+            report = Dataset()
+            report.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+            report.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
             if (reason := self.failing.get(item.ReferencedSOPInstanceUID)) is None:
-                kept.append(said)
+                kept.append(report)
             else:
-                said.FailureReason = reason
-                lost.append(said)
+                report.FailureReason = reason
+                lost.append(report)
         information.ReferencedSOPSequence = kept
         if lost:
             information.FailedSOPSequence = lost

@@ -24,7 +24,7 @@ class Verdict:
     vulnerable: bool = False
 
 
-def asked(pip_audit, file):
+def answer_of(pip_audit, file):
     """Ask about ``file``, and give up after `SECONDS`; return what pip-audit ended with and said."""
     command = [pip_audit, "--requirement", file, "--disable-pip", "--require-hashes", "--format", "json"]
     command += ["--progress-spinner", "off", "--timeout", "15"]
@@ -34,33 +34,35 @@ def asked(pip_audit, file):
         return subprocess.CompletedProcess(command, 2, "", f"{type(error).__name__}: {error}")
 
 
-def judge(file, said):
+def judge(file, answer):
     """Return the `Verdict` on ``file`` from what pip-audit ``said``."""
     try:
-        found = json.loads(said.stdout)["dependencies"]
+        found = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        last = said.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        last = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         return Verdict(sentences=(f"NOT AUDITED: {file}: service unreachable ({last[0][:200]})",))
-    skipped = [one["name"] for one in found if "skip_reason" in one]
-    known = [
-        f"VULNERABLE: {one['name']} {one['version']} has {vulnerability['id']}: "
+    skipped = [entry["name"] for entry in found if "skip_reason" in entry]
+    known_faults = [
+        f"VULNERABLE: {entry['name']} {entry['version']} has {vulnerability['id']}: "
         + (f"take {' or '.join(fixed)}" if (fixed := vulnerability.get("fix_versions")) else "no fix yet")
-        for one in found
-        for vulnerability in one.get("vulns", [])
+        for entry in found
+        for vulnerability in entry.get("vulns", [])
     ]
     if len(skipped) == len(found):
         return Verdict(sentences=(f"NOT AUDITED: {file}: the service knows none of {len(found)} packages",))
-    audited = f"{file}: {len(found) - len(skipped)} packages audited, {len(known)} known vulnerabilities"
+    audited = (
+        f"{file}: {len(found) - len(skipped)} packages audited, {len(known_faults)} known vulnerabilities"
+    )
     left_out = [f"NOT AUDITED: {file}: {', '.join(skipped)}"] if skipped else []
-    return Verdict(sentences=(*known, *left_out, audited), vulnerable=bool(known))
+    return Verdict(sentences=(*known_faults, *left_out, audited), vulnerable=bool(known_faults))
 
 
 def main(files):
     """Audit ``files``, print what came out; return the exit code."""
     pip_audit = os.environ.get("PIP_AUDIT", "pip-audit")
-    verdicts = [judge(file, asked(pip_audit, file)) for file in files]
-    sys.stderr.writelines(f"{sentence}\n" for one in verdicts for sentence in one.sentences)
-    return int(any(one.vulnerable for one in verdicts))
+    verdicts = [judge(file, answer_of(pip_audit, file)) for file in files]
+    sys.stderr.writelines(f"{sentence}\n" for verdict in verdicts for sentence in verdict.sentences)
+    return int(any(verdict.vulnerable for verdict in verdicts))
 
 
 if __name__ == "__main__":

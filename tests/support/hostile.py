@@ -63,13 +63,13 @@ def claim(port, length, *, payload=0, source="127.0.0.2"):
 
     Returns how many bytes were taken until the other side had enough.
     """
-    taken = 0
+    bytes_taken = 0
     connection = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
     with connection, contextlib.suppress(OSError):
         connection.sendall(struct.pack(">BBL", 1, 0, length))
-        while taken < payload:
-            taken += connection.send(bytes(65_536), socket.MSG_NOSIGNAL)
-    return taken
+        while bytes_taken < payload:
+            bytes_taken += connection.send(bytes(65_536), socket.MSG_NOSIGNAL)
+    return bytes_taken
 
 
 def malformed(chance: random.Random, whole: bytes) -> bytes:
@@ -106,9 +106,9 @@ def threads(pid):
     return len(list(Path("/proc", str(pid), "task").iterdir()))
 
 
-def wait_for(done, seconds=30.0):
+def wait_for(condition, seconds=30.0):
     """Wait until ``done`` returns something true; tell whether it did."""
     deadline = time.monotonic() + seconds
-    while not (found := done()) and time.monotonic() < deadline:
+    while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found

@@ -63,12 +63,12 @@ class ScriptedAnalyst:
             return Analysis(
                 finding=NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=objection), layers=None
             )
-        shown = Region(
+        region = Region(
             center=(100.0, 120.0),
             ellipse=((80.0, 120.0), (120.0, 120.0), (100.0, 110.0), (100.0, 130.0)),
             mean_activation=0.7,
         )
-        trace = Trace(peak=(100.0, 120.0), regions=(shown,), spots=(shown.center,), at_the_border=0)
+        trace = Trace(peak=(100.0, 120.0), regions=(region,), spots=(region.center,), at_the_border=0)
         picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
         map_ = np.zeros((image.rows, image.columns), np.float32)
         map_[110:130, 80:120] = 1
@@ -151,16 +151,16 @@ class InProcessNode:
 
     def work(self, *, later=timedelta(0)):
         """Let ``later`` pass, then do all that is due. Returns the kinds of the jobs done."""
-        done = []
+        jobs_done = []
         while (kind := self.worker.step()) is not None:
-            done.append(kind)
+            jobs_done.append(kind)
         self.now += later
         self.tasks.complete_studies()
         while (kind := self.worker.step()) is not None:
-            done.append(kind)
-        return done
+            jobs_done.append(kind)
+        return jobs_done
 
-    def owed(self, destination="PACS"):
+    def results_owed(self, destination="PACS"):
         """The result objects that ``destination`` is owed, in the order in which they would be sent."""
         with self.database.read() as tx:
             rows = deliveries.due(tx, now=self.now).get(destination, [])
@@ -168,16 +168,16 @@ class InProcessNode:
 
     def deliver(self, destination="PACS"):
         """Record that ``destination`` has taken all that it is owed; return those objects."""
-        objects = self.owed(destination)
+        objects = self.results_owed(destination)
         with self.database.write() as tx:
             for row in deliveries.due(tx, now=self.now).get(destination, []):
                 deliveries.sent(tx, row.id, status=0, now=self.now)
         return objects
 
-    def known(self):
+    def known_studies(self):
         """The studies that the node has."""
         with self.database.read() as tx:
-            return {one.study_uid for one in studies.overview(tx)}
+            return {study.study_uid for study in studies.overview(tx)}
 
     def close(self):
         self.database.close()

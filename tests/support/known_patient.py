@@ -31,7 +31,7 @@ def forms(secret):
 class Sent:
     """One object of the corpus and whether the node should keep it (None: either will do)."""
 
-    what: str
+    label: str
     path: Path
     kept: bool | None
 
@@ -76,10 +76,10 @@ def corpus(folder):
     folder.mkdir()
     sent = []
 
-    def add(what, data, *, kept=None):
+    def add(label, data, *, kept=None):
         path = folder / f"{len(sent)}.dcm"
         path.write_bytes(data)
-        sent.append(Sent(what=what, path=path, kept=kept))
+        sent.append(Sent(label=label, path=path, kept=kept))
 
     add("sound", encoded(image(1)), kept=True)
     add("sound, other side", encoded(image(2)), kept=True)
@@ -143,11 +143,11 @@ def send(port, corpus, monkeypatch):
     monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
     entity = AE(ae_title="PACS")
     mammograms = str(image(1).SOPClassUID), str(image(1, for_processing=True).SOPClassUID)
-    contexts = [build_context(one) for one in (*mammograms, SecondaryCaptureImageStorage)]
+    contexts = [build_context(item) for item in (*mammograms, SecondaryCaptureImageStorage)]
     contexts.append(build_context(mammograms[0], JPEGLSLossless))
     association = entity.associate("127.0.0.1", port, contexts=contexts, ae_title="SECONDREAD")
     assert association.is_established
     try:
-        return {one.what: association.send_c_store(one.path).get("Status") for one in corpus}
+        return {case.label: association.send_c_store(case.path).get("Status") for case in corpus}
     finally:
         association.release()

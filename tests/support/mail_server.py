@@ -32,7 +32,7 @@ class MailBox:
 class _Server(Controller):
     """aiosmtpd's controller wraps the whole connection in TLS; STARTTLS is the server's own."""
 
-    def __init__(self, box, *, security, context, **where):
+    def __init__(self, box, *, security, context, **address):
         self._options = {
             "authenticator": lambda _server, _session, _envelope, _mechanism, data: AuthResult(
                 success=data == LOGIN, handled=False
@@ -42,7 +42,7 @@ class _Server(Controller):
             self._options |= {"tls_context": context, "require_starttls": True, "auth_required": True}
         else:
             self._options |= {"auth_require_tls": False}
-        super().__init__(box, ssl_context=context if security == "tls" else None, **where)
+        super().__init__(box, ssl_context=context if security == "tls" else None, **address)
 
     def factory(self):
         return SMTP(self.handler, **self._options)

@@ -40,11 +40,11 @@ def seeds():
         mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage, **SIZE),
         mammogram("R", "CC", for_processing=True, **SIZE),
     ]
-    other = mammogram("R", "CC", **SIZE)
-    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    other_image = mammogram("R", "CC", **SIZE)
+    other_image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     deflated = mammogram("R", "CC", **SIZE)
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    return [_parts(image) for image in (*plain, other, deflated, *_compressed())]
+    return [_parts(image) for image in (*plain, other_image, deflated, *_compressed())]
 
 
 def _compressed():

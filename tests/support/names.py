@@ -26,15 +26,12 @@ begun come became owed owing
 WORDS = frozenset([*OF_PERSONS.split(), *PRONOUNS.split(), *STAND_INS.split(), *PARTICIPLES.split()])
 """Not in it: names of the field such as a box's ``left``, the ``held`` of held-out, ``all`` and ``found``."""
 
-TESTS = "tests"
-"""Below it only `OF_PERSONS` are refused: a test is short, and its ``made`` stands beside what was made."""
-
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def is_banned(name, words=WORDS):
-    """Whether ``name`` as a whole is one of ``words``."""
-    return name.strip("_") in words
+def is_banned(name):
+    """Whether ``name`` as a whole is one of `WORDS`."""
+    return name.strip("_") in WORDS
 
 
 def defined(tree):
@@ -76,8 +73,7 @@ def complaints(folders):
     found = []
     for path in sorted(file for folder in folders for file in Path(folder).rglob("*.py")):
         names = sorted(defined(ast.parse(path.read_text(encoding="utf-8"))), key=lambda pair: pair[1])
-        words = frozenset(OF_PERSONS.split()) if TESTS in path.parts else WORDS
-        found += [f"{path}:{line}: {name} names nothing" for name, line in names if is_banned(name, words)]
+        found += [f"{path}:{line}: {name} names nothing" for name, line in names if is_banned(name)]
     return found
 
 

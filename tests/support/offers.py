@@ -37,10 +37,10 @@ def take_again(node, image, seconds=60):
 
 def about(images):
     """Whether each of ``images`` has its heatmap among what came."""
-    wanted = {one.SOPInstanceUID for one in images}
+    wanted = {image.SOPInstanceUID for image in images}
 
     def all_there(received):
-        named = {one.SourceImageSequence[0].ReferencedSOPInstanceUID for one in heatmaps(received)}
+        named = {heatmap.SourceImageSequence[0].ReferencedSOPInstanceUID for heatmap in heatmaps(received)}
         return wanted <= named
 
     return all_there

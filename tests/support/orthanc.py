@@ -124,12 +124,12 @@ class Orthanc:
             {"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}, "Expand": True},
         )
         rows = {}
-        for one in found:
-            series = self.get(f"/instances/{one['ID']}/series")["MainDicomTags"]
-            rows[one["MainDicomTags"]["SOPInstanceUID"]] = (
+        for entry in found:
+            series = self.get(f"/instances/{entry['ID']}/series")["MainDicomTags"]
+            rows[entry["MainDicomTags"]["SOPInstanceUID"]] = (
                 series["Modality"],
                 series["SeriesInstanceUID"],
-                one["ID"],
+                entry["ID"],
             )
         return rows
 

@@ -116,14 +116,14 @@ class RememberingAnalyst:
         self.identity = analyst.identity
         self._analyst = analyst
         self._network = network
-        self._known: dict[str, Analysis] = {}
+        self._analyses: dict[str, Analysis] = {}
 
     def analyse(self, path: Path, image: ImageDescription | None = None) -> Analysis:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest not in self._known:
+        if digest not in self._analyses:
             self._seed(digest)
-            self._known[digest] = self._analyst.analyse(path, image)
-        return self._known[digest]
+            self._analyses[digest] = self._analyst.analyse(path, image)
+        return self._analyses[digest]
 
     def analyse_image_file(self, path: Path) -> Analysis:
         self._seed(hashlib.sha256(path.name.encode()).hexdigest())  # how a PNG is packed depends on zlib
@@ -177,7 +177,7 @@ def digests(
     inputs = folder / "inputs"
     analyst = opened(OutputOptions())
     cases = [*output_cases.demo(inputs), *output_cases.drawn(inputs)]
-    cases += [case for each in dicom for case in output_cases.found(each)]
+    cases += [case for study_folder in dicom for case in output_cases.found(study_folder)]
     with _node(folder / "node", analyst, OutputOptions(), rule) as node:
         for case in cases:
             _report(node, case, kept)
@@ -204,7 +204,7 @@ def digests(
 def differences(before: Digests, after: Digests) -> list[str]:
     """Return what differs, a line each; what they were made with stands first and alone is no difference."""
     found = [
-        f"{section}: {name} is {_how(before[section].get(name), after[section].get(name))}"
+        f"{section}: {name} is {_difference(before[section].get(name), after[section].get(name))}"
         for section in ("objects", "analyze", "receptions")
         for name in sorted({*before[section], *after[section]})
         if before[section].get(name) != after[section].get(name)
@@ -214,7 +214,7 @@ def differences(before: Digests, after: Digests) -> list[str]:
     return found
 
 
-def _how(before: str | None, after: str | None) -> str:
+def _difference(before: str | None, after: str | None) -> str:
     if before is None:
         return "new"
     return "missing" if after is None else "different"
@@ -248,14 +248,14 @@ def _node(
 
 def _report(node: InProcessNode, case: Case, kept: _Kept) -> None:
     """Send one case to the node, round by round, and add what it gives out."""
-    start, known = node.now, set(_results(node))
+    start, known_results = node.now, set(_results(node))
     for number, files in enumerate(case.rounds, 1):
         for file in files:
             kept.sections["receptions"][f"{case.name}/{number}/{file.stem}"] = _received(node, file)
         node.work(later=QUIET)
         node.deliver()
-        new = sorted(set(_results(node)) - known)
-        known |= set(new)
+        new = sorted(set(_results(node)) - known_results)
+        known_results |= set(new)
         for name, content in _readable([path.read_bytes() for path in new]).items():
             kept.add("objects", f"{case.name}/{number}/{name}", content)
     node.now = start  # what a case says must not depend on those before it
@@ -276,11 +276,11 @@ def _results(node: InProcessNode) -> list[Path]:
 
 def _readable(contents: list[bytes]) -> dict[str, bytes]:
     """Name objects by modality, Series Number and Instance Number, then by the order of their UIDs."""
-    headers = [(pydicom.dcmread(io.BytesIO(one), stop_before_pixels=True), one) for one in contents]
+    headers = [(pydicom.dcmread(io.BytesIO(item), stop_before_pixels=True), item) for item in contents]
     named: dict[str, bytes] = {}
     for header, content in sorted(headers, key=lambda pair: pair[0].SOPInstanceUID):
         name = f"{header.Modality}-{header.SeriesNumber}-{header.InstanceNumber}"
-        twins = sum(other.startswith(f"{name}.") for other in named)
+        twins = sum(twin.startswith(f"{name}.") for twin in named)
         named[f"{name}.{twins + 1}.dcm"] = content
     return named
 
@@ -348,20 +348,22 @@ def main() -> int:
     chosen = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory() as folder:
-        made = digests(
+        found_digests = digests(
             Path(folder),
             dicom=chosen.dicom,
             network=chosen.network,
             model=chosen.model,
             keep=chosen.keep,
         )
-    counts = ", ".join(f"{len(made[section])} {section}" for section in ("objects", "analyze", "receptions"))
-    print(f"{made['made_with']}: {counts}")  # noqa: T201 - a command's answer
+    counts = ", ".join(
+        f"{len(found_digests[section])} {section}" for section in ("objects", "analyze", "receptions")
+    )
+    print(f"{found_digests['made_with']}: {counts}")  # noqa: T201 - a command's answer
     if chosen.write is not None:
-        chosen.write.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        chosen.write.write_text(json.dumps(found_digests, indent=1) + "\n", encoding="utf-8")
     if chosen.compare is None:
         return 0
-    found = differences(json.loads(chosen.compare.read_text(encoding="utf-8")), made)
+    found = differences(json.loads(chosen.compare.read_text(encoding="utf-8")), found_digests)
     print("\n".join(found) or "no difference")  # noqa: T201 - the same
     return 1 if found else 0
 

@@ -44,7 +44,7 @@ def owe(
         study_changes.make_report_jobs(tx, now=NOW, quiet=timedelta(0), busy=())
         report = jobs.claim(tx, owner="test", now=NOW, lease=timedelta(minutes=1))
         objects = [_result(archive, study, number, kind, side) for number, kind in enumerate(kinds)]
-        made = NewReport(
+        new_report = NewReport(
             identity="",
             sr_study_uid=study_uid,
             results=objects,
@@ -53,8 +53,8 @@ def owe(
             content_digest="c",
             replaces=None,
         )
-        reports.finish(tx, report.lease, new=[made], now=NOW)
-    return [one.sop_instance_uid for one in objects]
+        reports.finish(tx, report.lease, new=[new_report], now=NOW)
+    return [instance.sop_instance_uid for instance in objects]
 
 
 def parked(tx):
@@ -73,10 +73,12 @@ def next_due(tx):
 def states(database):
     """State and reason of every delivery, by SOP Instance UID."""
     with database.read() as tx:
-        refused = {one.result.sop_instance_uid: ("PARKED", one.reason) for one in parked(tx)}
+        refused = {delivery.result.sop_instance_uid: ("PARKED", delivery.reason) for delivery in parked(tx)}
         later = deliveries.due(tx, now=NOW + timedelta(days=365)).values()
     return refused | {
-        one.result.sop_instance_uid: ("OWED", one.reason) for several in later for one in several
+        delivery.result.sop_instance_uid: ("OWED", delivery.reason)
+        for several in later
+        for delivery in several
     }
 
 

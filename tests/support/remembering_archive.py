@@ -38,7 +38,7 @@ class RememberingArchive:
     def _store(self, event):
         came = datetime.now(UTC)
         header = event.dataset
-        one = Stored(
+        stored_object = Stored(
             uid=str(header.SOPInstanceUID),
             kind=str(header.Modality),
             digest=hashlib.sha256(_encoded(event)).hexdigest(),
@@ -46,21 +46,26 @@ class RememberingArchive:
             names=_named(header),
         )
         with self._lock:
-            self.stored.append(one)
+            self.stored.append(stored_object)
         return 0x0000
 
     def by_uid(self):
         """All C-STOREs by SOP Instance UID."""
         found: dict[str, list[Stored]] = {}
         with self._lock:
-            for one in self.stored:
-                found.setdefault(one.uid, []).append(one)
+            for stored_object in self.stored:
+                found.setdefault(stored_object.uid, []).append(stored_object)
         return found
 
     def named_by(self, kind):
         """The images that objects of a modality are about."""
         with self._lock:
-            return {uid for one in self.stored if one.kind == kind for uid in one.names}
+            return {
+                uid
+                for stored_object in self.stored
+                if stored_object.kind == kind
+                for uid in stored_object.names
+            }
 
     def close(self):
         self._server.shutdown()

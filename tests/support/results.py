@@ -94,9 +94,9 @@ def measured(
     further: tuple[Region, ...] = (),
 ) -> Measured:
     """Return a finding that points at the same places for every class."""
-    shown = (at or region(200, 240), *further)
-    spots = tuple(place.center for place in shown)
-    trace = Trace(peak=(200.5, 240.5), regions=shown, spots=spots, at_the_border=0)
+    places = (at or region(200, 240), *further)
+    spots = tuple(place.center for place in places)
+    trace = Trace(peak=(200.5, 240.5), regions=places, spots=spots, at_the_border=0)
     return Measured(scores=scores, traces=(trace, trace, trace), landmarks=LANDMARKS)
 
 
@@ -141,12 +141,12 @@ def warm_map(shape: tuple[int, int], at: Region) -> NDArray[np.float32]:
     return warm
 
 
-def layers_of(shown: Picture, at: Region | None) -> Layers:
+def layers_of(drawn: Picture, at: Region | None) -> Layers:
     """Return the layers of a picture whose classes all point ``at`` one place."""
-    shape = shown.grey.shape
+    shape = drawn.grey.shape
     warm = np.zeros(shape, np.float32) if at is None else warm_map(shape, at)
     frame = Frame.around((0, 0, shape[1], shape[0]), shape, OPTIONS.sc_max_side)
-    return frame.layers(shown, [frame.level(warm)] * 3)
+    return frame.layers(drawn, [frame.level(warm)] * 3)
 
 
 def study_image(

@@ -13,11 +13,13 @@ def associate(port, contexts, *, calling="PACS", called="SECONDREAD", host="127.
 
 def store(port, data_sets, *, calling="PACS", called="SECONDREAD"):
     """Store ``data_sets`` on one association; return their answers in order."""
-    wanted = {(str(one.SOPClassUID), str(one.file_meta.TransferSyntaxUID)) for one in data_sets}
+    wanted = {
+        (str(data_set.SOPClassUID), str(data_set.file_meta.TransferSyntaxUID)) for data_set in data_sets
+    }
     contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)]
     association = associate(port, contexts, calling=calling, called=called)
     assert association.is_established, "association not established"
     try:
-        return [association.send_c_store(one) for one in data_sets]
+        return [association.send_c_store(data_set) for data_set in data_sets]
     finally:
         association.release()

@@ -88,9 +88,9 @@ def frail(folder: Path, *, megabytes: int):
 
 
 def _run(*words, accepted=(0,)):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
-    assert done.returncode in accepted, f"{words}: {done.stderr.strip()}"
-    return done.stdout
+    process = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    assert process.returncode in accepted, f"{words}: {process.stderr.strip()}"
+    return process.stdout
 
 
 def _run_or_skip(*words):

@@ -88,7 +88,7 @@ class WickedWire:
 
 
 def _hang_up(*connections):
-    for one in connections:
+    for connection in connections:
         with contextlib.suppress(OSError):  # it may have gone already
-            one.shutdown(socket.SHUT_RDWR)
-        one.close()
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()

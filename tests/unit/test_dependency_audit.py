@@ -17,8 +17,8 @@ BAD = {"name": "bad", "version": "1", "vulns": [{"id": "PYSEC-1", "fix_versions"
 
 
 def judged(*dependencies):
-    said = subprocess.CompletedProcess([], 0, json.dumps({"dependencies": dependencies, "fixes": []}), "")
-    return dependency_audit.judge(FILE, said)
+    process = subprocess.CompletedProcess([], 0, json.dumps({"dependencies": dependencies, "fixes": []}), "")
+    return dependency_audit.judge(FILE, process)
 
 
 def test_known_vulnerability_is_named_with_its_mend():
@@ -43,8 +43,8 @@ def test_index_that_knows_nothing_is_no_success():
 
 
 def test_service_that_does_not_answer_is_no_success():
-    said = subprocess.CompletedProcess([], 1, "", "Traceback\nConnectionError: name not known")
-    (sentence,) = dependency_audit.judge(FILE, said).sentences
+    process = subprocess.CompletedProcess([], 1, "", "Traceback\nConnectionError: name not known")
+    (sentence,) = dependency_audit.judge(FILE, process).sentences
     assert sentence.startswith("NOT AUDITED: run.txt: service unreachable (ConnectionError")
 
 

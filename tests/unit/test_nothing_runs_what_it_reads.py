@@ -21,7 +21,11 @@ def calls():
     for name, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
-                yield name, ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
+                yield (
+                    name,
+                    ast.unparse(node.func),
+                    {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords},
+                )
 
 
 def test_lint_refuses_what_runs_data():
@@ -42,7 +46,7 @@ def test_lint_refuses_what_runs_data():
         "yaml.load('')",
     ]
     options = ["--output-format", "concise", "--no-cache"]
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "ruff", "check", *options, "--stdin-filename", "scp/new.py", "-"],
         input="\n".join(lines),
         capture_output=True,
@@ -51,7 +55,9 @@ def test_lint_refuses_what_runs_data():
         cwd=ROOT,
     )
     found = {
-        (int(line.split(":")[1]), line.split()[1]) for line in said.stdout.splitlines() if "new.py:" in line
+        (int(line.split(":")[1]), line.split()[1])
+        for line in process.stdout.splitlines()
+        if "new.py:" in line
     }
     wanted = {(1, "TID251"), (2, "TID251"), (3, "TID251"), (7, "TID251"), (7, "S605"), (8, "S602")}
     wanted |= {(9, "S603"), (10, "S307"), (11, "S102"), (12, "S301"), (13, "S506")}

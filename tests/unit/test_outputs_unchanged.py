@@ -17,20 +17,20 @@ COMMITTED = json.loads(Path(__file__).with_name("output_digests.json").read_text
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def found_digests(tmp_path_factory):
     """Made under the version of the committed ones: results name it, and a release changes nothing else."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(product, "__version__", COMMITTED["made_with"]["version"])
         return output_digests.digests(tmp_path_factory.mktemp("outputs"))
 
 
-def test_outputs_are_the_committed_ones(made):
-    assert output_digests.differences(COMMITTED, made) == []
+def test_outputs_are_the_committed_ones(found_digests):
+    assert output_digests.differences(COMMITTED, found_digests) == []
 
 
 @pytest.mark.parametrize(("section", "least"), [("objects", 60), ("analyze", 70), ("receptions", 70)])
-def test_something_was_compared(made, section, least):
-    assert len(made[section]) == len(COMMITTED[section]) >= least
+def test_something_was_compared(found_digests, section, least):
+    assert len(found_digests[section]) == len(COMMITTED[section]) >= least
 
 
 def test_a_difference_is_named():

@@ -71,9 +71,9 @@ def test_a_mammogram_is_analysed(analyst, tmp_path):
 
 def test_the_same_file_gives_the_same_analysis(analyst, tmp_path):
     path = write(mammogram(), tmp_path / "a.dcm")
-    one, two = analyst.analyse(path), analyst.analyse(path)
-    assert one.finding == two.finding
-    assert one.layers.encoded() == two.layers.encoded()
+    first, second = analyst.analyse(path), analyst.analyse(path)
+    assert first.finding == second.finding
+    assert first.layers.encoded() == second.layers.encoded()
 
 
 def test_a_picture_file_is_analysed_like_the_image_that_it_shows(analyst, tmp_path):

@@ -45,12 +45,12 @@ def test_without_the_acquired_view_the_synthetic_one_is_named_once():
 
 def test_renderings_of_another_view_side_or_study_are_named():
     acquired = combo()[0]
-    for other in (
+    for changed in (
         described("R", "MLO", number=2, ImageType=SYNTHETIC),
         described("L", "CC", number=2, ImageType=SYNTHETIC),
         described("R", "CC", number=2, study="2", ImageType=SYNTHETIC),
     ):
-        assert other in mentioned(acquired, other)
+        assert changed in mentioned(acquired, changed)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_after_a_mastectomy_nothing_is_missing(tmp_path):
     examined = results.examined(images)
     [breast] = examined.breasts
     assert (breast.side, breast.missing) == (Laterality.LEFT, ())
-    assert [one.Modality for one in results.objects(images)] == ["SR", "OT", "OT", "OT"]
+    assert [instance.Modality for instance in results.objects(images)] == ["SR", "OT", "OT", "OT"]
 
 
 def test_a_repeat_of_a_view_counts_as_one_view(tmp_path):

@@ -41,15 +41,15 @@ def answer(node, *images):
 
 
 def as_bytes(objects):
-    return sorted(one.to_json() for one in objects)
+    return sorted(instance.to_json() for instance in objects)
 
 
-def known(node):
+def scores_kept(node):
     return calibration.look(node.database, SCANNER, NETWORK)
 
 
 def accept(node, flag_rate=0.5):
-    calibration.accept(node.database, [known(node).proposed(flag_rate, at=node.now, by="radiology")])
+    calibration.accept(node.database, [scores_kept(node).proposed(flag_rate, at=node.now, by="radiology")])
 
 
 def stated(node, study_uid):
@@ -72,7 +72,7 @@ def test_a_report_keeps_what_it_states_of_each_breast(node):
     assert (breast.threshold, breast.threshold_source) == (RULE.threshold.value, RULE.threshold.source)
     assert not breast.flagged
     assert breast.percentile is None
-    assert known(node).examinations == 1
+    assert scores_kept(node).examinations == 1
 
 
 def test_a_breast_is_compared_from_200_examinations_on_calibrated_or_not(node):
@@ -89,9 +89,9 @@ def test_a_calibration_counts_for_new_reports_of_its_scanner(node):
     assert PLACE in text
     assert SOURCE in text
     assert stated(node, source.StudyInstanceUID)[0].flagged
-    other = image(2, ManufacturerModelName="Mammo 2000")
-    assert SOURCE not in answer(node, other)[0].to_json()
-    assert not stated(node, other.StudyInstanceUID)[0].flagged
+    other_image = image(2, ManufacturerModelName="Mammo 2000")
+    assert SOURCE not in answer(node, other_image)[0].to_json()
+    assert not stated(node, other_image.StudyInstanceUID)[0].flagged
 
 
 def test_what_was_sent_is_not_sent_again_when_a_calibration_is_accepted(node):
@@ -109,7 +109,7 @@ def test_a_report_that_is_made_again_has_the_bytes_of_before_whatever_was_calibr
     assert PLACE in before[0].to_json()
     node.now += timedelta(days=30)
     node.tasks.remove_old_studies()
-    assert node.known() == set()
+    assert node.known_studies() == set()
     accept(node)
     fill(node, [0.9] * 300, prefix="1.2.4", at=node.now)
     again = answer(node, image())
@@ -124,7 +124,7 @@ def test_a_study_is_not_compared_with_itself(node):
     node.receive(image(), image(view="MLO"))
     node.work(later=timedelta(minutes=10))
     assert stated(node, image().StudyInstanceUID)[0].examinations == 200
-    assert known(node).examinations == 201
+    assert scores_kept(node).examinations == 201
 
 
 def test_scanners_that_their_images_do_not_name_are_never_compared(node):
@@ -137,17 +137,17 @@ def test_scanners_that_their_images_do_not_name_are_never_compared(node):
 
 def test_drift_is_told_against_the_first_200_then_against_the_calibration(node):
     fill(node, SCORES[:200])
-    assert known(node).drift is None
+    assert scores_kept(node).drift is None
     fill(node, [0.9] * 199, prefix="1.2.4", at=START)
-    assert known(node).drift is None
+    assert scores_kept(node).drift is None
     fill(node, [0.9], prefix="1.2.5", at=START + timedelta(days=1))
-    assert known(node).drift.drifted
+    assert scores_kept(node).drift.drifted
     node.now = START + timedelta(days=2)
     accept(node)
-    assert known(node).drift is None
+    assert scores_kept(node).drift is None
     fill(node, [0.9] * 200, prefix="1.2.6", at=START + timedelta(days=3))
-    assert known(node).drift.reference == 400
-    assert known(node).drift.drifted
+    assert scores_kept(node).drift.reference == 400
+    assert scores_kept(node).drift.drifted
 
 
 def test_an_automatic_node_calibrates_at_200_examinations_and_again_after_200_more(node):
@@ -155,16 +155,16 @@ def test_an_automatic_node_calibrates_at_200_examinations_and_again_after_200_mo
     automatic = replace(node.tasks, settings=node.settings.model_copy(update={"model": model}))
     fill(node, SCORES[:199])
     automatic.calibrate_scanners()
-    assert known(node).calibration is None
+    assert scores_kept(node).calibration is None
     fill(node, [0.1], prefix="1.2.4")
     node.tasks.calibrate_scanners()  # a node that is not automatic leaves it to a person
-    assert known(node).calibration is None
+    assert scores_kept(node).calibration is None
     automatic.calibrate_scanners()
-    first = known(node).calibration
+    first = scores_kept(node).calibration
     assert (first.examinations, first.flag_rate, first.accepted_by) == (200, 0.25, "automatic")
     fill(node, [0.9] * 199, prefix="1.2.5", at=node.now + timedelta(days=1))
     automatic.calibrate_scanners()
-    assert known(node).calibration == first
+    assert scores_kept(node).calibration == first
     fill(node, [0.9], prefix="1.2.6", at=node.now + timedelta(days=2))
     automatic.calibrate_scanners()
-    assert known(node).calibration.examinations == 400
+    assert scores_kept(node).calibration.examinations == 400

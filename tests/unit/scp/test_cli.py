@@ -52,8 +52,8 @@ def database(tmp_path):
 def park(database, reason="PACS refused it with status 0xA900"):
     with database.write() as tx:
         (rows,) = deliveries.due(tx, now=datetime.now(UTC)).values()
-        for one in rows:
-            deliveries.never(tx, one.id, status=0xA900, reason=reason, now=owed.NOW)
+        for row in rows:
+            deliveries.never(tx, row.id, status=0xA900, reason=reason, now=owed.NOW)
 
 
 # how it is called
@@ -111,10 +111,10 @@ def test_default_configuration_lies_in_the_working_directory(secondread, config,
 
 
 def test_without_a_command_the_node_starts_with_the_settings(secondread, config, monkeypatch):
-    seen = []
-    monkeypatch.setattr(node, "run", lambda settings, *, path: seen.append((settings, path)) or 7)
+    calls = []
+    monkeypatch.setattr(node, "run", lambda settings, *, path: calls.append((settings, path)) or 7)
     assert secondread("--config", config).code == 7
-    ((settings, path),) = seen
+    ((settings, path),) = calls
     assert settings.peers[0].ae_title == "PACS"
     assert path == config
 
@@ -165,8 +165,8 @@ def test_looking_works_while_no_node_runs_and_leaves_the_database_as_it_is(secon
 
 
 def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_path):
-    told = secondread("status", "--json", "--config", config).json
-    assert told["node"] == {
+    answer = secondread("status", "--json", "--config", config).json
+    assert answer["node"] == {
         "running": False,
         "pid": None,
         "worker_pid": None,
@@ -174,8 +174,8 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
         "port": 11112,
         "data_dir": str(tmp_path / "data"),
     }
-    assert told["queue"]["analyse"] == {"waiting": 0, "running": 0, "done": 1, "parked": 0}
-    assert told["destinations"] == [
+    assert answer["queue"]["analyse"] == {"waiting": 0, "running": 0, "done": 1, "parked": 0}
+    assert answer["destinations"] == [
         {
             "ae_title": "PACS",
             "configured": True,
@@ -189,7 +189,7 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
             "last_success": None,
         }
     ]
-    assert told["disk"]["accepting"]
+    assert answer["disk"]["accepting"]
 
 
 def test_status_tells_why_something_has_not_arrived(secondread, config, database):
@@ -200,14 +200,14 @@ def test_status_tells_why_something_has_not_arrived(secondread, config, database
             tx, first.id, not_before=later, status=None, reason="nothing answers there", now=owed.NOW
         )
         deliveries.never(tx, second.id, status=0xA900, reason="PACS refused it", now=owed.NOW)
-    told = secondread("status", "--json", "--config", config).json["troubles"]
-    assert {(one["state"], one["reason"], one["objects"]) for one in told} == {
+    answer = secondread("status", "--json", "--config", config).json["troubles"]
+    assert {(entry["state"], entry["reason"], entry["objects"]) for entry in answer} == {
         ("OWED", "nothing answers there", 1),
         ("PARKED", "PACS refused it", 1),
     }
-    shown = secondread("status", "--config", config).out
-    assert "nothing answers there" in shown
-    assert "after `retry`" in shown
+    text = secondread("status", "--config", config).out
+    assert "nothing answers there" in text
+    assert "after `retry`" in text
 
 
 def test_status_tells_of_parked_jobs(secondread, config, database):
@@ -229,15 +229,15 @@ def test_status_tells_of_parked_jobs(secondread, config, database):
 def test_status_tells_whether_the_node_runs(secondread, config, database, tmp_path):
     assert "NOT running" in secondread("status", "--config", config).out
     with lock_held(tmp_path / "data"):
-        told = secondread("status", "--json", "--config", config).json["node"]
-        assert (told["running"], told["pid"]) == (True, os.getpid())
+        answer = secondread("status", "--json", "--config", config).json["node"]
+        assert (answer["running"], answer["pid"]) == (True, os.getpid())
     assert locks.node_pid(tmp_path / "data") is None  # the file is still there, nobody holds it
 
 
 def test_lock_of_a_process_that_is_gone_is_no_running_node(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (tmp_path / locks.LOCK).write_text(str(gone.pid))
+    ended_process = subprocess.Popen([sys.executable, "-c", ""])
+    ended_process.wait()
+    (tmp_path / locks.LOCK).write_text(str(ended_process.pid))
     assert locks.node_pid(tmp_path) is None
     (tmp_path / locks.LOCK).write_text("")
     assert locks.node_pid(tmp_path) is None
@@ -253,15 +253,15 @@ def test_status_says_that_images_are_refused_below_the_reserve(secondread, confi
 def test_destination_that_is_not_configured_any_more_is_named(secondread, config, database):
     config.write_text(config.read_text().replace("PACS", "OTHER"))
     destinations = secondread("status", "--json", "--config", config).json["destinations"]
-    assert [(one["ae_title"], one["configured"]) for one in destinations] == [
+    assert [(destination["ae_title"], destination["configured"]) for destination in destinations] == [
         ("OTHER", True),
         ("PACS", False),
     ]
 
 
 def test_old_database_is_left_for_the_node_to_migrate(secondread, config, database, monkeypatch):
-    seen = inspection.Inspection(file=database.file, revision="0000", newest="0001")
-    monkeypatch.setattr(inspection, "inspect", lambda _: seen)
+    inspected = inspection.Inspection(file=database.file, revision="0000", newest="0001")
+    monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
     ended = secondread("status", "--config", config)
     assert ended.code == 1
     assert "start the node once" in ended.err
@@ -297,13 +297,13 @@ def test_more_studies_than_the_limit_are_not_passed_over_in_silence(secondread, 
 
 
 def test_history_of_one_study_is_shown(secondread, config, database):
-    told = secondread("studies", STUDY, "--json", "--config", config).json
-    assert told["study"]["images"] == 1
-    assert told["events"]
-    assert told["events"][0]["at"] == owed.NOW.isoformat()
-    shown = secondread("studies", STUDY, "--config", config).out
-    assert "History" in shown
-    assert told["events"][0]["event"] in shown
+    answer = secondread("studies", STUDY, "--json", "--config", config).json
+    assert answer["study"]["images"] == 1
+    assert answer["events"]
+    assert answer["events"][0]["at"] == owed.NOW.isoformat()
+    text = secondread("studies", STUDY, "--config", config).out
+    assert "History" in text
+    assert answer["events"][0]["event"] in text
 
 
 def test_ledger_of_one_study_tells_what_was_sent_when_and_committed(secondread, config, database):
@@ -313,18 +313,18 @@ def test_ledger_of_one_study_tells_what_was_sent_when_and_committed(secondread, 
     assert (report["sent_at"], report["last_status"], report["attempts"]) == (owed.NOW.isoformat(), 0, 1)
     assert (report["commitment"], report["doubt"]) == ("PARKED", "not allowed")
     assert (heatmap["state"], heatmap["sent_at"], heatmap["commitment"]) == ("OWED", None, None)
-    shown = secondread("studies", STUDY, "--config", config).out
-    assert "0x0000" in shown
-    assert "not allowed" in shown
+    text = secondread("studies", STUDY, "--config", config).out
+    assert "0x0000" in text
+    assert "not allowed" in text
 
 
 def test_status_tells_why_something_is_not_committed_and_retry_asks_again(secondread, config, database):
     refuse_to_commit(database)
-    told = secondread("status", "--json", "--config", config).json
-    assert [(one["state"], one["reason"], one["objects"]) for one in told["doubts"]] == [
+    answer = secondread("status", "--json", "--config", config).json
+    assert [(entry["state"], entry["reason"], entry["objects"]) for entry in answer["doubts"]] == [
         ("PARKED", "not allowed", 1)
     ]
-    assert told["destinations"][0]["uncommitted"] == 1
+    assert answer["destinations"][0]["uncommitted"] == 1
     assert "Sent and not committed" in secondread("status", "--config", config).out
     assert "1 objects" in secondread("retry", "--all", "--config", config).out
     assert secondread("status", "--json", "--config", config).json["doubts"] == []

@@ -132,7 +132,7 @@ def test_old_studies_are_removed_a_few_at_a_time_and_young_ones_kept(node, tasks
     node.deliver()
     with capture_logs() as logs:
         tasks.remove_old_studies()
-    assert node.known() == {str(young.StudyInstanceUID)}
+    assert node.known_studies() == {str(young.StudyInstanceUID)}
     assert [entry["studies"] for entry in logs] == [housekeeping.STUDIES_AT_A_TIME, 2]
 
 
@@ -153,13 +153,13 @@ def test_recovery_gives_jobs_back_and_removes_what_no_row_names(node, tasks):
 
 
 def test_recovery_puts_images_aside_that_the_database_does_not_know(node, tasks, tmp_path):
-    other = InProcessNode(tmp_path / "other")
-    other.receive(mammogram("R", "CC"))
-    (image,) = (other.archive.data_dir / "instances").rglob("*.dcm")
-    stray = node.archive.data_dir / image.relative_to(other.archive.data_dir)
+    other_node = InProcessNode(tmp_path / "other")
+    other_node.receive(mammogram("R", "CC"))
+    (image,) = (other_node.archive.data_dir / "instances").rglob("*.dcm")
+    stray = node.archive.data_dir / image.relative_to(other_node.archive.data_dir)
     stray.parent.mkdir(exist_ok=True)
     image.rename(stray)
-    other.close()
+    other_node.close()
     with capture_logs() as logs:
         tasks.recover()
     assert not stray.exists()
@@ -223,16 +223,16 @@ def test_fault_of_the_program_is_not_hidden():
 
 
 def test_the_end_waits_for_the_tick_under_way(node):
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    started, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def clean_associations():
-        begun.set()
+        started.set()
         assert go_on.wait(60)
         ended.set()
 
     ticks = housekeeping.ticks(node.tasks, clean_associations=clean_associations)
     end = schedule.start(ticks, node.tasks.clock)
-    assert begun.wait(60)
+    assert started.wait(60)
     stopping = threading.Thread(target=end)
     stopping.start()
     assert not ended.is_set()
@@ -250,6 +250,6 @@ def test_a_study_that_is_removed_is_told_to_the_audit_trail(node, tasks):
     trail = Trail(settings=node.settings.model_copy(update={"audit": Audit(to="tcp://127.0.0.1:1")}))
     node.now += timedelta(days=15)
     replace(tasks, trail=trail).remove_old_studies()
-    (told,) = audit_messages.waiting(trail)
-    assert told.event == "DICOM Study Deleted"
-    assert (told.studies, told.patients) == ((image.StudyInstanceUID,), (image.PatientID,))
+    (message,) = audit_messages.waiting(trail)
+    assert message.event == "DICOM Study Deleted"
+    assert (message.studies, message.patients) == ((image.StudyInstanceUID,), (image.PatientID,))

@@ -37,9 +37,9 @@ def test_store_is_not_acknowledged_and_accepted_when_it_comes_again(node, impati
     receiver = replace(node.receiver, database=impatient)
     with node.database.write(), pytest.raises(DatabaseError, match="locked: another process"):
         receiver.keep(incoming(node), calling_ae="PACS")
-    assert node.known() == set()
+    assert node.known_studies() == set()
     receiver.keep(incoming(node), calling_ae="PACS")
-    assert len(node.known()) == 1
+    assert len(node.known_studies()) == 1
 
 
 def test_worker_claims_nothing_and_goes_on(node, impatient):

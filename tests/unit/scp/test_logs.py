@@ -109,11 +109,11 @@ def test_exception_of_a_dicom_library_loses_its_words_and_keeps_its_place(stream
     cause = caught.value.__cause__
     assert "Doe" in str(cause)
     log.error("not kept", reason=cause, exc_info=caught.value)
-    said = stream.getvalue()
-    assert "Doe" not in said
-    assert "ValueError: (its words are withheld" in said
-    assert "Failed: decoding failed" in said
-    assert "test_logs.py" in said
+    output = stream.getvalue()
+    assert "Doe" not in output
+    assert "ValueError: (its words are withheld" in output
+    assert "Failed: decoding failed" in output
+    assert "test_logs.py" in output
 
 
 def test_exception_under_way_is_told_with_its_trace(stream):
@@ -198,9 +198,9 @@ def test_interrupt_from_the_keyboard_is_no_event(stream, capsys):
 
 
 def test_trace_ends_where_a_chain_bites_its_tail():
-    one, two = ValueError("one"), ValueError("two")
-    one.__cause__, two.__cause__ = two, one
-    assert logs.trace(one).count("ValueError") == 2
+    first_error, two = ValueError("one"), ValueError("two")
+    first_error.__cause__, two.__cause__ = two, first_error
+    assert logs.trace(first_error).count("ValueError") == 2
 
 
 def test_warning_of_a_dicom_library_loses_its_words(stream):

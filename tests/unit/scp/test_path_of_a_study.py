@@ -42,8 +42,8 @@ def text_of(report):
 def test_four_standard_views_are_reported_at_once(node):
     node.receive(*study())
     assert node.work() == [JobKind.ANALYSE] * 4 + [JobKind.REPORT]
-    owed = node.owed()
-    assert (len(reports(owed)), len(heatmaps(owed))) == (1, 4)
+    results_owed = node.results_owed()
+    assert (len(reports(results_owed)), len(heatmaps(results_owed))) == (1, 4)
 
 
 def test_a_study_is_not_reported_while_only_some_of_its_images_have_the_right_patient(node):
@@ -51,10 +51,10 @@ def test_a_study_is_not_reported_while_only_some_of_its_images_have_the_right_pa
     node.work()
     node.receive(*study(PatientID="RIGHT")[:2])
     node.work(later=QUIET)
-    assert node.owed() == []
+    assert node.results_owed() == []
     node.receive(*study(PatientID="RIGHT")[2:])
     node.work(later=QUIET)
-    assert {result.PatientID for result in node.owed()} == {"RIGHT"}
+    assert {result.PatientID for result in node.results_owed()} == {"RIGHT"}
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_each_archive_gets_results_with_the_identity_that_it_sent(archives, diff
     for number in range(3):
         for name, identity in own.items():
             archives.receive(*study(**identity), calling_ae=name)
-            done = archives.work(later=QUIET)
-            assert not done or number == 0, "a study that is forwarded again is not read again"
+            jobs_done = archives.work(later=QUIET)
+            assert not jobs_done or number == 0, "a study that is forwarded again is not read again"
         for name in own:
             delivered[name] += archives.deliver(name)
     for name, identity in own.items():
@@ -129,7 +129,7 @@ def test_late_image_of_one_archive_is_in_no_result_under_another_patient(archive
 
 def test_results_after_an_older_database_was_put_back_have_other_bytes_under_other_uids_alone(tmp_path):
     """The images come again later: the times of the first findings and reports are lost with the database."""
-    known = {}
+    uids_of = {}
     for name, hours in (("first", 0), ("again", 5), ("same time", 0)):
         node = InProcessNode(tmp_path / name)
         node.now += timedelta(hours=hours)
@@ -137,9 +137,9 @@ def test_results_after_an_older_database_was_put_back_have_other_bytes_under_oth
         node.work(later=QUIET)
         for path in (node.archive.data_dir / "results").rglob("*.dcm"):
             uid, data = pydicom.dcmread(path).SOPInstanceUID, path.read_bytes()
-            assert known.setdefault(uid, data) == data
+            assert uids_of.setdefault(uid, data) == data
         node.close()
-    assert len(known) == 2 * 7  # report, summary, four heatmaps, notice
+    assert len(uids_of) == 2 * 7  # report, summary, four heatmaps, notice
 
 
 def test_an_open_association_of_the_sender_holds_the_report_back(node):
@@ -163,14 +163,16 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
     node.receive(mammogram("R", "CC", number=5))
     assert JobKind.REPORT not in node.work()
     node.work(later=QUIET)
-    owed = node.owed()
-    (second,) = reports(owed)
+    results_owed = node.results_owed()
+    (second,) = reports(results_owed)
     reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert second.InstanceNumber == first.InstanceNumber + 1
     assert second.SeriesInstanceUID != first.SeriesInstanceUID
     assert "Replaces the report of" in text_of(second)
-    assert len(heatmaps(owed)) == 1  # those of the other images are there already and are not sent again
+    assert (
+        len(heatmaps(results_owed)) == 1
+    )  # those of the other images are there already and are not sent again
 
 
 def test_no_report_is_dated_before_its_heatmaps(node):
@@ -179,23 +181,23 @@ def test_no_report_is_dated_before_its_heatmaps(node):
     node.tasks.complete_studies()
     node.now += timedelta(minutes=7)
     node.work()
-    owed = node.owed()
-    (report,) = reports(owed)
+    results_owed = node.results_owed()
+    (report,) = reports(results_owed)
     moment = (report.ContentDate, report.ContentTime)
-    assert moment >= max((one.ContentDate, one.ContentTime) for one in heatmaps(owed))
+    assert moment >= max((heatmap.ContentDate, heatmap.ContentTime) for heatmap in heatmaps(results_owed))
     assert (report.SeriesDate, report.SeriesTime) == moment
 
 
 def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
     node.receive(*study(patient_name="Wrong^Jane"))
     node.work()
-    before = {one.SOPInstanceUID for one in node.owed()}
+    before = {instance.SOPInstanceUID for instance in node.results_owed()}
     node.receive(*study(patient_name="Right^Jane"))
-    assert node.owed() == []
+    assert node.results_owed() == []
     node.work(later=QUIET)
-    after = node.owed()
-    assert {str(one.PatientName) for one in after} == {"Right^Jane"}
-    assert before.isdisjoint({one.SOPInstanceUID for one in after})
+    after = node.results_owed()
+    assert {str(instance.PatientName) for instance in after} == {"Right^Jane"}
+    assert before.isdisjoint({instance.SOPInstanceUID for instance in after})
     assert len(after) == 6
 
 
@@ -207,7 +209,7 @@ def test_a_merged_study_is_reported_under_its_new_uid_and_the_old_one_is_withdra
         image.StudyInstanceUID = "1.2.3.4"
     node.receive(*moved)
     node.work(later=QUIET)
-    assert {one.StudyInstanceUID for one in node.owed()} == {"1.2.3.4"}
+    assert {instance.StudyInstanceUID for instance in node.results_owed()} == {"1.2.3.4"}
 
 
 def test_the_same_study_again_makes_nothing_new(node):
@@ -216,7 +218,7 @@ def test_the_same_study_again_makes_nothing_new(node):
     node.deliver()
     node.receive(*study())
     assert node.work(later=QUIET) == []
-    assert node.owed() == []
+    assert node.results_owed() == []
 
 
 def test_a_second_sender_gets_the_results_too(tmp_path):
@@ -224,11 +226,11 @@ def test_a_second_sender_gets_the_results_too(tmp_path):
     node = InProcessNode(tmp_path, peers=peers)
     node.receive(*study())
     node.work()
-    assert node.owed("MODALITY") == []
+    assert node.results_owed("MODALITY") == []
     node.receive(study()[0], calling_ae="MODALITY")
     assert node.work(later=QUIET) == []
-    assert {one.SOPInstanceUID for one in node.owed("MODALITY")} == {
-        one.SOPInstanceUID for one in node.owed()
+    assert {instance.SOPInstanceUID for instance in node.results_owed("MODALITY")} == {
+        instance.SOPInstanceUID for instance in node.results_owed()
     }
     node.close()
 
@@ -242,8 +244,8 @@ def test_results_to_sends_them_elsewhere(tmp_path):
     node = InProcessNode(tmp_path, peers=peers)
     node.receive(*study(), calling_ae="MODALITY")
     node.work()
-    assert node.owed("MODALITY") == []
-    assert len(node.owed("PACS")) == len(node.owed("RESEARCH")) == 6
+    assert node.results_owed("MODALITY") == []
+    assert len(node.results_owed("PACS")) == len(node.results_owed("RESEARCH")) == 6
     node.close()
 
 
@@ -252,7 +254,7 @@ def test_for_processing_image_with_its_twin_is_not_mentioned(node):
     twin.AcquisitionTime = study()[0].AcquisitionTime
     node.receive(*study(), twin)
     node.work(later=QUIET)
-    (report,) = reports(node.owed())
+    (report,) = reports(node.results_owed())
     assert report.CompletionFlag == "COMPLETE"
     assert str(twin.SOPInstanceUID) not in text_of(report)
 
@@ -273,10 +275,10 @@ def test_a_study_in_combo_mode_is_complete_without_its_other_renderings(node):
     ]
     node.receive(*study(), *again)
     assert JobKind.REPORT in node.work()  # at once: no view is missing
-    owed = node.owed()
-    (report,) = reports(owed)
+    results_owed = node.results_owed()
+    (report,) = reports(results_owed)
     assert report.CompletionFlag == "COMPLETE"
-    assert len(heatmaps(owed)) == 4  # and no page about images without a result
+    assert len(heatmaps(results_owed)) == 4  # and no page about images without a result
     assert not any(str(image.SOPInstanceUID) in text_of(report) for image in again)
 
 
@@ -288,10 +290,10 @@ def test_for_processing_twin_that_comes_late_makes_no_second_report(node):
     twin.AcquisitionTime = study()[0].AcquisitionTime
     node.receive(twin)
     assert node.work(later=QUIET) == [JobKind.ANALYSE, JobKind.REPORT]
-    assert node.owed() == []
+    assert node.results_owed() == []
     node.receive(mammogram("R", "CC", number=5))
     node.work(later=QUIET)
-    (second,) = reports(node.owed())
+    (second,) = reports(node.results_owed())
     assert second.InstanceNumber == 2
 
 
@@ -333,12 +335,12 @@ def test_forgotten_study_that_comes_again_with_more_replaces_the_report_that_pee
 
 
 def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
-    before = {one.SOPInstanceUID: one for one in answer(node, *study())}
+    before = {instance.SOPInstanceUID: instance for instance in answer(node, *study())}
     node.receive(*study(patient_name="Wrong^Jane"))
     node.work()
     node.receive(*study())
     node.work(later=QUIET)
-    assert node.owed() == []
+    assert node.results_owed() == []
     with node.database.read() as tx:
         last = last_report(tx, study()[0].StudyInstanceUID)
     assert last.current
@@ -348,17 +350,19 @@ def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
 def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(node, monkeypatch):
     answer(node, *study())
     node.now += timedelta(days=30)
-    there = len(kept_files(node))
+    file_number = len(kept_files(node))
     with monkeypatch.context() as killed:
         killed.setattr(retention, "unneeded", lambda *_: pytest.fail("killed here"))
         with pytest.raises(pytest.fail.Exception):
             node.tasks.remove_old_studies()
-    assert len(kept_files(node)) == there
-    for one in kept_files(node):
-        os.utime(one, (START.timestamp(), START.timestamp()))  # by the hand clock
+    assert len(kept_files(node)) == file_number
+    for path in kept_files(node):
+        os.utime(path, (START.timestamp(), START.timestamp()))  # by the hand clock
     with node.database.read() as tx:
         orphans = node.archive.orphans(retention.referenced_files(tx))
-        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=there, unclaimed=0)
+        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(
+            removed=file_number, unclaimed=0
+        )
 
 
 def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
@@ -401,23 +405,25 @@ def test_delivered_studies_go_early_where_the_disk_is_nearly_full(node, monkeypa
     free = [10**12]
     monkeypatch.setattr(node.archive, "free_bytes", lambda: free[0])
     node.tasks.free_disk_space()
-    assert len(node.known()) == 3
+    assert len(node.known_studies()) == 3
     free[0] = round(node.settings.node.disk_reserve_mb * 1_000_000 * 1.5) - 1
     node.tasks.free_disk_space()
-    assert node.known() == {str(one[0].StudyInstanceUID) for one in (study(study="2"), study(study="3"))}
+    assert node.known_studies() == {
+        str(item[0].StudyInstanceUID) for item in (study(study="2"), study(study="3"))
+    }
     free[0] = 0
     node.tasks.free_disk_space()
-    assert node.known() == {str(study(study="3")[0].StudyInstanceUID)}
+    assert node.known_studies() == {str(study(study="3")[0].StudyInstanceUID)}
 
 
 def test_for_processing_image_alone_is_reported_as_not_attempted(node):
     node.receive(mammogram("R", "CC", for_processing=True))
     node.work(later=QUIET)
-    owed = node.owed()
-    (report,) = reports(owed)
+    results_owed = node.results_owed()
+    (report,) = reports(results_owed)
     assert report.CompletionFlag == "PARTIAL"
     assert "Not Attempted" in text_of(report)
-    assert len(heatmaps(owed)) == 1  # the notice page
+    assert len(heatmaps(results_owed)) == 1  # the notice page
 
 
 def test_a_bug_in_one_image_is_parked_and_the_study_reported_with_it_as_failed(tmp_path):
@@ -433,7 +439,7 @@ def test_a_bug_in_one_image_is_parked_and_the_study_reported_with_it_as_failed(t
     node = InProcessNode(tmp_path, analyst=Clumsy())
     node.receive(*study())
     node.work()
-    (report,) = reports(node.owed())
+    (report,) = reports(node.results_owed())
     assert "the analysis stopped unexpectedly" in text_of(report)
     assert report.CompletionFlagDescription == "1 of 4 images not analysed"
     node.close()

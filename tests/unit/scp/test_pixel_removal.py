@@ -57,7 +57,7 @@ def image_files(node):
 
 
 def test_images_go_before_results_which_can_still_be_made(node):
-    before = {one.SOPInstanceUID: one for one in thinned(node, *study())}
+    before = {instance.SOPInstanceUID: instance for instance in thinned(node, *study())}
     assert image_files(node) == []
     assert len(list((node.archive.data_dir / "results").rglob("*.dcm"))) == len(before)
     late = answer(node, mammogram("R", "CC", number=5))
@@ -75,17 +75,19 @@ def test_a_study_that_comes_again_after_its_images_went_is_whole_again_and_says_
     node.receive(*study())
     assert len(image_files(node)) == 4
     assert node.work(later=QUIET) == []
-    assert node.owed() == []
+    assert node.results_owed() == []
     with node.database.read() as tx:
-        assert {one.pixels_removed_at for one, _ in arrivals.images(tx, before[0].StudyInstanceUID)} == {None}
+        assert {image.pixels_removed_at for image, _ in arrivals.images(tx, before[0].StudyInstanceUID)} == {
+            None
+        }
     assert len(kept_files(node)) == len(retention_names(node))
 
 
 def test_other_pixels_than_those_that_went_are_analysed(node):
     thinned(node, mammogram("R", "CC"))
-    other = mammogram("R", "CC")
-    other.PixelData = bytes(len(other.PixelData))
-    node.receive(other)
+    other_image = mammogram("R", "CC")
+    other_image.PixelData = bytes(len(other_image.PixelData))
+    node.receive(other_image)
     assert JobKind.ANALYSE in node.work(later=QUIET)
     assert len(image_files(node)) == 1
 
@@ -100,8 +102,8 @@ def test_a_kill_while_images_go_leaves_files_and_rows_in_step(node, monkeypatch,
         )
         with pytest.raises(pytest.fail.Exception):
             node.tasks.remove_old_studies()
-    for one in kept_files(node):
-        os.utime(one, (START.timestamp(), START.timestamp()))  # by the hand clock
+    for path in kept_files(node):
+        os.utime(path, (START.timestamp(), START.timestamp()))  # by the hand clock
     with node.database.read() as tx:
         orphans = node.archive.orphans(retention.referenced_files(tx))
         assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=1, unclaimed=0)
@@ -117,13 +119,13 @@ def test_images_of_all_go_before_any_study_where_the_disk_is_nearly_full(node, m
     monkeypatch.setattr(node.archive.__class__, "free_bytes", lambda _: round(reserve * 1.5) - 1)
     node.tasks.free_disk_space()
     assert len(image_files(node)) == 4
-    assert len(node.known()) == 2
+    assert len(node.known_studies()) == 2
 
 
 def test_what_was_promised_keeps_its_pixels(node):
     answer(node, *study())
     with node.database.write() as tx:
-        images = [one for one, _ in arrivals.images(tx, study()[0].StudyInstanceUID)]
+        images = [image for image, _ in arrivals.images(tx, study()[0].StudyInstanceUID)]
         commitment_questions.promise(tx, images[:1], peer="PACS", now=node.now)
     node.now += timedelta(days=4)
     node.tasks.remove_old_studies()

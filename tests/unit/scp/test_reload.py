@@ -30,8 +30,8 @@ def settings(file):
 def read_again(settings, file, text, *followers):
     file.write_text(text)
     with capture_logs() as log:
-        done = Reloader(settings, file, followers).reload()
-    return done, log
+        outcome = Reloader(settings, file, followers).reload()
+    return outcome, log
 
 
 def test_new_peers_are_in_force_for_whoever_holds_the_settings(settings, file):
@@ -39,8 +39,8 @@ def test_new_peers_are_in_force_for_whoever_holds_the_settings(settings, file):
     assert admission.decide(CALL).rejection is not None
     calls = []
     text = f"{CT}{PACS}[delivery]\nfirst_retry_seconds = 7\n[retention]\ndays = 3\n"
-    done, log = read_again(settings, file, text, lambda: calls.append(settings.retention.days))
-    assert done
+    outcome, log = read_again(settings, file, text, lambda: calls.append(settings.retention.days))
+    assert outcome
     assert admission.decide(CALL).rejection is None
     assert destinations("CT") == ("PACS",)
     assert calls == [3]
@@ -69,8 +69,8 @@ def test_new_peers_are_in_force_for_whoever_holds_the_settings(settings, file):
 )
 def test_a_file_that_is_of_no_use_changes_nothing(settings, file, text, words):
     before = settings.model_copy()
-    done, (line,) = read_again(settings, file, text, pytest.fail)
-    assert not done
+    outcome, (line,) = read_again(settings, file, text, pytest.fail)
+    assert not outcome
     assert settings == before
     assert line["log_level"] == "error"
     assert words in line["reason"]
@@ -78,8 +78,8 @@ def test_a_file_that_is_of_no_use_changes_nothing(settings, file, text, words):
 
 def test_what_only_a_restart_changes_is_named_and_stays(settings, file):
     text = f"{PACS}{CT}[node]\nport = 104\n[model]\nflag = 0.5\n[console]\nport = 1\n"
-    done, log = read_again(settings, file, text)
-    assert done
+    outcome, log = read_again(settings, file, text)
+    assert outcome
     assert settings.node.port == 11112
     assert settings.peer("CT") is not None
     assert log[-1]["keys"] == ["node.port", "model.flag", "console.port"]
@@ -90,8 +90,8 @@ def test_a_follower_that_cannot_follow_now_stops_no_other(settings, file):
         raise DatabaseError("locked")
 
     calls = []
-    done, log = read_again(settings, file, PACS, fail, lambda: calls.append(1))
-    assert done
+    outcome, log = read_again(settings, file, PACS, fail, lambda: calls.append(1))
+    assert outcome
     assert calls == [1]
     assert log[0]["event"] == "the reload is not whole, repeat it later"
 

@@ -104,12 +104,14 @@ def test_results_owed_before_the_clock_was_set_back_are_due(node):
     node.work()
     wait = timedelta(minutes=10)
     with node.database.write() as tx:
-        for one in deliveries.due(tx, now=node.now)["PACS"]:
-            deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
+        for delivery in deliveries.due(tx, now=node.now)["PACS"]:
+            deliveries.again(
+                tx, delivery.id, not_before=node.now + wait, status=None, reason="away", now=node.now
+            )
     node.now -= DAY
-    assert node.owed() == []
+    assert node.results_owed() == []
     node.tasks.repair_times()
-    assert len(node.owed()) == 6
+    assert len(node.results_owed()) == 6
 
 
 def test_what_waits_by_rights_goes_on_waiting(node):
@@ -117,10 +119,12 @@ def test_what_waits_by_rights_goes_on_waiting(node):
     node.work()
     wait = timedelta(seconds=node.settings.delivery.longest_retry_seconds)
     with node.database.write() as tx:
-        for one in deliveries.due(tx, now=node.now)["PACS"]:
-            deliveries.again(tx, one.id, not_before=node.now + wait, status=None, reason="away", now=node.now)
+        for delivery in deliveries.due(tx, now=node.now)["PACS"]:
+            deliveries.again(
+                tx, delivery.id, not_before=node.now + wait, status=None, reason="away", now=node.now
+            )
     node.tasks.repair_times()
-    assert node.owed() == []
+    assert node.results_owed() == []
 
 
 def test_lease_of_a_vanished_worker_ends_although_the_clock_was_set_back(node, clocks):
@@ -171,10 +175,10 @@ def test_clock_set_ahead_removes_nothing_until_it_has_stood_for_a_day(node, cloc
     clocks.set_(3650 * 86_400)
     watch.look()
     ticking.remove_old_studies()
-    assert len(node.known()) == 1
+    assert len(node.known_studies()) == 1
     clocks.pass_(86_401)
     ticking.remove_old_studies()
-    assert node.known() == set()
+    assert node.known_studies() == set()
 
 
 def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):

@@ -39,21 +39,21 @@ def half(whole):
     return whole[: len(whole) // 2]
 
 
-def nothing(whole):
+def unchanged(whole):
     return b""
 
 
-@pytest.mark.parametrize("damage", [words, half, nothing])
+@pytest.mark.parametrize("damage", [words, half, unchanged])
 def test_damaged_database_is_named_and_left_as_it_is(tmp_path, damage):
     Database.open(tmp_path).close()
     file = tmp_path / NAME
     file.write_bytes(damage(file.read_bytes()))
     before = file.read_bytes()
-    code, (said,) = start(tmp_path)
+    code, (sentence,) = start(tmp_path)
     assert code == 1
-    assert str(file) in said["reason"]
-    assert "put a backup in its place" in said["reason"]
-    assert "exception" not in said
+    assert str(file) in sentence["reason"]
+    assert "put a backup in its place" in sentence["reason"]
+    assert "exception" not in sentence
     assert file.read_bytes() == before
 
 
@@ -63,19 +63,19 @@ def test_database_of_a_newer_version_is_left_as_it_is(tmp_path):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
     before = (tmp_path / NAME).read_bytes()
-    code, (said,) = start(tmp_path)
+    code, (sentence,) = start(tmp_path)
     assert code == 1
-    assert "has schema 9999, newer than" in said["reason"]
-    assert "install the version that wrote it" in said["reason"]
+    assert "has schema 9999, newer than" in sentence["reason"]
+    assert "install the version that wrote it" in sentence["reason"]
     assert (tmp_path / NAME).read_bytes() == before
 
 
 def test_missing_database_beside_images_is_no_fresh_start(tmp_path):
     (tmp_path / "instances" / "00").mkdir(parents=True)
     (tmp_path / "instances" / "00" / "image.dcm").write_bytes(b"image")
-    code, (said,) = start(tmp_path)
+    code, (sentence,) = start(tmp_path)
     assert code == 1
-    assert "is missing, but" in said["reason"]
+    assert "is missing, but" in sentence["reason"]
     assert not (tmp_path / NAME).exists()
 
 
@@ -99,18 +99,18 @@ def closed_directory():
     folder.chmod(0o555)
     yield folder
     folder.chmod(0o755)
-    for one in folder.iterdir():
-        one.unlink()
+    for path in folder.iterdir():
+        path.unlink()
     folder.rmdir()
 
 
 @pytest.mark.parametrize("inside", ["", "data"])
 def test_directory_that_cannot_be_written_is_named(closed_directory, inside):
     with without_rights():
-        code, (said,) = start(closed_directory / inside)
+        code, (sentence,) = start(closed_directory / inside)
     assert code == 1
-    assert str(closed_directory / inside) in said["reason"]
-    assert "check path, owner and permissions of [node] data_dir" in said["reason"]
+    assert str(closed_directory / inside) in sentence["reason"]
+    assert "check path, owner and permissions of [node] data_dir" in sentence["reason"]
     assert list(closed_directory.iterdir()) == []
 
 
@@ -122,7 +122,7 @@ def test_database_that_cannot_be_written_is_named(closed_directory):
     (closed_directory / "node.lock").chmod(0o666)
     closed_directory.chmod(0o555)
     with without_rights():
-        code, (said,) = start(closed_directory)
+        code, (sentence,) = start(closed_directory)
     assert code == 1
-    assert str(closed_directory / NAME) in said["reason"]
-    assert "it cannot be" in said["reason"]
+    assert str(closed_directory / NAME) in sentence["reason"]
+    assert "it cannot be" in sentence["reason"]

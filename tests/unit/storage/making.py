@@ -60,7 +60,7 @@ def open_hastily(data_dir: Path) -> Database:
 
 def description(view: str | None = "RCC", **changes: object) -> Description:
     """Return what reception understands of an image of this standard view."""
-    made = Description(
+    row = Description(
         laterality=view and view[0],
         view=view and view[1:],
         objection=None,
@@ -73,13 +73,13 @@ def description(view: str | None = "RCC", **changes: object) -> Description:
         frames=1,
         study_digest="study",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arrival:
     """Return the arrival of image ``number``; 0 to 3 are the standard views."""
     view = VIEWS[number] if number < len(VIEWS) else None
-    made = Arrival(
+    new_arrival = Arrival(
         sop_instance_uid=f"{study}.{number}",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
@@ -95,7 +95,7 @@ def arrival(number: int = 0, *, study: str = STUDY, **changes: object) -> Arriva
         patient_digest=None,
         description=description(view),
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(new_arrival, **changes)  # type: ignore[arg-type]
 
 
 def finding(uid: str, text: str = SUCCEEDED, *, heatmap: str | None = None) -> FindingRecord:
@@ -117,7 +117,7 @@ def result(uid: str, kind: ResultKind = ResultKind.SC, *, file: str | None = Non
 
 def new_report(*results: NewResult, **changes: object) -> NewReport:
     """Return a report under the identity of `description`."""
-    made = NewReport(
+    report = NewReport(
         identity="study",
         sr_study_uid=STUDY,
         results=results,
@@ -126,7 +126,7 @@ def new_report(*results: NewResult, **changes: object) -> NewReport:
         content_digest="c",
         replaces=None,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(report, **changes)  # type: ignore[arg-type]
 
 
 SCANNER = Scanner(manufacturer="ACME", model="Mammo 3000")
@@ -135,7 +135,7 @@ NETWORK = Network(name="net", version="1.0")
 
 def breast(malignant: float, laterality: str | None = "R", **changes: object) -> BreastScore:
     """Return what a report states of a breast with this score."""
-    made = BreastScore(
+    breast_score = BreastScore(
         laterality=laterality,
         scanner=SCANNER,
         network=NETWORK,
@@ -146,7 +146,7 @@ def breast(malignant: float, laterality: str | None = "R", **changes: object) ->
         percentile=None,
         examinations=None,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(breast_score, **changes)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -161,11 +161,11 @@ class Hand:
     def wait(self, **span: float) -> None:
         self.now += timedelta(**span)
 
-    def receive(self, one: Arrival, destinations: Sequence[str] | None = None) -> Recorded:
+    def receive(self, new_arrival: Arrival, destinations: Sequence[str] | None = None) -> Recorded:
         with self.database.write() as tx:
             return arrivals.record(
                 tx,
-                one,
+                new_arrival,
                 destinations=self.destinations if destinations is None else destinations,
                 now=self.now,
             )
@@ -203,14 +203,14 @@ class Hand:
     ) -> tuple[str, ...]:
         results = [result(document, ResultKind.SR), *(result(uid) for uid in uids)]
         with self.database.write() as tx:
-            made = new_report(
+            finished_report = new_report(
                 *results,
                 made_at=job.created_at,
                 images=len(uids),
                 content_digest=document,
                 breasts=breasts,
             )
-            return reports.finish(tx, job.lease, new=[made], now=self.now)
+            return reports.finish(tx, job.lease, new=[finished_report], now=self.now)
 
     def answer_study(
         self,
@@ -233,10 +233,10 @@ class Hand:
             return outbox.due(tx, now=self.now).get(destination, [])
 
     def due_uids(self, destination: str = "PACS") -> list[str]:
-        return [one.result.sop_instance_uid for one in self.due(destination)]
+        return [delivery.result.sop_instance_uid for delivery in self.due(destination)]
 
     def send_all(self) -> None:
         with self.database.write() as tx:
             for deliveries in outbox.due(tx, now=self.now).values():
-                for one in deliveries:
-                    outbox.sent(tx, one.id, status=0, now=self.now)
+                for delivery in deliveries:
+                    outbox.sent(tx, delivery.id, status=0, now=self.now)

@@ -68,8 +68,8 @@ def test_a_link_that_leads_out_is_refused(archive, tmp_path):
 
 def test_bytes_are_kept_under_key_and_content(archive):
     first = archive.keep_bytes(b"one", folder="results", key="1.2.3", suffix=".dcm")
-    other = archive.keep_bytes(b"two", folder="results", key="1.2.3", suffix=".dcm")
-    assert first != other
+    second = archive.keep_bytes(b"two", folder="results", key="1.2.3", suffix=".dcm")
+    assert first != second
     assert archive.keep_bytes(b"one", folder="results", key="1.2.3", suffix=".dcm") == first
     assert archive.path(first).read_bytes() == b"one"
     assert list(archive.incoming.iterdir()) == []
@@ -110,7 +110,7 @@ def test_a_full_disk_has_its_own_error_and_leaves_nothing(archive, monkeypatch, 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Full, match="no room"):
         archive.keep_bytes(b"x", folder="heatmaps", key="k", suffix=".png")
-    assert [one for one in archive.data_dir.rglob("*") if one.is_file()] == []
+    assert [path for path in archive.data_dir.rglob("*") if path.is_file()] == []
 
 
 def test_another_failure_of_the_disk_stays_what_it_is(archive, monkeypatch):

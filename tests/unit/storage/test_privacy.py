@@ -18,13 +18,13 @@ def open_to_others(path):
 def test_tree_that_others_could_look_into_is_closed(tmp_path):
     (folder := tmp_path / "instances").mkdir()
     restored = [tmp_path / NAME, tmp_path / "secondread-before-0001.sqlite", tmp_path / f"{NAME}-wal"]
-    for one in restored:
-        one.write_bytes(b"x")
-    for one in (tmp_path, folder):
-        one.chmod(0o755)
-    assert all(open_to_others(one) for one in (tmp_path, folder, *restored))
+    for path in restored:
+        path.write_bytes(b"x")
+    for path in (tmp_path, folder):
+        path.chmod(0o755)
+    assert all(open_to_others(item) for item in (tmp_path, folder, *restored))
     Archive(tmp_path)
-    assert not any(open_to_others(one) for one in (tmp_path, folder, *restored))
+    assert not any(open_to_others(item) for item in (tmp_path, folder, *restored))
 
 
 def test_what_sqlite_makes_beside_a_closed_database_is_closed_too(tmp_path):
@@ -32,7 +32,7 @@ def test_what_sqlite_makes_beside_a_closed_database_is_closed_too(tmp_path):
     Archive(tmp_path)
     database = Database.open(tmp_path)
     with database.write():
-        assert not any(open_to_others(one) for one in tmp_path.glob(f"{NAME}*"))
+        assert not any(open_to_others(path) for path in tmp_path.glob(f"{NAME}*"))
     database.close()
 
 

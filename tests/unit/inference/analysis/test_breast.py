@@ -24,8 +24,8 @@ def find(grey, padding=None):
     return breast.find(Picture(grey=grey.astype(np.float32), padding=padding))
 
 
-def overlap(one, other):
-    return (one & other).sum() / (one | other).sum()
+def overlap(first_breast, second_breast):
+    return (first_breast & second_breast).sum() / (first_breast | second_breast).sum()
 
 
 @pytest.mark.parametrize("laterality", ["L", "R"])
@@ -202,9 +202,9 @@ def test_a_dark_implant_inside_the_breast_belongs_to_it():
 
 def test_mirroring_mirrors_the_mask():
     grey = drawn("L")
-    one, other = find(grey), find(grey[:, ::-1])
-    assert other.chest_wall == "right"
-    assert overlap(one.mask, other.mask[:, ::-1]) > 0.995
+    breast, mirrored = find(grey), find(grey[:, ::-1])
+    assert mirrored.chest_wall == "right"
+    assert overlap(breast.mask, mirrored.mask[:, ::-1]) > 0.995
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])

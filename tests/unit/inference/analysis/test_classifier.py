@@ -67,9 +67,9 @@ def test_a_batch_gives_the_same_as_single_images(opened, images):
 
 def test_the_same_batch_gives_the_same_bits(opened, images):
     classifier = opened(batch=4)
-    for one, two in zip(classifier.read(images), classifier.read(images), strict=True):
-        assert one.scores == two.scores
-        assert one.maps.tobytes() == two.maps.tobytes()
+    for item, two in zip(classifier.read(images), classifier.read(images), strict=True):
+        assert item.scores == two.scores
+        assert item.maps.tobytes() == two.maps.tobytes()
 
 
 def test_nothing_is_traced_after_opening(opened, images):
@@ -96,12 +96,12 @@ def test_each_class_that_can_be_explained_has_a_map_of_its_own(opened, images):
 
 
 def test_other_weights_in_the_last_layers_change_the_map(opened, images):
-    other = random_network()
+    other_network = random_network()
     for name in ("dense", "logits"):
-        kernel = other.get_layer(name).kernel
+        kernel = other_network.get_layer(name).kernel
         kernel.assign(np.random.default_rng(99).normal(0, 0.3, kernel.shape))
-    one, two = opened().read(images), opened(other).read(images)
-    for before, after in zip(one, two, strict=True):
+    first, second = opened().read(images), opened(other_network).read(images)
+    for before, after in zip(first, second, strict=True):
         assert not np.allclose(before.maps, after.maps, rtol=0.05)
 
 

@@ -33,14 +33,14 @@ def drawn(number, *, rows=320, columns=256):
 
 
 @pytest.fixture(scope="module")
-def known(trunk):
+def known_features(trunk):
     features = [trunk.features(drawn(number), breast.find(drawn(number))) for number in range(40)]
     return gate.fit(np.stack(features), components=4)
 
 
 @pytest.fixture
-def keeper(trunk, known):
-    return Gate(trunk, known, limit=5.0)
+def keeper(trunk, known_features):
+    return Gate(trunk, known_features, limit=5.0)
 
 
 def no_mammogram():
@@ -59,9 +59,9 @@ def analyst(keeper, tmp_path):
     return Analyst(Classifier.open(manifest.load(folder)), OutputOptions(), keeper)
 
 
-def folder_with_gate(tmp_path, trunk, known, *, sha256=None, content=None):
+def folder_with_gate(tmp_path, trunk, known_features, *, sha256=None, content=None):
     folder = model_folder(tmp_path / "model", random_network())
-    gate.save(folder / "gate.npz", trunk, known)
+    gate.save(folder / "gate.npz", trunk, known_features)
     if content is not None:
         (folder / "gate.npz").write_bytes(content)
     digest = sha256 or hashlib.sha256((folder / "gate.npz").read_bytes()).hexdigest()
@@ -77,15 +77,15 @@ def test_a_mammogram_passes_at_any_size(keeper):
 
 def test_what_is_no_mammogram_is_told_so(keeper):
     picture = Picture(grey=np.asarray(no_mammogram(), np.float32) / 255, padding=None)
-    said = keeper.objection(picture, breast.find(picture))
-    assert said.startswith("not recognised as a mammogram: ")
-    assert "at most 5.0" in said
+    objection = keeper.objection(picture, breast.find(picture))
+    assert objection.startswith("not recognised as a mammogram: ")
+    assert "at most 5.0" in objection
 
 
 def test_the_same_picture_has_the_same_distance(keeper):
     picture = drawn(44)
-    one, two = (keeper.distance(picture, breast.find(picture)) for _ in range(2))
-    assert one == two
+    first, second = (keeper.distance(picture, breast.find(picture)) for _ in range(2))
+    assert first == second
 
 
 def test_a_picture_file_of_something_else_is_not_attempted(analyst, tmp_path):
@@ -113,28 +113,28 @@ def test_a_model_without_a_gate_has_none(tmp_path):
     assert Gate.open(manifest.load(model_folder(tmp_path / "m", random_network()))) is None
 
 
-def test_the_gate_is_kept_beside_the_weights(trunk, known, tmp_path):
-    opened = Gate.open(manifest.load(folder_with_gate(tmp_path, trunk, known)))
+def test_the_gate_is_kept_beside_the_weights(trunk, known_features, tmp_path):
+    opened = Gate.open(manifest.load(folder_with_gate(tmp_path, trunk, known_features)))
     picture = drawn(45)
     found = breast.find(picture)
-    kept = Gate(trunk, known, limit=5.0).distance(picture, found)
+    kept = Gate(trunk, known_features, limit=5.0).distance(picture, found)
     assert opened.distance(picture, found) == pytest.approx(kept, rel=0.05)  # weights in 16 bits
     path = tmp_path / "model" / "gate.npz"
     assert path.stat().st_size < 300_000
     again = path.read_bytes()
-    gate.save(path, trunk, known)
+    gate.save(path, trunk, known_features)
     assert path.read_bytes() == again
 
 
-def test_another_file_than_the_manifests_is_refused(trunk, known, tmp_path):
-    folder = folder_with_gate(tmp_path, trunk, known, sha256="0" * 64)
+def test_another_file_than_the_manifests_is_refused(trunk, known_features, tmp_path):
+    folder = folder_with_gate(tmp_path, trunk, known_features, sha256="0" * 64)
     with pytest.raises(ModelError, match=r"the gate .*gate\.npz: SHA-256"):
         Gate.open(manifest.load(folder))
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
-def test_a_file_that_is_no_gate_is_refused(trunk, known, tmp_path, content):
-    folder = folder_with_gate(tmp_path, trunk, known, content=content)
+def test_a_file_that_is_no_gate_is_refused(trunk, known_features, tmp_path, content):
+    folder = folder_with_gate(tmp_path, trunk, known_features, content=content)
     with pytest.raises(ModelError, match="install the model again"):
         Gate.open(manifest.load(folder))
 
@@ -148,13 +148,13 @@ def test_a_file_that_lacks_an_array_is_refused(tmp_path):
 def test_the_gate_looks_at_the_breast_and_not_at_the_ground(keeper):
     picture = drawn(46)
     lighter = Picture(grey=np.maximum(picture.grey, np.float32(0.03)), padding=None)
-    one, two = (keeper.distance(image, breast.find(image)) for image in (picture, lighter))
-    assert two == pytest.approx(one, rel=0.3)
+    first, second = (keeper.distance(image, breast.find(image)) for image in (picture, lighter))
+    assert second == pytest.approx(first, rel=0.3)
 
 
 def test_pixels_keep_their_meaning(trunk):
     """Brightness and contrast of the whole picture are taken out before the gate looks."""
     picture = drawn(47)
     darker = Picture(grey=picture.grey * np.float32(0.6), padding=None)
-    one, two = (trunk.features(image, breast.find(image)) for image in (picture, darker))
-    np.testing.assert_allclose(two, one, atol=0.02 * np.abs(one).max())
+    first, second = (trunk.features(image, breast.find(image)) for image in (picture, darker))
+    np.testing.assert_allclose(second, first, atol=0.02 * np.abs(first).max())

@@ -36,4 +36,4 @@ def test_name_inside_the_file_leads_nowhere(tmp_path):
         np.savez(file, **{"../../outside": np.zeros(1)})
     with pytest.raises(ModelError, match="is not a gate"):
         gate.load(outside)
-    assert [one.name for one in tmp_path.rglob("*") if one.is_file()] == ["gate.npz"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["gate.npz"]

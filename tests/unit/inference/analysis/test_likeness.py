@@ -6,7 +6,7 @@ import pytest
 from inference.analysis import gate
 
 
-def known(count=400, seed=1):
+def examples(count=400, seed=1):
     """Points on a flat sheet of 5 directions in 20 dimensions, with a little noise."""
     generator = np.random.default_rng(seed)
     sheet = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 5)))[0].T
@@ -14,23 +14,23 @@ def known(count=400, seed=1):
 
 
 def test_the_known_kind_has_distance_one_on_average():
-    spread = gate.fit(known(), components=5)
-    assert spread.distances(known()).mean() == pytest.approx(1, rel=1e-6)
-    assert spread.distances(known(seed=2)).mean() == pytest.approx(1, rel=0.15)
+    spread = gate.fit(examples(), components=5)
+    assert spread.distances(examples()).mean() == pytest.approx(1, rel=1e-6)
+    assert spread.distances(examples(seed=2)).mean() == pytest.approx(1, rel=0.15)
 
 
 def test_distance_grows_along_the_sheet_and_much_faster_away_from_it():
-    spread = gate.fit(known(), components=5)
-    middle, one = known().mean(axis=0), known()[0]
+    spread = gate.fit(examples(), components=5)
+    middle, example = examples().mean(axis=0), examples()[0]
     away = np.random.default_rng(3).normal(size=20)
-    points = np.stack([middle, middle + 2 * (one - middle), middle + away])
+    points = np.stack([middle, middle + 2 * (example - middle), middle + away])
     inside, further, off = spread.distances(points)
     assert inside < 0.1 < further < off
     assert off > 20
 
 
 def test_a_feature_that_never_varies_is_no_division_by_zero():
-    features = known()
+    features = examples()
     features[:, 4] = 1
     spread = gate.fit(features, components=5)
     assert np.isfinite(spread.distances(features)).all()
@@ -38,4 +38,4 @@ def test_a_feature_that_never_varies_is_no_division_by_zero():
 
 def test_too_few_pictures_are_refused():
     with pytest.raises(gate.TooFewError, match="too few"):
-        gate.fit(known(count=5), components=5)
+        gate.fit(examples(count=5), components=5)

@@ -77,12 +77,12 @@ def test_the_chest_wall_is_on_the_left_and_the_background_zero(tmp_path):
 
 @pytest.mark.parametrize(("low", "high", "gamma"), [(0.1, 0.4, 1.0), (0.5, 0.99, 1.0), (0.0, 1.0, 2.0)])
 def test_scanners_come_to_look_alike(low, high, gamma):
-    where = boxed(160, 128, (10, 10, 110, 150))
-    one = prepare(textured(160, 128), where, 96, 96).values[..., 0]
-    other = prepare(textured(160, 128, low, high, gamma), where, 96, 96).values[..., 0]
-    seen = one > 0
-    assert np.abs(one - other)[seen].mean() < 0.03
-    assert np.median(other[seen]) == pytest.approx(0.45, abs=0.03)
+    place = boxed(160, 128, (10, 10, 110, 150))
+    first = prepare(textured(160, 128), place, 96, 96).values[..., 0]
+    second = prepare(textured(160, 128, low, high, gamma), place, 96, 96).values[..., 0]
+    inside = first > 0
+    assert np.abs(first - second)[inside].mean() < 0.03
+    assert np.median(second[inside]) == pytest.approx(0.45, abs=0.03)
 
 
 def test_order_of_brightness_is_kept():
@@ -96,12 +96,12 @@ def test_what_lies_outside_the_mask_does_not_shine_in():
     picture = textured(100, 80)
     mask = np.zeros((100, 80), bool)
     mask[:, :30] = True
-    where = Breast(mask=mask, box=(0, 0, 60, 100), chest_wall="left")
+    place = Breast(mask=mask, box=(0, 0, 60, 100), chest_wall="left")
     label = Picture(grey=np.where(mask, picture.grey, np.float32(1)), padding=None)
     dark = Picture(grey=np.where(mask, picture.grey, np.float32(0)), padding=None)
-    one, other = prepare(label, where, 100, 60), prepare(dark, where, 100, 60)
-    assert np.array_equal(one.values, other.values)
-    assert not one.values[:, 32:].any()
+    first, second = prepare(label, place, 100, 60), prepare(dark, place, 100, 60)
+    assert np.array_equal(first.values, second.values)
+    assert not first.values[:, 32:].any()
 
 
 def test_a_breast_of_one_value_gives_zeros_and_no_error():

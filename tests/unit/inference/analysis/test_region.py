@@ -22,8 +22,8 @@ def located(heat, breast):
 
 
 def lengths(found):
-    one, two, three, four = (np.array(point) for point in found.ellipse)
-    return np.linalg.norm(two - one), np.linalg.norm(four - three)
+    first, second, third, fourth = (np.array(point) for point in found.ellipse)
+    return np.linalg.norm(second - first), np.linalg.norm(fourth - third)
 
 
 def test_a_round_blob_gives_a_circle_around_it():

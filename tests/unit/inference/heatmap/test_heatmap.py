@@ -83,8 +83,8 @@ def test_colours_grow_lighter_evenly():
 def test_colours_keep_their_order_for_colour_blind_people(kind):
     share = colormap.table() / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ np.array(BLINDNESS[kind]).T, 0, 1)
-    encoded = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    simulated = np.clip(linear @ np.array(BLINDNESS[kind]).T, 0, 1)
+    encoded = np.where(simulated <= 0.0031308, 12.92 * simulated, 1.055 * simulated ** (1 / 2.4) - 0.055)
     assert np.all(np.diff(lightness(255 * encoded)[::16]) > 0)
 
 
@@ -133,7 +133,7 @@ def test_cool_tissue_is_left_alone_and_hot_tissue_is_never_hidden():
 
 def test_every_marked_spot_is_outlined_white_and_dark_and_no_other():
     at = [results.region(column, row) for column, row in ((60, 60), (240, 60), (150, 340))]
-    warm = np.max([results.warm_map((400, 300), one) ** 4 for one in at], axis=0)
+    warm = np.max([results.warm_map((400, 300), place) ** 4 for place in at], axis=0)
     finding = replace(results.analysed(at=at[0]), spots=(at[0].center, at[1].center))
     rendered = with_map(render(flat(grey=0.5), finding, warm=warm))
     white, dark = (rendered.min(axis=2) > 230), (rendered.max(axis=2) < 25)
@@ -189,8 +189,8 @@ def test_legend_fits(width, scores, caption):
         assert right <= width
         assert 0 <= top < bottom <= laid_out.height
     words = [extent(mark, fonts) for mark in laid_out.marks if isinstance(mark, Words)]
-    for number, one in enumerate(words):
-        assert not any(overlap(one, other) for other in words[number + 1 :])
+    for number, word in enumerate(words):
+        assert not any(overlap(word, word_after) for word_after in words[number + 1 :])
 
 
 def extent(mark, fonts):
@@ -199,8 +199,13 @@ def extent(mark, fonts):
     return mark.left, mark.top, mark.left + fonts.width(mark), mark.top + line_step(mark.size)
 
 
-def overlap(one, other):
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] - 1 and other[1] < one[3] - 1
+def overlap(word, word_after):
+    return (
+        word[0] < word_after[2]
+        and word_after[0] < word[2]
+        and word[1] < word_after[3] - 1
+        and word_after[1] < word[3] - 1
+    )
 
 
 def legend_text(finding, caption="R CC", width=800):

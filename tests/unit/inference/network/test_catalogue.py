@@ -48,10 +48,10 @@ def test_scores_add_up_and_come_from_the_logits(model):
 
 def test_weights_come_back_from_their_file(model, tmp_path):
     weights.save_weights(model, tmp_path / "w.npz")
-    other = catalogue.build("document-cnn", rows=None, columns=None)
-    weights.load_weights(other, tmp_path / "w.npz")
-    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
+    other_network = catalogue.build("document-cnn", rows=None, columns=None)
+    weights.load_weights(other_network, tmp_path / "w.npz")
+    for item, two in zip(model.get_weights(), other_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(item, two)
 
 
 def test_the_same_weights_give_the_same_bytes(model, tmp_path):
@@ -71,11 +71,11 @@ def test_half_precision_halves_the_file_and_rounds(model, tmp_path):
     weights.save_weights(model, tmp_path / "full.npz")
     weights.save_weights(model, tmp_path / "half.npz", dtype=np.float16)
     assert (tmp_path / "half.npz").stat().st_size < 0.51 * (tmp_path / "full.npz").stat().st_size
-    other = catalogue.build("document-cnn", rows=None, columns=None)
-    weights.load_weights(other, tmp_path / "half.npz")
-    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+    other_network = catalogue.build("document-cnn", rows=None, columns=None)
+    weights.load_weights(other_network, tmp_path / "half.npz")
+    for item, two in zip(model.get_weights(), other_network.get_weights(), strict=True):
         assert two.dtype == np.float32
-        np.testing.assert_allclose(one, two, rtol=2**-10, atol=2**-14)
+        np.testing.assert_allclose(item, two, rtol=2**-10, atol=2**-14)
 
 
 def test_weights_too_large_for_half_precision_are_refused(tmp_path):

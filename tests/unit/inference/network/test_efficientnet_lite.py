@@ -60,8 +60,8 @@ def test_without_a_file_the_network_starts_from_random_weights_and_says_why():
     start = catalogue.start(model)
     assert (start.origin, start.is_random) == ("random", True)
     assert "no file" in start.reason
-    for one, two in zip(before, model.weights, strict=True):
-        np.testing.assert_array_equal(one, two)
+    for item, two in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(item, two)
 
 
 def test_random_weights_keep_the_size_of_the_signal():
@@ -78,8 +78,8 @@ def test_two_late_parts_stand_on_one_early_part(file):
     model = keras.Model(image, lates)
     published.fill(model, published.read(file))
     published.fill(model, published.read(file), prefix="other_")
-    one, other = model(np.random.default_rng(1).random((1, 64, 64, 1)))
-    np.testing.assert_array_equal(one, other)
+    first_image, second_image = model(np.random.default_rng(1).random((1, 64, 64, 1)))
+    np.testing.assert_array_equal(first_image, second_image)
     assert model.get_layer("other_block_9_expansion") is not model.get_layer("block_9_expansion")
     assert "other_block_8_expansion" not in {layer.name for layer in model.layers}
 

@@ -26,20 +26,20 @@ def test_normalisation_statistics_are_kept_with_the_weights(tmp_path):
     layer.moving_mean.assign(np.linspace(-1, 1, 64))
     layer.moving_variance.assign(np.linspace(1, 2, 64))
     weights.save_weights(model, tmp_path / "w.npz")
-    other = catalogue.build("densenet121", rows=None, columns=None)
-    weights.load_weights(other, tmp_path / "w.npz")
+    other_network = catalogue.build("densenet121", rows=None, columns=None)
+    weights.load_weights(other_network, tmp_path / "w.npz")
     np.testing.assert_array_equal(
-        other.get_layer("conv1_bn").moving_variance, np.linspace(1, 2, 64, dtype="f4")
+        other_network.get_layer("conv1_bn").moving_variance, np.linspace(1, 2, 64, dtype="f4")
     )
-    np.testing.assert_array_equal(model(IMAGES), other(IMAGES))
+    np.testing.assert_array_equal(model(IMAGES), other_network(IMAGES))
 
 
 def test_imagenets_weights_make_the_librarys_own_network():
-    made = []
+    networks = []
 
     def downloaded(**words):
-        made.append(keras.applications.ResNet50(**{**words, "weights": None}))
-        return made[-1]
+        networks.append(keras.applications.ResNet50(**{**words, "weights": None}))
+        return networks[-1]
 
     application = catalogue._Application(
         builder=downloaded, preprocess=keras.applications.resnet.preprocess_input
@@ -50,7 +50,7 @@ def test_imagenets_weights_make_the_librarys_own_network():
     assert (start.origin, start.is_random) == ("ImageNet (keras.applications)", False)
     colour = keras.applications.resnet.preprocess_input(np.repeat(IMAGES, 3, axis=-1) * 255)
     activations = keras.Model(image, model.get_layer("conv5_block3_out").output)(IMAGES)
-    np.testing.assert_allclose(activations, made[-1](colour), atol=1e-4)
+    np.testing.assert_allclose(activations, networks[-1](colour), atol=1e-4)
 
 
 def test_weights_that_cannot_be_downloaded_are_a_random_start_with_its_reason(monkeypatch, tmp_path):

@@ -74,9 +74,9 @@ def run(prepared, folder, imagenet, *, resume=False, report=lambda _: None):
 
 @pytest.fixture(scope="module")
 def trained(prepared, imagenet, tmp_path_factory):
-    seen = []
+    epochs = []
     folder = tmp_path_factory.mktemp("runs") / "fold-0"
-    return run(prepared, folder, imagenet, report=seen.append), seen, folder
+    return run(prepared, folder, imagenet, report=epochs.append), epochs, folder
 
 
 def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, imagenet):
@@ -84,14 +84,14 @@ def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, imagenet):
     model = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     catalogue.start(model, imagenet=imagenet)
     for variable in model.weights:
-        same = np.array_equal(weights[variable.path], np.asarray(variable))
-        assert same != secondread.is_branch(variable.path), variable.path
+        unchanged = np.array_equal(weights[variable.path], np.asarray(variable))
+        assert unchanged != secondread.is_branch(variable.path), variable.path
 
 
 def test_both_stages_tell_their_losses_held_out_too(trained):
-    _, seen, _ = trained
-    assert [(epoch.stage, epoch.number) for epoch in seen] == [("lesions", 0), ("whole", 0), ("whole", 1)]
-    assert all(np.isfinite([epoch.loss, epoch.validation_loss]).all() for epoch in seen)
+    _, epochs, _ = trained
+    assert [(epoch.stage, epoch.number) for epoch in epochs] == [("lesions", 0), ("whole", 0), ("whole", 1)]
+    assert all(np.isfinite([epoch.loss, epoch.validation_loss]).all() for epoch in epochs)
 
 
 def test_a_run_that_stopped_between_the_stages_gives_the_same_weights(trained, prepared, imagenet, tmp_path):
@@ -220,12 +220,12 @@ def test_epochs_of_cells_show_each_image_once_and_validation_keeps_the_order(pre
         places=top_is_lesion,
     )
     epoch = list(shuffled(cell_set, np.random.default_rng(1), batch=5))
-    shown = np.concatenate([batch[0][:, 0, 0, 0] for batch in epoch])
+    values = np.concatenate([batch[0][:, 0, 0, 0] for batch in epoch])
     places = np.concatenate([batch[-1][:, :, 0] for batch in epoch])
-    assert sorted(shown % 10) == list(range(10))
-    assert (places[shown < 10] == [1, 0, 0]).all()
-    assert (places[shown >= 10] == [0, 0, 1]).all()
-    assert 0 < (shown < 10).sum() < 10
+    assert sorted(values % 10) == list(range(10))
+    assert (places[values < 10] == [1, 0, 0]).all()
+    assert (places[values >= 10] == [0, 0, 1]).all()
+    assert 0 < (values < 10).sum() < 10
     ordered = list(in_order(cell_set, batch=4))
     assert [len(batch[0]) for batch in ordered] == [4, 4, 2]
     assert np.concatenate([batch[0] for batch in ordered])[:, 0, 0, 0].tolist() == list(range(10))

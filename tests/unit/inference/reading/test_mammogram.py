@@ -341,9 +341,9 @@ def source(uid):
 def test_a_presentation_image_that_names_its_source_is_its_twin():
     raw = exam.describe(mammogram(for_processing=True, number=1, **SMALL))
     twin = exam.describe(mammogram(number=9, SourceImageSequence=source(raw.sop_instance_uid), **SMALL))
-    other = exam.describe(mammogram(number=1, SourceImageSequence=source("1.2.3"), **SMALL))
-    assert exam.same_as_presented(raw, [other, twin])
-    assert not exam.same_as_presented(raw, [other])
+    other_description = exam.describe(mammogram(number=1, SourceImageSequence=source("1.2.3"), **SMALL))
+    assert exam.same_as_presented(raw, [other_description, twin])
+    assert not exam.same_as_presented(raw, [other_description])
 
 
 def test_without_a_reference_the_same_view_at_the_same_time_is_the_twin():

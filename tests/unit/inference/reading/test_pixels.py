@@ -23,12 +23,12 @@ def ramp_image(**attributes):
     return ds
 
 
-def shown(ds, folder):
+def read_grey(ds, folder):
     return pixels.from_dicom(write(ds, folder / "a.dcm"))
 
 
 def grey_of(ds, folder):
-    return shown(ds, folder).grey.ravel()
+    return read_grey(ds, folder).grey.ravel()
 
 
 def lut(first, entries, bits, name="LUTData"):
@@ -58,15 +58,15 @@ def test_the_linear_window_is_the_standards_formula(tmp_path):
 
 
 def test_the_first_of_several_windows_is_taken(tmp_path):
-    one = ramp_image(WindowCenter="1000", WindowWidth="500")
+    image = ramp_image(WindowCenter="1000", WindowWidth="500")
     several = ramp_image(WindowCenter=["1000", "3000"], WindowWidth=["500", "100"])
-    assert np.array_equal(grey_of(one, tmp_path), grey_of(several, tmp_path))
+    assert np.array_equal(grey_of(image, tmp_path), grey_of(several, tmp_path))
 
 
 def test_a_voi_table_goes_before_a_window(tmp_path):
     table = ramp_image(voi="lut")
-    both = ramp_image(voi="lut", WindowCenter="10", WindowWidth="10")
-    assert np.array_equal(grey_of(table, tmp_path), grey_of(both, tmp_path))
+    two_ways = ramp_image(voi="lut", WindowCenter="10", WindowWidth="10")
+    assert np.array_equal(grey_of(table, tmp_path), grey_of(two_ways, tmp_path))
 
 
 def test_values_outside_a_voi_table_take_its_ends(tmp_path):
@@ -99,7 +99,7 @@ def test_a_modality_table_comes_before_the_window(tmp_path):
 def test_monochrome1_looks_like_monochrome2(tmp_path):
     bright = mammogram("L", "MLO", photometric="MONOCHROME2", lesion=True)
     dark = mammogram("L", "MLO", photometric="MONOCHROME1", lesion=True)
-    assert shown(dark, tmp_path).grey == pytest.approx(shown(bright, tmp_path).grey, abs=1e-3)
+    assert read_grey(dark, tmp_path).grey == pytest.approx(read_grey(bright, tmp_path).grey, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_padding_is_black_and_told_apart(tmp_path, value, limit):
     ds.PixelPaddingValue = value
     if limit is not None:
         ds.PixelPaddingRangeLimit = limit
-    picture = shown(ds, tmp_path)
+    picture = read_grey(ds, tmp_path)
     low, high = sorted((value, value if limit is None else limit))
     assert np.flatnonzero(picture.padding).tolist() == list(range(low, high + 1))
     assert not picture.grey[picture.padding].any()
@@ -134,7 +134,7 @@ def test_padding_is_black_and_told_apart(tmp_path, value, limit):
 def test_padding_that_does_not_occur_is_none(tmp_path):
     ds = ramp_image(PixelPaddingValue=4095)
     ds.PixelData = np.full(4096, 7, "<u2").tobytes()
-    assert shown(ds, tmp_path).padding is None
+    assert read_grey(ds, tmp_path).padding is None
 
 
 def test_signed_values_look_like_unsigned_ones(tmp_path):
@@ -153,7 +153,7 @@ def test_without_window_the_tails_are_cut_and_padding_does_not_count(tmp_path):
 def test_an_image_of_one_value_is_black(tmp_path):
     ds = ramp_image(voi=None)
     ds.PixelData = np.full(4096, 77, "<u2").tobytes()
-    assert not shown(ds, tmp_path).grey.any()
+    assert not read_grey(ds, tmp_path).grey.any()
 
 
 def test_a_window_without_width_is_not_believed(tmp_path):
@@ -181,14 +181,14 @@ DAMAGES = ["short", "bits", "no bits", "descriptor", "no data"]
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_table_alone_is_a_failure(tmp_path, damage):
     with pytest.raises(Failed, match="table"):
-        shown(ramp_image(voi=None, VOILUTSequence=[damaged_table(damage)]), tmp_path)
+        read_grey(ramp_image(voi=None, VOILUTSequence=[damaged_table(damage)]), tmp_path)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_where_a_table_is_damaged_the_window_is_taken(tmp_path, damage):
     window = {"WindowCenter": "1000", "WindowWidth": "500"}
-    both = ramp_image(VOILUTSequence=[damaged_table(damage)], **window)
-    assert np.array_equal(grey_of(both, tmp_path), grey_of(ramp_image(**window), tmp_path))
+    two_ways = ramp_image(VOILUTSequence=[damaged_table(damage)], **window)
+    assert np.array_equal(grey_of(two_ways, tmp_path), grey_of(ramp_image(**window), tmp_path))
 
 
 def test_an_empty_item_is_no_table(tmp_path):
@@ -253,7 +253,7 @@ def test_a_window_that_is_no_number_is_none(tmp_path, window):
 
 def test_the_first_of_two_padding_values_counts(tmp_path):
     ds = ramp_image(PixelPaddingValue=[5, 7])
-    assert np.flatnonzero(shown(ds, tmp_path).padding).tolist() == [5]
+    assert np.flatnonzero(read_grey(ds, tmp_path).padding).tolist() == [5]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_the_first_of_two_padding_values_counts(tmp_path):
 )
 def test_a_missing_description_of_pixels_is_named(tmp_path, keyword, words):
     with pytest.raises(Failed, match=words):
-        shown(ramp_image(**{keyword: None}), tmp_path)
+        read_grey(ramp_image(**{keyword: None}), tmp_path)
 
 
 def test_bits_above_bits_stored_do_not_count(tmp_path):

@@ -10,7 +10,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from inference.reading import decoding, mammogram
-from tests.support.mammograms import mammogram as made
+from tests.support.mammograms import mammogram as new_mammogram
 from tests.support.mammograms import write
 
 MANUFACTURER = b"\x08\x00\x70\x00"
@@ -19,7 +19,7 @@ PATIENT_ID = b"\x10\x00\x20\x00"
 
 def with_vr(folder, tag, form):
     """Write a mammogram whose element ``tag`` has the header that ``form`` makes of its length."""
-    path = write(made("R", "CC", rows=16, columns=16), folder / "a.dcm")
+    path = write(new_mammogram("R", "CC", rows=16, columns=16), folder / "a.dcm")
     data = path.read_bytes()
     place = data.index(tag, 132)
     length = int.from_bytes(data[place + 6 : place + 8], "little")
@@ -44,14 +44,14 @@ def test_what_stands_behind_an_unknown_vr_is_read(tmp_path, tag, letters, wide):
 @pytest.mark.filterwarnings("ignore")
 def test_the_value_of_an_element_of_unknown_vr_is_that_of_its_tag(tmp_path):
     path = with_vr(tmp_path, MANUFACTURER, lambda length: b"??" + struct.pack("<H", length))
-    whole = made("R", "CC", rows=16, columns=16)
+    whole = new_mammogram("R", "CC", rows=16, columns=16)
     assert mammogram.read(path).header.Manufacturer == whole.Manufacturer
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_element_in_implicit_vr_stays_one(tmp_path):
     path = with_vr(tmp_path, MANUFACTURER, lambda length: struct.pack("<L", length))
-    whole = made("R", "CC", rows=16, columns=16)
+    whole = new_mammogram("R", "CC", rows=16, columns=16)
     assert mammogram.read(path).header.Manufacturer == whole.Manufacturer
     assert mammogram.read(path).label == "R CC"
 
@@ -90,7 +90,7 @@ def sequence(content, vr=b"SQ"):
     ],
 )
 def test_unknown_vrs_in_sequences_and_in_deflated_files_lose_nothing(tmp_path, inserted, deflated):
-    path = write(made("R", "CC", rows=16, columns=16), tmp_path / "a.dcm")
+    path = write(new_mammogram("R", "CC", rows=16, columns=16), tmp_path / "a.dcm")
     data = path.read_bytes()
     place = data.index(b"\x20\x00\x0d\x00UI")
     data = data[:place] + inserted + data[place:]

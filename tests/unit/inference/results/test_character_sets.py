@@ -10,11 +10,11 @@ ALL = {**STANDARD, **BROKEN}
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL.keys())
 def test_name_and_description_survive_into_report_and_heatmap(tmp_path, case):
-    made = [pydicom.dcmread(path) for path in results_of(case, tmp_path)]
-    assert {one.Modality for one in made} == {"SR", "OT"}
-    for one in made:
-        assert one.SpecificCharacterSet == "ISO_IR 192"
+    instances = [pydicom.dcmread(path) for path in results_of(case, tmp_path)]
+    assert {instance.Modality for instance in instances} == {"SR", "OT"}
+    for item in instances:
+        assert item.SpecificCharacterSet == "ISO_IR 192"
         # an empty last group says nothing (PS3.5 6.2.1.2)
-        assert str(one.PatientName) == str(one.ReferringPhysicianName) == case.name.rstrip("=")
-        assert one.get("StudyDescription", "") == case.description
-        assert one.OtherPatientIDsSequence[0].get("IssuerOfPatientID", "") == case.description
+        assert str(item.PatientName) == str(item.ReferringPhysicianName) == case.name.rstrip("=")
+        assert item.get("StudyDescription", "") == case.description
+        assert item.OtherPatientIDsSequence[0].get("IssuerOfPatientID", "") == case.description

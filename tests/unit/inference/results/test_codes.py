@@ -10,7 +10,7 @@ def every_code():
         if isinstance(value, Code):
             yield value
         elif hasattr(value, "values") and not isinstance(value, type):
-            yield from (one for one in value.values() if isinstance(one, Code))
+            yield from (item for item in value.values() if isinstance(item, Code))
 
 
 def test_codes_fit_their_value_representations():
@@ -23,13 +23,13 @@ def test_codes_fit_their_value_representations():
 
 
 def test_standard_codes_are_in_the_standards_tables():
-    known = {
+    known_codes = {
         scheme: {value for concepts in _concepts_dict.concepts[scheme].values() for value in concepts}
         for scheme in ("DCM", "SCT", "UCUM")
     }
     for code in every_code():
         if code.scheme_designator in {"DCM", "SCT"}:
-            assert code.value in known[code.scheme_designator], code
+            assert code.value in known_codes[code.scheme_designator], code
 
 
 def test_every_word_of_ours_has_its_code():

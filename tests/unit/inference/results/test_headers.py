@@ -42,9 +42,9 @@ def result_of(source, tmp_path):
     kept = results.study_image(mammogram(), finding, tmp_path).layers
     image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=kept)
     read = []
-    for made in results.objects([image]):
+    for instance in results.objects([image]):
         file = io.BytesIO()
-        made.save_as(file, enforce_file_format=True)
+        instance.save_as(file, enforce_file_format=True)
         file.seek(0)
         read.append(pydicom.dcmread(file))
     return read
@@ -67,9 +67,9 @@ def result_of(source, tmp_path):
     ],
 )
 def test_malformed_value_is_left_out(tmp_path, keyword, value):
-    for made in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
-        assert made.get(keyword) in (None, "", "00") or keyword == "TimezoneOffsetFromUTC"
-        assert made.PatientID == "SYN1"
+    for instance in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
+        assert instance.get(keyword) in (None, "", "00") or keyword == "TimezoneOffsetFromUTC"
+        assert instance.PatientID == "SYN1"
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_malformed_value_is_left_out(tmp_path, keyword, value):
     ],
 )
 def test_dates_and_times_of_acr_nema_are_kept(tmp_path, keyword, value, kept):
-    for made in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
-        assert made[keyword].value == kept
+    for instance in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
+        assert instance[keyword].value == kept
 
 
 def item_with(**attributes):
-    made = pydicom.Dataset()
+    dataset = pydicom.Dataset()
     for keyword, value in attributes.items():
-        setattr(made, keyword, value)
-    return made
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "Mammogram"}
@@ -109,11 +109,11 @@ CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "
 )
 def test_items_without_what_they_must_have_are_left_out(tmp_path, keyword, whole, lacking):
     poor = {name: value for name, value in whole.items() if name != lacking}
-    both = headers.patient_and_study(
+    attributes = headers.patient_and_study(
         from_disk(mammogram(**{keyword: [item_with(**poor), item_with(**whole)]}), tmp_path)
     )
     assert [
-        dict(zip(whole, [item[name].value for name in whole], strict=True)) for item in both[keyword]
+        dict(zip(whole, [item[name].value for name in whole], strict=True)) for item in attributes[keyword]
     ] == [whole]
     alone = from_disk(mammogram(**{keyword: [item_with(**poor), pydicom.Dataset()]}), tmp_path)
     assert keyword not in headers.patient_and_study(alone)
@@ -172,12 +172,12 @@ def test_number_that_is_none_does_not_stop_a_result(tmp_path):
 
 def test_long_identifiers_are_kept_as_they_are(tmp_path):
     long = "X" * 70
-    for made in result_of(
+    for instance in result_of(
         broken(tmp_path, PatientID=long, AccessionNumber="ACC-with-more-than-16-characters"), tmp_path
     ):
         with attributes.tolerant():
-            assert made.PatientID == long
-            assert made.AccessionNumber == "ACC-with-more-than-16-characters"
+            assert instance.PatientID == long
+            assert instance.AccessionNumber == "ACC-with-more-than-16-characters"
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_names_are_written_again_as_utf_8(tmp_path, charset, name):
     source = from_disk(
         mammogram(patient_name=name, SpecificCharacterSet=charset, StudyDescription="Zoë"[:2]), tmp_path
     )
-    for made in result_of(source, tmp_path):
-        assert made.SpecificCharacterSet == "ISO_IR 192"
-        assert str(made.PatientName) == name
-        assert name.encode() in made["PatientName"].value.encode(["utf8"])
+    for instance in result_of(source, tmp_path):
+        assert instance.SpecificCharacterSet == "ISO_IR 192"
+        assert str(instance.PatientName) == name
+        assert name.encode() in instance["PatientName"].value.encode(["utf8"])
 
 
 def test_unknown_character_set_and_broken_bytes_do_not_stop_a_result(tmp_path):
@@ -225,14 +225,20 @@ def test_type_2_attributes_are_written_empty_where_the_source_has_none(tmp_path)
         "StudyID",
     )
     source = from_disk(mammogram(**dict.fromkeys(names)), tmp_path)
-    for made in result_of(source, tmp_path):
-        assert all(name in made and not made[name].value for name in names)
+    for instance in result_of(source, tmp_path):
+        assert all(name in instance and not instance[name].value for name in names)
 
 
 def test_patient_and_study_are_copied_whole(tmp_path):
-    other = pydicom.Dataset()
-    other.PatientID, other.IssuerOfPatientID, other.TypeOfPatientID = "77", "ELSEWHERE", "TEXT"
-    source = from_disk(mammogram(OtherPatientIDsSequence=[other], TimezoneOffsetFromUTC="-0300"), tmp_path)
+    other_dataset = pydicom.Dataset()
+    other_dataset.PatientID, other_dataset.IssuerOfPatientID, other_dataset.TypeOfPatientID = (
+        "77",
+        "ELSEWHERE",
+        "TEXT",
+    )
+    source = from_disk(
+        mammogram(OtherPatientIDsSequence=[other_dataset], TimezoneOffsetFromUTC="-0300"), tmp_path
+    )
     copied = headers.patient_and_study(source)
     assert copied.OtherPatientIDsSequence[0].PatientID == "77"
     assert copied.TimezoneOffsetFromUTC == "-0300"
@@ -243,15 +249,15 @@ def test_patient_and_study_are_copied_whole(tmp_path):
 def test_all_objects_agree_even_where_the_sources_do_not(tmp_path):
     sources = [mammogram("R", StudyDescription="one"), mammogram("L", number=2, StudyDescription="two")]
     images = [results.study_image(source, results.measured(), tmp_path) for source in sources]
-    assert len({made.StudyDescription for made in results.objects(images)}) == 1
+    assert len({instance.StudyDescription for instance in results.objects(images)}) == 1
 
 
 def test_equipment_is_the_node(tmp_path):
-    for made in result_of(from_disk(mammogram(), tmp_path), tmp_path):
-        assert made.Manufacturer == "SecondRead"
-        assert made.DeviceSerialNumber == "SECONDREAD"
-        assert made.DeviceUID == results.DEVICE.uid
-        [contribution] = made.ContributingEquipmentSequence
+    for instance in result_of(from_disk(mammogram(), tmp_path), tmp_path):
+        assert instance.Manufacturer == "SecondRead"
+        assert instance.DeviceSerialNumber == "SECONDREAD"
+        assert instance.DeviceUID == results.DEVICE.uid
+        [contribution] = instance.ContributingEquipmentSequence
         assert contribution.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
         assert results.MODEL.weights_sha256[:16] in contribution.ContributionDescription
 
@@ -290,20 +296,20 @@ def test_no_broken_attribute_stops_a_report(tmp_path, keyword, vr, content):
         broken[keyword] = RawDataElement(Tag(keyword), vr, len(content), content, 0, False, True)
         source = exam.describe(broken)
         exam.same_as_presented(source, [source])
-        made = results.objects([replace(sound, source=source)])
-    assert [one.Modality for one in made] == ["SR", "OT", "OT"]
-    for one in made:
-        one.save_as(io.BytesIO(), enforce_file_format=True)
+        instances = results.objects([replace(sound, source=source)])
+    assert [instance.Modality for instance in instances] == ["SR", "OT", "OT"]
+    for item in instances:
+        item.save_as(io.BytesIO(), enforce_file_format=True)
 
 
 @pytest.mark.parametrize("written", ["20240230", "20240101-20240202"])
 def test_a_day_that_never_was_is_not_handed_on(tmp_path, written):
     with attributes.tolerant():
         header = mammogram(AcquisitionDate=written)
-        made = results.objects([results.study_image(header, results.measured(), tmp_path)])
-    assert "AcquisitionDate" not in made[1]
-    assert not results.named(made[0], codes.ACQUISITION_DATE)
-    assert results.named(made[0], codes.IMAGE_LATERALITY)
+        instances = results.objects([results.study_image(header, results.measured(), tmp_path)])
+    assert "AcquisitionDate" not in instances[1]
+    assert not results.named(instances[0], codes.ACQUISITION_DATE)
+    assert results.named(instances[0], codes.IMAGE_LATERALITY)
 
 
 def test_an_image_whose_details_fit_no_item_is_listed_without_them(tmp_path, monkeypatch):

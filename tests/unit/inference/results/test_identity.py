@@ -10,10 +10,10 @@ from tests.support import results
 
 
 def test_uid_is_a_valid_uuid_derived_uid():
-    made = UID(uid("SC", source="1.2.3"))
-    assert made.is_valid
-    assert made.startswith("2.25.")
-    assert len(made) <= 44
+    derived = UID(uid("SC", source="1.2.3"))
+    assert derived.is_valid
+    assert derived.startswith("2.25.")
+    assert len(derived) <= 44
     assert UID(IMPLEMENTATION_CLASS_UID).is_valid
 
 
@@ -61,9 +61,9 @@ def test_run_key_tells_configurations_apart():
     ],
 )
 def test_run_key_tells_rules_apart(change):
-    other = replace(results.RULE, **change)
+    other_rule = replace(results.RULE, **change)
     assert run_key(results.MODEL, results.RULE, results.OPTIONS) != run_key(
-        results.MODEL, other, results.OPTIONS
+        results.MODEL, other_rule, results.OPTIONS
     )
 
 
@@ -88,7 +88,7 @@ def test_noise_beyond_four_decimals_does_not_matter():
 
 def test_everything_that_is_seen_is_in_the_key():
     finding = results.analysed()
-    others = [
+    other_findings = [
         replace(finding, regions=()),
         replace(finding, regions=(results.region(201, 240),)),
         replace(finding, decision=replace(finding.decision, label=ClassKey.BENIGN)),
@@ -96,7 +96,7 @@ def test_everything_that_is_seen_is_in_the_key():
         replace(finding, decision=replace(finding.decision, percentile=93)),
         replace(finding, decision=replace(finding.decision, threshold=FlagThreshold(value=0.3, source=""))),
     ]
-    assert all(finding_key(other) != finding_key(finding) for other in others)
+    assert all(finding_key(other_rule) != finding_key(finding) for other_rule in other_findings)
     assert finding_key(results.failed("one")) != finding_key(results.failed("two"))
     assert finding_key(results.failed("one")) != finding_key(results.refused("one"))
 

@@ -213,8 +213,8 @@ def test_retired_codes_of_views_become_snomed_ct(tmp_path):
     [view] = named(sr, codes.IMAGE_VIEW)
     [modifier] = named(sr, codes.IMAGE_VIEW_MODIFIER)
     written = [*view.ConceptCodeSequence, *modifier.ConceptCodeSequence]
-    shown = heatmap.ViewCodeSequence[0]
-    written += [shown, *shown.ViewModifierCodeSequence, *heatmap.AnatomicRegionSequence]
+    shown_view = heatmap.ViewCodeSequence[0]
+    written += [shown_view, *shown_view.ViewModifierCodeSequence, *heatmap.AnatomicRegionSequence]
     assert [(code.CodeValue, code.CodingSchemeDesignator) for code in written] == [
         ("399368009", "SCT"),
         ("399209000", "SCT"),
@@ -234,10 +234,10 @@ def test_each_series_has_a_date_on_which_its_instances_agree(tmp_path):
     sr, *pictures = results.objects(images, made_at=days[-1], began=days[0])
     heatmaps = [picture for picture in pictures if "heatmap" in picture.SeriesDescription]
     assert (sr.SeriesDate, sr.SeriesTime) == (sr.ContentDate, sr.ContentTime)
-    assert {(one.SeriesDate, one.SeriesTime) for one in heatmaps} == {
+    assert {(heatmap.SeriesDate, heatmap.SeriesTime) for heatmap in heatmaps} == {
         (heatmaps[0].ContentDate, heatmaps[0].ContentTime)
     }
-    assert len({one.ContentDate for one in heatmaps}) == 4
+    assert len({heatmap.ContentDate for heatmap in heatmaps}) == 4
 
 
 def test_normal_always_comes_with_its_warning(lesion):
@@ -352,8 +352,8 @@ def test_image_of_unknown_side_is_read_alone(tmp_path):
 def test_flag_setting_and_threshold_are_recorded(lesion):
     texts = comments(report(lesion))
     assert "Flag from malignant score 0.3100: specificity-90: a test" in texts
-    other = replace(results.RULE, setting="0.31")
-    assert report(lesion, rule=other).SOPInstanceUID != report(lesion).SOPInstanceUID
+    other_rule = replace(results.RULE, setting="0.31")
+    assert report(lesion, rule=other_rule).SOPInstanceUID != report(lesion).SOPInstanceUID
     parameters = {
         item.TextValue for item in named(report(lesion), codes.Code("111002", "DCM", "Algorithm Parameters"))
     }
@@ -391,7 +391,7 @@ def test_partial_report_says_what_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("made", "status"),
+    ("build", "status"),
     [
         ([results.measured(), results.measured()], "Succeeded"),
         ([results.measured(), results.failed()], "Partially Succeeded"),
@@ -399,8 +399,8 @@ def test_partial_report_says_what_is_missing(tmp_path):
         ([results.refused(), results.refused()], "Not Attempted"),
     ],
 )
-def test_status_of_the_study(tmp_path, made, status):
-    sr = report(study(tmp_path, *made, headers=results.four_views()[:2]))
+def test_status_of_the_study(tmp_path, build, status):
+    sr = report(study(tmp_path, *build, headers=results.four_views()[:2]))
     [evaluations] = named(sr, codes.QUALITATIVE_EVALUATIONS)
     first = evaluations.ContentSequence[0]
     assert first.ConceptNameCodeSequence[0].CodeValue == "111065"
@@ -476,11 +476,11 @@ def test_images_of_two_studies_are_refused(tmp_path):
         report([])
 
 
-def encoded(made):
+def encoded(instances):
     files = []
-    for one in made:
+    for instance in instances:
         file = io.BytesIO()
-        one.save_as(file, enforce_file_format=True)
+        instance.save_as(file, enforce_file_format=True)
         files.append(file.getvalue())
     return files
 
@@ -492,17 +492,17 @@ def test_same_arguments_give_the_same_bytes(lesion, tmp_path):
 
 def test_no_time_but_the_given_ones_is_written(lesion):
     later = {"made_at": results.MADE_AT + timedelta(days=400)}
-    one, other = report(lesion), report(lesion, **later)
-    assert one.SOPInstanceUID != other.SOPInstanceUID
-    assert other.ContentDate == other.InstanceCreationDate == "20250605"
-    assert other.ContributingEquipmentSequence[0].ContributionDateTime.startswith("20250605")
-    given = {"20240501", "20250605", "19600102"}
-    written = {str(item.value)[:8] for item in other.iterall() if item.VR in {"DA", "DT"} and item.value}
-    assert written <= given
+    early, late = report(lesion), report(lesion, **later)
+    assert early.SOPInstanceUID != late.SOPInstanceUID
+    assert late.ContentDate == late.InstanceCreationDate == "20250605"
+    assert late.ContributingEquipmentSequence[0].ContributionDateTime.startswith("20250605")
+    dates = {"20240501", "20250605", "19600102"}
+    written = {str(item.value)[:8] for item in late.iterall() if item.VR in {"DA", "DT"} and item.value}
+    assert written <= dates
 
 
 def test_scores_set_of_images_and_reasons_change_the_uid(tmp_path, lesion):
-    made = [
+    reports = [
         report(lesion),
         report(lesion[:3]),
         report([*lesion[:3], replace(lesion[3], finding=results.failed())]),
@@ -510,15 +510,17 @@ def test_scores_set_of_images_and_reasons_change_the_uid(tmp_path, lesion):
         report([*lesion[:3], replace(lesion[3], finding=results.measured((0.1, 0.6, 0.2, 0.1)))]),
         report(lesion, identity=replace(results.MODEL, version="1.0.1")),
     ]
-    assert len({sr.SOPInstanceUID for sr in made}) == len(made)
+    assert len({sr.SOPInstanceUID for sr in reports}) == len(reports)
 
 
 def test_corrected_name_makes_new_objects(tmp_path):
     findings = [results.measured()] * 4
-    one = results.objects(study(tmp_path, *findings, headers=results.four_views()))
-    other = results.objects(study(tmp_path, *findings, headers=results.four_views(patient_name="Roe^Jane")))
-    assert not {made.SOPInstanceUID for made in one} & {made.SOPInstanceUID for made in other}
-    assert {str(made.PatientName) for made in other} == {"Roe^Jane"}
+    of_doe = results.objects(study(tmp_path, *findings, headers=results.four_views()))
+    of_roe = results.objects(study(tmp_path, *findings, headers=results.four_views(patient_name="Roe^Jane")))
+    assert not {instance.SOPInstanceUID for instance in of_doe} & {
+        instance.SOPInstanceUID for instance in of_roe
+    }
+    assert {str(instance.PatientName) for instance in of_roe} == {"Roe^Jane"}
 
 
 def test_explained_class_has_its_parameters(lesion):
@@ -532,20 +534,20 @@ def test_explained_class_has_its_parameters(lesion):
 def test_different_patients_in_one_study_are_said_without_their_values(tmp_path):
     findings = [results.measured(results.NORMAL)] * 4
     headers = results.four_views()
-    same = report(study(tmp_path, *findings, headers=headers))
+    repeated = report(study(tmp_path, *findings, headers=headers))
     headers[2].PatientID = "SYN-OTHER"
     mixed = report(study(tmp_path, *findings, headers=headers))
     words = "Images of this study carry different Patient IDs: check"
     assert words in comments(mixed)
-    assert words not in comments(same)
-    assert mixed.SOPInstanceUID != same.SOPInstanceUID
+    assert words not in comments(repeated)
+    assert mixed.SOPInstanceUID != repeated.SOPInstanceUID
     assert "SYN" not in " ".join(comments(mixed))
 
 
 def test_spaces_around_a_patient_id_make_no_other_patient(tmp_path):
     headers = results.four_views()
     headers[2].PatientID = f" {headers[2].PatientID} "
-    made = report(study(tmp_path, *[results.measured(results.NORMAL)] * 4, headers=headers))
-    texts = comments(made)
+    document = report(study(tmp_path, *[results.measured(results.NORMAL)] * 4, headers=headers))
+    texts = comments(document)
     assert any(text.startswith("AI output") for text in texts)  # it has comments, not this one
     assert "different Patient IDs" not in " ".join(texts)

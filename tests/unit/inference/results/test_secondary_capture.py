@@ -22,8 +22,8 @@ def captures(images, **changes):
 
 
 def capture(header, folder, finding=None, **changes):
-    [one] = captures([results.study_image(header, finding or results.measured(), folder)], **changes)
-    return one
+    [only] = captures([results.study_image(header, finding or results.measured(), folder)], **changes)
+    return only
 
 
 def stored(header):
@@ -35,72 +35,74 @@ def stored(header):
 def test_one_capture_for_each_analysed_image_in_hanging_order(tmp_path):
     headers = results.four_views()
     images = [results.study_image(header, results.measured(), tmp_path) for header in reversed(headers)]
-    made = captures(images)
-    assert [(one.ImageLaterality, one.ViewPosition, one.InstanceNumber) for one in made] == [
+    instances = captures(images)
+    assert [
+        (instance.ImageLaterality, instance.ViewPosition, instance.InstanceNumber) for instance in instances
+    ] == [
         ("R", "CC", 1),
         ("L", "CC", 2),
         ("R", "MLO", 3),
         ("L", "MLO", 4),
     ]
-    assert len({one.SOPInstanceUID for one in made}) == 4
-    assert len({one.SeriesInstanceUID for one in made}) == 1
+    assert len({instance.SOPInstanceUID for instance in instances}) == 4
+    assert len({instance.SeriesInstanceUID for instance in instances}) == 1
 
 
 def test_capture_refers_to_its_source(tmp_path):
     header = mammogram()
-    made = capture(header, tmp_path)
-    assert made.SOPClassUID == SecondaryCaptureImageStorage == made.file_meta.MediaStorageSOPClassUID
-    assert made.StudyInstanceUID == header.StudyInstanceUID
-    assert made.SeriesInstanceUID != header.SeriesInstanceUID
-    [source] = made.SourceImageSequence
+    instance = capture(header, tmp_path)
+    assert instance.SOPClassUID == SecondaryCaptureImageStorage == instance.file_meta.MediaStorageSOPClassUID
+    assert instance.StudyInstanceUID == header.StudyInstanceUID
+    assert instance.SeriesInstanceUID != header.SeriesInstanceUID
+    [source] = instance.SourceImageSequence
     assert source.ReferencedSOPInstanceUID == header.SOPInstanceUID
     assert source.SpatialLocationsPreserved == "NO"
-    assert list(made.PatientOrientation) == list(header.PatientOrientation)
-    assert made.ViewCodeSequence[0].CodeValue == header.ViewCodeSequence[0].CodeValue
-    assert "ViewModifierCodeSequence" not in made.ViewCodeSequence[0]
-    assert made.DerivationCodeSequence[0].CodeValue == "130403"
-    assert made.AcquisitionDate == header.AcquisitionDate
+    assert list(instance.PatientOrientation) == list(header.PatientOrientation)
+    assert instance.ViewCodeSequence[0].CodeValue == header.ViewCodeSequence[0].CodeValue
+    assert "ViewModifierCodeSequence" not in instance.ViewCodeSequence[0]
+    assert instance.DerivationCodeSequence[0].CodeValue == "130403"
+    assert instance.AcquisitionDate == header.AcquisitionDate
     for absent in ("FrameOfReferenceUID", "PixelSpacing", "ImagerPixelSpacing", "WindowWidth"):
-        assert absent not in made
+        assert absent not in instance
 
 
 def test_picture_is_stored_as_it_was_rendered(tmp_path):
     image = results.study_image(mammogram(rows=301, columns=251), results.measured(), tmp_path)
-    [made] = captures([image])
-    assert len(made.PixelData) % 2 == 0
-    assert made.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    [instances] = captures([image])
+    assert len(instances.PixelData) % 2 == 0
+    assert instances.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     [examined] = results.examined([image]).images
     drawn = heatmap.render(
         image.layers(), examined.finding, caption="R CC", identity=results.MODEL, longest=2048
     )
-    assert np.array_equal(made.pixel_array, drawn)
+    assert np.array_equal(instances.pixel_array, drawn)
 
 
 def test_nothing_that_identifies_the_patient_is_burned_in(tmp_path):
-    same = {"rows": 320, "columns": 256}
-    one = capture(mammogram(patient_name="Doe^Jane", AccessionNumber="ACC9", **same), tmp_path)
-    other = capture(
+    size = {"rows": 320, "columns": 256}
+    of_doe = capture(mammogram(patient_name="Doe^Jane", AccessionNumber="ACC9", **size), tmp_path)
+    of_roe = capture(
         mammogram(
-            patient_name="Roe^Mary", PatientID="X", StudyDate="20230101", AccessionNumber="ACC8", **same
+            patient_name="Roe^Mary", PatientID="X", StudyDate="20230101", AccessionNumber="ACC8", **size
         ),
         tmp_path,
     )
-    assert one.PatientName != other.PatientName
-    assert one.PixelData == other.PixelData
-    assert one.BurnedInAnnotation == one.RecognizableVisualFeatures == "NO"
-    assert "NOT FOR DIAGNOSTIC USE" in one.SeriesDescription
-    assert one.SOPInstanceUID != other.SOPInstanceUID
+    assert of_doe.PatientName != of_roe.PatientName
+    assert of_doe.PixelData == of_roe.PixelData
+    assert of_doe.BurnedInAnnotation == of_doe.RecognizableVisualFeatures == "NO"
+    assert "NOT FOR DIAGNOSTIC USE" in of_doe.SeriesDescription
+    assert of_doe.SOPInstanceUID != of_roe.SOPInstanceUID
 
 
 def test_normal_capture_claims_no_activation_map(tmp_path):
-    made = capture(mammogram(), tmp_path, results.measured(results.NORMAL))
-    assert [code.CodeValue for code in made.DerivationCodeSequence] == ["113085"]
-    assert "without a map" in made.DerivationDescription
+    instance = capture(mammogram(), tmp_path, results.measured(results.NORMAL))
+    assert [code.CodeValue for code in instance.DerivationCodeSequence] == ["113085"]
+    assert "without a map" in instance.DerivationDescription
 
 
 def titles(images):
-    made = results.objects(images, options=results.with_options(summary=False))
-    return [one.SeriesDescription.removesuffix(" - NOT FOR DIAGNOSTIC USE") for one in made]
+    instances = results.objects(images, options=results.with_options(summary=False))
+    return [instance.SeriesDescription.removesuffix(" - NOT FOR DIAGNOSTIC USE") for instance in instances]
 
 
 def test_the_list_of_series_tells_the_result(tmp_path):
@@ -108,7 +110,7 @@ def test_the_list_of_series_tells_the_result(tmp_path):
     calm, suspicious = results.measured(results.BENIGN), results.measured(results.MALIGNANT)
 
     def study(of_right, of_left):
-        return [results.study_image(one, of, tmp_path) for one, of in ((right, of_right), (left, of_left))]
+        return [results.study_image(item, of, tmp_path) for item, of in ((right, of_right), (left, of_left))]
 
     assert titles(study(calm, suspicious)) == ["AI: flagged L - report", *["AI: flagged L - heatmap"] * 2]
     assert titles(study(suspicious, suspicious))[0] == "AI: flagged R and L - report"
@@ -120,8 +122,8 @@ def test_the_list_of_series_tells_the_result(tmp_path):
 def test_a_picture_without_heat_is_called_no_heatmap(tmp_path):
     right, left, *_ = results.four_views()
     images = [
-        results.study_image(one, of, tmp_path)
-        for one, of in ((right, results.measured(results.NORMAL)), (left, results.measured()))
+        results.study_image(item, of, tmp_path)
+        for item, of in ((right, results.measured(results.NORMAL)), (left, results.measured()))
     ]
     assert titles(images)[1:] == ["AI: flagged L - no region", "AI: flagged L - heatmap"]
     without, heatmap = captures(images)
@@ -134,8 +136,8 @@ def test_descriptions_of_series_fit_into_their_attribute():
         assert len(wording.series_description(title, wording.NO_REGION_SERIES)) <= 64
     title = wording.study_title([], read=True, complete=False)
     assert len(wording.series_description(title, f"{wording.REPORT_SERIES} 99")) <= 64
-    both = wording.study_title([*Laterality], read=True, complete=False)
-    assert len(wording.series_description(both, wording.HEATMAP_SERIES)) <= 64
+    title_of_two = wording.study_title([*Laterality], read=True, complete=False)
+    assert len(wording.series_description(title_of_two, wording.HEATMAP_SERIES)) <= 64
 
 
 def test_modality_is_the_sites_choice(tmp_path):
@@ -153,22 +155,22 @@ def test_unknown_side_is_said_to_be_unknown(tmp_path):
     header = mammogram(
         ImageLaterality=None, PatientOrientation="", SeriesDescription="x", ViewCodeSequence=None
     )
-    known = mammogram("L", number=2)
-    images = [results.study_image(one, results.measured(), tmp_path) for one in (header, known)]
-    made = {one.get("ImageLaterality"): one for one in captures(images)}
-    assert made[None].Laterality == ""
-    assert "Laterality" not in made["L"]
-    assert made[None].SeriesInstanceUID != made["L"].SeriesInstanceUID
-    assert made[None].ViewCodeSequence[0].CodeValue == "399162004"
+    known_image = mammogram("L", number=2)
+    images = [results.study_image(item, results.measured(), tmp_path) for item in (header, known_image)]
+    by_side = {instance.get("ImageLaterality"): instance for instance in captures(images)}
+    assert by_side[None].Laterality == ""
+    assert "Laterality" not in by_side["L"]
+    assert by_side[None].SeriesInstanceUID != by_side["L"].SeriesInstanceUID
+    assert by_side[None].ViewCodeSequence[0].CodeValue == "399162004"
 
 
 def test_lossy_stays_lossy(tmp_path):
     lossy = mammogram(
         LossyImageCompression="01", LossyImageCompressionRatio="12", LossyImageCompressionMethod="ISO_15444_1"
     )
-    made = capture(lossy, tmp_path)
-    assert (made.LossyImageCompression, made.LossyImageCompressionRatio) == ("01", 12)
-    assert made.LossyImageCompressionMethod == "ISO_15444_1"
+    instance = capture(lossy, tmp_path)
+    assert (instance.LossyImageCompression, instance.LossyImageCompressionRatio) == ("01", 12)
+    assert instance.LossyImageCompressionMethod == "ISO_15444_1"
     assert capture(mammogram(LossyImageCompression=None), tmp_path).LossyImageCompression == "00"
     decoded = mammogram(LossyImageCompression=None)
     image = results.study_image(decoded, results.measured(), tmp_path)
@@ -182,15 +184,19 @@ def test_late_view_leaves_the_bytes_of_the_other_breast_alone(tmp_path):
     later = results.ANALYSED_AT + timedelta(minutes=9)
     early = [results.study_image(header, results.measured(), tmp_path) for header in headers[1:]]
     late = results.study_image(headers[0], results.measured(results.BENIGN), tmp_path, analysed_at=later)
-    before = {one.SOPInstanceUID: stored(one) for one in captures(early) if one.ImageLaterality == "L"}
-    after = {one.SOPInstanceUID: stored(one) for one in captures([late, *early])}
+    before = {
+        instance.SOPInstanceUID: stored(instance)
+        for instance in captures(early)
+        if instance.ImageLaterality == "L"
+    }
+    after = {instance.SOPInstanceUID: stored(instance) for instance in captures([late, *early])}
     assert len(before) == 2
     assert before.items() <= after.items()
     assert len(after) == 4
 
 
 def test_series_does_not_change_when_its_earliest_image_is_analysed_again(tmp_path):
-    def made(minutes):
+    def captures_at(minutes):
         times = [results.ANALYSED_AT + timedelta(minutes=after) for after in (minutes, 5, 6, 7)]
         return captures(
             [
@@ -199,10 +205,12 @@ def test_series_does_not_change_when_its_earliest_image_is_analysed_again(tmp_pa
             ]
         )
 
-    before, after = made(0), made(90)
-    assert {one.SeriesInstanceUID for one in before} == {one.SeriesInstanceUID for one in after}
-    assert len({(one.SeriesDate, one.SeriesTime) for one in (*before, *after)}) == 1
-    assert [stored(one) for one in before[1:]] == [stored(one) for one in after[1:]]
+    before, after = captures_at(0), captures_at(90)
+    assert {instance.SeriesInstanceUID for instance in before} == {
+        instance.SeriesInstanceUID for instance in after
+    }
+    assert len({(instance.SeriesDate, instance.SeriesTime) for instance in (*before, *after)}) == 1
+    assert [stored(instance) for instance in before[1:]] == [stored(instance) for instance in after[1:]]
 
 
 def test_second_image_of_a_view_takes_a_free_number(tmp_path):
@@ -214,7 +222,8 @@ def test_second_image_of_a_view_takes_a_free_number(tmp_path):
         for number, header in enumerate(headers)
     ]
     numbers = {
-        one.SourceImageSequence[0].ReferencedSOPInstanceUID: one.InstanceNumber for one in captures(images)
+        instance.SourceImageSequence[0].ReferencedSOPInstanceUID: instance.InstanceNumber
+        for instance in captures(images)
     }
     assert [numbers[header.SOPInstanceUID] for header in headers] == [1, 5, 6]
 
@@ -230,21 +239,21 @@ def test_notice_names_every_image_without_a_result(tmp_path):
     assert notice.ImageLaterality == "L"
     assert notice.SeriesInstanceUID != heatmap.SeriesInstanceUID
     assert "DerivationCodeSequence" not in notice
-    named = [one.ReferencedSOPInstanceUID for one in notice.SourceImageSequence]
+    named = [instance.ReferencedSOPInstanceUID for instance in notice.SourceImageSequence]
     assert named == [headers[1].SOPInstanceUID, headers[3].SOPInstanceUID]
     assert len(captures(images, options=results.with_options(notice=False))) == 1
 
 
 @pytest.mark.parametrize(
-    ("sides", "shown"), [("RLRL", "B"), ("L", "L"), ("-", None), ("L-", None), ("RL-", "B"), ("B", "B")]
+    ("sides", "expected"), [("RLRL", "B"), ("L", "L"), ("-", None), ("L-", None), ("RL-", "B"), ("B", "B")]
 )
-def test_page_claims_no_side_that_is_unknown(sides, shown):
+def test_page_claims_no_side_that_is_unknown(sides, expected):
     page = Dataset()
     secondary_capture.describe_sides(
         page, [SimpleNamespace(laterality=None if side == "-" else Laterality(side)) for side in sides]
     )
-    assert page.get("ImageLaterality") == shown
-    assert page.get("Laterality") == ("" if shown is None else None)
+    assert page.get("ImageLaterality") == expected
+    assert page.get("Laterality") == ("" if expected is None else None)
 
 
 def test_pages_about_an_image_of_unknown_side_claim_none(tmp_path):
@@ -256,11 +265,11 @@ def test_pages_about_an_image_of_unknown_side_claim_none(tmp_path):
 
 
 def test_times_are_those_of_the_study(tmp_path):
-    made = capture(mammogram(TimezoneOffsetFromUTC="+0530"), tmp_path)
-    there = results.ANALYSED_AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert made.ContentDate == made.DateOfSecondaryCapture == there.strftime("%Y%m%d")
-    assert made.ContentTime == made.InstanceCreationTime == there.strftime("%H%M%S")
-    assert made.TimezoneOffsetFromUTC == "+0530"
+    instance = capture(mammogram(TimezoneOffsetFromUTC="+0530"), tmp_path)
+    local_time = results.ANALYSED_AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert instance.ContentDate == instance.DateOfSecondaryCapture == local_time.strftime("%Y%m%d")
+    assert instance.ContentTime == instance.InstanceCreationTime == local_time.strftime("%H%M%S")
+    assert instance.TimezoneOffsetFromUTC == "+0530"
 
 
 def test_notice_page_grows_with_its_lines():

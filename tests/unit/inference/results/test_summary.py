@@ -45,13 +45,13 @@ CALM = results.measured(results.NORMAL)
 
 def test_a_study_gets_one_page_that_refers_to_all_its_images(tmp_path):
     images = study([pointing_at(0.4), CALM, pointing_at(0.5), CALM], tmp_path)
-    [made] = pages(images)
-    assert made.SOPClassUID == SecondaryCaptureImageStorage
-    assert made.SeriesDescription == "AI: flagged R - summary - NOT FOR DIAGNOSTIC USE"
-    assert made.ImageLaterality == "B"
-    sources = {one.ReferencedSOPInstanceUID for one in made.SourceImageSequence}
+    [page] = pages(images)
+    assert page.SOPClassUID == SecondaryCaptureImageStorage
+    assert page.SeriesDescription == "AI: flagged R - summary - NOT FOR DIAGNOSTIC USE"
+    assert page.ImageLaterality == "B"
+    sources = {instance.ReferencedSOPInstanceUID for instance in page.SourceImageSequence}
     assert sources == {image.source.sop_instance_uid for image in images}
-    assert made.BurnedInAnnotation == "NO"
+    assert page.BurnedInAnnotation == "NO"
     assert pages(images, options=results.with_options(summary=False)) == []
 
 

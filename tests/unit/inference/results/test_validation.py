@@ -11,7 +11,7 @@ from tests.support import results
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def finished_files(tmp_path_factory):
     """One study's objects of every kind, as their files' bytes, by kind."""
     outcomes = [results.measured(), results.failed(), results.measured(), results.measured(results.NORMAL)]
     images = [
@@ -20,26 +20,26 @@ def made(tmp_path_factory):
     ]
     files = {}
     for kind in KINDS:
-        for one in results.objects(images, kinds=[kind]):
+        for instance in results.objects(images, kinds=[kind]):
             buffer = io.BytesIO()
-            one.save_as(buffer, enforce_file_format=True)
+            instance.save_as(buffer, enforce_file_format=True)
             files.setdefault(kind.name, []).append(buffer.getvalue())
     return files
 
 
-def opened(made, kind):
-    return pydicom.dcmread(io.BytesIO(made[kind][0]))
+def opened(finished_files, kind):
+    return pydicom.dcmread(io.BytesIO(finished_files[kind][0]))
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
-def test_what_is_made_has_no_fault(made, kind):
-    assert [validation.faults(pydicom.dcmread(io.BytesIO(file))) for file in made[kind]] == [[]] * len(
-        made[kind]
-    )
+def test_what_is_made_has_no_fault(finished_files, kind):
+    assert [validation.faults(pydicom.dcmread(io.BytesIO(file))) for file in finished_files[kind]] == [
+        []
+    ] * len(finished_files[kind])
 
 
-def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(made):
-    picture = opened(made, "SC")
+def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(finished_files):
+    picture = opened(finished_files, "SC")
     picture.Modality = ""
     del picture.PatientName
     assert validation.faults(picture) == [
@@ -48,8 +48,8 @@ def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(made):
     ]
 
 
-def test_a_type_1_attribute_of_an_item_must_be_there(made):
-    report = opened(made, "SR")
+def test_a_type_1_attribute_of_an_item_must_be_there(finished_files):
+    report = opened(finished_files, "SR")
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
     del evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID
     [fault] = validation.faults(report)
@@ -58,27 +58,27 @@ def test_a_type_1_attribute_of_an_item_must_be_there(made):
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value", "ignore:The value length")
-def test_uids_of_our_own_are_strict_and_those_of_sources_are_what_they_are(made):
-    picture = opened(made, "SC")
+def test_uids_of_our_own_are_strict_and_those_of_sources_are_what_they_are(finished_files):
+    picture = opened(finished_files, "SC")
     picture.StudyInstanceUID = "1.2.03.4"
     assert validation.faults(picture) == []
     picture.SeriesInstanceUID = "1.2.03.4"
     assert validation.faults(picture) == ["SeriesInstanceUID is no UID"]
-    picture = opened(made, "SC")
+    picture = opened(finished_files, "SC")
     picture.StudyInstanceUID = "1.2." + "3" * 64
     assert validation.faults(picture) == ["StudyInstanceUID is no UID"]
 
 
-def test_the_file_names_the_object_that_it_holds(made):
-    picture = opened(made, "SC")
+def test_the_file_names_the_object_that_it_holds(finished_files):
+    picture = opened(finished_files, "SC")
     picture.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     assert validation.faults(picture) == [
         "MediaStorageSOPInstanceUID of the file is not the object's SOPInstanceUID"
     ]
 
 
-def test_pixels_are_as_many_as_announced_unless_they_are_compressed(made):
-    picture = opened(made, "SC")
+def test_pixels_are_as_many_as_announced_unless_they_are_compressed(finished_files):
+    picture = opened(finished_files, "SC")
     picture.Rows += 1
     [fault] = validation.faults(picture)
     assert fault.startswith("PixelData has not the ")
@@ -142,15 +142,15 @@ def no_target(report):
         (no_target, "points at 1.99, where no item is"),
     ],
 )
-def test_a_broken_tree_is_found(made, spoil, words):
-    report = opened(made, "SR")
+def test_a_broken_tree_is_found(finished_files, spoil, words):
+    report = opened(finished_files, "SR")
     spoil(report)
     [fault] = validation.faults(report)
     assert fault.endswith(words)
     assert fault.startswith("item 1.")
 
 
-def test_a_report_without_a_tree_is_a_fault(made):
-    report = opened(made, "SR")
+def test_a_report_without_a_tree_is_a_fault(finished_files):
+    report = opened(finished_files, "SR")
     del report.ContentSequence, report.ValueType
     assert "the root of the report's tree is no CONTAINER" in validation.faults(report)

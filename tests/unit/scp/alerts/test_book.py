@@ -33,10 +33,10 @@ def test_a_condition_is_told_once_then_once_a_day_then_its_end(book):
     assert step(book, NOON, DISK) == [[DISK.words], [], []]
     looks = [step(book, NOON + number * MINUTE, DISK) for number in range(1, 2 * 24 * 60 + 2)]
     assert [look for look in looks if look != [[], [], []]] == [[[], [DISK.words], []]] * 2
-    gone = NOON + 2 * DAY + 2 * MINUTE
-    assert step(book, gone) == [[], [], []]
-    assert step(book, gone + OVER_AFTER) == [[], [], [DISK.words]]
-    assert step(book, gone + OVER_AFTER + MINUTE) == [[], [], []]
+    later = NOON + 2 * DAY + 2 * MINUTE
+    assert step(book, later) == [[], [], []]
+    assert step(book, later + OVER_AFTER) == [[], [], [DISK.words]]
+    assert step(book, later + OVER_AFTER + MINUTE) == [[], [], []]
     assert book.notices == ()
 
 
@@ -65,9 +65,9 @@ def test_each_channel_has_notices_of_its_own(book):
 
 def test_what_cannot_be_seen_now_is_not_over(book):
     step(book, NOON, PACS)
-    gone = Condition(kind=Kind.DATABASE, words="Gone.")
-    assert step(book, NOON + MINUTE, gone, unknown={Kind.PEER}) == [["Gone."], [], []]
-    assert step(book, NOON + DAY / 2, gone, unknown={Kind.PEER}) == [[], [], []]
+    condition = Condition(kind=Kind.DATABASE, words="Gone.")
+    assert step(book, NOON + MINUTE, condition, unknown={Kind.PEER}) == [["Gone."], [], []]
+    assert step(book, NOON + DAY / 2, condition, unknown={Kind.PEER}) == [[], [], []]
     assert step(book, NOON + DAY / 2 + MINUTE, PACS) == [[], [], []]
 
 

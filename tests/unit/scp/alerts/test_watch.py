@@ -59,7 +59,7 @@ def hook():
         yield script
 
 
-def told(settings, **keys):
+def notices_of(settings, **keys):
     return settings.model_copy(update={"alerts": Alerts(**keys)})
 
 
@@ -72,7 +72,7 @@ def login(tmp_path, words="node:correct horse battery", name="mail.secret"):
 
 def fail(database, uids, *, parked):
     with database.write() as tx:
-        for delivery in [one for due in deliveries.due(tx, now=NOW).values() for one in due]:
+        for delivery in [item for due in deliveries.due(tx, now=NOW).values() for item in due]:
             reason = "refused with status 0xA700: Doe^Jane has no account"
             if delivery.destination in parked:
                 deliveries.never(tx, delivery.id, status=0x0122, reason=reason, now=NOW)
@@ -89,7 +89,7 @@ def kinds(entries):
 
 
 def test_what_needs_a_person_goes_out_once_survives_a_restart_and_ends(tmp_path, settings, database, hook):
-    settings = told(settings, webhook_url=hook.url)
+    settings = notices_of(settings, webhook_url=hook.url)
     fail(database, owe(database, Archive(tmp_path / "data"), destinations=("PACS", "VNA")), parked={"VNA"})
     clock = [NOW + timedelta(minutes=59)]
     alerts = AlertWatch(settings=settings, database=database, now=lambda: clock[0])
@@ -115,7 +115,7 @@ def test_what_needs_a_person_goes_out_once_survives_a_restart_and_ends(tmp_path,
 
 
 def test_a_database_that_is_gone_is_told_all_the_same(tmp_path, settings, database, hook):
-    settings = told(settings, webhook_url=hook.url)
+    settings = notices_of(settings, webhook_url=hook.url)
     clock = [NOW]
     alerts = AlertWatch(settings=settings, database=database, now=lambda: clock[0])
     alerts.look()
@@ -135,7 +135,7 @@ def test_a_database_that_is_gone_is_told_all_the_same(tmp_path, settings, databa
 def test_disk_certificates_and_rejected_callers_are_told(settings, database, hook, authority):
     old, key = authority.sign("old", days=10)
     node = settings.node.model_copy(update={"disk_reserve_mb": 100_000_000})
-    settings = told(settings, webhook_url=hook.url).model_copy(
+    settings = notices_of(settings, webhook_url=hook.url).model_copy(
         update={"node": node, "console": Console(certificate=old, key=key)}
     )
     at = datetime.now(UTC)
@@ -155,7 +155,7 @@ def test_disk_certificates_and_rejected_callers_are_told(settings, database, hoo
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_mail_goes_encrypted_with_a_login(tmp_path, settings, database, authority, certificate, security):
     with mail_server(*certificate, security=security) as (box, port):
-        settings = told(
+        settings = notices_of(
             settings,
             mail_to=(TO,),
             mail_host="127.0.0.1",
@@ -180,7 +180,7 @@ def test_a_mail_server_that_fails_is_asked_again_later_and_holds_up_no_webhook(
     with mail_server(*certificate) as (box, port), capture_logs() as log:
         box.refusal = "451 try again later"
         alerts = AlertWatch(
-            settings=told(
+            settings=notices_of(
                 settings,
                 mail_to=(TO,),
                 mail_host="127.0.0.1",
@@ -220,11 +220,13 @@ def test_every_failure_of_a_mail_server_is_a_sentence(tmp_path, settings, author
             ({"mail_port": open_port, "mail_login": str(login(tmp_path, "nöde:x", "other.secret"))}, "ASCII"),
         ):
             with pytest.raises(ChannelError, match=words):
-                send_mail(told(settings, **(keys | changed)), None, NOW)
+                send_mail(notices_of(settings, **(keys | changed)), None, NOW)
 
 
 def test_a_webhook_gets_its_token_and_follows_nobody(tmp_path, settings, hook, capsys):
-    settings = told(settings, webhook_url=hook.url, webhook_credentials=str(login(tmp_path, "Bearer abc")))
+    settings = notices_of(
+        settings, webhook_url=hook.url, webhook_credentials=str(login(tmp_path, "Bearer abc"))
+    )
     assert watch.send_test(settings) == 0
     assert capsys.readouterr().out == "webhook: sent\n"
     _, headers, body = hook.requests[0]
@@ -234,17 +236,17 @@ def test_a_webhook_gets_its_token_and_follows_nobody(tmp_path, settings, hook, c
     assert watch.send_test(settings) == 1
     assert "it answers 302" in capsys.readouterr().err
     with pytest.raises(CommandError, match="nobody is told"):
-        watch.send_test(told(settings))
+        watch.send_test(notices_of(settings))
 
 
 def test_a_server_that_hangs_does_not_hold_up_the_end(settings, database):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         keys = {"mail_to": (TO,), "mail_host": "127.0.0.1", "mail_port": silent.getsockname()[1]}
         node = settings.node.model_copy(update={"disk_reserve_mb": 100_000_000})
-        settings = told(settings, **keys).model_copy(update={"node": node})
+        settings = notices_of(settings, **keys).model_copy(update={"node": node})
         alerts = AlertWatch(settings=settings, database=database, now=lambda: NOW)
         alerts.start()
         silent.accept()[0].detach()
-        begun = time.monotonic()
+        start = time.monotonic()
         alerts.stop(0.2)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - start < 5

@@ -58,9 +58,9 @@ class Receiver:
 
 @pytest.fixture
 def receiver():
-    made = Receiver()
-    yield made
-    made.close()
+    new_receiver = Receiver()
+    yield new_receiver
+    new_receiver.close()
 
 
 def settings_of(folder, to):
@@ -125,7 +125,11 @@ def test_what_was_told_while_nobody_listened_comes_in_order(tmp_path, monkeypatc
             assert back.came.acquire(timeout=10)
         end(10)
     back.close()
-    assert [audit_messages.read(one).studies for one in back.messages] == [("1.2.0",), ("1.2.1",), ("1.2.2",)]
+    assert [audit_messages.read(message).studies for message in back.messages] == [
+        ("1.2.0",),
+        ("1.2.1",),
+        ("1.2.2",),
+    ]
     assert audit_spool.standing(tmp_path).waiting == 0
     assert [line["log_level"] for line in lines] == ["error", "warning"]
 

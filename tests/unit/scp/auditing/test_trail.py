@@ -66,16 +66,20 @@ def test_users_sign_in_and_out(trail):
     trail.authenticated("roe", "192.0.2.9")
     trail.authenticated("roe", "192.0.2.9", refused=True)
     trail.authenticated("roe", "192.0.2.9", out=True)
-    told = audit_messages.waiting(trail)
-    assert [(one.kind, one.outcome) for one in told] == [("Login", "0"), ("Login", "4"), ("Logout", "0")]
-    assert {one.requestor for one in told} == {"roe"}
+    messages = audit_messages.waiting(trail)
+    assert [(entry.kind, entry.outcome) for entry in messages] == [
+        ("Login", "0"),
+        ("Login", "4"),
+        ("Logout", "0"),
+    ]
+    assert {entry.requestor for entry in messages} == {"roe"}
 
 
 def test_a_study_is_deleted_for_each_patient_that_it_was_of(trail):
     trail.deleted("1.2.3", ["P2", "P1", "P1"])
-    told = audit_messages.waiting(trail)
-    assert [one.patients for one in told] == [("P1",), ("P2",)]
-    assert {(one.event, one.action, one.studies) for one in told} == {
+    messages = audit_messages.waiting(trail)
+    assert [entry.patients for entry in messages] == [("P1",), ("P2",)]
+    assert {(entry.event, entry.action, entry.studies) for entry in messages} == {
         ("DICOM Study Deleted", "D", ("1.2.3",))
     }
 
@@ -109,8 +113,15 @@ def test_a_message_is_about_one_patient(trail):
         with received.instance(subject(patient, study)) as instance:
             instance.kept = True
     received.close()
-    told = [one for one in audit_messages.waiting(trail) if one.event == "DICOM Instances Transferred"]
-    assert [(one.patients, one.studies) for one in told] == [(("P1",), ("1.1", "1.3")), (("P2",), ("1.2",))]
+    messages = [
+        audit_message
+        for audit_message in audit_messages.waiting(trail)
+        if audit_message.event == "DICOM Instances Transferred"
+    ]
+    assert [(entry.patients, entry.studies) for entry in messages] == [
+        (("P1",), ("1.1", "1.3")),
+        (("P2",), ("1.2",)),
+    ]
 
 
 def test_what_breaks_off_was_not_transferred(trail):
@@ -131,8 +142,10 @@ def test_many_studies_of_one_patient_fit_into_datagrams(trail):
     received.close()
     files = trail.spool.oldest(1000)
     assert max(file.stat().st_size for file in files) < 32_768
-    told = audit_messages.waiting(trail)
-    assert sum(len(one.studies) for one in told if one.event == "DICOM Instances Transferred") == 120
+    messages = audit_messages.waiting(trail)
+    assert (
+        sum(len(entry.studies) for entry in messages if entry.event == "DICOM Instances Transferred") == 120
+    )
 
 
 @pytest.mark.parametrize("patient", ["", "a\x1b\x00b", "<&>\"'", "\ud800", "名前\nx"])
@@ -169,7 +182,7 @@ def test_what_the_disk_does_not_take_is_counted_later(trail, tmp_path, monkeypat
 
 
 def test_messages_of_many_threads_are_all_there(trail):
-    threads = [threading.Thread(target=trail.deleted, args=(f"1.{one}", ["P"])) for one in range(20)]
+    threads = [threading.Thread(target=trail.deleted, args=(f"1.{number}", ["P"])) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -142,20 +142,20 @@ def test_whole_numbers_do_for_seconds(tmp_path):
     ],
 )
 def test_every_mistake_names_file_key_value_and_what_is_allowed(tmp_path, text, words):
-    said = complaint(tmp_path, text)
-    assert said.startswith(str(tmp_path / "node.toml"))
+    message = complaint(tmp_path, text)
+    assert message.startswith(str(tmp_path / "node.toml"))
     for word in words:
-        assert word in said
+        assert word in message
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):
-    said = complaint(tmp_path, "[node]\nport = 70000\nmax_pdu = 1\n[log]\nlevel = 'LOUD'")
-    assert len(said.splitlines()) == 3
+    message = complaint(tmp_path, "[node]\nport = 70000\nmax_pdu = 1\n[log]\nlevel = 'LOUD'")
+    assert len(message.splitlines()) == 3
 
 
 def test_error_in_toml_names_line_and_column(tmp_path):
-    said = complaint(tmp_path, "[node]\nport = \n")
-    assert "line 2, column 8" in said
+    message = complaint(tmp_path, "[node]\nport = \n")
+    assert "line 2, column 8" in message
 
 
 def test_missing_directory_and_wrongly_encoded_files_are_told_in_a_sentence(tmp_path):
@@ -171,9 +171,9 @@ def test_missing_directory_and_wrongly_encoded_files_are_told_in_a_sentence(tmp_
 
 @pytest.mark.parametrize("package", ["scp", "inference", "storage", "models"])
 def test_data_may_not_lie_inside_the_program(tmp_path, package):
-    said = complaint(tmp_path, f'[node]\ndata_dir = "{ROOT / package / "data"}"')
-    assert "node.data_dir" in said
-    assert "inside the program" in said
+    message = complaint(tmp_path, f'[node]\ndata_dir = "{ROOT / package / "data"}"')
+    assert "node.data_dir" in message
+    assert "inside the program" in message
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_data_may_not_lie_inside_the_program(tmp_path, package):
     ],
 )
 def test_peers_that_do_not_agree_are_refused(tmp_path, text, words):
-    said = complaint(tmp_path, text)
+    message = complaint(tmp_path, text)
     for word in words:
-        assert word in said
+        assert word in message
 
 
 def test_results_go_to_the_sender_unless_something_else_is_said(tmp_path):
@@ -234,13 +234,13 @@ def test_the_flag_is_a_point_or_a_score(tmp_path):
 def test_shares_are_given_or_not(tmp_path):
     assert load(tmp_path, "[model]\nshares = {}").model.shares is None
     shares = "normal = 0.8, benign = 0.05, benign_without_callback = 0.145, malignant = 0.005"
-    given = load(tmp_path, f"[model]\nshares = {{ {shares} }}").model.shares
-    assert given.in_order() == (0.8, 0.05, 0.145, 0.005)
+    loaded_shares = load(tmp_path, f"[model]\nshares = {{ {shares} }}").model.shares
+    assert loaded_shares.in_order() == (0.8, 0.05, 0.145, 0.005)
 
 
 def test_wrong_value_in_the_environment_names_the_variable(tmp_path):
-    said = complaint(tmp_path, "", SECONDREAD_NODE__PORT="many")
-    assert 'node.port = "many" (from environment variable SECONDREAD_NODE__PORT)' in said
+    message = complaint(tmp_path, "", SECONDREAD_NODE__PORT="many")
+    assert 'node.port = "many" (from environment variable SECONDREAD_NODE__PORT)' in message
 
 
 @pytest.mark.parametrize(
@@ -264,8 +264,10 @@ def test_lines_that_admit_a_stranger_do(tmp_path, address):
 def test_files_of_tls_are_relative_to_the_configuration_and_fingerprints_are_written_in_any_way(tmp_path):
     tls = "[tls]\ncertificate = 'a.pem'\nkey = '/etc/key.pem'\nauthorities = 'ca/all.pem'\n"
     tls += "revocation_lists = 'crl.pem'\n"
-    shown = ":".join(["AB"] * 32)
-    settings = load(tmp_path, tls + peer("A", results_to="[]", tls="true", certificate_sha256=f'"{shown}"'))
+    fingerprint = ":".join(["AB"] * 32)
+    settings = load(
+        tmp_path, tls + peer("A", results_to="[]", tls="true", certificate_sha256=f'"{fingerprint}"')
+    )
     assert settings.tls.certificate == tmp_path / "a.pem"
     assert settings.tls.key == Path("/etc/key.pem")
     assert settings.tls.authorities == tmp_path / "ca" / "all.pem"

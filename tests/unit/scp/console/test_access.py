@@ -139,8 +139,8 @@ def test_who_signs_in_is_told_to_the_audit_trail(console):
     wrong = {"csrf": browser.csrf("/analyse"), "name": "vera", "password": "wrong"}
     browser.post("/sign-in", wrong)
     browser.post("/sign-out", {"csrf": browser.csrf("/analyse")})
-    told = audit_messages.waiting(trail)[before:]
-    assert [(one.kind, one.outcome, one.requestor) for one in told] == [
+    messages = audit_messages.waiting(trail)[before:]
+    assert [(entry.kind, entry.outcome, entry.requestor) for entry in messages] == [
         ("Login", "0", "olaf"),
         ("Login", "4", "vera"),
         ("Logout", "0", "olaf"),
@@ -202,8 +202,8 @@ def test_an_admin_manages_users_on_a_page_and_nobody_else_does(console):
     nina = signed_in(console, "nina")
     assert change(admin, "nina", "role", role="operator").status == 303
     assert "signed in as nina, operator" in nina.get("/").words
-    made = change(admin, "nina", "token", label="grafana")
-    bearer = {"Authorization": f"Bearer {re.search('srt_[A-Za-z0-9_-]+', made.text)[0]}", "Accept": "*/*"}
+    answer = change(admin, "nina", "token", label="grafana")
+    bearer = {"Authorization": f"Bearer {re.search('srt_[A-Za-z0-9_-]+', answer.text)[0]}", "Accept": "*/*"}
     assert console.browser().get("/metrics", **bearer).status == 200
     assert "grafana, made" in admin.get("/users").words
     assert change(admin, "nina", "disable").status == 303

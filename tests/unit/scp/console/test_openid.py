@@ -19,7 +19,7 @@ FLOW = Flow(state="s", nonce="n", verifier="v", until=0.0)
 
 @pytest.fixture
 def provider():
-    made = Provider(
+    new_provider = Provider(
         OpenID(
             issuer=ISSUER,
             client_id="secondread",
@@ -30,8 +30,8 @@ def provider():
         )
     )
     keys = KeySet([RSAKey.import_key(KEY.as_dict(private=False))])
-    made._about = lambda *, anew=False: ({}, keys)
-    return made
+    new_provider._about = lambda *, anew=False: ({}, keys)
+    return new_provider
 
 
 def claims(**changed):

@@ -30,8 +30,8 @@ def pacs():
 
 @pytest.fixture
 def node(tmp_path, pacs):
-    with DeliveringNode(tmp_path, pacs.port) as made:
-        yield made
+    with DeliveringNode(tmp_path, pacs.port) as delivering_node:
+        yield delivering_node
 
 
 def transactions(pacs):
@@ -61,8 +61,8 @@ def test_report_over_the_same_association_commits_what_was_sent(node, pacs):
 def patient_node(tmp_path, pacs):
     """Asks an archive that is silent at first, and does not wait for it."""
     pacs.silent = True
-    with DeliveringNode(tmp_path, pacs.port, linger=0) as made:
-        yield made
+    with DeliveringNode(tmp_path, pacs.port, linger=0) as delivering_node:
+        yield delivering_node
 
 
 @pytest.mark.parametrize("with_role", [True, False])
@@ -70,10 +70,10 @@ def test_report_over_a_new_association_commits_and_may_come_twice(patient_node, 
     node = patient_node
     uids = owe(node.database, node.archive)
     node.deliver_and_ask()
-    said = pacs.said_of(pacs.requests[0])
+    report = pacs.said_of(pacs.requests[0])
     assert node.standing() == dict.fromkeys(uids, ("SENT", "ASKED"))
     for _ in range(2):
-        assert pacs.report(node.port, said, with_role=with_role) == 0x0000
+        assert pacs.report(node.port, report, with_role=with_role) == 0x0000
         assert node.standing() == dict.fromkeys(uids, ("SENT", "COMMITTED"))
 
 

@@ -28,7 +28,7 @@ class Modality:
 
     def __init__(self, port=0):
         self.reports = []
-        self.told = threading.Semaphore(0)
+        self.reported = threading.Semaphore(0)
         self.status = 0x0000
         entity = AE(ae_title="CT1")
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
@@ -38,7 +38,7 @@ class Modality:
 
     def _report(self, event):
         self.reports.append((event.event_type, event.event_information))
-        self.told.release()
+        self.reported.release()
         return self.status, None
 
     def ask(self, port, items, *, transaction="1.2.3.4", action=1, wait=False):
@@ -55,7 +55,7 @@ class Modality:
             StorageCommitmentPushModelInstance,
         )
         if wait:
-            assert self.told.acquire(timeout=30)
+            assert self.reported.acquire(timeout=30)
         association.release()
         return answer.Status
 
@@ -67,26 +67,26 @@ class Modality:
 
 
 def information(transaction, items):
-    asked = Dataset()
-    asked.TransactionUID = transaction
-    asked.ReferencedSOPSequence = []
+    request = Dataset()
+    request.TransactionUID = transaction
+    request.ReferencedSOPSequence = []
     for sop_class, uid in items:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
-        asked.ReferencedSOPSequence.append(item)
-    return asked
+        request.ReferencedSOPSequence.append(item)
+    return request
 
 
 @pytest.fixture
 def modality():
-    with Modality() as made:
-        yield made
+    with Modality() as new_modality:
+        yield new_modality
 
 
 @pytest.fixture
 def node(tmp_path, modality):
-    with DeliveringNode(tmp_path, modality.port, ae_title="CT1", commitment=False) as made:
-        yield made
+    with DeliveringNode(tmp_path, modality.port, ae_title="CT1", commitment=False) as new_modality:
+        yield new_modality
 
 
 def answer_of(modality):
@@ -105,7 +105,7 @@ def open_questions(node):
 
 
 def test_only_what_is_kept_whole_is_committed(node, modality):
-    asked = [
+    requests = [
         keep(node, "1.2.1"),
         keep(node, "1.2.2", lost=True),
         keep(node, "1.2.3", sop_class=BreastTomosynthesisImageStorage),
@@ -113,7 +113,7 @@ def test_only_what_is_kept_whole_is_committed(node, modality):
         (MG, "1.2.404"),
         (CTImageStorage, "1.2.405"),
     ]
-    assert modality.ask(node.port, asked) == 0x0000
+    assert modality.ask(node.port, requests) == 0x0000
     node.answers.tell("CT1")
     assert answer_of(modality) == (
         ["1.2.1"],
@@ -131,8 +131,8 @@ def test_report_goes_over_the_same_association_to_a_peer_without_an_address(tmp_
 
 
 def test_promised_study_outlives_a_full_disk_until_its_time(node, modality):
-    asked = [keep(node, "1.2.1")]
-    assert modality.ask(node.port, asked) == 0x0000
+    requests = [keep(node, "1.2.1")]
+    assert modality.ask(node.port, requests) == 0x0000
     node.answers.tell("CT1")
     with node.database.read() as tx:
         assert arrivals.find(tx, "1.2.1").promised_at == node.now
@@ -151,9 +151,9 @@ def settle(node):
 
 
 def test_peer_that_cannot_be_told_is_told_later_and_given_up_after_a_day(node, modality):
-    asked = [keep(node, "1.2.1")]
+    requests = [keep(node, "1.2.1")]
     modality.status = 0x0110
-    assert modality.ask(node.port, asked) == 0x0000
+    assert modality.ask(node.port, requests) == 0x0000
     node.answers.tell("CT1")
     assert [question.attempts for question in open_questions(node)] == [1]
     node.answers.tell("CT1")

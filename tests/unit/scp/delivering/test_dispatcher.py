@@ -85,15 +85,15 @@ def requester():
 
 @pytest.fixture
 def dispatcher(database, sender, requester, never_by_itself):
-    made = Dispatcher(
+    new_dispatcher = Dispatcher(
         database=database,
         sender=sender,
         commitment_requester=requester,
         commitment_answers=NOTHING_TO_TELL,
         now=lambda: NOW,
     )
-    yield made
-    made.stop(PATIENCE)
+    yield new_dispatcher
+    new_dispatcher.stop(PATIENCE)
 
 
 def test_each_destination_that_is_owed_something_is_served_and_then_asked(

@@ -205,7 +205,9 @@ def test_object_that_breaks_the_standard_is_parked_and_does_not_stop_the_others(
     report, picture = owe(database, archive)
     with database.read() as tx:
         due = deliveries.due(tx, now=NOW)["PACS"]
-    file = archive.path(next(one.result.file for one in due if one.result.sop_instance_uid == picture))
+    file = archive.path(
+        next(delivery.result.file for delivery in due if delivery.result.sop_instance_uid == picture)
+    )
     broken = dcmread(file)
     broken.Rows += 1
     file.chmod(0o600)
@@ -275,11 +277,11 @@ def test_picture_with_another_modality_is_another_object_and_always_the_same(dat
             received += pacs.received
         with database.write() as tx:
             tx.execute(update(schema.deliveries).values(state="OWED", sent_at=None))
-    assert {one.Modality for one in received} == {"MG"}
+    assert {instance.Modality for instance in received} == {"MG"}
     first, second = received[:2], received[2:]
-    assert [one.SOPInstanceUID for one in first] == [one.SOPInstanceUID for one in second]
-    assert [digest(one) for one in first] == [digest(one) for one in second]
-    assert {str(one.SOPInstanceUID) for one in first}.isdisjoint(uids)
+    assert [instance.SOPInstanceUID for instance in first] == [instance.SOPInstanceUID for instance in second]
+    assert [digest(instance) for instance in first] == [digest(instance) for instance in second]
+    assert {str(instance.SOPInstanceUID) for instance in first}.isdisjoint(uids)
 
 
 def test_what_is_sent_is_told_to_the_audit_trail(database, archive, clock, pacs, tmp_path):
@@ -289,5 +291,8 @@ def test_what_is_sent_is_told_to_the_audit_trail(database, archive, clock, pacs,
     replace(sender(database, archive, clock, pacs.port), trail=trail).deliver("PACS")
     begin, *ended = audit_messages.waiting(trail)
     assert begin.event == "Begin Transferring DICOM Instances"
-    assert sorted((one.outcome, one.action, one.instances) for one in ended) == [("0", "R", 1), ("4", "R", 1)]
-    assert {one.roles for one in ended} == {("Destination Role ID", "Source Role ID")}
+    assert sorted((message.outcome, message.action, message.instances) for message in ended) == [
+        ("0", "R", 1),
+        ("4", "R", 1),
+    ]
+    assert {message.roles for message in ended} == {("Destination Role ID", "Source Role ID")}

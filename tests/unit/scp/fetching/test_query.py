@@ -6,9 +6,9 @@ from scp.errors import CommandError
 from scp.fetching import query
 
 
-def options(**given):
+def options(**changes):
     empty = {"accessions": [], "study_uids": [], "patient_id": None, "first": None, "last": None}
-    return query.of_options(**empty | given)
+    return query.of_options(**empty | changes)
 
 
 def read(tmp_path, text):
@@ -19,7 +19,7 @@ def read(tmp_path, text):
 
 def test_each_accession_is_a_query_of_its_own():
     queries = options(accessions=["A1", "A2"], study_uids=["1.2.3"])
-    assert [one.origin for one in queries] == ["accession A1", "accession A2", "study 1.2.3"]
+    assert [query.origin for query in queries] == ["accession A1", "accession A2", "study 1.2.3"]
 
 
 def test_patient_and_dates_are_one_query_that_does_not_name_the_patient():
@@ -41,7 +41,7 @@ def test_dates_alone_are_asked_for_day_by_day():
 def test_list_in_any_order_of_columns(tmp_path, separator):
     lines = [["To", "patient_id", "FROM", "accession"], ["2026-02-01", "", "2026-01-01", "A1"], [""] * 4]
     found = read(tmp_path, "\ufeff" + "\n".join(separator.join(line) for line in lines) + "\n")
-    assert [(one.accession, one.first, one.origin) for one in found] == [
+    assert [(entry.accession, entry.first, entry.origin) for entry in found] == [
         ("A1", date(2026, 1, 1), "list.csv line 2: accession A1")
     ]
 

@@ -31,20 +31,21 @@ class ScriptedSource:
         if study_uid in self.closed:
             raise SourceClosedError("gone")
         return [
-            Image(sop_instance_uid=str(one.SOPInstanceUID), series_uid="1") for one in self.held[study_uid]
+            Image(sop_instance_uid=str(image.SOPInstanceUID), series_uid="1")
+            for image in self.held[study_uid]
         ]
 
     def fetch(self, study_uid, images):
         wanted = {image.sop_instance_uid for image in images}
-        self.node.receive(*(one for one in self.held[study_uid] if one.SOPInstanceUID in wanted))
+        self.node.receive(*(item for item in self.held[study_uid] if item.SOPInstanceUID in wanted))
         return self.failures
 
 
 @pytest.fixture
 def node(tmp_path):
-    made = InProcessNode(tmp_path)
-    yield made
-    made.close()
+    in_process_node = InProcessNode(tmp_path)
+    yield in_process_node
+    in_process_node.close()
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_study_that_was_read_and_removed_is_not_fetched_again(run, node):
     node.deliver()
     node.now += timedelta(days=400)
     node.tasks.remove_old_studies()
-    assert not node.known()
+    assert not node.known_studies()
     assert outcomes(run(A)) == [("A", Outcome.HERE, 0)]
 
 

@@ -100,10 +100,10 @@ def hang_up(listening):
 def test_answer_that_claims_more_than_any_may_have_is_not_read(answer, words):
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
         listening.settimeout(30)
-        taken = threads.submit(answer_with, listening, answer)
+        answering = threads.submit(answer_with, listening, answer)
         with structlog.testing.capture_logs() as logged, pytest.raises(Unreachable):
             call(*listening.getsockname())
-        assert taken.result()
+        assert answering.result()
     (line,) = [entry for entry in logged if "broke the protocol" in entry["event"]]
     assert words in line["reason"]
     assert line["peer"] == "PACS"

@@ -37,9 +37,9 @@ HIGH = 1500
 @pytest.fixture
 def clock(monkeypatch):
     """The wall clock as pynetdicom's timers see it; ``ahead`` is what it was set by."""
-    seen = SimpleNamespace(ahead=0)
-    monkeypatch.setattr(timer, "time", SimpleNamespace(time=lambda: time.time() + seen.ahead))
-    return seen
+    counter = SimpleNamespace(ahead=0)
+    monkeypatch.setattr(timer, "time", SimpleNamespace(time=lambda: time.time() + counter.ahead))
+    return counter
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def test_library_takes_a_connection_with_a_high_descriptor_for_closed(monkeypatc
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if most < HIGH + 10:
         pytest.skip("this machine opens no such descriptor")
-    here, away = socket.socketpair()
-    high = fcntl.fcntl(here.fileno(), fcntl.F_DUPFD, HIGH)
-    with here, away, socket.socket(fileno=high) as connection:
+    near_end, away = socket.socketpair()
+    high = fcntl.fcntl(near_end.fileno(), fcntl.F_DUPFD, HIGH)
+    with near_end, away, socket.socket(fileno=high) as connection:
         away.send(b"x")
         with pytest.raises(ValueError, match="out of range"):
             transport.select.select([connection], [], [], 0)  # else poll_connections can go

@@ -135,7 +135,7 @@ def complaint(section, port, **peer):
 def logged(entries, event, seconds=30):
     """Wait until ``event`` is logged: what a closed connection left in the log has no other sign."""
     deadline = time.monotonic() + seconds
-    while not (found := [one for one in entries if one["event"] == event]):
+    while not (found := [entry for entry in entries if entry["event"] == event]):
         assert time.monotonic() < deadline, entries
         time.sleep(0.02)
     return found[0]
@@ -167,7 +167,7 @@ def test_only_the_suites_of_the_profile_are_offered(node_tls):
         tls.answerer(node_tls),
         tls.caller(node_tls, Peer(ae_title="A", host="a", port=1, tls=True)),
     ):
-        names = {one["name"] for one in context.get_ciphers() if one["protocol"] == "TLSv1.2"}
+        names = {cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] == "TLSv1.2"}
         assert names == {
             "ECDHE-ECDSA-AES128-GCM-SHA256",
             "ECDHE-RSA-AES128-GCM-SHA256",
@@ -297,15 +297,15 @@ def test_silent_callers_delay_nobody_and_are_sent_away_at_the_end(listening, pac
     secure, plain, _ = listening()
     port = secure if kind == "tls" else plain
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
-    begun = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
     try:
-        for one in begun:
-            one.sendall(b"\x16" if kind == "tls" else b"\x01")
+        for connection in sockets:
+            connection.sendall(b"\x16" if kind == "tls" else b"\x01")
         # in turn, their 30 s would be the callers' before node_tls
         assert call(port, pacs_tls if kind == "tls" else None).ok
     finally:
-        for one in (*silent, *begun):
-            one.close()
+        for connection in (*silent, *sockets):
+            connection.close()
 
 
 def test_shutdown_does_not_wait_for_silent_callers(tmp_path, node_tls):
@@ -356,17 +356,17 @@ def test_delivery_names_what_is_wrong_with_the_peer(scp, node_tls, pacs_tls, str
     assert "unable to get local issuer certificate" in complaint(node_tls, scp(stranger))
     port = scp(pacs_tls)
     assert "SHA-256 fingerprint" in complaint(node_tls, port, certificate_sha256="0" * 64)
-    said = complaint(node_tls, port, certificate_subject="CN=ct1")
-    assert "its certificate is that of CN=pacs, not of the certificate_subject" in said
+    message = complaint(node_tls, port, certificate_subject="CN=ct1")
+    assert "its certificate is that of CN=pacs, not of the certificate_subject" in message
     assert "Hostname mismatch" in complaint(node_tls, port, tls_name="pacs.example.org")
     assert "certificate has expired" in complaint(node_tls, scp(authority.tls("old", days=-1, kind="EC")))
 
 
 def test_refusal_after_the_handshake_is_told_as_well(scp, stranger, pacs_tls, authority):
     """With TLS 1.3 a server judges the client when the client believes that all is well."""
-    said = complaint(stranger, scp(pacs_tls))
-    assert re.match(r"PACS at 127\.0\.0\.1:\d+: no TLS: ", said)
-    assert "it does not accept our certificate: make our authority known to it" in said
+    message = complaint(stranger, scp(pacs_tls))
+    assert re.match(r"PACS at 127\.0\.0\.1:\d+: no TLS: ", message)
+    assert "it does not accept our certificate: make our authority known to it" in message
 
 
 def test_name_in_the_certificate_may_differ_from_the_host_by_configuration(scp, node_tls, authority):
@@ -408,9 +408,13 @@ def test_port_answers_with_renewed_files_and_keeps_the_former_where_they_are_of_
         authority.sign("answering", kind="EC")
         assert fingerprint(section) != first
         assert call(port, pacs_tls, certificate_sha256=fingerprint(section)).ok
-    said = [(one["log_level"], one.get("reason", "")) for one in entries if "files of [tls]" in one["event"]]
-    assert [level for level, _ in said] == ["error", "info", "info"], "each change is told once"
-    assert "are no PEM certificate and key" in said[0][1]
+    log_lines = [
+        (entry["log_level"], entry.get("reason", ""))
+        for entry in entries
+        if "files of [tls]" in entry["event"]
+    ]
+    assert [level for level, _ in log_lines] == ["error", "info", "info"], "each change is told once"
+    assert "are no PEM certificate and key" in log_lines[0][1]
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
@@ -443,25 +447,25 @@ def test_delivery_notices_a_revoked_certificate_and_an_authority_without_a_list(
 ):
     section = node_tls.model_copy(update={"revocation_lists": authority.revoke(pacs_tls.certificate)})
     assert complaint(section, scp(pacs_tls)).endswith("its certificate is not accepted: it is revoked")
-    other = Authority(tmp_path_factory.mktemp("other"), name="other authority")
-    section = section.model_copy(update={"revocation_lists": other.revoke()})
+    other_authority = Authority(tmp_path_factory.mktemp("other"), name="other authority")
+    section = section.model_copy(update={"revocation_lists": other_authority.revoke()})
     assert "holds none of the authority that has signed it" in complaint(section, scp(pacs_tls))
 
 
 def test_files_that_do_not_fit_are_named(node_tls, pacs_tls, tmp_path, authority):
-    def said(**changed):
+    def message_of(**changed):
         with pytest.raises(tls.FilesError) as caught:
             tls.answerer(node_tls.model_copy(update=changed))
         return str(caught.value)
 
-    nothing = tmp_path / "nothing.pem"
-    nothing.write_text("nothing")
+    missing = tmp_path / "nothing.pem"
+    missing.write_text("nothing")
     locked = tmp_path / "locked.key"
     openssl("pkey", "-in", node_tls.key, "-aes256", "-passout", "pass:secret", "-out", locked)
-    assert "is not the key of" in said(key=pacs_tls.key)
-    assert "is not the key of" in said(key=authority.sign("other")[1])
-    assert "cannot be read (No such file" in said(key=tmp_path / "none.key")
-    assert "protected by a password" in said(key=locked)
-    assert "holds no PEM certificate" in said(authorities=nothing)
-    assert "are no PEM certificate and key" in said(certificate=nothing)
-    assert "is empty" in said(authorities=None)
+    assert "is not the key of" in message_of(key=pacs_tls.key)
+    assert "is not the key of" in message_of(key=authority.sign("other")[1])
+    assert "cannot be read (No such file" in message_of(key=tmp_path / "none.key")
+    assert "protected by a password" in message_of(key=locked)
+    assert "holds no PEM certificate" in message_of(authorities=missing)
+    assert "are no PEM certificate and key" in message_of(certificate=missing)
+    assert "is empty" in message_of(authorities=None)

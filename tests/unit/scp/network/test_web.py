@@ -25,19 +25,19 @@ def service():
 
 @pytest.fixture
 def client(service):
-    made = []
+    servers = []
 
     def connect(**more):
         peer = Peer(ae_title="PACS", url=service.url, **more)
         settings = Settings(
             peers=(peer,), delivery=Delivery(connect_timeout_seconds=2, answer_timeout_seconds=5)
         )
-        made.append(WebPeerClient(settings, peer))
-        return made[-1]
+        servers.append(WebPeerClient(settings, peer))
+        return servers[-1]
 
     yield connect
-    for one in made:
-        one.release()
+    for instance in servers:
+        instance.release()
 
 
 def answer(*, kept=None, warning=None, failure=None, uid=IMAGE.SOPInstanceUID):

@@ -106,8 +106,8 @@ def test_refused_file_alone_is_no_failure(secondread, tmp_path):
     assert line["status"] == "refused"
     assert "For Processing" in line["reason"]
     assert line["view"] == "CC"
-    nothing = ("label", "probabilities", "malignant_at_operating_point", "explained", "peak", "region")
-    assert [line[key] for key in nothing] == [None] * 6
+    empty_fields = ("label", "probabilities", "malignant_at_operating_point", "explained", "peak", "region")
+    assert [line[key] for key in empty_fields] == [None] * 6
 
 
 def test_one_failed_file_makes_exit_code_1_and_does_not_stop_the_others(secondread, tmp_path, image):
@@ -159,8 +159,8 @@ def test_output_folder_gets_overlays_and_the_dicom_results_of_each_study(secondr
         "right-heatmap.png",
     }
     objects = [pydicom.dcmread(path) for path in folder.glob("*.dcm")]
-    assert sorted(one.Modality for one in objects) == ["OT"] * 5 + ["SR"] * 2
-    studies = {one.StudyInstanceUID for one in objects}
+    assert sorted(instance.Modality for instance in objects) == ["OT"] * 5 + ["SR"] * 2
+    studies = {instance.StudyInstanceUID for instance in objects}
     assert studies == {pydicom.dcmread(path).StudyInstanceUID for path in source.glob("*.dcm")}
     assert "4 overlays and 7 DICOM objects" in ended.err
 
@@ -171,7 +171,7 @@ def test_output_is_for_its_user_alone_whatever_the_umask(secondread, tmp_path, i
     assert secondread(image, "--output", folder).code == 0
     written = [folder, *folder.iterdir()]
     assert len(written) > 1
-    assert not any(one.stat().st_mode & 0o077 for one in written)
+    assert not any(path.stat().st_mode & 0o077 for path in written)
 
 
 def test_failed_image_has_its_place_in_the_report_and_a_foreign_one_has_not(secondread, tmp_path):
@@ -189,7 +189,9 @@ def test_failed_image_has_its_place_in_the_report_and_a_foreign_one_has_not(seco
     )
     assert ended.code == 1
     assert [line["status"] for line in ended.lines] == ["failed", "refused"]
-    (report,) = [one for one in map(pydicom.dcmread, folder.glob("*.dcm")) if one.Modality == "SR"]
+    (report,) = [
+        instance for instance in map(pydicom.dcmread, folder.glob("*.dcm")) if instance.Modality == "SR"
+    ]
     assert str(blank.SOPInstanceUID) in report.to_json()
     assert str(foreign.SOPInstanceUID) not in report.to_json()
 
@@ -229,12 +231,12 @@ def test_model_that_cannot_be_used_is_a_sentence(monkeypatch, capsys, tmp_path, 
 
 
 def test_without_any_configuration_the_defaults_do(monkeypatch, capsys, tmp_path, image):
-    seen = []
+    calls = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(analyze, "run", lambda settings, files, **_: seen.append((settings, files)) or 0)
+    monkeypatch.setattr(analyze, "run", lambda settings, files, **_: calls.append((settings, files)) or 0)
     run = CommandLine(monkeypatch, capsys)
     assert run("analyze", image).code == 0
-    assert seen[0][0].peers == ()
+    assert calls[0][0].peers == ()
     assert run("analyze", image, "--config", "missing.toml").code == 2
 
 
@@ -274,9 +276,9 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys)
     }
     assert selection.unread_files == 1
     analyze._show_skipped(selection)
-    said = capsys.readouterr().err
-    assert "4 files skipped that cannot be read, 1 that do not look like images" in said
-    assert "pipe.dcm: no file, but a FIFO" in said
+    output = capsys.readouterr().err
+    assert "4 files skipped that cannot be read, 1 that do not look like images" in output
+    assert "pipe.dcm: no file, but a FIFO" in output
 
 
 def test_control_characters_of_a_name_are_written_out():
@@ -286,8 +288,8 @@ def test_control_characters_of_a_name_are_written_out():
 
 
 def test_name_of_a_file_has_one_line_in_a_table():
-    shown = terminal.table("files", ["file", "reason"], [(Path("a\nb.dcm"), "two\nlines")])
-    assert shown.rows == (("a\\nb.dcm", "two\nlines"),)
+    text = terminal.table("files", ["file", "reason"], [(Path("a\nb.dcm"), "two\nlines")])
+    assert text.rows == (("a\\nb.dcm", "two\nlines"),)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n broken", b"broken" * 50])
@@ -310,12 +312,12 @@ def test_views_of_a_breast_are_read_together_and_get_a_line(secondread, tmp_path
     write(mammogram("R", "CC", study="2"), tmp_path / "9.dcm")
     lines = secondread(tmp_path, "--json").lines
     assert ["study" in line for line in lines] == [False] * 4 + [True] * 2 + [False, True]
-    right, left, other = breasts(lines)
+    right, left, other_breast = breasts(lines)
     keys = ["study", "laterality", "views", "malignant", "flagged", "threshold", "percentile", "label"]
     assert list(right) == keys
     assert (right["laterality"], left["laterality"]) == ("R", "L")
     assert right["views"] == left["views"] == ["CC", "MLO"]
-    assert right["study"] == left["study"] != other["study"]
+    assert right["study"] == left["study"] != other_breast["study"]
     assert right["percentile"] is None
     alone = [
         line["probabilities"]["Malignant"] for line in lines if "file" in line and line["laterality"] == "R"
@@ -329,11 +331,11 @@ def test_nothing_that_is_said_of_a_breast_contradicts_another(
     monkeypatch, capsys, tmp_path, model, flag, shares
 ):
     """Report, heatmap, lines of JSON and the explained class agree on the flag and the class."""
-    given = shares.format(
+    configuration = shares.format(
         SHARES="{normal = 0.7, benign = 0.1, benign_without_callback = 0.15, malignant = 0.05}"
     )
     config = tmp_path / "node.toml"
-    config.write_text(f'[model]\nname = "{model}"\nflag = {flag}\n{given}', encoding="utf-8")
+    config.write_text(f'[model]\nname = "{model}"\nflag = {flag}\n{configuration}', encoding="utf-8")
     folder = tmp_path / "in"
     folder.mkdir()
     for number, view in enumerate(("CC", "MLO"), start=1):
@@ -360,7 +362,9 @@ def test_nothing_that_is_said_of_a_breast_contradicts_another(
     assert {finding.flagged for finding in drawn} == {breast["flagged"]}
     assert {finding.explained.label for finding in drawn} == {images[0]["explained"]}
     (report,) = [
-        one for one in map(pydicom.dcmread, (tmp_path / "out").glob("*.dcm")) if one.Modality == "SR"
+        instance
+        for instance in map(pydicom.dcmread, (tmp_path / "out").glob("*.dcm"))
+        if instance.Modality == "SR"
     ]
     texts = results.comments(report)
     right = next(text for text in texts if text.startswith("Right breast"))

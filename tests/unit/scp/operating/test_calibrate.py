@@ -50,9 +50,9 @@ def test_a_threshold_is_proposed_from_200_examinations_on_and_else_what_is_missi
         "share_flagged": 0.1,
         "accepted": False,
     }
-    shown = secondread("calibrate").out
-    assert "120 examinations are missing" in shown
-    assert "0.9 (10.0%)" in shown
+    output = secondread("calibrate").out
+    assert "120 examinations are missing" in output
+    assert "0.9 (10.0%)" in output
 
 
 def test_only_accept_puts_a_threshold_in_force_with_date_number_and_author(secondread, database):

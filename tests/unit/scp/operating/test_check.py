@@ -47,7 +47,7 @@ def look(tmp_path, model):
     def look_at(*peers, **node):
         node = {"data_dir": tmp_path / "data", "port": 0, "disk_reserve_mb": 1, "host": "127.0.0.1", **node}
         settings = Settings(node=Node(**node), peers=peers, model=Model(name=str(model)))
-        return {one.subject: one for one in all_checks(settings, tmp_path / "config.toml")}
+        return {check.subject: check for check in all_checks(settings, tmp_path / "config.toml")}
 
     return look_at
 
@@ -76,8 +76,8 @@ def ask(port, *, calling="SECONDREAD", called="PACS", host="127.0.0.1", seconds=
 
 
 def test_fresh_node_passes_and_nothing_is_made(look, tmp_path, scp):
-    taken = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
-    checks = look(Peer(ae_title="PACS", host="127.0.0.1", port=scp(*taken)))
+    classes = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+    checks = look(Peer(ae_title="PACS", host="127.0.0.1", port=scp(*classes)))
     assert {check.outcome for check in checks.values()} == {Outcome.OK}
     assert "first start" in checks["database"].words
     assert not (tmp_path / "data").exists()
@@ -103,8 +103,8 @@ def test_damaged_database_fails_and_is_left_as_it_is(look, tmp_path):
 
 def test_old_database_will_be_migrated_by_the_node_and_not_by_the_check(look, tmp_path, monkeypatch):
     Database.open(tmp_path / "data").close()
-    seen = inspection.Inspection(file=tmp_path / "data" / NAME, revision="0000", newest="0001")
-    monkeypatch.setattr(inspection, "inspect", lambda _: seen)
+    inspected = inspection.Inspection(file=tmp_path / "data" / NAME, revision="0000", newest="0001")
+    monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
     check = look()["database"]
     assert check.outcome is Outcome.NOTE
     assert "0000" in check.words
@@ -189,20 +189,22 @@ def test_peer_is_asked_for_every_class_that_it_would_be_sent(look, scp):
     peer = Peer(ae_title="PACS", host="127.0.0.1", port=port, objects=objects, contours_twice=True,
                 compression=("jpeg-ls",), commitment=True)  # fmt: skip
     checks = look(peer)
-    said = {name.removeprefix("peer PACS: "): (one.outcome, one.words) for name, one in checks.items()}
-    both = "Explicit VR Little Endian, Implicit VR Little Endian"
-    other_class = f"refused, sent as Comprehensive 3D SR Storage instead, in {both}"
-    assert said["Comprehensive SR"] == (Outcome.NOTE, other_class)
-    outcome, words = said["Mammography CAD SR"]
+    outcomes = {
+        name.removeprefix("peer PACS: "): (check.outcome, check.words) for name, check in checks.items()
+    }
+    syntaxes = "Explicit VR Little Endian, Implicit VR Little Endian"
+    other_class = f"refused, sent as Comprehensive 3D SR Storage instead, in {syntaxes}"
+    assert outcomes["Comprehensive SR"] == (Outcome.NOTE, other_class)
+    outcome, words = outcomes["Mammography CAD SR"]
     assert outcome is Outcome.FAILED
     assert words.startswith(
         f"refused: let PACS accept Mammography CAD SR Storage ({MammographyCADSRStorage})"
     )
-    outcome, words = said["Secondary Capture Image"]
+    outcome, words = outcomes["Secondary Capture Image"]
     assert outcome is Outcome.NOTE
     assert "sent uncompressed, as it takes none of jpeg-ls" in words
-    assert said["Storage Commitment"][0] is Outcome.FAILED
-    assert '"secondread": ["SECONDREAD", "127.0.0.1", 0]' in said["to register there"][1]
+    assert outcomes["Storage Commitment"][0] is Outcome.FAILED
+    assert '"secondread": ["SECONDREAD", "127.0.0.1", 0]' in outcomes["to register there"][1]
 
 
 def test_tables_of_a_peer_fit_80_columns_and_say_what_to_change_on_which_side(look, scp):
@@ -213,7 +215,7 @@ def test_tables_of_a_peer_fit_80_columns_and_say_what_to_change_on_which_side(lo
     objects = ("report", "heatmaps", "cad_sr", "gsps")
     peer = Peer(ae_title="HOSPITALPACSMAIN", host="127.0.0.1", port=port, objects=objects,
                 contours_twice=True, compression=("jpeg-ls", "jpeg-2000", "rle"))  # fmt: skip
-    checks = [one for one in look(peer).values() if isinstance(one, Offer)]
+    checks = [check for check in look(peer).values() if isinstance(check, Offer)]
     console = Console(width=80, markup=False, record=True, file=io.StringIO())
     for table in peer_tables(peer.ae_title, checks):
         console.print(table)
@@ -290,8 +292,8 @@ def test_something_that_speaks_no_dicom():
 def test_check_command_prints_and_ends_as_it_went(
     monkeypatch, capsys, tmp_path, model, scp, port_of_peer, code
 ):
-    taken = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
-    port = scp(*taken) if port_of_peer == "listening" else free_port()
+    classes = (Verification, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+    port = scp(*classes) if port_of_peer == "listening" else free_port()
     config = tmp_path / "node.toml"
     config.write_text(
         f'[node]\nport = 0\ndisk_reserve_mb = 1\n[model]\nname = "{model}"\n'
@@ -301,12 +303,12 @@ def test_check_command_prints_and_ends_as_it_went(
     table = secondread("check", "--config", config)
     assert table.code == code
     assert "peer PACS" in table.out
-    told = secondread("check", "--json", "--config", config)
-    assert told.code == code
-    assert told.json["ok"] is (code == 0)
-    assert {"what", "outcome", "words"} == set(told.json["checks"][0])
-    asked = [check for check in told.json["checks"] if "transfer_syntaxes" in check]
-    assert [all(check["transfer_syntaxes"].values()) for check in asked] == (
+    output = secondread("check", "--json", "--config", config)
+    assert output.code == code
+    assert output.json["ok"] is (code == 0)
+    assert {"what", "outcome", "words"} == set(output.json["checks"][0])
+    offers = [check for check in output.json["checks"] if "transfer_syntaxes" in check]
+    assert [all(check["transfer_syntaxes"].values()) for check in offers] == (
         [] if code else [True, True, False]
     )
     assert "To register at PACS:" in table.out

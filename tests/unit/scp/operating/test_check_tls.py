@@ -25,7 +25,7 @@ def section(authority):
 
 def look(section, *, later=timedelta(0)):
     found = check_tls.files(section, datetime.now(UTC) + later)
-    return {one.subject: (one.outcome, one.words) for one in found}
+    return {entry.subject: (entry.outcome, entry.words) for entry in found}
 
 
 def test_without_tls_there_is_nothing_to_see():
@@ -33,20 +33,20 @@ def test_without_tls_there_is_nothing_to_see():
 
 
 def test_good_files_pass_and_the_end_of_their_validity_is_shown(section):
-    seen = look(section)
-    assert {outcome for outcome, _ in seen.values()} == {Outcome.OK}
-    assert "this node's certificate is valid until 20" in seen["tls certificate"][1]
-    assert "'test authority'" in seen["tls authority"][1]
+    outcomes = look(section)
+    assert {outcome for outcome, _ in outcomes.values()} == {Outcome.OK}
+    assert "this node's certificate is valid until 20" in outcomes["tls certificate"][1]
+    assert "'test authority'" in outcomes["tls authority"][1]
 
 
 def test_end_of_validity_is_announced_a_month_before(section):
-    seen = look(section, later=timedelta(days=340))
-    assert seen["tls certificate"][0] is Outcome.NOTE
-    assert "expires in 24 days" in seen["tls certificate"][1]
-    assert seen["tls authority"][0] is Outcome.NOTE
-    seen = look(section, later=timedelta(days=366))
-    assert seen["tls authority"][0] is Outcome.FAILED
-    assert "has expired on" in seen["tls certificate"][1]
+    outcomes = look(section, later=timedelta(days=340))
+    assert outcomes["tls certificate"][0] is Outcome.NOTE
+    assert "expires in 24 days" in outcomes["tls certificate"][1]
+    assert outcomes["tls authority"][0] is Outcome.NOTE
+    outcomes = look(section, later=timedelta(days=366))
+    assert outcomes["tls authority"][0] is Outcome.FAILED
+    assert "has expired on" in outcomes["tls certificate"][1]
 
 
 def test_expired_certificate_fails(authority):
@@ -64,24 +64,29 @@ def test_key_that_others_can_read_fails(authority):
 
 
 def test_key_of_another_certificate_fails(section, authority):
-    other = authority.tls("other", kind="EC")
-    outcome, words = look(section.model_copy(update={"key": other.key}))["tls certificate"]
+    other_files = authority.tls("other", kind="EC")
+    outcome, words = look(section.model_copy(update={"key": other_files.key}))["tls certificate"]
     assert outcome is Outcome.FAILED
     assert "is not the key of" in words
 
 
 def test_revocation_lists_are_tried_on_the_certificate_of_the_node(section, authority, tmp_path_factory):
-    def said(signed, lists):
+    def words_of(signed, lists):
         return look(signed.model_copy(update={"revocation_lists": lists}))["tls revocation lists"]
 
-    assert said(section, authority.revoke()) == (Outcome.OK, f"{authority.folder / 'revoked.pem'}: in force")
-    outcome, words = said(section, authority.revoke(until="20200102000000Z"))
+    assert words_of(section, authority.revoke()) == (
+        Outcome.OK,
+        f"{authority.folder / 'revoked.pem'}: in force",
+    )
+    outcome, words = words_of(section, authority.revoke(until="20200102000000Z"))
     assert outcome is Outcome.FAILED
     assert "the revocation list of its authority has expired" in words
-    outcome, words = said(section, authority.revoke(section.certificate))
+    outcome, words = words_of(section, authority.revoke(section.certificate))
     assert (outcome, words.endswith("it is revoked")) == (Outcome.FAILED, True)
-    other = Authority(tmp_path_factory.mktemp("other"), name="other authority")
-    assert said(other.tls("node", authorities=authority.pem), authority.revoke())[0] is Outcome.OK
+    other_authority = Authority(tmp_path_factory.mktemp("other"), name="other authority")
+    assert (
+        words_of(other_authority.tls("node", authorities=authority.pem), authority.revoke())[0] is Outcome.OK
+    )
 
 
 def test_file_without_revocation_list_fails(section):
@@ -103,12 +108,12 @@ def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_fact
         model=Model(name=str(model_folder.make(tmp_path_factory.mktemp("model")))),
     )
 
-    def seen():
-        return {one.subject: one for one in check.all_checks(settings, tmp_path / "config.toml")}
+    def subjects():
+        return {item.subject: item for item in check.all_checks(settings, tmp_path / "config.toml")}
 
-    checks = seen()
+    checks = subjects()
     assert "port 11112" not in checks
     assert checks[f"tls port {port}"].outcome is Outcome.OK
     assert "nothing listens" in checks["peer PACS"].words
     with lock_held(tmp_path / "data"):
-        assert seen()[f"tls port {port}"].outcome is Outcome.FAILED
+        assert subjects()[f"tls port {port}"].outcome is Outcome.FAILED

@@ -47,19 +47,19 @@ def node(database, tmp_path):
 
 def test_worker_that_is_ready_is_shown_with_its_process(database, tmp_path):
     with lock_held(tmp_path), locks.worker_lock(tmp_path):
-        seen = node(database, tmp_path)
-    assert seen.worker_pid == os.getpid()
-    assert _worker(seen) == f"worker: ready (process {os.getpid()})"
+        health = node(database, tmp_path)
+    assert health.worker_pid == os.getpid()
+    assert _worker(health) == f"worker: ready (process {os.getpid()})"
 
 
 def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
     with locks.worker_lock(tmp_path):
         pass
     with lock_held(tmp_path):
-        seen = node(database, tmp_path)
-    assert seen.running
-    assert seen.worker_pid is None
-    assert "NOT ready" in _worker(seen)
+        health = node(database, tmp_path)
+    assert health.running
+    assert health.worker_pid is None
+    assert "NOT ready" in _worker(health)
 
 
 def test_killed_worker_is_seen_to_be_gone(tmp_path):

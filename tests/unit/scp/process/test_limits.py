@@ -17,5 +17,7 @@ print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0,
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a crash leaves is asked of Linux")
 def test_neither_a_file_nor_a_program_gets_the_core():
-    said = subprocess.run([sys.executable, "-c", ASK], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert said.stdout.strip() == "(0, 0) 0"
+    process = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert process.stdout.strip() == "(0, 0) 0"

@@ -65,7 +65,7 @@ def test_wrong_called_title_is_named():
 
 
 @pytest.mark.parametrize(
-    ("shown", "words"),
+    ("certificate", "words"),
     [
         ({}, "called without TLS"),
         ({"tls": True}, "showed no certificate"),
@@ -73,11 +73,11 @@ def test_wrong_called_title_is_named():
         ({"tls": True, "certificate": "a" * 64}, None),
     ],
 )
-def test_peer_bound_to_tls_and_a_certificate_is_admitted_with_both(tmp_path, shown, words):
+def test_peer_bound_to_tls_and_a_certificate_is_admitted_with_both(tmp_path, certificate, words):
     file = tmp_path / "any.pem"
     bound = Peer(ae_title="PACS", results_to=(), tls=True, certificate_sha256="a" * 64)
     settings = Settings(tls=TLS(certificate=file, key=file, authorities=file), peers=(bound,))
-    decision = Admission(settings).decide(replace(request(), **shown))
+    decision = Admission(settings).decide(replace(request(), **certificate))
     assert decision.rejection == (None if words is None else UNKNOWN_CALLER)
     assert words is None or words in decision.reason
 

@@ -39,17 +39,19 @@ def connections():
         return caller
 
     yield make
-    for one in sockets:
-        one.close()
+    for connection in sockets:
+        connection.close()
 
 
 def test_callers_from_a_thousand_addresses_push_out_no_caller_that_has_made_its_request(connections):
     callers = Callers(LEAST)
     good = connections("10.0.0.1", at_gate=False)
     assert callers.enter(good) is None
-    gone = [callers.enter(connections(f"127.0.{number // 250}.{number % 250}")) for number in range(100)]
-    assert good not in gone
-    assert sum(caller is not None for caller in gone) == 100 - (LEAST - 1)
+    former_callers = [
+        callers.enter(connections(f"127.0.{number // 250}.{number % 250}")) for number in range(100)
+    ]
+    assert good not in former_callers
+    assert sum(caller is not None for caller in former_callers) == 100 - (LEAST - 1)
 
 
 @pytest.mark.parametrize(

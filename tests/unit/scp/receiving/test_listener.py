@@ -137,7 +137,7 @@ def test_refusal_carries_status_and_comment_and_the_association_goes_on(listener
 @pytest.mark.parametrize(("fault", "status"), [(OSError("disk"), 0xA700), (ZeroDivisionError("bug"), 0x0110)])
 def test_fault_of_the_node_is_a_failure_status_never_success(listener, keeper, fault, status):
     keeper.fail = fault
-    assert [one.Status for one in store(listener, [mammogram("R", "CC")])] == [status]
+    assert [answer.Status for answer in store(listener, [mammogram("R", "CC")])] == [status]
 
 
 def test_stranger_is_rejected(listener):
@@ -150,16 +150,16 @@ def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
     image = mammogram("R", "CC", rows=1024, columns=1024)
     association = associate(listener, [build_context(image.SOPClassUID, ExplicitVRLittleEndian)])
     assert association.is_established
-    begun = threading.Event()
+    started = threading.Event()
 
     def abort_after_some(event):
         if len(event.pdu.encode()) > 10_000:
-            begun.set()
+            started.set()
             association.dul.socket.close()
 
     association.bind(evt.EVT_PDU_SENT, abort_after_some)
     association.send_c_store(image)
-    assert begun.is_set()
+    assert started.is_set()
     assert left.wait(30)
     assert list(keeper.archive.incoming.iterdir()) == []
     assert keeper.kept == []
@@ -178,10 +178,10 @@ def test_data_set_that_cannot_be_written_down_is_answered_and_the_association_go
     association.release()
 
 
-def waiting_for(done):
+def waiting_for(condition):
     """The end of an association's thread has no event."""
     deadline = time.monotonic() + 30
-    while not done():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -233,7 +233,7 @@ def test_fault_in_the_decision_rejects(listening, admission, monkeypatch):
 def accepted_syntax(listener, sop_class, proposed):
     association = associate(listener, [build_context(sop_class, proposed)])
     try:
-        return [str(one.transfer_syntax[0]) for one in association.accepted_contexts]
+        return [str(context.transfer_syntax[0]) for context in association.accepted_contexts]
     finally:
         association.release()
 
@@ -255,15 +255,17 @@ def test_lossless_compression_is_preferred_as_sent_and_lossy_comes_last(listener
 PRIVATE = "1.2.3.4.5.6"
 NEWER = "1.2.840.10008.5.1.4.1.1.9999"
 RETIRED = "1.2.840.10008.5.1.4.1.1.9"
-EVERY_STORAGE_CLASS = sorted({str(one.abstract_syntax) for one in AllStoragePresentationContexts})
+EVERY_STORAGE_CLASS = sorted({str(context.abstract_syntax) for context in AllStoragePresentationContexts})
 
 
 def test_every_storage_class_is_negotiated_unknown_ones_too(listener):
     classes = [*EVERY_STORAGE_CLASS, PRIVATE, NEWER, RETIRED]
     for first in range(0, len(classes), 100):
-        asked = classes[first : first + 100]
-        association = associate(listener, [build_context(one, [ImplicitVRLittleEndian]) for one in asked])
-        assert {str(one.abstract_syntax) for one in association.accepted_contexts} == set(asked)
+        proposed = classes[first : first + 100]
+        association = associate(
+            listener, [build_context(sop_class, [ImplicitVRLittleEndian]) for sop_class in proposed]
+        )
+        assert {str(context.abstract_syntax) for context in association.accepted_contexts} == set(proposed)
         association.release()
 
 
@@ -275,18 +277,18 @@ def test_foreign_class_is_taken_in_whatever_transfer_syntax_it_comes(listener):
 
 
 def foreign(sop_class, number=1):
-    made = mammogram("R", "CC", number=number)
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = sop_class
-    return made
+    image = mammogram("R", "CC", number=number)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
+    return image
 
 
-def told(listening, database):
+def row_counts(listening, database):
     """What was counted once the association's thread has ended."""
 
     def look():
         listening.listener.clean_up()
         with database.read() as tx:
-            return {(one.peer, one.sop_class_uid, one.reason): one.objects for one in not_kept.counted(tx)}
+            return {(row.peer, row.sop_class_uid, row.reason): row.objects for row in not_kept.counted(tx)}
 
     waiting_for(look)
     return look()
@@ -297,18 +299,18 @@ def test_foreign_objects_are_dropped_with_success_counted_and_logged_once(listen
     with structlog.testing.capture_logs() as logs:
         images = [foreign(CTImageStorage, 1), foreign(CTImageStorage, 2), foreign(PRIVATE, 3)]
         answers = store(listening.port, images)
-        counts = told(listening, database)
-    assert [one.Status for one in answers] == [0, 0, 0]
+        counts = row_counts(listening, database)
+    assert [answer.Status for answer in answers] == [0, 0, 0]
     assert counts == {
         ("PACS", CTImageStorage, Refused.DROPPED): 2,
         ("PACS", PRIVATE, Refused.DROPPED): 1,
     }
-    (line,) = [one for one in logs if "not for this node" in one["event"]]
+    (line,) = [entry for entry in logs if "not for this node" in entry["event"]]
     assert (line["peer"], line["objects"]) == ("PACS", 3)
     assert line["classes"] == f"{PRIVATE}: 1, CT Image Storage: 2"
     assert list(keeper.archive.incoming.iterdir()) == []
     store(listening.port, [foreign(CTImageStorage)])
-    waiting_for(lambda: told(listening, database)["PACS", CTImageStorage, Refused.DROPPED] == 3)
+    waiting_for(lambda: row_counts(listening, database)["PACS", CTImageStorage, Refused.DROPPED] == 3)
 
 
 class TestStrict:
@@ -323,7 +325,7 @@ class TestStrict:
         keeper.fail = Foreign("not a mammogram: CT Image Storage")
         (answer,) = store(listening.port, [foreign(CTImageStorage)])
         assert (answer.Status, answer.ErrorComment) == (0xA900, "not a mammogram: CT Image Storage")
-        assert told(listening, database) == {("PACS", CTImageStorage, Refused.FOREIGN): 1}
+        assert row_counts(listening, database) == {("PACS", CTImageStorage, Refused.FOREIGN): 1}
 
 
 def test_this_node_commits_itself_to_nothing(listener):

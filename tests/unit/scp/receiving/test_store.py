@@ -124,11 +124,11 @@ def test_same_pixels_in_another_transfer_syntax_are_the_same_image(keep, receive
 def test_other_pixels_under_a_known_uid_are_refused_and_the_first_stay(keep, receiver, database, syntax):
     image = mammogram("R", "CC")
     keep(image)
-    other = mammogram("R", "CC", lesion=True)
+    other_image = mammogram("R", "CC", lesion=True)
     if syntax is not None:
-        other.compress(syntax, generate_instance_uid=False)
+        other_image.compress(syntax, generate_instance_uid=False)
     with pytest.raises(OtherPixels):
-        keep(other)
+        keep(other_image)
     (file,) = kept_files(receiver)
     assert pydicom.dcmread(file).PixelData == image.PixelData
     assert waiting(database) == 1
@@ -226,12 +226,15 @@ def test_foreign_object_is_foreign_whatever_it_lacks_and_however_damaged(keep, r
 def test_mammogram_that_is_called_something_else_is_never_dropped(receiver, lying):
     image = mammogram("R", "CC")
     path = write(image, receiver.archive.incoming / "received.dcm")
-    mammography, other = str(image.SOPClassUID).encode(), DigitalXRayImageStorageForPresentation.encode()
+    mammography, radiography = (
+        str(image.SOPClassUID).encode(),
+        DigitalXRayImageStorageForPresentation.encode(),
+    )
     before, of_request, between, of_data_set, after = re.split(
         b"(" + re.escape(mammography) + b")", path.read_bytes()
     )
     assert of_request == of_data_set
-    of_request, of_data_set = (other, of_data_set) if lying == "request" else (of_request, other)
+    of_request, of_data_set = (radiography, of_data_set) if lying == "request" else (of_request, radiography)
     path.write_bytes(before + of_request + between + of_data_set + after)
     with pytest.raises(Incomplete, match="differ"):
         receiver.keep(path, calling_ae="PACS")
@@ -316,8 +319,10 @@ def test_uid_of_command_and_data_set_must_agree(receiver):
     image = mammogram("R", "CC")
     buffer = io.BytesIO()
     image.save_as(buffer, enforce_file_format=True)
-    other = image.SOPInstanceUID.replace("2.25.", "2.26.").encode()
-    data = buffer.getvalue().replace(image.SOPInstanceUID.encode(), other, 1)  # the first is the file meta's
+    other_uid = image.SOPInstanceUID.replace("2.25.", "2.26.").encode()
+    data = buffer.getvalue().replace(
+        image.SOPInstanceUID.encode(), other_uid, 1
+    )  # the first is the file meta's
     path = receiver.archive.incoming / "received.dcm"
     path.write_bytes(data)
     with pytest.raises(Incomplete, match="differ"):
@@ -344,7 +349,7 @@ def test_deflated_data_set_that_grows_too_large_is_refused_before_it_fills_anyth
     monkeypatch.setattr(dataset, "LARGEST_INFLATED", 100_000)
     with pytest.raises(Unreadable, match="inflates to more than 100000 bytes"):
         receiver.keep(deflated(receiver), calling_ae="PACS")
-    assert [one.name for one in receiver.archive.incoming.iterdir()] == ["received.dcm"]
+    assert [path.name for path in receiver.archive.incoming.iterdir()] == ["received.dcm"]
 
 
 def test_deflated_data_set_that_is_cut_short_is_refused(receiver):

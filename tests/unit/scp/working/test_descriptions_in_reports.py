@@ -40,12 +40,12 @@ def owed_bytes(node):
 
 def test_images_kept_by_an_older_version_are_described_once_and_reported_with_the_same_bytes(node, tmp_path):
     old = InProcessNode(tmp_path / "old")
-    for each in (node, old):
-        each.receive(*study(), mammogram("R", "CC", number=5, for_processing=True))
+    for some_node in (node, old):
+        some_node.receive(*study(), mammogram("R", "CC", number=5, for_processing=True))
     before = described(old)
     forget_descriptions(old)
-    for each in (node, old):
-        assert each.work().count(JobKind.REPORT) == 1
+    for some_node in (node, old):
+        assert some_node.work().count(JobKind.REPORT) == 1
     assert len(before) == 5
     assert described(old) == before
     assert owed_bytes(old) == owed_bytes(node) != []
@@ -61,4 +61,4 @@ def test_raw_data_whose_presentation_is_there_are_not_opened_for_the_report(node
         ).scalar_one()
     node.archive.remove(file)
     assert node.work().count(JobKind.REPORT) == 1
-    assert len(node.owed()) == 6
+    assert len(node.results_owed()) == 6

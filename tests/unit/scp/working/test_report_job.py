@@ -140,12 +140,14 @@ class Analyst:
     identity = results.MODEL
 
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
 
     def analyse(self, _path, image):
-        self.asked += 1
-        shown = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
-        return Analysis(finding=results.measured(), layers=results.layers_of(shown, results.region(100, 100)))
+        self.calls += 1
+        picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
+        return Analysis(
+            finding=results.measured(), layers=results.layers_of(picture, results.region(100, 100))
+        )
 
 
 def report(database, archive, kinds, *, kept=None, analyst=None, takes=lambda *_: True):
@@ -212,7 +214,7 @@ def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
     }
     analyst = Analyst()
     report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
-    assert analyst.asked == 1
+    assert analyst.calls == 1
     assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SUMMARY", "SC"]
 
 
@@ -223,7 +225,7 @@ def test_a_finding_that_was_kept_with_one_region_is_made_again(database, archive
         (trace["region"],) = trace.pop("regions")
     analyst = Analyst()
     report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
-    assert analyst.asked == 1
+    assert analyst.calls == 1
 
 
 def test_each_destination_is_owed_the_kinds_that_it_takes(database, archive):

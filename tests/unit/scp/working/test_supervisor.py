@@ -34,7 +34,7 @@ def node(tmp_path):
 @pytest.fixture
 def supervised(node, monkeypatch):
     """Make supervisors whose worker follows a script; each puts into its queue when a job is done."""
-    made = []
+    supervisors = []
 
     def make(script, *, database=None, job_timeout_seconds=SECONDS):
         monkeypatch.setattr(supervisor, "_begin", script)
@@ -42,7 +42,7 @@ def supervised(node, monkeypatch):
             lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
         )
         finished = queue.Queue()
-        made.append(
+        supervisors.append(
             Supervisor(
                 settings=node.settings.model_copy(update={"worker": limits}),
                 database=database or node.database,
@@ -50,10 +50,10 @@ def supervised(node, monkeypatch):
                 now=lambda: datetime.now(UTC),
             )
         )
-        return made[-1], finished
+        return supervisors[-1], finished
 
     yield make
-    for supervisor_made in made:
+    for supervisor_made in supervisors:
         supervisor_made.stop(0)
 
 

@@ -137,7 +137,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path):
 def test_a_database_that_is_not_migrated_makes_no_backup(tmp_path):
     Database.open(tmp_path).close()
     Database.open(tmp_path).close()
-    assert [one.name for one in tmp_path.iterdir()] == [NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path):
@@ -221,8 +221,8 @@ def test_opening_a_locked_database_says_so(database, tmp_path):
 def test_many_may_read_while_one_writes(hand):
     with hand.database.write() as tx:
         tx.execute(schema.studies.delete())
-        with hand.database.read() as other:
-            assert other.execute(select(schema.studies)).all() == []
+        with hand.database.read() as reading_tx:
+            assert reading_tx.execute(select(schema.studies)).all() == []
 
 
 def test_threads_that_write_at_once_take_turns(hand):
@@ -249,11 +249,11 @@ def test_two_processes_that_begin_at_once_share_one_database(tmp_path):
     database_file.creation.create(file, meanwhile)
     assert file.read_bytes() == whole
     Database.open(tmp_path).close()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["faster", NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faster", NAME]
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "mend"),
+    ("sentence", "kind", "mend"),
     [
         ("database or disk is full", Full, "make room"),
         ("attempt to write a readonly database", DatabaseError, "write permission"),
@@ -263,9 +263,9 @@ def test_two_processes_that_begin_at_once_share_one_database(tmp_path):
         ("something new", DatabaseError, "secondread check"),
     ],
 )
-def test_every_failure_names_the_file_and_the_mend(tmp_path, said, kind, mend):
+def test_every_failure_names_the_file_and_the_mend(tmp_path, sentence, kind, mend):
     with pytest.raises(kind, match=mend) as caught, translated(tmp_path / NAME):
-        raise OperationalError("SELECT", ["secret"], sqlite3.OperationalError(said))
+        raise OperationalError("SELECT", ["secret"], sqlite3.OperationalError(sentence))
     assert str(tmp_path / NAME) in str(caught.value)
     assert "secret" not in str(caught.value)
 

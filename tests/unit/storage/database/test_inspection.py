@@ -14,9 +14,9 @@ def test_nothing_is_there_and_nothing_is_made(tmp_path):
 
 
 def test_database_of_this_program_is_current(database):
-    seen = inspection.inspect(database.file.parent)
-    assert seen.current
-    assert seen.file == database.file
+    inspected = inspection.inspect(database.file.parent)
+    assert inspected.current
+    assert inspected.file == database.file
 
 
 def revision(file, number):

@@ -75,9 +75,10 @@ def test_results_keep_their_rows_and_deliveries_when_kinds_become_free(database_
     database = Database.open(database_of_0002)
     due = Hand(database).due()
     assert [
-        (one.result.sop_instance_uid, one.result.kind, one.result.sop_class_uid) for one in due
+        (delivery.result.sop_instance_uid, delivery.result.kind, delivery.result.sop_class_uid)
+        for delivery in due
     ] == RESULTS
-    assert {one.result.sop_instance_uid: one.result.alternative_class_uid for one in due} == {
+    assert {delivery.result.sop_instance_uid: delivery.result.alternative_class_uid for delivery in due} == {
         "1.1": ComprehensiveSRStorage,
         "1.2": None,
         "1.3": None,

@@ -32,7 +32,7 @@ def job(**changes):
 
 
 @pytest.mark.parametrize(
-    ("said", "columns"),
+    ("sentence", "columns"),
     [
         ("one_open_analysis|jobs.sop_instance_uid", job(state="WAITING", finished_at=None)),
         ("one_open_analysis|jobs.sop_instance_uid", job(state="PARKED")),
@@ -46,8 +46,8 @@ def job(**changes):
         ("FOREIGN KEY", job(study_uid="1.2.404")),
     ],
 )
-def test_an_impossible_job_is_refused(received, said, columns):
-    with pytest.raises(Conflict, match=said), received.database.write() as tx:
+def test_an_impossible_job_is_refused(received, sentence, columns):
+    with pytest.raises(Conflict, match=sentence), received.database.write() as tx:
         tx.execute(insert(schema.jobs).values(**columns))
 
 

@@ -51,8 +51,10 @@ def test_troubles_are_counted_by_destination_state_and_reason(database, tmp_path
     owed.owe(database, archive, destinations=("PACS", "OTHER"))
     with database.write() as tx:
         due = deliveries.due(tx, now=owed.NOW)
-        for one in due["PACS"]:
-            deliveries.again(tx, one.id, not_before=SOON, status=None, reason="nobody there", now=owed.NOW)
+        for delivery in due["PACS"]:
+            deliveries.again(
+                tx, delivery.id, not_before=SOON, status=None, reason="nobody there", now=owed.NOW
+            )
         first, second = due["OTHER"]
         deliveries.never(tx, first.id, status=0xA900, reason="refused", now=owed.NOW)
         deliveries.sent(tx, second.id, status=0, now=owed.NOW)

@@ -8,8 +8,8 @@ from tests.unit.storage.making import FAILED, START, STUDY, arrival
 
 def line(hand):
     with hand.database.read() as tx:
-        (one,) = studies.overview(tx, study_uid=STUDY)
-        return one
+        (study,) = studies.overview(tx, study_uid=STUDY)
+        return study
 
 
 def test_a_study_goes_through_its_states(hand):
@@ -56,7 +56,7 @@ def test_the_latest_alive_comes_first(hand):
         hand.wait(minutes=1)
     hand.receive(arrival(1, study="1.2.1"))
     with hand.database.read() as tx:
-        assert [one.study_uid for one in studies.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
+        assert [line.study_uid for line in studies.overview(tx, limit=2)] == ["1.2.1", "1.2.3"]
         assert studies.overview(tx, study_uid="1.2.404") == []
 
 

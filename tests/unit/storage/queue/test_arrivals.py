@@ -67,8 +67,10 @@ def test_the_same_in_another_transfer_syntax_leaves_the_new_file_unneeded(hand):
 
 def test_other_pixels_change_nothing(hand):
     hand.receive(arrival())
-    other = arrival(pixel_sha256="others", file="instances/forged.dcm", source_ae="MALLORY", study=STUDY)
-    outcome = hand.receive(other, ["MALLORY"])
+    other_arrival = arrival(
+        pixel_sha256="others", file="instances/forged.dcm", source_ae="MALLORY", study=STUDY
+    )
+    outcome = hand.receive(other_arrival, ["MALLORY"])
     assert (outcome.kept, outcome.replaced_files) == (Kept.CONFLICT, ("instances/forged.dcm",))
     assert current(hand).file == "instances/0.dcm"
     with hand.database.read() as tx:
@@ -180,7 +182,7 @@ def test_a_merged_study_takes_its_image_along(hand):
     assert {hand.claimed().study_uid, hand.claimed().study_uid} == {STUDY, OTHER}
     with hand.database.read() as tx:
         assert [len(arrivals.images(tx, uid)) for uid in (STUDY, OTHER)] == [3, 1]
-        assert "moved to another study" in [one.event for one in history.of(tx, STUDY)]
+        assert "moved to another study" in [event.event for event in history.of(tx, STUDY)]
 
 
 def test_a_study_that_lost_every_image_is_not_reported(hand):
@@ -191,7 +193,7 @@ def test_a_study_that_lost_every_image_is_not_reported(hand):
     assert hand.ask_for_reports() == 1
     assert hand.claimed().study_uid == OTHER
     with hand.database.read() as tx:
-        assert [one.study_uid for one in studies.overview(tx)] == [OTHER]
+        assert [study.study_uid for study in studies.overview(tx)] == [OTHER]
 
 
 def test_a_study_that_lost_every_image_ends_its_report_job(hand):
@@ -297,7 +299,7 @@ def test_the_history_holds_uids_titles_and_numbers(hand):
     hand.send_all()
     with hand.database.read() as tx:
         events = history.of(tx, STUDY)
-    assert [one.event for one in events] == [
+    assert [event.event for event in events] == [
         *["received"] * 4,
         *["analysed"] * 4,
         "complete",

@@ -27,13 +27,13 @@ def sent(hand):
 
 def send(hand):
     with hand.database.write() as tx:
-        for one in deliveries.due(tx, now=hand.now).get("PACS", []):
-            deliveries.sent(tx, one.id, status=0, now=hand.now)
+        for delivery in deliveries.due(tx, now=hand.now).get("PACS", []):
+            deliveries.sent(tx, delivery.id, status=0, now=hand.now)
             commitments.want(
                 tx,
-                one,
-                sop_class_uid=one.result.sop_class_uid,
-                sop_instance_uid=one.result.sop_instance_uid,
+                delivery,
+                sop_class_uid=delivery.result.sop_class_uid,
+                sop_instance_uid=delivery.result.sop_instance_uid,
                 now=hand.now,
             )
 
@@ -44,7 +44,7 @@ def due(hand, destination="PACS"):
 
 
 def ask(hand, transaction_uid):
-    ids = [one.delivery_id for one in due(hand)]
+    ids = [delivery.delivery_id for delivery in due(hand)]
     with hand.database.write() as tx:
         commitments.open_request(tx, transaction_uid, "PACS", ids, now=hand.now)
     with hand.database.write() as tx:
@@ -56,14 +56,14 @@ def answer(hand, transaction_uid, *, keeps=(), denies=(), send_again=timedelta(s
     news = []
     with hand.database.write() as tx:
         request = commitment_reports.answered(tx, transaction_uid, now=hand.now)
-        for one in request.items:
-            uid = one.sop_instance_uid
-            if uid in keeps and commitment_reports.confirm(tx, one, now=hand.now):
+        for item in request.items:
+            uid = item.sop_instance_uid
+            if uid in keeps and commitment_reports.confirm(tx, item, now=hand.now):
                 news.append(uid)
-            if uid in denies and commitment_reports.counts_against(request, one):
+            if uid in denies and commitment_reports.counts_against(request, item):
                 commitment_reports.deny(
                     tx,
-                    one,
+                    item,
                     failure_reason=0x0112,
                     reason="lost",
                     send_again=None if send_again is None else hand.now + send_again,
@@ -75,15 +75,15 @@ def answer(hand, transaction_uid, *, keeps=(), denies=(), send_again=timedelta(s
 
 def ledger(hand):
     with hand.database.read() as tx:
-        return {one.sop_instance_uid: one for one in delivery_ledger.of_study(tx, STUDY)}
+        return {delivery.sop_instance_uid: delivery for delivery in delivery_ledger.of_study(tx, STUDY)}
 
 
 def standing(hand):
-    return {uid: (one.state, one.commitment) for uid, one in ledger(hand).items()}
+    return {uid: (delivery.state, delivery.commitment) for uid, delivery in ledger(hand).items()}
 
 
 def test_what_was_sent_is_asked_about_at_once_and_again_when_no_report_comes(sent):
-    assert [one.sop_instance_uid for one in due(sent)] == [REPORT, HEATMAP]
+    assert [delivery.sop_instance_uid for delivery in due(sent)] == [REPORT, HEATMAP]
     assert due(sent, "OTHER") == []
     ask(sent, "2.25.1")
     assert due(sent) == []
@@ -98,14 +98,16 @@ def test_what_was_sent_is_asked_about_at_once_and_again_when_no_report_comes(sen
 
 def test_a_killed_node_asks_again_and_knows_the_request_it_had_written_down(sent):
     with sent.database.write() as tx:  # killed before the peer's answer to the request was recorded
-        commitments.open_request(tx, "2.25.1", "PACS", [one.delivery_id for one in due(sent)], now=sent.now)
+        commitments.open_request(
+            tx, "2.25.1", "PACS", [delivery.delivery_id for delivery in due(sent)], now=sent.now
+        )
     assert len(due(sent)) == 2
     ask(sent, "2.25.2")
     assert answer(sent, "2.25.1", keeps=[REPORT, HEATMAP]) == [HEATMAP, REPORT]
 
 
 def test_a_report_that_is_faster_than_the_answer_to_its_request_stands(sent):
-    ids = [one.delivery_id for one in due(sent)]
+    ids = [delivery.delivery_id for delivery in due(sent)]
     with sent.database.write() as tx:
         commitments.open_request(tx, "2.25.1", "PACS", ids, now=sent.now)
     answer(sent, "2.25.1", keeps=[REPORT])
@@ -121,7 +123,7 @@ def test_a_report_given_twice_or_late_does_no_harm(sent):
     assert answer(sent, "2.25.1", keeps=[REPORT]) == [REPORT]  # late
     assert answer(sent, "2.25.1", keeps=[REPORT]) == []  # twice
     assert answer(sent, "2.25.2", denies=[REPORT], keeps=[HEATMAP]) == [HEATMAP]  # contradicts itself
-    assert {one.commitment for one in ledger(sent).values()} == {CommitmentState.COMMITTED}
+    assert {delivery.commitment for delivery in ledger(sent).values()} == {CommitmentState.COMMITTED}
 
 
 def test_a_request_that_was_never_made_is_unknown(sent):
@@ -148,7 +150,7 @@ def test_what_the_peer_has_not_kept_is_owed_again_and_asked_about_after_it_is_se
     sent.wait(seconds=30)
     assert sent.due_uids() == [REPORT]
     send(sent)
-    assert [(one.sop_instance_uid, one.failures) for one in due(sent)] == [(REPORT, 1)]
+    assert [(delivery.sop_instance_uid, delivery.failures) for delivery in due(sent)] == [(REPORT, 1)]
     # the same report once more is about what was sent before
     assert answer(sent, "2.25.1", denies=[REPORT]) == []
     ask(sent, "2.25.2")
@@ -164,7 +166,7 @@ def test_what_sending_again_does_not_mend_is_parked_until_a_person_retries(sent)
         assert commitments.retry(tx, now=sent.now) == 0
     assert sent.due_uids() == [REPORT]
     send(sent)
-    assert [one.failures for one in due(sent)] == [0]
+    assert [delivery.failures for delivery in due(sent)] == [0]
 
 
 def test_a_late_commitment_brings_back_what_was_parked(sent):
@@ -193,11 +195,11 @@ def test_what_a_newer_result_has_replaced_is_not_sent_again(sent):
     ask(sent, "2.25.1")
     sent.receive(arrival(0, header_digest="corrected", file="instances/corrected.dcm"))
     answer(sent, "2.25.1", denies=[REPORT, HEATMAP])
-    assert {one.state for one in ledger(sent).values()} == {DeliveryState.WITHDRAWN}
+    assert {delivery.state for delivery in ledger(sent).values()} == {DeliveryState.WITHDRAWN}
 
 
 def test_a_peer_that_refuses_to_be_asked_needs_a_person(sent):
-    ids = [one.delivery_id for one in due(sent)]
+    ids = [delivery.delivery_id for delivery in due(sent)]
     with sent.database.write() as tx:
         commitments.again(tx, ids, not_before=sent.now + HOURS, reason="busy")
     assert due(sent) == []

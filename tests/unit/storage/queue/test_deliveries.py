@@ -23,9 +23,9 @@ def counts(hand, destination="PACS"):
         return {state: number for state, number in deliveries.counts(tx)[destination].items() if number}
 
 
-def settle(hand, which, delivery, **rest):
+def settle(hand, end, delivery, **rest):
     with hand.database.write() as tx:
-        which(tx, delivery.id, now=hand.now, **rest)
+        end(tx, delivery.id, now=hand.now, **rest)
 
 
 def test_what_is_due_comes_with_its_object_in_the_reports_order(answered):
@@ -62,37 +62,41 @@ def test_an_object_sent_in_another_class_is_known_by_that_uid(answered):
 
 
 def test_what_fails_for_now_is_due_later(answered):
-    for one in answered.due():
-        later = answered.now + timedelta(minutes=one.id)
-        settle(answered, deliveries.again, one, not_before=later, status=0xA700, reason="full")
+    for delivery in answered.due():
+        later = answered.now + timedelta(minutes=delivery.id)
+        settle(answered, deliveries.again, delivery, not_before=later, status=0xA700, reason="full")
     assert answered.due() == []
     with answered.database.read() as tx:
         assert next_due(tx) == START + timedelta(minutes=1)
         assert deliveries.oldest_owed(tx) == {"PACS": START}
         assert deliveries.due_destinations(tx, now=answered.now) == []
     answered.wait(minutes=1)
-    (one,) = answered.due()
-    assert (one.attempts, one.last_status, one.reason) == (1, 0xA700, "full")
+    (delivery,) = answered.due()
+    assert (delivery.attempts, delivery.last_status, delivery.reason) == (1, 0xA700, "full")
 
 
 def test_what_is_refused_for_good_is_parked_with_its_reason(answered):
     settle(answered, deliveries.never, answered.due()[0], status=0xA900, reason="class not accepted")
     assert counts(answered) == {DeliveryState.OWED: 2, DeliveryState.PARKED: 1}
     with answered.database.read() as tx:
-        (one,) = parked(tx)
-    assert (one.reason, one.last_status, one.attempts) == ("class not accepted", 0xA900, 1)
+        (parked_delivery,) = parked(tx)
+    assert (parked_delivery.reason, parked_delivery.last_status, parked_delivery.attempts) == (
+        "class not accepted",
+        0xA900,
+        1,
+    )
 
 
 def test_nothing_moves_what_was_sent(answered):
     delivery = answered.due()[0]
     settle(answered, deliveries.sent, delivery, status=0)
-    for which, rest in (
+    for end, rest in (
         (deliveries.sent, {"status": 0}),
         (deliveries.again, {"status": None, "reason": "", "not_before": START}),
         (deliveries.never, {"status": None, "reason": ""}),
     ):
         with pytest.raises(IllegalMove, match="SENT cannot be"):
-            settle(answered, which, delivery, **rest)
+            settle(answered, end, delivery, **rest)
 
 
 def test_a_delivery_that_does_not_exist_is_an_error(answered):
@@ -110,7 +114,7 @@ def test_retrying_brings_back_what_is_parked_and_hurries_what_waits(answered):
         assert deliveries.retry(tx, study_uid="1.2.404", now=START) == 0
         assert deliveries.retry(tx, study_uid=STUDY, destination="PACS", now=START) == 2
         assert deliveries.retry(tx, now=START) == 0
-    assert [one.attempts for one in answered.due()] == [0, 0, 0]
+    assert [delivery.attempts for delivery in answered.due()] == [0, 0, 0]
 
 
 def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
@@ -129,8 +133,8 @@ def test_a_new_report_withdraws_unsent_objects_that_are_not_in_it(answered):
         result("1.9"),
     ]
     with answered.database.write() as tx:
-        made = new_report(*results, made_at=answered.now, images=5, content_digest="five", replaces=1)
-        unneeded = reports.finish(tx, job.lease, new=[made], now=answered.now)
+        report = new_report(*results, made_at=answered.now, images=5, content_digest="five", replaces=1)
+        unneeded = reports.finish(tx, job.lease, new=[report], now=answered.now)
     assert unneeded == ("results/rebuilt.dcm",)
     assert counts(answered) == {
         DeliveryState.WITHDRAWN: 1,

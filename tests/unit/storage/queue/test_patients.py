@@ -29,7 +29,7 @@ def record(database):
 
 
 @pytest.fixture
-def everything(database):
+def all_rows(database):
     def look():
         with database.read() as tx:
             tables = [table for table in schema.metadata.sorted_tables if table.name != "events"]
@@ -39,26 +39,26 @@ def everything(database):
 
 
 @pytest.mark.parametrize("peer", ["PACS", "REGION"])
-def test_copy_under_another_study_and_patient_changes_nothing(record, everything, database, peer):
+def test_copy_under_another_study_and_patient_changes_nothing(record, all_rows, database, peer):
     record(of("A"))
-    before = everything()
+    before = all_rows()
     for _ in range(3):
         copy = of("B", peer=peer, study_uid=OTHER_STUDY, file="instances/copy.dcm")
         assert record(copy) is Kept.OTHER_PATIENT
-    assert everything() == before
+    assert all_rows() == before
     with database.read() as tx:
         events = [event for event in history.of(tx, STUDY) if event.event == "refused: of another patient"]
     assert [event.fields for event in events] == [{"sop_instance_uid": f"{STUDY}.0", "sender": peer}]
 
 
-def test_second_archive_names_the_same_images_its_own_way_and_flips_nothing(record, everything, database):
+def test_second_archive_names_the_same_images_its_own_way_and_flips_nothing(record, all_rows, database):
     record(of("LOCAL-1", peer="LOCAL"))
     assert record(of("REGION-77", peer="REGION")) is Kept.HEADER_CHANGED
-    before = everything()
+    before = all_rows()
     for _ in range(2):
         assert record(of("LOCAL-1", peer="LOCAL")) is Kept.DUPLICATE
         assert record(of("REGION-77", peer="REGION")) is Kept.DUPLICATE
-    assert everything() == before
+    assert all_rows() == before
     with database.read() as tx:
         assert {
             edition.identity: (edition.senders, edition.destinations)
@@ -111,11 +111,11 @@ def test_peer_that_sent_all_images_itself_gets_results_under_its_identity_alone(
     assert served() == {"study of A": [], "right": ["PACS"]}
 
 
-def test_second_patient_under_one_study_is_refused(record, everything):
+def test_second_patient_under_one_study_is_refused(record, all_rows):
     record(of("A", 0))
-    before = everything()
+    before = all_rows()
     assert record(of("B", 1)) is Kept.OTHER_PATIENT
-    assert everything() == before
+    assert all_rows() == before
     assert record(of("A", 1)) is Kept.NEW
 
 

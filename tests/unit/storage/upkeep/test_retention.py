@@ -18,12 +18,12 @@ def forget(hand):
     hand.wait(days=30)
     with hand.database.write() as tx:
         forgotten = retention.expired(tx, before=hand.now - timedelta(days=1), limit=10)
-    return tuple(file for one in forgotten for file in one.files)
+    return tuple(file for study in forgotten for file in study.files)
 
 
 def kept(hand):
     with hand.database.read() as tx:
-        return {one.study_uid for one in studies.overview(tx)}
+        return {study.study_uid for study in studies.overview(tx)}
 
 
 def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
@@ -90,8 +90,8 @@ def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
         assert reports.last_report(tx, STUDY) is None
 
 
-@pytest.mark.parametrize(("header", "same"), [("header", True), ("corrected", False)])
-def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, header, same):
+@pytest.mark.parametrize(("header", "repeated"), [("header", True), ("corrected", False)])
+def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, header, repeated):
     hand.answer_study("1.1")
     hand.send_all()
     forget(hand)
@@ -101,7 +101,7 @@ def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, hea
     with hand.database.write() as tx:
         jobs.finish_analysis(tx, job.lease, later, now=hand.now)
         ((_, found),) = arrivals.images(tx, STUDY)
-    assert found.analysed_at == (START if same else hand.now)
+    assert found.analysed_at == (START if repeated else hand.now)
 
 
 def test_a_few_studies_are_forgotten_at_a_time(hand):
@@ -128,9 +128,9 @@ def test_what_is_owed_to_anybody_stays(hand, end):
     hand.destinations = ("A", "B")
     hand.answer_study("1.1")
     with hand.database.write() as tx:
-        first, *rest = (one for many in deliveries.due(tx, now=hand.now).values() for one in many)
-        for one in rest:
-            deliveries.sent(tx, one.id, status=0, now=hand.now)
+        first, *rest = (study for many in deliveries.due(tx, now=hand.now).values() for study in many)
+        for forgotten_study in rest:
+            deliveries.sent(tx, forgotten_study.id, status=0, now=hand.now)
         if end == "parked":
             deliveries.never(tx, first.id, status=None, reason="no", now=hand.now)
     assert forget(hand) == ()
@@ -192,28 +192,28 @@ def forgotten_one(hand):
     hand.send_all()
     hand.wait(days=30)
     with hand.database.write() as tx:
-        (one,) = retention.expired(tx, before=hand.now, limit=10)
-    return one
+        (study,) = retention.expired(tx, before=hand.now, limit=10)
+    return study
 
 
 def test_files_of_a_forgotten_study_are_not_needed(hand):
-    one = forgotten_one(hand)
+    study = forgotten_one(hand)
     with hand.database.write() as tx:
-        assert retention.unneeded(tx, one) == one.files
+        assert retention.unneeded(tx, study) == study.files
 
 
 def test_file_of_a_study_that_is_back_is_needed(hand):
-    one = forgotten_one(hand)
+    study = forgotten_one(hand)
     hand.receive(arrival(0))
     with hand.database.write() as tx:
-        assert retention.unneeded(tx, one) == ()
+        assert retention.unneeded(tx, study) == ()
 
 
 def test_file_that_another_study_names_is_needed(hand):
-    one = forgotten_one(hand)
+    study = forgotten_one(hand)
     hand.receive(arrival(0, study_uid=OTHER))
     with hand.database.write() as tx:
-        assert set(one.files) - set(retention.unneeded(tx, one)) == {"instances/0.dcm"}
+        assert set(study.files) - set(retention.unneeded(tx, study)) == {"instances/0.dcm"}
 
 
 def test_space_is_made_by_the_longest_quiet_first(hand):
@@ -224,7 +224,10 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
     with hand.database.write() as tx:
         assert retention.by_space(tx, wanted=0, promised_since=START, limit=10) == []
         forgotten = retention.by_space(tx, wanted=4201, promised_since=START, limit=10)
-    assert [(one.study_uid, one.size) for one in forgotten] == [(OTHER, 4200), (STUDY, 4200)]
+    assert [(forgotten_study.study_uid, forgotten_study.size) for forgotten_study in forgotten] == [
+        (OTHER, 4200),
+        (STUDY, 4200),
+    ]
     assert f"results/{OTHER}.50.dcm" in forgotten[0].files
     assert kept(hand) == {"1.2.7"}
 

@@ -112,9 +112,9 @@ def test_the_report_says_that_it_has_the_largest_place_of_several(tmp_path):
 @pytest.mark.parametrize("name", ["CAD-SR", "GSPS"])
 def test_markers_are_the_same_bytes_again_and_other_objects_for_other_scores(tmp_path, name):
     first, again = built(name, tmp_path), built(name, tmp_path)
-    other = built(name, tmp_path, (results.measured((0.1, 0.1, 0.1, 0.7)), *STUDY[1:]))
+    further = built(name, tmp_path, (results.measured((0.1, 0.1, 0.1, 0.7)), *STUDY[1:]))
     assert first == again
-    assert first[0].SOPInstanceUID != other[0].SOPInstanceUID
+    assert first[0].SOPInstanceUID != further[0].SOPInstanceUID
 
 
 def test_presentation_states_draw_the_region_of_each_image_that_has_one(tmp_path):
@@ -154,9 +154,9 @@ def test_dcmtk_shows_the_original_through_the_state_as_the_node_does(tmp_path, d
     """A copied table of 12 bits and IDENTITY of an inverse image were shown too dark, and inverted."""
     header = mammogram("R", "CC", rows=320, columns=256, lesion=True, **display)
     (state,) = built("GSPS", tmp_path, [results.measured()], headers=[header])
-    source, shown = write(header, tmp_path / "source.dcm"), tmp_path / "shown.pgm"
-    command = [require("dcmp2pgm"), "--pstate", write(state, tmp_path / "state.dcm"), source, shown]
+    source, picture = write(header, tmp_path / "source.dcm"), tmp_path / "shown.pgm"
+    command = [require("dcmp2pgm"), "--pstate", write(state, tmp_path / "state.dcm"), source, picture]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
-    drawn = np.asarray(Image.open(io.BytesIO(shown.read_bytes())).convert("L"), float)
+    drawn = np.asarray(Image.open(io.BytesIO(picture.read_bytes())).convert("L"), float)
     expected = pixels.from_dicom(source).grey * 255
     assert np.median(np.abs(drawn - expected)) <= 2

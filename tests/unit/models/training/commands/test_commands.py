@@ -37,24 +37,26 @@ def run(monkeypatch):
 
 
 def test_from_images_to_a_shipped_folder(run, tmp_path):
-    where = ("--data", write_table(tmp_path / "data", patients=160), "--work", tmp_path / "work")
+    places = ("--data", write_table(tmp_path / "data", patients=160), "--work", tmp_path / "work")
     (tmp_path / "data" / "7.png").write_bytes(b"broken")
-    prepared = run("prepare", *where, "--threads", 1)
+    prepared = run("prepare", *places, "--threads", 1)
     assert prepared.exit_code == 0, prepared.output
     assert "left out: 7.png" in prepared.output
     assert "159 images prepared, 1 left out" in prepared.output
 
-    assert isinstance(run("export", *where, "--version", "1", "--to", tmp_path).exception, export.ExportError)
-    trained = run("train", *where)
+    assert isinstance(
+        run("export", *places, "--version", "1", "--to", tmp_path).exception, export.ExportError
+    )
+    trained = run("train", *places)
     assert trained.exit_code == 0, trained.output
     assert all(f"fold {number}" in trained.output for number in range(folds.FOLDS))
     assert "everything" in trained.output
 
-    evaluated = run("evaluate", *where)
+    evaluated = run("evaluate", *places)
     assert evaluated.exit_code == 0, evaluated.output
     assert "inbreast" in evaluated.output
 
-    exported = run("export", *where, "--version", "0.0.1", "--to", tmp_path)
+    exported = run("export", *places, "--version", "0.0.1", "--to", tmp_path)
     assert exported.exit_code == 0, exported.output
     folder = tmp_path / "document-cnn-0.0.1"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -64,9 +66,9 @@ def test_from_images_to_a_shipped_folder(run, tmp_path):
     read = manifest.load(folder)
     assert read.training_data_digest in prepared.output
     assert Classifier.open(read).rows == 64
-    again = run("export", *where, "--version", "0.0.1", "--to", tmp_path)
+    again = run("export", *places, "--version", "0.0.1", "--to", tmp_path)
     assert isinstance(again.exception, export.ExportError)
-    assert run("export", *where, "--version", "0.0.1", "--to", tmp_path, "--replace").exit_code == 0
+    assert run("export", *places, "--version", "0.0.1", "--to", tmp_path, "--replace").exit_code == 0
 
 
 def test_an_unknown_network_is_refused_with_a_list(run, tmp_path):

@@ -36,12 +36,12 @@ def places(tmp_path_factory):
     return folder
 
 
-def where(places):
+def options(places):
     return "--data", places / "data", "--model", places / "model", "--runs", places / "runs"
 
 
 def test_pointing_reads_the_images_of_trained_folds(places, tmp_path):
-    answer = run("pointing", *where(places), "--to", tmp_path / "pointing.json", "--images", 10)
+    answer = run("pointing", *options(places), "--to", tmp_path / "pointing.json", "--images", 10)
     assert answer.exit_code == 0, answer.output
     figures = json.loads((tmp_path / "pointing.json").read_text(encoding="utf-8"))
     assert figures["folds"] == [1, 3]
@@ -51,7 +51,7 @@ def test_pointing_reads_the_images_of_trained_folds(places, tmp_path):
 
 
 def test_robustness_writes_figures_and_table(places, tmp_path):
-    answer = run("robustness", *where(places), "--to", tmp_path / "robustness.json", "--images", 8)
+    answer = run("robustness", *options(places), "--to", tmp_path / "robustness.json", "--images", 8)
     assert answer.exit_code == 0, answer.output
     figures = json.loads((tmp_path / "robustness.json").read_text(encoding="utf-8"))
     assert (figures["images"], figures["left_out"]) == (8, 0)
@@ -60,9 +60,9 @@ def test_robustness_writes_figures_and_table(places, tmp_path):
 
 
 def test_the_gate_that_is_written_is_one_that_a_model_opens(places, tmp_path):
-    others = tmp_path / "others" / "blank"
-    others.mkdir(parents=True)
-    Image.fromarray(np.full((200, 160), 90, np.uint8)).save(others / "a.png")
+    other_runs = tmp_path / "others" / "blank"
+    other_runs.mkdir(parents=True)
+    Image.fromarray(np.full((200, 160), 90, np.uint8)).save(other_runs / "a.png")
     answer = run(
         "gate", "--data", places / "data", "--imagenet", write_published(tmp_path / "lite0.npz"),
         "--others", tmp_path / "others", "--spoiled", tmp_path / "others",
@@ -107,9 +107,9 @@ def test_every_image_is_read_by_the_network_that_has_not_seen_its_patient(places
 
 def test_a_sample_takes_from_all_sources_evenly_and_always_the_same(places):
     examples = reading.read(places / "data").examples
-    one, two = (out_of_fold.sample(examples, 20) for _ in range(2))
-    assert one == two
-    assert len(set(one)) == 20
-    sources = [example.source for example in one]
+    first, second = (out_of_fold.sample(examples, 20) for _ in range(2))
+    assert first == second
+    assert len(set(first)) == 20
+    sources = [example.source for example in first]
     assert sources.count("inbreast") == sources.count("rsna") == 10
-    assert sum(example.label == "Malignant" for example in one) == 10
+    assert sum(example.label == "Malignant" for example in first) == 10

@@ -87,7 +87,7 @@ def invoke(*words):
 
 
 def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
-    where = (
+    places = (
         "--data",
         data,
         "--work",
@@ -101,30 +101,32 @@ def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
         "--fold",
         FOLD,
     )
-    first = invoke(*where, "--network", "document-cnn")
+    first = invoke(*places, "--network", "document-cnn")
     assert first.exit_code == 0, first.output
     assert "document-cnn-64x48 starts from random" in first.output
     folder = tmp_path / compare.FOLDER
     weights = (folder / "document-cnn-64x48" / train.WEIGHTS).stat().st_mtime_ns
 
-    assert isinstance(invoke(*where, "--network", "document-cnn").exception, train.UnfinishedRunError)
-    both = ("--network", "document-cnn", "--network", "document-cnn@32x32")
-    second = invoke(*where, *both, "--resume")
+    assert isinstance(invoke(*places, "--network", "document-cnn").exception, train.UnfinishedRunError)
+    networks = ("--network", "document-cnn", "--network", "document-cnn@32x32")
+    second = invoke(*places, *networks, "--resume")
     assert second.exit_code == 0, second.output
     assert (folder / "document-cnn-64x48" / train.WEIGHTS).stat().st_mtime_ns == weights
     kept = json.loads((folder / trials.COMPARISON).read_text())
-    assert [one["name"] for one in kept["networks"]] == ["document-cnn-64x48", "document-cnn-32x32"]
-    assert [one["started_from"] for one in kept["networks"]] == ["random", "random"]
-    assert {(one["cut_outs_seen"], one["images_seen"]) for one in kept["networks"]} == {(160, 2 * 96)}
+    assert [record["name"] for record in kept["networks"]] == ["document-cnn-64x48", "document-cnn-32x32"]
+    assert [record["started_from"] for record in kept["networks"]] == ["random", "random"]
+    assert {(record["cut_outs_seen"], record["images_seen"]) for record in kept["networks"]} == {
+        (160, 2 * 96)
+    }
     assert set(kept["networks"][0]["figures"]) == {"inbreast", "rsna", "pooled"}
     assert (folder / trials.TABLE).read_text().strip() in second.output
 
-    other = invoke(*where, *both, "--resume", "--seed", 2)
-    assert isinstance(other.exception, ComparisonError)
-    assert "other terms" in str(other.exception)
+    other_seed = invoke(*places, *networks, "--resume", "--seed", 2)
+    assert isinstance(other_seed.exception, ComparisonError)
+    assert "other terms" in str(other_seed.exception)
 
 
-def seen(images, terms, network="document-cnn"):
+def batches_of(images, terms, network="document-cnn"):
     """Collect what a network is shown, from the batches that its progress bar counts."""
     batches = []
 
@@ -141,31 +143,31 @@ def seen(images, terms, network="document-cnn"):
 
 def test_every_network_sees_the_same_places_and_images_moved_alike(data, work, tmp_path):
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
-    small = seen(prepared(data, work, 128, 96), (terms, tmp_path))
-    large = seen(prepared(data, work, 256, 192), (terms, tmp_path))
+    small = batches_of(prepared(data, work, 128, 96), (terms, tmp_path))
+    large = batches_of(prepared(data, work, 256, 192), (terms, tmp_path))
     assert [len(batch[0]) for batch in small] == [32] * 5 + [16] * 12
-    for (one, *asked), (other, *twins) in zip(small, large, strict=True):
-        for part, twin in zip(asked, twins, strict=True):
+    for (first_small, *requests), (first_large, *twins) in zip(small, large, strict=True):
+        for part, twin in zip(requests, twins, strict=True):
             np.testing.assert_array_equal(part, twin)
-        rows, columns = one.shape[1:3]
-        halved = other.reshape(len(one), rows, 2, columns, 2).mean(axis=(2, 4))
+        rows, columns = first_small.shape[1:3]
+        halved = first_large.reshape(len(first_small), rows, 2, columns, 2).mean(axis=(2, 4))
         if (
-            len(one) == budget.BATCH
+            len(first_small) == budget.BATCH
         ):  # lesions; a place without one is drawn among pixels, of which there are more
-            one, halved = one[::2], halved[::2]  # noqa: PLW2901
-        assert np.corrcoef(halved.ravel(), one.ravel())[0, 1] > 0.95
+            first_small, halved = first_small[::2], halved[::2]  # noqa: PLW2901
+        assert np.corrcoef(halved.ravel(), first_small.ravel())[0, 1] > 0.95
 
 
 def test_an_interrupted_network_begins_anew(images, tmp_path):
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
-    whole = seen(images, (terms, tmp_path))
+    whole = batches_of(images, (terms, tmp_path))
     (tmp_path / "document-cnn-64x48" / "entry.json").unlink()  # as a run leaves it that was killed
-    assert len(seen(images, (terms, tmp_path))) == len(whole)
+    assert len(batches_of(images, (terms, tmp_path))) == len(whole)
 
 
 def test_a_network_with_a_single_dense_layer_is_compared_too(images, tmp_path):
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
-    assert len(seen(images, (terms, tmp_path), "efficientnet-lite0")) == 5 + 12
+    assert len(batches_of(images, (terms, tmp_path), "efficientnet-lite0")) == 5 + 12
 
 
 def test_what_fills_no_batch_is_not_counted():
@@ -186,7 +188,7 @@ def test_a_network_that_diverges_is_no_result(images, tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "FROM_RANDOM", 1e30)
     terms = Terms(budget=Budget(cut_outs=320, seed=3), fold=FOLD, imagenet=None, threads=2)
     with pytest.raises(ComparisonError, match="diverged"):
-        seen(images, (terms, tmp_path))
+        batches_of(images, (terms, tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +198,10 @@ def model(tmp_path_factory, images):
     folder = model_folder(tmp_path_factory.mktemp("model"), network)
     fold_numbers = folds.of(images.examples, {})
     numbers = [trials.held_out(images, fold) for fold in range(folds.FOLDS)]
-    said = [(members, train.predict(network, images, members)) for members in numbers]
+    answers = [(members, train.predict(network, images, members)) for members in numbers]
     trials.predictions.write(
-        trials.predictions.collect(images.examples, fold_numbers, said), folder / trials.predictions.FILE_NAME
+        trials.predictions.collect(images.examples, fold_numbers, answers),
+        folder / trials.predictions.FILE_NAME,
     )
     return folder
 

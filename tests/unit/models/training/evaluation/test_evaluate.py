@@ -149,22 +149,24 @@ def test_more_images_of_malignant_breasts_are_seen_in_the_figure_of_the_number_o
 
 
 def test_a_constant_output_is_found(predicted):
-    same = type(predicted)(
+    repeated = type(predicted)(
         examples=predicted.examples,
         folds=predicted.folds,
         logits=np.tile([0, 1, 0, 0.5], (len(predicted.folds), 1)),
     )
-    constant = evaluated(same).pooled.constant_output
+    constant = evaluated(repeated).pooled.constant_output
     assert constant.constant
     assert constant.predicted_share["BENIGN"] == 1
 
 
 def test_rule_and_method_change_point_and_scores(predicted, figures):
-    other = evaluated(predicted, rule=Rule.SPECIFICITY, method=Method.VECTOR)
+    by_specificity = evaluated(predicted, rule=Rule.SPECIFICITY, method=Method.VECTOR)
     assert figures.operating_point == figures.operating_points["sensitivity"]
-    assert other.operating_point == other.operating_points["specificity"]
-    assert figures.calibration.bias == (0, 0, 0, 0) != other.calibration.bias
-    assert other.temperature == other.calibration.compared["temperature and bias"].temperature
+    assert by_specificity.operating_point == by_specificity.operating_points["specificity"]
+    assert figures.calibration.bias == (0, 0, 0, 0) != by_specificity.calibration.bias
+    assert (
+        by_specificity.temperature == by_specificity.calibration.compared["temperature and bias"].temperature
+    )
 
 
 def test_normals_of_two_sources_are_compared_from_the_lower_to_the_higher(predicted):

@@ -92,8 +92,8 @@ def test_classes_alike_are_fitted_whatever_their_frequencies_were():
     logits = np.log([0.6, 0.6, 0.8, 0.5]) + generator.normal(0, 1, (len(truth), 4)) + np.eye(4)[truth]
     targets = np.eye(4)[truth]
     open_ones = np.tile([1.0, 0, 1, 0], (5000, 1))
-    both = np.concatenate([logits, logits[:5000]]), np.concatenate([targets, open_ones])
-    found = calibration.fit(*both, Method.ALIKE)
+    doubled = np.concatenate([logits, logits[:5000]]), np.concatenate([targets, open_ones])
+    found = calibration.fit(*doubled, Method.ALIKE)
     assert found == calibration.fit(logits, targets, Method.ALIKE)
     bias = -np.log([0.6, 0.6, 0.8, 0.5])
     np.testing.assert_allclose(found.bias, bias - bias.mean(), atol=0.06)

@@ -8,9 +8,9 @@ from tests.support import predicted
 
 
 def chosen(**words):
-    known = predicted.table(patients=400, **words)
-    scores = softmax(known.logits, 1.0)
-    return flag_thresholds.breasts(known, scores), flag_thresholds.choose(known, scores)
+    table = predicted.table(patients=400, **words)
+    scores = softmax(table.logits, 1.0)
+    return flag_thresholds.breasts(table, scores), flag_thresholds.choose(table, scores)
 
 
 def test_nine_in_ten_normal_breasts_of_each_digital_source_stay_below():

@@ -14,9 +14,9 @@ def skewed(folds=(0, 1), noise=0.8):
     kinds = [2] * 90 + [0, 1, 3, 3] * 3
     examples = tuple(image(LABELS[kind], patient=str(number)) for number, kind in enumerate(kinds))
     logits = generator.normal(scale=noise, size=(len(kinds), 4)) + 0.5 * np.eye(4)[kinds]
-    each = np.array([folds[number % len(folds)] for number in range(len(kinds))])
-    made = predictions.Predictions(examples=examples, folds=each, logits=logits)
-    return scored.score(made, Method.TEMPERATURE, resamples=40)[1]
+    fold_numbers = np.array([folds[number % len(folds)] for number in range(len(kinds))])
+    table = predictions.Predictions(examples=examples, folds=fold_numbers, logits=logits)
+    return scored.score(table, Method.TEMPERATURE, resamples=40)[1]
 
 
 def test_moved_scores_are_those_of_bayes():
@@ -32,13 +32,13 @@ def test_known_shares_say_what_the_class_mix_costs():
 
 
 def test_the_fold_itself_tells_nothing_about_its_shares(monkeypatch):
-    told = []
-    monkeypatch.setattr(labelling, "moved", lambda scores, shares: told.append(shares) or scores)
+    remarks = []
+    monkeypatch.setattr(labelling, "moved", lambda scores, shares: remarks.append(shares) or scores)
     labelling.with_known_shares(part := skewed())
     targets, folds = part.predictions.targets, part.predictions.folds
-    for fold, shares, for_malignant in zip((0, 1), told[::2], told[1::2], strict=True):
-        others = targets[folds != fold].sum(axis=0) + 1
-        assert shares == pytest.approx(others / others.sum())
+    for fold, shares, for_malignant in zip((0, 1), remarks[::2], remarks[1::2], strict=True):
+        other_folds = targets[folds != fold].sum(axis=0) + 1
+        assert shares == pytest.approx(other_folds / other_folds.sum())
         malignant = targets[folds != fold, 3]
         assert for_malignant[3] == pytest.approx((malignant.sum() + 1) / (len(malignant) + 2))
         assert for_malignant.sum() == pytest.approx(1)

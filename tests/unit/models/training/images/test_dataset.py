@@ -53,10 +53,10 @@ def test_sharp_moves_interpolate_nothing():
     limits = Limits(degrees=180, shift=0.2, zoom=0.2, shear=0.1, flip=True)
     maps = augmentation.draw_sharp(generator(), np.full((20, 2), 18.3), (16, 16), limits)
     images = np.broadcast_to(image[None, ..., None], (20, 40, 40, 1))
-    known = np.unique(image)
+    values = np.unique(image)
     for found in augmentation.apply(images, maps, (16, 16)).numpy():
         np.testing.assert_allclose(
-            found, known[np.abs(known[:, None] - found.ravel()).argmin(0)].reshape(found.shape), atol=1e-5
+            found, values[np.abs(values[:, None] - found.ravel()).argmin(0)].reshape(found.shape), atol=1e-5
         )
     assert len(np.unique(maps[:, :2] @ [1, 3])) == 4
 

@@ -62,7 +62,7 @@ def test_a_whole_image_is_asked_for_its_class_and_whether_it_is_malignant():
 def test_places_are_asked_where_something_is_known_of_them():
     assert whole([[LESION, UNKNOWN]]) == pytest.approx(np.log(4) / 2, rel=1e-5)
     assert whole([[LESION, HEALTHY]]) == pytest.approx(np.log(4), rel=1e-5)
-    either = whole([[LESION, LESION]], target=(0, 1, 1, 0))
-    assert either == pytest.approx(np.log(2) / 2, rel=1e-5)
+    loss = whole([[LESION, LESION]], target=(0, 1, 1, 0))
+    assert loss == pytest.approx(np.log(2) / 2, rel=1e-5)
     right = np.float32([[[[0, 0, 0, 20], [20, 0, 0, 0]]]])
     assert whole([[LESION, HEALTHY]], place_logits=right) == pytest.approx(0, abs=1e-6)

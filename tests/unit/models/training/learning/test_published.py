@@ -61,8 +61,8 @@ def published_model(prepared, fold_numbers, tmp_path_factory):
         files.append(work / f"{number}.npz")
         weights.save_weights(network, files[-1])
     to = work / "secondread-0.0.1"
-    how = {"recipe": RECIPE, "version": "0.0.1", "digest": "0" * 64, "replace": False}
-    return export.export(work, files, to, **how), files
+    options = {"recipe": RECIPE, "version": "0.0.1", "digest": "0" * 64, "replace": False}
+    return export.export(work, files, to, **options), files
 
 
 def of_fold(prepared, fold_numbers, fold):
@@ -79,9 +79,9 @@ def test_the_branch_that_has_not_seen_the_fold_is_taken_as_it_is(
 ):
     folder, files = published_model
     published.run(prepared, fold_numbers, fold, tmp_path / "run", RECIPE, model=folder)
-    with np.load(files[FOLDS.index(fold)]) as before, np.load(tmp_path / "run" / train.WEIGHTS) as taken:
-        for name in taken.files:
-            np.testing.assert_array_equal(taken[name], before[name].astype(np.float16))
+    with np.load(files[FOLDS.index(fold)]) as before, np.load(tmp_path / "run" / train.WEIGHTS) as trained:
+        for name in trained.files:
+            np.testing.assert_array_equal(trained[name], before[name].astype(np.float16))
     terms.check(tmp_path / "run", terms.of_images(prepared, fold_numbers, fold, RECIPE))
     with pytest.raises(train.UnfinishedRunError):
         published.run(prepared, fold_numbers, fold, tmp_path / "run", RECIPE, model=folder)

@@ -160,17 +160,17 @@ def test_a_run_is_not_overwritten(prepared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "named"),
+    ("changes", "named"),
     [
         ({"seed": 4}, "another seed"),
         ({"fold": 1}, "another fold"),
         ({"recipe": with_epochs(RECIPE, 3)}, "another recipe"),
     ],
 )
-def test_a_run_is_not_resumed_with_other_terms(prepared, tmp_path, other, named):
+def test_a_run_is_not_resumed_with_other_terms(prepared, tmp_path, changes, named):
     first = run(prepared, tmp_path)
     with pytest.raises(terms.OtherTermsError, match=named):
-        run(prepared, tmp_path, resume=True, **other)
+        run(prepared, tmp_path, resume=True, **changes)
     for name, values in run(prepared, tmp_path, resume=True).items():
         np.testing.assert_array_equal(values, first[name])
 
@@ -192,13 +192,13 @@ def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepa
 
 
 def test_the_lesion_loss_falls(prepared, tmp_path):
-    seen = []
+    epochs_seen = []
     recipe = with_epochs(RECIPE, 40)
-    run(prepared, tmp_path, recipe=recipe, report=seen.append)
-    losses = [epoch.loss for epoch in seen if epoch.stage == "lesions"]
+    run(prepared, tmp_path, recipe=recipe, report=epochs_seen.append)
+    losses = [epoch.loss for epoch in epochs_seen if epoch.stage == "lesions"]
     assert len(losses) == 40
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert [epoch.stage for epoch in seen][-1] == "head"
+    assert [epoch.stage for epoch in epochs_seen][-1] == "head"
 
 
 def test_a_new_head_leaves_the_convolutions_as_they_are(training_set):
@@ -234,14 +234,14 @@ def test_a_new_head_goes_by_the_statistics_that_batch_normalisation_has_learned(
     model = keras.Model(image, keras.layers.Dense(4, name=architecture.LOGITS)(pooled))
     before = [np.asarray(weight) for weight in model.get_layer(index=2).weights]
     head.fit(model, training_set, RECIPE.whole, np.random.default_rng(1), plainly)
-    for now, then in zip(model.get_layer(index=2).weights, before, strict=True):
-        np.testing.assert_array_equal(now, then)
+    for now, weights_before in zip(model.get_layer(index=2).weights, before, strict=True):
+        np.testing.assert_array_equal(now, weights_before)
 
 
 def test_training_without_lesions_says_what_it_wants(prepared, tmp_path):
-    none = dataclasses.replace(prepared, lesions=tuple(() for _ in prepared.lesions))
+    without_lesions = dataclasses.replace(prepared, lesions=tuple(() for _ in prepared.lesions))
     with pytest.raises(NoLesionsError, match="needs both"):
-        run(none, tmp_path)
+        run(without_lesions, tmp_path)
 
 
 @pytest.mark.parametrize(("images", "batch", "wanted"), [(9, 8, 16), (31, 64, 32)])

@@ -15,7 +15,7 @@ from tests.support.published_lite0 import write_published
 from tests.support.training import write_table
 
 
-def track(steps, total, what):
+def track(steps, total, label):
     return steps
 
 
@@ -32,7 +32,7 @@ def trunk(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(data, trunk):
+def distances_seen(data, trunk):
     return training.look(data, reading.read(data).examples, trunk, track)
 
 
@@ -53,55 +53,55 @@ def scattered(counts):
 
 
 def test_the_trunk_has_the_weights_of_the_file_in_half_precision(trunk):
-    other = Trunk()
-    assert len(trunk.model.weights) == len(other.model.weights)
+    other_trunk = Trunk()
+    assert len(trunk.model.weights) == len(other_trunk.model.weights)
     for variable in trunk.model.weights:
         values = np.asarray(variable)
         np.testing.assert_array_equal(values, values.astype(np.float16))
-    assert not np.array_equal(trunk.model.weights[0], other.model.weights[0])
+    assert not np.array_equal(trunk.model.weights[0], other_trunk.model.weights[0])
 
 
-def test_an_unreadable_image_is_named(seen):
-    assert len(seen.examples) == len(seen.features) == 23
-    (refused,) = seen.unread
+def test_an_unreadable_image_is_named(distances_seen):
+    assert len(distances_seen.examples) == len(distances_seen.features) == 23
+    (refused,) = distances_seen.unread
     assert refused[0] == "3.png"
 
 
-def test_distances_are_those_from_the_other_folds(seen):
-    distances = training.out_of_fold(seen)
-    within = training.fit(seen).distances(seen.features)
+def test_distances_are_those_from_the_other_folds(distances_seen):
+    distances = training.out_of_fold(distances_seen)
+    within = training.fit(distances_seen).distances(distances_seen.features)
     assert distances.shape == (23,)
     assert distances.mean() > within.mean()
 
 
 def test_the_limit_is_that_of_the_source_with_the_widest_spread():
-    seen = scattered({"wide": (400, 2.0), "narrow": (400, 1.0), "tiny": (20, 9.0)})
+    distances_seen = scattered({"wide": (400, 2.0), "narrow": (400, 1.0), "tiny": (20, 9.0)})
     distances = np.concatenate([np.linspace(0, 2, 400), np.linspace(0, 1, 400), np.full(20, 50.0)])
-    assert training.limit(seen, distances) == pytest.approx(1.98, abs=0.011)
+    assert training.limit(distances_seen, distances) == pytest.approx(1.98, abs=0.011)
 
 
 def test_a_small_table_has_the_limit_of_all_its_images():
-    seen = scattered({"one": (20, 1.0), "two": (20, 1.0)})
-    assert training.limit(seen, np.arange(40.0)) == pytest.approx(38.61)
+    distances_seen = scattered({"one": (20, 1.0), "two": (20, 1.0)})
+    assert training.limit(distances_seen, np.arange(40.0)) == pytest.approx(38.61)
 
 
 def test_mammograms_are_counted_out_of_fold_and_without_their_source():
-    seen = scattered({"near": (200, 1.0), "far": (200, 1.0)})
-    seen.features[200:] += 30
-    distances = training.out_of_fold(seen)
-    figures = training.mammogram_refusals(seen, distances, bound=5.0)
+    distances_seen = scattered({"near": (200, 1.0), "far": (200, 1.0)})
+    distances_seen.features[200:] += 30
+    distances = training.out_of_fold(distances_seen)
+    figures = training.mammogram_refusals(distances_seen, distances, bound=5.0)
     assert (figures.images, figures.refused, figures.without_breast) == (400, 0, 0)
     assert figures.sources["far"].refused == 0
     assert figures.sources["far"].refused_without_this_source == 200
 
 
 def test_one_source_alone_cannot_be_left_out():
-    seen = scattered({"one": (200, 1.0)})
-    figures = training.mammogram_refusals(seen, training.out_of_fold(seen), bound=5.0)
+    distances_seen = scattered({"one": (200, 1.0)})
+    figures = training.mammogram_refusals(distances_seen, training.out_of_fold(distances_seen), bound=5.0)
     assert figures.sources["one"].refused_without_this_source is None
 
 
-def test_other_pictures_are_counted_by_kind_and_verdict(seen, trunk, data, tmp_path):
+def test_other_pictures_are_counted_by_kind_and_verdict(distances_seen, trunk, data, tmp_path):
     for kind, values in {
         "blank": np.full((200, 160), 90),
         "breast": np.asarray(Image.open(data / "0.png")),
@@ -110,7 +110,7 @@ def test_other_pictures_are_counted_by_kind_and_verdict(seen, trunk, data, tmp_p
         (tmp_path / kind).mkdir()
         Image.fromarray(values.astype(np.uint8)).save(tmp_path / kind / "a.png")
     (tmp_path / "blank" / "note.txt").write_text("no picture", encoding="utf-8")
-    folder = training.folder_refusals(tmp_path, trunk, training.fit(seen), 5.0, track)
+    folder = training.folder_refusals(tmp_path, trunk, training.fit(distances_seen), 5.0, track)
     figures = folder.kinds
     assert figures["blank"].verdicts == {training.NO_BREAST: 1, training.NO_PICTURE: 1}
     assert figures["breast"].verdicts == {training.ACCEPTED: 1}

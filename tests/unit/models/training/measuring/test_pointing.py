@@ -77,8 +77,8 @@ def test_one_of_several_lesions_is_enough():
 @pytest.mark.parametrize(("away", "hit"), [(-1, True), (4.9, True), (5.1, False)])
 def test_a_box_counts_wider_by_a_fortieth_of_the_height(away, hit):
     """5 of 200 rows on each side."""
-    seen = pipeline.analysed_image(picture(), Hot(*LESION))
-    peak = region.locate(seen.heat(ClassKey.MALIGNANT), seen.breast.mask).peak
+    analysed = pipeline.analysed_image(picture(), Hot(*LESION))
+    peak = region.locate(analysed.heat(ClassKey.MALIGNANT), analysed.breast.mask).peak
     for lesion in ((20, 20, peak[0] - away, 180), (20, peak[1] + away, 100, 180)):
         assert pointing.point(picture(), example(lesion), Hot(*LESION)).hit is hit
 

@@ -32,8 +32,8 @@ def test_a_disturbance_changes_a_copy_and_the_breast_is_found_again(name):
 
 @pytest.mark.parametrize("name", DISTURBANCES)
 def test_the_same_seed_gives_the_same_picture(name):
-    one, two = (disturbed(picture(), name, seed=4).grey for _ in range(2))
-    assert one.tobytes() == two.tobytes()
+    first, second = (disturbed(picture(), name, seed=4).grey for _ in range(2))
+    assert first.tobytes() == second.tobytes()
 
 
 def test_sizes():

@@ -88,7 +88,7 @@ def test_the_inbreast_figure_is_right_by_another_way(committed, figures):
         for example, logits in zip(committed.examples, committed.logits / figures.temperature, strict=True)
         if example.source == "inbreast"
     ]
-    recalls = [np.mean([said == true for true, said in rows if true == kind]) for kind in range(4)]
+    recalls = [np.mean([predicted == true for true, predicted in rows if true == kind]) for kind in range(4)]
     stated = figures.sources["inbreast"].balanced_accuracy
     assert stated.value == pytest.approx(float(np.mean(recalls)), abs=6e-4)
     assert figures.above_chance == (stated.low > 0.25)
@@ -106,14 +106,14 @@ def test_the_predictions_name_no_file_and_each_patient_has_one_fold(shipped, com
 
 
 def test_the_predictions_are_whole_committed_folds(committed, figures):
-    known = folds.read()
+    fold_table = folds.read()
     assert all(
-        known[example.person] == fold
+        fold_table[example.person] == fold
         for example, fold in zip(committed.examples, committed.folds, strict=True)
     )
     held_out = figures.folds.held_out
     assert {example.person for example in committed.examples} == {
-        person for person, fold in known.items() if fold in held_out
+        person for person, fold in fold_table.items() if fold in held_out
     }
 
 

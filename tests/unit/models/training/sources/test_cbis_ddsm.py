@@ -30,10 +30,10 @@ def test_several_abnormalities_make_one_row_with_the_worst_label(tmp_path):
     second = Abnormality(number=2, pathology="MALIGNANT", box=(5, 10, 25, 30))
     other_view = Abnormality(view="MLO", side="RIGHT", pathology="BENIGN_WITHOUT_CALLBACK")
     table = cbis_ddsm.read(write(tmp_path, [Abnormality(), second, other_view]))
-    both, other = table.examples
-    assert both.label == "Malignant"
-    assert boxes(tmp_path, both) == [(40, 60, 70, 100), (5, 10, 25, 30)]
-    assert (other.laterality, other.view, other.label) == ("R", "MLO", "Benign without callback")
+    with_lesions, without = table.examples
+    assert with_lesions.label == "Malignant"
+    assert boxes(tmp_path, with_lesions) == [(40, 60, 70, 100), (5, 10, 25, 30)]
+    assert (without.laterality, without.view, without.label) == ("R", "MLO", "Benign without callback")
     assert table.files == ("mass_case_description_train_set.csv",)
 
 
@@ -88,8 +88,8 @@ def test_a_close_up_is_never_taken_for_the_mammogram(tmp_path):
     data = write(tmp_path, [abnormality])
     folder = image_path(data, abnormality).parent
     image_path(data, abnormality).rename(folder / "1-9.dcm")
-    for number, other in enumerate(sorted(mask_path(data, abnormality).parents[1].rglob("*.dcm"))):
-        other.rename(folder / f"1-{number}.dcm")
+    for number, path in enumerate(sorted(mask_path(data, abnormality).parents[1].rglob("*.dcm"))):
+        path.rename(folder / f"1-{number}.dcm")
     (example,) = cbis_ddsm.read(data).examples
     assert example.file.endswith("1-9.dcm")
     (folder / "1-9.dcm").unlink()
@@ -101,10 +101,10 @@ def test_a_mammogram_that_is_not_there_keeps_its_row(tmp_path):
     abnormality = Abnormality()
     data = write(tmp_path, [abnormality, Abnormality(view="MLO")])
     image_path(data, abnormality).unlink()
-    missing, there = cbis_ddsm.read(data).examples
+    missing, present = cbis_ddsm.read(data).examples
     assert missing.file.startswith("Mass-Training_P_00001_LEFT_CC/")
     assert not (data / missing.file).exists()
-    assert (data / there.file).exists()
+    assert (data / present.file).exists()
 
 
 def test_missing_descriptions_are_told(tmp_path):

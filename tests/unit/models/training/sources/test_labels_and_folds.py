@@ -99,8 +99,8 @@ def test_the_committed_folds_are_even():
 
 
 def test_a_patient_that_the_file_does_not_know_gets_a_lasting_fold():
-    known = {("a", "1"): 2}
+    fold_table = {("a", "1"): 2}
     table = [example("a", patient="1"), example("a", patient="2")]
-    assert folds.of(table, known)[0] == 2
-    assert folds.of(table, known) == folds.of(table, known)
-    assert folds.of(table, known)[1] in range(folds.FOLDS)
+    assert folds.of(table, fold_table)[0] == 2
+    assert folds.of(table, fold_table) == folds.of(table, fold_table)
+    assert folds.of(table, fold_table)[1] in range(folds.FOLDS)

@@ -143,9 +143,9 @@ def test_boxes_of_masks_come_with_the_image_and_what_is_missing_is_named(tmp_pat
     ((file, reason),) = prepared.refused
     assert file.startswith("Mass-Training_P_00003_LEFT_CC/")
     assert "cannot be read (No such file" in reason
-    (told,) = [remark for remark in prepared.remarks if "lesion" in remark]
-    assert "P_00002" in told
-    assert "lesion 1 has no box" in told
+    (notice,) = [remark for remark in prepared.remarks if "lesion" in remark]
+    assert "P_00002" in notice
+    assert "lesion 1 has no box" in notice
 
 
 def test_a_prepared_table_is_opened_without_reading_its_masks_again(tmp_path):
