@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -117,6 +117,7 @@ def build(settings: Settings, database: Database) -> Starlette:
         exception_handlers={
             HTTPException: _refuse,
             StorageError: _storage_fails,
+            ClientDisconnect: _leave,
             Exception: _fault,
         },
     )
@@ -181,6 +182,11 @@ async def _theme(request: Request) -> Response:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
     return await _problem(request, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _leave(request: Request, _error: Exception) -> Response:
+    log.info("a caller left before its request was whole", path=request.url.path)
+    return Response(status_code=400)  # nobody reads it
 
 
 async def _storage_fails(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import socket
 import struct
 import time
 import zipfile
@@ -258,6 +259,14 @@ def test_names_that_are_no_addresses_are_refused(browser):
 
 def test_form_without_files_is_short(browser):
     assert browser.request("POST", "/sign-in", bytes(70_000)).status == 413
+
+
+def test_who_leaves_in_the_middle_of_an_upload_is_no_fault_of_the_console(console):
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+    head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    with socket.create_connection(("127.0.0.1", console.port), timeout=10) as line:
+        line.sendall(head)
+    console.lines.wait_for("a caller left before its request was whole", seconds=30)
 
 
 def test_programs_that_watch_are_told(browser):
