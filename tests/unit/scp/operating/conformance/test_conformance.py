@@ -6,7 +6,7 @@ from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.operating.conformance import command
 
-COMMITTED = Path(__file__).parents[4] / "docs" / "conformance.md"
+COMMITTED = Path(__file__).parents[5] / "docs" / "conformance.md"
 
 
 def test_committed_statement_is_that_of_the_code():
