@@ -19,9 +19,9 @@ def encoded(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "incoming"
-    made.mkdir()
-    return made
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    return incoming
 
 
 def body(*contents):
@@ -40,28 +40,28 @@ def take(folder, sent, *, chunk=4096, keep=lambda _: None, longest=10_000_000, s
         keep=keep,
         dropped=lambda _: dropped,
         study_uid=study_uid,
-    ) as taken:
+    ) as request:
         for first in range(0, len(sent), chunk):
-            taken.take(sent[first : first + chunk])
-    return taken
+            request.take(sent[first : first + chunk])
+    return request
 
 
 @pytest.mark.parametrize("chunk", [7, 4096, 10_000_000])
 def test_each_part_is_kept_whole_and_its_file_is_gone_then(folder, encoded, chunk):
     kept = []
-    taken = take(
+    request = take(
         folder, body(encoded, encoded), chunk=chunk, keep=lambda path: kept.append(path.read_bytes())
     )
     assert kept == [encoded, encoded]
-    assert [part.status for part in taken.stored] == [status.SUCCESS, status.SUCCESS]
-    assert taken.complete
+    assert [part.status for part in request.stored] == [status.SUCCESS, status.SUCCESS]
+    assert request.complete
     assert not list(folder.iterdir())
 
 
 def test_a_body_that_breaks_off_keeps_nothing_of_its_last_part(folder, encoded):
     kept = []
-    taken = take(folder, body(encoded)[: len(encoded) // 2], keep=kept.append)
-    assert (kept, taken.stored, taken.complete) == ([], [], False)
+    request = take(folder, body(encoded)[: len(encoded) // 2], keep=kept.append)
+    assert (kept, request.stored, request.complete) == ([], [], False)
     assert not list(folder.iterdir())
 
 
