@@ -63,7 +63,18 @@ def test_a_token_that_holds_is_believed(provider):
         {"key": STRANGER},
         {"key": OctKey.import_key("a" * 32), "algorithm": "HS256"},
     ],
-    ids=str,
+    ids=[
+        "issuer",
+        "audience",
+        "authorised party",
+        "nonce",
+        "no nonce",
+        "no subject",
+        "expired",
+        "no expiry",
+        "key of a stranger",
+        "shared key",
+    ],
 )
 def test_a_token_that_does_not_hold_is_not(provider, changed):
     with pytest.raises((JoseError, ValueError)):
