@@ -251,7 +251,10 @@ def upward(graph: dict[str, set[str]], root: Path) -> list[str]:
     """Return the imports that go up, or sideways, by `LAYERS` or by a layers contract of the checkout."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
-    orders = [LAYERS, *(contract["layers"] for contract in contracts if contract["type"] == "layers")]
+    orders = [LAYERS]
+    for contract in contracts:
+        if contract["type"] == "layers":
+            orders += _orders(contract["layers"], contract.get("containers", [""]))
     arrows = {
         f"{importer} -> {imported}"
         for order in orders
@@ -260,6 +263,17 @@ def upward(graph: dict[str, set[str]], root: Path) -> list[str]:
         if _runs_up(importer, imported, order)
     }
     return sorted(arrows)
+
+
+def _orders(layers: Sequence[str], containers: Sequence[str]) -> list[list[str]]:
+    """Return the layers of one contract by whole names of modules, an order for each container."""
+    return [
+        [
+            " | ".join(f"{container}.{name.strip()}".lstrip(".") for name in re.split(r"[|:]", layer))
+            for layer in layers
+        ]
+        for container in containers
+    ]
 
 
 def _runs_up(importer: str, imported: str, order: Sequence[str]) -> bool:

@@ -91,7 +91,7 @@ class HousekeepingTasks:
             )
 
     def waive_commitments(self) -> None:
-        """Stop asking peers for commitment whom the configuration does not let be asked any more."""
+        """Ask no peer for commitment any more for which the configuration no longer wants it."""
         committing = [peer.ae_title for peer in self.settings.peers if peer.commitment]
         with self.database.write() as tx:
             waived = commitments.waive_all_but(tx, committing)
@@ -124,7 +124,7 @@ class HousekeepingTasks:
                 self.wake_worker()
 
     def repair_times(self) -> None:
-        """Make due what waits for a time that a clock running ahead has written."""
+        """Make jobs and deliveries due whose time was written by a clock that ran ahead."""
         delivery = self.settings.delivery
         wait = retry_policy.of_peer(delivery).longest
         longest = LongestWaits(
@@ -184,7 +184,7 @@ class HousekeepingTasks:
             log.info("delivered studies removed", studies=len(removed), older_than_days=days)
 
     def free_disk_space(self) -> None:
-        """Remove what is delivered before its time, where the disk is nearly full: images, then studies."""
+        """Where the disk is nearly full, remove early what is delivered: images first, then studies."""
         promised_since = self.now() - timedelta(days=self.settings.retention.days)
         wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
         if wanted > 0:

@@ -143,7 +143,7 @@ def _route(handler: logging.Handler, level: str) -> None:
 
 
 def _speaks_up(record: logging.LogRecord) -> bool:
-    """Tell whether ``record`` is no library's that is kept quiet."""
+    """Tell whether ``record`` may be written: it is ours, or of a library that is not kept quiet."""
     return not any(
         record.levelno < least and f"{record.name}.".startswith(f"{library}.")
         for library, least in QUIET.items()

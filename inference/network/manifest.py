@@ -31,7 +31,7 @@ SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
         "document-cnn-1.1.0": "514b7d853c1c9643524759d7936ccd5683aca65f96060ac3e81d2436264675e8",
     }
 )
-"""SHA-256 of each shipped manifest: one with another operating point is another model than its card says."""
+"""SHA-256 of each shipped manifest: with other numbers in it a model is not what its card describes."""
 
 _FILE_NAME: Final = "manifest.toml"
 

@@ -1,4 +1,4 @@
-"""DICOM objects that tell a study's findings: Structured Report and Secondary Capture.
+"""DICOM objects that tell a study's findings: reports, captures, marks on the original.
 
-Does not know pixels of sources, the network, and to whom a result goes.
+`kinds` is their table. Does not know pixels of sources, the network, and to whom a result goes.
 """

@@ -1,7 +1,8 @@
 """The kinds of objects that a study gets back, in the order in which they are sent.
 
-A new kind costs its builder, one line in a table here, its word in `scp.configuration.sent_objects` and its
-test. Everything else (report job, ``analyze``, database, sender) takes what the tables say.
+A new kind costs its builder, one line in a table here, its SOP class in `scp.network.contexts`, its word in
+`scp.configuration.sent_objects` and its test. Everything else (report job, ``analyze``, database, sender)
+takes what the tables say.
 """
 
 from __future__ import annotations

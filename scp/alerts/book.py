@@ -14,7 +14,7 @@ from scp.alerts.conditions import Sight
 from storage.alerts import Notice
 
 OVER_AFTER: Final = timedelta(minutes=10)
-"""What was gone for a shorter time was not gone: it comes and goes."""
+"""A condition that is gone for less than this counts as lasting."""
 
 Key = tuple[str, str, str]
 """Channel, kind and subject."""

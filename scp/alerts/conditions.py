@@ -66,7 +66,7 @@ class Sight:
 
     conditions: tuple[Condition, ...]
     unknown: frozenset[Kind] = frozenset()
-    """Kinds of which nothing could be seen: what was so may be so still."""
+    """Kinds that could not be looked at: their alerts stay as they are."""
 
 
 class RefusalCounts:

@@ -1,4 +1,7 @@
-"""The sections of the configuration: every key, its limits, its default and what it is for."""
+"""Sections of the configuration: each key, its limits, its default and what it is for.
+
+Sections that one room alone reads have a file of their own beside this one.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Services:
 
     @cached_property
     def _key(self) -> bytes:
-        """Nobody who knows a Patient ID can find its pseudonym without this."""
+        """The secret without which a Patient ID does not lead to its pseudonym."""
         path = Path(self.settings.node.data_dir, KEY_FILE)
         if not path.exists():
             path.write_bytes(secrets.token_bytes(_KEY_BYTES))

@@ -1,4 +1,4 @@
-"""What is owed to a peer, until the peer has it: sending, storage commitment, when to try again.
+"""What is owed to a peer, until the peer has it: sending and storage commitment.
 
 Does not know how results are made.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from pydicom.uid import (
@@ -166,18 +167,25 @@ def each_alone(sop_classes: set[str], compressed: Sequence[UID]) -> list[Present
     ]
 
 
+_REPORTS: Final = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
+CLASSES_OF_KINDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "SR": _REPORTS,
+        "SR-OUTLINE": _REPORTS,
+        "SUMMARY": (SecondaryCaptureImageStorage,),
+        "SC": (SecondaryCaptureImageStorage,),
+        "NOTICE": (SecondaryCaptureImageStorage,),
+        "CAD-SR": (MammographyCADSRStorage,),
+        "GSPS": (GrayscaleSoftcopyPresentationStateStorage,),
+    }
+)
+"""SOP classes of each line of `inference.results.kinds`, which brings highdicom and is not imported here."""
+
+
 def classes_of(kind: str, sr_class: SRClass) -> tuple[str, ...]:
     """Return the SOP classes in which results of ``kind`` (`inference.results.kinds`) go, the best first."""
-    reports = (ComprehensiveSRStorage, Comprehensive3DSRStorage)
-    match kind:
-        case "SR" | "SR-OUTLINE":
-            return reports if sr_class == "comprehensive" else reports[::-1]
-        case "CAD-SR":
-            return (MammographyCADSRStorage,)
-        case "GSPS":
-            return (GrayscaleSoftcopyPresentationStateStorage,)
-        case _:
-            return (SecondaryCaptureImageStorage,)
+    classes = CLASSES_OF_KINDS[kind]
+    return classes if sr_class == "comprehensive" else classes[::-1]
 
 
 def is_picture(sop_class_uid: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a process holds and may take: the locks of node and worker, memory, core files.
+"""What a process holds and may take: locks, memory, core files; how a child is kept alive and ends.
 
 Does not know what the process does.
 """

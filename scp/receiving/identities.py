@@ -31,7 +31,7 @@ def remove(file: str, database: Database, archive: Archive) -> None:
 
 
 def complete(study_uid: str, database: Database, archive: Archive, reading: ReadingOptions) -> None:
-    """Write down whose the study's images are, as far as a version before 1.3 has not.
+    """Write the identities of the study's images that versions before 1.3 did not write.
 
     Raises
     ------

@@ -30,7 +30,7 @@ _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def admit(request: Request) -> None:
-    """Count and time the connection of ``request`` no more until it is answered: somebody known asks."""
+    """Stop to count and time the connection until ``request`` is answered: the caller is known."""
     if (call := request.scope.get("state", {}).get(_ADMIT)) is not None:
         call()
 

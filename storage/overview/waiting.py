@@ -24,7 +24,7 @@ class Wait:
     reason: str | None
     """Why a job waits for that time, or was given up."""
     changed_at: datetime | None
-    """When it last changed, where no report job covers that yet."""
+    """When the study last changed; None once a report job covers the change."""
     report_open: bool
     """Whether its report is about to be made."""
     owed_to: tuple[str, ...]

@@ -43,7 +43,7 @@ def of_arrival(arrival: Arrival, identity: str | None) -> Copy:
 
 
 def write(tx: Connection, copy: Copy) -> None:
-    """Make ``copy`` what its sender says of the image, in place of any that it said before."""
+    """Keep ``copy`` as what its sender says of the image; what it said before is removed."""
     key = {"sop_instance_uid": copy.sop_instance_uid, "ae_title": copy.ae_title}
     tx.execute(delete(_copies).filter_by(**key))
     tx.execute(insert(_copies).values({name: getattr(copy, name) for name in Copy.__dataclass_fields__}))

@@ -1,4 +1,4 @@
-"""Who gets results under whose name: a study is reported once for each identity under which peers sent it.
+"""Which peer gets which report: a study is reported once for each identity under which peers sent it.
 
 The images of a study are kept once. Two archives may name the same patient by other IDs, or the same study by
 other attributes: each gets results under the identity that it sent itself, of those images alone that

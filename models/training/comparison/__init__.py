@@ -1,4 +1,4 @@
 """Networks side by side: the same patients, the same number of images seen, the same everything else.
 
-`models.training.comparison.trials` trains and judges; `existing` reads finished models.
+`models.training.comparison.trials` trains and judges. Does not know what is shipped.
 """

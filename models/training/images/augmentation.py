@@ -1,7 +1,7 @@
 """Cut-outs of prepared images, moved a little: shift, rotation, zoom, shear and flip as one affine map each.
 
-Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow in one interpolation. An
-interpolation blurs, and the node's images are never blurred: a part of the cut-outs is moved without one.
+NumPy draws the movements from the generator that the caller passes; TensorFlow applies them in one
+interpolation. It blurs, and the node's images are never blurred: a part of the cut-outs is moved without one.
 What happens to the grey values is in `models.training.images.intensity`.
 """
 

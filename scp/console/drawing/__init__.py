@@ -1,1 +1,4 @@
-"""What pages show as pictures, charts and trees of words: made here, without any script."""
+"""What pages show as pictures, charts and trees of words: made here, without any script.
+
+Does not know requests and templates.
+"""
