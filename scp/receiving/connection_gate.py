@@ -114,6 +114,8 @@ class ConnectionGate:
                 caller.connection, server_side=True, do_handshake_on_connect=False
             )
             caller.connection = secured
+            if self._closing.is_set():  # `close` may have found the socket between its two owners
+                return False
             secured.do_handshake()
         except OSError as error:
             reason = tls_reasons.reason_of(error)

@@ -141,3 +141,24 @@ def test_drips_within_a_handshake_have_one_time_and_delay_nobody(tls_port):
             break
     assert all(drip.fileno() < 0 for drip in drips)
     assert time.monotonic() - began < len(hello) * PAUSE * 20
+
+
+def test_a_caller_whose_socket_changes_hands_while_the_gate_closes_is_not_waited_for(connections):
+    callers = Callers(10)
+    caller = connections("127.0.0.2")
+    caller.deadline = time.monotonic() + 3600
+    callers.enter(caller)
+
+    class Context:
+        """Makes the change of hands take as long as the gate needs to close."""
+
+        def wrap_socket(self, connection, **_):
+            secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+            gate.close()
+            return secured
+
+    gate = ConnectionGate(callers, context=Context, seconds=3600)
+    assert not gate.secured(caller)
+    caller.connection.close()

@@ -220,8 +220,8 @@ def test_caller_that_leaves_without_waiting_for_the_answer_leaves_no_trace(admis
         with socket.create_connection(("127.0.0.1", listening.port)) as stranger:
             stranger.sendall(association_request())
     waiting_for(lambda: admission.calling_titles() == frozenset())
-    listening.listener.clean_up()
-    assert admission.forget_dead() == []
+    # one of them may be admitted after the look, and die after the next one
+    waiting_for(lambda: listening.listener.clean_up() or not admission._open)
 
 
 def test_fault_in_the_decision_rejects(listening, admission, monkeypatch):
