@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import email.utils
 import smtplib
 import socket
@@ -77,7 +76,8 @@ def post(settings: Settings, news: News | None, now: datetime) -> None:
             if alerts.webhook_authorities is not None:
                 session.verify = str(alerts.webhook_authorities)
             if alerts.webhook_credentials is not None:
-                session.headers["Authorization"] = _authorization(secrets.read(alerts.webhook_credentials))
+                credentials = secrets.read(alerts.webhook_credentials)
+                session.headers["Authorization"] = secrets.authorization(credentials)
             answer = session.post(
                 alerts.webhook_url,
                 json=_fields(settings, news, now),
@@ -189,11 +189,3 @@ def _entries(notices: Iterable[Notice]) -> list[dict[str, str]]:
         }
         for notice in notices
     ]
-
-
-def _authorization(secret: str) -> str:
-    """Return the header for ``user:password`` or ``Bearer TOKEN``."""
-    scheme, _, token = secret.partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return f"Bearer {token.strip()}"
-    return f"Basic {base64.b64encode(secret.encode()).decode()}"  # RFC 7617 2.1

@@ -6,7 +6,6 @@ one starts without them.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -118,13 +117,7 @@ class WebPeerClient:
                 secret = secrets.read(self._peer.url_credentials)
             except SecretError as error:
                 raise Unreachable(f"{self._place}: url_credentials: {error}") from error
-            scheme, _, token = secret.partition(" ")
-            if scheme.lower() == "bearer" and token:
-                session.headers["Authorization"] = f"Bearer {token.strip()}"
-            else:
-                # RFC 7617 2.1; requests would write it in Latin-1
-                login = base64.b64encode(secret.encode()).decode()
-                session.headers["Authorization"] = f"Basic {login}"
+            session.headers["Authorization"] = secrets.authorization(secret)
         return session
 
     def _unreachable(self, error: Exception) -> Unreachable:
