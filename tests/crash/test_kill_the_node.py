@@ -5,15 +5,9 @@ from collections import defaultdict
 import pytest
 
 from tests.support.archive_scp import ArchiveSCP, digest, heatmaps, reports
-from tests.support.mammograms import mammogram
+from tests.support.mammograms import mammogram, standard_views
 from tests.support.node_process import NodeProcess, peer
 from tests.support.scu import store
-
-VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-
-
-def study():
-    return [mammogram(laterality, view, number=n) for n, (laterality, view) in enumerate(VIEWS, 1)]
 
 
 def complete(received):
@@ -34,7 +28,7 @@ def test_killed_node_goes_on_where_it_was(tmp_path, hand_over):
     with ArchiveSCP("PACS") as pacs:
         node = NodeProcess(tmp_path, peers=peer("PACS", pacs.port))
         with node:
-            answers = store(node.port, study())
+            answers = store(node.port, standard_views())
             assert [answer.Status for answer in answers] == [0] * 4
             node.lines.wait_for(HAND_OVERS[hand_over])
             node.kill()
@@ -54,7 +48,7 @@ def test_nothing_is_sent_again_after_a_recorded_success(tmp_path):
     with ArchiveSCP("PACS") as pacs:
         node = NodeProcess(tmp_path, peers=peer("PACS", pacs.port))
         with node:
-            store(node.port, study())
+            store(node.port, standard_views())
             pacs.wait_for(complete)
             node.lines.wait_for("result delivered", times=6)
             before = len(pacs.received)

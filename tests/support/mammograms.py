@@ -99,6 +99,14 @@ def mammogram(
     return _with_meta(ds)
 
 
+def standard_views(**attributes: Any) -> list[Dataset]:
+    """Return RCC, LCC, RMLO and LMLO of one study, with these arguments of `mammogram`."""
+    views = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+    return [
+        mammogram(side, view, number=number, **attributes) for number, (side, view) in enumerate(views, 1)
+    ]
+
+
 def write(ds: Dataset, path: Path) -> Path:
     """Write ``ds`` as a DICOM file and return ``path``."""
     ds.save_as(path, enforce_file_format=True)

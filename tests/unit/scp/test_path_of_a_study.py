@@ -16,16 +16,9 @@ from storage.records import JobKind
 from storage.upkeep import retention
 from tests.support.archive_scp import heatmaps, reports
 from tests.support.in_process import START, InProcessNode, ScriptedAnalyst
-from tests.support.mammograms import mammogram
+from tests.support.mammograms import mammogram, standard_views
 
-VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 QUIET = timedelta(seconds=181)
-
-
-def study(**attributes):
-    return [
-        mammogram(side, view, number=number, **attributes) for number, (side, view) in enumerate(VIEWS, 1)
-    ]
 
 
 @pytest.fixture
@@ -40,19 +33,19 @@ def text_of(report):
 
 
 def test_four_standard_views_are_reported_at_once(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     assert node.work() == [JobKind.ANALYSE] * 4 + [JobKind.REPORT]
     results_owed = node.results_owed()
     assert (len(reports(results_owed)), len(heatmaps(results_owed))) == (1, 4)
 
 
 def test_a_study_is_not_reported_while_only_some_of_its_images_have_the_right_patient(node):
-    node.receive(*study(PatientID="WRONG"))
+    node.receive(*standard_views(PatientID="WRONG"))
     node.work()
-    node.receive(*study(PatientID="RIGHT")[:2])
+    node.receive(*standard_views(PatientID="RIGHT")[:2])
     node.work(later=QUIET)
     assert node.results_owed() == []
-    node.receive(*study(PatientID="RIGHT")[2:])
+    node.receive(*standard_views(PatientID="RIGHT")[2:])
     node.work(later=QUIET)
     assert {result.PatientID for result in node.results_owed()} == {"RIGHT"}
 
@@ -81,13 +74,13 @@ def test_each_archive_gets_results_with_the_identity_that_it_sent(archives, diff
     delivered = {name: [] for name in own}
     for number in range(3):
         for name, identity in own.items():
-            archives.receive(*study(**identity), calling_ae=name)
+            archives.receive(*standard_views(**identity), calling_ae=name)
             jobs_done = archives.work(later=QUIET)
             assert not jobs_done or number == 0, "a study that is forwarded again is not read again"
         for name in own:
             delivered[name] += archives.deliver(name)
     for name, identity in own.items():
-        sent = study(**identity)[0]
+        sent = standard_views(**identity)[0]
         assert (len(reports(delivered[name])), len(heatmaps(delivered[name]))) == (1, 4)
         for keyword in ("PatientID", "PatientName", "AccessionNumber", "StudyInstanceUID"):
             assert {result[keyword].value for result in delivered[name]} == {sent[keyword].value}
@@ -99,11 +92,11 @@ def test_each_archive_gets_results_with_the_identity_that_it_sent(archives, diff
 
 def test_correction_at_one_archive_is_no_matter_of_the_other(archives):
     for name, patient in (("LOCAL", "LOCAL-1"), ("REGION", "REGION-77")):
-        archives.receive(*study(PatientID=patient), calling_ae=name)
+        archives.receive(*standard_views(PatientID=patient), calling_ae=name)
     archives.work(later=QUIET)
     (before,) = reports(archives.deliver("LOCAL"))
     archives.deliver("REGION")
-    archives.receive(*study(PatientID="LOCAL-2"), calling_ae="LOCAL")
+    archives.receive(*standard_views(PatientID="LOCAL-2"), calling_ae="LOCAL")
     archives.work(later=QUIET)
     assert archives.results_owed("REGION") == []
     results = archives.results_owed("LOCAL")
@@ -115,7 +108,7 @@ def test_correction_at_one_archive_is_no_matter_of_the_other(archives):
 
 def test_late_image_of_one_archive_is_in_no_result_under_another_patient(archives):
     for name, patient in (("LOCAL", "LOCAL-1"), ("REGION", "REGION-77")):
-        archives.receive(*study(PatientID=patient), calling_ae=name)
+        archives.receive(*standard_views(PatientID=patient), calling_ae=name)
     archives.work(later=QUIET)
     archives.deliver("LOCAL")
     archives.deliver("REGION")
@@ -133,7 +126,7 @@ def test_results_after_an_older_database_was_put_back_have_other_bytes_under_oth
     for name, hours in (("first", 0), ("again", 5), ("same time", 0)):
         node = InProcessNode(tmp_path / name)
         node.now += timedelta(hours=hours)
-        node.receive(*study(), mammogram("R", "XCCL", number=9, SpecimenDescriptionSequence=[]))
+        node.receive(*standard_views(), mammogram("R", "XCCL", number=9, SpecimenDescriptionSequence=[]))
         node.work(later=QUIET)
         for path in (node.archive.data_dir / "results").rglob("*.dcm"):
             uid, data = pydicom.dcmread(path).SOPInstanceUID, path.read_bytes()
@@ -144,20 +137,20 @@ def test_results_after_an_older_database_was_put_back_have_other_bytes_under_oth
 
 def test_an_open_association_of_the_sender_holds_the_report_back(node):
     node.busy = {"PACS"}
-    node.receive(*study())
+    node.receive(*standard_views())
     assert JobKind.REPORT not in node.work()
     node.busy = set()
     assert node.work() == [JobKind.REPORT]
 
 
 def test_an_incomplete_study_waits_for_its_quiet_time(node):
-    node.receive(*study()[:3])
+    node.receive(*standard_views()[:3])
     assert JobKind.REPORT not in node.work(later=timedelta(seconds=179))
     assert node.work(later=timedelta(seconds=2)) == [JobKind.REPORT]
 
 
 def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     (first,) = reports(node.deliver())
     node.receive(mammogram("R", "CC", number=5))
@@ -177,7 +170,7 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
 
 def test_no_report_is_dated_before_its_heatmaps(node):
     """The job of a study is often there before its last image is analysed."""
-    node.receive(*study())
+    node.receive(*standard_views())
     node.tasks.complete_studies()
     node.now += timedelta(minutes=7)
     node.work()
@@ -189,10 +182,10 @@ def test_no_report_is_dated_before_its_heatmaps(node):
 
 
 def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
-    node.receive(*study(patient_name="Wrong^Jane"))
+    node.receive(*standard_views(patient_name="Wrong^Jane"))
     node.work()
     before = {instance.SOPInstanceUID for instance in node.results_owed()}
-    node.receive(*study(patient_name="Right^Jane"))
+    node.receive(*standard_views(patient_name="Right^Jane"))
     assert node.results_owed() == []
     node.work(later=QUIET)
     after = node.results_owed()
@@ -202,9 +195,9 @@ def test_a_corrected_name_withdraws_what_is_unsent_and_makes_new_objects(node):
 
 
 def test_a_merged_study_is_reported_under_its_new_uid_and_the_old_one_is_withdrawn(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
-    moved = study()
+    moved = standard_views()
     for image in moved:
         image.StudyInstanceUID = "1.2.3.4"
     node.receive(*moved)
@@ -213,10 +206,10 @@ def test_a_merged_study_is_reported_under_its_new_uid_and_the_old_one_is_withdra
 
 
 def test_the_same_study_again_makes_nothing_new(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     node.deliver()
-    node.receive(*study())
+    node.receive(*standard_views())
     assert node.work(later=QUIET) == []
     assert node.results_owed() == []
 
@@ -224,10 +217,10 @@ def test_the_same_study_again_makes_nothing_new(node):
 def test_a_second_sender_gets_the_results_too(tmp_path):
     peers = tuple(Peer(ae_title=title, host="127.0.0.1", port=104) for title in ("PACS", "MODALITY"))
     node = InProcessNode(tmp_path, peers=peers)
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     assert node.results_owed("MODALITY") == []
-    node.receive(study()[0], calling_ae="MODALITY")
+    node.receive(standard_views()[0], calling_ae="MODALITY")
     assert node.work(later=QUIET) == []
     assert {instance.SOPInstanceUID for instance in node.results_owed("MODALITY")} == {
         instance.SOPInstanceUID for instance in node.results_owed()
@@ -242,7 +235,7 @@ def test_results_to_sends_them_elsewhere(tmp_path):
         Peer(ae_title="RESEARCH", host="127.0.0.1", port=105),
     )
     node = InProcessNode(tmp_path, peers=peers)
-    node.receive(*study(), calling_ae="MODALITY")
+    node.receive(*standard_views(), calling_ae="MODALITY")
     node.work()
     assert node.results_owed("MODALITY") == []
     assert len(node.results_owed("PACS")) == len(node.results_owed("RESEARCH")) == 6
@@ -251,8 +244,8 @@ def test_results_to_sends_them_elsewhere(tmp_path):
 
 def test_for_processing_image_with_its_twin_is_not_mentioned(node):
     twin = mammogram("R", "CC", number=9, for_processing=True)
-    twin.AcquisitionTime = study()[0].AcquisitionTime
-    node.receive(*study(), twin)
+    twin.AcquisitionTime = standard_views()[0].AcquisitionTime
+    node.receive(*standard_views(), twin)
     node.work(later=QUIET)
     (report,) = reports(node.results_owed())
     assert report.CompletionFlag == "COMPLETE"
@@ -273,7 +266,7 @@ def test_a_study_in_combo_mode_is_complete_without_its_other_renderings(node):
             10,
         )
     ]
-    node.receive(*study(), *again)
+    node.receive(*standard_views(), *again)
     assert JobKind.REPORT in node.work()  # at once: no view is missing
     results_owed = node.results_owed()
     (report,) = reports(results_owed)
@@ -283,11 +276,11 @@ def test_a_study_in_combo_mode_is_complete_without_its_other_renderings(node):
 
 
 def test_for_processing_twin_that_comes_late_makes_no_second_report(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     node.deliver()
     twin = mammogram("R", "CC", number=9, for_processing=True)
-    twin.AcquisitionTime = study()[0].AcquisitionTime
+    twin.AcquisitionTime = standard_views()[0].AcquisitionTime
     node.receive(twin)
     assert node.work(later=QUIET) == [JobKind.ANALYSE, JobKind.REPORT]
     assert node.results_owed() == []
@@ -312,43 +305,43 @@ def answer(node, *images):
 
 
 def test_forgotten_study_that_comes_again_gets_the_same_bytes(node):
-    answer(node, *study())
+    answer(node, *standard_views())
     answer(node, mammogram("R", "CC", number=5))
     before = results_on_disk(node)
     node.now += timedelta(days=30)
     node.tasks.remove_old_studies()
     assert kept_files(node) == []
-    answer(node, *study(), mammogram("R", "CC", number=5))
+    answer(node, *standard_views(), mammogram("R", "CC", number=5))
     again = results_on_disk(node)
     assert len(again) == 7  # the last report, which replaces the first, its summary, and five heatmaps
     assert again.items() <= before.items()
 
 
 def test_forgotten_study_that_comes_again_with_more_replaces_the_report_that_peers_have(node):
-    (first,) = reports(answer(node, *study()))
+    (first,) = reports(answer(node, *standard_views()))
     node.now += timedelta(days=30)
     node.tasks.remove_old_studies()
-    (second,) = reports(answer(node, *study(), mammogram("R", "CC", number=5)))
+    (second,) = reports(answer(node, *standard_views(), mammogram("R", "CC", number=5)))
     reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert second.InstanceNumber == 2
 
 
 def test_name_corrected_and_corrected_back_makes_the_first_objects_again(node):
-    before = {instance.SOPInstanceUID: instance for instance in answer(node, *study())}
-    node.receive(*study(patient_name="Wrong^Jane"))
+    before = {instance.SOPInstanceUID: instance for instance in answer(node, *standard_views())}
+    node.receive(*standard_views(patient_name="Wrong^Jane"))
     node.work()
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work(later=QUIET)
     assert node.results_owed() == []
     with node.database.read() as tx:
-        last = last_report(tx, study()[0].StudyInstanceUID)
+        last = last_report(tx, standard_views()[0].StudyInstanceUID)
     assert last.current
     assert last.sr_sop_instance_uid in before
 
 
 def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(node, monkeypatch):
-    answer(node, *study())
+    answer(node, *standard_views())
     node.now += timedelta(days=30)
     file_number = len(kept_files(node))
     with monkeypatch.context() as killed:
@@ -379,9 +372,9 @@ def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
 
 
 def test_image_that_comes_in_while_its_study_is_removed_keeps_its_file(node):
-    answer(node, *study())
+    answer(node, *standard_views())
     node.now += timedelta(days=30)
-    arriving = study()
+    arriving = standard_views()
 
     class Busy:
         """The database; the images come in just after its first transaction, which has removed the rows."""
@@ -399,9 +392,9 @@ def test_image_that_comes_in_while_its_study_is_removed_keeps_its_file(node):
 
 
 def test_delivered_images_then_studies_go_early_where_the_disk_is_nearly_full(node, monkeypatch):
-    answer(node, *study())
-    answer(node, *study(study="2"))
-    node.receive(*study(study="3"))
+    answer(node, *standard_views())
+    answer(node, *standard_views(study="2"))
+    node.receive(*standard_views(study="3"))
     free = [10**12]
 
     def with_pixels():
@@ -418,7 +411,7 @@ def test_delivered_images_then_studies_go_early_where_the_disk_is_nearly_full(no
     assert with_pixels() == 8
     free[0] = 0
     node.tasks.free_disk_space()
-    assert node.known_studies() == {str(study(study="3")[0].StudyInstanceUID)}
+    assert node.known_studies() == {str(standard_views(study="3")[0].StudyInstanceUID)}
 
 
 def test_for_processing_image_alone_is_reported_as_not_attempted(node):
@@ -442,7 +435,7 @@ def test_a_bug_in_one_image_is_parked_and_the_study_reported_with_it_as_failed(t
         remaining = 1
 
     node = InProcessNode(tmp_path, analyst=Clumsy())
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     (report,) = reports(node.results_owed())
     assert "the analysis stopped unexpectedly" in text_of(report)
@@ -454,7 +447,7 @@ def test_same_study_into_two_empty_data_directories_gives_identical_bytes(tmp_pa
     files = []
     for name in ("one", "two"):
         node = InProcessNode(tmp_path / name)
-        order = study() if name == "one" else study()[::-1]
+        order = standard_views() if name == "one" else standard_views()[::-1]
         node.receive(*order)
         node.work()
         results = node.archive.data_dir / "results"

@@ -13,16 +13,9 @@ from storage.records import JobKind
 from storage.upkeep import retention
 from tests.support.archive_scp import reports
 from tests.support.in_process import START, InProcessNode
-from tests.support.mammograms import mammogram
+from tests.support.mammograms import mammogram, standard_views
 
-VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 QUIET = timedelta(seconds=181)
-
-
-def study(**attributes):
-    return [
-        mammogram(side, view, number=number, **attributes) for number, (side, view) in enumerate(VIEWS, 1)
-    ]
 
 
 @pytest.fixture
@@ -57,7 +50,7 @@ def image_files(node):
 
 
 def test_images_go_before_results_which_can_still_be_made(node):
-    before = {instance.SOPInstanceUID: instance for instance in thinned(node, *study())}
+    before = {instance.SOPInstanceUID: instance for instance in thinned(node, *standard_views())}
     assert image_files(node) == []
     assert len(list((node.archive.data_dir / "results").rglob("*.dcm"))) == len(before)
     late = answer(node, mammogram("R", "CC", number=5))
@@ -71,8 +64,8 @@ def test_images_go_before_results_which_can_still_be_made(node):
 
 
 def test_a_study_that_comes_again_after_its_images_went_is_whole_again_and_says_the_same(node):
-    before = thinned(node, *study())
-    node.receive(*study())
+    before = thinned(node, *standard_views())
+    node.receive(*standard_views())
     assert len(image_files(node)) == 4
     assert node.work(later=QUIET) == []
     assert node.results_owed() == []
@@ -94,7 +87,7 @@ def test_other_pixels_than_those_that_went_are_analysed(node):
 
 @pytest.mark.parametrize("step", ["replace_file", "unneeded"])
 def test_a_kill_while_images_go_leaves_files_and_rows_in_step(node, monkeypatch, step):
-    answer(node, *study())
+    answer(node, *standard_views())
     node.now += timedelta(days=4)
     with monkeypatch.context() as killed:
         killed.setattr(
@@ -113,8 +106,8 @@ def test_a_kill_while_images_go_leaves_files_and_rows_in_step(node, monkeypatch,
 
 
 def test_images_of_all_go_before_any_study_where_the_disk_is_nearly_full(node, monkeypatch):
-    answer(node, *study())
-    answer(node, *study(study="2"))
+    answer(node, *standard_views())
+    answer(node, *standard_views(study="2"))
     reserve = node.settings.node.disk_reserve_mb * 1_000_000
     monkeypatch.setattr(node.archive.__class__, "free_bytes", lambda _: round(reserve * 1.5) - 1)
     node.tasks.free_disk_space()
@@ -123,9 +116,9 @@ def test_images_of_all_go_before_any_study_where_the_disk_is_nearly_full(node, m
 
 
 def test_what_was_promised_keeps_its_pixels(node):
-    answer(node, *study())
+    answer(node, *standard_views())
     with node.database.write() as tx:
-        images = [image for image, _ in arrivals.images(tx, study()[0].StudyInstanceUID)]
+        images = [image for image, _ in arrivals.images(tx, standard_views()[0].StudyInstanceUID)]
         commitment_questions.promise(tx, images[:1], peer="PACS", now=node.now)
     node.now += timedelta(days=4)
     node.tasks.remove_old_studies()

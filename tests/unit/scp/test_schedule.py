@@ -14,9 +14,8 @@ from storage.queue import deliveries, jobs
 from storage.records import JobKind
 from storage.states import JobState
 from tests.support.in_process import InProcessNode
-from tests.support.mammograms import mammogram
+from tests.support.mammograms import standard_views
 
-VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 DAY = timedelta(days=1)
 QUIET = timedelta(seconds=181)
 
@@ -49,10 +48,6 @@ def node(tmp_path):
     opened = InProcessNode(tmp_path)
     yield opened
     opened.close()
-
-
-def study():
-    return [mammogram(side, view, number=number) for number, (side, view) in enumerate(VIEWS, 1)]
 
 
 def tasks_of(node, watch):
@@ -91,7 +86,7 @@ def test_jump_is_seen_once_and_doubted_for_a_while(clocks, jump):
 
 
 def test_images_received_before_the_clock_was_set_back_are_analysed_and_reported(node):
-    node.receive(*study()[:3])
+    node.receive(*standard_views()[:3])
     node.now -= DAY
     assert node.work() == []
     node.tasks.repair_times()
@@ -100,7 +95,7 @@ def test_images_received_before_the_clock_was_set_back_are_analysed_and_reported
 
 
 def test_results_owed_before_the_clock_was_set_back_are_due(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     wait = timedelta(minutes=10)
     with node.database.write() as tx:
@@ -115,7 +110,7 @@ def test_results_owed_before_the_clock_was_set_back_are_due(node):
 
 
 def test_what_waits_by_rights_goes_on_waiting(node):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work()
     wait = timedelta(seconds=node.settings.delivery.longest_retry_seconds)
     with node.database.write() as tx:
@@ -128,7 +123,7 @@ def test_what_waits_by_rights_goes_on_waiting(node):
 
 
 def test_lease_of_a_vanished_worker_ends_although_the_clock_was_set_back(node, clocks):
-    node.receive(study()[0])
+    node.receive(standard_views()[0])
     with node.database.write() as tx:
         jobs.claim(tx, owner="vanished", now=node.now, lease=timedelta(minutes=1))
     node.now -= DAY
@@ -140,7 +135,7 @@ def test_lease_of_a_vanished_worker_ends_although_the_clock_was_set_back(node, c
 
 
 def test_clock_set_ahead_takes_no_job_from_a_worker_that_is_alive(node, clocks):
-    node.receive(study()[0])
+    node.receive(standard_views()[0])
     watch = clocks.watch()
     ticking = tasks_of(node, watch)
 
@@ -166,7 +161,7 @@ def test_clock_set_ahead_takes_no_job_from_a_worker_that_is_alive(node, clocks):
 
 
 def test_clock_set_ahead_removes_nothing_until_it_has_stood_for_a_day(node, clocks):
-    node.receive(*study())
+    node.receive(*standard_views())
     node.work(later=QUIET)
     node.deliver()
     watch = clocks.watch()

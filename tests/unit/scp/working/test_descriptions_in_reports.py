@@ -6,13 +6,7 @@ from sqlalchemy import delete, select
 from storage.database import schema
 from storage.records import JobKind
 from tests.support.in_process import InProcessNode
-from tests.support.mammograms import mammogram
-
-VIEWS = [("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")]
-
-
-def study():
-    return [mammogram(side, view, number=number) for number, (side, view) in enumerate(VIEWS, 1)]
+from tests.support.mammograms import mammogram, standard_views
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def owed_bytes(node):
 def test_images_kept_by_an_older_version_are_described_once_and_reported_with_the_same_bytes(node, tmp_path):
     old = InProcessNode(tmp_path / "old")
     for some_node in (node, old):
-        some_node.receive(*study(), mammogram("R", "CC", number=5, for_processing=True))
+        some_node.receive(*standard_views(), mammogram("R", "CC", number=5, for_processing=True))
     before = described(old)
     forget_descriptions(old)
     for some_node in (node, old):
@@ -54,7 +48,7 @@ def test_images_kept_by_an_older_version_are_described_once_and_reported_with_th
 
 def test_raw_data_whose_presentation_is_there_are_not_opened_for_the_report(node):
     raw = mammogram("R", "CC", number=5, for_processing=True, AcquisitionTime="101201")
-    node.receive(*study(), raw)
+    node.receive(*standard_views(), raw)
     with node.database.read() as tx:
         file = tx.execute(
             select(schema.instances.c.file).where(schema.instances.c.sop_instance_uid == raw.SOPInstanceUID)
