@@ -17,7 +17,7 @@ from scp import product
 from scp.alerts.book import News
 from scp.configuration.alerts import Alerts
 from scp.configuration.settings import Settings
-from scp.network import secrets
+from scp.network import secrets, web_session
 from scp.network.secrets import SecretError
 from storage.alerts import Notice
 
@@ -72,12 +72,9 @@ def post(settings: Settings, news: News | None, now: datetime) -> None:
     place = "[alerts] webhook_url"
     try:
         with requests.Session() as session:
-            session.trust_env = False  # neither a proxy nor a password that this configuration does not name
-            if alerts.webhook_authorities is not None:
-                session.verify = str(alerts.webhook_authorities)
-            if alerts.webhook_credentials is not None:
-                credentials = secrets.read(alerts.webhook_credentials)
-                session.headers["Authorization"] = secrets.authorization(credentials)
+            web_session.secure(
+                session, authorities=alerts.webhook_authorities, credentials=alerts.webhook_credentials
+            )
             answer = session.post(
                 alerts.webhook_url,
                 json=_fields(settings, news, now),

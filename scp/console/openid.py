@@ -30,6 +30,7 @@ from scp.configuration.openid import ANYBODY, OpenID, address
 from scp.console.access import NAME
 from scp.console.visitors import Role
 from scp.network import secrets as named_secrets
+from scp.network import web_session
 from scp.network.secrets import SecretError
 
 log = structlog.get_logger(__name__)
@@ -261,9 +262,7 @@ class Provider:
             token_endpoint_auth_method="none" if secret is None else method,
             default_timeout=SECONDS,
         )
-        session.trust_env = False  # neither a proxy nor a password that this configuration does not name
-        if settings.authorities is not None:
-            session.verify = str(settings.authorities)
+        web_session.secure(session, authorities=settings.authorities)
         return session
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 
@@ -31,12 +30,3 @@ def read(named: str) -> str:
     if not (secret := secret.strip()):
         raise SecretError(f"{named} is empty")
     return secret
-
-
-def authorization(secret: str) -> str:
-    """Return the header ``Authorization`` for ``user:password`` or ``Bearer TOKEN``."""
-    scheme, _, token = secret.partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return f"Bearer {token.strip()}"
-    # RFC 7617 2.1; requests would write it in Latin-1
-    return f"Basic {base64.b64encode(secret.encode()).decode()}"

@@ -15,7 +15,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.network import secrets, status
+from scp.network import status, web_session
 from scp.network.association import Unreachable
 from scp.network.secrets import SecretError
 
@@ -106,18 +106,14 @@ class WebPeerClient:
         from requests import Session  # noqa: PLC0415 - see above
 
         session = Session()
-        session.trust_env = False  # neither a proxy nor a password that this configuration does not name
         session.max_redirects = 0  # an object that is sent elsewhere is not where it belongs
-        if self._peer.url_authorities is not None:
-            if not self._peer.url_authorities.is_file():
-                raise Unreachable(f"{self._place}: url_authorities = {self._peer.url_authorities} is no file")
-            session.verify = str(self._peer.url_authorities)
-        if self._peer.url_credentials is not None:
-            try:
-                secret = secrets.read(self._peer.url_credentials)
-            except SecretError as error:
-                raise Unreachable(f"{self._place}: url_credentials: {error}") from error
-            session.headers["Authorization"] = secrets.authorization(secret)
+        authorities = self._peer.url_authorities
+        if authorities is not None and not authorities.is_file():
+            raise Unreachable(f"{self._place}: url_authorities = {authorities} is no file")
+        try:
+            web_session.secure(session, authorities=authorities, credentials=self._peer.url_credentials)
+        except SecretError as error:
+            raise Unreachable(f"{self._place}: url_credentials: {error}") from error
         return session
 
     def _unreachable(self, error: Exception) -> Unreachable:
