@@ -61,8 +61,8 @@ QUIET: Final[Mapping[str, int]] = {
     "urllib3": logging.CRITICAL + 1,
 }
 """Libraries that log data sets (pynetdicom below WARNING) or values and queries (most others always), what
-`scp.network.pdu_reader` and `scp.web.entrance` say in one line, and that a tick is left out while the one
-before it lasts."""
+`pdu_reader` and `scp.web.entrance` say in one line, and that a tick is left out while the one before it
+lasts."""
 
 QUOTING: Final = frozenset({"pydicom", "pynetdicom", "highdicom"})
 """Packages whose warnings, and events about exceptions, may quote values of a data set."""

@@ -165,7 +165,7 @@ class Sender:
         """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
 
         The library counts from when the object is queued, not from when its last byte has left. A peer that
-        takes nothing more is given up earlier (`pynetdicom_fixes.limit_silence`).
+        takes nothing more is given up earlier (`connections.limit_silence`).
         """
         return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
 

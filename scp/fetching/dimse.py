@@ -25,8 +25,9 @@ from scp.configuration.settings import Settings
 from scp.fetching.query import Query
 from scp.fetching.source import FETCHED_CLASSES, FetchError, Image, Keeper, SourceClosedError
 from scp.network import association as calling
-from scp.network import contexts, received_file, status
+from scp.network import contexts, status
 from scp.network.association import Unreachable
+from scp.network.pynetdicom_fixes import received_file
 
 log = structlog.get_logger(__name__)
 

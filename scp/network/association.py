@@ -14,8 +14,9 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.network import contexts, pynetdicom_fixes, tls
-from scp.network.pdu_reader import UnitReader
+from scp.network import contexts, tls
+from scp.network.pynetdicom_fixes import connections, timers
+from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
 from scp.network.status import SUCCESS
 
 REMEDIES: Final = {
@@ -180,13 +181,13 @@ def _open(
     entity.connection_timeout = entity.acse_timeout = limits.connect_seconds
     entity.dimse_timeout = entity.network_timeout = limits.answer_seconds
     entity.maximum_pdu_size = limits.max_pdu
-    pynetdicom_fixes.poll_connections()
-    connections: list[evt.Event] = []
+    connections.poll_connections()
+    opened: list[evt.Event] = []
 
     def prepare(event: evt.Event) -> None:
-        connections.append(event)
-        pynetdicom_fixes.use_monotonic_timers(event)
-        pynetdicom_fixes.limit_silence(event.assoc, limits.answer_seconds)
+        opened.append(event)
+        timers.use_monotonic_timers(event)
+        connections.limit_silence(event.assoc, limits.answer_seconds)
         UnitReader(event.assoc, longest_data=2 * limits.max_pdu, seconds=limits.answer_seconds).install()
 
     try:
@@ -202,7 +203,7 @@ def _open(
     except socket.gaierror as error:
         raise Unreachable(_unknown(address.host)) from error
     if not association.is_established and not association.rejected_contexts:
-        raise _unreachable(association, address, connected=bool(connections))
+        raise _unreachable(association, address, connected=bool(opened))
     return association
 
 

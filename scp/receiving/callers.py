@@ -18,8 +18,8 @@ from typing import Final
 import structlog
 from pynetdicom.association import Association
 
-from scp.network import pdu_reader
-from scp.network.pdu_reader import HEADER, BrokenUnit
+from scp.network.pynetdicom_fixes import pdu_reader
+from scp.network.pynetdicom_fixes.pdu_reader import HEADER, BrokenUnit
 
 log = structlog.get_logger(__name__)
 

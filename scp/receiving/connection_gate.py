@@ -18,8 +18,9 @@ from typing import Final
 
 import structlog
 
-from scp.network import pdu_reader, tls_reasons
-from scp.network.pdu_reader import BrokenUnit
+from scp.network import tls_reasons
+from scp.network.pynetdicom_fixes import pdu_reader
+from scp.network.pynetdicom_fixes.pdu_reader import BrokenUnit
 from scp.receiving.callers import Caller, Callers
 
 log = structlog.get_logger(__name__)

@@ -19,8 +19,9 @@ from pynetdicom.presentation import PresentationContext
 
 from scp.auditing.trail import NONE, Trail
 from scp.configuration.settings import Settings
-from scp.network import contexts, pdu_reader, pynetdicom_fixes, received_file, status, tls
-from scp.network.pdu_reader import UnitReader
+from scp.network import contexts, status, tls
+from scp.network.pynetdicom_fixes import association_requests, connections, pdu_reader, received_file, timers
+from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixels, Refusal
 from scp.network.tls_files import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
@@ -73,7 +74,7 @@ class Listener:
     def _listen(self, port: int, context: Callable[[], ssl.SSLContext] | None) -> Server:
         node = self.settings.node
         received_file.receive_in_chunks(self.receiver.archive.incoming)
-        pynetdicom_fixes.poll_connections()
+        connections.poll_connections()
         entity = AE(ae_title=node.ae_title)
         entity.supported_contexts = contexts.accepted()
         entity.maximum_pdu_size = node.max_pdu
@@ -121,7 +122,7 @@ class Listener:
     def on_open(self, event: Event) -> None:
         """Prepare an association before its first message."""
         node = self.settings.node
-        pynetdicom_fixes.use_monotonic_timers(event)
+        timers.use_monotonic_timers(event)
         UnitReader(event.assoc, longest_data=2 * node.max_pdu, seconds=node.network_timeout_seconds).install()
 
     def on_requested(self, event: Event) -> None:
@@ -152,7 +153,7 @@ class Listener:
 
     def on_established(self, event: Event) -> None:
         """Give the peer the patience that large images need: so far it had the shorter one of the gate."""
-        pynetdicom_fixes.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
+        connections.limit_silence(event.assoc, self.settings.node.network_timeout_seconds)
         forget_caller(event.assoc)
         tell_refused_classes(event.assoc, peer=_request(event).calling_ae)
 
@@ -243,9 +244,7 @@ def _unusable(event: Event, calling_ae: str) -> Dataset | None:
 
 def _reject(association: Association, rejection: Rejection) -> None:
     """Reject whoever asks, and wait for the end of the connection no longer than it takes to read that."""
-    association.dul.artim_timer.timeout = REJECTED_SECONDS
-    association.acse.send_reject(*rejection)
-    association.kill()
+    association_requests.reject(association, *rejection, seconds=REJECTED_SECONDS)
 
 
 def _request(event: Event) -> Request:
@@ -261,8 +260,7 @@ def _request(event: Event) -> Request:
 
 def _full_request(event: Event) -> Request:
     """Return the request together with what TLS says of its sender."""
-    wrapper = event.assoc.dul.socket  # None where the connection is closed already
-    connection = None if wrapper is None else wrapper.socket
+    connection = connections.connection_of(event.assoc)
     if not isinstance(connection, tls.TLSSocket):
         return _request(event)
     return replace(_request(event), tls=True, certificate=connection.certificate, subject=connection.subject)

@@ -13,9 +13,9 @@ from typing import Any, Final
 import structlog
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from scp.network import pynetdicom_fixes
+from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer, server_of
+from scp.network.pynetdicom_fixes.connections import hang_up
 from scp.receiving.callers import Caller
 from scp.receiving.connection_gate import ConnectionGate
 
@@ -25,17 +25,7 @@ ABORT_SECONDS: Final = 2.0
 """How long peers may take to hang up after an abort."""
 
 
-class Handler(RequestHandler):
-    """Begins one association, which finds its request read already."""
-
-    def _create_association(self) -> Association:
-        association = super()._create_association()
-        assert isinstance(self.server, Server)  # noqa: S101 - it alone uses this handler
-        self.server.hand_over(self.request, association)
-        return association
-
-
-class Server(ThreadedAssociationServer):
+class Server(ReadRequestServer):
     """Listens at one port. The gate accepts, reads requests and counts callers; the library does the rest."""
 
     request_queue_size = 4096
@@ -45,7 +35,7 @@ class Server(ThreadedAssociationServer):
     def __init__(self, *args: Any, gate: ConnectionGate, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
         self.gate = gate
         self._asking: dict[Any, tuple[Caller, A_ASSOCIATE_RQ]] = {}
-        super().__init__(*args, **{**kwargs, "request_handler": Handler})
+        super().__init__(*args, **kwargs)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:  # noqa: ARG002 - the signature is Python's
         """Accept callers until `shutdown`."""
@@ -84,12 +74,11 @@ class Server(ThreadedAssociationServer):
                 log.exception("connection dropped: this is a fault of the node", address=caller.address)
             self._close(caller)
 
-    def hand_over(self, connection: Any, association: Association) -> None:  # noqa: ANN401 - the library's
-        """Give ``association`` the request that was read over ``connection``: after Evt5 comes Evt6."""
+    def take_request(self, connection: Any, association: Association) -> A_ASSOCIATE_RQ:  # noqa: ANN401 - the library's
+        """Return the request that was read over ``connection``; its caller has an ``association`` now."""
         caller, pdu = self._asking.pop(connection)
         caller.association = association
-        association.dul._recv_pdu.put(pdu)  # noqa: SLF001 - the library's only way
-        association.dul.event_queue.put("Evt6")
+        return pdu
 
     def _close(self, caller: Caller) -> None:
         self.gate.callers.leave(caller)
@@ -109,8 +98,8 @@ class Server(ThreadedAssociationServer):
 
 def forget_caller(association: Association) -> None:
     """Count a caller no more that is associated, or has gone."""
-    if isinstance(association._server, Server):  # noqa: SLF001 - the library has no other name for it
-        association._server.gate.callers.associated(association)  # noqa: SLF001
+    if isinstance(server := server_of(association), Server):
+        server.gate.callers.associated(association)
 
 
 def end_associations(servers: Sequence[Server], seconds: float) -> None:
@@ -122,7 +111,7 @@ def end_associations(servers: Sequence[Server], seconds: float) -> None:
         # a thread for each: the library waits for the association's own, and then for the peer to hang up
         threading.Thread(target=association.abort, daemon=True).start()
     for association in _living_after(late, ABORT_SECONDS):
-        pynetdicom_fixes.hang_up(association)
+        hang_up(association)
 
 
 def _living_after(associations: Sequence[Association], seconds: float) -> list[Association]:

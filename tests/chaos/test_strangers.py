@@ -22,7 +22,8 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
 from scp.configuration.sections import Node
-from scp.network import contexts, pynetdicom_fixes
+from scp.network import contexts
+from scp.network.pynetdicom_fixes import connections
 from scp.node import STOP_SECONDS
 from scp.receiving.callers import MOST, SHARE
 from storage.database.engine import NAME, Database
@@ -78,7 +79,7 @@ def tell(capsys, **figures):
 def test_dripping_callers_and_claimed_lengths_stop_nothing(node, capsys, sources):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, DRIPPERS + 500)), hard))
-    pynetdicom_fixes.poll_connections()  # the good caller is this process, which has thousands, too
+    connections.poll_connections()  # the good caller is this process, which has thousands, too
     alone = min(seconds_of_a_good_store(node, number) for number in (1, 2))
     pid = node.process.pid
     with Drippers(node.port, DRIPPERS, sources=sources) as drippers:

@@ -15,6 +15,8 @@ from typing import Final
 import structlog
 from pynetdicom.association import Association
 
+from scp.network.pynetdicom_fixes.connections import connection_of
+
 log = structlog.get_logger(__name__)
 
 HEADER: Final = 6
@@ -160,10 +162,10 @@ class UnitReader:
         return received
 
     def _connection(self) -> socket.socket:
-        wrapper = self._upper_layer.socket
-        if wrapper is None or wrapper.socket is None:
+        connection = connection_of(self._association)
+        if connection is None:
             raise BrokenUnit("connection is closed", event=_CLOSED)
-        return wrapper.socket
+        return connection
 
     def _check_message(self) -> None:
         """Raise BrokenUnit where the message that is coming in takes more memory than any may take."""
