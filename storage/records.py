@@ -124,6 +124,17 @@ class Refused(StrEnum):
     CONFLICT = "CONFLICT"
     """Its SOP Instance UID is that of another image, patient or study: refused."""
 
+    @property
+    def words(self) -> str:
+        """Say it to a person: in the log, in ``status`` and on the console."""
+        match self:
+            case Refused.DROPPED:
+                return "not for this node: answered with success, not kept"
+            case Refused.FOREIGN:
+                return "not for this node: refused, as [node] foreign says"
+            case Refused.CONFLICT:
+                return "refused: its UID is kept with other pixels or under another patient"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotKept:

@@ -9,7 +9,6 @@ from typing import Final
 
 from inference.findings import ClassKey
 from storage.overview.studies import StudyState
-from storage.records import Refused
 from storage.states import CommitmentState, DeliveryState
 
 PLAIN: Final[Mapping[ClassKey, str]] = MappingProxyType(
@@ -68,13 +67,6 @@ COMMITMENTS: Final[Mapping[CommitmentState, str]] = MappingProxyType(
         CommitmentState.FAILED: "not kept",
         CommitmentState.PARKED: "refuses to be asked",
         CommitmentState.WAIVED: "nobody asks",
-    }
-)
-NOT_KEPT: Final[Mapping[Refused, str]] = MappingProxyType(
-    {
-        Refused.DROPPED: "not for this node: answered with success, nothing kept",
-        Refused.FOREIGN: "not for this node: refused",
-        Refused.CONFLICT: "refused: its UID is kept with other pixels or another patient",
     }
 )
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from scp import terminal
 from scp.calibration import ScannerPopulation
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
-from storage.records import NotKept, Refused
+from storage.records import NotKept
 from storage.states import CommitmentState, DeliveryState
-
-WHY_NOT_KEPT: Final = {
-    Refused.DROPPED: "not for this node: dropped, answered 0x0000",
-    Refused.FOREIGN: "not for this node: refused with 0xA900",
-    Refused.CONFLICT: "REFUSED, a conflict: its UIDs are kept with other pixels or another patient",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,4 +115,4 @@ def _not_kept_row(group: NotKept) -> list[object]:
     from pydicom.uid import UID  # noqa: PLC0415 - loads every decoder, and most nodes have nothing to show here
 
     name = UID(group.sop_class_uid).name
-    return [group.peer, group.objects, name, WHY_NOT_KEPT[group.reason], terminal.moment(group.last_at)]
+    return [group.peer, group.objects, name, group.reason.words, terminal.moment(group.last_at)]

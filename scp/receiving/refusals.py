@@ -25,12 +25,6 @@ log = structlog.get_logger(__name__)
 
 NO_UID: Final = "0.0"
 """Stands for a class whose UID is none."""
-EVENTS: Final = {
-    Refused.DROPPED: "objects that are not for this node were answered with success and not kept",
-    Refused.FOREIGN: "objects that are not for this node were refused: [node] foreign says so",
-    Refused.CONFLICT: "objects were refused: their UIDs are kept with other pixels or under another patient",
-}
-"""The line of the log for each reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +87,7 @@ def _log(counts: Counter[Kind]) -> None:
             classes = {UID(sop_class).name: number for (_, sop_class, _), number in kinds.items()}
             write = log.info if reason is Refused.DROPPED else log.warning
             write(
-                EVENTS[reason],
+                f"objects {reason.words}",
                 peer=next(iter(kinds))[0],
                 objects=sum(classes.values()),
                 classes=", ".join(f"{name}: {number}" for name, number in sorted(classes.items())),

@@ -19,7 +19,7 @@ from scp.console.drawing import charts
 from scp.console.drawing.charts import Chart
 from scp.console.services import Services
 from scp.console.visitors import Role
-from scp.console.wording import NOT_KEPT, duration
+from scp.console.wording import duration
 from scp.operating import retry, status
 from scp.operating.status import Destination, Health
 from storage import calls
@@ -132,7 +132,7 @@ def look(of: Services) -> Overview:
         peers=peers,
         strangers=tuple(caller for caller in callers if caller.rejected)[:SHOWN_CALLERS],
         not_kept=tuple(
-            (entry.peer, entry.objects, UID(entry.sop_class_uid).name, NOT_KEPT[entry.reason], entry.last_at)
+            (entry.peer, entry.objects, UID(entry.sop_class_uid).name, entry.reason.words, entry.last_at)
             for entry in health.not_kept
         ),
         alarms=tuple(_alarms(health, now)),
