@@ -66,7 +66,7 @@ class Module:
         return self.name.partition(".")[0]
 
 
-def modules(root: Path) -> list[Module]:
+def parsed(root: Path) -> list[Module]:
     """Read all files of the product."""
     found = []
     for package in PACKAGES:
@@ -87,15 +87,15 @@ def modules(root: Path) -> list[Module]:
     return found
 
 
-def folders(of: list[Module]) -> dict[str, int]:
+def folders(modules: list[Module]) -> dict[str, int]:
     """Count the files of each folder, widest first."""
-    return dict(Counter(module.folder for module in of if not module.is_package).most_common())
+    return dict(Counter(module.folder for module in modules if not module.is_package).most_common())
 
 
-def imports(of: list[Module]) -> dict[str, set[str]]:
+def imports(modules: list[Module]) -> dict[str, set[str]]:
     """Return what each module imports of the product: the module itself, not the package that leads to it."""
-    product = {module.name for module in of}
-    return {module.name: set(_imported(module, product)) - {module.name} for module in of}
+    product = {module.name for module in modules}
+    return {module.name: set(_imported(module, product)) - {module.name} for module in modules}
 
 
 def _imported(module: Module, product: set[str]) -> Iterator[str]:
@@ -120,9 +120,9 @@ def _base(module: Module, node: ast.ImportFrom) -> str:
     return ".".join([*parts[:keep], *([node.module] if node.module else [])])
 
 
-def one_importer(of: list[Module], graph: dict[str, set[str]]) -> dict[str, float]:
+def one_importer(modules: list[Module], graph: dict[str, set[str]]) -> dict[str, float]:
     """Return the share of modules with exactly one importer, in percent: of all, and of each package."""
-    plain = [module for module in of if not module.is_package]
+    plain = [module for module in modules if not module.is_package]
     names = {module.name for module in plain}
     importers = Counter(target for name in names for target in graph[name])
     shares = {"all": _percent(sum(importers[name] == 1 for name in names), len(names))}
@@ -132,9 +132,9 @@ def one_importer(of: list[Module], graph: dict[str, set[str]]) -> dict[str, floa
     return shares
 
 
-def one_public_function(of: list[Module]) -> float:
+def one_public_function(modules: list[Module]) -> float:
     """Return the share of files whose only public definition is one function, in percent."""
-    plain = [module for module in of if not module.is_package]
+    plain = [module for module in modules if not module.is_package]
     return _percent(sum(_public(module.tree) == ["function"] for module in plain), len(plain))
 
 
@@ -146,9 +146,9 @@ def _public(tree: ast.Module) -> list[str]:
     ]
 
 
-def function_sizes(of: list[Module]) -> dict[str, float]:
+def function_sizes(modules: list[Module]) -> dict[str, float]:
     """Return lines (median, ninth decile) and the share of deeply nested functions."""
-    functions = [node for module in of for node in ast.walk(module.tree) if isinstance(node, FUNCTIONS)]
+    functions = [node for module in modules for node in ast.walk(module.tree) if isinstance(node, FUNCTIONS)]
     lines = [_lines(node) for node in functions]
     return {
         "functions": len(functions),
@@ -187,10 +187,10 @@ def _depth_of(statement: ast.stmt) -> int:
     return max(deepest, _depth(orelse) + (0 if is_elif or not orelse else 1))
 
 
-def comments(of: list[Module]) -> dict[str, Any]:
+def comments(modules: list[Module]) -> dict[str, Any]:
     """Return lines of comment alone, and all with a comment, in percent of the lines of code."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for module in of:
+    for module in modules:
         lines = _comments_and_code(module)
         counts["all"].update(lines)
         counts[module.package].update(lines)
@@ -234,11 +234,11 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
     }
 
 
-def any_per_thousand(of: list[Module]) -> dict[str, float]:
+def any_per_thousand(modules: list[Module]) -> dict[str, float]:
     """Return uses of `Any` per 1,000 lines that are not empty: of all, and of each package."""
     uses: Counter[str] = Counter()
     lines: Counter[str] = Counter()
-    for module in of:
+    for module in modules:
         named = sum(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(module.tree))
         filled = sum(bool(line.strip()) for line in module.text.splitlines())
         for key in ("all", module.package):
@@ -292,9 +292,9 @@ def _layer(name: str, order: Sequence[str]) -> tuple[int, str] | None:
     return max(fitting, key=lambda pair: len(pair[1]), default=None)
 
 
-def cycles(of: list[Module], graph: dict[str, set[str]], unit: str) -> list[list[str]]:
+def cycles(modules: list[Module], graph: dict[str, set[str]], unit: str) -> list[list[str]]:
     """Return groups that import one another, by `unit`: strongly connected components."""
-    place = {module.name: str(getattr(module, unit)) for module in of}
+    place = {module.name: str(getattr(module, unit)) for module in modules}
     between: dict[str, set[str]] = defaultdict(set)
     for name, targets in graph.items():
         for target in targets:
@@ -320,9 +320,9 @@ def _reach(start: str, between: dict[str, set[str]]) -> set[str]:
     return reachable
 
 
-def pronouns(of: list[Module], names: ModuleType) -> dict[str, Any]:
+def pronouns(modules: list[Module], names: ModuleType) -> dict[str, Any]:
     """Return how many names are pronouns or participles, and the commonest of them."""
-    every = [name for module in of for name, _ in names.defined(module.tree)]
+    every = [name for module in modules for name, _ in names.defined(module.tree)]
     found = Counter(name for name in every if names.is_banned(name))
     return {
         "names": len(every),
@@ -338,7 +338,7 @@ def _percent(part: int, whole: int, *, digits: int = 1) -> float:
 
 def figures(root: Path) -> dict[str, Any]:
     """Return all figures of the checkout at ``root``."""
-    found = modules(root)
+    found = parsed(root)
     graph = imports(found)
     wide = folders(found)
     return {

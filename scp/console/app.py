@@ -82,7 +82,7 @@ ROUTES: Final = (
 def build(settings: Settings, database: Database) -> Starlette:
     """Return the application. Raises ManifestError where the network's manifest cannot be read."""
     uploads = Uploads(settings, product.flag_rule(settings.model))
-    of = Services(
+    node = Services(
         settings=settings,
         database=database,
         archive=Archive(settings.node.data_dir),
@@ -121,18 +121,18 @@ def build(settings: Settings, database: Database) -> Starlette:
             Exception: _fault,
         },
     )
-    application.state.services = of
+    application.state.services = node
     application.state.provider = Provider(settings.openid) if settings.openid.on else None
-    application.state.watch = Watch(of)
-    application.state.registry = watch.registry_of(NodeCollector(of, application.state.watch))
+    application.state.watch = Watch(node)
+    application.state.registry = watch.registry_of(NodeCollector(node, application.state.watch))
     return application
 
 
 async def _recognise(request: Request, call_next: RequestResponseEndpoint) -> Response:
     """Find out who asks, give a browser that is new a secret, and send a stranger to the sign-in."""
-    of = services.of(request)
+    node = services.of(request)
     secret = visitors.secret_of(request)
-    request.state.visitor = await run_in_threadpool(_visitor, of, request, secret)
+    request.state.visitor = await run_in_threadpool(_visitor, node, request, secret)
     if visitors.of(request).role is not None:
         entrance.admit(request)
     if visitors.of(request).role is None and not request.url.path.startswith(OPEN):
@@ -140,20 +140,20 @@ async def _recognise(request: Request, call_next: RequestResponseEndpoint) -> Re
     else:
         response = await call_next(request)
     if secret is None and COOKIE not in response.headers.get("set-cookie", ""):
-        visitors.with_secret(response, visitors.of(request).secret, secure=of.settings.console.secure)
+        visitors.with_secret(response, visitors.of(request).secret, secure=node.settings.console.secure)
     return response
 
 
-def _visitor(of: Services, request: Request, secret: str | None) -> Visitor:
+def _visitor(node: Services, request: Request, secret: str | None) -> Visitor:
     """Return who asks. Without users, which is so on loopback alone, anybody is an administrator."""
     own = secret or visitors.new_secret()
-    with of.database.read() as tx:
+    with node.database.read() as tx:
         user_number = users.number(tx)
-    if not user_number and not of.settings.openid.on:
+    if not user_number and not node.settings.openid.on:
         return Visitor(name=None, role=Role.ADMIN, secret=own)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = token if scheme.lower() == "bearer" and token else None
-    user = access.user_of(of.database, secret=secret, token=bearer, now=of.now())
+    user = access.user_of(node.database, secret=secret, token=bearer, now=node.now())
     if user is None:
         return Visitor(name=None, role=None, secret=own)
     return Visitor(name=user.name, role=access.role(user), secret=own)

@@ -33,19 +33,19 @@ QUANTILES: Final = (0.1, 0.5, 0.9, 0.95)
 class NodeCollector(Collector):
     """Gathers the metrics when they are asked for."""
 
-    def __init__(self, of: Services, watch: Watch) -> None:
-        self._services = of
+    def __init__(self, node: Services, watch: Watch) -> None:
+        self._services = node
         self._watch = watch
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics, of this moment."""
-        of, now = self._services, self._services.now()
+        node, now = self._services, self._services.now()
         overview = self._watch.overview()
-        with of.database.read() as tx:
+        with node.database.read() as tx:
             callers = calls.latest(tx)
             hours = recent.hours(tx, now=now)
             seconds = recent.return_seconds(tx, now=now)
-        manifest = of.manifest
+        manifest = node.manifest
         yield _info("secondread_build", "The program", {"version": product.__version__})
         yield _info("secondread_model", "The network", {"name": manifest.name, "version": manifest.version})
         yield from _node(overview, now)
@@ -56,7 +56,7 @@ class NodeCollector(Collector):
         yield _gauge("secondread_last_hour_analysed_images", "Analyses ended in the last hour", last.analysed)
         yield _gauge("secondread_last_hour_returned_objects", "Objects taken in the last hour", last.returned)
         yield _histogram(seconds)
-        yield from _scanners(calibration.scanners(of.database))
+        yield from _scanners(calibration.scanners(node.database))
 
 
 def _node(overview: Overview, now: datetime) -> Iterator[Metric]:

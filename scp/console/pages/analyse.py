@@ -32,18 +32,18 @@ KEPT: Final = {"Cache-Control": "private, max-age=600"}
 async def show(request: Request) -> Response:
     """Return the page with the form."""
     visitor = visitors.require(request, Role.VIEWER)
-    of = services.of(request)
-    earlier = of.uploads.of_owner(visitor.secret)
-    return rendering.page(request, "analyse.html", {"earlier": earlier, **_explained(of)})
+    node = services.of(request)
+    earlier = node.uploads.of_owner(visitor.secret)
+    return rendering.page(request, "analyse.html", {"earlier": earlier, **_explained(node)})
 
 
 async def receive(request: Request) -> Response:
     """Take an upload; answer with the page that shows what becomes of it."""
     visitor = visitors.require(request, Role.VIEWER)
     await visitors.check_form(request)
-    of = services.of(request)
+    node = services.of(request)
     try:
-        upload = await take(of.uploads, await request.form(), visitor.secret)
+        upload = await take(node.uploads, await request.form(), visitor.secret)
     except Busy as busy:
         raise HTTPException(503, str(busy), headers={"Retry-After": "60"}) from busy
     address = f"/analyse/{upload.key}"
@@ -68,15 +68,15 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
 
 async def follow(request: Request) -> Response:
     """Return the page of one upload, or its part that changes where a script asks for it."""
-    of = services.of(request)
-    upload = _upload(of, request)
+    node = services.of(request)
+    upload = _upload(node, request)
     name = "upload_live.html" if "fragment" in request.query_params else "upload.html"
-    studies = await run_in_threadpool(of.uploads.studies, upload)
+    studies = await run_in_threadpool(node.uploads.studies, upload)
     context = {
         "upload": upload,
-        "files": _views(of, upload, studies),
+        "files": _views(node, upload, studies),
         "breasts": _breasts(studies),
-        **_explained(of),
+        **_explained(node),
     }
     headers = {"X-Ended": "1" if upload.ended else "0"}
     return rendering.page(request, name, context, headers=headers)
@@ -85,8 +85,8 @@ async def follow(request: Request) -> Response:
 async def forget(request: Request) -> Response:
     """Remove an upload before its time."""
     await visitors.check_form(request)
-    of = services.of(request)
-    of.uploads.forget(_upload(of, request))
+    node = services.of(request)
+    node.uploads.forget(_upload(node, request))
     return RedirectResponse("/analyse", 303)
 
 
@@ -109,9 +109,9 @@ async def image(request: Request) -> Response:
 
 async def heat(request: Request) -> Response:
     """Return where the network looked, to be laid over the picture."""
-    of = services.of(request)
-    upload, file = _file(of, request)
-    studies = await run_in_threadpool(of.uploads.studies, upload)
+    node = services.of(request)
+    upload, file = _file(node, request)
+    studies = await run_in_threadpool(node.uploads.studies, upload)
     outcome = outcomes(studies).get(file.number)
     if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
         raise HTTPException(404, "this file was not analysed")
@@ -124,7 +124,7 @@ def outcomes(studies: list[ReadStudy]) -> dict[int, Outcome]:
     return {int(file.path.name.partition(" ")[0]): file for study in studies for file in study.files}
 
 
-def _views(of: Services, upload: Upload, studies: list[ReadStudy]) -> list[dict[str, object]]:
+def _views(node: Services, upload: Upload, studies: list[ReadStudy]) -> list[dict[str, object]]:
     """Return what the page shows of each file."""
     by_number = outcomes(studies)
     waiting = [file.number for file in upload.files if file.step is Step.WAITING]
@@ -133,8 +133,8 @@ def _views(of: Services, upload: Upload, studies: list[ReadStudy]) -> list[dict[
             "file": file,
             "outcome": by_number.get(file.number),
             "analysed": isinstance(getattr(by_number.get(file.number), "finding", None), Analysed),
-            "percent": of.uploads.percent(file),
-            "before": max(0, of.uploads.analyses.waiting - len(waiting) + waiting.index(file.number))
+            "percent": node.uploads.percent(file),
+            "before": max(0, node.uploads.analyses.waiting - len(waiting) + waiting.index(file.number))
             if file.step is Step.WAITING
             else 0,
             "preview": file.preview.exists(),
@@ -158,28 +158,28 @@ def _breasts(studies: list[ReadStudy]) -> list[dict[str, object]]:
     ]
 
 
-def _explained(of: Services) -> dict[str, object]:
+def _explained(node: Services) -> dict[str, object]:
     """Return what every page about classes shows."""
     return {
         "classes": CLASSES,
         "plain": PLAIN,
-        "meanings": of.manifest.meanings,
+        "meanings": node.manifest.meanings,
         "most_files": uploads.MOST_FILES,
-        "upload_mb": of.settings.console.upload_mb,
-        "minutes": of.settings.console.session_minutes,
+        "upload_mb": node.settings.console.upload_mb,
+        "minutes": node.settings.console.session_minutes,
         "Step": Step,
     }
 
 
-def _upload(of: Services, request: Request) -> Upload:
-    found = of.uploads.find(request.path_params["upload"], visitors.of(request).secret)
+def _upload(node: Services, request: Request) -> Upload:
+    found = node.uploads.find(request.path_params["upload"], visitors.of(request).secret)
     if found is None:
         raise HTTPException(404, "this upload is forgotten, or was not yours: choose the files again")
     return found
 
 
-def _file(of: Services, request: Request) -> tuple[Upload, UploadedFile]:
-    upload = _upload(of, request)
+def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
+    upload = _upload(node, request)
     number = request.path_params["file"]
     if number >= len(upload.files):
         raise HTTPException(404, "this upload has no such file")

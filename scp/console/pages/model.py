@@ -43,16 +43,16 @@ class ScannerView:
 
 def show(request: Request) -> Response:
     """Return the page."""
-    of = services.of(request)
-    card = product.model_folder(of.settings.model.name) / CARD
+    node = services.of(request)
+    card = product.model_folder(node.settings.model.name) / CARD
     return rendering.page(
         request,
         "model.html",
         {
-            "manifest": of.manifest,
-            "rule": of.rule,
+            "manifest": node.manifest,
+            "rule": node.rule,
             "card": _html(card.read_text(encoding="utf-8")) if card.exists() else None,
-            "scanners": [_view(of, entry) for entry in calibration.scanners(of.database)],
+            "scanners": [_view(node, entry) for entry in calibration.scanners(node.database)],
             "needed": scanner_calibration.NEEDED,
         },
     )
@@ -60,16 +60,16 @@ def show(request: Request) -> Response:
 
 def plot(request: Request) -> Response:
     """Return one of the card's pictures."""
-    of = services.of(request)
+    node = services.of(request)
     name = request.path_params["name"]
-    path = Path(product.model_folder(of.settings.model.name), name)
+    path = Path(product.model_folder(node.settings.model.name), name)
     if not PLOT.fullmatch(name) or not path.is_file():
         raise HTTPException(404, "this card has no such picture")
     return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
-def _view(of: Services, entry: ScannerPopulation) -> ScannerView:
-    accepted, uncalibrated = entry.calibration, of.rule.threshold
+def _view(node: Services, entry: ScannerPopulation) -> ScannerView:
+    accepted, uncalibrated = entry.calibration, node.rule.threshold
     threshold = uncalibrated.value if accepted is None else accepted.threshold
     return ScannerView(
         name=str(entry.scanner),

@@ -20,7 +20,7 @@ FLOW_COOKIE: Final = "openid-sign-in"
 
 async def begin(request: Request) -> Response:
     """Send the browser to the provider."""
-    provider, of = _provider(request), services.of(request)
+    provider, node = _provider(request), services.of(request)
     try:
         address, flow = await run_in_threadpool(provider.begin)
     except OpenIDError as error:
@@ -33,33 +33,38 @@ async def begin(request: Request) -> Response:
         path=BACK,
         httponly=True,
         samesite="lax",
-        secure=of.settings.console.secure,
+        secure=node.settings.console.secure,
     )
     return response
 
 
 async def back(request: Request) -> Response:
     """Let the browser stand for whom the provider vouches for."""
-    provider, of = _provider(request), services.of(request)
+    provider, node = _provider(request), services.of(request)
     secret = visitors.new_secret()
     flow, answer = request.cookies.get(FLOW_COOKIE, ""), dict(request.query_params)
 
     def work() -> str:
         person = provider.finish(flow, answer)
         return access.enter(
-            of.database, person.name, subject=person.subject, role=person.role, secret=secret, now=of.now()
+            node.database,
+            person.name,
+            subject=person.subject,
+            role=person.role,
+            secret=secret,
+            now=node.now(),
         )
 
     try:
         name = await run_in_threadpool(work)
     except (OpenIDError, SignInError) as error:
-        await run_in_threadpool(of.trail.authenticated, "unknown", sign_in.address(request), refused=True)
+        await run_in_threadpool(node.trail.authenticated, "unknown", sign_in.address(request), refused=True)
         response = sign_in.page(request, problem=str(error), status=401)
     else:
-        await run_in_threadpool(of.trail.authenticated, name, sign_in.address(request))
+        await run_in_threadpool(node.trail.authenticated, name, sign_in.address(request))
         # no redirect: coming from another site, it would not bring the new cookie along
         response = visitors.with_secret(
-            rendering.page(request, "signed_in.html", {}), secret, secure=of.settings.console.secure
+            rendering.page(request, "signed_in.html", {}), secret, secure=node.settings.console.secure
         )
     response.delete_cookie(FLOW_COOKIE, path=BACK)
     return response

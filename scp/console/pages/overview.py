@@ -86,8 +86,8 @@ class Overview:
 class Watch:
     """Looks at the node, no more often than `FRESH_SECONDS`. Safe for use from many threads."""
 
-    def __init__(self, of: Services) -> None:
-        self._services = of
+    def __init__(self, node: Services) -> None:
+        self._services = node
         self._lock = threading.Lock()
         self._overview: tuple[float, Overview] | None = None
         self._charts: tuple[float, list[Chart]] | None = None
@@ -110,11 +110,11 @@ class Watch:
             return self._charts[1]
 
 
-def look(of: Services) -> Overview:
+def look(node: Services) -> Overview:
     """Gather what the overview shows."""
-    now = of.now()
-    health = status.look(of.database, of.settings)
-    with of.database.read() as tx:
+    now = node.now()
+    health = status.look(node.database, node.settings)
+    with node.database.read() as tx:
         callers = calls.latest(tx)
         today = recent.studies_since(tx, _midnight(now))
         rate = recent.bytes_a_day(tx, now=now)
@@ -156,10 +156,10 @@ async def retry_destination(request: Request) -> Response:
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
     form = await request.form()
-    of = services.of(request)
+    node = services.of(request)
     destination = str(form.get("destination", ""))
     await run_in_threadpool(
-        retry.bring_back, of.database, study_uid=None, destination=destination, now=of.now()
+        retry.bring_back, node.database, study_uid=None, destination=destination, now=node.now()
     )
     return RedirectResponse("/", 303)
 

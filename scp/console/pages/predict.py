@@ -29,21 +29,21 @@ NULLABLE_TEXT: Final = {"type": ["string", "null"]}
 async def predict(request: Request) -> Response:
     """Analyse the files of the field ``image`` and forget them."""
     visitor = visitors.require(request, Role.VIEWER)
-    of = services.of(request)
+    node = services.of(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return _problem(415, "send multipart/form-data with the file in the field image")
     try:
-        upload = await analyse.take(of.uploads, await request.form(), visitor.secret)
+        upload = await analyse.take(node.uploads, await request.form(), visitor.secret)
     except Busy as busy:
         return _problem(503, str(busy), {"Retry-After": "60"})
     except HTTPException as refusal:
         return _problem(refusal.status_code, refusal.detail)
     try:
         await asyncio.gather(*upload.tasks)
-        studies = await run_in_threadpool(of.uploads.studies, upload)
-        return JSONResponse(_answer(of, upload, studies))
+        studies = await run_in_threadpool(node.uploads.studies, upload)
+        return JSONResponse(_answer(node, upload, studies))
     finally:
-        of.uploads.forget(upload)
+        node.uploads.forget(upload)
 
 
 def openapi(request: Request) -> Response:
@@ -58,11 +58,11 @@ def documentation(request: Request) -> Response:
     return rendering.page(request, "api.html", {"schemas": schemas, "host": host})
 
 
-def _answer(of: Services, upload: Upload, studies: list[ReadStudy]) -> dict[str, object]:
+def _answer(node: Services, upload: Upload, studies: list[ReadStudy]) -> dict[str, object]:
     outcomes = analyse.outcomes(studies)
     named = [replace(outcomes[file.number], path=Path(file.name)) for file in upload.files]
     return {
-        "files": [analyze_lines.fields(outcome, of.manifest) for outcome in named],
+        "files": [analyze_lines.fields(outcome, node.manifest) for outcome in named],
         "breasts": [
             analyze_lines.breast_fields(breast, study.uid)
             for study in studies

@@ -33,30 +33,30 @@ def page(request: Request, *, problem: str | None = None, status: int = 200) -> 
 async def sign_in(request: Request) -> Response:
     """Check name and password; the browser gets a new secret, which nobody can have planted before."""
     await visitors.check_form(request)
-    of = services.of(request)
+    node = services.of(request)
     form = await request.form()
     name, password = str(form.get("name", ""))[:NAME_LENGTH], str(form.get("password", ""))[:PASSWORD_LENGTH]
     secret = visitors.new_secret()
     try:
-        await run_in_threadpool(access.sign_in, of.database, name, password, secret=secret, now=of.now())
+        await run_in_threadpool(access.sign_in, node.database, name, password, secret=secret, now=node.now())
     except SignInError as error:
-        await run_in_threadpool(of.trail.authenticated, name, address(request), refused=True)
+        await run_in_threadpool(node.trail.authenticated, name, address(request), refused=True)
         return page(request, problem=str(error), status=401)
-    await run_in_threadpool(of.trail.authenticated, name, address(request))
-    return visitors.with_secret(RedirectResponse("/", 303), secret, secure=of.settings.console.secure)
+    await run_in_threadpool(node.trail.authenticated, name, address(request))
+    return visitors.with_secret(RedirectResponse("/", 303), secret, secure=node.settings.console.secure)
 
 
 async def sign_out(request: Request) -> Response:
     """Forget who uses this browser, and what it has uploaded."""
     await visitors.check_form(request)
-    of, secret = services.of(request), visitors.of(request).secret
-    for upload in of.uploads.of_owner(secret):
-        of.uploads.forget(upload)
+    node, secret = services.of(request), visitors.of(request).secret
+    for upload in node.uploads.of_owner(secret):
+        node.uploads.forget(upload)
     name = visitors.of(request).name
-    await run_in_threadpool(access.sign_out, of.database, secret)
+    await run_in_threadpool(access.sign_out, node.database, secret)
     if name is not None:
-        await run_in_threadpool(of.trail.authenticated, name, address(request), out=True)
-    fresh, secure = visitors.new_secret(), of.settings.console.secure
+        await run_in_threadpool(node.trail.authenticated, name, address(request), out=True)
+    fresh, secure = visitors.new_secret(), node.settings.console.secure
     if (provider_end := await run_in_threadpool(_provider_end, request, name)) is None:
         return visitors.with_secret(RedirectResponse("/sign-in", 303), fresh, secure=secure)
     # a form may send a browser to our own pages alone (Content-Security-Policy): a link leads to the provider

@@ -43,12 +43,12 @@ class StudyLine:
 
 def show(request: Request) -> Response:
     """Return one page of the list."""
-    of = services.of(request)
+    node = services.of(request)
     query = request.query_params
     words = query.get("q", "").strip()[:WORDS_LENGTH]
     choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
-    found, lines = _look(of, words, choice, max(1, number))
+    found, lines = _look(node, words, choice, max(1, number))
     last = max(1, -(-found.total // PAGE_SIZE))
     return rendering.page(
         request,
@@ -65,14 +65,14 @@ def show(request: Request) -> Response:
     )
 
 
-def line(of: Services, study: StudyOverview) -> StudyLine:
+def line(node: Services, study: StudyOverview) -> StudyLine:
     """Return the row of one study."""
-    return _lines(of, [study])[0]
+    return _lines(node, [study])[0]
 
 
-def _look(of: Services, words: str, choice: Choice, number: int) -> tuple[Page, list[StudyLine]]:
-    patients = _patients(of, words) if words.upper().startswith("P-") else ()
-    with of.database.read() as tx:
+def _look(node: Services, words: str, choice: Choice, number: int) -> tuple[Page, list[StudyLine]]:
+    patients = _patients(node, words) if words.upper().startswith("P-") else ()
+    with node.database.read() as tx:
         found = pages.page(
             tx,
             words=words,
@@ -81,26 +81,26 @@ def _look(of: Services, words: str, choice: Choice, number: int) -> tuple[Page, 
             offset=(number - 1) * PAGE_SIZE,
             limit=PAGE_SIZE,
         )
-    return found, _lines(of, list(found.studies))
+    return found, _lines(node, list(found.studies))
 
 
-def _patients(of: Services, pseudonym: str) -> tuple[str, ...]:
+def _patients(node: Services, pseudonym: str) -> tuple[str, ...]:
     """Return the digests of the patients who are called so here."""
-    with of.database.read() as tx:
+    with node.database.read() as tx:
         digests = set(pages.patient_digests(tx).values())
-    return tuple(digest for digest in digests if digest and of.pseudonym(digest) == pseudonym.upper())
+    return tuple(digest for digest in digests if digest and node.pseudonym(digest) == pseudonym.upper())
 
 
-def _lines(of: Services, studies: list[StudyOverview]) -> list[StudyLine]:
+def _lines(node: Services, studies: list[StudyOverview]) -> list[StudyLine]:
     uids = [study.study_uid for study in studies]
-    with of.database.read() as tx:
+    with node.database.read() as tx:
         senders = pages.senders(tx, uids)
         digests = pages.patient_digests(tx, uids)
-    waits = waiting.of_studies(of.database, of.settings, studies, now=of.now())
+    waits = waiting.of_studies(node.database, node.settings, studies, now=node.now())
     return [
         StudyLine(
             study=study,
-            patient=of.pseudonym(digests.get(study.study_uid)),
+            patient=node.pseudonym(digests.get(study.study_uid)),
             senders=tuple(senders[study.study_uid]),
             state=STATES[study.state],
             tone=TONES[study.state],

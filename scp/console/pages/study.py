@@ -42,23 +42,23 @@ PICTURES_KEPT: Final = {"Cache-Control": "private, max-age=600"}
 
 def show(request: Request) -> Response:
     """Return the page of one study."""
-    of = services.of(request)
-    study = _study(of, request)
-    with of.database.read() as tx:
+    node = services.of(request)
+    study = _study(node, request)
+    with node.database.read() as tx:
         entries = deliveries.of_study(tx, study.study_uid)
         events = history.of(tx, study.study_uid)
         kept = deliveries.current_results(tx, study.study_uid)
-    read = examined.examine(of, study.study_uid)
+    read = examined.examine(node, study.study_uid)
     return rendering.page(
         request,
         "study.html",
         {
-            "line": listing.line(of, study),
+            "line": listing.line(node, study),
             "study": read,
             "entries": entries,
             "events": events,
             "objects": kept,
-            "report": _report(of, kept),
+            "report": _report(node, kept),
             "identity": _identity(request, read, study.study_uid),
             "Analysed": Analysed,
             "classes": CLASSES,
@@ -74,22 +74,22 @@ def show(request: Request) -> Response:
 
 def image(request: Request) -> Response:
     """Return the picture of one image, without colours."""
-    of = services.of(request)
-    study = _study(of, request)
-    with of.database.read() as tx:
+    node = services.of(request)
+    study = _study(node, request)
+    with node.database.read() as tx:
         kept = arrivals.images(tx, study.study_uid)
     files = {instance.sop_instance_uid: record.heatmap for instance, record in kept if record is not None}
     if (file := files.get(request.path_params["image"])) is None:
         raise HTTPException(404, "there is no picture of this image")
-    drawn = pictures.plain(of.archive.path(file))
+    drawn = pictures.plain(node.archive.path(file))
     return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
 
 
 def heat(request: Request) -> Response:
     """Return where the network looked in one image, to be laid over its picture."""
-    of = services.of(request)
-    study = _study(of, request)
-    found = examined.examine(of, study.study_uid).image(request.path_params["image"])
+    node = services.of(request)
+    study = _study(node, request)
+    found = examined.examine(node, study.study_uid).image(request.path_params["image"])
     if found is None or found.layers is None or not isinstance(found.result, Analysed):
         raise HTTPException(404, "there is no picture of this image")
     drawn = pictures.marked(found.layers, found.result)
@@ -99,14 +99,14 @@ def heat(request: Request) -> Response:
 def download(request: Request) -> Response:
     """Return the current results of a study in one ZIP file."""
     visitors.require(request, Role.OPERATOR)
-    of = services.of(request)
-    study = _study(of, request)
-    with of.database.read() as tx:
+    node = services.of(request)
+    study = _study(node, request)
+    with node.database.read() as tx:
         kept = deliveries.current_results(tx, study.study_uid)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as bundle:  # DICOM objects with pictures do not get smaller
         for result in kept:
-            bundle.write(of.archive.path(result.file), f"{result.kind}-{result.sop_instance_uid}.dcm")
+            bundle.write(node.archive.path(result.file), f"{result.kind}-{result.sop_instance_uid}.dcm")
     name = f"results-{study.study_uid}.zip"
     return Response(
         file.getvalue(),
@@ -118,16 +118,16 @@ def download(request: Request) -> Response:
 def download_object(request: Request) -> Response:
     """Return one current result of a study as a DICOM file."""
     visitors.require(request, Role.OPERATOR)
-    of = services.of(request)
-    study = _study(of, request)
-    with of.database.read() as tx:
+    node = services.of(request)
+    study = _study(node, request)
+    with node.database.read() as tx:
         kept = deliveries.current_results(tx, study.study_uid)
     wanted = request.path_params["object"]
     result = next((result for result in kept if result.sop_instance_uid == wanted), None)
     if result is None:
         raise HTTPException(404, "this study has no such result")
     return FileResponse(
-        of.archive.path(result.file), media_type="application/dicom", filename=f"{result.kind}-{wanted}.dcm"
+        node.archive.path(result.file), media_type="application/dicom", filename=f"{result.kind}-{wanted}.dcm"
     )
 
 
@@ -135,10 +135,10 @@ async def retry_study(request: Request) -> Response:
     """Let what is parked of the study start over, and what waits for its time be due now."""
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
-    of = services.of(request)
-    study = await run_in_threadpool(_study, of, request)
+    node = services.of(request)
+    study = await run_in_threadpool(_study, node, request)
     await run_in_threadpool(
-        retry.bring_back, of.database, study_uid=study.study_uid, destination=None, now=of.now()
+        retry.bring_back, node.database, study_uid=study.study_uid, destination=None, now=node.now()
     )
     return RedirectResponse(f"/studies/{study.study_uid}", 303)
 
@@ -147,21 +147,21 @@ async def analyse_study(request: Request) -> Response:
     """Let the study be analysed once more."""
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
-    of = services.of(request)
-    study = await run_in_threadpool(_study, of, request)
+    node = services.of(request)
+    study = await run_in_threadpool(_study, node, request)
 
     def change() -> None:
-        with of.database.write() as tx:
-            study_changes.analyse_again(tx, study.study_uid, now=of.now())
+        with node.database.write() as tx:
+            study_changes.analyse_again(tx, study.study_uid, now=node.now())
 
     await run_in_threadpool(change)
     return RedirectResponse(f"/studies/{study.study_uid}", 303)
 
 
-def _study(of: Services, request: Request) -> StudyOverview:
+def _study(node: Services, request: Request) -> StudyOverview:
     """Return the study of the address. Raises HTTPException 404."""
     uid = request.path_params["study"][:UID_LENGTH]
-    with of.database.read() as tx:
+    with node.database.read() as tx:
         found = studies.overview(tx, study_uid=uid)
     if not found:
         raise HTTPException(
@@ -170,12 +170,12 @@ def _study(of: Services, request: Request) -> StudyOverview:
     return found[0]
 
 
-def _report(of: Services, kept: list[ResultObject]) -> report.Item | None:
+def _report(node: Services, kept: list[ResultObject]) -> report.Item | None:
     document = next((result for result in kept if result.kind == "SR"), None)
     if document is None:
         return None
     try:
-        return report.read(of.archive.path(document.file))
+        return report.read(node.archive.path(document.file))
     except (OSError, InvalidDicomError) as error:
         log.warning("report cannot be shown", reason=type(error).__name__)
         return None

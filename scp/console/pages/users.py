@@ -37,16 +37,16 @@ async def add(request: Request) -> Response:
     """Add a user. The first one is an administrator: from then on nobody else adds any here."""
     visitor = visitors.require(request, Role.ADMIN)
     await visitors.check_form(request)
-    form, of = await request.form(), services.of(request)
+    form, node = await request.form(), services.of(request)
     name, role = str(form.get("name", "")), str(form.get("role", ""))
     password = str(form.get("password", ""))
 
     def work() -> None:
-        with of.database.read() as tx:
+        with node.database.read() as tx:
             first = not users.number(tx)
-        if first and role != Role.ADMIN.word and not of.settings.openid.on:
+        if first and role != Role.ADMIN.word and not node.settings.openid.on:
             raise UserError("the first user must be an admin: nobody else could add the others")
-        access.add_user(of.database, name, role=role, password=password, now=of.now())
+        access.add_user(node.database, name, role=role, password=password, now=node.now())
         log.info("user added", user=name, role=role, by=visitor.name)
 
     return await _attempt(request, work)
@@ -56,13 +56,13 @@ async def change(request: Request) -> Response:
     """Do what the pressed button says with the user that it stands beside."""
     visitor = visitors.require(request, Role.ADMIN)
     await visitors.check_form(request)
-    form, of = await request.form(), services.of(request)
+    form, node = await request.form(), services.of(request)
     fields = {key: str(value) for key, value in form.items()}
     name, action = fields.get("name", ""), fields.get("action", "")
     if action == "token":
         return await _new_token(request, name, fields.get("label", "").strip()[:LABEL_LENGTH])
 
-    return await _attempt(request, lambda: _change(of.database, visitor, fields))
+    return await _attempt(request, lambda: _change(node.database, visitor, fields))
 
 
 def _change(database: Database, visitor: Visitor, fields: dict[str, str]) -> None:
@@ -96,13 +96,13 @@ def _change(database: Database, visitor: Visitor, fields: dict[str, str]) -> Non
 
 
 async def _new_token(request: Request, name: str, label: str) -> Response:
-    of = services.of(request)
+    node = services.of(request)
 
     def work() -> str:
-        with of.database.read() as tx:
+        with node.database.read() as tx:
             if users.find(tx, name) is None:
                 raise UserError(f"there is no user {name!r} any more")
-        return access.new_token(of.database, name, label or "token", now=of.now())
+        return access.new_token(node.database, name, label or "token", now=node.now())
 
     try:
         token = await run_in_threadpool(work)
@@ -128,8 +128,8 @@ def _page(
     token_of: str | None = None,
     status: int = 200,
 ) -> Response:
-    of = services.of(request)
-    with of.database.read() as tx:
+    node = services.of(request)
+    with node.database.read() as tx:
         everybody, every_token = users.every(tx), users.tokens(tx)
     tokens: dict[str, list[Token]] = {user.name: [] for user in everybody}
     for entry in every_token:
@@ -138,7 +138,7 @@ def _page(
         "users": everybody,
         "tokens": tokens,
         "roles": list(Role),
-        "openid": of.settings.openid.on,
+        "openid": node.settings.openid.on,
         "least": access.LEAST_LENGTH,
         "problem": problem,
         "token": token,

@@ -110,7 +110,10 @@ def test_the_list_of_series_tells_the_result(tmp_path):
     calm, suspicious = results.measured(results.BENIGN), results.measured(results.MALIGNANT)
 
     def study(of_right, of_left):
-        return [results.study_image(item, of, tmp_path) for item, of in ((right, of_right), (left, of_left))]
+        return [
+            results.study_image(item, finding, tmp_path)
+            for item, finding in ((right, of_right), (left, of_left))
+        ]
 
     assert titles(study(calm, suspicious)) == ["AI: flagged L - report", *["AI: flagged L - heatmap"] * 2]
     assert titles(study(suspicious, suspicious))[0] == "AI: flagged R and L - report"
@@ -122,8 +125,8 @@ def test_the_list_of_series_tells_the_result(tmp_path):
 def test_a_picture_without_heat_is_called_no_heatmap(tmp_path):
     right, left, *_ = results.four_views()
     images = [
-        results.study_image(item, of, tmp_path)
-        for item, of in ((right, results.measured(results.NORMAL)), (left, results.measured()))
+        results.study_image(item, finding, tmp_path)
+        for item, finding in ((right, results.measured(results.NORMAL)), (left, results.measured()))
     ]
     assert titles(images)[1:] == ["AI: flagged L - no region", "AI: flagged L - heatmap"]
     without, heatmap = captures(images)
