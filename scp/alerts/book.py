@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from scp.alerts.conditions import Sight
+from scp.alerts.conditions import Observation
 from storage.alerts import Notice
 
 OVER_AFTER: Final = timedelta(minutes=10)
@@ -44,11 +44,11 @@ class Book:
         """All of them."""
         return tuple(self._notices.values())
 
-    def note(self, sight: Sight, channels: Collection[str], *, now: datetime) -> None:
+    def note(self, observation: Observation, channels: Collection[str], *, now: datetime) -> None:
         """Note what was seen, for each of ``channels``; forget what no channel will tell."""
         present: set[Key] = set()
         for channel in channels:
-            for condition in sight.conditions:
+            for condition in observation.conditions:
                 key = (channel, condition.kind.value, condition.subject)
                 present.add(key)
                 before = self._notices.get(key)
@@ -64,7 +64,7 @@ class Book:
         for key, notice in list(self._notices.items()):
             if notice.channel not in channels:
                 del self._notices[key]
-            elif key not in present and notice.kind not in sight.unknown and notice.gone_at is None:
+            elif key not in present and notice.kind not in observation.unknown and notice.gone_at is None:
                 self._notices[key] = replace(notice, gone_at=now)
             elif notice.told_at is None and _over(notice, now):
                 del self._notices[key]  # nobody has heard of it, and nobody needs to

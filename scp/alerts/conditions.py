@@ -61,8 +61,8 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
-    """What was seen at one look."""
+class Observation:
+    """What needs a person at one time."""
 
     conditions: tuple[Condition, ...]
     unknown: frozenset[Kind] = frozenset()
@@ -88,7 +88,7 @@ class RefusalCounts:
         return {name: history[-1][1] - history[0][1] for name, history in self._counts.items()}
 
 
-def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Sight:
+def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Observation:
     """Return what needs a person."""
     found = [*_disk(settings), *_certificates(settings, now)]
     try:
@@ -96,8 +96,8 @@ def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now
         found += _of_database(settings, database, refusals, now)
     except StorageError as error:
         found.append(Condition(kind=Kind.DATABASE, words=f"Nothing is received or sent: {error}."))
-        return Sight(conditions=tuple(found), unknown=OF_DATABASE)
-    return Sight(conditions=tuple(found))
+        return Observation(conditions=tuple(found), unknown=OF_DATABASE)
+    return Observation(conditions=tuple(found))
 
 
 def _disk(settings: Settings) -> Iterator[Condition]:

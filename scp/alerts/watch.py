@@ -63,8 +63,8 @@ class AlertWatch:
             with self._database.read() as tx:
                 self._kept = tuple(alerts.every(tx))
             self._book = Book(self._kept)
-        sight = conditions.look(settings, self._database, self._refusals, now=now)
-        self._book.note(sight, wanted, now=now)
+        observation = conditions.look(settings, self._database, self._refusals, now=now)
+        self._book.note(observation, wanted, now=now)
         for name, send in wanted.items():
             self._tell(self._book, name, send, settings, now)
         self._keep(self._book.notices)

@@ -1,6 +1,6 @@
 """Grey values of cut-outs, changed as scanners, exposures and archives change them: contrast, blur, noise.
 
-Drawn with NumPy from a generator that comes in by the door, applied by TensorFlow. Background stays black.
+Drawn with NumPy from the caller's generator, applied by TensorFlow. Background stays black.
 """
 
 from __future__ import annotations

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scp.alerts.book import OVER_AFTER, Book
-from scp.alerts.conditions import Condition, Kind, RefusalCounts, Sight
+from scp.alerts.conditions import Condition, Kind, Observation, RefusalCounts
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 DISK = Condition(kind=Kind.DISK, words="The disk is nearly full.")
 PACS = Condition(kind=Kind.PEER, subject="PACS", words="PACS has taken nothing.")
-NOTHING = Sight(conditions=())
+NOTHING = Observation(conditions=())
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def book():
 
 def step(book, at, *conditions, unknown=(), channel="mail"):
     """Look once and tell what there is over the channel; return words raised, repeated and over."""
-    book.note(Sight(conditions=conditions, unknown=frozenset(unknown)), {channel}, now=at)
+    book.note(Observation(conditions=conditions, unknown=frozenset(unknown)), {channel}, now=at)
     news = book.news(channel, repeat=DAY, now=at)
     book.mark_told(news, now=at)
     return [[notice.words for notice in notices] for notices in (news.raised, news.repeated, news.over)]
@@ -47,7 +47,7 @@ def test_what_comes_and_goes_is_told_once(book):
 
 
 def test_what_was_over_before_anybody_heard_of_it_is_told_to_nobody(book):
-    book.note(Sight(conditions=(DISK,)), {"mail"}, now=NOON)
+    book.note(Observation(conditions=(DISK,)), {"mail"}, now=NOON)
     for at in (NOON + MINUTE, NOON + MINUTE + OVER_AFTER):
         book.note(NOTHING, {"mail"}, now=at)
         assert not book.news("mail", repeat=DAY, now=at)
@@ -55,7 +55,7 @@ def test_what_was_over_before_anybody_heard_of_it_is_told_to_nobody(book):
 
 
 def test_each_channel_has_notices_of_its_own(book):
-    book.note(Sight(conditions=(DISK,)), {"mail", "webhook"}, now=NOON)
+    book.note(Observation(conditions=(DISK,)), {"mail", "webhook"}, now=NOON)
     book.mark_told(book.news("mail", repeat=DAY, now=NOON), now=NOON)
     assert not book.news("mail", repeat=DAY, now=NOON)
     assert [notice.words for notice in book.news("webhook", repeat=DAY, now=NOON).raised] == [DISK.words]
