@@ -133,13 +133,13 @@ def test_library_reads_as_many_bytes_as_a_peer_claims():
 
 
 def test_library_gives_a_thread_to_a_caller_who_says_nothing(tmp_path, monkeypatch):
-    begun = threading.Event()
-    handler = (evt.EVT_CONN_OPEN, lambda _: begun.set())
+    started = threading.Event()
+    handler = (evt.EVT_CONN_OPEN, lambda _: started.set())
     with (
         bare_library(tmp_path, monkeypatch, handler) as (port, _),
         socket.create_connection(("127.0.0.1", port)),
     ):
-        assert begun.wait(30), "association_requests can go"
+        assert started.wait(30), "association_requests can go"
 
 
 def test_library_waits_for_ever_for_a_peer_that_takes_nothing(tmp_path, monkeypatch):

@@ -44,13 +44,13 @@ def inside(tree):
 
 def test_no_other_room_knows_the_inside_of_the_library():
     home = Path(scp.__file__).parent
-    known = [
+    knowing = [
         f"{path.relative_to(home)}:{line}: {name}"
         for path in sorted(home.rglob("*.py"))
         if ROOM not in path.relative_to(home).parents and "pynetdicom" in (text := path.read_text("utf-8"))
         for line, name in inside(ast.parse(text))
     ]
-    assert known == []
+    assert knowing == []
 
 
 def test_the_room_itself_would_be_found():
