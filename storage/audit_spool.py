@@ -1,7 +1,7 @@
 """Messages of the audit trail that wait to be sent: one file each, the oldest first, of several processes.
 
-A message is whole or not there: written beside, renamed. It survives the end of the process that wrote it; a
-power cut may take those of the last seconds, since receiving is not to wait for their sync.
+A message is whole or not there: written beside, synced, renamed, its folder synced before `AuditSpool.add`
+returns. So it outlives a kill and a power cut. Threads that add at the same time share the folder's sync.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ AUDIT: Final = "audit"
 _LOST: Final = "lost"
 """The file with one byte for each message that found no room: any process can add one."""
 _SUFFIX: Final = ".syslog"
+_UNFINISHED: Final = ".part"
+_STALE_SECONDS: Final = 3600.0
+"""Nobody writes one message for so long."""
 _COUNT_SECONDS: Final = 1.0
 """The folder is counted no more often while messages come in."""
 
@@ -45,24 +49,30 @@ class AuditSpool:
         privacy.close(data_dir, (AUDIT,))
         self._most = most
         self._numbers = itertools.count()
+        self._renamed = itertools.count()
         self._lock = threading.Lock()
+        self._syncing = threading.Lock()
+        self._synced = -1
         self._waiting = 0
         self._counted = float("-inf")
         self._uncounted = 0
 
     def add(self, message: bytes) -> bool:
-        """Keep ``message``; tell whether there was room. Raises OSError where the disk cannot be written.
+        """Keep ``message`` durably; tell whether there was room. Raises OSError: the disk cannot be written.
 
         One that is lost is counted, as soon as the disk takes the count.
         """
         with self._lock:
-            self._uncounted += 1
-            if self._has_room():
+            there_was_room = self._has_room()
+        try:
+            if there_was_room:
                 self._write(message)
-                self._uncounted -= 1
-                there_was_room = True
-            else:
-                there_was_room = False
+        except OSError:
+            with self._lock:
+                self._uncounted += 1
+            raise
+        with self._lock:
+            self._uncounted += not there_was_room
             if self._uncounted:
                 with (self._folder / _LOST).open("ab") as lost:
                     lost.write(b"." * self._uncounted)
@@ -71,9 +81,38 @@ class AuditSpool:
 
     def _write(self, message: bytes) -> None:
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers)}"
-        unfinished = self._folder / f"{name}.part"
-        unfinished.write_bytes(message)
-        unfinished.rename(self._folder / f"{name}{_SUFFIX}")
+        unfinished = self._folder / f"{name}{_UNFINISHED}"
+        try:
+            with unfinished.open("wb") as file:
+                file.write(message)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(self._folder / f"{name}{_SUFFIX}")
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """Make names durable. Who comes while that is under way shares the next time with all who wait."""
+        renamed = next(self._renamed)
+        with self._syncing:
+            if self._synced >= renamed:
+                return
+            until = next(self._renamed)  # whoever has a smaller number has renamed before
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._synced = until
+
+    def remove_unfinished(self) -> None:
+        """Remove what a kill has left unfinished: messages that nobody was told are kept."""
+        for file in self._folder.glob(f"*{_UNFINISHED}"):
+            with suppress(FileNotFoundError):  # another process has just finished it
+                if time.time() - file.stat().st_mtime > _STALE_SECONDS:
+                    file.unlink()
 
     def oldest(self, number: int) -> list[Path]:
         """Return the files of the ``number`` oldest messages, or of all there are."""

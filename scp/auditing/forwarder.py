@@ -83,6 +83,7 @@ def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
         return NONE, lambda _: None
     wake = threading.Event()
     trail = Trail(settings=settings, added=wake.set)
+    trail.spool.remove_unfinished()
     forwarder = Forwarder(trail.spool, syslog.transport(settings.audit, settings.tls), wake)
     forwarder.start()
     return trail, forwarder.stop
