@@ -1,6 +1,7 @@
 """Audit messages in the words of the standard: XML of the schema in PS3.15 A.5.1.
 
-Codes are those of PS3.16 CID 400 (events), 401 (types), 402 (roles) and 404 (what objects are named by).
+Codes are those of PS3.16 CID 400 (events), 401 and 403 (types), 402 (roles) and 404 (what objects are named
+by).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ STOP: Final[Code] = ("110121", "DCM", "Application Stop")
 LOGIN: Final[Code] = ("110122", "DCM", "Login")
 LOGOUT: Final[Code] = ("110123", "DCM", "Logout")
 NODE_AUTHENTICATION: Final[Code] = ("110126", "DCM", "Node Authentication")
+USER_ATTRIBUTES: Final[Code] = ("110137", "DCM", "User Security Attributes Changed")
 
 
 class Outcome(Enum):

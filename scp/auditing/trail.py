@@ -95,6 +95,19 @@ class Trail:
             outcome=Outcome.MINOR_FAILURE if refused else Outcome.SUCCESS,
         )
 
+    def user_changed(self, name: str, change: str, *, by: str, address: str = "") -> None:
+        """Tell what of a user of the console was changed ``by`` whom, in words (A.5.3.11)."""
+        if not self.on:
+            return
+        words = f"user {name}: {change}"
+        self._tell(
+            Event.SECURITY_ALERT,
+            [self.this_process(requestor=True), Party(user_id=by, requestor=False, address=address)],
+            kind=messages.USER_ATTRIBUTES,
+            description=words,
+            objects=[messages.node(self.host, words)],
+        )
+
     def deleted(self, study_uid: str, patient_ids: Iterable[str]) -> None:
         """Tell that retention has removed a study (A.5.3.8): a message for each patient that it was of."""
         for patient_id in sorted(set(patient_ids)) or [""]:

@@ -101,11 +101,15 @@ def sign_in(database: Database, name: str, password: str, *, secret: str, now: d
     log.info("signed in", user=name)
 
 
-def enter(database: Database, name: str, *, subject: str, role: Role, secret: str, now: datetime) -> str:
-    """Let the browser with ``secret`` stand for whom an OpenID provider vouches for; return its name here.
+def enter(
+    database: Database, name: str, *, subject: str, role: Role, secret: str, now: datetime
+) -> tuple[str, str | None]:
+    """Let the browser with ``secret`` stand for whom an OpenID provider vouches for.
 
-    ``subject`` is who it is there, for good; ``name`` counts at the first time alone. Raises SignInError.
+    Return its name here, and what of it is new in words. ``subject`` is who it is there, for good; ``name``
+    counts at the first time alone. Raises SignInError.
     """
+    change = None
     with database.write() as tx:
         user = users.of_subject(tx, subject)
         if user is None:
@@ -114,14 +118,17 @@ def enter(database: Database, name: str, *, subject: str, role: Role, secret: st
                     f"there is another user {name!r} here: an administrator has to remove it first"
                 )
             users.add(tx, name, role=role.word, password_hash="", now=now, subject=subject)
+            change = f"added as {role.word}"
         elif user.disabled:
             raise SignInError("this user is disabled")
         else:
             name = user.name
-            users.set_role(tx, name, role.word)
+            if user.role != role.word:
+                users.set_role(tx, name, role.word)
+                change = f"role set to {role.word}"
         users.grant(tx, digest(secret), name, label=None, now=now)
     log.info("signed in", user=name, role=role.word)
-    return name
+    return name, change
 
 
 def sign_out(database: Database, secret: str) -> None:

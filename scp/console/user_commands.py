@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from datetime import UTC, datetime
 
 import typer
 
 from scp import terminal
+from scp.auditing.trail import Trail
 from scp.configuration.settings import Settings
 from scp.console import access
 from scp.console.access import UserError
@@ -24,6 +27,7 @@ def add(settings: Settings, name: str, *, role: str) -> int:
             access.add_user(database, name, role=role, password=password, now=datetime.now(UTC))
     except UserError as error:
         raise CommandError(str(error), code=WRONG_USAGE) from error
+    _tell(settings, name, f"added as {role.lower()}")
     terminal.out().print(f"user {name} added, {role.lower()}: from now on the console asks who comes")
     return OK
 
@@ -34,6 +38,7 @@ def remove(settings: Settings, name: str) -> int:
         if not users.remove(tx, name):
             raise CommandError(f"there is no user {name!r}")
         left = users.number(tx)
+    _tell(settings, name, "removed")
     terminal.out().print(f"user {name} removed")
     if not left:
         terminal.out().print(
@@ -78,9 +83,19 @@ def token(settings: Settings, name: str, *, label: str) -> int:
         if user is None:
             raise CommandError(f"there is no user {name!r}: `user add` makes one")
         secret = access.new_token(database, name, label, now=datetime.now(UTC))
+    _tell(settings, name, "token made")
     terminal.err().print("the token is shown this once; a program sends it as Authorization: Bearer …")
     terminal.out().print(secret, soft_wrap=True)
     return OK
+
+
+def _tell(settings: Settings, name: str, change: str) -> None:
+    """Tell the audit trail what of whom this account of the machine has changed; the node sends it."""
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container
+        account = str(os.getuid())
+    Trail(settings=settings).user_changed(name, change, by=account)
 
 
 def _password() -> str:

@@ -81,6 +81,11 @@ def of(request: Request) -> Visitor:
     return visitor
 
 
+def address(request: Request) -> str:
+    """Return the network address of who asks."""
+    return "" if request.client is None else request.client.host
+
+
 def require(request: Request, role: Role) -> Visitor:
     """Return who asks. Raises HTTPException 403 where it may not what ``role`` may."""
     visitor = of(request)

@@ -28,6 +28,8 @@ class Told:
     patients: tuple[str, ...]
     studies: tuple[str, ...]
     instances: int
+    words: str | None
+    """Of the outcome."""
 
 
 @cache
@@ -56,6 +58,7 @@ def read(entry: bytes) -> Told:
         roles=tuple(role.get("originalText") for role in root.iter("RoleIDCode")),
         patients=_named(objects, "Patient Number"),
         studies=_named(objects, "Study Instance UID"),
+        words=root.findtext("EventIdentification/EventOutcomeDescription"),
         instances=sum(int(entry.get("NumberOfInstances")) for entry in root.iter("SOPClass")),
     )
 

@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from scp.configuration.openid import BACK
 from scp.console import access, rendering, services, visitors
 from scp.console.access import SignInError
-from scp.console.openid import BACK, FLOW_SECONDS, OpenIDError, Provider
+from scp.console.openid import FLOW_SECONDS, OpenIDError, Provider
 from scp.console.pages import sign_in
 
 FLOW_COOKIE: Final = "openid-sign-in"
@@ -46,7 +47,7 @@ async def back(request: Request) -> Response:
 
     def work() -> str:
         person = provider.finish(flow, answer)
-        return access.enter(
+        name, change = access.enter(
             node.database,
             person.name,
             subject=person.subject,
@@ -54,14 +55,17 @@ async def back(request: Request) -> Response:
             secret=secret,
             now=node.now(),
         )
+        if change is not None:
+            node.trail.user_changed(name, change, by=node.settings.openid.issuer)
+        return name
 
     try:
         name = await run_in_threadpool(work)
     except (OpenIDError, SignInError) as error:
-        await run_in_threadpool(node.trail.authenticated, "unknown", sign_in.address(request), refused=True)
+        await run_in_threadpool(node.trail.authenticated, "unknown", visitors.address(request), refused=True)
         response = sign_in.page(request, problem=str(error), status=401)
     else:
-        await run_in_threadpool(node.trail.authenticated, name, sign_in.address(request))
+        await run_in_threadpool(node.trail.authenticated, name, visitors.address(request))
         # no redirect: coming from another site, it would not bring the new cookie along
         response = visitors.with_secret(
             rendering.page(request, "signed_in.html", {}), secret, secure=node.settings.console.secure

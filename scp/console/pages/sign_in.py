@@ -40,9 +40,9 @@ async def sign_in(request: Request) -> Response:
     try:
         await run_in_threadpool(access.sign_in, node.database, name, password, secret=secret, now=node.now())
     except SignInError as error:
-        await run_in_threadpool(node.trail.authenticated, name, address(request), refused=True)
+        await run_in_threadpool(node.trail.authenticated, name, visitors.address(request), refused=True)
         return page(request, problem=str(error), status=401)
-    await run_in_threadpool(node.trail.authenticated, name, address(request))
+    await run_in_threadpool(node.trail.authenticated, name, visitors.address(request))
     return visitors.with_secret(RedirectResponse("/", 303), secret, secure=node.settings.console.secure)
 
 
@@ -55,7 +55,7 @@ async def sign_out(request: Request) -> Response:
     name = visitors.of(request).name
     await run_in_threadpool(access.sign_out, node.database, secret)
     if name is not None:
-        await run_in_threadpool(node.trail.authenticated, name, address(request), out=True)
+        await run_in_threadpool(node.trail.authenticated, name, visitors.address(request), out=True)
     fresh, secure = visitors.new_secret(), node.settings.console.secure
     if (provider_end := await run_in_threadpool(_provider_end, request, name)) is None:
         return visitors.with_secret(RedirectResponse("/sign-in", 303), fresh, secure=secure)
@@ -73,8 +73,3 @@ def _provider_end(request: Request, name: str | None) -> str | None:
     with services.of(request).database.read() as tx:
         user = users.find(tx, name)
     return None if user is None or user.subject is None else provider.end_address()
-
-
-def address(request: Request) -> str:
-    """Return the network address of who asks."""
-    return "" if request.client is None else request.client.host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -25,6 +25,16 @@ OWN: Final = frozenset({"role", "disable", "remove"})
 OF_PASSWORD: Final = frozenset({"role", "password"})
 """Changes of users who sign in with a password of this console."""
 LABEL_LENGTH: Final = 64
+WORDS: Final[Mapping[str, str]] = {
+    "role": "role set to {role}",
+    "password": "password set",
+    "disable": "disabled",
+    "enable": "enabled",
+    "unlock": "unlocked",
+    "remove": "removed",
+    "revoke": "token revoked",
+}
+"""What the audit trail says of each change."""
 
 
 def show(request: Request) -> Response:
@@ -48,6 +58,7 @@ async def add(request: Request) -> Response:
             raise UserError("the first user must be an admin: nobody else could add the others")
         access.add_user(node.database, name, role=role, password=password, now=node.now())
         log.info("user added", user=name, role=role, by=visitor.name)
+        _tell(request, name, f"added as {role}")
 
     return await _attempt(request, work)
 
@@ -62,7 +73,12 @@ async def change(request: Request) -> Response:
     if action == "token":
         return await _new_token(request, name, fields.get("label", "").strip()[:LABEL_LENGTH])
 
-    return await _attempt(request, lambda: _change(node.database, visitor, fields))
+    def work() -> None:
+        _change(node.database, visitor, fields)
+        words = WORDS[action].format(role=fields.get("role", ""))
+        _tell(request, name, words)
+
+    return await _attempt(request, work)
 
 
 def _change(database: Database, visitor: Visitor, fields: dict[str, str]) -> None:
@@ -102,7 +118,9 @@ async def _new_token(request: Request, name: str, label: str) -> Response:
         with node.database.read() as tx:
             if users.find(tx, name) is None:
                 raise UserError(f"there is no user {name!r} any more")
-        return access.new_token(node.database, name, label or "token", now=node.now())
+        secret = access.new_token(node.database, name, label or "token", now=node.now())
+        _tell(request, name, "token made")
+        return secret
 
     try:
         token = await run_in_threadpool(work)
@@ -110,6 +128,12 @@ async def _new_token(request: Request, name: str, label: str) -> Response:
         return await run_in_threadpool(_page, request, problem=str(error), status=400)
     log.info("user changed", user=name, change="token", by=visitors.of(request).name)
     return await run_in_threadpool(_page, request, token=token, token_of=name)
+
+
+def _tell(request: Request, name: str, change: str) -> None:
+    """Tell the audit trail what of whom has changed."""
+    by = visitors.of(request).name or "unknown"
+    services.of(request).trail.user_changed(name, change, by=by, address=visitors.address(request))
 
 
 async def _attempt(request: Request, work: Callable[[], None]) -> Response:

@@ -1,7 +1,9 @@
 """Every event becomes a message of the standard's schema, and waits on the disk."""
 
 import os
+import stat
 import threading
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
@@ -73,6 +75,19 @@ def test_users_sign_in_and_out(trail):
         ("Logout", "0"),
     ]
     assert {entry.requestor for entry in messages} == {"roe"}
+
+
+def test_a_changed_user_is_an_alert_by_whom(trail):
+    trail.user_changed("lena", "role set to admin", by="ada", address="192.0.2.9")
+    (told,) = audit_messages.waiting(trail)
+    assert (told.event, told.kind, told.action, told.outcome) == (
+        "Security Alert",
+        "User Security Attributes Changed",
+        "E",
+        "0",
+    )
+    assert told.users == (str(os.getpid()), "ada")
+    assert told.words == "user lena: role set to admin"
 
 
 def test_a_study_is_deleted_for_each_patient_that_it_was_of(trail):
@@ -173,7 +188,7 @@ def test_what_finds_no_room_is_counted(tmp_path):
 def test_what_the_disk_does_not_take_is_counted_later(trail, tmp_path, monkeypatch):
     trail.application(started=True)
     with monkeypatch.context() as patched, capture_logs() as lines:
-        patched.setattr("pathlib.Path.write_bytes", _no_room)
+        patched.setattr("os.fsync", _no_room)
         trail.application(started=True)
     trail.application(started=False)
     assert [line["log_level"] for line in lines] == ["error"]
@@ -188,6 +203,28 @@ def test_messages_of_many_threads_are_all_there(trail):
     for thread in threads:
         thread.join()
     assert len(audit_messages.waiting(trail)) == 20
+
+
+def test_a_message_is_durable_before_it_counts_as_kept(trail, tmp_path, monkeypatch):
+    """File, then name: a power cut may take what was not synced."""
+    steps = []
+    sync, rename = os.fsync, Path.rename
+    monkeypatch.setattr("os.fsync", lambda place: (steps.append(_kind(place)), sync(place)))
+    monkeypatch.setattr("pathlib.Path.rename", lambda old, new: (steps.append("rename"), rename(old, new)))
+    trail.application(started=True)
+    assert steps == ["file", "rename", "folder"]
+    assert [file.suffix for file in (tmp_path / audit_spool.AUDIT).iterdir()] == [".syslog"]
+
+
+def test_what_a_kill_left_unfinished_is_removed_when_nobody_can_be_writing_it(trail, tmp_path):
+    trail.application(started=True)
+    old, new = tmp_path / audit_spool.AUDIT / "old.part", tmp_path / audit_spool.AUDIT / "new.part"
+    for file in (old, new):
+        file.write_bytes(b"half a mess")
+    os.utime(old, (0, 0))
+    trail.spool.remove_unfinished()
+    assert (old.exists(), new.exists()) == (False, True)
+    assert len(audit_messages.waiting(trail)) == 1
 
 
 def test_others_cannot_read_what_waits(trail, tmp_path):
@@ -205,3 +242,7 @@ def test_nothing_is_written_where_nobody_wants_to_know(tmp_path):
 
 def _no_room(*_):
     raise OSError(28, "No space left on device")
+
+
+def _kind(descriptor):
+    return "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"

@@ -1,6 +1,8 @@
 """Who may use the console, once there are users."""
 
 import io
+import os
+import pwd
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -238,6 +240,26 @@ def test_an_admin_unlocks_a_user_and_gives_it_another_password(console):
     change(admin, "lena", "remove")
 
 
+def test_changes_of_users_are_told_to_the_audit_trail(console, monkeypatch):
+    trail, admin = Trail(settings=console.settings), signed_in(console, "ada")
+    before = len(audit_messages.waiting(trail))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+    assert user_commands.add(console.settings, "mona", role="viewer") == 0
+    assert change(admin, "mona", "role", role="operator").status == 303
+    assert change(admin, "mona", "token", label="grafana").status == 200
+    assert change(admin, "mona", "role", role="boss").status == 400
+    assert user_commands.remove(console.settings, "mona") == 0
+    told = audit_messages.waiting(trail)[before:]
+    assert {entry.kind for entry in told} == {"User Security Attributes Changed"}
+    account = pwd.getpwuid(os.getuid()).pw_name
+    assert [(entry.words, entry.users[1]) for entry in told] == [
+        ("user mona: added as viewer", account),
+        ("user mona: role set to operator", "ada"),
+        ("user mona: token made", "ada"),
+        ("user mona: removed", account),
+    ]
+
+
 @pytest.mark.parametrize("action", ["role", "disable", "remove"])
 def test_an_admin_does_not_lock_itself_out(console, action):
     answer = change(signed_in(console, "ada"), "ada", action, role="viewer")
@@ -248,8 +270,9 @@ def test_a_user_of_a_provider_keeps_its_name_and_never_takes_anothers(database):
     def enter(name, subject, secret, role=Role.VIEWER):
         return access.enter(database, name, subject=subject, role=role, secret=secret * 32, now=NOW)
 
-    assert enter("paul", "1", "p") == "paul"
-    assert enter("paula", "1", "q", Role.ADMIN) == "paul"
+    assert enter("paul", "1", "p") == ("paul", "added as viewer")
+    assert enter("paula", "1", "q", Role.ADMIN) == ("paul", "role set to admin")
+    assert enter("paula", "1", "s", Role.ADMIN) == ("paul", None)
     assert access.user_of(database, secret="p" * 32, token=None, now=NOW).role == "admin"
     with pytest.raises(SignInError, match="another user 'paul'"):
         enter("paul", "2", "r")
