@@ -106,11 +106,11 @@ def demo(context: typer.Context, *, config: Config = None) -> None:
 
 @app.command()
 def check(context: typer.Context, *, config: Config = None, as_json: Json = False) -> None:
-    """Check configuration, database, weights, disk and port, and ask every peer what it would take."""
+    """Check configuration, database, weights, disk and ports, and call peers and servers; alarms nobody."""
     settings = _settings(context, config)
-    from scp.operating import check
+    from scp.operating.checking import command
 
-    raise typer.Exit(check.run(settings, _path(context, config), as_json=as_json))
+    raise typer.Exit(command.run(settings, _path(context, config), as_json=as_json))
 
 
 @app.command()

@@ -1,14 +1,19 @@
-"""How messages are sent: by e-mail over SMTP, and as JSON to a webhook. The only user of smtplib."""
+"""How messages are sent: by e-mail over SMTP, and as JSON to a webhook. The only user of smtplib.
+
+`announce_mail` and `knock` go as far on these ways as nobody is told anything.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -25,6 +30,15 @@ log = structlog.get_logger(__name__)
 
 SECONDS: Final = 20.0
 """How long a server may be silent."""
+WEBHOOK: Final = "[alerts] webhook_url"
+HTTP_OK: Final = 200
+HTTP_ELSEWHERE: Final = 300
+NOT_LET_IN: Final = frozenset({401, 403, 407})
+KNOCK_UNDERSTOOD: Final = frozenset({200, 202, 204, 400, 405, 415, 501})
+"""Answers to HEAD of what takes POST (RFC 9110 15)."""
+SMTP_OK: Final = 250
+SMTP_TAKEN: Final = frozenset({250, 251})
+"""Answers about a recipient (RFC 5321 4.2.3)."""
 PROBE: Final = "This is a test: messages about what needs a person come this way."
 
 Send = Callable[[Settings, News | None, datetime], None]
@@ -48,36 +62,51 @@ def configured(settings: Alerts) -> dict[str, Send]:
 def send_mail(settings: Settings, news: News | None, now: datetime) -> None:
     """Send an e-mail to everybody who is to be told. Raises ChannelError."""
     alerts = settings.alerts
-    place = f"mail server {alerts.mail_host}, port {alerts.mail_port}"
-    try:
-        with _connected(alerts) as server:
-            if alerts.mail_login is not None:
-                user, _, password = secrets.read(alerts.mail_login).partition(":")
-                server.login(user, password)
-            refused = server.send_message(_mail(settings, news, now), to_addrs=list(alerts.mail_to))
-    except SecretError as error:
-        raise ChannelError(f"[alerts] mail_login: {error}") from error
-    except (OSError, UnicodeEncodeError) as error:
-        raise ChannelError(f"{place}: {_smtp_reason(error)}") from error
+    with _mail_server(alerts) as server:
+        refused = server.send_message(_mail(settings, news, now), to_addrs=list(alerts.mail_to))
     if refused:  # the others have got it: sent again, they would get it again
-        log.warning("alert not taken for all of mail_to", server=place, refused=len(refused))
+        log.warning("alert not taken for all of mail_to", server=_place(alerts), refused=len(refused))
+
+
+def announce_mail(alerts: Alerts) -> list[str]:
+    """Announce a message and take it back; return for whom it would not be taken. Raises ChannelError."""
+    with _mail_server(alerts) as server:
+        server.noop()
+        code, _ = server.mail(_sender(alerts))
+        if code != SMTP_OK:
+            reason = f"it takes no mail from {_sender(alerts)} ({code})"
+            raise ChannelError(f"{_place(alerts)}: {reason}: set mail_from, or mail_login if it wants one")
+        refused = [mailbox for mailbox in alerts.mail_to if server.rcpt(mailbox)[0] not in SMTP_TAKEN]
+        server.rset()
+    return refused
 
 
 def post(settings: Settings, news: News | None, now: datetime) -> None:
     """Post the same as JSON. Raises ChannelError."""
+    status = _ask_webhook(settings.alerts, "POST", _fields(settings, news, now))
+    if not HTTP_OK <= status < HTTP_ELSEWHERE:
+        raise ChannelError(f"{WEBHOOK}: it answers {status}")
+
+
+def knock(alerts: Alerts) -> int:
+    """Ask the webhook by HEAD, which tells nobody anything; return its answer. Raises ChannelError."""
+    return _ask_webhook(alerts, "HEAD", None)
+
+
+def _ask_webhook(alerts: Alerts, method: str, content: dict[str, Any] | None) -> int:
     # imported here: a node without a webhook starts without it
     import requests  # noqa: PLC0415
 
-    alerts = settings.alerts
-    place = "[alerts] webhook_url"
+    _check_file(alerts.webhook_authorities, "webhook_authorities")
     try:
         with requests.Session() as session:
             web_session.secure(
                 session, authorities=alerts.webhook_authorities, credentials=alerts.webhook_credentials
             )
-            answer = session.post(
+            answer = session.request(
+                method,
                 alerts.webhook_url,
-                json=_fields(settings, news, now),
+                json=content,
                 timeout=SECONDS,
                 allow_redirects=False,
                 stream=True,  # what it answers is read by nobody
@@ -87,11 +116,39 @@ def post(settings: Settings, news: News | None, now: datetime) -> None:
     except UnicodeEncodeError as error:
         raise ChannelError("[alerts] webhook_credentials: a token has ASCII characters alone") from error
     except requests.exceptions.SSLError as error:
-        raise ChannelError(f"{place}: its certificate or its TLS is not accepted") from error
+        raise ChannelError(f"{WEBHOOK}: its certificate or its TLS is not accepted") from error
     except (requests.RequestException, OSError) as error:
-        raise ChannelError(f"{place}: nothing answers there ({type(error).__name__})") from error
-    if not answer.ok or answer.is_redirect:
-        raise ChannelError(f"{place}: it answers {answer.status_code}")
+        raise ChannelError(f"{WEBHOOK}: nothing answers there ({type(error).__name__})") from error
+    return int(answer.status_code)
+
+
+def _check_file(path: Path | None, key: str) -> None:
+    if path is not None and not path.is_file():
+        raise ChannelError(f"[alerts] {key} = {path} is no file")
+
+
+@contextlib.contextmanager
+def _mail_server(alerts: Alerts) -> Iterator[smtplib.SMTP]:
+    """Give the mail server, signed in to; what fails there, also later, becomes a ChannelError."""
+    _check_file(alerts.mail_authorities, "mail_authorities")
+    try:
+        with _connected(alerts) as server:
+            if alerts.mail_login is not None:
+                user, _, password = secrets.read(alerts.mail_login).partition(":")
+                server.login(user, password)
+            yield server
+    except SecretError as error:
+        raise ChannelError(f"[alerts] mail_login: {error}") from error
+    except (OSError, UnicodeEncodeError) as error:
+        raise ChannelError(f"{_place(alerts)}: {_smtp_reason(error)}") from error
+
+
+def _place(alerts: Alerts) -> str:
+    return f"mail server {alerts.mail_host}, port {alerts.mail_port}"
+
+
+def _sender(alerts: Alerts) -> str:
+    return alerts.mail_from or alerts.mail_to[0]
 
 
 def _connected(alerts: Alerts) -> smtplib.SMTP:
@@ -129,8 +186,7 @@ def _smtp_reason(error: Exception) -> str:
 
 
 def _mail(settings: Settings, news: News | None, now: datetime) -> EmailMessage:
-    alerts, name = settings.alerts, settings.node.ae_title
-    sender = alerts.mail_from or alerts.mail_to[0]
+    alerts, name, sender = settings.alerts, settings.node.ae_title, _sender(settings.alerts)
     message = EmailMessage()
     message["Subject"] = f"SecondRead {name}: {_summary(news)}"
     message["From"] = email.utils.formataddr((f"SecondRead {name}", sender))

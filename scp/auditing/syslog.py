@@ -28,6 +28,7 @@ APP_NAME: Final = "SecondRead"
 BOM: Final = b"\xef\xbb\xbf"
 """Stands before a message in UTF-8 (RFC 5424 6.4)."""
 CONNECT_SECONDS: Final = 10.0
+REFUSAL_SECONDS: Final = 1.0
 TAKEN_SECONDS: Final = 10.0
 """So long the receiver's machine may take to acknowledge what was sent."""
 LOOK_SECONDS: Final = 0.01
@@ -48,6 +49,9 @@ class Transport(Protocol):
 
     def send(self, messages: Sequence[bytes]) -> None:
         """Send all of them. Raises OSError: then any of them may have arrived, or none."""
+
+    def probe(self) -> None:
+        """Try the way and send nothing. Raises OSError."""
 
     def close(self) -> None:
         """Hang up."""
@@ -77,6 +81,17 @@ class Stream:
         except OSError:
             self.close()
             raise
+
+    def probe(self) -> None:
+        """Connect, and hang up. Raises OSError.
+
+        Who refuses our certificate in TLS 1.3 says so after the handshake: it is listened to for a moment.
+        """
+        with self._connected() as connection:
+            connection.settimeout(REFUSAL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                if not connection.recv(1):
+                    raise ConnectionResetError("the receiver hangs up at once")
 
     def close(self) -> None:
         """Hang up."""
@@ -109,6 +124,10 @@ class Datagrams:
             for message in messages:
                 out.send(message)
 
+    def probe(self) -> None:
+        """Look the receiver's name up: there is nothing more that is answered. Raises OSError."""
+        socket.getaddrinfo(*self._address, type=socket.SOCK_DGRAM)
+
     def close(self) -> None:
         """Do nothing: no connection stays open."""
 
@@ -126,6 +145,13 @@ class Lines:
             file.write(b"".join(message + b"\n" for message in messages))
             file.flush()
             os.fsync(file.fileno())
+
+    def probe(self) -> None:
+        """Open the file, if there is one. Raises OSError."""
+        if self._path.exists():
+            self._path.open("ab").close()
+        elif not os.access(self._path.parent, os.W_OK):
+            raise OSError(f"{self._path.parent} is no folder in which this user may make a file")
 
     def close(self) -> None:
         """Do nothing: the file is closed already."""

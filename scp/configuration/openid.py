@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -11,7 +11,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from scp.configuration.values import Section, absolute
 from scp.configuration.web import ENVIRONMENT, is_loopback
 
-ANYBODY = "*"
+BACK: Final = "/sign-in/openid/back"
+"""The page of the console to which the provider sends browsers back."""
+ANYBODY: Final = "*"
 """Stands for every group: whoever the provider lets in."""
 
 
@@ -77,3 +79,8 @@ class OpenID(Section):
     def on(self) -> bool:
         """Whether anybody signs in so."""
         return bool(self.issuer)
+
+    @property
+    def back(self) -> str:
+        """The address to register at the provider: where it sends browsers back to."""
+        return self.address + BACK

@@ -26,18 +26,16 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from scp.configuration.openid import ANYBODY, OpenID, address
+from scp.configuration.openid import ANYBODY, OpenID
 from scp.console.access import NAME
 from scp.console.visitors import Role
+from scp.network import openid_provider, web_session
 from scp.network import secrets as named_secrets
-from scp.network import web_session
+from scp.network.openid_provider import ProviderError
 from scp.network.secrets import SecretError
 
 log = structlog.get_logger(__name__)
 
-BACK: Final = "/sign-in/openid/back"
-SECONDS: Final = 10.0
-"""How long the provider may be silent."""
 FRESH_SECONDS: Final = 3600.0
 """What the provider says about itself is asked again after so long."""
 PAUSE_SECONDS: Final = 10.0
@@ -219,30 +217,13 @@ class Provider:
             if now < self._not_before:
                 raise OpenIDError(SILENT)
             try:
-                metadata, keys = self._ask()
-            except UNUSABLE as error:
+                metadata, keys = openid_provider.ask(self._settings)
+            except ProviderError as error:
                 self._not_before = time.monotonic() + PAUSE_SECONDS
-                log.warning(
-                    "the OpenID provider cannot be asked", issuer=self._settings.issuer, reason=_safe(error)
-                )
+                log.warning("the OpenID provider cannot be asked", reason=str(error))
                 raise OpenIDError(SILENT) from error
             self._discovery = time.monotonic(), metadata, keys
             return metadata, keys
-
-    def _ask(self) -> tuple[dict[str, Any], KeySet]:
-        issuer = self._settings.issuer
-        with self._session() as session:
-            metadata = self._json(session, f"{issuer}/.well-known/openid-configuration")
-            _check_metadata(metadata, issuer)
-            keys = self._json(session, metadata["jwks_uri"])
-        return metadata, KeySet.import_key_set(keys)  # type: ignore[arg-type]
-
-    @staticmethod
-    def _json(session: OAuth2Session, address: str) -> dict[str, Any]:
-        answer = session.get(address, withhold_token=True, allow_redirects=False)
-        answer.raise_for_status()
-        content: dict[str, Any] = answer.json()
-        return content
 
     def _session(self, metadata: Mapping[str, Any] | None = None) -> OAuth2Session:
         settings = self._settings
@@ -257,21 +238,13 @@ class Provider:
             settings.client_id,
             secret,
             scope=" ".join(settings.scopes),
-            redirect_uri=settings.address + BACK,
+            redirect_uri=settings.back,
             code_challenge_method="S256",
             token_endpoint_auth_method="none" if secret is None else method,
-            default_timeout=SECONDS,
+            default_timeout=openid_provider.SECONDS,
         )
         web_session.secure(session, authorities=settings.authorities)
         return session
-
-
-def _check_metadata(metadata: Mapping[str, Any], issuer: str) -> None:
-    """Raise KeyError or ValueError where it is another provider's (Discovery 1.0 4.3), or goes in clear."""
-    if str(metadata["issuer"]).rstrip("/") != issuer:
-        raise ValueError("it calls itself otherwise")
-    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        address(str(metadata[name]))
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever the provider says

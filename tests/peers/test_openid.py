@@ -10,6 +10,7 @@ import requests
 
 from scp.configuration.settings import load
 from scp.console.openid import OpenIDError, Provider
+from scp.network import openid_provider
 from storage.database.engine import Database
 from tests.support import ungated, web
 from tests.support.lines import Lines
@@ -137,7 +138,7 @@ def test_an_answer_counts_once_in_the_browser_that_asked(console, config):
     assert browser.get(place, timeout=20).status_code == 401
 
 
-def test_what_does_not_fit_is_refused(config):
+def test_what_does_not_fit_is_refused(config, monkeypatch):
     settings = load(config, {}).openid
     provider = Provider(settings)
     address, secret = provider.begin()
@@ -160,6 +161,6 @@ def test_what_does_not_fit_is_refused(config):
     down = Provider(settings.model_copy(update={"issuer": f"http://127.0.0.1:{free_port()}"}))
     with pytest.raises(OpenIDError, match="cannot be reached"):
         down.begin()
-    down._ask = pytest.fail
+    monkeypatch.setattr(openid_provider, "ask", pytest.fail)
     with pytest.raises(OpenIDError, match="cannot be reached"):
         down.begin()

@@ -20,6 +20,14 @@ class MailBox:
         self.messages = []
         self.logins = []
         self.refusal = None
+        self.strangers = set()
+        """Recipients for whom it takes nothing."""
+
+    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802 - the same
+        if address in self.strangers:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server, session, envelope):  # noqa: N802 - the library looks for this name
         if self.refusal:

@@ -30,9 +30,10 @@ def scripted_server():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_GET = do_POST  # noqa: N815 - the library looks for this name
+        do_GET = do_HEAD = do_POST  # noqa: N815 - the library looks for these names
 
         def log_message(self, *_):
             pass

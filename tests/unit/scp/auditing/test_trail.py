@@ -79,15 +79,15 @@ def test_users_sign_in_and_out(trail):
 
 def test_a_changed_user_is_an_alert_by_whom(trail):
     trail.user_changed("lena", "role set to admin", by="ada", address="192.0.2.9")
-    (told,) = audit_messages.waiting(trail)
-    assert (told.event, told.kind, told.action, told.outcome) == (
+    (alert,) = audit_messages.waiting(trail)
+    assert (alert.event, alert.kind, alert.action, alert.outcome) == (
         "Security Alert",
         "User Security Attributes Changed",
         "E",
         "0",
     )
-    assert told.users == (str(os.getpid()), "ada")
-    assert told.words == "user lena: role set to admin"
+    assert alert.users == (str(os.getpid()), "ada")
+    assert alert.words == "user lena: role set to admin"
 
 
 def test_a_study_is_deleted_for_each_patient_that_it_was_of(trail):

@@ -249,10 +249,10 @@ def test_changes_of_users_are_told_to_the_audit_trail(console, monkeypatch):
     assert change(admin, "mona", "token", label="grafana").status == 200
     assert change(admin, "mona", "role", role="boss").status == 400
     assert user_commands.remove(console.settings, "mona") == 0
-    told = audit_messages.waiting(trail)[before:]
-    assert {entry.kind for entry in told} == {"User Security Attributes Changed"}
+    alerts = audit_messages.waiting(trail)[before:]
+    assert {entry.kind for entry in alerts} == {"User Security Attributes Changed"}
     account = pwd.getpwuid(os.getuid()).pw_name
-    assert [(entry.words, entry.users[1]) for entry in told] == [
+    assert [(entry.words, entry.users[1]) for entry in alerts] == [
         ("user mona: added as viewer", account),
         ("user mona: role set to operator", "ada"),
         ("user mona: token made", "ada"),

@@ -9,7 +9,7 @@ from scp.configuration.tls import TLS
 from scp.network import tls_files
 from scp.network.tls import FilesError
 from scp.network.tls_files import SOON, Certificate
-from scp.operating.checks import Check, failed, note, ok
+from scp.operating.checking.outcomes import Check, failed, note, ok
 
 
 def files(settings: TLS, now: datetime) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""The ``check`` command: everything that a node needs, looked at before it is needed. Changes nothing."""
+"""The command itself: what is looked at on this machine, then who is called. Changes nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,9 @@ from scp.configuration.sections import Model
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK
 from scp.network.association import Address, connect, echo
-from scp.operating import check_peers, check_tls
-from scp.operating.check_peers import ECHO_SECONDS
-from scp.operating.checks import Check, Offer, Outcome, failed, note, ok, show
+from scp.operating.checking import peers, services, tls_files
+from scp.operating.checking.outcomes import Check, Offer, Outcome, failed, note, ok, show
+from scp.operating.checking.peers import ECHO_SECONDS
 from scp.process import locks
 from storage import privacy
 from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
@@ -53,7 +54,7 @@ def _fields(check: Check) -> dict[str, object]:
 
 
 def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
-    """Look at one thing after the other, the peers at the same time."""
+    """Look at one thing after the other, and call peers and servers at the same time."""
     yield _configuration(settings, path)
     yield _directory(settings.node.data_dir)
     yield _database(settings.node.data_dir)
@@ -65,9 +66,10 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
         yield _port(settings)
     if settings.tls.on:
         yield _tls_port(settings)
-    yield from check_tls.files(settings.tls, datetime.now(UTC))
+    yield from tls_files.files(settings.tls, datetime.now(UTC))
+    calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        for found in threads.map(lambda peer: list(check_peers.probe(peer, settings)), settings.peers):
+        for found in threads.map(lambda call: list(call()), [*calls, *services.calls(settings)]):
             yield from found
 
 

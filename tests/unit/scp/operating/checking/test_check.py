@@ -21,8 +21,8 @@ from structlog.testing import capture_logs
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
 from scp.network.association import Address, echo
-from scp.operating.check import all_checks
-from scp.operating.checks import Offer, Outcome, peer_tables
+from scp.operating.checking.command import all_checks
+from scp.operating.checking.outcomes import Offer, Outcome, peer_tables
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive

@@ -5,8 +5,8 @@ import pytest
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
 from scp.configuration.tls import TLS
-from scp.operating import check, check_tls
-from scp.operating.check import Outcome
+from scp.operating.checking import command, tls_files
+from scp.operating.checking.outcomes import Outcome
 from tests.support import model_folder
 from tests.support.authority import Authority
 from tests.support.peers import free_port
@@ -24,7 +24,7 @@ def section(authority):
 
 
 def look(section, *, later=timedelta(0)):
-    found = check_tls.files(section, datetime.now(UTC) + later)
+    found = tls_files.files(section, datetime.now(UTC) + later)
     return {entry.subject: (entry.outcome, entry.words) for entry in found}
 
 
@@ -109,7 +109,7 @@ def test_ports_and_peers_are_looked_at_with_tls(section, tmp_path, tmp_path_fact
     )
 
     def subjects():
-        return {item.subject: item for item in check.all_checks(settings, tmp_path / "config.toml")}
+        return {item.subject: item for item in command.all_checks(settings, tmp_path / "config.toml")}
 
     checks = subjects()
     assert "port 11112" not in checks

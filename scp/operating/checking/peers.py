@@ -19,7 +19,7 @@ from scp.network import association as calling
 from scp.network import contexts, tls, web
 from scp.network.association import Address, Unreachable, echo
 from scp.network.tls import FilesError
-from scp.operating.checks import Check, Offer, Outcome, Registration, failed, note, ok
+from scp.operating.checking.outcomes import Check, Offer, Outcome, Registration, failed, note, ok
 
 ECHO_SECONDS: Final = 5.0
 
