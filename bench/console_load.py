@@ -131,7 +131,7 @@ def descendants(pid: int) -> list[int]:
     """Return the processes that ``pid`` has started, and those that they have."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     children = [int(child) for path in tasks for child in path.read_text().split()]
-    return [found for child in children for found in (child, *descendants(child))]
+    return [process for child in children for process in (child, *descendants(child))]
 
 
 def stop_between_writes(pid: int, data_dir: Path) -> None:

@@ -92,7 +92,7 @@ def main() -> None:
             for number, paths in enumerate(singles, 2):
                 send(paths, node.port, "SECONDREAD")
                 acknowledged = time.perf_counter()
-                pacs.wait_for(lambda received, wanted=number: len(reports(received)) == wanted, 300)
+                pacs.wait_for(lambda received, least=number: len(reports(received)) == least, 300)
                 latencies.append(time.perf_counter() - acknowledged)
             reported = len(singles) + 1
             started = time.perf_counter()

@@ -68,14 +68,14 @@ class Module:
 
 def parsed(root: Path) -> list[Module]:
     """Read all files of the product."""
-    found = []
+    modules = []
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             relative = path.relative_to(root)
             is_package = path.name == "__init__.py"
             parts = relative.parent.parts if is_package else relative.with_suffix("").parts
             text = path.read_text(encoding="utf-8")
-            found.append(
+            modules.append(
                 Module(
                     name=".".join(parts),
                     folder=relative.parent.as_posix(),
@@ -84,7 +84,7 @@ def parsed(root: Path) -> list[Module]:
                     tree=ast.parse(text),
                 )
             )
-    return found
+    return modules
 
 
 def folders(modules: list[Module]) -> dict[str, int]:
@@ -323,12 +323,12 @@ def _reach(start: str, between: dict[str, set[str]]) -> set[str]:
 def pronouns(modules: list[Module], names: ModuleType) -> dict[str, Any]:
     """Return how many names are pronouns or participles, and the commonest of them."""
     every = [name for module in modules for name, _ in names.defined(module.tree)]
-    found = Counter(name for name in every if names.is_banned(name))
+    banned = Counter(name for name in every if names.is_banned(name))
     return {
         "names": len(every),
-        "pronouns": found.total(),
-        "percent": _percent(found.total(), len(every), digits=2),
-        "commonest": dict(found.most_common(12)),
+        "pronouns": banned.total(),
+        "percent": _percent(banned.total(), len(every), digits=2),
+        "commonest": dict(banned.most_common(12)),
     }
 
 
@@ -338,23 +338,23 @@ def _percent(part: int, whole: int, *, digits: int = 1) -> float:
 
 def figures(root: Path) -> dict[str, Any]:
     """Return all figures of the checkout at ``root``."""
-    found = parsed(root)
-    graph = imports(found)
-    wide = folders(found)
+    modules = parsed(root)
+    graph = imports(modules)
+    wide = folders(modules)
     return {
         "files": sum(wide.values()),
         "widest_folder": max(wide.items(), key=lambda pair: pair[1]),
         "folders": wide,
-        "one_importer_percent": one_importer(found, graph),
-        "one_public_function_percent": one_public_function(found),
-        "functions": function_sizes(found),
-        "comments_percent_of_code": comments(found),
-        "pronouns_as_names": pronouns(found, _names()),
-        "any_per_1000_lines": any_per_thousand(found),
+        "one_importer_percent": one_importer(modules, graph),
+        "one_public_function_percent": one_public_function(modules),
+        "functions": function_sizes(modules),
+        "comments_percent_of_code": comments(modules),
+        "pronouns_as_names": pronouns(modules, _names()),
+        "any_per_1000_lines": any_per_thousand(modules),
         "upward_arrows": upward(graph, root),
-        "cycles_of_folders": cycles(found, graph, "folder"),
-        "cycles_of_modules": cycles(found, graph, "name"),
-        "cycles_of_packages": cycles(found, graph, "package"),
+        "cycles_of_folders": cycles(modules, graph, "folder"),
+        "cycles_of_modules": cycles(modules, graph, "name"),
+        "cycles_of_packages": cycles(modules, graph, "package"),
     }
 
 
@@ -377,11 +377,11 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="another checkout than this folder")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     chosen = parser.parse_args()
-    found = figures(chosen.root)
+    measured = figures(chosen.root)
     if chosen.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(measured, indent=1))
         return 0
-    for name, value in found.items():
+    for name, value in measured.items():
         first = dict(list(value.items())[:8]) if name == "folders" else value
         print(f"{name:28} {first}")
     return 0

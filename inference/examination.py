@@ -95,9 +95,9 @@ def read(images: Sequence[MeasuredImage], rule: FlagRule, thresholds: Thresholds
     breasts: list[BreastReading] = []
     decided: dict[_Key, Decision] = {}
     for key, group in sorted(groups.items()):
-        found = list(_measured(sorted(group, key=_by_uid)))
-        if found:
-            breast = _breast(found, _missing(found[0][0], group, images), rule, thresholds)
+        pairs = list(_measured(sorted(group, key=_by_uid)))
+        if pairs:
+            breast = _breast(pairs, _missing(pairs[0][0], group, images), rule, thresholds)
             breasts.append(breast)
             decided[key] = breast.decision
     return Examination(
@@ -159,22 +159,22 @@ def _by_uid(image: MeasuredImage) -> tuple[str, str]:
 
 
 def _breast(
-    found: Sequence[tuple[SourceImage, Measured]],
+    pairs: Sequence[tuple[SourceImage, Measured]],
     missing: tuple[SourceImage, ...],
     rule: FlagRule,
     thresholds: Thresholds,
 ) -> BreastReading:
-    first = min((source for source, _ in found), key=lambda source: source.sop_instance_uid)
+    first = min((source for source, _ in pairs), key=lambda source: source.sop_instance_uid)
     manufacturer = attributes.text(first.header, "Manufacturer")
     model = attributes.text(first.header, "ManufacturerModelName")
-    scores = decision.breast_scores((source.view, measured.scores) for source, measured in found)
+    scores = decision.breast_scores((source.view, measured.scores) for source, measured in pairs)
     shares = rule.shares
     return BreastReading(
         side=first.laterality,
-        images=tuple(source for source, _ in found),
+        images=tuple(source for source, _ in pairs),
         scores=tuple(
             measured.scores if shares is None else decision.moved(measured.scores, shares)
-            for _, measured in found
+            for _, measured in pairs
         ),
         missing=missing,
         manufacturer=manufacturer,

@@ -100,15 +100,15 @@ class StudyThresholds:
     """Its own scores are not among those that it is compared with."""
     repeated: Report | None
     """The report that is made again and must say the same; None for a new one."""
-    _found: dict[Scanner, FlagThreshold] = field(default_factory=dict, init=False)
+    _thresholds: dict[Scanner, FlagThreshold] = field(default_factory=dict, init=False)
     """One answer for each scanner: a calibration that is accepted meanwhile must not part the breasts."""
 
     def threshold_for(self, manufacturer: str, model: str) -> FlagThreshold:
         """Return the threshold of that scanner, with the examinations to compare a breast with."""
         scanner = Scanner.of_header(manufacturer, model)
-        if scanner not in self._found:
-            self._found[scanner] = self._stated(scanner) or self._in_force(scanner)
-        return self._found[scanner]
+        if scanner not in self._thresholds:
+            self._thresholds[scanner] = self._stated(scanner) or self._in_force(scanner)
+        return self._thresholds[scanner]
 
     def _stated(self, scanner: Scanner) -> FlagThreshold | None:
         if self.repeated is None:

@@ -178,7 +178,7 @@ class HousekeepingTasks:
         before = self.now() - timedelta(days=days)
         image_days = self.settings.retention.image_days
         if image_days < days:
-            self._remove_pixels(before=self.now() - timedelta(days=image_days), wanted=None)
+            self._remove_pixels(before=self.now() - timedelta(days=image_days), shortage=None)
         choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
         while removed := self._remove(choose):
             log.info("delivered studies removed", studies=len(removed), older_than_days=days)
@@ -186,29 +186,29 @@ class HousekeepingTasks:
     def free_disk_space(self) -> None:
         """Where the disk is nearly full, remove early what is delivered: images first, then studies."""
         promised_since = self.now() - timedelta(days=self.settings.retention.days)
-        wanted = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
-        if wanted > 0:
-            wanted -= self._remove_pixels(before=None, wanted=wanted)
-        while wanted > 0:
+        shortage = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
+        if shortage > 0:
+            shortage -= self._remove_pixels(before=None, shortage=shortage)
+        while shortage > 0:
             choose = partial(
-                retention.by_space, wanted=wanted, promised_since=promised_since, limit=STUDIES_AT_A_TIME
+                retention.by_space, shortage=shortage, promised_since=promised_since, limit=STUDIES_AT_A_TIME
             )
             if not (removed := self._remove(choose)):
                 return
-            wanted -= sum(study.size for study in removed)
+            shortage -= sum(study.size for study in removed)
             log.warning("delivered studies removed early, the disk is nearly full", studies=len(removed))
 
-    def _remove_pixels(self, *, before: datetime | None, wanted: int | None) -> int:
+    def _remove_pixels(self, *, before: datetime | None, shortage: int | None) -> int:
         """Leave the headers of settled studies' images, the oldest first; return the bytes that came free.
 
-        All studies without a sign of life since ``before``, or as many as free the bytes that are ``wanted``.
+        All studies without a sign of life since ``before``, or as many as free ``shortage`` bytes.
         """
         promised_since = self.now() - timedelta(days=self.settings.retention.days)
         with self.database.read() as tx:
             studies = retention.with_pixels(tx, before=before, promised_since=promised_since)
         freed, reading = 0, self.settings.node.reading()
         for number, study in enumerate(studies):
-            if wanted is not None and freed >= wanted:
+            if shortage is not None and freed >= shortage:
                 break
             freed += pixel_removal.remove_pixels(study, self.database, self.archive, reading, now=self.now())
             if not number:
@@ -234,15 +234,15 @@ class HousekeepingTasks:
     def _patients(self, study: Forgotten) -> set[str]:
         """Return the Patient IDs under which images of the study came: of files that are about to go."""
         identities = [file for file in study.files if Path(file).parts[0] == IDENTITIES]
-        found: set[str] = set()
+        patients: set[str] = set()
         for file in identities:
             try:
                 header = pydicom.dcmread(self.archive.path(file), specific_tags=["PatientID"])
             except (OSError, InvalidDicomError) as error:
                 log.warning("whose study is removed cannot be read", reason=type(error).__name__)
                 continue
-            found.add(attributes.text(header, "PatientID"))
-        return found
+            patients.add(attributes.text(header, "PatientID"))
+        return patients
 
 
 def ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:

@@ -33,9 +33,9 @@ def remove_pixels(
     between leaves a file that the next start removes. Raises StorageError, OSError.
     """
     with database.read() as tx:
-        kept = [instance for instance, _ in arrivals.images(tx, study_uid)]
+        instances = [instance for instance, _ in arrivals.images(tx, study_uid)]
     freed = 0
-    for instance in kept:
+    for instance in instances:
         if instance.pixels_removed_at is None:
             freed += _replace(instance, database, archive, reading, now)
     return freed

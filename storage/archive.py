@@ -109,7 +109,9 @@ class Archive:
 
     def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
         """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""
-        return [path for path in self._kept() if str(path.relative_to(self.data_dir)) not in referenced]
+        return [
+            path for path in self._instance_files() if str(path.relative_to(self.data_dir)) not in referenced
+        ]
 
     def sweep(self, orphans: Sequence[Path], last_known: Mapping[str, datetime]) -> Swept:
         """Put away ``orphans``. Only at start.
@@ -143,7 +145,7 @@ class Archive:
     def _is_instance(self, path: Path) -> bool:
         return path.is_relative_to(self.data_dir / FOLDERS[0])
 
-    def _kept(self) -> Iterator[Path]:
+    def _instance_files(self) -> Iterator[Path]:
         for folder in FOLDERS:
             yield from (path for path in (self.data_dir / folder).rglob("*") if path.is_file())
 

@@ -23,16 +23,16 @@ def close(data_dir: Path, folders: Iterable[str]) -> None:
     databases = data_dir.glob(f"{Path(NAME).stem}*.sqlite*")  # copies before migrations and the WAL as well
     for path in (data_dir, *(data_dir / name for name in folders), *databases):
         with suppress(FileNotFoundError):  # SQLite has just removed it, or it never was
-            found = path.lstat()
-            if not stat.S_ISLNK(found.st_mode) and found.st_mode & OTHERS and _may_change(found):
-                path.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
+            status = path.lstat()
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & OTHERS and _may_change(status):
+                path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
 
 
 def foreign(data_dir: Path) -> bool:
     """Tell whether others may look into ``data_dir``, and it is not this user's to close."""
-    found = data_dir.stat()
-    return bool(found.st_mode & OTHERS) and not _may_change(found)
+    status = data_dir.stat()
+    return bool(status.st_mode & OTHERS) and not _may_change(status)
 
 
-def _may_change(found: os.stat_result) -> bool:
-    return os.geteuid() in (0, found.st_uid)
+def _may_change(status: os.stat_result) -> bool:
+    return os.geteuid() in (0, status.st_uid)

@@ -18,7 +18,7 @@ class JobKind(StrEnum):
     """One study, after its images."""
 
 
-class Kept(StrEnum):
+class ArrivalOutcome(StrEnum):
     """What became of an arrival."""
 
     NEW = "NEW"
@@ -152,7 +152,7 @@ class NotKept:
 class Recorded:
     """What `studies.record` did."""
 
-    kept: Kept
+    outcome: ArrivalOutcome
     replaced_files: tuple[str, ...]
     """Files that no row names any more: remove them after the commit."""
     identity: str | None = None

@@ -104,9 +104,9 @@ def jumps(grey: Values) -> Flags:
 
 def _check_jumps(grey: Values) -> None:
     """Raise Failed where brightness jumps all over the picture: its values have wrapped around."""
-    found = jumps(grey)
-    rows, pairs = found.shape
-    if np.count_nonzero(found) > rows * max(_MOST_JUMPS * pairs, _MOST_EDGES):
+    mask = jumps(grey)
+    rows, pairs = mask.shape
+    if np.count_nonzero(mask) > rows * max(_MOST_JUMPS * pairs, _MOST_EDGES):
         raise Failed("image quality not sufficient: brightness jumps from one end of the scale to the other")
 
 

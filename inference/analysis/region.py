@@ -136,7 +136,7 @@ def _core(inside: Flags) -> Flags:
     """
     step = max(1, max(inside.shape) // _BORDER_GRID)
     small = inside[::step, ::step]
-    extent = max(int(np.ptp(found)) + 1 for found in np.nonzero(small))
+    extent = max(int(np.ptp(indices)) + 1 for indices in np.nonzero(small))
     radius = max(1, round(_BORDER * extent))
     core = ndimage.minimum_filter(small.view(np.uint8), 2 * radius + 1, mode="nearest")
     return np.repeat(np.repeat(core.astype(bool), step, axis=0), step, axis=1)

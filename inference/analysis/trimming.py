@@ -32,10 +32,10 @@ def without_abdomen(outline: Flags) -> Flags:
     small = below[::-1].cumsum()[::-1] <= _BELLY_SHARE * widths.sum()
     recess = np.where(small & (below <= _FOLD_WIDTH * below[0]), _taut(below) - below, 0)
     fold = int(recess.argmax())
-    kept = outline.copy()
+    trimmed = outline.copy()
     if recess[fold] >= _FOLD_DEPTH * below[0] and len(below) - fold >= _LEG_LENGTH * len(widths):
-        kept[widest + fold :] = False
-    return kept
+        trimmed[widest + fold :] = False
+    return trimmed
 
 
 def without_legs(outline: Flags) -> Flags:
@@ -44,12 +44,12 @@ def without_legs(outline: Flags) -> Flags:
     wide = np.flatnonzero(widths >= _LEG_WIDTH * widths.max())
     rows = np.flatnonzero(widths)
     least = _LEG_LENGTH * len(widths)
-    kept = outline.copy()
+    trimmed = outline.copy()
     if wide[0] - rows[0] >= least:
-        kept[: wide[0]] = False
+        trimmed[: wide[0]] = False
     if rows[-1] - wide[-1] >= least:
-        kept[wide[-1] + 1 :] = False
-    return kept
+        trimmed[wide[-1] + 1 :] = False
+    return trimmed
 
 
 def _taut(widths: NDArray[np.intp]) -> NDArray[np.float64]:

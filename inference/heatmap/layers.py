@@ -51,8 +51,8 @@ class Layers:
 
     def level(self, key: ClassKey) -> NDArray[np.uint8]:
         """Return the map of one of `EXPLAINABLE`."""
-        found: NDArray[np.uint8] = self.levels[EXPLAINABLE.index(key)]
-        return found
+        layer: NDArray[np.uint8] = self.levels[EXPLAINABLE.index(key)]
+        return layer
 
     def pixel(self, point: Point) -> tuple[int, int]:
         """Return column and row here of a point of the source."""

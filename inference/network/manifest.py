@@ -187,13 +187,13 @@ def verify(manifest: Manifest) -> None:
 
 
 def _own_sha256(path: Path, content: bytes, expected: str) -> str:
-    found = hashlib.sha256(content).hexdigest()
-    if expected not in {"", found}:
+    digest = hashlib.sha256(content).hexdigest()
+    if expected not in {"", digest}:
         raise ManifestError(
-            f"{path} was changed: its SHA-256 is {found}, not {expected}; install the model again, or change "
-            "a copy of its folder and name that in [model]"
+            f"{path} was changed: its SHA-256 is {digest}, not {expected}; install the model again, or "
+            "change a copy of its folder and name that in [model]"
         )
-    return found
+    return digest
 
 
 def _pinned(directory: Path) -> str:
@@ -205,14 +205,14 @@ def _pinned(directory: Path) -> str:
 def _verify(content: str, path: Path, sha256: str) -> None:
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ManifestError(
             f"the {content} {path} cannot be read ({error.strerror}); install the model again"
         ) from error
-    if found != sha256:
+    if digest != sha256:
         raise ManifestError(
-            f"the {content} {path}: SHA-256 is {found}, "
+            f"the {content} {path}: SHA-256 is {digest}, "
             f"but the manifest says {sha256}; install the model again"
         )
 

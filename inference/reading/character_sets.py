@@ -104,14 +104,14 @@ def _mended(
     header: Dataset, tags: Iterable[BaseTag], site: str, *, declared: str, depth: int
 ) -> dict[BaseTag, DataElement]:
     """Return the texts of ``header`` that are more than ASCII, decoded; ``declared``: what they begin in."""
-    found = {}
+    mended = {}
     for tag in tags:
         element = cast("DataElement | RawDataElement | None", header.get_item(tag) if tag in header else None)
         if isinstance(element, RawDataElement) and _vr(element) in _TEXT:
             text = _text(element.value, declared, site)
             if text is not None:
                 value = text.rstrip("\0 ").split("\\") if _vr(element) not in {"LT", "ST", "UT"} else [text]
-                found[tag] = DataElement(
+                mended[tag] = DataElement(
                     tag, _vr(element), value if len(value) > 1 else value[0], validation_mode=config.IGNORE
                 )
         elif element is not None and _vr(element) == "SQ" and depth < _DEEPEST:
@@ -127,10 +127,10 @@ def _mended(
                 for item in items
             ]
             if any(changed):
-                found[tag] = DataElement(
+                mended[tag] = DataElement(
                     tag, "SQ", Sequence([_with(item, new) for item, new in zip(items, changed, strict=True)])
                 )
-    return found
+    return mended
 
 
 def _items(header: Dataset, tag: BaseTag) -> list[Dataset]:

@@ -73,19 +73,19 @@ def patients_differ(headers: Iterable[Dataset]) -> bool:
 
 def _element(source: Dataset, tag: BaseTag) -> DataElement | None:
     try:
-        found = source[tag]
+        element = source[tag]
     except UNREADABLE_VALUE:
         return None  # absent, or not to be read at all: a result does not depend on it
-    if found.is_empty:
+    if element.is_empty:
         return None
-    if found.VR == "SQ":
-        items = [_dataset(item) for item in found.value]
-        complete = [item for item in items if _is_complete(found.keyword, item)]
+    if element.VR == "SQ":
+        items = [_dataset(item) for item in element.value]
+        complete = [item for item in items if _is_complete(element.keyword, item)]
         return DataElement(tag, "SQ", Sequence(complete)) if complete else None
-    if found.VR in _TEXT:
-        return _written(tag, found.VR, _texts(found.value))
-    if found.VR in _FIXED_FORM:
-        return _fixed_form(found)
+    if element.VR in _TEXT:
+        return _written(tag, element.VR, _texts(element.value))
+    if element.VR in _FIXED_FORM:
+        return _fixed_form(element)
     return None  # no binary element is ever copied
 
 
@@ -98,17 +98,17 @@ def _dataset(source: Dataset) -> Dataset:
     return target
 
 
-def _fixed_form(found: DataElement) -> DataElement | None:
-    values = tuple(_without_acr_nema(found.VR, value) for value in _texts(found.value))
-    if dictionary_VM(found.tag) == "1":
+def _fixed_form(element: DataElement) -> DataElement | None:
+    values = tuple(_without_acr_nema(element.VR, value) for value in _texts(element.value))
+    if dictionary_VM(element.tag) == "1":
         values = values[:1]
     try:
         for value in values:
-            validate_value(found.VR, value, config.RAISE)
-            _check_calendar(found.VR, value)
+            validate_value(element.VR, value, config.RAISE)
+            _check_calendar(element.VR, value)
     except (ValueError, TypeError):
         return None
-    return _written(found.tag, found.VR, values)
+    return _written(element.tag, element.VR, values)
 
 
 def _is_complete(keyword: str, item: Dataset) -> bool:

@@ -153,16 +153,16 @@ def local(moment: datetime, first: SourceImage) -> datetime:
 def referenced_requests(first: SourceImage) -> list[Dataset]:
     """Return the requests that the source answers, for a document (PS3.3 C.17.2)."""
     requests = []
-    for found in copying.items(first.header, "RequestAttributesSequence"):
+    for item in copying.items(first.header, "RequestAttributesSequence"):
         request = Dataset()
         request.StudyInstanceUID = first.study_instance_uid
         request.ReferencedStudySequence = Sequence([])
         for keyword in _OF_A_REQUEST:
-            setattr(request, keyword, copying.text(found, keyword) or "")
+            setattr(request, keyword, copying.text(item, keyword) or "")
         request.AccessionNumber = (
             request.AccessionNumber or copying.text(first.header, "AccessionNumber") or ""
         )
-        coded = copying.copied(found, "RequestedProcedureCodeSequence")
+        coded = copying.copied(item, "RequestedProcedureCodeSequence")
         request.RequestedProcedureCodeSequence = Sequence([] if coded is None else coded.value)
         requests.append(request)
     return requests

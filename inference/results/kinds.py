@@ -42,7 +42,7 @@ class OutputKind:
     """Whether the description of its series begins with the study's title."""
     counted: bool = False
     """Whether the description counts those that replaced an earlier one: a list shows which is current."""
-    wanted: Callable[[OutputOptions], bool] = _always
+    is_on: Callable[[OutputOptions], bool] = _always
     """Reads the option that switches it on."""
     alternatives: Mapping[str, str] = field(default_factory=dict)
     """For a SOP class of this kind: the class in which a peer may take the same content instead."""
@@ -70,7 +70,7 @@ USUAL: Final = (
         name="SUMMARY",
         build=summary.build,
         series=Series(number=9000, description=wording.SUMMARY_SERIES),
-        wanted=lambda options: options.summary,
+        is_on=lambda options: options.summary,
     ),
     OutputKind(
         name="SC",
@@ -82,7 +82,7 @@ USUAL: Final = (
         build=notice.build,
         series=Series(number=9006, description=wording.NOTICE_SERIES),
         titled=False,
-        wanted=lambda options: options.notice,
+        is_on=lambda options: options.notice,
     ),
 )
 """What every viewer shows. The report first: viewers that open what arrives first open that."""

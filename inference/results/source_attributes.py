@@ -64,8 +64,8 @@ def view(image: SourceImage) -> tuple[Code, list[Code]] | None:
 
 def anatomic_region(image: SourceImage) -> Code:
     """Return the coded anatomic region as the source has it, else the breast."""
-    found = [code(item) for item in copying.items(image.header, "AnatomicRegionSequence")[:1]]
-    return next((region for region in found if region is not None), codes.BREAST)
+    regions = [code(item) for item in copying.items(image.header, "AnatomicRegionSequence")[:1]]
+    return next((region for region in regions if region is not None), codes.BREAST)
 
 
 def procedure(image: SourceImage) -> Code | None:
@@ -73,7 +73,7 @@ def procedure(image: SourceImage) -> Code | None:
     coded = copying.items(image.header, "ProcedureCodeSequence")[:1]
     for request in copying.items(image.header, "RequestAttributesSequence"):
         coded += copying.items(request, "RequestedProcedureCodeSequence")[:1]
-    return next((found for found in map(code, coded) if found is not None), None)
+    return next((concept for concept in map(code, coded) if concept is not None), None)
 
 
 def code(item: Dataset) -> Code | None:
@@ -91,5 +91,5 @@ def code(item: Dataset) -> Code | None:
 
 
 def _modifiers(item: Dataset) -> list[Code]:
-    found = [code(modifier) for modifier in copying.items(item, "ViewModifierCodeSequence")]
-    return [modifier for modifier in found if modifier is not None]
+    modifiers = [code(modifier) for modifier in copying.items(item, "ViewModifierCodeSequence")]
+    return [modifier for modifier in modifiers if modifier is not None]

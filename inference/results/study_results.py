@@ -66,6 +66,6 @@ def study_objects(
     return [
         StudyObject(kind=kind, dataset=dataset)
         for kind in kinds
-        if kind.wanted(options)
+        if kind.is_on(options)
         for dataset in kind.build(study, kind.series_of(study))
     ]

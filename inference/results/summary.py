@@ -139,19 +139,19 @@ def _hung(place: str, images: Many[StudyImage]) -> HungView:
     side, view = Laterality(place[0]), place[1:]
     caption = f"{side.value} {view}"
     candidates = [image for image in images if (image.source.laterality, image.source.view) == (side, view)]
-    found = [
+    tiles = [
         (image.finding, image.layers)
         for image in candidates
         if isinstance(image.finding, Analysed) and image.layers is not None
     ]
-    if not found:
+    if not tiles:
         of_side = any(image.source.laterality is side for image in images)
         return HungView(
             caption=caption,
             picture=None,
             remark=wording.empty_place(imaged=bool(candidates), of_side=of_side),
         )
-    finding, layers = max(found, key=lambda entry: entry[0].malignant)
+    finding, layers = max(tiles, key=lambda entry: entry[0].malignant)
     picture = _picture(finding, layers())
     if finding.landmarks.chest_wall != _OUTER[side]:
         return HungView(caption=caption, picture=picture)
@@ -197,7 +197,7 @@ def _depths(side: Laterality, images: Many[StudyImage]) -> dict[str, float]:
             and image.finding.region is not None
         ]
         if regions:
-            finding = max(regions, key=lambda found: found.malignant)
+            finding = max(regions, key=lambda region: region.malignant)
             away = abs(finding.spots[0][0] - finding.landmarks.nipple[0])
             depths[view] = min(1.0, away / finding.landmarks.depth)
     return depths

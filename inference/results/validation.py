@@ -77,10 +77,10 @@ def faults(result: Dataset) -> list[str]:
     sop_class = str(result.get("SOPClassUID", ""))
     if sop_class not in get_sop_class_iod_map():
         return ["SOPClassUID names no class of objects"]
-    found = [*_attributes(result, sop_class), *_uids(result), *_pixels(result)]
+    sentences = [*_attributes(result, sop_class), *_uids(result), *_pixels(result)]
     if "ContentSequence" in result or str(result.get("Modality", "")) == "SR":
-        found += _tree_faults(result)
-    return found
+        sentences += _tree_faults(result)
+    return sentences
 
 
 @lru_cache
@@ -150,8 +150,8 @@ def _tree_faults(report: Dataset) -> list[str]:
         return ["the root of the report's tree is no CONTAINER"]
     evidence = _evidence(report)
     places: dict[str, Dataset] = {}
-    found = list(_walk(report, "1", evidence, places))
-    return found + [
+    sentences = list(_walk(report, "1", evidence, places))
+    return sentences + [
         f"item {place} points at {target}, where no item is"
         for place, item in places.items()
         if (target := _target(item)) is not None and target not in places

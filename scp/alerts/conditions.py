@@ -90,14 +90,14 @@ class RefusalCounts:
 
 def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Observation:
     """Return what needs a person."""
-    found = [*_disk(settings), *_certificates(settings, now)]
+    conditions = [*_disk(settings), *_certificates(settings, now)]
     try:
         database.check_place()
-        found += _of_database(settings, database, refusals, now)
+        conditions += _of_database(settings, database, refusals, now)
     except StorageError as error:
-        found.append(Condition(kind=Kind.DATABASE, words=f"Nothing is received or sent: {error}."))
-        return Observation(conditions=tuple(found), unknown=OF_DATABASE)
-    return Observation(conditions=tuple(found))
+        conditions.append(Condition(kind=Kind.DATABASE, words=f"Nothing is received or sent: {error}."))
+        return Observation(conditions=tuple(conditions), unknown=OF_DATABASE)
+    return Observation(conditions=tuple(conditions))
 
 
 def _disk(settings: Settings) -> Iterator[Condition]:
@@ -148,25 +148,25 @@ def _of_database(
         }
         parked = sum(by_state[JobState.PARKED] for by_state in jobs.counts(tx).values())
         uncommitted = commitments.counts(tx)
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     for name in sorted(failing & oldest.keys()):
         since = max(oldest[name], last.get(name, oldest[name]))
         if now - since > timedelta(minutes=settings.alerts.peer_minutes):
             objects = _objects(counts[name][DeliveryState.OWED])
             words = f"{name} has taken nothing since {since:%Y-%m-%d %H:%M} UTC, and is owed {objects}."
-            found.append(Condition(kind=Kind.PEER, subject=name, words=words))
+            conditions.append(Condition(kind=Kind.PEER, subject=name, words=words))
     for name, by_state in sorted(counts.items()):
         if number := by_state[DeliveryState.PARKED]:
             words = f"{name} has refused {_objects(number)}, which are not tried again."
-            found.append(Condition(kind=Kind.DELIVERIES, subject=name, words=words))
+            conditions.append(Condition(kind=Kind.DELIVERIES, subject=name, words=words))
     for name, by_commitment in sorted(uncommitted.items()):
         if number := by_commitment[CommitmentState.PARKED]:
             words = f"{name} does not say whether it keeps {_objects(number)}, and is asked no more."
-            found.append(Condition(kind=Kind.COMMITMENTS, subject=name, words=words))
+            conditions.append(Condition(kind=Kind.COMMITMENTS, subject=name, words=words))
     if parked:
         words = f"{parked} {'job has' if parked == 1 else 'jobs have'} been given up."
-        found.append(Condition(kind=Kind.JOBS, words=words))
-    return [*found, *_refused(settings, callers, refusals, now)]
+        conditions.append(Condition(kind=Kind.JOBS, words=words))
+    return [*conditions, *_refused(settings, callers, refusals, now)]
 
 
 def _refused(

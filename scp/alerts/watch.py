@@ -37,7 +37,7 @@ class AlertWatch:
         self._database = database
         self._now = now
         self._book: Book | None = None
-        self._kept: tuple[Notice, ...] = ()
+        self._stored: tuple[Notice, ...] = ()
         """As the database has them."""
         self._refusals = RefusalCounts()
         self._failures: dict[str, int] = {}
@@ -58,14 +58,14 @@ class AlertWatch:
     def look(self) -> None:
         """Look once, tell what is new over each channel, and keep what was told to whom."""
         settings, now = self.settings, self._now()
-        wanted = channels.configured(settings.alerts)
+        channels_in_use = channels.configured(settings.alerts)
         if self._book is None:
             with self._database.read() as tx:
-                self._kept = tuple(alerts.every(tx))
-            self._book = Book(self._kept)
+                self._stored = tuple(alerts.every(tx))
+            self._book = Book(self._stored)
         observation = conditions.look(settings, self._database, self._refusals, now=now)
-        self._book.note(observation, wanted, now=now)
-        for name, send in wanted.items():
+        self._book.note(observation, channels_in_use, now=now)
+        for name, send in channels_in_use.items():
             self._tell(self._book, name, send, settings, now)
         self._keep(self._book.notices)
 
@@ -106,25 +106,25 @@ class AlertWatch:
 
     def _keep(self, notices: tuple[Notice, ...]) -> None:
         """Write down what has changed; where that cannot be done the next look tries again."""
-        if notices == self._kept:
+        if notices == self._stored:
             return
         try:
             with self._database.write() as tx:
                 alerts.replace(tx, notices)
-            self._kept = notices
+            self._stored = notices
         except StorageError as error:
             log.warning("what was told cannot be written down now", reason=str(error))
 
 
 def send_test(settings: Settings) -> int:
     """Send a test over every channel, and say what came of it: the command ``alert test``."""
-    wanted = channels.configured(settings.alerts)
-    if not wanted:
+    channels_in_use = channels.configured(settings.alerts)
+    if not channels_in_use:
         raise CommandError(
             "nobody is told anything: give [alerts] mail_to with mail_host, or webhook_url", code=WRONG_USAGE
         )
     code = OK
-    for name, send in wanted.items():
+    for name, send in channels_in_use.items():
         try:
             send(settings, None, datetime.now(UTC))
         except ChannelError as error:

@@ -55,7 +55,7 @@ def subject(header: Dataset) -> Subject:
 class Instance:
     """What became of one instance: nothing, until somebody says so."""
 
-    kept: bool = False
+    is_kept: bool = False
     action: str = HELD
 
 
@@ -86,7 +86,7 @@ class Transfers:
             group = (
                 subject.patient_id,
                 entered.action,
-                Outcome.SUCCESS if entered.kept else Outcome.MINOR_FAILURE,
+                Outcome.SUCCESS if entered.is_kept else Outcome.MINOR_FAILURE,
             )
             with self._lock:
                 studies = self._counts.setdefault(group, {})

@@ -172,10 +172,10 @@ async def _turn_away(request: Request) -> Response:
 async def _theme(request: Request) -> Response:
     """Remember the theme that a visitor wants, and show the same page again."""
     form = await request.form()
-    wanted, back = str(form.get("theme", "")), str(form.get("back", "/"))
+    theme, back = str(form.get("theme", "")), str(form.get("back", "/"))
     response = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
-    if wanted in rendering.THEMES:
-        response.set_cookie(rendering.THEME_COOKIE, wanted, max_age=THEME_SECONDS, samesite="strict")
+    if theme in rendering.THEMES:
+        response.set_cookie(rendering.THEME_COOKIE, theme, max_age=THEME_SECONDS, samesite="strict")
     return response
 
 

@@ -58,12 +58,12 @@ class ExaminedStudy:
 def examine(services: Services, study_uid: str) -> ExaminedStudy:
     """Return what is known of the study, read together as its report reads it."""
     with services.database.read() as tx:
-        kept = arrivals.images(tx, study_uid)
+        instances = arrivals.images(tx, study_uid)
         last = reports.last_report(tx, study_uid)
-    sources = {instance.sop_instance_uid: _source(services, instance) for instance, _ in kept}
+    sources = {instance.sop_instance_uid: _source(services, instance) for instance, _ in instances}
     measured = [
         MeasuredImage(source=source, finding=finding, analysed_at=record.analysed_at, layers=None)
-        for instance, record in kept
+        for instance, record in instances
         if (source := sources[instance.sop_instance_uid]) is not None
         and record is not None
         and (finding := _finding(record)) is not None
@@ -88,7 +88,7 @@ def examine(services: Services, study_uid: str) -> ExaminedStudy:
                 result=results.get(instance.sop_instance_uid) or _failure(record),
                 layers=_layers(services, record),
             )
-            for instance, record in sorted(kept, key=_order)
+            for instance, record in sorted(instances, key=_order)
         ),
         breasts=read.breasts,
         header=next((source for source in sources.values() if source is not None), None),

@@ -157,8 +157,8 @@ class Provider:
                 allow_redirects=False,
             )
             claims = self._checked(token["id_token"], str(token["access_token"]), flow)
-            wanted = (self._settings.name_claim, self._settings.role_claim)
-            if "userinfo_endpoint" in metadata and any(_claim(claims, name) is None for name in wanted):
+            names = (self._settings.name_claim, self._settings.role_claim)
+            if "userinfo_endpoint" in metadata and any(_claim(claims, name) is None for name in names):
                 answer = session.get(metadata["userinfo_endpoint"], allow_redirects=False)
                 answer.raise_for_status()
                 more = answer.json()
@@ -251,10 +251,10 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - whate
     """Return a claim by its name, or by its path through others, such as ``realm_access.roles``."""
     if name in claims:
         return claims[name]
-    found: Any = claims
+    value: Any = claims
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _safe(error: Exception) -> str:

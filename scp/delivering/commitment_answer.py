@@ -220,10 +220,10 @@ class CommitmentAnswers:
     def _promise(self, question: Question) -> dict[str, int | None]:
         """Return for each instance why it is not committed; None where it is: from now on it is promised."""
         with self.database.write() as tx:
-            kept = commitment_questions.kept(tx, question)
+            instances = commitment_questions.instances(tx, question)
             pairs = zip(question.sop_instance_uids, question.sop_class_uids, strict=True)
-            failures = {uid: self._failure(kept.get(uid), sop_class) for uid, sop_class in pairs}
-            promised = [kept[uid] for uid, reason in failures.items() if reason is None]
+            failures = {uid: self._failure(instances.get(uid), sop_class) for uid, sop_class in pairs}
+            promised = [instances[uid] for uid, reason in failures.items() if reason is None]
             commitment_questions.promise(tx, promised, peer=question.peer, now=self.now())
         return failures
 
@@ -256,17 +256,17 @@ def _event_information(question: Question, failures: Mapping[str, int | None]) -
     """Return the Event Information of the report (PS3.4 table J.3-3)."""
     information = Dataset()
     information.TransactionUID = question.transaction_uid
-    kept, failed = [], []
+    committed, failed = [], []
     for uid, sop_class in zip(question.sop_instance_uids, question.sop_class_uids, strict=True):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
         if (reason := failures[uid]) is None:
-            kept.append(item)
+            committed.append(item)
         else:
             item.FailureReason = reason
             failed.append(item)
-    if kept:
-        information.ReferencedSOPSequence = kept
+    if committed:
+        information.ReferencedSOPSequence = committed
     if failed:
         information.FailedSOPSequence = failed
     return information

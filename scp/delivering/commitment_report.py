@@ -133,11 +133,11 @@ class Reports:
             except Unknown as error:
                 raise Malformed(status.INVALID_ARGUMENT, str(error)) from error
             asked_about = {commitment.sop_instance_uid: commitment for commitment in request.items}
-            kept = [
+            committed = [
                 asked_about[uid] for uid in asked_about.keys() & (report.committed - report.failed.keys())
             ]
             lost = [asked_about[uid] for uid in asked_about.keys() & report.failed.keys()]
-            news = sum(commitment_reports.confirm(tx, commitment, now=self.now()) for commitment in kept)
+            news = sum(commitment_reports.confirm(tx, commitment, now=self.now()) for commitment in committed)
             for commitment in lost:
                 outcome = self._outcome(commitment, report.failed[commitment.sop_instance_uid])
                 if outcome.ask_again is not None:

@@ -81,11 +81,11 @@ class Sender:
     def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
         association = self._associate(peer, due)
         audited = Transfers(trail=self.trail, peer=peer.ae_title, address=peer.address, incoming=False)
-        kept = 0
+        taken_objects = 0
         try:
             for number, delivery in enumerate(due):
                 try:
-                    kept += self._send(association, peer, delivery, audited)
+                    taken_objects += self._send(association, peer, delivery, audited)
                 except Unreachable as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
@@ -94,7 +94,7 @@ class Sender:
             if association.is_established:
                 association.release()
             audited.close()
-        return kept
+        return taken_objects
 
     def _again_all(self, due: Sequence[Delivery], reason: str) -> None:
         for delivery in due:
@@ -138,8 +138,8 @@ class Sender:
             self._never(delivery, None, f"the result's file cannot be read ({type(error).__name__})")
             return False
         data_set = variants.of_result(data_set, peer, sop_class, accepted[sop_class])
-        if self.settings.delivery.check_objects and (found := _faults(data_set)):
-            self._never(delivery, None, _not_sent(found))
+        if self.settings.delivery.check_objects and (faults := _faults(data_set)):
+            self._never(delivery, None, _not_sent(faults))
             return False
         association.dimse_timeout = self._patience(size)
         with audited.instance(transfers.subject(data_set)) as instance:
@@ -156,10 +156,10 @@ class Sender:
                 raise Unreachable(
                     "the association broke, or no answer came in time, in the middle of a C-STORE"
                 )
-            instance.kept = self._settle(
+            instance.is_kept = self._settle(
                 peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
             )
-        return instance.kept
+        return instance.is_kept
 
     def _patience(self, size: int) -> float:
         """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
@@ -223,9 +223,11 @@ def _faults(data_set: Dataset) -> list[str]:
     return validation.faults(data_set)
 
 
-def _not_sent(found: Sequence[str]) -> str:
+def _not_sent(faults: Sequence[str]) -> str:
     """Return why an object with faults stays here, and what can be done."""
-    named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    named = "; ".join(faults[:_NAMED]) + (
+        f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    )
     return (
         f"not sent, since it breaks the standard: {named}. This is a fault of the node: report it. "
         "[delivery] check_objects = false and retry send it all the same"

@@ -37,8 +37,10 @@ def classes(peer: Peer, sr_class: SRClass) -> list[tuple[str, ...]]:
 
     ``sr_class`` is that of the site.
     """
-    found = dict.fromkeys(contexts.classes_of(kind, peer.sr_class or sr_class) for kind in sorted(peer.kinds))
-    return list(found)
+    sop_classes = dict.fromkeys(
+        contexts.classes_of(kind, peer.sr_class or sr_class) for kind in sorted(peer.kinds)
+    )
+    return list(sop_classes)
 
 
 def of_result(result: Dataset, peer: Peer, sop_class: str, accepted: Collection[str]) -> Dataset:

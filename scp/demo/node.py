@@ -100,11 +100,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
     The demo's node has no console: what it did is looked at afterwards, with the command `console`.
     """
-    kept = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
-    kept[f"{PREFIX}CONSOLE__ENABLED"] = "false"
+    environment = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    environment[f"{PREFIX}CONSOLE__ENABLED"] = "false"
     home = str(Path(__file__).resolve().parent.parent.parent)
-    paths = [home, *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    paths = [home, *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -54,8 +54,8 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     finally:
         archive.stop()
     returned = by_study(studies, archive.received())
-    found = _decided(config, studies)
-    show(returned, stored, found)
+    decisions = _decided(config, studies)
+    show(returned, stored, decisions)
     for results in returned:
         lay_out(results, folder / results.study.name)
     if not any((folder / "archive").iterdir()):
@@ -65,7 +65,7 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
         f"To see these studies in a browser: {Path(sys.executable).name} -m scp --config {config} console",
         soft_wrap=True,
     )
-    against_truth(studies, found)
+    against_truth(studies, decisions)
     return code
 
 
@@ -106,8 +106,8 @@ def _send(study: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict
     """Store one study over one association, as an archive forwards it."""
     entity = AE(ae_title=ARCHIVE)
     kinds = {(str(image.SOPClassUID), str(image.file_meta.TransferSyntaxUID)) for image in study.images}
-    wanted = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
-    association = entity.associate("127.0.0.1", port, contexts=wanted, ae_title=Settings().node.ae_title)
+    proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
+    association = entity.associate("127.0.0.1", port, contexts=proposed, ae_title=Settings().node.ae_title)
     if not association.is_established:
         raise CommandError("the node did not accept the association, see its log")
     stored: dict[str, float] = {}
@@ -151,7 +151,7 @@ def _decided(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Result]:
     results: dict[str, Result] = {}
     with open_for_reading(settings) as database, database.read() as tx:
         for study in studies:
-            kept = {
+            files = {
                 instance.sop_instance_uid: record
                 for instance, record in arrivals.images(tx, study.study_uid)
                 if record is not None
@@ -159,12 +159,12 @@ def _decided(config: Path, studies: Sequence[DemoStudy]) -> dict[str, Result]:
             images = [
                 MeasuredImage(
                     source=source,
-                    finding=findings.load(kept[source.sop_instance_uid].finding),
-                    analysed_at=kept[source.sop_instance_uid].analysed_at,
+                    finding=findings.load(files[source.sop_instance_uid].finding),
+                    analysed_at=files[source.sop_instance_uid].analysed_at,
                     layers=None,
                 )
                 for source in map(mammogram.describe, study.images)
-                if source.sop_instance_uid in kept
+                if source.sop_instance_uid in files
             ]
             examined = examination.read(images, rule, SameForAll(threshold=rule.threshold))
             results |= {image.source.sop_instance_uid: image.finding for image in examined.images}

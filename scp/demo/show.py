@@ -65,10 +65,10 @@ def _study_uid(result: Received) -> str:
     return str(result.header.StudyInstanceUID)
 
 
-def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mapping[str, Result]) -> None:
+def show(returned: Sequence[Returned], stored: Mapping[str, float], decisions: Mapping[str, Result]) -> None:
     """Print one row for each image: what the node found, and how long its heatmap took."""
     columns = ["study", "view", "label", *(key.label for key in CLASSES), "breast", "seconds"]
-    rows = [_row(results, image, stored, found) for results in returned for image in results.study.images]
+    rows = [_row(results, image, stored, decisions) for results in returned for image in results.study.images]
     console = terminal.out()
     console.print(terminal.table("What came back: labels and scores", columns, rows))
     console.print(
@@ -80,10 +80,10 @@ def show(returned: Sequence[Returned], stored: Mapping[str, float], found: Mappi
 
 
 def _row(
-    results: Returned, image: Dataset, stored: Mapping[str, float], found: Mapping[str, Result]
+    results: Returned, image: Dataset, stored: Mapping[str, float], decisions: Mapping[str, Result]
 ) -> list[object]:
     uid = str(image.SOPInstanceUID)
-    finding, heatmap = found.get(uid), results.heatmaps.get(uid)
+    finding, heatmap = decisions.get(uid), results.heatmaps.get(uid)
     seconds = None if heatmap is None else f"{heatmap.at - stored[uid]:.1f}"
     if isinstance(finding, Analysed):
         scores = [f"{score:.2f}" for score in finding.scores]
@@ -94,19 +94,19 @@ def _row(
     return [results.study.name, mammogram.describe(image).label, *cells, seconds]
 
 
-def against_truth(studies: Sequence[DemoStudy], found: Mapping[str, Result]) -> None:
+def against_truth(studies: Sequence[DemoStudy], decisions: Mapping[str, Result]) -> None:
     """Say of each patient which breast has a cancer in truth, and which one the node has flagged."""
     console = terminal.out()
     for study in studies:
         if study.truth is not None:
-            answer = _answer(study.truth, _flagged(study, found))
+            answer = _answer(study.truth, _flagged(study, decisions))
             console.print(f"{study.name}: in truth {study.truth.words}; {answer}.", soft_wrap=True)
     console.print("Two patients prove nothing: docs/model.md says how often the network is right.")
 
 
-def _flagged(study: DemoStudy, found: Mapping[str, Result]) -> dict[Laterality | None, bool]:
+def _flagged(study: DemoStudy, decisions: Mapping[str, Result]) -> dict[Laterality | None, bool]:
     """Return whether the node has flagged each breast of ``study`` that it has read."""
-    read = [(image, found.get(str(image.SOPInstanceUID))) for image in study.images]
+    read = [(image, decisions.get(str(image.SOPInstanceUID))) for image in study.images]
     return {
         mammogram.describe(image).laterality: finding.flagged
         for image, finding in read

@@ -46,28 +46,28 @@ class WebSource:
     def studies(self, query: Query) -> list[str]:
         """Return the Study Instance UIDs that match ``query``."""
         days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (query.first, query.last))
-        wanted = {
+        values = {
             "StudyInstanceUID": query.study_uid,
             "AccessionNumber": query.accession,
             "PatientID": query.patient_id,
         }
         keys = {
-            **wanted,
+            **values,
             "StudyDate": None if days == "-" else days,
             "ModalitiesInStudy": None if query.named else "MG",
         }
         filters = {name: value for name, value in keys.items() if value}
-        found = self._search(
+        matches = self._search(
             STUDY,
             lambda offset, web: web.search_for_studies(search_filters=filters, limit=PAGE, offset=offset),
         )
         # a service that does not know a key ignores it, and answers with studies of others
-        matching = [study for study in found if all(_agrees(study, key, wanted[key]) for key in EXACT)]
+        matching = [study for study in matches if all(_agrees(study, key, values[key]) for key in EXACT)]
         return list(dict.fromkeys(_value(study, STUDY) for study in matching))
 
     def images(self, study_uid: str) -> list[Image]:
         """Return the mammograms of a study."""
-        found = self._search(
+        matches = self._search(
             INSTANCE,
             lambda offset, web: web.search_for_instances(
                 study_uid,
@@ -80,7 +80,7 @@ class WebSource:
         # a peer that does not tell the class is believed to have a mammogram
         return [
             Image(sop_instance_uid=_value(image, INSTANCE), series_uid=_value(image, SERIES))
-            for image in found
+            for image in matches
             if _value(image, INSTANCE) and _value(image, SOP_CLASS) in {"", *FETCHED_CLASSES}
         ]
 
@@ -97,14 +97,14 @@ class WebSource:
 
     def _search(self, key: str, ask: Callable[[int, DICOMwebClient], list[Match]]) -> list[Match]:
         """Return all matches, page by page, until one brings nothing new: some peers ignore the offset."""
-        found: dict[str, Match] = {}
+        matches: dict[str, Match] = {}
         with self._client() as client:
             while True:
-                before = len(found)
+                before = len(matches)
                 page = client.call(partial(ask, before))
-                found.update({_value(match, key): match for match in page})
-                if len(found) == before:
-                    return list(found.values())
+                matches.update({_value(match, key): match for match in page})
+                if len(matches) == before:
+                    return list(matches.values())
 
     def _retrieve(self, client: WebPeerClient, study_uid: str, image: Image) -> Path:
         """Write one image to a file, as the peer has it."""
@@ -129,11 +129,11 @@ class WebSource:
             raise SourceClosedError(str(error)) from error
 
 
-def _value(found: Match, tag: str) -> str:
-    values = found.get(tag, {}).get("Value") or [""]
+def _value(match: Match, tag: str) -> str:
+    values = match.get(tag, {}).get("Value") or [""]
     return str(values[0] or "").strip()
 
 
-def _agrees(study: Match, keyword: str, wanted: str | None) -> bool:
+def _agrees(study: Match, keyword: str, query_value: str | None) -> bool:
     value = _value(study, EXACT[keyword])
-    return bool(_value(study, STUDY)) and (not wanted or not value or value == wanted.strip())
+    return bool(_value(study, STUDY)) and (not query_value or not value or value == query_value.strip())

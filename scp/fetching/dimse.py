@@ -56,7 +56,7 @@ class DimseSource:
     def studies(self, query: Query) -> list[str]:
         """Return the Study Instance UIDs that match ``query``."""
         days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (query.first, query.last))
-        wanted = {
+        identifier = {
             "StudyInstanceUID": query.study_uid or "",
             "AccessionNumber": query.accession or "",
             "PatientID": query.patient_id or "",
@@ -64,10 +64,10 @@ class DimseSource:
             "ModalitiesInStudy": "" if query.named else "MG",
         }
         with self._association([contexts.FIND]) as association:
-            found = self._find(association, "STUDY", wanted)
+            matches = self._find(association, "STUDY", identifier)
         # an archive that does not know a key ignores it, and answers with studies of others
         exact = ("StudyInstanceUID", "AccessionNumber", "PatientID")
-        matching = [study for study in found if all(_agrees(study, key, wanted[key]) for key in exact)]
+        matching = [study for study in matches if all(_agrees(study, key, identifier[key]) for key in exact)]
         return list(dict.fromkeys(str(study.StudyInstanceUID) for study in matching))
 
     def images(self, study_uid: str) -> list[Image]:
@@ -237,9 +237,11 @@ def _code(answer: Dataset) -> int:
     return int(answer.Status)
 
 
-def _agrees(study: Dataset, keyword: str, wanted: str) -> bool:
+def _agrees(study: Dataset, keyword: str, query_value: str) -> bool:
     value = str(study.get(keyword) or "").strip()
-    return bool(study.get("StudyInstanceUID")) and (not wanted or not value or value == wanted.strip())
+    return bool(study.get("StudyInstanceUID")) and (
+        not query_value or not value or value == query_value.strip()
+    )
 
 
 def _accepts(association: Association, sop_class_uid: str) -> bool:

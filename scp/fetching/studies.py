@@ -54,7 +54,7 @@ class Fetcher:
 
     def search(self, queries: Sequence[Query]) -> tuple[dict[str, Query], list[Line]]:
         """Return the studies that match ``queries``, each with the first that names it; and what failed."""
-        found: dict[str, Query] = {}
+        queries_by_study: dict[str, Query] = {}
         failed: list[Line] = []
         parts = [part for query in queries for part in query.by_day()]
         for number, query in enumerate(parts):
@@ -67,15 +67,15 @@ class Fetcher:
                 failed.append(_failure(query, None, error))
                 continue
             for study_uid in studies:
-                found.setdefault(study_uid, query)
+                queries_by_study.setdefault(study_uid, query)
             if query.named and not studies:
                 failed.append(_failure(query, None, FetchError(NO_STUDY, again=False)))
-        return found, failed
+        return queries_by_study, failed
 
-    def fetch(self, found: dict[str, Query]) -> Iterator[Line]:
+    def fetch(self, queries: dict[str, Query]) -> Iterator[Line]:
         """Fetch the studies ``found``; give one line for each, once it is known."""
         stopped = False
-        for study_uid, query in found.items():
+        for study_uid, query in queries.items():
             if stopped:
                 yield _not_tried(query, study_uid)
                 continue
@@ -96,8 +96,8 @@ class Fetcher:
             return Line(query=query.origin, study_uid=study_uid, outcome=outcome)
         self.pace.wait(self.announce)
         self.announce("fetching")
-        wanted = [image for image in images if image.sop_instance_uid in missing]
-        failures = self.source.fetch(study_uid, wanted)
+        absent = [image for image in images if image.sop_instance_uid in missing]
+        failures = self.source.fetch(study_uid, absent)
         came = len(self._already_here(missing))
         for failure in failures:
             if isinstance(failure, SourceClosedError):
@@ -110,7 +110,7 @@ class Fetcher:
             study_uid=study_uid,
             outcome=Outcome.AGAIN if any(failure.again for failure in failures) else Outcome.NEVER,
             images=came,
-            reason=f"{len(wanted) - came} of {len(wanted)} images: {reasons}",
+            reason=f"{len(absent) - came} of {len(absent)} images: {reasons}",
         )
 
     def _already_here(self, uids: set[str]) -> set[str]:

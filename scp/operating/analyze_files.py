@@ -92,11 +92,11 @@ def _inside(folder: Path, skipped: dict[Path, str]) -> Iterator[Path]:
     def note(error: OSError) -> None:
         skipped[Path(error.filename)] = f"the folder cannot be read ({error.strerror})"
 
-    found: list[Path] = []
+    files: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".") and name != "DICOMDIR"]
-    yield from sorted(found)
+        files += [Path(parent, name) for name in names if not name.startswith(".") and name != "DICOMDIR"]
+    yield from sorted(files)
 
 
 def _looks_like_an_image(path: Path) -> bool:

@@ -86,10 +86,10 @@ def run(
 
 def _fetch(fetcher: Fetcher, queries: Sequence[Query], count: Callable[[int], None]) -> Iterator[Line]:
     """Give the line of each query that failed, then of each study; ``count`` is told how many there are."""
-    found, failed = fetcher.search(queries)
-    count(len(found) + len(failed))
+    queries_by_study, failed = fetcher.search(queries)
+    count(len(queries_by_study) + len(failed))
     yield from failed
-    yield from fetcher.fetch(found)
+    yield from fetcher.fetch(queries_by_study)
 
 
 def _peer(settings: Settings, name: str | None) -> Peer:

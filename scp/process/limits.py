@@ -38,9 +38,9 @@ def forbid_core_files() -> None:
 def raise_open_files() -> None:
     """Let this process open as many files as its user may, up to `OPEN_FILES`: each connection is one."""
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
-    if limit != resource.RLIM_INFINITY and limit < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    number = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if limit != resource.RLIM_INFINITY and limit < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
 
 
 def give_way(steps: int) -> None:
@@ -64,15 +64,15 @@ def limit_memory(megabytes: int) -> None:
         log.warning("memory of a job is not limited: this system does not tell how much is taken")
         return
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = data + megabytes * MEGABYTE
-    limit = wanted if hard_limit == resource.RLIM_INFINITY else min(wanted, hard_limit)
+    ceiling = data + megabytes * MEGABYTE
+    limit = ceiling if hard_limit == resource.RLIM_INFINITY else min(ceiling, hard_limit)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
 
 
 def _data_bytes() -> int | None:
     """Return the bytes of data, heap and private mappings of this process, None where nobody knows."""
     try:
-        found = _DATA.search(_STATUS.read_text())
+        match = _DATA.search(_STATUS.read_text())
     except OSError:
         return None
-    return None if found is None else int(found[1]) * 1024
+    return None if match is None else int(match[1]) * 1024

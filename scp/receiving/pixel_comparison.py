@@ -26,10 +26,10 @@ DIFFERENT: Final = 3
 """Exit codes. 1 is not among them: Python ends with it by itself, where the process cannot even begin."""
 
 
-def same_pixels(kept: Path, received: Path) -> bool:
+def same_pixels(first: Path, received: Path) -> bool:
     """Tell whether ``kept`` and ``received`` decode to equal stored values; undecodable ones do not."""
     process = multiprocessing.get_context("spawn").Process(
-        target=_compare, args=(kept, received), daemon=True
+        target=_compare, args=(first, received), daemon=True
     )
     process.start()
     process.join(TIME_LIMIT)
@@ -41,9 +41,9 @@ def same_pixels(kept: Path, received: Path) -> bool:
     return process.exitcode == SAME
 
 
-def _compare(kept: Path, received: Path) -> None:
+def _compare(first: Path, received: Path) -> None:
     try:
-        equal = np.array_equal(decoding.read(kept)[1], decoding.read(received)[1])
+        equal = np.array_equal(decoding.read(first)[1], decoding.read(received)[1])
     except Exception as error:  # whatever a decoder may raise: it means that nobody knows
         # no trace: standard error is the node's log, and an exception may quote what it has read
         raise SystemExit(UNDECODABLE) from error

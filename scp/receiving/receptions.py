@@ -15,9 +15,9 @@ from scp.auditing.transfers import Subject, Transfers
 from scp.network.status import Refusal
 from scp.receiving import dataset
 from scp.receiving.admission import OpenAssociation
-from storage.records import Kept
+from storage.records import ArrivalOutcome
 
-ACTIONS = {Kept.NEW: transfers.CREATED, Kept.HEADER_CHANGED: transfers.UPDATED}
+ACTIONS = {ArrivalOutcome.NEW: transfers.CREATED, ArrivalOutcome.HEADER_CHANGED: transfers.UPDATED}
 """What was done to the kept copies; for whatever else they stayed as they were."""
 
 
@@ -40,8 +40,8 @@ class Receptions:
         *,
         peer: str,
         address: str,
-        keep: Callable[[], Kept | None],
-    ) -> Kept | None:
+        keep: Callable[[], ArrivalOutcome | None],
+    ) -> ArrivalOutcome | None:
         """Return what ``keep`` returns for the file at ``path``; enter it. Raises what ``keep`` raises."""
         if not self.trail.on:
             return keep()
@@ -53,10 +53,10 @@ class Receptions:
                 )
             entered = self._open[association]
         with entered.instance(subject) as instance:
-            kept = keep()
-            instance.kept = True
-            instance.action = transfers.HELD if kept is None else ACTIONS.get(kept, transfers.HELD)
-        return kept
+            outcome = keep()
+            instance.is_kept = True
+            instance.action = transfers.HELD if outcome is None else ACTIONS.get(outcome, transfers.HELD)
+        return outcome
 
     def tell(self) -> None:
         """Tell of the associations that have ended since the last call."""

@@ -29,7 +29,7 @@ from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
 from storage.queue import arrivals, patients
-from storage.records import Arrival, Kept
+from storage.records import Arrival, ArrivalOutcome
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Receiver:
     )
     """One instance is received by one thread at a time; a UID always meets the same lock."""
 
-    def keep(self, path: Path, *, calling_ae: str) -> Kept | None:
+    def keep(self, path: Path, *, calling_ae: str) -> ArrivalOutcome | None:
         """Keep the file at ``path``, which the caller may delete afterwards.
 
         Returns what became of it, or None for a result of this node that came back: dropped, with success.
@@ -78,16 +78,16 @@ class Receiver:
             log.error("no memory to receive an instance, store refused", peer=calling_ae)  # noqa: TRY400
             raise OutOfResources("node has no memory for it now, try again later") from error
 
-    def _keep(self, path: Path, calling_ae: str) -> Kept | None:
+    def _keep(self, path: Path, calling_ae: str) -> ArrivalOutcome | None:
         try:
             received = self._read(path)
         except _OwnResultError as own:
             log.info("own result dropped", sop_instance_uid=str(own), peer=calling_ae)
             return None
-        kept = self._record(received, calling_ae)
-        if kept in (Kept.NEW, Kept.HEADER_CHANGED):
+        outcome = self._record(received, calling_ae)
+        if outcome in (ArrivalOutcome.NEW, ArrivalOutcome.HEADER_CHANGED):
             self.arrived()
-        return kept
+        return outcome
 
     def _read(self, path: Path) -> Incoming:
         """Read what was received; room on the disk is asked for only where something would be kept.
@@ -140,7 +140,7 @@ class Receiver:
         )
         return maker == (self.device.manufacturer, self.device.model_name)
 
-    def _record(self, received: Incoming, calling_ae: str) -> Kept:
+    def _record(self, received: Incoming, calling_ae: str) -> ArrivalOutcome:
         try:
             image = mammogram.describe(received.header, self.reading)
             arrival = dataset.arrival(received, image, calling_ae)
@@ -150,7 +150,7 @@ class Receiver:
             arrival = self._file(self._recognise(arrival, received.path), received)
             identity = identities.keep(image, self.database, self.archive)
             with self.database.write() as tx:
-                outcome = arrivals.record(
+                entry = arrivals.record(
                     tx,
                     arrival,
                     identity=identity,
@@ -162,20 +162,20 @@ class Receiver:
                     # retention forgot this very instance between the lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             self._check_database(written=True)
-            self._remove(outcome.replaced_files)
-            if outcome.identity is not None:
-                identities.remove(outcome.identity, self.database, self.archive)
-        if outcome.kept is Kept.OTHER_PATIENT:
+            self._remove(entry.replaced_files)
+            if entry.identity is not None:
+                identities.remove(entry.identity, self.database, self.archive)
+        if entry.outcome is ArrivalOutcome.OTHER_PATIENT:
             raise OtherPatient(OF_ANOTHER_PATIENT)
         log.info(
             "instance received",
-            outcome=outcome.kept.value,
+            outcome=entry.outcome.value,
             sop_instance_uid=arrival.sop_instance_uid,
             study=arrival.study_uid,
             peer=calling_ae,
             bytes=received.size,
         )
-        return outcome.kept
+        return entry.outcome
 
     def _remove(self, replaced_files: Sequence[str]) -> None:
         """Remove files that were replaced; another process may have received one of them again just now."""

@@ -62,7 +62,7 @@ class Entrance(socket.socket):
         self._enter(caller)
         return connection, address
 
-    def found(self, name: tuple[str, int] | None) -> Caller | None:
+    def caller_at(self, name: tuple[str, int] | None) -> Caller | None:
         """Return who calls from this address and port, and is counted."""
         return None if name is None else self._by_name.get(name)
 
@@ -100,7 +100,7 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
-        self._caller = self.entrance.found(self.client)
+        self._caller = self.entrance.caller_at(self.client)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

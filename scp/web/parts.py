@@ -163,7 +163,7 @@ class Parts:
 
 def answer(stored: list[Stored]) -> Dataset:
     """Return the body of the answer: every instance with what became of it (PS3.18 annex I)."""
-    kept: list[Dataset] = []
+    safe: list[Dataset] = []
     failed: list[Dataset] = []
     unknown: list[Dataset] = []
     for part in stored:
@@ -174,10 +174,10 @@ def answer(stored: list[Stored]) -> Dataset:
             unknown.append(item)
             continue
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = part.sop_class_uid, part.sop_instance_uid
-        (kept if part.status == status.SUCCESS else failed).append(item)
+        (safe if part.status == status.SUCCESS else failed).append(item)
     whole = Dataset()
     for keyword, items in (
-        ("ReferencedSOPSequence", kept),
+        ("ReferencedSOPSequence", safe),
         ("FailedSOPSequence", failed),
         ("OtherFailuresSequence", unknown),
     ):

@@ -21,7 +21,7 @@ from scp.configuration.settings import Settings
 from scp.process import limits, locks, parent
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, DONE, READY, SETTINGS, STOP
-from scp.working.report_job import ReportJob, wanted
+from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -112,7 +112,7 @@ def _make_worker(
         rule=rule,
         options=settings.outputs.options(),
         takes=settings.takes,
-        kinds=partial(wanted, settings),
+        kinds=partial(needed_kinds, settings),
         reading=settings.node.reading(),
         now=_now,
     )

@@ -43,7 +43,7 @@ from storage.queue.new_reports import DOCUMENT, NewReport
 from storage.records import FindingRecord, Instance, Job, NewResult
 from storage.scanners.scores import Network
 
-Kept = list[tuple[Instance, FindingRecord | None]]
+KeptImages = list[tuple[Instance, FindingRecord | None]]
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Analyst(Protocol):
         """Judge again what a version kept that did not keep all that is needed now."""
 
 
-def wanted(settings: Settings) -> list[OutputKind]:
+def needed_kinds(settings: Settings) -> list[OutputKind]:
     """Return the kinds that some peer is sent, and the report: the next one names it as predecessor."""
     return [
         kind
@@ -99,7 +99,7 @@ class ReportJob:
         """Build the results of the job's study, once for each identity; commit them with the job's end."""
         identities.complete(job.study_uid, self.database, self.archive, self.reading)
         with self.database.read() as tx:
-            kept = arrivals.images(tx, job.study_uid)
+            kept_images = arrivals.images(tx, job.study_uid)
             parts = editions.of_study(tx, job.study_uid)
             first = reports.numbered(tx, job.study_uid, 1)
             mixed = editions.mixes_patients(tx, job.study_uid)
@@ -111,7 +111,7 @@ class ReportJob:
         new: list[NewReport] = []
         unchanged: list[int] = []
         for edition in parts:
-            images = self._mentioned(kept, edition)
+            images = self._mentioned(kept_images, edition)
             issue = report_issue.of_edition(
                 self.database, job, edition, images=images, content=self._content(images, edition)
             )
@@ -163,7 +163,7 @@ class ReportJob:
             breasts=[calibration.score_of(breast, self._network) for breast in examined.breasts],
         )
 
-    def _mentioned(self, kept: Kept, edition: Edition) -> list[ReportedImage]:
+    def _mentioned(self, kept_images: KeptImages, edition: Edition) -> list[ReportedImage]:
         """Return the edition's images with a finding, without raw data whose presentation is there."""
         images = [
             ReportedImage(
@@ -173,7 +173,7 @@ class ReportJob:
                 ),
                 record=record,
             )
-            for instance, record in kept
+            for instance, record in kept_images
             if record is not None and instance.sop_instance_uid in edition.images
         ]
         study = [image.description for image in images]
@@ -208,8 +208,8 @@ class ReportJob:
         record, path = image.record, self.archive.path(image.instance.file)
         try:
             finding = findings.load(record.finding)
-            kept = None if record.heatmap is None else self.archive.path(record.heatmap)
-            opened: Callable[[], Layers] | None = None if kept is None else partial(layers.read, kept)
+            heatmap = None if record.heatmap is None else self.archive.path(record.heatmap)
+            opened: Callable[[], Layers] | None = None if heatmap is None else partial(layers.read, heatmap)
         except OutdatedFindingError:
             if image.instance.pixels_removed_at is not None:
                 raise PixelsRemovedError from None

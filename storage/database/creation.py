@@ -25,8 +25,8 @@ def refuse_silent_loss(file: Path) -> None:
                 f"database {file} is empty: put a backup in its place, or remove it to start with nothing"
             )
         return
-    kept = next((path for path in (file.parent / "instances").rglob("*") if path.is_file()), None)
-    if kept is not None:
+    image = next((path for path in (file.parent / "instances").rglob("*") if path.is_file()), None)
+    if image is not None:
         raise DatabaseError(
             f"database {file} is missing, but {file.parent / 'instances'} holds images: put a backup of the "
             "database in its place, or move the images away to start with nothing"

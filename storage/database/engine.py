@@ -145,9 +145,9 @@ class Database:
         with self.read() as tx:
             lines = tx.exec_driver_sql("PRAGMA integrity_check").scalars().all()
             orphans = tx.exec_driver_sql("PRAGMA foreign_key_check").all()
-        found = [str(line) for line in lines if line != "ok"]
-        found += [f"a row of {row[0]} names a row of {row[2]} that is missing" for row in orphans]
-        return "\n".join(found) or "ok"
+        problems = [str(line) for line in lines if line != "ok"]
+        problems += [f"a row of {row[0]} names a row of {row[2]} that is missing" for row in orphans]
+        return "\n".join(problems) or "ok"
 
     def close(self) -> None:
         """Close every connection."""
@@ -190,10 +190,10 @@ def _migrate(file: Path, patience: float, scripts: Path) -> None:
 def _place(file: Path) -> tuple[int, int] | None:
     """Return device and inode of ``file``, or None where there is none."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _engine(file: Path, patience: Patience) -> Engine:

@@ -57,7 +57,9 @@ def page(
     patients
         Digests of Patient IDs (`Arrival.patient_digest`) whose studies are found as well.
     """
-    matching = select(_studies.c.study_uid).where(_has_images(), *_wanted(words, patients), *_chosen(choice))
+    matching = select(_studies.c.study_uid).where(
+        _has_images(), *_conditions(words, patients), *_chosen(choice)
+    )
     total = tx.execute(select(func.count()).select_from(matching.subquery())).scalar_one()
     ordered = matching.order_by(_studies.c.last_at.desc(), _studies.c.study_uid)
     uids = tx.execute(ordered.offset(offset).limit(limit)).scalars().all()
@@ -67,11 +69,11 @@ def page(
 def senders(tx: Connection, study_uids: Collection[str]) -> dict[str, list[str]]:
     """Return the AE titles that each of these studies came from."""
     table = schema.senders
-    found: dict[str, list[str]] = {uid: [] for uid in study_uids}
+    titles: dict[str, list[str]] = {uid: [] for uid in study_uids}
     query = select(table).where(table.c.study_uid.in_(study_uids)).order_by(table.c.ae_title)
     for row in tx.execute(query):
-        found[row.study_uid].append(row.ae_title)
-    return found
+        titles[row.study_uid].append(row.ae_title)
+    return titles
 
 
 def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -> dict[str, str | None]:
@@ -85,7 +87,7 @@ def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -
     return {row.study_uid: row.digest for row in tx.execute(query)}
 
 
-def _wanted(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:
+def _conditions(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:
     if not words:
         return []
     sender = exists().where(

@@ -95,10 +95,10 @@ def return_seconds(tx: Connection, *, now: datetime) -> list[float]:
 
 def _seconds(tx: Connection, start: datetime) -> list[list[float]]:
     """Return by hour how long each study returned there took."""
-    found: list[list[float]] = [[] for _ in range(HOURS)]
+    by_hour: list[list[float]] = [[] for _ in range(HOURS)]
     for at, seconds in _returns(tx, start):
-        found[_hour(at, start)].append(seconds)
-    return found
+        by_hour[_hour(at, start)].append(seconds)
+    return by_hour
 
 
 def _returns(tx: Connection, start: datetime) -> list[tuple[datetime, float]]:

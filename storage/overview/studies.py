@@ -78,12 +78,12 @@ def overview(
 
     A study whose images all moved to another one has no line.
     """
-    wanted = _images().limit(limit)
+    latest = _images().limit(limit)
     if study_uid is not None:
-        wanted = wanted.where(schema.studies.c.study_uid == study_uid)
+        latest = latest.where(schema.studies.c.study_uid == study_uid)
     if among is not None:
-        wanted = wanted.where(schema.studies.c.study_uid.in_(among))
-    chosen = select(wanted.subquery().c.study_uid)
+        latest = latest.where(schema.studies.c.study_uid.in_(among))
+    chosen = select(latest.subquery().c.study_uid)
     jobs = _jobs(tx, chosen)
     deliveries = _deliveries(tx, chosen)
     _add_commitments(tx, chosen, deliveries)
@@ -98,21 +98,21 @@ def overview(
             last_at=row.last_at,
             deliveries=deliveries.get(row.study_uid, {}),
         )
-        for row in tx.execute(wanted)
+        for row in tx.execute(latest)
     ]
 
 
 def kept_as(tx: Connection, study_uid: str) -> str:
     """Return the UID under which the study is kept: an archive may have sent it under another."""
     copies, instances = schema.copies, schema.instances
-    kept: str | None = tx.execute(
+    file: str | None = tx.execute(
         select(instances.c.study_uid)
         .join(copies, copies.c.sop_instance_uid == instances.c.sop_instance_uid)
         .where(copies.c.study_uid == study_uid)
         .order_by(instances.c.study_uid != study_uid)
         .limit(1)
     ).scalar_one_or_none()
-    return kept or study_uid
+    return file or study_uid
 
 
 _Jobs: TypeAlias = Mapping[tuple[JobKind, JobState], int]
@@ -154,19 +154,19 @@ def _images() -> Select[Any]:
 
 def _jobs(tx: Connection, among: Select[Any]) -> dict[str, dict[tuple[JobKind, JobState], int]]:
     jobs = schema.jobs
-    found: dict[str, dict[tuple[JobKind, JobState], int]] = {}
+    counts: dict[str, dict[tuple[JobKind, JobState], int]] = {}
     for study_uid, kind, state, number in tx.execute(
         select(jobs.c.study_uid, jobs.c.kind, jobs.c.state, func.count())
         .where(jobs.c.study_uid.in_(among), jobs.c.state != JobState.DONE)
         .group_by(jobs.c.study_uid, jobs.c.kind, jobs.c.state)
     ):
-        found.setdefault(study_uid, {})[kind, state] = number
-    return found
+        counts.setdefault(study_uid, {})[kind, state] = number
+    return counts
 
 
 def _deliveries(tx: Connection, among: Select[Any]) -> dict[str, dict[str, DeliveryCounts]]:
     results, deliveries = schema.results, schema.deliveries
-    found: dict[str, dict[str, DeliveryCounts]] = {}
+    counts: dict[str, dict[str, DeliveryCounts]] = {}
     for study_uid, destination, state, number in tx.execute(
         select(results.c.study_uid, deliveries.c.destination, deliveries.c.state, func.count())
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
@@ -174,13 +174,15 @@ def _deliveries(tx: Connection, among: Select[Any]) -> dict[str, dict[str, Deliv
         .group_by(results.c.study_uid, deliveries.c.destination, deliveries.c.state)
         .order_by(results.c.study_uid, deliveries.c.destination)
     ):
-        of_study = found.setdefault(study_uid, {})
+        of_study = counts.setdefault(study_uid, {})
         so_far = of_study.get(destination, DeliveryCounts())
         of_study[destination] = replace(so_far, **{_COUNTED[state]: number})
-    return found
+    return counts
 
 
-def _add_commitments(tx: Connection, among: Select[Any], found: dict[str, dict[str, DeliveryCounts]]) -> None:
+def _add_commitments(
+    tx: Connection, among: Select[Any], counts: dict[str, dict[str, DeliveryCounts]]
+) -> None:
     """Add to the counts of ``found`` what destinations have committed themselves to."""
     results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
     for study_uid, destination, state, number in tx.execute(
@@ -190,8 +192,8 @@ def _add_commitments(tx: Connection, among: Select[Any], found: dict[str, dict[s
         .where(results.c.study_uid.in_(among), deliveries.c.state == DeliveryState.SENT)
         .group_by(results.c.study_uid, deliveries.c.destination, commitments.c.state)
     ):
-        so_far = found[study_uid][destination]
-        found[study_uid][destination] = replace(
+        so_far = counts[study_uid][destination]
+        counts[study_uid][destination] = replace(
             so_far,
             committed=so_far.committed + number * (state is CommitmentState.COMMITTED),
             uncommitted=so_far.uncommitted + number * (state in UNCOMMITTED),

@@ -50,13 +50,13 @@ def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
     changed = {row.study_uid: row.changed_at for row in tx.execute(query)}
     due = _deliveries(tx, study_uids)
     refused = _refused(tx, study_uids)
-    found: dict[str, Wait] = {}
+    waits: dict[str, Wait] = {}
     for uid in study_uids:
         own = [row for row in rows if row.study_uid == uid]
         live = [row for row in own if row.state in LIVE]
         parked = next((row for row in own if row.state is JobState.PARKED), None)
         put_off = next((row for row in live if row.reason is not None), None)
-        found[uid] = Wait(
+        waits[uid] = Wait(
             images_left=sum(row.kind is JobKind.ANALYSE for row in live),
             not_before=None if put_off is None else put_off.not_before,
             reason=None if put_off is None else put_off.reason,
@@ -66,12 +66,12 @@ def of_studies(tx: Connection, study_uids: Collection[str]) -> dict[str, Wait]:
             next_try=min(due.get(uid, {}).values(), default=None),
             parked=(parked.reason or "a job was given up") if parked is not None else refused.get(uid),
         )
-    return found
+    return waits
 
 
 def _deliveries(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[str, datetime]]:
     results, deliveries = schema.results, schema.deliveries
-    found: dict[str, dict[str, datetime]] = {}
+    next_tries: dict[str, dict[str, datetime]] = {}
     for row in tx.execute(
         select(results.c.study_uid, deliveries.c.destination, func.min(deliveries.c.not_before).label("at"))
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
@@ -79,8 +79,8 @@ def _deliveries(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[s
         .group_by(results.c.study_uid, deliveries.c.destination)
         .order_by(deliveries.c.destination)
     ):
-        found.setdefault(row.study_uid, {})[row.destination] = row.at
-    return found
+        next_tries.setdefault(row.study_uid, {})[row.destination] = row.at
+    return next_tries
 
 
 def _refused(tx: Connection, study_uids: Collection[str]) -> dict[str, str]:

@@ -12,7 +12,16 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 from storage.database import columns, schema
 from storage.queue import copies, findings, patients, reports, study_changes
 from storage.queue.deliveries import Taking, any_kind
-from storage.records import Arrival, Copy, Description, FindingRecord, Instance, JobKind, Kept, Recorded
+from storage.records import (
+    Arrival,
+    ArrivalOutcome,
+    Copy,
+    Description,
+    FindingRecord,
+    Instance,
+    JobKind,
+    Recorded,
+)
 from storage.transitions import jobs
 
 _instances = schema.instances
@@ -63,13 +72,13 @@ def record(
     if patients.contradicts(tx, instance, arrival):
         patients.note(tx, instance, arrival, now=now)
         kept_file = "" if instance is None else instance.file
-        return Recorded(kept=Kept.OTHER_PATIENT, replaced_files=_unless(kept_file, arrival.file))
+        return Recorded(outcome=ArrivalOutcome.OTHER_PATIENT, replaced_files=_unless(kept_file, arrival.file))
     copy = copies.of_arrival(arrival, identity)
     if instance is None:
         return _add(tx, arrival, copy, destinations, now)
     other_pixels = instance.pixel_sha256 != arrival.pixel_sha256
     if other_pixels and instance.pixels_removed_at is None:
-        return Recorded(kept=Kept.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
+        return Recorded(outcome=ArrivalOutcome.CONFLICT, replaced_files=_unless(instance.file, arrival.file))
     copies_of_peers = copies.of_image(tx, arrival.sop_instance_uid)
     before = copies_of_peers.pop(arrival.source_ae, None)
     repeats = any(
@@ -88,7 +97,7 @@ def record(
     study_changes.note(tx, "patient or study named otherwise", study_uid, arrival, now)
     study_changes.restate(tx, study_uid, now)
     return Recorded(
-        kept=Kept.HEADER_CHANGED,
+        outcome=ArrivalOutcome.HEADER_CHANGED,
         replaced_files=_unless(instance.file, arrival.file),
         identity=former,
     )
@@ -96,7 +105,9 @@ def record(
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
     """Return the instance as it is kept, or None."""
-    row = tx.execute(_kept().where(_instances.c.sop_instance_uid == sop_instance_uid)).one_or_none()
+    row = tx.execute(
+        _select_instances().where(_instances.c.sop_instance_uid == sop_instance_uid)
+    ).one_or_none()
     return None if row is None else _instance(row)
 
 
@@ -135,7 +146,7 @@ def describe(tx: Connection, instance: Instance, description: Description) -> No
 def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord | None]]:
     """Return the study's instances by SOP Instance UID, each with its finding if it has one."""
     rows = tx.execute(
-        _kept().where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
+        _select_instances().where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
     ).all()
     findings_of_study = tx.execute(
         select(schema.findings)
@@ -156,7 +167,7 @@ def _add(
     jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
     study_changes.note(tx, "received", arrival.study_uid, arrival, now)
     jobs.mark_changed(tx, arrival.study_uid, now=now)
-    return Recorded(kept=Kept.NEW, replaced_files=())
+    return Recorded(outcome=ArrivalOutcome.NEW, replaced_files=())
 
 
 def _repeat(tx: Connection, instance: Instance, arrival: Arrival, takes: Taking, now: datetime) -> Recorded:
@@ -167,12 +178,12 @@ def _repeat(tx: Connection, instance: Instance, arrival: Arrival, takes: Taking,
     ):
         jobs.mark_changed(tx, instance.study_uid, now=now)
     if instance.pixels_removed_at is None:
-        return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
+        return Recorded(outcome=ArrivalOutcome.DUPLICATE, replaced_files=_unless(instance.file, arrival.file))
     whole = {"file": arrival.file, "size": arrival.size, "received_at": now, "pixels_removed_at": None}
     tx.execute(
         update(_instances).where(_instances.c.sop_instance_uid == instance.sop_instance_uid).values(**whole)
     )
-    return Recorded(kept=Kept.DUPLICATE, replaced_files=_unless(arrival.file, instance.file))
+    return Recorded(outcome=ArrivalOutcome.DUPLICATE, replaced_files=_unless(arrival.file, instance.file))
 
 
 def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str, now: datetime) -> Recorded:
@@ -196,7 +207,8 @@ def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str
         study_changes.note(tx, "moved to another study", instance.study_uid, instance, now)
         study_changes.restate(tx, instance.study_uid, now)
     return Recorded(
-        kept=Kept.HEADER_CHANGED, replaced_files=(*_unless(arrival.file, instance.file), *heatmap)
+        outcome=ArrivalOutcome.HEADER_CHANGED,
+        replaced_files=(*_unless(arrival.file, instance.file), *heatmap),
     )
 
 
@@ -246,7 +258,7 @@ def _columns(arrival: Arrival) -> dict[str, object]:
     return {name: getattr(arrival, name) for name in Arrival.__dataclass_fields__ if name != "description"}
 
 
-def _kept() -> Select[Any]:
+def _select_instances() -> Select[Any]:
     """Return the query of instances, each with its description where it has one."""
     return select(_instances, *(_descriptions.c[name] for name in _DESCRIBED)).outerjoin(
         _descriptions, _descriptions.c.sop_instance_uid == _instances.c.sop_instance_uid
@@ -254,7 +266,7 @@ def _kept() -> Select[Any]:
 
 
 def _instance(row: Row[Any]) -> Instance:
-    """Return the record of a row of `_kept`."""
+    """Return the record of a row of `_select_instances`."""
     values = columns.fields(row)
     described = {name: values.pop(name) for name in _DESCRIBED}
     description = None if described["study_digest"] is None else Description(**described)

@@ -67,10 +67,10 @@ def due_peers(tx: Connection, *, now: datetime) -> list[str]:
     return sorted(tx.execute(query).scalars())
 
 
-def kept(tx: Connection, question: Question) -> dict[str, Instance]:
+def instances(tx: Connection, question: Question) -> dict[str, Instance]:
     """Return by SOP Instance UID those instances of ``question`` that are kept."""
-    found = (arrivals.find(tx, uid) for uid in dict.fromkeys(question.sop_instance_uids))
-    return {instance.sop_instance_uid: instance for instance in found if instance is not None}
+    candidates = (arrivals.find(tx, uid) for uid in dict.fromkeys(question.sop_instance_uids))
+    return {instance.sop_instance_uid: instance for instance in candidates if instance is not None}
 
 
 def promise(tx: Connection, instances: Sequence[Instance], *, peer: str, now: datetime) -> None:

@@ -131,13 +131,13 @@ def retry(
 
     What is to be sent again because it was not committed gets all its tries back.
     """
-    wanted: list[ColumnElement[bool]] = [_commitments.c.state.in_((*_RETRIABLE, CommitmentState.FAILED))]
+    conditions: list[ColumnElement[bool]] = [_commitments.c.state.in_((*_RETRIABLE, CommitmentState.FAILED))]
     if study_uid is not None:
-        wanted.append(schema.results.c.study_uid == study_uid)
+        conditions.append(schema.results.c.study_uid == study_uid)
     if destination is not None:
-        wanted.append(_deliveries.c.destination == destination)
-    found = [record(row) for row in tx.execute(joined().where(*wanted))]
-    retriable = [commitment for commitment in found if commitment.state in _RETRIABLE]
+        conditions.append(_deliveries.c.destination == destination)
+    commitments = [record(row) for row in tx.execute(joined().where(*conditions))]
+    retriable = [commitment for commitment in commitments if commitment.state in _RETRIABLE]
     for commitment in retriable:
         take(
             tx,
@@ -148,7 +148,9 @@ def retry(
             not_before=now,
             reason=None,
         )
-    unsent = [commitment.delivery_id for commitment in found if commitment.delivery is DeliveryState.OWED]
+    unsent = [
+        commitment.delivery_id for commitment in commitments if commitment.delivery is DeliveryState.OWED
+    ]
     tx.execute(update(_commitments).where(_commitments.c.delivery_id.in_(unsent)).values(failures=0))
     return len(retriable)
 
@@ -165,15 +167,15 @@ def waive_all_but(tx: Connection, destinations: Collection[str]) -> int:
 
 def counts(tx: Connection) -> dict[str, dict[CommitmentState, int]]:
     """Return how many commitments stand where, by destination. Every state is named."""
-    found: dict[str, dict[CommitmentState, int]] = {}
+    numbers: dict[str, dict[CommitmentState, int]] = {}
     for destination, state, number in tx.execute(
         select(_deliveries.c.destination, _commitments.c.state, func.count())
         .join(_commitments, _commitments.c.delivery_id == _deliveries.c.id)
         .group_by(_deliveries.c.destination, _commitments.c.state)
         .order_by(_deliveries.c.destination)
     ):
-        found.setdefault(destination, dict.fromkeys(CommitmentState, 0))[state] = number
-    return found
+        numbers.setdefault(destination, dict.fromkeys(CommitmentState, 0))[state] = number
+    return numbers
 
 
 def _askable(now: datetime) -> tuple[ColumnElement[bool], ...]:

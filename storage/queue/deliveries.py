@@ -78,13 +78,13 @@ def withdraw(
 
     ``keep`` holds by result object the destinations to which it goes on being owed.
     """
-    kept = keep or {}
+    exempt = keep or {}
     rows = [
         row
         for row in tx.execute(
             joined().where(_results.c.study_uid == study_uid, _deliveries.c.state.in_(_UNSENT))
         ).all()
-        if row.destination not in kept.get(row.sop_instance_uid, ())
+        if row.destination not in exempt.get(row.sop_instance_uid, ())
     ]
     for row in rows:
         take(tx, row.id, DeliveryEvent.REPLACED)
@@ -100,10 +100,10 @@ def due(tx: Connection, *, now: datetime, destination: str | None = None) -> dic
         _deliveries.c.not_before <= now,
         *_only(destination=destination),
     )
-    found: dict[str, list[Delivery]] = {}
+    by_destination: dict[str, list[Delivery]] = {}
     for row in tx.execute(query.order_by(_deliveries.c.id)):
-        found.setdefault(row.destination, []).append(record(row))
-    return found
+        by_destination.setdefault(row.destination, []).append(record(row))
+    return by_destination
 
 
 def due_destinations(tx: Connection, *, now: datetime) -> list[str]:
@@ -207,14 +207,14 @@ def retry(
 
 def counts(tx: Connection) -> dict[str, dict[DeliveryState, int]]:
     """Return how many deliveries stand where, by destination. Every state is named."""
-    found: dict[str, dict[DeliveryState, int]] = {}
+    numbers: dict[str, dict[DeliveryState, int]] = {}
     for destination, state, number in tx.execute(
         select(_deliveries.c.destination, _deliveries.c.state, func.count())
         .group_by(_deliveries.c.destination, _deliveries.c.state)
         .order_by(_deliveries.c.destination)
     ):
-        found.setdefault(destination, dict.fromkeys(DeliveryState, 0))[state] = number
-    return found
+        numbers.setdefault(destination, dict.fromkeys(DeliveryState, 0))[state] = number
+    return numbers
 
 
 def last_success(tx: Connection) -> dict[str, datetime]:
@@ -239,12 +239,12 @@ def _by_destination(
 
 
 def _only(*, study_uid: str | None = None, destination: str | None = None) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if study_uid is not None:
-        wanted.append(_results.c.study_uid == study_uid)
+        conditions.append(_results.c.study_uid == study_uid)
     if destination is not None:
-        wanted.append(_deliveries.c.destination == destination)
-    return wanted
+        conditions.append(_deliveries.c.destination == destination)
+    return conditions
 
 
 def _new(uid: str, destination: str, now: datetime) -> dict[str, object]:

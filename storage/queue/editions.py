@@ -87,7 +87,7 @@ def _edition(
     # copies of the senders come last: their words about an image count
     ordered = sorted(of_patient, key=lambda copy: (copy.ae_title in senders, copy.ae_title))
     images = {copy.sop_instance_uid: copy.series_uid for copy in ordered}
-    wanted = frozenset().union(*(routes.get(sender, frozenset()) for sender in senders))
+    destinations = frozenset().union(*(routes.get(sender, frozenset()) for sender in senders))
     return Edition(
         identity=first[0].study_digest or "",
         file=next((copy.identity for copy in first if copy.identity is not None), None),
@@ -96,7 +96,7 @@ def _edition(
         images=images,
         destinations=sorted(
             destination
-            for destination in wanted
+            for destination in destinations
             if destination in senders or not _sent_all(by_sender.get(destination, ()), images)
         ),
     )
@@ -110,7 +110,7 @@ def _sent_all(own: Iterable[Copy], images: Mapping[str, str]) -> bool:
 def _routes(tx: Connection, study_uid: str) -> dict[str, frozenset[str]]:
     """Return for each sender of the study where its results go."""
     table = schema.routes
-    found: dict[str, set[str]] = defaultdict(set)
+    routes: dict[str, set[str]] = defaultdict(set)
     for row in tx.execute(select(table).where(table.c.study_uid == study_uid)):
-        found[row.ae_title].add(row.destination)
-    return {ae_title: frozenset(destinations) for ae_title, destinations in found.items()}
+        routes[row.ae_title].add(row.destination)
+    return {ae_title: frozenset(destinations) for ae_title, destinations in routes.items()}

@@ -160,12 +160,12 @@ def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime)
 
 def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
     """Return how many jobs stand where. Every kind and state is named."""
-    found = {kind: dict.fromkeys(JobState, 0) for kind in JobKind}
+    numbers = {kind: dict.fromkeys(JobState, 0) for kind in JobKind}
     for kind, state, number in tx.execute(
         select(_jobs.c.kind, _jobs.c.state, func.count()).group_by(_jobs.c.kind, _jobs.c.state)
     ):
-        found[kind][state] = number
-    return found
+        numbers[kind][state] = number
+    return numbers
 
 
 def oldest_waiting(tx: Connection) -> datetime | None:

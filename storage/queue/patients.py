@@ -19,14 +19,14 @@ from storage.records import Arrival, Instance
 REFUSED: Final = "refused: of another patient"
 
 
-def contradicts(tx: Connection, kept: Instance | None, arrival: Arrival) -> bool:
+def contradicts(tx: Connection, instance: Instance | None, arrival: Arrival) -> bool:
     """Tell whether ``arrival``, kept as ``kept`` if at all, is another patient's than what is kept."""
     patient = arrival.patient_digest
     if patient is None:
         return False
-    if kept is not None:
+    if instance is not None:
         of_image = copies.of_image(tx, arrival.sop_instance_uid).values()
-        studies = {kept.study_uid, *(copy.study_uid for copy in of_image)}
+        studies = {instance.study_uid, *(copy.study_uid for copy in of_image)}
         patients = {copy.patient_digest for copy in of_image} - {None}
         if arrival.study_uid not in studies and patients and patient not in patients:
             return True
@@ -36,9 +36,9 @@ def contradicts(tx: Connection, kept: Instance | None, arrival: Arrival) -> bool
     return bool(patients_there) and patient not in patients_there
 
 
-def note(tx: Connection, kept: Instance | None, arrival: Arrival, *, now: datetime) -> None:
+def note(tx: Connection, instance: Instance | None, arrival: Arrival, *, now: datetime) -> None:
     """Write the refusal into the history of the study that stands, once for each image and sender."""
-    study_uid = arrival.study_uid if kept is None else kept.study_uid
+    study_uid = arrival.study_uid if instance is None else instance.study_uid
     fields = {"sop_instance_uid": arrival.sop_instance_uid, "sender": arrival.source_ae}
     if not any(event.event == REFUSED and event.fields == fields for event in history.of(tx, study_uid)):
         history.append(tx, study_uid, REFUSED, now, **fields)

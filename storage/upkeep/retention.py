@@ -57,8 +57,8 @@ def expired(tx: Connection, *, before: datetime, limit: int) -> list[Forgotten]:
     return [_forget(tx, study_uid) for study_uid in rows.scalars().all()]
 
 
-def by_space(tx: Connection, *, wanted: int, promised_since: datetime, limit: int) -> list[Forgotten]:
-    """Forget at most ``limit`` settled studies, the longest quiet first, until ``wanted`` bytes come free.
+def by_space(tx: Connection, *, shortage: int, promised_since: datetime, limit: int) -> list[Forgotten]:
+    """Forget at most ``limit`` settled studies, the longest quiet first, until ``shortage`` bytes come free.
 
     A study stays of which an image was promised to a peer after ``promised_since``: the peer may have deleted
     its own.
@@ -66,7 +66,7 @@ def by_space(tx: Connection, *, wanted: int, promised_since: datetime, limit: in
     forgotten: list[Forgotten] = []
     settled = _settled().where(~_promised(promised_since))
     for study_uid in tx.execute(settled.limit(limit)).scalars().all():
-        if sum(study.size for study in forgotten) >= wanted:
+        if sum(study.size for study in forgotten) >= shortage:
             break
         forgotten.append(_forget(tx, study_uid))
     return forgotten

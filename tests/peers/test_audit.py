@@ -12,7 +12,7 @@ from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from storage import audit_spool
 from storage.archive import Archive
-from storage.records import Kept
+from storage.records import ArrivalOutcome
 from tests.support import audit_messages
 from tests.support.authority import Authority
 from tests.support.mammograms import mammogram
@@ -114,7 +114,7 @@ class _Keeper:
         self.archive = Archive(folder)
 
     def keep(self, _path, *, calling_ae):
-        return Kept.NEW
+        return ArrivalOutcome.NEW
 
 
 def _started_node(settings):

@@ -16,7 +16,7 @@ from scp.receiving.store import Receiver
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals
-from storage.records import Kept
+from storage.records import ArrivalOutcome
 from tests.support.mammograms import mammogram
 from tests.support.owed import NOW
 
@@ -92,7 +92,7 @@ def test_damaged_sequence_in_place_of_words_counts_as_absent(receiver, tag):
     image = mammogram("R", "CC", SeriesDescription="no side", ViewPosition="CC", BodyPartExamined="BREAST")
     path = with_bytes(receiver, image, tag, damaged_sequence())
     assert exam.read(path).objection is None
-    assert receiver.keep(path, calling_ae="PACS") is Kept.NEW
+    assert receiver.keep(path, calling_ae="PACS") is ArrivalOutcome.NEW
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -118,7 +118,7 @@ def test_header_of_tomosynthesis_with_an_unknown_vr_in_front_is_kept_as_it_reads
     place = data.index(MANUFACTURER)
     path.write_bytes(data[:place] + b"\x04\x00ACC1\x02\x00MG" + data[place:])
     expected = exam.read(path).description.header_digest
-    assert receiver.keep(path, calling_ae="PACS") is Kept.NEW
+    assert receiver.keep(path, calling_ae="PACS") is ArrivalOutcome.NEW
     with receiver.database.read() as tx:
         instance = arrivals.find(tx, str(image.SOPInstanceUID))
     assert exam.read(receiver.archive.path(instance.file)).description.header_digest == expected
@@ -138,7 +138,7 @@ def test_sequences_in_sequences_without_end_are_refused(receiver):
 
 def test_manufacturer_that_is_no_number_of_its_length_is_not_ours(receiver):
     path = with_vr(receiver, mammogram("R", "CC"), MANUFACTURER, b"LO", b"FD")
-    assert receiver.keep(path, calling_ae="PACS") is Kept.NEW
+    assert receiver.keep(path, calling_ae="PACS") is ArrivalOutcome.NEW
 
 
 def test_class_that_is_no_uid_by_its_vr_is_refused_by_name(receiver):

@@ -22,7 +22,7 @@ from storage.database import schema
 from storage.database.engine import NAME, Database
 from storage.errors import LeaseLost
 from storage.queue import arrivals, jobs, reports, study_changes
-from storage.records import Job, JobKind, Kept
+from storage.records import ArrivalOutcome, Job, JobKind
 from storage.states import LIVE, JobState
 from tests.support.kinds import ResultKind
 from tests.unit.storage.making import (
@@ -101,13 +101,13 @@ class Queue(RuleBasedStateMachine):
             file=f"instances/{number}-{study}-{header}.dcm",
         )
         with self._write(crash=crash) as tx:
-            outcome = arrivals.record(tx, new_arrival, destinations=["PACS"], now=self.now)
+            entry = arrivals.record(tx, new_arrival, destinations=["PACS"], now=self.now)
         if crash:
             return
         before = self.images.get(new_arrival.sop_instance_uid)
-        assert (before == (study, header)) == (outcome.kept is Kept.DUPLICATE)
+        assert (before == (study, header)) == (entry.outcome is ArrivalOutcome.DUPLICATE)
         self.images[new_arrival.sop_instance_uid] = (study, header)
-        if outcome.kept is not Kept.DUPLICATE:
+        if entry.outcome is not ArrivalOutcome.DUPLICATE:
             self._let_go(JobKind.ANALYSE, {new_arrival.sop_instance_uid})
             self._let_go(JobKind.REPORT, {study, *(before or ())[:1]})
 

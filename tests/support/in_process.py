@@ -28,7 +28,7 @@ from scp.configuration.settings import Settings
 from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
 from scp.working.analysis_job import AnalysisJob
-from scp.working.report_job import ReportJob, wanted
+from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -116,7 +116,7 @@ class InProcessNode:
             rule=rule,
             options=options or OutputOptions(),
             takes=self.settings.takes,
-            kinds=lambda: wanted(self.settings),
+            kinds=lambda: needed_kinds(self.settings),
         )
         self.worker = Worker(
             **common,

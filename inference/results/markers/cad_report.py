@@ -165,7 +165,7 @@ def _mark(maker: Maker, source: SourceImage, finding: Analysed, number: int, ent
     region = finding.regions[number]
     intent = tree.code(tree.MODIFIER, codes.RENDERING_INTENT, codes.PRESENTATION_REQUIRED)
     tracking = maker.tracking_uid(source.sop_instance_uid, number)
-    found = (
+    certainty = (
         tree.code(tree.CONTAINS, codes.SINGLE_IMAGE_FINDING, codes.SELECTED_REGION)
         .add(
             [
@@ -190,7 +190,7 @@ def _mark(maker: Maker, source: SourceImage, finding: Analysed, number: int, ent
             ]
         )
     )
-    return tree.container(tree.INFERRED, codes.INDIVIDUAL_IMPRESSION).add([intent, found])
+    return tree.container(tree.INFERRED, codes.INDIVIDUAL_IMPRESSION).add([intent, certainty])
 
 
 def _detections(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:

@@ -68,24 +68,24 @@ def _described(image: SourceImage) -> list[ContentItem]:
 
 def _pixel_matrix(image: SourceImage) -> list[ContentItem]:
     """Return acquisition date and size (TID 1602)."""
-    found: list[ContentItem] = []
+    items: list[ContentItem] = []
     day = source_attributes.acquisition_date(image)
     if day is not None:
-        found.append(DateContentItem(codes.ACQUISITION_DATE, day, _CONTEXT))
+        items.append(DateContentItem(codes.ACQUISITION_DATE, day, _CONTEXT))
     for name, amount in (
         (codes.PIXEL_DATA_ROWS, image.rows),
         (codes.PIXEL_DATA_COLUMNS, image.columns),
     ):
         if amount:
-            found.append(NumContentItem(name, amount, codes.PIXELS, relationship_type=_CONTEXT))
-    return found
+            items.append(NumContentItem(name, amount, codes.PIXELS, relationship_type=_CONTEXT))
+    return items
 
 
 def _anatomy(image: SourceImage) -> list[ContentItem]:
     """Return side and view (TID 1602, 1603)."""
-    found: list[ContentItem] = []
+    items: list[ContentItem] = []
     if image.laterality is not None:
-        found.append(CodeContentItem(codes.IMAGE_LATERALITY, codes.SIDE_OF[image.laterality], _CONTEXT))
+        items.append(CodeContentItem(codes.IMAGE_LATERALITY, codes.SIDE_OF[image.laterality], _CONTEXT))
     viewed = source_attributes.view(image)
     if viewed is not None:
         view, modifiers = viewed
@@ -99,17 +99,17 @@ def _anatomy(image: SourceImage) -> list[ContentItem]:
                     for modifier in modifiers
                 ]
             )
-        found.append(item)
-    return found
+        items.append(item)
+    return items
 
 
 def _geometry(image: SourceImage) -> list[ContentItem]:
     """Return orientation and spacing (TID 1603)."""
-    found: list[ContentItem] = []
+    items: list[ContentItem] = []
     directions = source_attributes.orientation(image)
     if directions is not None:
-        found.append(TextContentItem(codes.ORIENTATION_ROW, directions[0], _CONTEXT))
-        found.append(TextContentItem(codes.ORIENTATION_COLUMN, directions[1], _CONTEXT))
+        items.append(TextContentItem(codes.ORIENTATION_ROW, directions[0], _CONTEXT))
+        items.append(TextContentItem(codes.ORIENTATION_COLUMN, directions[1], _CONTEXT))
     spacing = source_attributes.spacing(image)
     if spacing is not None:
         between_rows, between_columns = spacing
@@ -117,5 +117,5 @@ def _geometry(image: SourceImage) -> list[ContentItem]:
             (codes.HORIZONTAL_SPACING, between_columns),
             (codes.VERTICAL_SPACING, between_rows),
         ):
-            found.append(NumContentItem(name, amount, codes.MILLIMETER, relationship_type=_CONTEXT))
-    return found
+            items.append(NumContentItem(name, amount, codes.MILLIMETER, relationship_type=_CONTEXT))
+    return items

@@ -70,7 +70,7 @@ def run(
 
 
 def _run(candidates: list[Candidate], add: list[Path], folder: Path, terms: Terms, data: Path) -> None:
-    found: list[Entry] = []
+    entries: list[Entry] = []
     prepared = _prepared(data, folder.parent, candidates[0], terms.threads)
     digest = prepared.digest
     for entrant in candidates:
@@ -80,15 +80,15 @@ def _run(candidates: list[Candidate], add: list[Path], folder: Path, terms: Term
                 f"the images of {entrant.rows} by {entrant.columns} were prepared from other images or "
                 "labels than those of the first network; name another --work"
             )
-        found.append(
+        entries.append(
             trials.finished(entrant, folder, terms, digest=digest) or _trial(entrant, prepared, folder, terms)
         )
-        trials.write(found, folder, terms, digest=digest)
+        trials.write(entries, folder, terms, digest=digest)
     held_out = [prepared.examples[number] for number in trials.held_out(prepared, terms.fold)]
-    found += [
+    entries += [
         entry.of_finished_model(model, held_out, fold=terms.fold, threads=terms.threads) for model in add
     ]
-    text = trials.write(found, folder, terms, digest=digest)
+    text = trials.write(entries, folder, terms, digest=digest)
     console.print(text, highlight=False, soft_wrap=True)
 
 

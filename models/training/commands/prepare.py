@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from models.training.commands import display, options
 from models.training.images import prepare
-from models.training.sources.reading import Form, Split, Wanted
+from models.training.sources.reading import Form, Selection, Split
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
             columns=recipe.columns,
             processes=threads,
             progress=lambda outcomes, number: bars.track(outcomes, total=number, description="preparing"),
-            wanted=Wanted(form=form, labels=labels, views=tuple(views or ()), split=split),
+            selection=Selection(form=form, labels=labels, views=tuple(views or ()), split=split),
         )
     for remark in prepared.remarks:
         display.line(f"note: {remark}")

@@ -105,7 +105,7 @@ def card(
 ) -> None:
     """Write evaluation.json, card.md and the plots of a model again; its manifest stays as it is."""
     model = manifests.load(folder)
-    before = publish.choices(publish.kept(folder))
+    before = publish.choices(publish.evaluation_of(folder))
     table = folder / predictions.FILE_NAME
     publish.publish(
         folder,

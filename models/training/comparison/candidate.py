@@ -44,20 +44,20 @@ def parse(text: str, *, rows: int, columns: int) -> Candidate:
 
     Raises ComparisonError.
     """
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise ComparisonError(f"--network {text!r}; allowed: NETWORK or NETWORK@ROWSxCOLUMNS")
-    if found["network"] not in catalogue.ARCHITECTURES:
+    if match["network"] not in catalogue.ARCHITECTURES:
         raise ComparisonError(
-            f"network {found['network']!r} is not known; there is {', '.join(catalogue.ARCHITECTURES)}"
+            f"network {match['network']!r} is not known; there is {', '.join(catalogue.ARCHITECTURES)}"
         )
-    if found["network"].startswith(secondread.NAME):
+    if match["network"].startswith(secondread.NAME):
         raise ComparisonError(
-            f"{found['network']} has a recipe of its own and no single head; train it, and name its folder "
+            f"{match['network']} has a recipe of its own and no single head; train it, and name its folder "
             "with --add"
         )
     return Candidate(
-        network=found["network"],
-        rows=int(found["rows"] or rows),
-        columns=int(found["columns"] or columns),
+        network=match["network"],
+        rows=int(match["rows"] or rows),
+        columns=int(match["columns"] or columns),
     )

@@ -88,7 +88,7 @@ def of_finished_model(folder: Path, held_out: Sequence[Example], *, fold: int, t
     of_fold = of_all_folds.subset(of_all_folds.folds == fold)
     if Counter(map(_image, of_fold.examples)) != Counter(map(_image, held_out)):
         raise ComparisonError(f"{table} is not about the images that --data has in fold {fold}")
-    evaluation = publish.kept(folder)
+    evaluation = publish.evaluation_of(folder)
     cost_of_training = None if evaluation is None else evaluation.cost
     return Entry(
         name=f"{manifest.name} {manifest.version}",

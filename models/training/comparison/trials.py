@@ -71,7 +71,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Kept:
+class _FinishedTrial:
     """The file of a finished network."""
 
     terms: dict[str, JsonValue]
@@ -87,12 +87,12 @@ def finished(candidate: Candidate, folder: Path, terms: Terms, *, digest: str) -
     path = folder / candidate.name / _ENTRY
     if not path.exists():
         return None
-    kept = json_files.read(_Kept, path)
-    if kept.terms != terms.as_json() or kept.data_digest != digest:
+    trial = json_files.read(_FinishedTrial, path)
+    if trial.terms != terms.as_json() or trial.data_digest != digest:
         raise ComparisonError(
             f"{path.parent} is from a comparison with other terms or images; remove it or name another --work"
         )
-    return kept.entry
+    return trial.entry
 
 
 def run(
@@ -150,19 +150,19 @@ def run(
         same_budget=True,
         figures=_judge(model, data, terms.fold, own),
     )
-    kept = _Kept(terms=terms.as_json(), data_digest=data.digest, entry=entry)
-    json_files.write_whole(own / _ENTRY, kept)
+    trial = _FinishedTrial(terms=terms.as_json(), data_digest=data.digest, entry=entry)
+    json_files.write_whole(own / _ENTRY, trial)
     return entry
 
 
-def write(found: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) -> str:
+def write(entries: Sequence[Entry], folder: Path, terms: Terms, *, digest: str) -> str:
     """Write `COMPARISON` and `TABLE` into ``folder`` and return the latter's text."""
-    kept = {"terms": terms.as_json(), "data_digest": digest, "networks": list(found)}
-    json_files.write_whole(folder / COMPARISON, kept)
-    sources = list(dict.fromkeys(source for entry in found for source in entry.figures))
+    content = {"terms": terms.as_json(), "data_digest": digest, "networks": list(entries)}
+    json_files.write_whole(folder / COMPARISON, content)
+    sources = list(dict.fromkeys(source for entry in entries for source in entry.figures))
     text = markdown.render(
         "comparison.md",
-        entries=found,
+        entries=entries,
         sources=sources,
         fold=terms.fold,
         threads=terms.threads,

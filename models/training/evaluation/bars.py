@@ -57,7 +57,7 @@ def _flagged(source: str, words: str) -> Bar:
     return Bar(figure=f"{words}: normal breasts flagged by default", find=share, reach=0.12, at_most=True)
 
 
-def _found(source: str, words: str, reach: float) -> Bar:
+def _detected(source: str, words: str, reach: float) -> Bar:
     """Ask how many malignant breasts the default flags."""
 
     def share(figures: Evaluation) -> Sequence[Stated]:
@@ -72,11 +72,11 @@ def _with_shares(
 ) -> Callable[[Evaluation], Sequence[Stated]]:
     """Find a figure among those for which the shares of the classes are given."""
 
-    def found(figures: Evaluation) -> Sequence[Stated]:
+    def figure(figures: Evaluation) -> Sequence[Stated]:
         at_shares = figures.known_shares.get(source)
         return [] if at_shares is None else [find(at_shares)]
 
-    return found
+    return figure
 
 
 def _pointing(source: str) -> Bar:
@@ -90,7 +90,9 @@ def _pointing(source: str) -> Bar:
 def _disturbances(figures: Evaluation) -> Sequence[Stated]:
     if figures.robustness is None:
         return []
-    return [found.auc_change for found in figures.robustness.groups["pooled"].disturbances.values()]
+    return [
+        disturbance.auc_change for disturbance in figures.robustness.groups["pooled"].disturbances.values()
+    ]
 
 
 def _other_pictures(figures: Evaluation) -> Sequence[Stated]:
@@ -108,9 +110,9 @@ BARS: Final = (
     _flagged("bwh-selenia", "Selenia"),
     _flagged("rsna", "RSNA"),
     _flagged("inbreast", "INbreast"),
-    _found("cbis-ddsm", "CBIS-DDSM masses", 0.60),
-    _found("rsna", "RSNA", 0.40),
-    _found("inbreast", "INbreast", 0.60),
+    _detected("cbis-ddsm", "CBIS-DDSM masses", 0.60),
+    _detected("rsna", "RSNA", 0.40),
+    _detected("inbreast", "INbreast", 0.60),
     *(
         Bar(
             figure=f"{source}: expected calibration error of the malignant score, shares given",
@@ -167,9 +169,9 @@ def judge(figures: Evaluation, bars: tuple[Bar, ...] = BARS) -> tuple[Verdict, .
     return tuple(_judged(bar, _worst(bar, bar.find(figures))) for bar in bars)
 
 
-def _judged(bar: Bar, found: Stated) -> Verdict:
-    interval = found if isinstance(found, Estimate) else None
-    value = found.value if isinstance(found, Estimate) else found
+def _judged(bar: Bar, figure: Stated) -> Verdict:
+    interval = figure if isinstance(figure, Estimate) else None
+    value = figure.value if isinstance(figure, Estimate) else figure
     reached = None if value is None else (value <= bar.reach if bar.at_most else value >= bar.reach)
     return Verdict(
         figure=bar.figure,
@@ -183,11 +185,11 @@ def _judged(bar: Bar, found: Stated) -> Verdict:
     )
 
 
-def _worst(bar: Bar, found: Sequence[Stated]) -> Stated:
+def _worst(bar: Bar, figures: Sequence[Stated]) -> Stated:
     def value(figure: Estimate | float) -> float:
         return figure.value if isinstance(figure, Estimate) else figure
 
-    measured = [figure for figure in found if figure is not None]
+    measured = [figure for figure in figures if figure is not None]
     if not measured:
         return None
     return max(measured, key=value) if bar.at_most else min(measured, key=value)

@@ -62,9 +62,9 @@ def draw(patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEE
 
 def share(numerator: Floats, denominator: Floats) -> Floats:
     """Divide; NaN where there is nothing to divide by."""
-    found = np.full(np.shape(numerator), np.nan)
-    np.divide(numerator, denominator, out=found, where=np.asarray(denominator) > 0)
-    return found
+    shares = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=shares, where=np.asarray(denominator) > 0)
+    return shares
 
 
 def _estimate(value: float, drawn: Floats) -> Estimate | None:

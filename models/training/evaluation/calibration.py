@@ -73,10 +73,10 @@ def fit(logits: Floats, targets: Floats, method: Method) -> Calibration:
 
     start = np.append(-np.log(first), np.zeros(free.shape[1]))
     bounds = [(None, None), *[(-_BIAS, _BIAS)] * free.shape[1]]
-    found = minimize(cost, start, method="L-BFGS-B", bounds=bounds).x
-    bias = free @ found[1:]
+    optimum = minimize(cost, start, method="L-BFGS-B", bounds=bounds).x
+    bias = free @ optimum[1:]
     return Calibration(
-        temperature=round(float(np.exp(-found[0])), _DIGITS),
+        temperature=round(float(np.exp(-optimum[0])), _DIGITS),
         bias=tuple(round(float(number), _DIGITS) for number in bias - bias.mean()),
     )
 

@@ -156,29 +156,29 @@ def _untouched(whole: Scored, thresholds: Mapping[Rule, float]) -> dict[str, Mai
         return {}
     untouched = whole.subset(rows)
     parts = {**_by_source(untouched), "pooled": untouched}
-    found = {name: group.images(part, thresholds) for name, part in parts.items()}
+    groups = {name: group.images(part, thresholds) for name, part in parts.items()}
     return {
         name: MainFigures(
             images=figures.images,
             balanced_accuracy=figures.balanced_accuracy,
             malignant_auc=figures.malignant_auc,
         )
-        for name, figures in found.items()
+        for name, figures in groups.items()
     }
 
 
 def _methods(predictions: Predictions) -> dict[Method, MethodFigures]:
     """Compare the ways of calibration, each cross-fitted: log loss, and both errors of each source."""
-    found = {}
+    errors = {}
     for method in Method:
         fitted, whole = scored.score(predictions, method)
-        found[method] = MethodFigures(
+        errors[method] = MethodFigures(
             temperature=fitted.temperature,
             bias=fitted.bias,
             log_loss=rounded(measures.log_loss(whole.honest, predictions.targets)),
             calibration_error={name: _errors(part) for name, part in _by_source(whole).items()},
         )
-    return found
+    return errors
 
 
 def _errors(part: Scored) -> MethodErrors:

@@ -31,7 +31,7 @@ NORMALS: Final = ("Normal", "Benign without callback", "Negative")
 SPECIFICITY: Final = "specificity-90"
 """The point from which a node flags where nothing else is configured."""
 SENSITIVITY: Final = "sensitivity-90"
-WANTED: Final = 0.9
+RATE: Final = 0.9
 _DIGITS: Final = 10_000
 
 
@@ -71,23 +71,23 @@ def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
 
     A point is left out where the breasts that it is chosen on lie in one fold, or are not there.
     """
-    found = breasts(predictions, scores)
-    sources = np.array(found.sources)
-    digital = [found.normal & (sources == name) for name in DIGITAL]
+    table = breasts(predictions, scores)
+    sources = np.array(table.sources)
+    digital = [table.normal & (sources == name) for name in DIGITAL]
     digital_words = "90 % of the normal breasts of each digital source (RSNA, INbreast, Selenia) stay below"
     points = (
-        (SPECIFICITY, digital, WANTED, digital_words),
+        (SPECIFICITY, digital, RATE, digital_words),
         (
             SENSITIVITY,
-            [found.malignant],
-            1 - WANTED,
+            [table.malignant],
+            1 - RATE,
             "90 % of the malignant breasts of all sources, each weighing alike, reach it",
         ),
     )
     return {
-        name: _figures(found, groups, share_below=share, words=words)
+        name: _figures(table, groups, share_below=share, words=words)
         for name, groups, share, words in points
-        if len(np.unique(found.folds[np.logical_or.reduce(groups)])) > 1
+        if len(np.unique(table.folds[np.logical_or.reduce(groups)])) > 1
     }
 
 
@@ -114,16 +114,16 @@ def breasts(predictions: Predictions, scores: Floats) -> Breasts:
     )
 
 
-def _figures(found: Breasts, groups: Sequence[Flags], *, share_below: float, words: str) -> FlagFigures:
-    flagged = np.zeros(len(found.scores), bool)
-    for fold in np.unique(found.folds):
-        inside = found.folds == fold
+def _figures(table: Breasts, groups: Sequence[Flags], *, share_below: float, words: str) -> FlagFigures:
+    flagged = np.zeros(len(table.scores), bool)
+    for fold in np.unique(table.folds):
+        inside = table.folds == fold
         outside = [group & ~inside for group in groups]
-        flagged[inside] = found.scores[inside] >= _highest(found, outside, share_below)
-    threshold = _highest(found, groups, share_below)
-    normal, malignant = found.of_sources(found.normal), found.of_sources(found.malignant)
+        flagged[inside] = table.scores[inside] >= _highest(table, outside, share_below)
+    threshold = _highest(table, groups, share_below)
+    normal, malignant = table.of_sources(table.normal), table.of_sources(table.malignant)
     specificity, sensitivity = _shares(normal, ~flagged), _shares(malignant, flagged)
-    healthy = found.of_sources(found.first & ~found.of_any_breast(~found.normal))
+    healthy = table.of_sources(table.first & ~table.of_any_breast(~table.normal))
     return FlagFigures(
         threshold=threshold,
         basis=(
@@ -136,22 +136,22 @@ def _figures(found: Breasts, groups: Sequence[Flags], *, share_below: float, wor
         normal_breasts=_numbers(normal),
         malignant_breasts=_numbers(malignant),
         healthy_women=_numbers(healthy),
-        healthy_women_flagged=_shares(healthy, found.of_any_breast(flagged)),
+        healthy_women_flagged=_shares(healthy, table.of_any_breast(flagged)),
     )
 
 
-def _highest(found: Breasts, groups: Sequence[Flags], share_below: float) -> float:
+def _highest(table: Breasts, groups: Sequence[Flags], share_below: float) -> float:
     """Return the lowest threshold with that share of each group below it; empty groups ask for nothing."""
-    return max(_threshold(found, rows, share_below) for rows in groups if rows.any())
+    return max(_threshold(table, rows, share_below) for rows in groups if rows.any())
 
 
-def _threshold(found: Breasts, rows: Flags, share_below: float) -> float:
+def _threshold(table: Breasts, rows: Flags, share_below: float) -> float:
     """Return the lowest threshold, of four decimals, with that share of ``rows`` below it."""
-    scores = np.sort(found.scores[rows])
+    scores = np.sort(table.scores[rows])
     below = np.arange(1, len(scores) + 1) / len(scores)
     # of the score at which the share is reached: the step above it where it must stay below, else itself
     last = float(scores[min(int(np.searchsorted(below, share_below - 1e-9)), len(scores) - 1)])
-    step = math.floor(last * _DIGITS) + (1 if share_below > WANTED / 2 else 0)
+    step = math.floor(last * _DIGITS) + (1 if share_below > RATE / 2 else 0)
     return min(max(step, 1) / _DIGITS, 1.0)
 
 

@@ -119,8 +119,8 @@ def _certain(draws: Draws, shipped: Judged) -> Draws:
     rows = shipped.certain
     if rows.all() or not rows.any():
         return draws
-    kept = [name for name, keep in zip(shipped.patients, rows, strict=True) if keep]
-    return bootstrap.draw(kept, resamples=len(draws.counts))
+    patients = [name for name, keep in zip(shipped.patients, rows, strict=True) if keep]
+    return bootstrap.draw(patients, resamples=len(draws.counts))
 
 
 def _labelled(draws: Draws, shipped: Judged) -> _Labelled:

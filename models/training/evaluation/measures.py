@@ -64,8 +64,8 @@ def fit_temperature(logits: Floats, targets: Floats) -> float:
     def cost(logarithm: float) -> float:
         return log_loss(softmax(logits, float(np.exp(logarithm))), targets)
 
-    found = minimize_scalar(cost, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(cost, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(optimum.x))
 
 
 def operating_point(malignant_scores: Floats, sensitivity: float) -> float:

@@ -52,8 +52,8 @@ class Predictions:
 
     def subset(self, rows: NDArray[np.bool_]) -> Predictions:
         """Keep some rows."""
-        kept = [example for example, keep in zip(self.examples, rows, strict=True) if keep]
-        return Predictions(examples=tuple(kept), folds=self.folds[rows], logits=self.logits[rows])
+        examples = [example for example, keep in zip(self.examples, rows, strict=True) if keep]
+        return Predictions(examples=tuple(examples), folds=self.folds[rows], logits=self.logits[rows])
 
 
 def write(predictions: Predictions, path: Path) -> NDArray[np.int64]:

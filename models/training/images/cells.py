@@ -91,14 +91,14 @@ def _variant(  # noqa: PLR0917 - private
     if not cells.exists():
         unfinished = cells.with_suffix(f".{os.getpid()}")  # another fold's run may be at the same
         shape = (count, *trunk.compute_output_shape((1, *size, 1))[1:])
-        kept = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+        array = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
         call = _call(trunk, size, moved=number > 0)
         starts = range(0, count, _PIECE)
         for start in progress(starts, f"trunk, variant {number + 1}", len(starts)):
             part = slice(start, start + _PIECE)
             images = prepared.images[prepared.positions[part]][:, ::turn]
-            kept[part] = call(images, maps[part], grey[part])
-        kept.flush()
+            array[part] = call(images, maps[part], grey[part])
+        array.flush()
         unfinished.replace(cells)
     # mapped: runs of several folds side by side share one copy in memory
     return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=turn < 0)

@@ -41,10 +41,10 @@ def places(data: Images, side: int) -> NDArray[np.int8]:
         (images, rows / side, columns / side) of `UNKNOWN`, `HEALTHY` and `LESION`.
     """
     rows, columns = data.images.shape[1] // side, data.images.shape[2] // side
-    found = np.full((len(data.examples), rows, columns), UNKNOWN, np.int8)
+    labels = np.full((len(data.examples), rows, columns), UNKNOWN, np.int8)
     drawn = {example.source for example, boxes in zip(data.examples, data.lesions, strict=True) if boxes}
     for image_places, example, boxes, position in zip(
-        found, data.examples, data.lesions, data.positions, strict=True
+        labels, data.examples, data.lesions, data.positions, strict=True
     ):
         if boxes or (example.source in drawn and example.classes == {ClassKey.NORMAL}):
             image = data.images[position][: rows * side, : columns * side]
@@ -53,7 +53,7 @@ def places(data: Images, side: int) -> NDArray[np.int8]:
             _fill(image_places, _around(box, side), UNKNOWN)
         for box in boxes:
             _fill(image_places, _middle(box, side), LESION)
-    return found
+    return labels
 
 
 def _around(box: Box, side: int) -> Box:

@@ -21,7 +21,7 @@ from inference.analysis import breast, preprocess
 from inference.errors import Failed, Refused
 from models.training.sources import labels, pictures, reading
 from models.training.sources.labels import Box, Example
-from models.training.sources.reading import EVERYTHING, Wanted
+from models.training.sources.reading import EVERYTHING, Selection
 from models.training.sources.table import file_digests
 
 _PIECE: Final = 16
@@ -77,7 +77,7 @@ def run(
     columns: int,
     processes: int,
     progress: Callable[[Iterable[Outcome], int], Iterable[Outcome]],
-    wanted: Wanted = EVERYTHING,
+    selection: Selection = EVERYTHING,
 ) -> Prepared:
     """Prepare all images of the table in ``data`` and keep them, and the table, in ``work``.
 
@@ -87,10 +87,10 @@ def run(
         How many processes read images at the same time.
     progress
         Wraps the stream of finished images and their number, for example in a progress bar.
-    wanted
+    selection
         Which table, and which of its rows.
     """
-    table = reading.read(data, wanted)
+    table = reading.read(data, selection)
     examples = list(table.examples)
     remarks = list(table.remarks)
     work.mkdir(parents=True, exist_ok=True)

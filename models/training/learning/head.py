@@ -60,8 +60,8 @@ def fit(
     """
     images = len(data.examples)
     if images // BATCH * BATCH * stage.passes < stage.batch:
-        wanted = BATCH * math.ceil(stage.batch / BATCH / stage.passes)
-        raise TooFewImagesError(f"{images} training images; a new head needs {wanted}")
+        updates = BATCH * math.ceil(stage.batch / BATCH / stage.passes)
+        raise TooFewImagesError(f"{images} training images; a new head needs {updates}")
     pooled = _pool(model, data, stage, generator, progress)
     mean, spread = pooled.features.mean(axis=0), pooled.features.std(axis=0)
     factor = 1 / np.maximum(spread, _QUIET * np.median(spread) + _TINY)

@@ -71,9 +71,9 @@ def check(folder: Path, fold: int, recipe: Recipe, patients: Collection[Person])
     """
     model = manifest.load(folder)
     manifest.verify(model)
-    read, wanted = (model.rows, model.columns), (recipe.rows, recipe.columns)
-    if recipe.network != secondread.NAME or read != wanted:
-        raise StartError(f"{folder} reads {read}, the recipe of {recipe.network} {wanted}")
+    read, needed = (model.rows, model.columns), (recipe.rows, recipe.columns)
+    if recipe.network != secondread.NAME or read != needed:
+        raise StartError(f"{folder} reads {read}, the recipe of {recipe.network} {needed}")
     left_out = held_out(folder)
     if model.network != secondread.joined(len(left_out)):
         raise StartError(f"{folder} is {model.network}, but its predictions are of {len(left_out)} folds")
@@ -93,7 +93,7 @@ def held_out(folder: Path) -> dict[int, set[Person]]:
     if not path.exists():
         raise StartError(f"{path} is missing, so the patients that each branch has seen are not known")
     table = predictions.read(path)
-    found: dict[int, set[Person]] = {int(fold): set() for fold in np.unique(table.folds)}
+    persons: dict[int, set[Person]] = {int(fold): set() for fold in np.unique(table.folds)}
     for example, fold in zip(table.examples, table.folds, strict=True):
-        found[int(fold)].add(example.person)
-    return found
+        persons[int(fold)].add(example.person)
+    return persons

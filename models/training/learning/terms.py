@@ -80,8 +80,8 @@ def check(folder: Path, terms: Mapping[str, Any]) -> None:
     path = folder / TERMS
     if not path.exists():
         raise OtherTermsError(f"{folder} does not say what its run was begun with: remove it and train again")
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    differing = [key for key in terms if kept.get(key) != terms[key]]
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    differing = [key for key in terms if earlier.get(key) != terms[key]]
     if differing:
         raise OtherTermsError(
             f"the run in {folder} was begun with another {' and another '.join(differing)}: "

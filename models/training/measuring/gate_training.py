@@ -80,15 +80,15 @@ def trunk_from(imagenet: Path) -> Trunk:
 def look(data: Path, examples: Sequence[Example], trunk: Trunk, track: Track) -> Seen:
     """Take the features of all ``examples``; those without a breast are named."""
     features: list[Floats] = []
-    kept: list[Example] = []
+    examples_seen: list[Example] = []
     unread: list[tuple[str, str]] = []
     for example in track(examples, len(examples), "mammograms"):
         try:
             features.append(features_of(data / example.file, trunk))
-            kept.append(example)
+            examples_seen.append(example)
         except (Failed, Refused, OSError) as error:
             unread.append((example.file, str(error)))
-    return Seen(examples=tuple(kept), features=np.array(features), unread=tuple(unread))
+    return Seen(examples=tuple(examples_seen), features=np.array(features), unread=tuple(unread))
 
 
 def features_of(path: Path, trunk: Trunk) -> Floats:

@@ -54,8 +54,8 @@ def write(
     if not trained:
         raise NothingTrainedError(f"{folder} holds no trained fold; run `train` first")
     for fold in trained:
-        wanted = terms.of_images(data, fold_numbers, fold, recipe)
-        terms.check(weights[fold].parent, wanted)
+        conditions = terms.of_images(data, fold_numbers, fold, recipe)
+        terms.check(weights[fold].parent, conditions)
     numbers = [np.flatnonzero(np.array(fold_numbers) == fold) for fold in trained]
     answers = [
         _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(trained, numbers, strict=True)
@@ -84,8 +84,8 @@ def _ask(
     call = tf.function(keras.Model(model.inputs[0], outputs), reduce_retracing=True)
     batches = dataset.plain(data.images, data.positions[numbers], batch=_BATCH)
     parts = [_of_images(*call(images, training=False)) for images in batches]
-    found, features = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return found.astype(np.float64), features.astype(np.float32)
+    scores, features = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return scores.astype(np.float64), features.astype(np.float32)
 
 
 def _of_images(logits: tf.Tensor, features: tf.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

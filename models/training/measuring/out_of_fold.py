@@ -35,10 +35,10 @@ class Part:
 
 def trained(runs: Path) -> list[int]:
     """List the folds in ``runs`` whose training is finished. Raises NoRunsError where there is none."""
-    found = [number for number in range(folds.FOLDS) if _weights(runs, number).exists()]
-    if not found:
+    numbers = [number for number in range(folds.FOLDS) if _weights(runs, number).exists()]
+    if not numbers:
         raise NoRunsError(f"{runs} holds no fold-0/{WEIGHTS} … fold-{folds.FOLDS - 1}/{WEIGHTS}; run `train`")
-    return found
+    return numbers
 
 
 def held_out(examples: Sequence[Example], runs: Path) -> list[Example]:
@@ -103,8 +103,8 @@ def sample(examples: Sequence[Example], count: int, *, seed: int = 1) -> list[Ex
         not_malignant = [
             example for example in shuffled if example.source == source and example.label != MALIGNANT
         ]
-        kept = malignant[: share // 2]
-        chosen += kept + not_malignant[: share - len(kept)]
+        cases = malignant[: share // 2]
+        chosen += cases + not_malignant[: share - len(cases)]
     return chosen
 
 

@@ -65,7 +65,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     network = _put_weights(weights, folder / WEIGHTS, recipe)
     shutil.copyfile(table, folder / predictions.FILE_NAME)
-    choices = publish.choices(publish.kept(run))
+    choices = publish.choices(publish.evaluation_of(run))
     figures = publish.publish(folder, name=recipe.network, version=version, choices=choices)
     (folder / card.NOTICE).write_text(card.notice(), encoding="utf-8")
     (folder / "manifest.toml").write_text(

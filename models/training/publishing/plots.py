@@ -80,13 +80,13 @@ def _panels(figures: Evaluation, predictions: Predictions, panel: Panel) -> Figu
 def _curves(part: Predictions, scale: Calibration) -> list[tuple[int, Flags, Floats]]:
     """List class, truth and score of each class with enough images; partial labels decide Malignant alone."""
     images = judged.images(part.examples, scale.scores(part.logits))
-    found = []
+    curves = []
     for kind in range(len(CLASSES)):
         rows = np.full(len(images.examples), fill_value=True) if kind == judged.MALIGNANT else images.certain
         truth = images.targets[rows, kind] > 0
         if min(truth.sum(), (~truth).sum()) >= ENOUGH:
-            found.append((kind, truth, images.scores[rows, kind]))
-    return found
+            curves.append((kind, truth, images.scores[rows, kind]))
+    return curves
 
 
 def _roc(axes: Axes, part: Predictions, scale: Calibration) -> None:

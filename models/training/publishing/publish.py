@@ -44,7 +44,7 @@ def measure(folder: Path, choices: Choices) -> Evaluation:
     return figures
 
 
-def kept(folder: Path) -> Evaluation | None:
+def evaluation_of(folder: Path) -> Evaluation | None:
     """Read the figures that were written to ``folder``; None where there are none. Raises FiguresError."""
     path = folder / EVALUATION
     return json_files.read(Evaluation, path) if path.exists() else None

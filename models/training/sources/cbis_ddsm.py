@@ -75,10 +75,10 @@ def read(data: Path, splits: Collection[str] = ()) -> Table:
     LabelsError
         No description is there, or one cannot be used.
     """
-    wanted = [name for name in NAMES if not splits or _split(name) in splits]
-    present = [name for name in wanted if name in descriptions(data)]
+    names = [name for name in NAMES if not splits or _split(name) in splits]
+    present = [name for name in names if name in descriptions(data)]
     if not present:
-        raise LabelsError(f"{data} holds none of {', '.join(wanted)}; --data names the folder with them")
+        raise LabelsError(f"{data} holds none of {', '.join(names)}; --data names the folder with them")
     films: dict[Film, list[_Abnormality]] = defaultdict(list)
     for name in present:
         for abnormality in _rows(data / name, _split(name)):
@@ -90,7 +90,7 @@ def read(data: Path, splits: Collection[str] = ()) -> Table:
         ),
         files=tuple(present),
         remarks=tuple(
-            f"{name} is not in {data}: its films are left out" for name in wanted if name not in present
+            f"{name} is not in {data}: its films are left out" for name in names if name not in present
         ),
     )
 
@@ -140,11 +140,11 @@ def _abnormality(place: str, row: Mapping[str, str | None], split: str) -> _Abno
 def _example(data: Path, film: Film, abnormalities: Sequence[_Abnormality], files: DicomFiles) -> Example:
     patient, laterality, view = film
     described = list(dict.fromkeys(abnormality.image for abnormality in abnormalities))
-    found = [mammogram for name in described if (mammogram := _mammogram(data, name, files))]
+    mammograms = [mammogram for name in described if (mammogram := _mammogram(data, name, files))]
     pathologies = {abnormality.pathology for abnormality in abnormalities}
     return Example(
-        file=found[0]
-        if found
+        file=mammograms[0]
+        if mammograms
         else described[0],  # a file that is not there is named where images are prepared
         source=SOURCE,
         device="",
@@ -153,7 +153,7 @@ def _example(data: Path, film: Film, abnormalities: Sequence[_Abnormality], file
         view=view,
         label=next(key.label for key in _WORST_FIRST if key in pathologies),
         split="test" if any(abnormality.split == "test" for abnormality in abnormalities) else "train",
-        masks=tuple(_candidates(abnormality, files, found) for abnormality in abnormalities),
+        masks=tuple(_candidates(abnormality, files, mammograms) for abnormality in abnormalities),
     )
 
 

@@ -56,9 +56,7 @@ def read(data: Path) -> Table:
             lines[line["image"].lower()].append(line)
     if not lines:
         raise LabelsError(f"{path} has no line of an image, such as 'mdb003 D NORM'")
-    images = {
-        found.stem.lower(): found for found in sorted(data.rglob("*")) if found.suffix.lower() == ".pgm"
-    }
+    images = {file.stem.lower(): file for file in sorted(data.rglob("*")) if file.suffix.lower() == ".pgm"}
     for name in lines.keys() & images.keys():
         _check_size(images[name])
     return Table(
@@ -81,8 +79,8 @@ def _text(path: Path) -> str:
 
 
 def _parsed(path: Path, number: int, text: str) -> Line:
-    if found := _LINE.fullmatch(text.strip()):
-        return found
+    if match := _LINE.fullmatch(text.strip()):
+        return match
     raise LabelsError(
         f"{path}, line {number}: {text.strip()!r}; allowed: 'mdb003 D NORM', 'mdb002 G CIRC B 522 280 69', "
         "'mdb059 F CIRC B *NOTE 3*'"

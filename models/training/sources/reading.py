@@ -30,7 +30,7 @@ class Split(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Selection:
     """Which rows of which table."""
 
     form: Form | None = None
@@ -42,10 +42,10 @@ class Wanted:
     split: Split = Split.ALL
 
 
-EVERYTHING: Final = Wanted()
+EVERYTHING: Final = Selection()
 
 
-def read(data: Path, wanted: Wanted = EVERYTHING) -> Table:
+def read(data: Path, selection: Selection = EVERYTHING) -> Table:
     """Read the table of the data set in ``data``.
 
     Raises
@@ -53,66 +53,66 @@ def read(data: Path, wanted: Wanted = EVERYTHING) -> Table:
     LabelsError
         No form or several are there, the table cannot be used, or no row of it is wanted.
     """
-    form = wanted.form or _recognised(data, wanted)
-    if wanted.labels is not None and form is not Form.LABELS:
+    form = selection.form or _recognised(data, selection)
+    if selection.labels is not None and form is not Form.LABELS:
         raise LabelsError(
             f"--labels names a table of the form {Form.LABELS.value!r}; --form says {form.value!r}"
         )
-    return _selected(_tables(data, form, wanted), data, wanted)
+    return _selected(_tables(data, form, selection), data, selection)
 
 
-def _recognised(data: Path, wanted: Wanted) -> Form:
-    if wanted.labels is not None:
+def _recognised(data: Path, selection: Selection) -> Form:
+    if selection.labels is not None:
         return Form.LABELS
     signs = {
         Form.LABELS: (data / labels.FILE_NAME).exists(),
         Form.CBIS_DDSM: bool(cbis_ddsm.descriptions(data)),
         Form.MINI_MIAS: mini_mias.info(data) is not None,
     }
-    found = [form for form, is_present in signs.items() if is_present]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise LabelsError(f"{data} holds {_listed(found)}: choose one with --form")
+    forms = [form for form, is_present in signs.items() if is_present]
+    if len(forms) == 1:
+        return forms[0]
+    if forms:
+        raise LabelsError(f"{data} holds {_listed(forms)}: choose one with --form")
     raise LabelsError(
         f"{data} holds no table of labels: neither {labels.FILE_NAME}, nor a description of CBIS-DDSM "
         f"({cbis_ddsm.NAMES[0]}, …), nor {mini_mias.INFO} of mini-MIAS; --labels names a CSV file elsewhere"
     )
 
 
-def _tables(data: Path, form: Form, wanted: Wanted) -> Table:
+def _tables(data: Path, form: Form, selection: Selection) -> Table:
     match form:
         case Form.LABELS:
-            path = wanted.labels.absolute() if wanted.labels is not None else data / labels.FILE_NAME
-            name = str(path) if wanted.labels is not None else labels.FILE_NAME
+            path = selection.labels.absolute() if selection.labels is not None else data / labels.FILE_NAME
+            name = str(path) if selection.labels is not None else labels.FILE_NAME
             return Table(examples=tuple(labels.read(path)), files=(name,))
         case Form.CBIS_DDSM:
-            return cbis_ddsm.read(data, () if wanted.split is Split.ALL else (wanted.split.value,))
+            return cbis_ddsm.read(data, () if selection.split is Split.ALL else (selection.split.value,))
         case Form.MINI_MIAS:
             return mini_mias.read(data)
 
 
-def _selected(table: Table, data: Path, wanted: Wanted) -> Table:
+def _selected(table: Table, data: Path, selection: Selection) -> Table:
     """Leave out the rows that nobody wants, and say how many."""
-    if wanted.split is not Split.ALL and not all(example.split for example in table.examples):
+    if selection.split is not Split.ALL and not all(example.split for example in table.examples):
         raise LabelsError(
             f"{data} does not say which split its rows are from (column split: train or test): "
             "leave --split out"
         )
-    kept = tuple(example for example in table.examples if _is_wanted(example, wanted))
-    if not kept:
+    examples = tuple(example for example in table.examples if _is_wanted(example, selection))
+    if not examples:
         raise LabelsError(
-            f"no row of {_listed(table.files)} in {data} is wanted: views {_listed(wanted.views) or 'all'}, "
-            f"split {wanted.split.value}"
+            f"no row of {_listed(table.files)} in {data} is wanted: "
+            f"views {_listed(selection.views) or 'all'}, split {selection.split.value}"
         )
-    left_out = len(table.examples) - len(kept)
+    left_out = len(table.examples) - len(examples)
     remarks = (f"{left_out} rows are not of the wanted views or split",) if left_out else ()
-    return replace(table, examples=kept, remarks=table.remarks + remarks)
+    return replace(table, examples=examples, remarks=table.remarks + remarks)
 
 
-def _is_wanted(example: Example, wanted: Wanted) -> bool:
-    in_split = wanted.split is Split.ALL or example.split == wanted.split.value
-    return in_split and (not wanted.views or example.view in wanted.views)
+def _is_wanted(example: Example, selection: Selection) -> bool:
+    in_split = selection.split is Split.ALL or example.split == selection.split.value
+    return in_split and (not selection.views or example.view in selection.views)
 
 
 def _listed(things: tuple[str, ...] | list[Form]) -> str:

@@ -23,10 +23,10 @@ class Table:
 
 def file_digests(data: Path, files: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each of ``files`` below ``data``, empty where it cannot be read any more."""
-    found = {}
+    digests = {}
     for name in files:
         try:
-            found[name] = sha256(data / name)
+            digests[name] = sha256(data / name)
         except OSError:
-            found[name] = ""
-    return found
+            digests[name] = ""
+    return digests

@@ -50,7 +50,7 @@ def find(collection: Collection, side: Side, distance: float) -> Lesions:
     middles = (boxes[..., :2] + boxes[..., 2:]) / 2
     drawn = ~torch.isnan(middles[..., 0])
     rows, which_box = torch.nonzero(drawn, as_tuple=True)
-    found = torch.cat([rows[:, None].float(), middles[rows, which_box]], dim=1)
+    lesions = torch.cat([rows[:, None].float(), middles[rows, which_box]], dim=1)
     is_malignant = side.target[rows, MALIGNANT] > 0
     points = collection.points[side.numbers]
     away = (points[:, :, None] - middles[:, None]).abs().amax(-1)
@@ -63,31 +63,31 @@ def find(collection: Collection, side: Side, distance: float) -> Lesions:
         if example.classes == {ClassKey.NORMAL} and example.source in with_lesions
     ]
     return Lesions(
-        malignant=found[is_malignant],
-        not_malignant=found[~is_malignant],
+        malignant=lesions[is_malignant],
+        not_malignant=lesions[~is_malignant],
         normal=torch.tensor(normal, dtype=torch.int64, device=rows.device),
         apart=apart,
     )
 
 
 def draw(
-    collection: Collection, side: Side, found: Lesions, recipe: CutOuts, generator: torch.Generator
+    collection: Collection, side: Side, lesions: Lesions, recipe: CutOuts, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw one batch: cut-outs (batch, 1, side, side), 0 to 1, and their targets (batch, classes)."""
     device = collection.images.device
-    tissue = round(recipe.batch * recipe.healthy) if len(found.normal) else 0
+    tissue = round(recipe.batch * recipe.healthy) if len(lesions.normal) else 0
     pairs = (recipe.batch - tissue) // 2
 
     def pick(among: Tensor, count: int) -> Tensor:
         return among[torch.randint(len(among), (count,), device=device, generator=generator)]
 
-    lesion = torch.cat([pick(found.malignant, pairs // 2), pick(found.not_malignant, pairs - pairs // 2)])
+    lesion = torch.cat([pick(lesions.malignant, pairs // 2), pick(lesions.not_malignant, pairs - pairs // 2)])
     rows = torch.cat([lesion[:, 0].long()] * 2)
     if tissue:
-        rows = torch.cat([rows, pick(found.normal, tissue)])
+        rows = torch.cat([rows, pick(lesions.normal, tissue)])
     elsewhere = rows[pairs:]
     chance = torch.rand(len(elsewhere), collection.points.shape[1], device=device, generator=generator)
-    chosen = (chance * found.apart[elsewhere]).argmax(1)
+    chosen = (chance * lesions.apart[elsewhere]).argmax(1)
     points = collection.points[side.numbers[elsewhere], chosen]
     centres = torch.cat([lesion[:, 1:], points])
     target = torch.cat([side.target[rows[:pairs]], _normal(len(elsewhere), device)])

@@ -60,8 +60,8 @@ class Moves:
     def places(self, of_image: Tensor) -> Tensor:
         """Return where places (n, k, 2) of the images lie in the cut-outs."""
         back = torch.linalg.inv(self.matrix)
-        found: Tensor = (of_image - self.centre[:, None]) @ back.transpose(1, 2) + self.middle
-        return found
+        positions: Tensor = (of_image - self.centre[:, None]) @ back.transpose(1, 2) + self.middle
+        return positions
 
 
 def draw(centre: Tensor, size: tuple[int, int], limits: Limits, generator: torch.Generator) -> Moves:

@@ -46,8 +46,8 @@ class Residual(nn.Module):
         if not self._residual:
             return narrowed
         if self.training and self._dropped > 0:  # stochastic depth (Huang et al. 2016)
-            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self._dropped
-            narrowed = narrowed * (kept / (1 - self._dropped)).to(narrowed.dtype)
+            survives = torch.rand(len(x), 1, 1, 1, device=x.device) >= self._dropped
+            narrowed = narrowed * (survives / (1 - self._dropped)).to(narrowed.dtype)
         return x + narrowed
 
 

@@ -68,9 +68,9 @@ def losses(logits: Tensor, target: Tensor, log_share: Tensor, weight: Tensor) ->
 def _place_losses(place_logits: Tensor, target: Tensor, places: Tensor) -> Tensor:
     """Cross-entropy of places: of each image the mean over lesions and that over healthy places, added."""
     log_probability = functional.log_softmax(place_logits, dim=-1)
-    found = torch.logsumexp(log_probability + _closed(target)[:, None, None], dim=-1)
+    likelihood = torch.logsumexp(log_probability + _closed(target)[:, None, None], dim=-1)
     return -(
-        _mean_of(found, (places == LESION).float())
+        _mean_of(likelihood, (places == LESION).float())
         + _mean_of(log_probability[..., NORMAL], (places == HEALTHY).float())
     )
 

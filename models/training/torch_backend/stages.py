@@ -39,11 +39,11 @@ def learn_lesions(  # noqa: PLR0917 - private to the backend
         trunk_rate=recipe.trunk_rate,
         weight_decay=recipe.weight_decay,
     )
-    found = cut_outs.find(collection, side, recipe.side * cut_outs.APART)
+    lesions = cut_outs.find(collection, side, recipe.side * cut_outs.APART)
     network.train()
 
     def loss() -> Tensor:
-        images, target = cut_outs.draw(collection, side, found, recipe, generator)
+        images, target = cut_outs.draw(collection, side, lesions, recipe, generator)
         with automatic(images.device):
             logits = network.judge_cut_outs(images.contiguous(memory_format=torch.channels_last))
         level = torch.ones(len(target), device=target.device)

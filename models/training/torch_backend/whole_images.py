@@ -73,7 +73,7 @@ def places(moved: Tensor, boxes: Tensor, mapped: Tensor, moves: Moves) -> Tensor
         (n, rows / 32, columns / 32) of `UNKNOWN`, `HEALTHY` and `LESION`.
     """
     tissue = functional.avg_pool2d(moved, PLACES)[:, 0] > TISSUE / 255
-    found = torch.where(tissue & mapped[:, None, None], HEALTHY, UNKNOWN)
+    labels = torch.where(tissue & mapped[:, None, None], HEALTHY, UNKNOWN)
     corners = torch.stack(
         [boxes[..., [0, 1]], boxes[..., [2, 1]], boxes[..., [0, 3]], boxes[..., [2, 3]]], dim=2
     )
@@ -84,11 +84,11 @@ def places(moved: Tensor, boxes: Tensor, mapped: Tensor, moves: Moves) -> Tensor
     growth = torch.linalg.det(moves.matrix).abs().rsqrt()[:, None, None]
     half = (boxes[..., 2:] - boxes[..., :2]) / 2 * growth
     low, high = (middle - half) / PLACES, (middle + half) / PLACES
-    around = _inside(low.floor() - _BORDER, high.floor() + 1 + _BORDER, found.shape)
+    around = _inside(low.floor() - _BORDER, high.floor() + 1 + _BORDER, labels.shape)
     within = (half / 2 / PLACES).clamp(min=_SMALLEST)
-    inner = _inside((middle / PLACES - within).floor(), (middle / PLACES + within).ceil(), found.shape)
-    found = torch.where(around, UNKNOWN, found)
-    return torch.where(inner, LESION, found)
+    inner = _inside((middle / PLACES - within).floor(), (middle / PLACES + within).ceil(), labels.shape)
+    labels = torch.where(around, UNKNOWN, labels)
+    return torch.where(inner, LESION, labels)
 
 
 def _inside(low: Tensor, high: Tensor, shape: torch.Size) -> Tensor:

@@ -27,10 +27,10 @@ def plain(path: Path) -> bytes:
 
 def marked(path: Path, finding: Analysed) -> bytes:
     """Return the same with the map of what ``finding`` explains; as it is where that shows no region."""
-    found = _fitted(path)
-    picture = Image.fromarray(found.grey).convert("RGB")
+    fitted = _fitted(path)
+    picture = Image.fromarray(fitted.grey).convert("RGB")
     if finding.region is not None:
-        picture = heatmap.marked(picture, found, finding, line=_LINE)
+        picture = heatmap.marked(picture, fitted, finding, line=_LINE)
     return _encoded(picture)
 
 

@@ -25,7 +25,7 @@ from scp.operating.analyze_study import Outcome, ReadStudy
 
 FIELD: Final = "image"
 NAME_LENGTH: Final = 120
-KEPT: Final = {"Cache-Control": "private, max-age=600"}
+CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
 """Pictures do not change under their address: the browser may keep them for this visit."""
 
 
@@ -95,7 +95,7 @@ async def preview(request: Request) -> Response:
     _, file = _file(services.of(request), request)
     if not file.preview.exists():
         raise HTTPException(404, "there is no preview, or not yet")
-    return FileResponse(file.preview, media_type="image/jpeg", headers=KEPT)
+    return FileResponse(file.preview, media_type="image/jpeg", headers=CACHE_HEADERS)
 
 
 async def image(request: Request) -> Response:
@@ -104,7 +104,7 @@ async def image(request: Request) -> Response:
     if not file.layers.exists():
         raise HTTPException(404, "this file was not analysed")
     drawn = await run_in_threadpool(pictures.plain, file.layers)
-    return Response(drawn, media_type="image/jpeg", headers=KEPT)
+    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
 
 
 async def heat(request: Request) -> Response:
@@ -116,7 +116,7 @@ async def heat(request: Request) -> Response:
     if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
         raise HTTPException(404, "this file was not analysed")
     drawn = await run_in_threadpool(pictures.marked, file.layers, outcome.finding)
-    return Response(drawn, media_type="image/jpeg", headers=KEPT)
+    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
 
 
 def outcomes(studies: list[ReadStudy]) -> dict[int, Outcome]:
@@ -172,10 +172,10 @@ def _explained(node: Services) -> dict[str, object]:
 
 
 def _upload(node: Services, request: Request) -> Upload:
-    found = node.uploads.find(request.path_params["upload"], visitors.of(request).secret)
-    if found is None:
+    upload = node.uploads.find(request.path_params["upload"], visitors.of(request).secret)
+    if upload is None:
         raise HTTPException(404, "this upload is forgotten, or was not yours: choose the files again")
-    return found
+    return upload
 
 
 def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
@@ -188,6 +188,6 @@ def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
 
 def _copy(file: UploadFile, target: Path) -> None:
     """Move what was received to its own file, in pieces."""
-    with target.open("wb") as kept:
+    with target.open("wb") as copy:
         while piece := file.file.read(1 << 20):
-            kept.write(piece)
+            copy.write(piece)

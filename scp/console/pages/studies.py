@@ -48,14 +48,14 @@ def show(request: Request) -> Response:
     words = query.get("q", "").strip()[:WORDS_LENGTH]
     choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
-    found, lines = _look(node, words, choice, max(1, number))
-    last = max(1, -(-found.total // PAGE_SIZE))
+    page, lines = _look(node, words, choice, max(1, number))
+    last = max(1, -(-page.total // PAGE_SIZE))
     return rendering.page(
         request,
         "studies.html",
         {
             "lines": lines,
-            "total": found.total,
+            "total": page.total,
             "words": words,
             "choice": choice,
             "choices": CHOICES,
@@ -73,7 +73,7 @@ def line(node: Services, study: StudyOverview) -> StudyLine:
 def _look(node: Services, words: str, choice: Choice, number: int) -> tuple[Page, list[StudyLine]]:
     patients = _patients(node, words) if words.upper().startswith("P-") else ()
     with node.database.read() as tx:
-        found = pages.page(
+        page = pages.page(
             tx,
             words=words,
             patients=patients,
@@ -81,7 +81,7 @@ def _look(node: Services, words: str, choice: Choice, number: int) -> tuple[Page
             offset=(number - 1) * PAGE_SIZE,
             limit=PAGE_SIZE,
         )
-    return found, _lines(node, list(found.studies))
+    return page, _lines(node, list(page.studies))
 
 
 def _patients(node: Services, pseudonym: str) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def show(request: Request) -> Response:
     with node.database.read() as tx:
         entries = deliveries.of_study(tx, study.study_uid)
         events = history.of(tx, study.study_uid)
-        kept = deliveries.current_results(tx, study.study_uid)
+        results = deliveries.current_results(tx, study.study_uid)
     read = examined.examine(node, study.study_uid)
     return rendering.page(
         request,
@@ -57,8 +57,8 @@ def show(request: Request) -> Response:
             "study": read,
             "entries": entries,
             "events": events,
-            "objects": kept,
-            "report": _report(node, kept),
+            "objects": results,
+            "report": _report(node, results),
             "identity": _identity(request, read, study.study_uid),
             "Analysed": Analysed,
             "classes": CLASSES,
@@ -77,8 +77,10 @@ def image(request: Request) -> Response:
     node = services.of(request)
     study = _study(node, request)
     with node.database.read() as tx:
-        kept = arrivals.images(tx, study.study_uid)
-    files = {instance.sop_instance_uid: record.heatmap for instance, record in kept if record is not None}
+        instances = arrivals.images(tx, study.study_uid)
+    files = {
+        instance.sop_instance_uid: record.heatmap for instance, record in instances if record is not None
+    }
     if (file := files.get(request.path_params["image"])) is None:
         raise HTTPException(404, "there is no picture of this image")
     drawn = pictures.plain(node.archive.path(file))
@@ -89,10 +91,10 @@ def heat(request: Request) -> Response:
     """Return where the network looked in one image, to be laid over its picture."""
     node = services.of(request)
     study = _study(node, request)
-    found = examined.examine(node, study.study_uid).image(request.path_params["image"])
-    if found is None or found.layers is None or not isinstance(found.result, Analysed):
+    image = examined.examine(node, study.study_uid).image(request.path_params["image"])
+    if image is None or image.layers is None or not isinstance(image.result, Analysed):
         raise HTTPException(404, "there is no picture of this image")
-    drawn = pictures.marked(found.layers, found.result)
+    drawn = pictures.marked(image.layers, image.result)
     return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
 
 
@@ -102,10 +104,10 @@ def download(request: Request) -> Response:
     node = services.of(request)
     study = _study(node, request)
     with node.database.read() as tx:
-        kept = deliveries.current_results(tx, study.study_uid)
+        results = deliveries.current_results(tx, study.study_uid)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as bundle:  # DICOM objects with pictures do not get smaller
-        for result in kept:
+        for result in results:
             bundle.write(node.archive.path(result.file), f"{result.kind}-{result.sop_instance_uid}.dcm")
     name = f"results-{study.study_uid}.zip"
     return Response(
@@ -121,13 +123,13 @@ def download_object(request: Request) -> Response:
     node = services.of(request)
     study = _study(node, request)
     with node.database.read() as tx:
-        kept = deliveries.current_results(tx, study.study_uid)
-    wanted = request.path_params["object"]
-    result = next((result for result in kept if result.sop_instance_uid == wanted), None)
+        results = deliveries.current_results(tx, study.study_uid)
+    uid = request.path_params["object"]
+    result = next((result for result in results if result.sop_instance_uid == uid), None)
     if result is None:
         raise HTTPException(404, "this study has no such result")
     return FileResponse(
-        node.archive.path(result.file), media_type="application/dicom", filename=f"{result.kind}-{wanted}.dcm"
+        node.archive.path(result.file), media_type="application/dicom", filename=f"{result.kind}-{uid}.dcm"
     )
 
 
@@ -162,16 +164,16 @@ def _study(node: Services, request: Request) -> StudyOverview:
     """Return the study of the address. Raises HTTPException 404."""
     uid = request.path_params["study"][:UID_LENGTH]
     with node.database.read() as tx:
-        found = studies.overview(tx, study_uid=uid)
-    if not found:
+        overviews = studies.overview(tx, study_uid=uid)
+    if not overviews:
         raise HTTPException(
             404, "this node has no such study: it never came in, or was removed after its time"
         )
-    return found[0]
+    return overviews[0]
 
 
-def _report(node: Services, kept: list[ResultObject]) -> report.Item | None:
-    document = next((result for result in kept if result.kind == "SR"), None)
+def _report(node: Services, results: list[ResultObject]) -> report.Item | None:
+    document = next((result for result in results if result.kind == "SR"), None)
     if document is None:
         return None
     try:

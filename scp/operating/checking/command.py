@@ -69,8 +69,8 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     yield from tls_files.files(settings.tls, datetime.now(UTC))
     calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        for found in threads.map(lambda call: list(call()), [*calls, *services.calls(settings)]):
-            yield from found
+        for results in threads.map(lambda call: list(call()), [*calls, *services.calls(settings)]):
+            yield from results
 
 
 def _configuration(settings: Settings, path: Path) -> Check:

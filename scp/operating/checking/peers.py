@@ -55,8 +55,10 @@ def probe(peer: Peer, settings: Settings) -> Iterator[Check]:
 
 def _negotiated(peer: Peer, settings: Settings) -> Iterator[Check]:
     """Propose all that the peer would be sent, and say what it accepts."""
-    wanted = variants.classes(peer, settings.outputs.sr_class)
-    proposed = contexts.each_alone({uid for classes in wanted for uid in classes}, variants.syntaxes(peer))
+    sop_classes = variants.classes(peer, settings.outputs.sr_class)
+    proposed = contexts.each_alone(
+        {uid for classes in sop_classes for uid in classes}, variants.syntaxes(peer)
+    )
     try:
         association = calling.associate(settings, peer, proposed)
     except Unreachable:
@@ -71,7 +73,7 @@ def _negotiated(peer: Peer, settings: Settings) -> Iterator[Check]:
     for context in proposed:
         pair = str(context.abstract_syntax), str(context.transfer_syntax[0])
         answers.setdefault(pair[0], {})[pair[1]] = pair in accepted
-    for classes in wanted:
+    for classes in sop_classes:
         yield from _offers(peer, settings, {uid: answers[uid] for uid in classes})
     if peer.commitment:
         yield _commitment(peer, settings)
@@ -87,14 +89,14 @@ def _offers(peer: Peer, settings: Settings, answers: Mapping[str, Mapping[str, b
             f"{better} from {settings.node.ae_title}",
             'leave it out of "objects" of this peer',
         )
-        found = Outcome.FAILED, f"refused: {at_peer}, or {configured}", at_peer, configured
+        judgement = Outcome.FAILED, f"refused: {at_peer}, or {configured}", at_peer, configured
     elif sent != first:
         reserve_name = UID(sent).name
         words = f"refused, sent as {reserve_name} instead, in {_names(answers[sent])}"
-        found = Outcome.NOTE, words, better, f"nothing: it is sent as {reserve_name}"
+        judgement = Outcome.NOTE, words, better, f"nothing: it is sent as {reserve_name}"
     else:
-        found = _encoding(peer, first, answers[first])
-    outcome, words, at_peer, configured = found
+        judgement = _encoding(peer, first, answers[first])
+    outcome, words, at_peer, configured = judgement
     yield Offer(
         subject=_subject(peer, first),
         outcome=outcome,

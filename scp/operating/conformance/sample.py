@@ -100,7 +100,7 @@ def _results(device: Device, options: OutputOptions, attributes: dict[str, Any])
         _image(_header(side, view, attributes), finding)
         for side, view, finding in (("R", "CC", _flagged()), ("R", "MLO", _flagged()), ("L", "CC", failed))
     ]
-    found: dict[str, Dataset] = {}
+    results: dict[str, Dataset] = {}
     for study_object in study_objects(
         examination.read(images, _RULE, SameForAll(threshold=_RULE.threshold)),
         made_at=_MADE_AT,
@@ -111,8 +111,8 @@ def _results(device: Device, options: OutputOptions, attributes: dict[str, Any])
         predecessor=None,
         kinds=KINDS,
     ):
-        found.setdefault(study_object.kind.name, study_object.dataset)
-    return found
+        results.setdefault(study_object.kind.name, study_object.dataset)
+    return results
 
 
 def _header(side: str, view: str, attributes: dict[str, Any]) -> Dataset:

@@ -167,7 +167,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     manifest = manifests.load(shipped)
     assert (manifest.name, manifest.network) == ("secondread", secondread.joined(count))
     assert manifest.gate is not None
-    assert manifest.bias == tuple(publish.kept(run_folder).calibration.bias)
+    assert manifest.bias == tuple(publish.evaluation_of(run_folder).calibration.bias)
     assert any(manifest.bias)
     with np.load(manifest.weights_path) as kept:
         assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}

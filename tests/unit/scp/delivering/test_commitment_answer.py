@@ -139,8 +139,8 @@ def test_promised_study_outlives_a_full_disk_until_its_time(node, modality):
     settle(node)
     before, after = node.now - timedelta(days=1), node.now + timedelta(days=1)
     with node.database.write() as tx:
-        assert retention.by_space(tx, wanted=10**12, promised_since=before, limit=9) == []
-        assert len(retention.by_space(tx, wanted=10**12, promised_since=after, limit=9)) == 1
+        assert retention.by_space(tx, shortage=10**12, promised_since=before, limit=9) == []
+        assert len(retention.by_space(tx, shortage=10**12, promised_since=after, limit=9)) == 1
 
 
 def settle(node):

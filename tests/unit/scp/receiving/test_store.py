@@ -25,7 +25,7 @@ from scp.receiving.store import Receiver
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, jobs
-from storage.records import JobKind, Kept
+from storage.records import ArrivalOutcome, JobKind
 from storage.states import JobState
 from tests.support.mammograms import mammogram, write
 from tests.support.owed import NOW
@@ -89,7 +89,7 @@ def instance(database, data_set):
 
 def test_new_image_is_on_disk_in_the_book_and_in_the_queue(keep, receiver, database, rings):
     image = mammogram("R", "CC")
-    assert keep(image) is Kept.NEW
+    assert keep(image) is ArrivalOutcome.NEW
     row = instance(database, image)
     assert (row.standard_view, row.analysable, row.source_ae) == ("RCC", True, "PACS")
     assert pydicom.dcmread(receiver.archive.path(row.file)) == image
@@ -99,7 +99,7 @@ def test_new_image_is_on_disk_in_the_book_and_in_the_queue(keep, receiver, datab
 
 def test_same_image_again_is_success_and_nothing_new(keep, receiver, database, rings):
     keep(mammogram("R", "CC"))
-    assert keep(mammogram("R", "CC")) is Kept.DUPLICATE
+    assert keep(mammogram("R", "CC")) is ArrivalOutcome.DUPLICATE
     assert waiting(database) == 1
     assert len(kept_files(receiver)) == 1
     assert rings == [1]
@@ -110,13 +110,13 @@ def test_same_pixels_in_another_transfer_syntax_are_the_same_image(keep, receive
     keep(image)
     compressed = mammogram("R", "CC")
     compressed.compress(RLELossless, generate_instance_uid=False)
-    assert keep(compressed) is Kept.DUPLICATE
+    assert keep(compressed) is ArrivalOutcome.DUPLICATE
     implicit = mammogram("R", "CC")
     implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    assert keep(implicit) is Kept.DUPLICATE
+    assert keep(implicit) is ArrivalOutcome.DUPLICATE
     deflated = mammogram("R", "CC")
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    assert keep(deflated) is Kept.DUPLICATE
+    assert keep(deflated) is ArrivalOutcome.DUPLICATE
     assert len(kept_files(receiver)) == 1
 
 
@@ -152,7 +152,7 @@ def test_pixels_that_cannot_be_decoded_are_told_from_those_that_differ(tmp_path,
 
 def test_corrected_name_becomes_the_current_header(keep, receiver, database):
     keep(mammogram("R", "CC", patient_name="Wrong^Jane"))
-    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is Kept.HEADER_CHANGED
+    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is ArrivalOutcome.HEADER_CHANGED
     (file,) = kept_files(receiver)
     assert pydicom.dcmread(file).PatientName == "Right^Jane"
     (identity,) = (receiver.archive.data_dir / "identities").rglob("*.dcm")
@@ -163,10 +163,10 @@ def test_corrected_name_in_another_transfer_syntax_is_known_when_it_comes_again(
     keep(mammogram("R", "CC", patient_name="Wrong^Jane"))
     right = mammogram("R", "CC", patient_name="Right^Jane")
     right.compress(RLELossless, generate_instance_uid=False)
-    assert keep(right) is Kept.HEADER_CHANGED
+    assert keep(right) is ArrivalOutcome.HEADER_CHANGED
     (file,) = kept_files(receiver)
-    assert keep(right) is Kept.DUPLICATE
-    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is Kept.DUPLICATE
+    assert keep(right) is ArrivalOutcome.DUPLICATE
+    assert keep(mammogram("R", "CC", patient_name="Right^Jane")) is ArrivalOutcome.DUPLICATE
     assert kept_files(receiver) == [file]
     with pytest.raises(OtherPixels):
         keep(mammogram("R", "CC", patient_name="Right^Jane", lesion=True))
@@ -176,13 +176,13 @@ def test_merged_study_moves_the_image(keep, database):
     keep(mammogram("R", "CC"))
     moved = mammogram("R", "CC")
     moved.StudyInstanceUID = "1.2.3.4"
-    assert keep(moved) is Kept.HEADER_CHANGED
+    assert keep(moved) is ArrivalOutcome.HEADER_CHANGED
     assert instance(database, moved).study_uid == "1.2.3.4"
 
 
 def test_second_sender_is_remembered_without_new_work(keep, database):
     keep(mammogram("R", "CC"), "PACS")
-    assert keep(mammogram("R", "CC"), "MODALITY") is Kept.DUPLICATE
+    assert keep(mammogram("R", "CC"), "MODALITY") is ArrivalOutcome.DUPLICATE
     assert waiting(database) == 1
 
 
@@ -252,7 +252,7 @@ def test_foreign_object_needs_no_room_on_the_disk(keep, receiver, monkeypatch):
 
 def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
     tomosynthesis = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage)
-    assert keep(tomosynthesis) is Kept.NEW
+    assert keep(tomosynthesis) is ArrivalOutcome.NEW
     row = instance(database, tomosynthesis)
     assert not row.analysable
     (file,) = kept_files(receiver)
@@ -261,7 +261,7 @@ def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
     assert "PixelData" not in kept
     assert kept.PatientID == tomosynthesis.PatientID
     assert row.size == file.stat().st_size
-    assert keep(tomosynthesis) is Kept.DUPLICATE
+    assert keep(tomosynthesis) is ArrivalOutcome.DUPLICATE
     assert kept_files(receiver) == [file]
 
 
@@ -272,12 +272,12 @@ def test_corrected_name_of_tomosynthesis_wins_in_any_transfer_syntax(keep, recei
     keep(named("Wrong^Jane"))
     right = named("Right^Jane")
     right.compress(RLELossless, generate_instance_uid=False)
-    assert keep(right) is Kept.HEADER_CHANGED
+    assert keep(right) is ArrivalOutcome.HEADER_CHANGED
     (file,) = kept_files(receiver)
     assert file == receiver.archive.path(instance(database, right).file)
     assert pydicom.dcmread(file).PatientName == "Right^Jane"
-    assert keep(right) is Kept.DUPLICATE
-    assert keep(named("Right^Jane")) is Kept.DUPLICATE
+    assert keep(right) is ArrivalOutcome.DUPLICATE
+    assert keep(named("Right^Jane")) is ArrivalOutcome.DUPLICATE
     assert kept_files(receiver) == [file]
 
 
@@ -371,7 +371,7 @@ def test_overlong_element_before_the_pixels_is_kept_on_disk_and_never_in_memory(
     path = receiver.archive.incoming / "looked-at.dcm"
     write(image, path)
     assert 0x00091001 not in dataset.read(path).header
-    assert keep(image) is Kept.NEW
+    assert keep(image) is ArrivalOutcome.NEW
     row = instance(database, image)
     assert len(pydicom.dcmread(receiver.archive.path(row.file))[0x00091001].value) == 200_000
 
@@ -413,7 +413,7 @@ def test_copy_under_another_study_and_patient_is_refused_before_it_touches_the_a
     assert caught.value.status == 0xC000
     assert kept_files(receiver) == before
     assert instance(database, original).study_uid == original.StudyInstanceUID
-    assert keep(original) is Kept.DUPLICATE
+    assert keep(original) is ArrivalOutcome.DUPLICATE
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of such UIDs

@@ -21,7 +21,7 @@ from inference.results.study_results import study_objects
 from scp.configuration import sent_objects
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.working.report_job import ReportJob, wanted
+from scp.working.report_job import ReportJob, needed_kinds
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, deliveries, jobs, study_changes
@@ -50,7 +50,7 @@ SUMMARY = OutputKind(
     name="ASUMMARY",  # the first of the alphabet, and sent second
     build=build_summary,
     series=Series(number=9019, description="AI summary"),
-    wanted=lambda options: options.sc_modality == "OT",
+    is_on=lambda options: options.sc_modality == "OT",
     alternatives={EncapsulatedPDFStorage: GrayscaleSoftcopyPresentationStateStorage},
 )
 TABLE = (USUAL[0], SUMMARY, *USUAL[1:])
@@ -241,7 +241,7 @@ def test_each_destination_is_owed_the_kinds_that_it_takes(database, archive):
 
 def test_only_kinds_that_somebody_takes_are_built_and_always_the_report():
     def names(*peers):
-        return [kind.name for kind in wanted(Settings(peers=peers))]
+        return [kind.name for kind in needed_kinds(Settings(peers=peers))]
 
     assert names() == ["SR"]
     assert names(Peer(ae_title="PACS", results_to=())) == [kind.name for kind in USUAL]

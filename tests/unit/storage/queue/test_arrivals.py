@@ -8,7 +8,7 @@ from storage.database import schema
 from storage.errors import LeaseLost
 from storage.overview import studies
 from storage.queue import arrivals, deliveries, jobs, reports, study_changes
-from storage.records import JobKind, Kept
+from storage.records import ArrivalOutcome, JobKind
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
 
@@ -38,8 +38,8 @@ def last_report(hand, study=STUDY):
 
 
 def test_a_new_instance_is_kept_with_a_job(hand):
-    outcome = hand.receive(arrival())
-    assert (outcome.kept, outcome.replaced_files) == (Kept.NEW, ())
+    entry = hand.receive(arrival())
+    assert (entry.outcome, entry.replaced_files) == (ArrivalOutcome.NEW, ())
     kept = current(hand)
     assert (kept.file, kept.received_at) == ("instances/0.dcm", START)
     assert hand.claimed().sop_instance_uid == kept.sop_instance_uid
@@ -52,16 +52,16 @@ def test_an_image_that_is_not_analysable_has_a_job_too(hand):
 
 def test_the_same_again_is_nothing_new(hand):
     hand.receive(arrival())
-    outcome = hand.receive(arrival())
-    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ())
+    entry = hand.receive(arrival())
+    assert (entry.outcome, entry.replaced_files) == (ArrivalOutcome.DUPLICATE, ())
     hand.analyse(hand.claimed())
     assert hand.claim() is None
 
 
 def test_the_same_in_another_transfer_syntax_leaves_the_new_file_unneeded(hand):
     hand.receive(arrival())
-    outcome = hand.receive(arrival(transfer_syntax_uid="1.2.840.10008.1.2.4.90", file="instances/j2k.dcm"))
-    assert (outcome.kept, outcome.replaced_files) == (Kept.DUPLICATE, ("instances/j2k.dcm",))
+    entry = hand.receive(arrival(transfer_syntax_uid="1.2.840.10008.1.2.4.90", file="instances/j2k.dcm"))
+    assert (entry.outcome, entry.replaced_files) == (ArrivalOutcome.DUPLICATE, ("instances/j2k.dcm",))
     assert current(hand).file == "instances/0.dcm"
 
 
@@ -70,8 +70,8 @@ def test_other_pixels_change_nothing(hand):
     other_arrival = arrival(
         pixel_sha256="others", file="instances/forged.dcm", source_ae="MALLORY", study=STUDY
     )
-    outcome = hand.receive(other_arrival, ["MALLORY"])
-    assert (outcome.kept, outcome.replaced_files) == (Kept.CONFLICT, ("instances/forged.dcm",))
+    entry = hand.receive(other_arrival, ["MALLORY"])
+    assert (entry.outcome, entry.replaced_files) == (ArrivalOutcome.CONFLICT, ("instances/forged.dcm",))
     assert current(hand).file == "instances/0.dcm"
     with hand.database.read() as tx:
         assert tx.execute(select(schema.routes.c.destination)).scalars().all() == ["PACS"]
@@ -81,9 +81,9 @@ def test_a_changed_header_becomes_the_current_one(hand):
     hand.receive(arrival())
     hand.analyse(hand.claimed(), heatmap="heatmaps/0.png")
     hand.wait(minutes=1)
-    outcome = hand.receive(changed_header())
-    assert outcome.kept is Kept.HEADER_CHANGED
-    assert outcome.replaced_files == ("instances/0.dcm", "heatmaps/0.png")
+    entry = hand.receive(changed_header())
+    assert entry.outcome is ArrivalOutcome.HEADER_CHANGED
+    assert entry.replaced_files == ("instances/0.dcm", "heatmaps/0.png")
     assert (current(hand).file, current(hand).received_at) == ("instances/0-corrected.dcm", hand.now)
     hand.analyse(hand.claimed())
 
@@ -173,8 +173,8 @@ def test_a_change_while_the_report_is_built_drops_that_report(hand):
 def test_a_merged_study_takes_its_image_along(hand):
     """Same UID, another Study Instance UID: both studies say something else now."""
     hand.answer_study("1.1", "1.2")
-    outcome = hand.receive(changed_header(study_uid=OTHER))
-    assert outcome.kept is Kept.HEADER_CHANGED
+    entry = hand.receive(changed_header(study_uid=OTHER))
+    assert entry.outcome is ArrivalOutcome.HEADER_CHANGED
     assert set(states(hand).values()) == {DeliveryState.WITHDRAWN}
     hand.analyse(hand.claimed())
     hand.wait(minutes=3)

@@ -6,7 +6,7 @@ from storage import history
 from storage.database import schema
 from storage.overview import studies
 from storage.queue import arrivals, editions
-from storage.records import Kept
+from storage.records import ArrivalOutcome
 from tests.unit.storage.making import START, STUDY, arrival, description
 
 OTHER_STUDY = "1.2.77"
@@ -44,7 +44,7 @@ def test_copy_under_another_study_and_patient_changes_nothing(record, all_rows, 
     before = all_rows()
     for _ in range(3):
         copy = of("B", peer=peer, study_uid=OTHER_STUDY, file="instances/copy.dcm")
-        assert record(copy) is Kept.OTHER_PATIENT
+        assert record(copy) is ArrivalOutcome.OTHER_PATIENT
     assert all_rows() == before
     with database.read() as tx:
         events = [event for event in history.of(tx, STUDY) if event.event == "refused: of another patient"]
@@ -53,11 +53,11 @@ def test_copy_under_another_study_and_patient_changes_nothing(record, all_rows, 
 
 def test_second_archive_names_the_same_images_its_own_way_and_flips_nothing(record, all_rows, database):
     record(of("LOCAL-1", peer="LOCAL"))
-    assert record(of("REGION-77", peer="REGION")) is Kept.HEADER_CHANGED
+    assert record(of("REGION-77", peer="REGION")) is ArrivalOutcome.HEADER_CHANGED
     before = all_rows()
     for _ in range(2):
-        assert record(of("LOCAL-1", peer="LOCAL")) is Kept.DUPLICATE
-        assert record(of("REGION-77", peer="REGION")) is Kept.DUPLICATE
+        assert record(of("LOCAL-1", peer="LOCAL")) is ArrivalOutcome.DUPLICATE
+        assert record(of("REGION-77", peer="REGION")) is ArrivalOutcome.DUPLICATE
     assert all_rows() == before
     with database.read() as tx:
         assert {
@@ -72,8 +72,11 @@ def test_second_archive_names_the_same_images_its_own_way_and_flips_nothing(reco
 
 def test_same_patient_with_another_name_or_study_is_the_word_of_its_sender_alone(record, database):
     record(of("A", peer="LOCAL"))
-    assert record(of("A", peer="REGION", name="other name")) is Kept.HEADER_CHANGED
-    assert record(of("A", peer="THIRD", name="other study", study_uid=OTHER_STUDY)) is Kept.HEADER_CHANGED
+    assert record(of("A", peer="REGION", name="other name")) is ArrivalOutcome.HEADER_CHANGED
+    assert (
+        record(of("A", peer="THIRD", name="other study", study_uid=OTHER_STUDY))
+        is ArrivalOutcome.HEADER_CHANGED
+    )
     with database.read() as tx:
         found = {edition.senders: edition for edition in editions.of_study(tx, STUDY)}
         assert editions.of_study(tx, OTHER_STUDY) == []
@@ -114,33 +117,33 @@ def test_peer_that_sent_all_images_itself_gets_results_under_its_identity_alone(
 def test_second_patient_under_one_study_is_refused(record, all_rows):
     record(of("A", 0))
     before = all_rows()
-    assert record(of("B", 1)) is Kept.OTHER_PATIENT
+    assert record(of("B", 1)) is ArrivalOutcome.OTHER_PATIENT
     assert all_rows() == before
-    assert record(of("A", 1)) is Kept.NEW
+    assert record(of("A", 1)) is ArrivalOutcome.NEW
 
 
 def test_image_cannot_be_moved_into_the_study_of_another_patient(record):
     record(of("A", 0))
     record(of("B", 0, sop_instance_uid="1.2.77.1", study_uid=OTHER_STUDY))
-    assert record(of("A", 0, study_uid=OTHER_STUDY)) is Kept.OTHER_PATIENT
+    assert record(of("A", 0, study_uid=OTHER_STUDY)) is ArrivalOutcome.OTHER_PATIENT
 
 
 def test_merge_by_a_peer_that_sent_the_study_is_taken(record):
     record(of("A", 0))
     record(of("A", 1))
-    assert record(of("B", 0)) is Kept.HEADER_CHANGED
-    assert record(of("B", 1)) is Kept.HEADER_CHANGED
-    assert record(of("B", 2)) is Kept.NEW
+    assert record(of("B", 0)) is ArrivalOutcome.HEADER_CHANGED
+    assert record(of("B", 1)) is ArrivalOutcome.HEADER_CHANGED
+    assert record(of("B", 2)) is ArrivalOutcome.NEW
 
 
 def test_coerced_study_of_the_same_patient_moves_the_image_of_its_only_sender(record, database):
     record(of("A", 0))
-    assert record(of("A", 0, study_uid=OTHER_STUDY)) is Kept.HEADER_CHANGED
+    assert record(of("A", 0, study_uid=OTHER_STUDY)) is ArrivalOutcome.HEADER_CHANGED
     with database.read() as tx:
         assert arrivals.find(tx, f"{STUDY}.0").study_uid == OTHER_STUDY
 
 
 def test_image_of_which_no_patient_was_written_down_takes_that_of_its_next_header(record):
     record(of(None, 0))
-    assert record(of("A", 0)) is Kept.HEADER_CHANGED
-    assert record(of("B", 0, study_uid=OTHER_STUDY)) is Kept.OTHER_PATIENT
+    assert record(of("A", 0)) is ArrivalOutcome.HEADER_CHANGED
+    assert record(of("B", 0, study_uid=OTHER_STUDY)) is ArrivalOutcome.OTHER_PATIENT

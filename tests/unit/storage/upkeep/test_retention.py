@@ -111,7 +111,7 @@ def test_a_few_studies_are_forgotten_at_a_time(hand):
     hand.wait(days=30)
     with hand.database.write() as tx:
         assert len(retention.expired(tx, before=hand.now, limit=2)) == 2
-        assert len(retention.by_space(tx, wanted=10**12, promised_since=START, limit=2)) == 1
+        assert len(retention.by_space(tx, shortage=10**12, promised_since=START, limit=2)) == 1
 
 
 def test_a_recent_study_stays(hand):
@@ -222,8 +222,8 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
         hand.send_all()
         hand.wait(days=1)
     with hand.database.write() as tx:
-        assert retention.by_space(tx, wanted=0, promised_since=START, limit=10) == []
-        forgotten = retention.by_space(tx, wanted=4201, promised_since=START, limit=10)
+        assert retention.by_space(tx, shortage=0, promised_since=START, limit=10) == []
+        forgotten = retention.by_space(tx, shortage=4201, promised_since=START, limit=10)
     assert [(forgotten_study.study_uid, forgotten_study.size) for forgotten_study in forgotten] == [
         (OTHER, 4200),
         (STUDY, 4200),
@@ -235,4 +235,4 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
 def test_space_is_never_made_of_what_is_owed(hand):
     hand.answer_study("1.1")
     with hand.database.write() as tx:
-        assert retention.by_space(tx, wanted=10**12, promised_since=START, limit=10) == []
+        assert retention.by_space(tx, shortage=10**12, promised_since=START, limit=10) == []

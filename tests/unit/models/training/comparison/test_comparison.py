@@ -225,7 +225,7 @@ def test_a_model_says_what_its_training_took(images, model, tmp_path):
         started_from="ImageNet (file x)",
         lesion_cut_outs_seen=9, epochs_of_whole_images=1, images_seen=7, training_seconds=8,
     )  # fmt: skip
-    shipped = publish.kept(manifest.shipped())
+    shipped = publish.evaluation_of(manifest.shipped())
     (folder / publish.EVALUATION).write_text(
         json_files.text(dataclasses.replace(shipped, cost=cost_of_model)), encoding="utf-8"
     )

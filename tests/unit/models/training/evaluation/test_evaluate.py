@@ -227,7 +227,7 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
     assert list(measured.telling_sources) == ["network"]
     choices = Choices(rule=Rule.SPECIFICITY, method=Method.TEMPERATURE, measured=measured)
     figures = publish.publish(tmp_path, name="document-cnn", version="1", choices=choices)
-    assert publish.choices(publish.kept(tmp_path)) == choices
+    assert publish.choices(publish.evaluation_of(tmp_path)) == choices
     assert figures.training[2].loss == 0.333
     assert {bar.figure: bar.by for bar in figures.bars}["megabytes of weights"] == 10.5
     text = (tmp_path / "card.md").read_text(encoding="utf-8")

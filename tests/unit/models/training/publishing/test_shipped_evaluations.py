@@ -33,7 +33,7 @@ def committed(shipped):
 
 @pytest.fixture(scope="module")
 def figures(shipped, committed):
-    choices = publish.choices(publish.kept(shipped))
+    choices = publish.choices(publish.evaluation_of(shipped))
     return evaluate.evaluate(committed, rule=choices.rule, method=choices.method, measured=choices.measured)
 
 
@@ -46,7 +46,7 @@ def test_the_committed_evaluation_follows_from_the_committed_predictions(shipped
 
 
 def test_an_evaluation_that_is_read_and_written_again_is_the_same_file(shipped):
-    assert json_files.text(publish.kept(shipped)) == (shipped / publish.EVALUATION).read_text(
+    assert json_files.text(publish.evaluation_of(shipped)) == (shipped / publish.EVALUATION).read_text(
         encoding="utf-8"
     )
 
@@ -55,7 +55,7 @@ def test_a_file_without_its_figures_is_refused_by_name(shipped, tmp_path):
     text = (shipped / publish.EVALUATION).read_text(encoding="utf-8")
     (tmp_path / publish.EVALUATION).write_text(text.replace('"temperature"', '"warmth"', 1), encoding="utf-8")
     with pytest.raises(json_files.FiguresError, match=r"evaluation\.json cannot be read: temperature"):
-        publish.kept(tmp_path)
+        publish.evaluation_of(tmp_path)
 
 
 def test_every_number_of_the_card_follows_from_the_committed_predictions(shipped, figures):

@@ -14,7 +14,7 @@ from models.training.commands import application
 from models.training.images import prepare
 from models.training.sources import labels, pictures, reading
 from models.training.sources.labels import LabelsError
-from models.training.sources.reading import Form, Split, Wanted
+from models.training.sources.reading import Form, Selection, Split
 from tests.support import mammograms
 from tests.support.cbis_ddsm import COLUMNS, ROWS, Abnormality, image_path, mask_path
 from tests.support.cbis_ddsm import write as write_cbis_ddsm
@@ -49,12 +49,12 @@ def own(tmp_path):
 
 def make(data, work, wanted=reading.EVERYTHING):
     return prepare.run(
-        data, work, rows=48, columns=40, processes=1, progress=lambda stream, _: stream, wanted=wanted
+        data, work, rows=48, columns=40, processes=1, progress=lambda stream, _: stream, selection=wanted
     )
 
 
 def files(data, **wanted):
-    return [example.file for example in reading.read(data, Wanted(**wanted)).examples]
+    return [example.file for example in reading.read(data, Selection(**wanted)).examples]
 
 
 def test_the_form_is_recognised_by_what_lies_in_the_folder(own, tmp_path):
@@ -80,7 +80,7 @@ def test_several_forms_in_one_folder_ask_for_a_choice(own):
 
 def test_another_table_may_be_named(own, tmp_path):
     write_labels(tmp_path / "some.csv", [("r.png", "ours", "", "2", "R", "CC", "Benign", "", "")])
-    wanted = Wanted(labels=tmp_path / "some.csv")
+    wanted = Selection(labels=tmp_path / "some.csv")
     assert [example.label for example in reading.read(own, wanted).examples] == ["Benign"]
     with pytest.raises(LabelsError, match="--form says 'mini-mias'"):
         reading.read(own, dataclasses.replace(wanted, form=Form.MINI_MIAS))
@@ -89,20 +89,20 @@ def test_another_table_may_be_named(own, tmp_path):
 def test_views_and_split_leave_rows_out_and_say_how_many(own, tmp_path):
     assert files(own, views=("MLO",)) == ["MLO"]
     assert files(own, split=Split.TEST) == ["r.png"]
-    table = reading.read(own, Wanted(views=("CC",), split=Split.TRAIN))
+    table = reading.read(own, Selection(views=("CC",), split=Split.TRAIN))
     assert [example.file for example in table.examples] == ["CC"]
     assert table.remarks == ("2 rows are not of the wanted views or split",)
     with pytest.raises(LabelsError, match=r"no row of labels\.csv .* is wanted: views ML, split all"):
-        reading.read(own, Wanted(views=("ML",)))
+        reading.read(own, Selection(views=("ML",)))
     cbis = write_cbis_ddsm(tmp_path / "c", [Abnormality(view="MLO"), Abnormality(split="test")])
-    assert [example.view for example in reading.read(cbis, Wanted(split=Split.TEST)).examples] == ["CC"]
-    assert [example.view for example in reading.read(cbis, Wanted(views=("MLO",))).examples] == ["MLO"]
+    assert [example.view for example in reading.read(cbis, Selection(split=Split.TEST)).examples] == ["CC"]
+    assert [example.view for example in reading.read(cbis, Selection(views=("MLO",))).examples] == ["MLO"]
 
 
 def test_a_split_that_nobody_has_told_cannot_be_asked_for(tmp_path):
     (tmp_path / "Info.txt").write_text("mdb003 D NORM\n")
     with pytest.raises(LabelsError, match="leave --split out"):
-        reading.read(tmp_path, Wanted(split=Split.TRAIN))
+        reading.read(tmp_path, Selection(split=Split.TRAIN))
 
 
 def test_dicom_of_a_table_is_read_by_the_nodes_own_code(own):
@@ -159,7 +159,7 @@ def test_a_prepared_table_is_opened_without_reading_its_masks_again(tmp_path):
 
 
 def test_a_table_that_has_changed_since_is_noticed(own, tmp_path):
-    make(own, tmp_path / "work", Wanted(views=("CC",)))
+    make(own, tmp_path / "work", Selection(views=("CC",)))
     assert len(prepare.load(own, tmp_path / "work", rows=48, columns=40).examples) == 2
     (own / "labels.csv").write_text((own / "labels.csv").read_text().replace("Normal", "Benign"))
     with pytest.raises(prepare.NotPreparedError, match="another table"):
