@@ -103,7 +103,7 @@ def test_a_transfer_is_told_when_it_begins_and_when_it_has_ended(trail):
     received = incoming(trail)
     for kept in (True, True, False):
         with received.instance(subject("P1", "1.2.3")) as instance:
-            instance.kept, instance.action = kept, transfers.CREATED if kept else transfers.HELD
+            instance.is_kept, instance.action = kept, transfers.CREATED if kept else transfers.HELD
     received.close()
     begin, kept, refused = audit_messages.waiting(trail)
     assert (begin.event, begin.studies, begin.patients) == (
@@ -126,7 +126,7 @@ def test_a_message_is_about_one_patient(trail):
     received = incoming(trail)
     for patient, study in (("P1", "1.1"), ("P2", "1.2"), ("P1", "1.3")):
         with received.instance(subject(patient, study)) as instance:
-            instance.kept = True
+            instance.is_kept = True
     received.close()
     messages = [
         audit_message
@@ -153,7 +153,7 @@ def test_many_studies_of_one_patient_fit_into_datagrams(trail):
     received = incoming(trail)
     for number in range(120):
         with received.instance(subject("P1", f"1.2.{number}")) as instance:
-            instance.kept = True
+            instance.is_kept = True
     received.close()
     files = trail.spool.oldest(1000)
     assert max(file.stat().st_size for file in files) < 32_768
@@ -236,7 +236,7 @@ def test_nothing_is_written_where_nobody_wants_to_know(tmp_path):
     NONE.application(started=True)
     NONE.refused("EVIL", "192.0.2.66", "x")
     with incoming(NONE).instance(subject("P1", "1.2.3")) as instance:
-        instance.kept = True
+        instance.is_kept = True
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,7 +23,7 @@ def of(patient, number=0, *, peer="PACS", name=None, **changes):
 def record(database):
     def receive(image):
         with database.write() as tx:
-            return arrivals.record(tx, image, destinations=[image.source_ae], now=START).kept
+            return arrivals.record(tx, image, destinations=[image.source_ae], now=START).outcome
 
     return receive
 
