@@ -10,14 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pydicom.dataset import Dataset
-
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.fetching.query import Query
 from scp.fetching.source import FETCHED_CLASSES, FetchError, Image, Keeper, SourceClosedError
 from scp.network.association import Unreachable
-from scp.network.web import WebPeerClient
+from scp.network.web import NotGivenError, WebPeerClient
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
@@ -26,8 +24,6 @@ Match: TypeAlias = dict[str, dict[str, Any]]
 """One match of QIDO-RS by tag, in the DICOM JSON model (PS3.18 F.2)."""
 PAGE: Final = 200
 """Matches in one answer, at most."""
-AS_KEPT: Final = (("application/dicom", "*"),)
-"""The whole file in the transfer syntax that the peer has it in."""
 STUDY, SERIES, INSTANCE, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
 """Tags in answers to QIDO-RS (PS3.18 F.2)."""
 EXACT: Final = {"StudyInstanceUID": STUDY, "AccessionNumber": "00080050", "PatientID": "00100020"}
@@ -89,7 +85,12 @@ class WebSource:
         failures: list[FetchError] = []
         with self._client() as client:
             for image in images:
-                failure = self.keeper.keep(self._retrieve(client, study_uid, image))
+                try:
+                    path = self._retrieve(client, study_uid, image)
+                except NotGivenError as error:
+                    failures.append(FetchError(str(error), again=False))
+                    continue
+                failure = self.keeper.keep(path)
                 failures += [] if failure is None else [failure]
                 if isinstance(failure, SourceClosedError):
                     break
@@ -101,20 +102,33 @@ class WebSource:
         with self._client() as client:
             while True:
                 before = len(matches)
-                page = client.call(partial(ask, before))
+                page = client.call(partial(_page, ask, before))
                 matches.update({_value(match, key): match for match in page})
                 if len(matches) == before:
                     return list(matches.values())
 
     def _retrieve(self, client: WebPeerClient, study_uid: str, image: Image) -> Path:
-        """Write one image to a file, as the peer has it."""
-        data_set: Dataset = client.call(
-            lambda web: web.retrieve_instance(
-                study_uid, image.series_uid, image.sop_instance_uid, media_types=AS_KEPT
-            )
-        )
-        with tempfile.NamedTemporaryFile(dir=self.incoming, suffix=".dcm", delete=False) as file:
-            data_set.save_as(file, enforce_file_format=True)
+        """Write one image to a file, as the peer has it.
+
+        Raises
+        ------
+        NotGivenError
+            It did not come, or it cannot be written again.
+        SourceClosedError
+            The disk takes nothing.
+        """
+        data_set = client.retrieve(study_uid, image.series_uid, image.sop_instance_uid)
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.incoming, suffix=".dcm", delete=False) as file:
+                try:
+                    data_set.save_as(file, enforce_file_format=True)
+                except Exception:
+                    Path(file.name).unlink()
+                    raise
+        except OSError as error:
+            raise SourceClosedError(f"the data directory takes no image now ({error})") from error
+        except Exception as error:
+            raise NotGivenError(f"what came cannot be written as a file ({type(error).__name__})") from error
         return Path(file.name)
 
     @contextmanager
@@ -129,9 +143,18 @@ class WebSource:
             raise SourceClosedError(str(error)) from error
 
 
+def _page(ask: Callable[[int, DICOMwebClient], object], offset: int, client: DICOMwebClient) -> list[Match]:
+    """Return the matches from ``offset`` on. Raises ValueError where what comes is no list of data sets."""
+    matches = ask(offset, client)
+    if not isinstance(matches, list) or not all(isinstance(match, dict) for match in matches):
+        raise ValueError("no list of data sets")
+    return matches
+
+
 def _value(match: Match, tag: str) -> str:
-    values = match.get(tag, {}).get("Value") or [""]
-    return str(values[0] or "").strip()
+    attribute = match.get(tag)
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    return str(values[0] or "").strip() if isinstance(values, list) and values else ""
 
 
 def _agrees(study: Match, keyword: str, query_value: str | None) -> bool:

@@ -31,6 +31,14 @@ CREDENTIALS_REFUSED: Final = frozenset({401, 403, 407})
 NO_SERVICE: Final = frozenset({404, 405, 501})
 OBJECT_REFUSED: Final = frozenset({400, 406, 409, 413, 415, 422})
 """Answers about what was sent (RFC 9110 15.5); any other is about the peer, and passes."""
+OBJECT_NOT_GIVEN: Final = frozenset({400, 404, 406, 409, 410, 415, 422})
+"""Answers about one object that is asked for: the same service has listed it, so its url is right."""
+AS_KEPT: Final = (("application/dicom", "*"),)
+"""The whole file in the transfer syntax that the peer has it in."""
+
+
+class NotGivenError(Exception):
+    """The service answers, and yet does not give an object that it has listed; the message says why."""
 
 
 class WebPeerClient:
@@ -73,6 +81,38 @@ class WebPeerClient:
         if answered is None:
             raise Unreachable(f"{self._place}: it answered, but not whether it has kept the object")
         return answered
+
+    def retrieve(self, study_uid: str, series_uid: str, instance_uid: str) -> Dataset:
+        """Return one object by WADO-RS (PS3.18 10.4), in the transfer syntax that the peer has it in.
+
+        Raises
+        ------
+        NotGivenError
+            The peer answers, and not with this object.
+        Unreachable
+            It does not answer.
+        """
+        from requests import HTTPError, RequestException  # noqa: PLC0415 - see above
+
+        try:
+            data_set: Dataset = self._client().retrieve_instance(
+                study_uid, series_uid, instance_uid, media_types=AS_KEPT
+            )
+        except HTTPError as error:
+            code = _code(error)
+            if code not in OBJECT_NOT_GIVEN:
+                raise _about_the_service(self._place, code) from error
+            reason = f"answers HTTP {code} for an image that it has listed: is it lost there?"
+            raise NotGivenError(f"{self._place} {reason}") from error
+        except RequestException as error:
+            raise self._unreachable(error) from error
+        except Exception as error:
+            # the library leaves it to pydicom, to ValueError and to IndexError what it cannot read
+            reason = f"answers with what is no DICOM object ({type(error).__name__})"
+            raise NotGivenError(f"{self._place} {reason}") from error
+        if (data_set.get("StudyInstanceUID"), data_set.get("SOPInstanceUID")) != (study_uid, instance_uid):
+            raise NotGivenError(f"{self._place} answers with another image than it was asked for")
+        return data_set
 
     def call(self, ask: Callable[[DICOMwebClient], Answer]) -> Answer:
         """Return what ``ask`` returns of the client. Raises Unreachable where there is no answer."""

@@ -1,22 +1,30 @@
-"""DICOMweb with Orthanc's plugin, behind TLS and a password: results by STOW-RS."""
+"""DICOMweb with Orthanc's plugin, behind TLS and a password: STOW-RS, QIDO-RS, WADO-RS, and `check`."""
 
 import base64
 import json
+import re
 import urllib.request
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
-from scp.network import web
+from scp.fetching import dicomweb
+from scp.fetching.dicomweb import WebSource
+from scp.fetching.query import Query
+from scp.fetching.source import Image, Keeper, SourceClosedError
+from scp.operating import check_peers
+from scp.operating.checks import Outcome
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.overview import attention
 from storage.queue import deliveries
 from storage.states import DeliveryState
 from tests.support.authority import Authority
+from tests.support.mammograms import standard_views, write
 from tests.support.orthanc import Orthanc
 from tests.support.owed import NOW, owe
 from tests.support.peers import free_port, missing
@@ -43,7 +51,13 @@ class SecuredOrthanc(Orthanc):
         )
 
     def get(self, path):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}")
+        return self._ask(path)
+
+    def upload(self, path):
+        return self._ask("/instances", path.read_bytes())
+
+    def _ask(self, path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", data=body)
         request.add_header("Authorization", "Basic " + base64.b64encode(LOGIN.encode()).decode())
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -64,6 +78,14 @@ def orthanc(tmp_path_factory):
 def url(orthanc, authority):
     with tls_front(orthanc.rest_port, authority.sign("orthanc")) as port:
         yield f"https://127.0.0.1:{port}/dicom-web"
+
+
+@pytest.fixture
+def incoming(tmp_path):
+    """Where images are written before they are kept."""
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -105,34 +127,103 @@ def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path
         assert deliveries.counts(tx)["PACS"][DeliveryState.SENT] == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"url_credentials": "env:WRONG_LOGIN"}, "HTTP 401, it does not let this node in"),
-        ({"url_credentials": "env:NO_LOGIN"}, "NO_LOGIN is empty"),
-        ({"url_authorities": None}, "no TLS: "),
-        ({"url": f"https://127.0.0.1:{free_port()}/dicom-web"}, "nothing answers there"),
-    ],
-)
-def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(
-    database, tmp_path, access, monkeypatch, change, words
-):
+WRONG = [
+    ({"url_credentials": "env:WRONG_LOGIN"}, "HTTP 401, it does not let this node in"),
+    ({"url_credentials": "env:NO_LOGIN"}, "NO_LOGIN is empty"),
+    ({"url_authorities": None}, "no TLS: unable to get local issuer certificate"),
+    ({"url": f"https://127.0.0.1:{free_port()}/dicom-web"}, "nothing answers there"),
+]
+"""What may be wrong with an entry, and the words that say so, whatever the node wants of the service."""
+
+
+@pytest.fixture(params=WRONG, ids=lambda entry: entry[1].split(",")[0])
+def wrong(request, access, monkeypatch):
+    """A wrong entry, and what must be said of it."""
     monkeypatch.setenv("WRONG_LOGIN", "alice:guess")
+    change, words = request.param
+    return access.model_copy(update=change), words
+
+
+def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(database, tmp_path, wrong):
+    peer, words = wrong
     owe(database, Archive(tmp_path / "data"))
-    kept, problems = send(database, tmp_path, access.model_copy(update=change))
+    kept, problems = send(database, tmp_path, peer)
     assert kept == 0
     (problem,) = problems
     assert problem[0] is DeliveryState.OWED
     assert words in problem[1]
 
 
+def test_check_says_what_is_wrong_with_the_service(wrong):
+    peer, words = wrong
+    (found,) = check_peers.probe(peer, Settings(peers=(peer,)))
+    assert found.outcome is Outcome.FAILED
+    assert found.words.startswith(f"PACS at {peer.url}: ")
+    assert words in found.words
+
+
+def test_fetch_says_what_is_wrong_with_the_service(incoming, wrong):
+    peer, words = wrong
+    with pytest.raises(SourceClosedError, match=re.escape(words)):
+        source(peer, incoming, []).studies(Query(origin="", accession="ACC7"))
+
+
 def test_wrong_root_of_the_service_is_told(database, tmp_path, access):
     owe(database, Archive(tmp_path / "data"))
-    _, problems = send(database, tmp_path, access.model_copy(update={"url": f"{access.url}/elsewhere"}))
+    wrong_root = access.model_copy(update={"url": f"{access.url}/elsewhere"})
+    _, problems = send(database, tmp_path, wrong_root)
     assert "is the url the root of its DICOMweb service?" in problems[0][1]
+    (found,) = check_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
+    assert "is the url the root of its DICOMweb service?" in found.words
 
 
-def test_check_asks_the_service(access):
-    assert web.probe(Settings(peers=(access,)), access) is None
-    wrong = access.model_copy(update={"url_authorities": None})
-    assert "local issuer" in web.probe(Settings(peers=(wrong,)), wrong)
+def test_check_is_content_with_a_service_that_answers(access):
+    (found,) = check_peers.probe(access, Settings(peers=(access,)))
+    assert (found.outcome, found.words) == (Outcome.OK, f"answers at {access.url}")
+
+
+def source(peer, folder, kept):
+    """Return where studies are fetched from; ``kept`` gets the name of each file that came."""
+    return WebSource(
+        settings=Settings(peers=(peer,)),
+        peer=peer,
+        keeper=Keeper(receive=lambda path: kept.append(str(dcmread(path).SOPInstanceUID))),
+        incoming=folder,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(orthanc, tmp_path_factory):
+    """Four views in Orthanc, in pairs of one and the same patient; the number of its study is 7."""
+    folder = tmp_path_factory.mktemp("study")
+    views = standard_views(study="7", rows=64, columns=48)
+    for number, view in enumerate(views):
+        orthanc.upload(write(view, folder / f"{number}.dcm"))
+    return views
+
+
+def test_study_is_found_and_fetched_page_by_page(study, access, incoming, monkeypatch):
+    monkeypatch.setattr(dicomweb, "PAGE", 3)
+    kept = []
+    fetched = source(access, incoming, kept)
+    assert fetched.studies(Query(origin="", accession="ACC7")) == [str(study[0].StudyInstanceUID)]
+    images = fetched.images(str(study[0].StudyInstanceUID))
+    assert fetched.fetch(str(study[0].StudyInstanceUID), images) == []
+    assert sorted(kept) == sorted(str(view.SOPInstanceUID) for view in study)
+    assert list(incoming.iterdir()) == []
+
+
+def test_study_that_the_service_does_not_have_is_not_found(access, incoming):
+    fetched = source(access, incoming, [])
+    assert fetched.studies(Query(origin="", accession="ACC404")) == []
+    assert fetched.images("1.2.3.404") == []
+
+
+def test_image_that_the_service_has_lost_does_not_stop_the_others(study, access, incoming):
+    kept = []
+    fetched = source(access, incoming, kept)
+    images = fetched.images(str(study[0].StudyInstanceUID))
+    lost = Image(sop_instance_uid=f"{images[1].sop_instance_uid[:-1]}", series_uid=images[1].series_uid)
+    (failure,) = fetched.fetch(str(study[0].StudyInstanceUID), [images[0], lost, images[2]])
+    assert kept == [images[0].sop_instance_uid, images[2].sop_instance_uid]
+    assert "answers HTTP 404 for an image that it has listed: is it lost there?" in str(failure)
