@@ -194,8 +194,8 @@ def test_an_object_that_is_no_part_of_a_message_is_taken_all_the_same(service, s
     ],
 )
 def test_one_image_that_is_missing_does_not_stop_the_others(service, source, kept, tmp_path, answer, words):
-    gone, good = ASKED
-    by_address(service, {gone.sop_instance_uid: answer, good.sop_instance_uid: (200, PARTS, part(IMAGES[1]))})
+    lost, good = ASKED
+    by_address(service, {lost.sop_instance_uid: answer, good.sop_instance_uid: (200, PARTS, part(IMAGES[1]))})
     (failure,) = source.fetch(STUDY, ASKED)
     assert words in str(failure)
     assert not failure.again
