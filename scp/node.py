@@ -58,6 +58,12 @@ CONSOLE_STOP_SECONDS: Final = 5.0
 ALERT_STOP_SECONDS: Final = 2.0
 """How long a message under way may take."""
 
+SIGNAL_SECONDS: Final = 1.0
+"""How often the main thread wakes by itself.
+
+Python runs the handler of a signal in the main thread only (library reference, "signal"). A signal that comes
+just before this thread sleeps, or that another thread takes, does not wake it.
+"""
 AUDIT_STOP_SECONDS: Final = 2.0
 """How long the last audit messages may take; what is not sent then is sent after the next start."""
 
@@ -162,7 +168,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event, path: 
     trail.application(started=True)
     parent.notify(parent.READY)
     try:
-        stop.wait()
+        _wait(stop)
     finally:
         parent.notify(parent.STOPPING)
         if reloader is not None:
@@ -258,6 +264,12 @@ def _stop(
         log.warning("job cut off at the end of the time to stop, it is back in the queue")
     if not dispatcher.stop(STOP_SECONDS):
         log.warning("delivery cut off at the end of the time to stop, it stays owed")
+
+
+def _wait(stop: threading.Event) -> None:
+    """Wait for ``stop``; let the handler of every signal run meanwhile, whichever thread took the signal."""
+    while not stop.wait(SIGNAL_SECONDS):
+        pass
 
 
 def _stop_on_signals() -> threading.Event:
