@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -91,29 +89,12 @@ def wait_until_listening(port: int, called: str) -> None:
     raise SystemExit(f"nothing answers at port {port}")
 
 
-def wait_for_worker(pid: int) -> list[int]:
-    """Return the processes that ``pid`` has started, from whichever thread, once the worker is among them."""
-    while True:
-        tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [int(child) for path in tasks for child in path.read_text().split()]
-        if any("spawn_main" in Path(f"/proc/{child}/cmdline").read_text() for child in children):
-            return children
-        time.sleep(0.05)
-
-
 @contextmanager
 def node(folder: Path) -> Iterator[tuple[int, str, int]]:
     """Run the node, its worker stopped so that only receiving is measured."""
-    process = NodeProcess(folder, peers=peer("PACS", free_port()), quiet_seconds=3600)
-    with process:
-        workers = wait_for_worker(process.process.pid)
-        for worker in workers:
-            os.kill(worker, signal.SIGSTOP)
-        try:
-            yield process.port, "SECONDREAD", process.process.pid
-        finally:
-            for worker in workers:
-                os.kill(worker, signal.SIGCONT)
+    peers, extra = peer("PACS", free_port()), "[console]\nenabled = false\n"
+    with NodeProcess(folder, peers=peers, quiet_seconds=3600, extra=extra, working=False) as process:
+        yield process.port, "SECONDREAD", process.process.pid
 
 
 @contextmanager

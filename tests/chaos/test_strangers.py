@@ -53,7 +53,7 @@ pytestmark = pytest.mark.timeout(900 + PDUS)
 
 @pytest.fixture
 def node(tmp_path):
-    with NodeProcess(tmp_path, peers=PEER) as started:
+    with NodeProcess(tmp_path, peers=PEER, working=False) as started:
         yield started
 
 

@@ -15,7 +15,7 @@ from tests.support.scu import associate, store
 
 
 def test_idle_associations_share_one_bound(tmp_path):
-    with NodeProcess(tmp_path, peers=peer("PACS", free_port())) as node:
+    with NodeProcess(tmp_path, peers=peer("PACS", free_port()), working=False) as node:
         verification = [build_context(contexts.VERIFICATION)]
         idle = [associate(node.port, verification) for _ in range(4)]
         assert all(association.is_established for association in idle)
@@ -26,7 +26,7 @@ def test_idle_associations_share_one_bound(tmp_path):
 
 
 def test_second_node_on_the_same_data_is_refused_with_a_sentence(tmp_path):
-    with NodeProcess(tmp_path, peers=peer("PACS", free_port())) as node:
+    with NodeProcess(tmp_path, peers=peer("PACS", free_port()), working=False) as node:
         second = NodeProcess(tmp_path / "second", peers=peer("PACS", free_port()))
         second.config.write_text(second.config.read_text().replace(str(second.data_dir), str(node.data_dir)))
         with pytest.raises(AssertionError, match="another node is running on"):

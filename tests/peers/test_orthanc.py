@@ -79,7 +79,7 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, ex
     study_uid, views, foreign_paths = exam
     port = free_port()
     with (
-        NodeProcess(tmp_path, peers=peer("ORTHANC", port)) as node,
+        NodeProcess(tmp_path, peers=peer("ORTHANC", port), working=False) as node,
         Orthanc(
             tmp_path / "orthanc", node_port=node.port, auto_forward=way == "auto-forward", port=port
         ) as orthanc,

@@ -1,4 +1,4 @@
-"""kill -9 at the parts of a running node."""
+"""Signals to the parts of a running node: kill -9, and a pause."""
 
 import contextlib
 import os
@@ -32,13 +32,23 @@ def worker_of(pid):
     return None
 
 
-def kill_worker(node, seconds=30):
-    """Kill the worker alone; the node starts another."""
+def wait_for_worker(node, seconds=30):
+    """The process id of the node's worker, once it has one."""
     deadline = time.monotonic() + seconds
     while (worker := worker_of(node.process.pid)) is None:
         assert time.monotonic() < deadline, "the node has no worker"
         time.sleep(0.02)  # nothing tells when a process appears
-    os.kill(worker, signal.SIGKILL)
+    return worker
+
+
+def kill_worker(node, seconds=30):
+    """Kill the worker alone; the node starts another."""
+    os.kill(wait_for_worker(node, seconds), signal.SIGKILL)
+
+
+def pause_worker(node):
+    """Stop the worker where it is; it does nothing until the node ends it."""
+    os.kill(wait_for_worker(node), signal.SIGSTOP)
 
 
 def kill_listener(node):

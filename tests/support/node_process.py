@@ -11,7 +11,7 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from tests.support import ungated
+from tests.support import kills, ungated
 from tests.support.lines import Lines
 from tests.support.peers import free_port
 
@@ -23,11 +23,13 @@ MODEL = "document-cnn-1.1.0"
 class NodeProcess:
     """Starts, kills and restarts a node on one data directory."""
 
-    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra="", data_dir=None):
+    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra="", data_dir=None, working=True):
+        """``working``: whether its worker may load its network, which takes seconds of every core."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.data_dir = data_dir or folder / "data"
+        self.working = working
         self.config = folder / "config.toml"
         model = "" if "[model]" in extra else f'[model]\nname = "{ungated.copy(MODEL, folder / "model")}"\n'
         self.config.write_text(
@@ -63,6 +65,8 @@ longest_retry_seconds = 2
                 self.lines.finish()
                 raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
             time.sleep(0.05)  # nothing tells when a port opens
+        if not self.working:
+            kills.pause_worker(self)
         return self
 
     def launch(self, **environment):
