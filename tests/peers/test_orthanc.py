@@ -18,10 +18,15 @@ VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 @pytest.fixture
 def images(tmp_path):
+    return written_views(tmp_path, study="1")
+
+
+def written_views(folder, study):
+    """The UID of a study of four views, and their files."""
     paths = []
     for number, (laterality, view) in enumerate(VIEWS, 1):
-        image = mammogram(laterality, view, number=number, lesion=laterality == "R")
-        paths.append(tmp_path / f"{laterality}{view}.dcm")
+        image = mammogram(laterality, view, number=number, study=study, lesion=laterality == "R")
+        paths.append(folder / f"{study}{laterality}{view}.dcm")
         write(image, paths[-1])
     return str(image.StudyInstanceUID), paths
 
@@ -54,29 +59,12 @@ def test_auto_forwarded_study_gets_its_results_in_the_same_study(tmp_path, image
         assert modalities(orthanc.instances(study_uid)) == COMPLETE
 
 
-PLACES = ("first", "in the middle", "last")
+PLACES = {"first": 0, "in the middle": 2, "last": 4}
+"""How many of the four views go before the foreign objects."""
 
 
-def sent_in_order(views, foreign, place):
-    at = {"first": 0, "in the middle": 2, "last": len(views)}[place]
-    return [*views[:at], *foreign, *views[at:]]
-
-
-@pytest.fixture
-def exam(tmp_path, images):
-    """The four views of a study as files, and eleven foreign objects of the same study."""
-    study_uid, views = images
-    foreign_paths = [
-        write(foreign_object, tmp_path / f"foreign{number}.dcm")
-        for number, foreign_object in enumerate(foreign_objects(), 1)
-    ]
-    return study_uid, views, foreign_paths
-
-
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", ["auto-forward", "store job", "C-MOVE"])
-def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, exam, way, place):
-    study_uid, views, foreign_paths = exam
+def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, way):
     port = free_port()
     with (
         NodeProcess(tmp_path, peers=peer("ORTHANC", port), working=False) as node,
@@ -84,21 +72,28 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, ex
             tmp_path / "orthanc", node_port=node.port, auto_forward=way == "auto-forward", port=port
         ) as orthanc,
     ):
-        ids = [orthanc.upload(path)["ID"] for path in sent_in_order(views, foreign_paths, place)]
-        if way == "store job":
-            assert orthanc.store({"Resources": ids})["State"] == "Success"
-        elif way == "C-MOVE":
-            command = [dcmtk("movescu"), "-S", "-aet", "ANYBODY", "-aec", "ORTHANC", "-aem", "SECONDREAD"]
-            keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
-            subprocess.run([*command, *keys, "127.0.0.1", str(port)], check=True, timeout=90)
-        node.lines.wait_for("outcome=NEW", times=4, seconds=60)
-        orthanc.wait_until_idle()
+        for number, (place, before) in enumerate(PLACES.items(), 1):
+            study_uid, views = written_views(tmp_path, study=place)
+            foreign_paths = [
+                write(foreign_object, tmp_path / f"{place}{order}.dcm")
+                for order, foreign_object in enumerate(foreign_objects(study=place), 1)
+            ]
+            paths = [*views[:before], *foreign_paths, *views[before:]]
+            ids = [orthanc.upload(path)["ID"] for path in paths]
+            if way == "store job":
+                assert orthanc.store({"Resources": ids})["State"] == "Success"
+            elif way == "C-MOVE":
+                command = [dcmtk("movescu"), "-S", "-aet", "ANYBODY", "-aec", "ORTHANC", "-aem", "SECONDREAD"]
+                keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
+                subprocess.run([*command, *keys, "127.0.0.1", str(port)], check=True, timeout=90)
+            node.lines.wait_for("outcome=NEW", times=4 * number, seconds=60)
+            orthanc.wait_until_idle()
+            counts = {row["sop_class_uid"]: row["objects"] for row in status(node)["not_kept"]}
+            assert counts == dict.fromkeys(FOREIGN, number)
         node.stop()
-        counted = {row["sop_class_uid"]: row["objects"] for row in status(node)["not_kept"]}
         log = node.log.read_text()
-    assert counted == dict.fromkeys(FOREIGN, 1)
     assert "instance refused" not in log
-    assert log.count("outcome=NEW") == 4
+    assert log.count("outcome=NEW") == 4 * len(PLACES)
 
 
 def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_path, images):
@@ -153,9 +148,9 @@ FOREIGN = {
 """Eleven kinds that stand beside the views of an examination: SOP Class and Modality."""
 
 
-def foreign_objects():
+def foreign_objects(study):
     for number, (sop_class, modality) in enumerate(FOREIGN.items(), 50):
-        image = mammogram("R", "CC", number=number, rows=32, columns=32, Modality=modality)
+        image = mammogram("R", "CC", study=study, number=number, rows=32, columns=32, Modality=modality)
         image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
         yield image
 

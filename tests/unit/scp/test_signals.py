@@ -13,11 +13,11 @@ from scp import node
 )
 def test_signal_that_another_thread_takes_ends_the_wait(monkeypatch):
     monkeypatch.setattr(node, "SIGNAL_SECONDS", 0.01)
-    stop, taken = threading.Event(), threading.Event()
+    stop, end_of_test = threading.Event(), threading.Event()
 
     def take():
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
-        taken.wait(10)
+        end_of_test.wait(10)
 
     before = signal.signal(signal.SIGUSR1, lambda *_: stop.set())
     thread = threading.Thread(target=take)
@@ -25,5 +25,5 @@ def test_signal_that_another_thread_takes_ends_the_wait(monkeypatch):
         threading.Timer(0.2, thread.start).start()
         node._wait(stop)
     finally:
-        taken.set()
+        end_of_test.set()
         signal.signal(signal.SIGUSR1, before)
