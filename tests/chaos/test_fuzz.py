@@ -32,7 +32,7 @@ from tests.support.kills import worker_of
 from tests.support.mammograms import mammogram
 from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
-CASES = int(os.environ.get("SECONDREAD_FUZZ_CASES", "300"))
+CASES = int(os.environ.get("SECONDREAD_FUZZ_CASES", "200"))
 SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
 BATCH = 100
 ANSWERS = frozenset({0x0000, 0xA900, 0xC000})

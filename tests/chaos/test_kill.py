@@ -20,7 +20,7 @@ from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.remembering_archive import RememberingArchive
 from tests.support.steady_sender import SteadySender
 
-ROUNDS = int(os.environ.get("SECONDREAD_CHAOS_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("SECONDREAD_CHAOS_ROUNDS", "8"))
 SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
 SENDERS = ("MODALITY1", "MODALITY2")
 PAUSE = 0.8
