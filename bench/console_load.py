@@ -2,7 +2,8 @@
 
 Two storescu store different 27 MB images at the same time, again and again, in turn with the console at rest
 and under load; each pair of turns gives a ratio. The worker is stopped, so that receiving and console alone
-share the machine. At rest its readers are stopped, too: they would go on with what was uploaded. Whoever
+share the machine. Node and senders are one session, in which the priorities of the node's processes count
+(sched(7), autogroup). At rest its readers are stopped, too: they would go on with what was uploaded. Whoever
 loads it runs with the lowest priority, since in truth those are other machines.
 
     python bench/console_load.py [--rounds 6] [--images 4] [--size 4096x3328]
@@ -36,6 +37,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.receive import MEGABYTE, send  # noqa: E402
+from scp.console import process as console  # noqa: E402
+from scp.console.reading.process import READER_STEPS  # noqa: E402
 from scp.process import locks  # noqa: E402
 from storage.database import engine  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
@@ -47,6 +50,8 @@ UPLOADS_A_SECOND = 4
 PAGES = ("/", "/studies", "/model", "/analyse", "/api")
 THINKING = 1.0
 """Seconds between two pages of one user: nobody is faster for long."""
+PARTS = {0: "node", console.STEPS: "console", READER_STEPS: "readers of uploads"}
+"""Parts of a node by the nice level of their processes."""
 WARM_SECONDS = 3.0
 """Of load before a turn under load is measured."""
 
@@ -148,6 +153,16 @@ def stop_between_writes(pid: int, data_dir: Path) -> None:
                 return
 
 
+def spent(pid: int) -> dict[str, float]:
+    """Return the processor seconds that each of `PARTS` of node ``pid`` has taken by now."""
+    seconds = dict.fromkeys(PARTS.values(), 0.0)
+    for process in (pid, *descendants(pid)):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        if (part := PARTS.get(int(fields[16]))) is not None:
+            seconds[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
 def images(folder: Path, turn: int, count: int, size: tuple[int, int]) -> list[Path]:
     """Write images that no other turn has: noise as pixels."""
     generator = np.random.default_rng(turn)
@@ -175,9 +190,9 @@ def rate(port: int, sent: list[Path]) -> float:
 
 def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> None:
     """Run everything and print."""
-    console = free_port()
+    port = free_port()
     node = NodeProcess(
-        folder, peers=peer("PACS", free_port()), quiet_seconds=3600, extra=f"[console]\nport = {console}"
+        folder, peers=peer("PACS", free_port()), quiet_seconds=3600, extra=f"[console]\nport = {port}"
     )
     with node:
         node.lines.wait_for("worker ready", seconds=300)
@@ -185,7 +200,7 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> Non
         worker = locks.worker_pid(node.data_dir)
         stop_between_writes(worker, node.data_dir)
         load = subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, __file__, "--load", str(console)],
+            ["nice", "-n", "19", sys.executable, __file__, "--load", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -204,13 +219,18 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> Non
         tell("go")
         time.sleep(25)  # the reader loads its network once
         rates: dict[str, list[float]] = {"at rest": [], "under load": []}
+        shares: list[dict[str, float]] = []
         for turn in range(2 * rounds):
             loaded = bool(turn % 2) != bool(turn // 2 % 2)  # rest, load, load, rest: a drift cancels out
             sent = images(folder / f"turn-{turn}", turn, 2 * count, size)
             readers(signal.SIGCONT if loaded else signal.SIGSTOP)
             tell("go" if loaded else "halt")
             time.sleep(WARM_SECONDS)
+            before, started = spent(node.process.pid), time.perf_counter()
             rates["under load" if loaded else "at rest"].append(rate(node.port, sent))
+            took, after = time.perf_counter() - started, spent(node.process.pid)
+            if loaded:
+                shares.append({part: (after[part] - before[part]) / took for part in after})
             for path in sent:
                 path.unlink()
         readers(signal.SIGCONT)
@@ -221,6 +241,8 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> Non
     print(f"\nload average {os.getloadavg()[0]:.1f}")
     for name, values in {**rates, "ratio": ratios}.items():
         print(f"{name:11} {statistics.median(values):7.2f} [{min(values):.2f}-{max(values):.2f}]")
+    for part in PARTS.values():
+        print(f"{part}: {statistics.median(share[part] for share in shares):.2f} of a core under load")
 
 
 def main() -> None:

@@ -29,6 +29,9 @@ from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
+STEPS: Final = 5
+"""Of nice(2): who stores an image gets three times the processor of who looks at a page (sched(7)). Pages read,
+and hold no lock that a receiver waits for; for what little the console writes its share is enough."""
 END_SECONDS: Final = 3
 """How long answers under way may take when the console ends."""
 
@@ -48,6 +51,7 @@ def main(settings: Settings, pipe: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
+    limits.give_way(STEPS)
     parent.end_with_parent()
     logs.configure(settings.log)
     try:

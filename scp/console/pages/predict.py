@@ -19,7 +19,7 @@ from scp.console import rendering, services, visitors
 from scp.console.pages import analyse
 from scp.console.reading.uploads import Busy, Upload
 from scp.console.services import Services
-from scp.console.visitors import Role
+from scp.console.visitors import Role, Visitor
 from scp.operating import analyze_lines
 from scp.operating.analyze_study import ReadStudy
 
@@ -33,7 +33,7 @@ async def predict(request: Request) -> Response:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return _problem(415, "send multipart/form-data with the file in the field image")
     try:
-        upload = await analyse.take(node.uploads, await request.form(), visitor.secret)
+        upload = await _take(request, node, visitor)
     except Busy as busy:
         return _problem(503, str(busy), {"Retry-After": "60"})
     except HTTPException as refusal:
@@ -44,6 +44,17 @@ async def predict(request: Request) -> Response:
         return JSONResponse(_answer(node, upload, studies))
     finally:
         node.uploads.forget(upload)
+
+
+async def _take(request: Request, node: Services, visitor: Visitor) -> Upload:
+    """Keep the files that are sent. Raises HTTPException, and Busy before anything is parsed or written."""
+    try:
+        node.uploads.check_room()
+    except Busy:
+        async for _ in request.stream():  # whoever still sends would see no answer, but a broken connection
+            pass
+        raise
+    return await analyse.take(node.uploads, await request.form(), visitor.secret)
 
 
 def openapi(request: Request) -> Response:

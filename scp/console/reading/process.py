@@ -39,8 +39,7 @@ MOST_PIXELS: Final = 100_000_000
 """Of one image, frames counted: the largest mammograms have 30 million."""
 
 READER_STEPS: Final = 19
-"""Of nice(2): an analysis takes a whole core for seconds. It holds no lock that a receiver waits for; the
-console itself may hold that of the database, and so keeps its priority."""
+"""Of nice(2): an analysis takes a whole core for seconds, and holds no lock that a receiver waits for."""
 
 
 class FileReader:

@@ -124,10 +124,14 @@ class Uploads:
             for upload in [upload for upload in self._uploads.values() if upload.touched < silent]:
                 self.forget(upload)
 
-    def new_folder(self) -> Path:
-        """Return an empty folder for an upload. Raises Busy."""
+    def check_room(self) -> None:
+        """Raise Busy where no more files are taken now."""
         if self.analyses.waiting >= MOST_WAITING:
             raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
+
+    def new_folder(self) -> Path:
+        """Return an empty folder for an upload. Raises Busy."""
+        self.check_room()
         folder = self._root / secrets.token_hex(16)
         folder.mkdir(mode=0o700)
         return folder
