@@ -16,7 +16,7 @@ import structlog
 
 from inference.network import manifest
 from inference.network.manifest import ManifestError
-from scp import housekeeping, product, schedule
+from scp import housekeeping, logs, product, schedule
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.configuration.settings import Settings
@@ -154,7 +154,13 @@ def _serve(settings: Settings, database: Database, stop: threading.Event, path: 
     console.start()
     alert_watch = AlertWatch(settings=settings, database=database, now=_now)
     alert_watch.start()
-    reloader = _reload_on_signal(settings, path, [tasks.waive_commitments, supervisor.follow, console.follow])
+    followers = [
+        lambda: logs.configure(settings.log),
+        tasks.waive_commitments,
+        supervisor.follow,
+        console.follow,
+    ]
+    reloader = _reload_on_signal(settings, path, followers)
     ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
     end_ticks = schedule.start(ticks, tasks.clock)
     log.info(

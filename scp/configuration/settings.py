@@ -39,8 +39,8 @@ from scp.configuration.web import Stow
 USUAL_DICOM_PORT: Final = 104
 
 
-RELOADED: Final = ("peers", "study", "delivery", "retention", "alerts")
-"""Sections that may change while the node runs: each is looked at whenever it is needed."""
+RELOADED: Final = ("peers", "study", "delivery", "retention", "alerts", "log")
+"""Sections that may change while the node runs: looked at whenever it is needed, or made to follow."""
 
 
 class Settings(Section):

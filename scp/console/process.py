@@ -30,8 +30,8 @@ from storage.errors import StorageError
 log = structlog.get_logger(__name__)
 
 STEPS: Final = 5
-"""Of nice(2): who stores an image gets three times the processor of who looks at a page (sched(7)). Pages read,
-and hold no lock that a receiver waits for; for what little the console writes its share is enough."""
+"""Of nice(2): who stores an image gets three times the processor of who looks at a page (sched(7)). Pages
+read, and hold no lock that a receiver waits for; for what little the console writes its share is enough."""
 END_SECONDS: Final = 3
 """How long answers under way may take when the console ends."""
 
@@ -131,6 +131,7 @@ def _obey(pipe: Connection, server: Server, settings: Settings) -> None:
         while (message := pipe.recv_bytes()) != STOP:
             if message.startswith(SETTINGS):
                 settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
+                logs.configure(settings.log)
     except (EOFError, OSError):
         log.debug("the node is gone")
     server.should_exit = True

@@ -93,6 +93,7 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
                 break
             if message.startswith(SETTINGS):
                 settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
+                logs.configure(settings.log)
             else:
                 pipe.send_bytes(AWAKE)
 

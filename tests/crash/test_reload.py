@@ -31,7 +31,7 @@ def test_new_peers_are_in_force_without_a_restart(tmp_path):
             node.config.write_text(
                 good
                 + peer("VNA", vna.port, objects='["cad_sr"]')
-                + '[[peers]]\nae_title = "MODALITY"\nresults_to = ["VNA"]\n'
+                + '[[peers]]\nae_title = "MODALITY"\nresults_to = ["VNA"]\n[log]\nformat = "json"\n'
             )
             node.process.send_signal(signal.SIGHUP)
             node.lines.wait_for("configuration reloaded")
@@ -42,3 +42,6 @@ def test_new_peers_are_in_force_without_a_restart(tmp_path):
             vna.wait_for(of_class(MammographyCADSRStorage))
             pacs.wait_for(lambda received: received)
             assert {instance.SOPClassUID for instance in vna.received} == {MammographyCADSRStorage}
+            # node and worker have followed [log], too
+            node.lines.wait_for('"event": "instance received"')
+            node.lines.wait_for('"kind": "REPORT"')
