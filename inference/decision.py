@@ -21,8 +21,8 @@ Scores: TypeAlias = tuple[float, float, float, float]
 _LEAST: Final = 1e-12
 """A score of zero has no logarithm: it counts as this much."""
 _MALIGNANT: Final = CLASSES.index(ClassKey.MALIGNANT)
-_OTHERS: Final = tuple(key for key in CLASSES if key is not ClassKey.MALIGNANT)
-_SOMETHING: Final = tuple(key for key in _OTHERS if key in EXPLAINABLE)
+_NOT_MALIGNANT: Final = tuple(key for key in CLASSES if key is not ClassKey.MALIGNANT)
+_BENIGN: Final = tuple(key for key in _NOT_MALIGNANT if key in EXPLAINABLE)
 """What a Grad-CAM can explain below the threshold."""
 
 
@@ -212,8 +212,8 @@ def decide(scores: Scores, threshold: FlagThreshold, shares: Scores | None = Non
         threshold=threshold,
         shown_threshold=threshold.value if shares is None else moved_malignant(threshold.value, shares),
         flagged=flagged,
-        label=ClassKey.MALIGNANT if flagged else _likeliest(_OTHERS, site_scores),
-        explained=ClassKey.MALIGNANT if flagged else _likeliest(_SOMETHING, site_scores),
+        label=ClassKey.MALIGNANT if flagged else _likeliest(_NOT_MALIGNANT, site_scores),
+        explained=ClassKey.MALIGNANT if flagged else _likeliest(_BENIGN, site_scores),
         percentile=None if threshold.population is None else threshold.population.percentile(malignant),
     )
 
@@ -236,7 +236,7 @@ def moved(scores: Scores, shares: Scores) -> Scores:
 def moved_malignant(score: float, shares: Scores) -> float:
     """Move one malignant score to a site's ``shares``: it grows with ``score``."""
     share = shares[_MALIGNANT]
-    malignant, rest = score * share * len(_OTHERS), (1 - score) * (1 - share)
+    malignant, rest = score * share * len(_NOT_MALIGNANT), (1 - score) * (1 - share)
     return malignant / (malignant + rest) if malignant + rest > 0 else score
 
 

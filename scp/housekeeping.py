@@ -19,7 +19,7 @@ from pydicom.errors import InvalidDicomError
 
 from inference.reading import attributes
 from scp import calibration, pixel_removal, retry_policy
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.schedule import ClockWatch, Tick
 from scp.working.worker import INTERRUPTED_ANALYSIS
@@ -59,7 +59,7 @@ class HousekeepingTasks:
     wake_worker: Callable[[], None]
     """Called when there is work for the worker."""
     now: Callable[[], datetime]
-    trail: Trail = NONE
+    trail: Trail = NO_TRAIL
     """Is told which studies are removed."""
     clock: ClockWatch = field(default_factory=ClockWatch)
     """Tells whether that time can be believed."""

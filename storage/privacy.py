@@ -11,7 +11,7 @@ from typing import Final
 
 from storage.database.engine import NAME
 
-OTHERS: Final = 0o077
+ACCESS_OF_OTHERS: Final = 0o077
 """What group and others might be allowed (chmod(2))."""
 
 
@@ -24,14 +24,14 @@ def close(data_dir: Path, folders: Iterable[str]) -> None:
     for path in (data_dir, *(data_dir / name for name in folders), *databases):
         with suppress(FileNotFoundError):  # SQLite has just removed it, or it never was
             status = path.lstat()
-            if not stat.S_ISLNK(status.st_mode) and status.st_mode & OTHERS and _may_change(status):
-                path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & ACCESS_OF_OTHERS and _may_change(status):
+                path.chmod(stat.S_IMODE(status.st_mode) & ~ACCESS_OF_OTHERS)
 
 
 def foreign(data_dir: Path) -> bool:
     """Tell whether others may look into ``data_dir``, and it is not this user's to close."""
     status = data_dir.stat()
-    return bool(status.st_mode & OTHERS) and not _may_change(status)
+    return bool(status.st_mode & ACCESS_OF_OTHERS) and not _may_change(status)
 
 
 def _may_change(status: os.stat_result) -> bool:

@@ -24,7 +24,7 @@ os.environ.setdefault("SECONDREAD_CONSOLE__ENABLED", "false")
 
 
 @contextmanager
-def _kept() -> Iterator[None]:
+def _own_logging() -> Iterator[None]:
     before = [getattr(module, name) for module, name in SWITCHES]
     try:
         yield
@@ -44,13 +44,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module", autouse=True)
 def _switched_back_with_the_module():
-    with _kept():
+    with _own_logging():
         yield
 
 
 @pytest.fixture(autouse=True)
 def _switched_back_with_the_test():
-    with _kept():
+    with _own_logging():
         yield
 
 

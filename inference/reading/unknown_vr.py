@@ -22,7 +22,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from inference.reading.damage import Reader
 
-_KNOWN: Final = frozenset(str(vr).encode() for vr in VR if len(str(vr)) == 2)  # noqa: PLR2004 -- letters
+_REPRESENTATIONS: Final = frozenset(str(vr).encode() for vr in VR if len(str(vr)) == 2)  # noqa: PLR2004 -- letters
 _LONG: Final = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 _MOST: Final = 200_000
 """Elements that are looked at: no header has more."""
@@ -111,7 +111,7 @@ class _Walk:
                 break
             if tag == _PIXELS and depth == 0:
                 return
-            if vr not in _KNOWN:
+            if vr not in _REPRESENTATIONS:
                 vr, replaced = self._true_vr(place, tag, short, long, end)
                 yield place + 4, replaced
             value, length = (place + 12, long) if vr in _LONG else (place + _HEADER, short)
@@ -171,7 +171,7 @@ class _Walk:
             vr = usual if usual in _LONG and usual != b"SQ" else b"UN"
             return vr, vr
         if self._begins_element(place + _HEADER + short, tag, end):
-            vr = usual if usual in _KNOWN and usual not in _LONG else b"LO"
+            vr = usual if usual in _REPRESENTATIONS and usual not in _LONG else b"LO"
             return vr, vr
         raise _LostError
 
@@ -187,7 +187,7 @@ class _Walk:
         tag, vr, short, long = self._element(place)
         if tag in (_ITEM_END, _ITEM, _SEQUENCE_END):
             return True
-        if tag <= after or vr in _KNOWN:
+        if tag <= after or vr in _REPRESENTATIONS:
             return tag > after
         lengths = [_HEADER + short, *([_HEADER + 4 + long] if short == 0 else [])]
         return further > 0 and any(

@@ -12,7 +12,7 @@ import structlog
 from scp import retry_policy
 from scp.auditing import syslog
 from scp.auditing.syslog import Transport
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import tls_reasons
 from scp.network.tls import FilesError
@@ -80,7 +80,7 @@ class Forwarder:
 def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
     """Begin to send; return what messages are given to, and what ends it within so many seconds."""
     if not settings.audit.on:
-        return NONE, lambda _: None
+        return NO_TRAIL, lambda _: None
     wake = threading.Event()
     trail = Trail(settings=settings, added=wake.set)
     trail.spool.remove_unfinished()

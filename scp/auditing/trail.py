@@ -167,5 +167,5 @@ class Trail:
         self.added()
 
 
-NONE: Final = Trail(settings=Settings())
+NO_TRAIL: Final = Trail(settings=Settings())
 """Tells nobody."""

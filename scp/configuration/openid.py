@@ -13,7 +13,7 @@ from scp.configuration.web import ENVIRONMENT, is_loopback
 
 BACK: Final = "/sign-in/openid/back"
 """The page of the console to which the provider sends browsers back."""
-ANYBODY: Final = "*"
+EVERY_USER: Final = "*"
 """Stands for every group: whoever the provider lets in."""
 
 

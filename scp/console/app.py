@@ -103,7 +103,7 @@ def build(settings: Settings, database: Database) -> Starlette:
         routes=[
             *ROUTES,
             Route("/theme", _theme, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=rendering.HERE / "static")),
+            Mount("/static", StaticFiles(directory=rendering.FOLDER / "static")),
         ],
         lifespan=lifespan,
         middleware=[

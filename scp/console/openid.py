@@ -26,7 +26,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from scp.configuration.openid import ANYBODY, OpenID
+from scp.configuration.openid import EVERY_USER, OpenID
 from scp.console.access import NAME
 from scp.console.visitors import Role
 from scp.network import openid_provider, web_session
@@ -197,7 +197,7 @@ class Provider:
             Role.OPERATOR: self._settings.operators,
             Role.ADMIN: self._settings.admins,
         }
-        held = [role for role, members in roles.items() if names & set(members) or ANYBODY in members]
+        held = [role for role, members in roles.items() if names & set(members) or EVERY_USER in members]
         if not held:
             raise OpenIDError("your account is in none of the groups that may use this console")
         subject = hashlib.sha256(f"{self._settings.issuer} {claims['sub']}".encode()).hexdigest()

@@ -16,7 +16,7 @@ from scp import product
 from scp.console import services, visitors, wording
 from scp.console.visitors import Role
 
-HERE: Final = Path(__file__).resolve().parent
+FOLDER: Final = Path(__file__).resolve().parent
 THEME_COOKIE: Final = "theme"
 THEMES: Final = ("auto", "light", "dark")
 
@@ -27,7 +27,7 @@ def _moment(at: datetime | None) -> str:
 
 
 _environment: Final = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
+    loader=FileSystemLoader(FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -16,7 +16,7 @@ from pynetdicom.association import Association
 
 from scp import retry_policy
 from scp.auditing import transfers
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.auditing.transfers import Transfers
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
@@ -48,7 +48,7 @@ class Sender:
     archive: Archive
     now: Callable[[], datetime]
     jitter: Callable[[], float]
-    trail: Trail = NONE
+    trail: Trail = NO_TRAIL
 
     def deliver(self, destination: str) -> int:
         """Send all that is due to ``destination``; return how many objects it has kept."""

@@ -17,7 +17,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
 from scp.network.pynetdicom_fixes import association_requests, connections, pdu_reader, received_file, timers
@@ -55,7 +55,7 @@ class Listener:
     """Called when an association has ended: a study may be complete now."""
     refusals: Refusals
     calls: CallCounts
-    trail: Trail = NONE
+    trail: Trail = NO_TRAIL
     receptions: Receptions = field(default_factory=Receptions)
     more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""

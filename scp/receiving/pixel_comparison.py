@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 TIME_LIMIT: Final = 60.0
 """Seconds; decoding the largest mammograms takes about one."""
 
-SAME: Final = 0
+EQUAL_PIXELS: Final = 0
 UNDECODABLE: Final = 2
 DIFFERENT: Final = 3
 """Exit codes. 1 is not among them: Python ends with it by itself, where the process cannot even begin."""
@@ -36,9 +36,9 @@ def same_pixels(first: Path, received: Path) -> bool:
     if process.exitcode is None:
         process.kill()
         process.join()
-    if process.exitcode not in (SAME, DIFFERENT):
+    if process.exitcode not in (EQUAL_PIXELS, DIFFERENT):
         log.warning("pixels of two transfer syntaxes could not be compared", exit_code=process.exitcode)
-    return process.exitcode == SAME
+    return process.exitcode == EQUAL_PIXELS
 
 
 def _compare(first: Path, received: Path) -> None:
@@ -47,4 +47,4 @@ def _compare(first: Path, received: Path) -> None:
     except Exception as error:  # whatever a decoder may raise: it means that nobody knows
         # no trace: standard error is the node's log, and an exception may quote what it has read
         raise SystemExit(UNDECODABLE) from error
-    raise SystemExit(SAME if equal else DIFFERENT)
+    raise SystemExit(EQUAL_PIXELS if equal else DIFFERENT)

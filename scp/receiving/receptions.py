@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from scp.auditing import transfers
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.auditing.transfers import Subject, Transfers
 from scp.network.status import Refusal
 from scp.receiving import dataset
@@ -29,7 +29,7 @@ class _EnoughError(Exception):
 class Receptions:
     """Keeps the books of the associations that bring something. Safe for use from many threads."""
 
-    trail: Trail = NONE
+    trail: Trail = NO_TRAIL
     _open: dict[OpenAssociation, Transfers] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.network import secrets, status
@@ -64,7 +64,7 @@ class Stow:
     refusals: Refusals
     ended: Callable[[], object]
     """Called after each request: its studies may be complete."""
-    trail: Trail = NONE
+    trail: Trail = NO_TRAIL
     receptions: Receptions = field(default_factory=Receptions)
 
     def app(self) -> Starlette:

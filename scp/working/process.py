@@ -20,7 +20,7 @@ from scp import logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks, parent
 from scp.working.analysis_job import AnalysisJob
-from scp.working.messages import AWAKE, BEGIN, DONE, READY, SETTINGS, STOP
+from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.archive import Archive
@@ -84,7 +84,7 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
             log.warning("storage fails, the worker waits and tries again", reason=str(error))
             busy, holds_a_job = False, True
         if busy:
-            pipe.send_bytes(DONE)
+            pipe.send_bytes(FINISHED)
         while pipe.poll(0 if busy else IDLE_SECONDS):
             busy = True  # look for work at once, then wait again
             message = pipe.recv_bytes()

@@ -116,7 +116,7 @@ class Supervisor:
         elif message == messages.READY:
             log.info("worker ready")
             self.ready.set()
-        elif message == messages.DONE:
+        elif message == messages.FINISHED:
             self._finished()
 
     def _release_job(self, owner: str, *, died: bool) -> None:

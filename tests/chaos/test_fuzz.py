@@ -129,7 +129,7 @@ def _resident(pid):
 
 @pytest.fixture
 def fuzzed(tmp_path):
-    with logging_state.kept():
+    with logging_state.preserved():
         logs.configure(Log(level="error"))  # as a node has it: what happens to the data sets fills no memory
         running = Fuzzed(tmp_path)
         yield running

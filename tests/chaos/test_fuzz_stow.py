@@ -62,7 +62,7 @@ pytestmark = [
 def way(tmp_path, monkeypatch):
     monkeypatch.setenv("OTHER_TOKEN", "another token")
     monkeypatch.setenv("MODALITY_TOKEN", TOKEN)
-    with logging_state.kept():
+    with logging_state.preserved():
         logs.configure(Log(level="error"))
         opened = Way(tmp_path)
         yield opened
@@ -132,7 +132,7 @@ def status_of(way, content, kind, place, chance):
         connection.close()
 
 
-def kept(way):
+def objects_kept(way):
     with way.database.read() as tx:
         return set(tx.execute(select(schema.instances.c.sop_instance_uid)).scalars())
 
@@ -159,7 +159,7 @@ def test_every_request_has_an_answer_and_what_it_calls_kept_is_kept(way, capsys)
         answers[status] += 1
         if status is not None and status not in ANSWERS:
             faults.append(f"case {number} ({make.__name__}) was answered {status}")
-        if status in {200, 202} and not promised(answer) <= kept(way):
+        if status in {200, 202} and not promised(answer) <= objects_kept(way):
             faults.append(f"case {number} ({make.__name__}) was promised and is not kept")
     assert post(way, body(encoded(image(2))))[0] == 200
     assert not faults, f"seed {SEED}: {faults}"
@@ -168,7 +168,7 @@ def test_every_request_has_an_answer_and_what_it_calls_kept_is_kept(way, capsys)
         way.called.wait(0.1)  # the last request that was cut off ends by itself
     assert way.admission.calling_titles() == frozenset()
     assert way.unfinished() == []
-    assert way.kept() == 2
+    assert way.objects() == 2
     assert way.database.integrity() == "ok"
     assert audit.orphans(way.archive.data_dir) == []
     figures = {

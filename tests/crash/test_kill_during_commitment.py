@@ -136,7 +136,7 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
     node.start()
     store(node.port, [image])
     assert dead.wait(60), "the node took no report"
-    kept = believed(pacs)
+    objects = believed(pacs)
     pacs.failing = {}
     request_number = len(pacs.requests)
     node.start()
@@ -144,5 +144,5 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
     assert node.stop() == 0
     assert uids(pacs.requests[-1]) == set(lost)
     assert [str(instance.SOPInstanceUID) for instance in pacs.received[3:]] == lost
-    assert kept.isdisjoint(lost)
+    assert objects.isdisjoint(lost)
     check(pacs, node, image)

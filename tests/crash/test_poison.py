@@ -69,9 +69,14 @@ def job_of(node, image):
 
 def finding_of(node, image):
     with node.database.read() as tx:
-        kept = arrivals.images(tx, str(image.StudyInstanceUID))
+        pairs = arrivals.images(tx, str(image.StudyInstanceUID))
     return next(
-        (found for record, found in kept if record.sop_instance_uid == str(image.SOPInstanceUID)), None
+        (
+            own_finding
+            for record, own_finding in pairs
+            if record.sop_instance_uid == str(image.SOPInstanceUID)
+        ),
+        None,
     )
 
 

@@ -28,12 +28,14 @@ def observations(tmp_path_factory):
     if not (BROWSER / "node_modules/axe-core").is_dir():
         missing("axe-core and the driver of the browser are not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("chromium")
-    kept = InProcessNode(folder)
+    node_of_pages = InProcessNode(folder)
     views = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-    kept.receive(*(mammogram(side, view, number=n, **SIZE) for n, (side, view) in enumerate(views, start=1)))
-    kept.work()
-    kept.deliver()
-    kept.close()
+    node_of_pages.receive(
+        *(mammogram(side, view, number=n, **SIZE) for n, (side, view) in enumerate(views, start=1))
+    )
+    node_of_pages.work()
+    node_of_pages.deliver()
+    node_of_pages.close()
     values = mammogram("L", "CC", lesion=True, **SIZE).pixel_array
     Image.fromarray((values / values.max() * 255).astype(np.uint8)).save(folder / "left.png")
     (folder / "words.png").write_bytes(b"no picture")

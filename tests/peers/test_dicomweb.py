@@ -113,16 +113,16 @@ def send(database, tmp_path, peer):
         now=lambda: NOW,
         jitter=lambda: 0.0,
     )
-    kept = sender.deliver("PACS")
+    stored = sender.deliver("PACS")
     with database.read() as tx:
-        return kept, [(problem.state, problem.reason) for problem in attention.delivery_problems(tx)]
+        return stored, [(problem.state, problem.reason) for problem in attention.delivery_problems(tx)]
 
 
 def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path, orthanc, access):
     uids = owe(database, Archive(tmp_path / "data"))
     assert send(database, tmp_path, access) == (2, [])
-    kept = {item["MainDicomTags"]["SOPInstanceUID"] for item in orthanc.get("/instances?expand")}
-    assert set(uids) <= kept
+    stored = {item["MainDicomTags"]["SOPInstanceUID"] for item in orthanc.get("/instances?expand")}
+    assert set(uids) <= stored
     with database.read() as tx:
         assert deliveries.counts(tx)["PACS"][DeliveryState.SENT] == 2
 
@@ -147,8 +147,8 @@ def wrong(request, access, monkeypatch):
 def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(database, tmp_path, wrong):
     peer, words = wrong
     owe(database, Archive(tmp_path / "data"))
-    kept, problems = send(database, tmp_path, peer)
-    assert kept == 0
+    stored, problems = send(database, tmp_path, peer)
+    assert stored == 0
     (problem,) = problems
     assert problem[0] is DeliveryState.OWED
     assert words in problem[1]
@@ -156,10 +156,10 @@ def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(database, 
 
 def test_check_says_what_is_wrong_with_the_service(wrong):
     peer, words = wrong
-    (found,) = check_peers.probe(peer, Settings(peers=(peer,)))
-    assert found.outcome is Outcome.FAILED
-    assert found.words.startswith(f"PACS at {peer.url}: ")
-    assert words in found.words
+    (answered,) = check_peers.probe(peer, Settings(peers=(peer,)))
+    assert answered.outcome is Outcome.FAILED
+    assert answered.words.startswith(f"PACS at {peer.url}: ")
+    assert words in answered.words
 
 
 def test_fetch_says_what_is_wrong_with_the_service(incoming, wrong):
@@ -173,21 +173,21 @@ def test_wrong_root_of_the_service_is_told(database, tmp_path, access):
     wrong_root = access.model_copy(update={"url": f"{access.url}/elsewhere"})
     _, problems = send(database, tmp_path, wrong_root)
     assert "is the url the root of its DICOMweb service?" in problems[0][1]
-    (found,) = check_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
-    assert "is the url the root of its DICOMweb service?" in found.words
+    (answered,) = check_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
+    assert "is the url the root of its DICOMweb service?" in answered.words
 
 
 def test_check_is_content_with_a_service_that_answers(access):
-    (found,) = check_peers.probe(access, Settings(peers=(access,)))
-    assert (found.outcome, found.words) == (Outcome.OK, f"answers at {access.url}")
+    (answered,) = check_peers.probe(access, Settings(peers=(access,)))
+    assert (answered.outcome, answered.words) == (Outcome.OK, f"answers at {access.url}")
 
 
-def source(peer, folder, kept):
-    """Return where studies are fetched from; ``kept`` gets the name of each file that came."""
+def source(peer, folder, stored):
+    """Return where studies are fetched from; ``stored`` gets the name of each file that came."""
     return WebSource(
         settings=Settings(peers=(peer,)),
         peer=peer,
-        keeper=Keeper(receive=lambda path: kept.append(str(dcmread(path).SOPInstanceUID))),
+        keeper=Keeper(receive=lambda path: stored.append(str(dcmread(path).SOPInstanceUID))),
         incoming=folder,
     )
 
@@ -204,12 +204,12 @@ def study(orthanc, tmp_path_factory):
 
 def test_study_is_found_and_fetched_page_by_page(study, access, incoming, monkeypatch):
     monkeypatch.setattr(dicomweb, "PAGE", 3)
-    kept = []
-    fetched = source(access, incoming, kept)
+    stored = []
+    fetched = source(access, incoming, stored)
     assert fetched.studies(Query(origin="", accession="ACC7")) == [str(study[0].StudyInstanceUID)]
     images = fetched.images(str(study[0].StudyInstanceUID))
     assert fetched.fetch(str(study[0].StudyInstanceUID), images) == []
-    assert sorted(kept) == sorted(str(view.SOPInstanceUID) for view in study)
+    assert sorted(stored) == sorted(str(view.SOPInstanceUID) for view in study)
     assert list(incoming.iterdir()) == []
 
 
@@ -220,10 +220,10 @@ def test_study_that_the_service_does_not_have_is_not_found(access, incoming):
 
 
 def test_image_that_the_service_has_lost_does_not_stop_the_others(study, access, incoming):
-    kept = []
-    fetched = source(access, incoming, kept)
+    stored = []
+    fetched = source(access, incoming, stored)
     images = fetched.images(str(study[0].StudyInstanceUID))
     lost = Image(sop_instance_uid=f"{images[1].sop_instance_uid[:-1]}", series_uid=images[1].series_uid)
     (failure,) = fetched.fetch(str(study[0].StudyInstanceUID), [images[0], lost, images[2]])
-    assert kept == [images[0].sop_instance_uid, images[2].sop_instance_uid]
+    assert stored == [images[0].sop_instance_uid, images[2].sop_instance_uid]
     assert "answers HTTP 404 for an image that it has listed: is it lost there?" in str(failure)

@@ -40,14 +40,14 @@ def outlined_study(folder):
     views = standard_views(study="outline", **FORM)
     lesion = results.region(*lesion_centre("R", **SIZE), along=180, across=120)
     elsewhere = results.region(610, 800, along=150, across=90)
-    found = [
+    matches = [
         results.measured(results.MALIGNANT, at=lesion),
         results.measured(results.NORMAL),
         results.measured(results.NORMAL_BUT_REACHED, at=elsewhere),
         results.measured(results.NORMAL),
     ]
     images = [
-        results.study_image(header, finding, folder) for header, finding in zip(views, found, strict=True)
+        results.study_image(header, finding, folder) for header, finding in zip(views, matches, strict=True)
     ]
     return views, results.objects(images, options=results.with_options(sr_region="outline"))
 
@@ -72,9 +72,9 @@ def reports_on_a_late_image(node, orthanc, folder):
         assert sent["State"] == "Success"
         # report, summary, three heatmaps; then those of the late image and of its breast's other view
         node.lines.wait_for("result delivered", times=delivered)
-        kept = [row[2] for row in orthanc.instances(late.StudyInstanceUID).values() if row[0] == "SR"]
-        assert len(kept) == reports
-    read = [pydicom.dcmread(io.BytesIO(orthanc.file(instance))) for instance in kept]
+        rows = [row[2] for row in orthanc.instances(late.StudyInstanceUID).values() if row[0] == "SR"]
+        assert len(rows) == reports
+    read = [pydicom.dcmread(io.BytesIO(orthanc.file(instance))) for instance in rows]
     return sorted(read, key=lambda report: -report.InstanceNumber)
 
 
@@ -110,14 +110,14 @@ def walk(request, screens):
 
 def regions(report):
     """The label of every marked region, the UID of its image and its line, in the report's order."""
-    found = []
+    matches = []
     for group in results.named(report, pydicom.sr.coding.Code("125007", "DCM", "Measurement Group")):
         shape = next(item for item in group.ContentSequence if item.ValueType == "SCOORD")
         if len(shape.GraphicData) != 2 * 9:
             line = np.array(shape.GraphicData, float).reshape(-1, 2)
             image = shape.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-            found.append((results.comments(group)[0], image, line))
-    return found
+            matches.append((results.comments(group)[0], image, line))
+    return matches
 
 
 def on_screen(line, corners):

@@ -129,7 +129,7 @@ def test_corpus_is_what_it_says(run):
     wrong = {
         case.label: run.answers[case.label]
         for case in run.corpus
-        if case.kept is not None and (run.answers[case.label] == 0) is not case.kept
+        if case.is_kept is not None and (run.answers[case.label] == 0) is not case.is_kept
     }
     assert wrong == {}
     assert None not in run.answers.values()
@@ -139,14 +139,14 @@ def test_corpus_is_what_it_says(run):
 @pytest.mark.timeout(1200)
 def test_nothing_that_is_written_identifies_the_patient(run):
     assert any(name.endswith(".sqlite") for name in run.written)
-    found = {
+    leaks = {
         f"{name} holds form {number} of secret {SECRETS.index(secret)}"
         for name, content in run.written.items()
         for secret in SECRETS
         for number, form in enumerate(sorted(known_patient.forms(secret)))
         if form in name.encode().lower() + b"\n" + content.lower()
     }
-    assert found == set()  # the message names places, never what was found there
+    assert leaks == set()  # the message names places, never what was found there
 
 
 @pytest.mark.timeout(1200)

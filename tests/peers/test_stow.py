@@ -49,7 +49,7 @@ def test_images_are_kept_before_the_answer(way):
     assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [
         image_kept.SOPInstanceUID for image_kept in images
     ]
-    assert way.kept() == 2
+    assert way.objects() == 2
     assert way.ended == [frozenset()]
     assert way.unfinished() == []
 
@@ -68,14 +68,14 @@ def test_orthanc_stores_a_study(way, tmp_path):
             orthanc.upload(write(image(number), tmp_path / f"{number}.dcm"))
         study = orthanc.get("/studies")[0]
         orthanc.post("/dicom-web/servers/node/stow", {"Resources": [study], "Synchronous": True})
-    assert way.kept() == 2
+    assert way.objects() == 2
 
 
 @pytest.mark.parametrize("token", ["", "guess", "\u00fc".encode().decode("latin-1")])
 def test_stranger_is_sent_away(way, token):
     with pytest.raises(HTTPError, match="401"):
         client(way, token).store_instances([image()])
-    assert way.kept() == 0
+    assert way.objects() == 0
 
 
 def test_each_part_has_its_own_answer(way):
@@ -86,7 +86,7 @@ def test_each_part_has_its_own_answer(way):
     assert status == 202
     assert reasons(answer) == [0xA900, 0xC122]
     assert "0008119A" in json.loads(answer)
-    assert way.kept() == 1
+    assert way.objects() == 1
     assert way.unfinished() == []
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_mammogram_is_dropped_with_success(way):
     foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
     foreign.Modality = "CT"
     assert post(way, body(encoded(foreign)))[0] == 200
-    assert way.kept() == 0
+    assert way.objects() == 0
     assert way.unfinished() == []
 
 
@@ -103,7 +103,7 @@ def test_images_of_another_study_than_the_address_names_are_refused(way):
     sent_image = encoded(image())
     assert post(way, body(sent_image), path="/studies/1.2.3")[0] == 409
     assert post(way, body(sent_image), path=f"/studies/{uid('study', 1)}")[0] == 200
-    assert way.kept() == 1
+    assert way.objects() == 1
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_sender_that_hangs_up_leaves_nothing_unfinished_and_keeps_what_was_whole
         connection.sendall(f"{head}Content-Length: {len(content) + 3000}\r\n\r\n".encode() + content)
         assert way.arrived.wait(30)
     assert way.called.wait(30)
-    assert way.kept() == 1
+    assert way.objects() == 1
     assert way.unfinished() == []
 
 

@@ -122,8 +122,8 @@ def combo(folder: Path) -> Case:
         for number, (side, view) in enumerate((("R", "CC"), ("L", "MLO")), start=21)
     ]
     views = [*films, *synthetic, *deep]
-    found = [*LESION, *NORMAL, *[results.refused("tomosynthesis: only projection images are analysed")] * 2]
-    return views, results.objects(images(views, found, folder), kinds=KINDS)
+    outputs = [*LESION, *NORMAL, *[results.refused("tomosynthesis: only projection images are analysed")] * 2]
+    return views, results.objects(images(views, outputs, folder), kinds=KINDS)
 
 
 CASES = (
@@ -320,9 +320,9 @@ def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else
     report, summary, heatmap = read_again(header, tmp_path)
     assert errors(write(report, tmp_path / "report.dcm")) == []
     assert errors(write(summary, tmp_path / "summary.dcm")) == []
-    found = errors(write(heatmap, tmp_path / "heatmap.dcm"))
-    assert len(found) == 2
-    assert all(MISTAKEN in line for line in found)
+    outputs = errors(write(heatmap, tmp_path / "heatmap.dcm"))
+    assert len(outputs) == 2
+    assert all(MISTAKEN in line for line in outputs)
 
 
 def test_dcentvfy_finds_that_sources_and_results_agree(files):

@@ -266,15 +266,17 @@ class Promises(RuleBasedStateMachine):
     ) -> None:
         """Have the node hear a report; remember what it promises once that is in the book."""
         named = self.requests.get(transaction, set())
-        kept = (named if committed is None else committed) - failed.keys() - (silent or set())
+        committed_uids = (named if committed is None else committed) - failed.keys() - (silent or set())
         try:
-            self._reports.take(Report(transaction_uid=transaction, committed=frozenset(kept), failed=failed))
+            self._reports.take(
+                Report(transaction_uid=transaction, committed=frozenset(committed_uids), failed=failed)
+            )
         except Malformed:
             assert not named, "a report on a request of the node's own was refused"
             if committed is not None:
                 raise
             return
-        self.promised |= kept
+        self.promised |= committed_uids
 
     @property
     def _settings(self) -> Settings:

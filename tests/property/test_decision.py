@@ -39,9 +39,9 @@ def test_the_order_of_the_images_says_nothing(images, random):
 
 @given(views)
 def test_scores_of_a_breast_are_scores(images):
-    found = decision.breast_scores(images)
-    assert math.isclose(sum(found), 1, abs_tol=1e-9)
-    assert all(0 <= score <= 1 for score in found)
+    decided = decision.breast_scores(images)
+    assert math.isclose(sum(decided), 1, abs_tol=1e-9)
+    assert all(0 <= score <= 1 for score in decided)
 
 
 @given(scores(), st.integers(1, 4), st.integers(1, 4))
@@ -58,15 +58,15 @@ def test_a_repeated_view_counts_once(cc, mlo, times):
 
 @given(scores(), thresholds, st.none() | shares())
 def test_label_and_map_follow_the_flag(breast, threshold, site):
-    found = decision.decide(breast, threshold, site)
-    assert (found.label is ClassKey.MALIGNANT) == found.flagged
-    assert (found.explained is ClassKey.MALIGNANT) == found.flagged
-    assert found.flagged == (breast[3] >= threshold.value)
-    assert found.explained is not ClassKey.NORMAL
-    if found.label is not ClassKey.NORMAL:
-        assert found.explained is found.label
-    if not found.flagged:
-        assert found.scores[CLASSES.index(found.label)] == max(found.scores[:3])
+    decided = decision.decide(breast, threshold, site)
+    assert (decided.label is ClassKey.MALIGNANT) == decided.flagged
+    assert (decided.explained is ClassKey.MALIGNANT) == decided.flagged
+    assert decided.flagged == (breast[3] >= threshold.value)
+    assert decided.explained is not ClassKey.NORMAL
+    if decided.label is not ClassKey.NORMAL:
+        assert decided.explained is decided.label
+    if not decided.flagged:
+        assert decided.scores[CLASSES.index(decided.label)] == max(decided.scores[:3])
 
 
 @given(scores(), thresholds, shares())
@@ -103,7 +103,7 @@ def test_mirrored_sides_are_mirrored(right, left, threshold):
 @given(scores(), st.lists(numbers, min_size=1, max_size=50))
 def test_the_percentile_is_the_share_of_lower_examinations(breast, population):
     population_known = Population(scores=tuple(sorted(population)))
-    found = decision.decide(
+    decided = decision.decide(
         breast, FlagThreshold(value=0.5, source="", population=population_known)
     ).percentile
-    assert found == 100 * sum(score < breast[3] for score in population) // len(population)
+    assert decided == 100 * sum(score < breast[3] for score in population) // len(population)

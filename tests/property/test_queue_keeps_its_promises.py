@@ -203,12 +203,12 @@ class Queue(RuleBasedStateMachine):
     def every_image_has_a_finding_or_a_job(self) -> None:
         with self.database.read() as tx:
             live = self._jobs(tx, JobKind.ANALYSE, LIVE)
-            found = set(tx.execute(select(schema.findings.c.sop_instance_uid)).scalars())
-            kept = {row.sop_instance_uid: row for row in tx.execute(select(schema.instances))}
-        assert set(kept) == set(self.images)
+            analysed = set(tx.execute(select(schema.findings.c.sop_instance_uid)).scalars())
+            instances = {row.sop_instance_uid: row for row in tx.execute(select(schema.instances))}
+        assert set(instances) == set(self.images)
         for uid, (study, header) in self.images.items():
-            assert (kept[uid].study_uid, kept[uid].header_digest) == (study, f"{study}-{header}")
-            assert uid in live or uid in found, f"image {uid} was lost"
+            assert (instances[uid].study_uid, instances[uid].header_digest) == (study, f"{study}-{header}")
+            assert uid in live or uid in analysed, f"image {uid} was lost"
 
     @invariant()
     def every_study_is_reported_or_will_be(self) -> None:

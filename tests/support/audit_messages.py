@@ -15,7 +15,7 @@ ENVELOPE = re.compile(
 
 
 @dataclass(frozen=True)
-class Told:
+class AuditEvent:
     """What one message says, as far as tests ask."""
 
     event: str
@@ -37,18 +37,18 @@ def schema():
     return etree.RelaxNG(etree.parse(Path(__file__).with_name("audit_message.rng")))
 
 
-def read(entry: bytes) -> Told:
+def read(entry: bytes) -> AuditEvent:
     """Check one syslog message and its XML; return what it says."""
-    found = ENVELOPE.fullmatch(entry)
-    assert found, entry[:120]
-    root = etree.fromstring(found[1])
+    match = ENVELOPE.fullmatch(entry)
+    assert match, entry[:120]
+    root = etree.fromstring(match[1])
     assert schema().validate(root), schema().error_log
     event, kind = root.find("EventIdentification/EventID"), root.find("EventIdentification/EventTypeCode")
     parties = root.findall("ActiveParticipant")
     asking = [party.get("UserID") for party in parties if party.get("UserIsRequestor") == "true"]
     assert len(asking) <= 1
     objects = root.findall("ParticipantObjectIdentification")
-    return Told(
+    return AuditEvent(
         event=event.get("originalText"),
         kind=None if kind is None else kind.get("originalText"),
         action=root.find("EventIdentification").get("EventActionCode"),
@@ -70,7 +70,7 @@ def waiting(trail):
 
 def _named(objects, meaning):
     return tuple(
-        found.get("ParticipantObjectID")
-        for found in objects
-        if found.find("ParticipantObjectIDTypeCode").get("originalText") == meaning
+        match.get("ParticipantObjectID")
+        for match in objects
+        if match.find("ParticipantObjectIDTypeCode").get("originalText") == meaning
     )

@@ -39,7 +39,7 @@ class CommandLine:
         """Run ``secondread`` with ``words``."""
         self._monkeypatch.setattr(sys, "argv", ["secondread", *map(str, words)])
         self._capsys.readouterr()
-        with logging_state.kept():
+        with logging_state.preserved():
             try:
                 code = cli.main()
             except SystemExit as end:

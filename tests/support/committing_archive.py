@@ -73,17 +73,17 @@ class CommittingArchive(ArchiveSCP):
         """The Event Information of the report on ``request``."""
         information = Dataset()
         information.TransactionUID = request.TransactionUID
-        kept, lost = [], []
+        committed, lost = [], []
         for item in request.ReferencedSOPSequence:
             report = Dataset()
             report.ReferencedSOPClassUID = item.ReferencedSOPClassUID
             report.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
             if (reason := self.failing.get(item.ReferencedSOPInstanceUID)) is None:
-                kept.append(report)
+                committed.append(report)
             else:
                 report.FailureReason = reason
                 lost.append(report)
-        information.ReferencedSOPSequence = kept
+        information.ReferencedSOPSequence = committed
         if lost:
             information.FailedSOPSequence = lost
         return information

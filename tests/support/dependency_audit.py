@@ -37,22 +37,22 @@ def answer_of(pip_audit, file):
 def judge(file, answer):
     """Return the `Verdict` on ``file`` from what pip-audit ``said``."""
     try:
-        found = json.loads(answer.stdout)["dependencies"]
+        dependencies = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
         last = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         return Verdict(sentences=(f"NOT AUDITED: {file}: service unreachable ({last[0][:200]})",))
-    skipped = [entry["name"] for entry in found if "skip_reason" in entry]
+    skipped = [entry["name"] for entry in dependencies if "skip_reason" in entry]
     known_faults = [
         f"VULNERABLE: {entry['name']} {entry['version']} has {vulnerability['id']}: "
         + (f"take {' or '.join(fixed)}" if (fixed := vulnerability.get("fix_versions")) else "no fix yet")
-        for entry in found
+        for entry in dependencies
         for vulnerability in entry.get("vulns", [])
     ]
-    if len(skipped) == len(found):
-        return Verdict(sentences=(f"NOT AUDITED: {file}: the service knows none of {len(found)} packages",))
-    audited = (
-        f"{file}: {len(found) - len(skipped)} packages audited, {len(known_faults)} known vulnerabilities"
-    )
+    if len(skipped) == len(dependencies):
+        unknown = f"NOT AUDITED: {file}: the service knows none of {len(dependencies)} packages"
+        return Verdict(sentences=(unknown,))
+    number = len(dependencies) - len(skipped)
+    audited = f"{file}: {number} packages audited, {len(known_faults)} known vulnerabilities"
     left_out = [f"NOT AUDITED: {file}: {', '.join(skipped)}"] if skipped else []
     return Verdict(sentences=(*known_faults, *left_out, audited), vulnerable=bool(known_faults))
 

@@ -109,6 +109,6 @@ def threads(pid):
 def wait_for(condition, seconds=30.0):
     """Wait until ``done`` returns something true; tell whether it did."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
+    while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return found
+    return value

@@ -9,15 +9,15 @@ from pathlib import Path
 
 def children(pid):
     """The process ids of the children of process ``pid``."""
-    found = []
+    children_found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             continue
         if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
+            children_found.append(int(stat.parent.name))
+    return children_found
 
 
 def worker_of(pid):

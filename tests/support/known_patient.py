@@ -14,10 +14,10 @@ from pynetdicom.presentation import build_context
 
 from tests.support.mammograms import mammogram
 
-FAMILY, GIVEN, PHYSICIAN = "QUETZALCOATLOVNA", "Zinfandelina", "Wolperdingerius"
+FAMILY, GIVEN_NAME, PHYSICIAN = "QUETZALCOATLOVNA", "Zinfandelina", "Wolperdingerius"
 BIRTH, ACCESSION, PATIENT_ID = "19371104", "AXZ7719QK", "PZ88131XJ"
 
-SECRETS = (FAMILY, GIVEN, PHYSICIAN, "山田", BIRTH, "1937-11-04", ACCESSION, PATIENT_ID)
+SECRETS = (FAMILY, GIVEN_NAME, PHYSICIAN, "山田", BIRTH, "1937-11-04", ACCESSION, PATIENT_ID)
 """What must not be found, in small or capital letters."""
 
 
@@ -33,7 +33,7 @@ class Sent:
 
     label: str
     path: Path
-    kept: bool | None
+    is_kept: bool | None
 
 
 def image(number, **attributes):
@@ -42,7 +42,7 @@ def image(number, **attributes):
         "R" if number % 2 else "L",
         study="known",
         number=number,
-        patient_name=f"{FAMILY}^{GIVEN}=山田^太郎",
+        patient_name=f"{FAMILY}^{GIVEN_NAME}=山田^太郎",
         **{
             "PatientBirthDate": BIRTH,
             "AccessionNumber": ACCESSION,
@@ -76,25 +76,29 @@ def corpus(folder):
     folder.mkdir()
     sent = []
 
-    def add(label, data, *, kept=None):
+    def add(label, data, *, is_kept=None):
         path = folder / f"{len(sent)}.dcm"
         path.write_bytes(data)
-        sent.append(Sent(label=label, path=path, kept=kept))
+        sent.append(Sent(label=label, path=path, is_kept=is_kept))
 
-    add("sound", encoded(image(1)), kept=True)
-    add("sound, other side", encoded(image(2)), kept=True)
-    add("for processing", encoded(image(3, for_processing=True)), kept=True)
-    add("same UID, other pixels", collision(image(1)), kept=False)
+    add("sound", encoded(image(1)), is_kept=True)
+    add("sound, other side", encoded(image(2)), is_kept=True)
+    add("for processing", encoded(image(3, for_processing=True)), is_kept=True)
+    add("same UID, other pixels", collision(image(1)), is_kept=False)
     for number, (keyword, vr) in enumerate(UNTRUE.items(), 10):
         add(f"a name as {keyword}", with_name_as(image(number), keyword, vr))
     whole = encoded(image(40))
     add("cut off", whole[: len(whole) // 2 * 2 - 100_000])
-    add("undecodable", undecodable(image(41)), kept=True)
-    add("no patient ID", encoded(image(42, PatientID="")), kept=False)
-    add("no UID of a study", encoded(image(43, StudyInstanceUID=FAMILY)), kept=False)
-    add("no mammogram", encoded(image(44, sop_class=SecondaryCaptureImageStorage, Modality="OT")), kept=True)
-    add("no data set", whole[: start_of_data_set(whole)] + FAMILY.encode() * 50, kept=False)
-    add("a name as UID", named(image(45)), kept=False)
+    add("undecodable", undecodable(image(41)), is_kept=True)
+    add("no patient ID", encoded(image(42, PatientID="")), is_kept=False)
+    add("no UID of a study", encoded(image(43, StudyInstanceUID=FAMILY)), is_kept=False)
+    add(
+        "no mammogram",
+        encoded(image(44, sop_class=SecondaryCaptureImageStorage, Modality="OT")),
+        is_kept=True,
+    )
+    add("no data set", whole[: start_of_data_set(whole)] + FAMILY.encode() * 50, is_kept=False)
+    add("a name as UID", named(image(45)), is_kept=False)
     return sent
 
 

@@ -13,7 +13,7 @@ from scp import logs
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def preserved() -> Iterator[None]:
     """Restore handlers, levels, the display of warnings, the hooks for what nobody caught, and structlog."""
     root = logging.getLogger()
     handlers, level, show = root.handlers, root.level, warnings.showwarning

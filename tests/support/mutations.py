@@ -56,8 +56,8 @@ def _renamed(part: bytes, number: int) -> bytes:
 
 def _header_end(data: bytes) -> int:
     """Where the pixels begin: damage before them is told from damage in them."""
-    found = data.rfind(b"\xe0\x7f\x10\x00")
-    return found if found > 0 else len(data)
+    match = data.rfind(b"\xe0\x7f\x10\x00")
+    return match if match > 0 else len(data)
 
 
 def _flip_header(chance, data):
@@ -98,7 +98,7 @@ def _repeat(chance, data):
 
 def _element(chance, data):
     """Where the VR of some element of the header stands, None where there is none to be seen."""
-    places = [found.start() for found in VR.finditer(data, 0, _header_end(data))]
+    places = [match.start() for match in VR.finditer(data, 0, _header_end(data))]
     return chance.choice(places) if places else None
 
 
@@ -114,7 +114,7 @@ def _other_length(chance, data):
 
 def _other_long_length(chance, data):
     """Change a length of 32 bits: of a sequence, an item, the pixels, a fragment, the basic offset table."""
-    places = [found.end() for found in LONG.finditer(data)]
+    places = [match.end() for match in LONG.finditer(data)]
     if not places:
         return data
     place = chance.choice(places)

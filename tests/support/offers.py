@@ -37,11 +37,11 @@ def take_again(node, image, seconds=60):
 
 def about(images):
     """Whether each of ``images`` has its heatmap among what came."""
-    wanted = {image.SOPInstanceUID for image in images}
+    uids = {image.SOPInstanceUID for image in images}
 
     def all_there(received):
         named = {heatmap.SourceImageSequence[0].ReferencedSOPInstanceUID for heatmap in heatmaps(received)}
-        return wanted <= named
+        return uids <= named
 
     return all_there
 

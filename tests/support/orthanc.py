@@ -119,12 +119,12 @@ class Orthanc:
 
     def instances(self, study_uid):
         """Modality and series of every instance of the study, by SOP Instance UID."""
-        found = self.post(
+        matches = self.post(
             "/tools/find",
             {"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}, "Expand": True},
         )
         rows = {}
-        for entry in found:
+        for entry in matches:
             series = self.get(f"/instances/{entry['ID']}/series")["MainDicomTags"]
             rows[entry["MainDicomTags"]["SOPInstanceUID"]] = (
                 series["Modality"],

@@ -95,7 +95,7 @@ def pictures(folder: Path) -> list[Path]:
     return [folder / "right.png", folder / "right.jpg"]
 
 
-def found(folder: Path) -> list[Case]:
+def cases_in(folder: Path) -> list[Case]:
     """Group the DICOM files of an existing folder into one case for each study."""
     studies: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.dcm")):

@@ -168,7 +168,7 @@ def digests(
     keep: Path | None = None,
 ) -> Digests:
     """Make all outputs in ``folder``, which is empty, and return their digests; ``keep`` keeps them too."""
-    kept = _Kept(keep)
+    evidence = _Evidence(keep)
 
     def opened(options: OutputOptions) -> RememberingAnalyst:
         return shipped(model, options) if network else stand_in(options)
@@ -177,19 +177,19 @@ def digests(
     inputs = folder / "inputs"
     analyst = opened(OutputOptions())
     cases = [*output_cases.demo(inputs), *output_cases.drawn(inputs)]
-    cases += [case for study_folder in dicom for case in output_cases.found(study_folder)]
+    cases += [case for study_folder in dicom for case in output_cases.cases_in(study_folder)]
     with _node(folder / "node", analyst, OutputOptions(), rule) as node:
         for case in cases:
-            _report(node, case, kept)
+            _report(node, case, evidence)
         lines = _analyze(
             node.settings, _named(cases, output_cases.pictures(inputs / "pictures")), analyst, rule
         )
     other_cases = output_cases.other_options(inputs)
     with _node(folder / "other", opened(OTHER_OPTIONS), OTHER_OPTIONS, rule) as node:
         for case in other_cases:
-            _report(node, case, kept)
+            _report(node, case, evidence)
     for name, line in lines.items():
-        kept.add("analyze", f"{name}.json", line)
+        evidence.add("analyze", f"{name}.json", line)
     return {
         "made_with": {
             "version": product.__version__,
@@ -197,21 +197,21 @@ def digests(
             "python": platform.python_version(),
             **{library: metadata.version(library) for library in LIBRARIES},
         },
-        **kept.sections,
+        **evidence.sections,
     }
 
 
 def differences(before: Digests, after: Digests) -> list[str]:
     """Return what differs, a line each; what they were made with stands first and alone is no difference."""
-    found = [
+    changes = [
         f"{section}: {name} is {_difference(before[section].get(name), after[section].get(name))}"
         for section in ("objects", "analyze", "receptions")
         for name in sorted({*before[section], *after[section]})
         if before[section].get(name) != after[section].get(name)
     ]
-    if found and before["made_with"] != after["made_with"]:
-        found.insert(0, f"made with {before['made_with']}, now with {after['made_with']}")
-    return found
+    if changes and before["made_with"] != after["made_with"]:
+        changes.insert(0, f"made with {before['made_with']}, now with {after['made_with']}")
+    return changes
 
 
 def _difference(before: str | None, after: str | None) -> str:
@@ -220,7 +220,7 @@ def _difference(before: str | None, after: str | None) -> str:
     return "missing" if after is None else "different"
 
 
-class _Kept:
+class _Evidence:
     """Collects digests by section and name, and the outputs themselves where a folder is given."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -246,18 +246,18 @@ def _node(
         node.close()
 
 
-def _report(node: InProcessNode, case: Case, kept: _Kept) -> None:
+def _report(node: InProcessNode, case: Case, evidence: _Evidence) -> None:
     """Send one case to the node, round by round, and add what it gives out."""
     start, known_results = node.now, set(_results(node))
     for number, files in enumerate(case.rounds, 1):
         for file in files:
-            kept.sections["receptions"][f"{case.name}/{number}/{file.stem}"] = _received(node, file)
+            evidence.sections["receptions"][f"{case.name}/{number}/{file.stem}"] = _received(node, file)
         node.work(later=QUIET)
         node.deliver()
         new = sorted(set(_results(node)) - known_results)
         known_results |= set(new)
         for name, content in _readable([path.read_bytes() for path in new]).items():
-            kept.add("objects", f"{case.name}/{number}/{name}", content)
+            evidence.add("objects", f"{case.name}/{number}/{name}", content)
     node.now = start  # what a case says must not depend on those before it
 
 
@@ -363,9 +363,9 @@ def main() -> int:
         chosen.write.write_text(json.dumps(found_digests, indent=1) + "\n", encoding="utf-8")
     if chosen.compare is None:
         return 0
-    found = differences(json.loads(chosen.compare.read_text(encoding="utf-8")), found_digests)
-    print("\n".join(found) or "no difference")  # noqa: T201 - the same
-    return 1 if found else 0
+    changes = differences(json.loads(chosen.compare.read_text(encoding="utf-8")), found_digests)
+    print("\n".join(changes) or "no difference")  # noqa: T201 - the same
+    return 1 if changes else 0
 
 
 if __name__ == "__main__":

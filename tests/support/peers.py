@@ -18,12 +18,12 @@ _CHANCE = random.SystemRandom()
 def require(program: str) -> str:
     """Return the path of ``program``; skip the test without it, fail where SECONDREAD_REQUIRE_PEERS=1."""
     beside = Path(sys.executable).parent / program
-    found = str(beside) if beside.exists() else shutil.which(program)
-    if found is None and Path("/usr/sbin", program).exists():
-        found = str(Path("/usr/sbin", program))
-    if found is None:
+    path = str(beside) if beside.exists() else shutil.which(program)
+    if path is None and Path("/usr/sbin", program).exists():
+        path = str(Path("/usr/sbin", program))
+    if path is None:
         missing(f"{program} is not installed")
-    return found
+    return path
 
 
 def missing(reason: str) -> NoReturn:

@@ -16,12 +16,12 @@ STAGES = [
 
 def layout():
     """List each block as (kernel, stride, expansion, inputs, outputs)."""
-    found, channels = [], 32
+    layers, channels = [], 32
     for repeats, kernel, stride, expansion, outputs in STAGES:
         for number in range(repeats):
-            found.append((kernel, 1 if number else stride, expansion, channels, outputs))
+            layers.append((kernel, 1 if number else stride, expansion, channels, outputs))
             channels = outputs
-    return found
+    return layers
 
 
 def write_published(path):

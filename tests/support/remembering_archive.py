@@ -51,11 +51,11 @@ class RememberingArchive:
 
     def by_uid(self):
         """All C-STOREs by SOP Instance UID."""
-        found: dict[str, list[Stored]] = {}
+        objects: dict[str, list[Stored]] = {}
         with self._lock:
             for stored_object in self.stored:
-                found.setdefault(stored_object.uid, []).append(stored_object)
-        return found
+                objects.setdefault(stored_object.uid, []).append(stored_object)
+        return objects
 
     def named_by(self, kind):
         """The images that objects of a modality are about."""
@@ -85,8 +85,8 @@ def _encoded(event):
 
 def _named(header):
     """The images of a heatmap's Source Image Sequence, or of a report's evidence."""
-    found = {str(item.ReferencedSOPInstanceUID) for item in header.get("SourceImageSequence") or []}
+    objects = {str(item.ReferencedSOPInstanceUID) for item in header.get("SourceImageSequence") or []}
     for study in header.get("CurrentRequestedProcedureEvidenceSequence") or []:
         for series in study.ReferencedSeriesSequence:
-            found |= {str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence}
-    return frozenset(found)
+            objects |= {str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence}
+    return frozenset(objects)

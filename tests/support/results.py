@@ -155,14 +155,14 @@ def study_image(
     """Return ``header`` with ``finding`` and what its heatmap is drawn from."""
     with attributes.tolerant():
         source = exam.describe(header)
-    kept = None
+    layers_kept = None
     if isinstance(finding, Measured):
-        kept = layers_of(picture(header), next(iter(finding.traces[0].regions), None))
+        layers_kept = layers_of(picture(header), next(iter(finding.traces[0].regions), None))
     return MeasuredImage(
         source=source,
         finding=finding,
         analysed_at=analysed_at,
-        layers=None if kept is None else lambda: kept,
+        layers=None if layers_kept is None else lambda: layers_kept,
     )
 
 
@@ -226,10 +226,10 @@ def with_options(**changes: Any) -> OutputOptions:
 
 def content(item: Dataset) -> list[Dataset]:
     """Return all content items below ``item``, depth first."""
-    found = []
+    items = []
     for child in item.get("ContentSequence", []):
-        found += [child, *content(child)]
-    return found
+        items += [child, *content(child)]
+    return items
 
 
 def named(item: Dataset, code: Code) -> list[Dataset]:

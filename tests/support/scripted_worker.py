@@ -7,7 +7,7 @@ import os
 import threading
 from datetime import UTC, datetime, timedelta
 
-from scp.working.messages import AWAKE, BEGIN, DONE, READY, STOP, WAKE
+from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, STOP, WAKE
 from storage.database.engine import Database
 from storage.queue import jobs
 
@@ -19,7 +19,7 @@ def answers(settings, owner, pipe):
     pipe.send_bytes(READY)
     while pipe.recv_bytes() == WAKE:
         pipe.send_bytes(AWAKE)
-        pipe.send_bytes(DONE)
+        pipe.send_bytes(FINISHED)
 
 
 def counts(settings, owner, pipe):
@@ -28,13 +28,13 @@ def counts(settings, owner, pipe):
     wakes = 0
     while pipe.recv_bytes() != STOP:
         wakes += 1
-        pipe.send_bytes(DONE)
+        pipe.send_bytes(FINISHED)
     (settings.node.data_dir / "wakes").write_text(str(wakes))
 
 
 def loads(settings, owner, pipe):
     """Never get ready: the network takes too long to load."""
-    pipe.send_bytes(DONE)  # so that the test knows of this process
+    pipe.send_bytes(FINISHED)  # so that the test knows of this process
     threading.Event().wait()
 
 
@@ -55,7 +55,7 @@ def hangs(settings, owner, pipe):
     """Claim a job and never end it, whatever the supervisor says."""
     pipe.send_bytes(READY)
     _claim(settings, owner)
-    pipe.send_bytes(DONE)  # so that the test knows of the claim
+    pipe.send_bytes(FINISHED)  # so that the test knows of the claim
     pipe.send_bytes(BEGIN)
     threading.Event().wait()
 

@@ -13,10 +13,10 @@ def associate(port, contexts, *, calling="PACS", called="SECONDREAD", host="127.
 
 def store(port, data_sets, *, calling="PACS", called="SECONDREAD"):
     """Store ``data_sets`` on one association; return their answers in order."""
-    wanted = {
+    syntaxes = {
         (str(data_set.SOPClassUID), str(data_set.file_meta.TransferSyntaxUID)) for data_set in data_sets
     }
-    contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)]
+    contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(syntaxes)]
     association = associate(port, contexts, calling=calling, called=called)
     assert association.is_established, "association not established"
     try:

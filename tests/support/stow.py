@@ -64,7 +64,7 @@ class Way:
         self.server.stop(10)
         self.database.close()
 
-    def kept(self, study="1"):
+    def objects(self, study="1"):
         with self.database.read() as tx:
             rows = studies.overview(tx, study_uid=str(uid("study", study)))
         return rows[0].images if rows else 0

@@ -18,7 +18,7 @@ class Wire:
 
     def __init__(self, folder):
         self.archive = Archive(folder)
-        self.kept = []
+        self.files = []
         settings = Settings(
             node=Node(host="127.0.0.1", port=0, data_dir=folder),
             peers=(Peer(ae_title="PACS", results_to=()),),
@@ -34,14 +34,14 @@ class Wire:
         self._server = listener.start()
 
     def keep(self, path, *, calling_ae):
-        self.kept.append(self.archive.data_dir / f"{len(self.kept)}.dcm")
-        shutil.copyfile(path, self.kept[-1])
+        self.files.append(self.archive.data_dir / f"{len(self.files)}.dcm")
+        shutil.copyfile(path, self.files[-1])
 
     def carry(self, path):
         """Store the file at ``path`` by C-STORE in its own transfer syntax; return the file that arrived."""
         (answer,) = store(self._server.server_address[1], [pydicom.dcmread(path)])
         assert answer.Status == 0
-        return self.kept[-1]
+        return self.files[-1]
 
     def close(self):
         self._server.shutdown()

@@ -21,7 +21,7 @@ ImageNet = Annotated[
     Path, typer.Option("--imagenet", help="Weights of EfficientNet-Lite0.", exists=True, dir_okay=False)
 ]
 To = Annotated[Path, typer.Option(help="Folder for the gate and its figures.")]
-Others = Annotated[
+OtherPictures = Annotated[
     list[Path] | None,
     typer.Option(
         "--others", help="Folder with other pictures, a folder for each kind; several times.", exists=True
@@ -49,7 +49,7 @@ def run(
     imagenet: ImageNet,
     to: To,
     *,
-    other_pictures: Others = None,
+    other_pictures: OtherPictures = None,
     spoiled: Spoiled = None,
     further: Further = None,
     images: Images = None,

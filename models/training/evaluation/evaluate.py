@@ -59,7 +59,7 @@ JUDGED_ON: Final = "inbreast"
 CHOSEN_ON: Final = (0, 1, 2)
 """Folds on which recipes were compared while those that ship were looked for: their figures may flatter."""
 
-NOTHING: Final = Measured()
+NO_MEASUREMENT: Final = Measured()
 _NORMAL: Final = ("Normal", "Negative")
 """Labels of images without a finding."""
 _CHANCE_AREA: Final = 0.5
@@ -70,7 +70,7 @@ def evaluate(
     *,
     rule: Rule = Rule.SENSITIVITY,
     method: Method = Method.TEMPERATURE,
-    measured: Measured = NOTHING,
+    measured: Measured = NO_MEASUREMENT,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
     """Compute everything that is stated about a model, rounded as it is stated.

@@ -21,7 +21,7 @@ from inference.analysis import breast, preprocess
 from inference.errors import Failed, Refused
 from models.training.sources import labels, pictures, reading
 from models.training.sources.labels import Box, Example
-from models.training.sources.reading import EVERYTHING, Selection
+from models.training.sources.reading import ALL_ROWS, Selection
 from models.training.sources.table import file_digests
 
 _PIECE: Final = 16
@@ -77,7 +77,7 @@ def run(
     columns: int,
     processes: int,
     progress: Callable[[Iterable[Outcome], int], Iterable[Outcome]],
-    selection: Selection = EVERYTHING,
+    selection: Selection = ALL_ROWS,
 ) -> Prepared:
     """Prepare all images of the table in ``data`` and keep them, and the table, in ``work``.
 

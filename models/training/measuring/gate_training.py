@@ -55,7 +55,7 @@ Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Seen:
+class MammogramFeatures:
     """Mammograms through the trunk."""
 
     examples: tuple[Example, ...]
@@ -77,7 +77,7 @@ def trunk_from(imagenet: Path) -> Trunk:
     return trunk
 
 
-def look(data: Path, examples: Sequence[Example], trunk: Trunk, track: Track) -> Seen:
+def look(data: Path, examples: Sequence[Example], trunk: Trunk, track: Track) -> MammogramFeatures:
     """Take the features of all ``examples``; those without a breast are named."""
     features: list[Floats] = []
     examples_seen: list[Example] = []
@@ -88,7 +88,7 @@ def look(data: Path, examples: Sequence[Example], trunk: Trunk, track: Track) ->
             examples_seen.append(example)
         except (Failed, Refused, OSError) as error:
             unread.append((example.file, str(error)))
-    return Seen(examples=tuple(examples_seen), features=np.array(features), unread=tuple(unread))
+    return MammogramFeatures(examples=tuple(examples_seen), features=np.array(features), unread=tuple(unread))
 
 
 def features_of(path: Path, trunk: Trunk) -> Floats:
@@ -97,12 +97,12 @@ def features_of(path: Path, trunk: Trunk) -> Floats:
     return trunk.features(picture, breast.find(picture))
 
 
-def out_of_fold(mammograms: Seen) -> Floats:
+def out_of_fold(mammograms: MammogramFeatures) -> Floats:
     """Compute the distance of each mammogram from those of the other folds."""
     return _held_out(mammograms.features, folds.of(mammograms.examples, folds.read()))
 
 
-def limit(mammograms: Seen, distances: Floats) -> float:
+def limit(mammograms: MammogramFeatures, distances: Floats) -> float:
     """Choose the limit: the largest of the sources' quantiles, so that no scanner is refused more often."""
     of_source = _by_source(mammograms, distances)
     large = [values for values in of_source.values() if len(values) >= _LARGE] or [distances]
@@ -110,7 +110,7 @@ def limit(mammograms: Seen, distances: Floats) -> float:
     return math.ceil(highest * 10**_DIGITS) / 10**_DIGITS
 
 
-def mammogram_refusals(mammograms: Seen, distances: Floats, bound: float) -> MammogramRefusals:
+def mammogram_refusals(mammograms: MammogramFeatures, distances: Floats, bound: float) -> MammogramRefusals:
     """Count the mammograms that are refused: out of fold, and with their whole source left out."""
     names = [example.source for example in mammograms.examples]
     foreign = _held_out(mammograms.features, names) if len(set(names)) > 1 else None
@@ -167,7 +167,7 @@ def folder_refusals(
     )
 
 
-def fit(mammograms: Seen) -> Likeness:
+def fit(mammograms: MammogramFeatures) -> Likeness:
     """Learn from all mammograms: what is shipped. Raises TooFewError."""
     return gate.fit(mammograms.features)
 
@@ -193,6 +193,6 @@ def _held_out(features: Floats, groups: Sequence[object]) -> Floats:
     return distances
 
 
-def _by_source(mammograms: Seen, values: Floats) -> dict[str, Floats]:
+def _by_source(mammograms: MammogramFeatures, values: Floats) -> dict[str, Floats]:
     names = np.array([example.source for example in mammograms.examples])
     return {str(name): values[names == name] for name in np.unique(names)}

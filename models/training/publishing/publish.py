@@ -9,7 +9,7 @@ from typing import Final
 from models.training import json_files
 from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
-from models.training.evaluation.evaluate import NOTHING, evaluate
+from models.training.evaluation.evaluate import NO_MEASUREMENT, evaluate
 from models.training.evaluation.figures import Evaluation
 from models.training.evaluation.measured import Measured, measured_of
 from models.training.evaluation.points import Rule
@@ -24,7 +24,7 @@ class Choices:
 
     rule: Rule = Rule.SENSITIVITY
     method: Method = Method.TEMPERATURE
-    measured: Measured = NOTHING
+    measured: Measured = NO_MEASUREMENT
     """With the images or the network."""
 
 

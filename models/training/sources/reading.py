@@ -42,10 +42,10 @@ class Selection:
     split: Split = Split.ALL
 
 
-EVERYTHING: Final = Selection()
+ALL_ROWS: Final = Selection()
 
 
-def read(data: Path, selection: Selection = EVERYTHING) -> Table:
+def read(data: Path, selection: Selection = ALL_ROWS) -> Table:
     """Read the table of the data set in ``data``.
 
     Raises

@@ -21,7 +21,7 @@ NAME = "Doe^Jane"
 @pytest.fixture
 def stream():
     """Somewhere to log to."""
-    with logging_state.kept():
+    with logging_state.preserved():
         yield io.StringIO()
 
 

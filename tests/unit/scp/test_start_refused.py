@@ -24,7 +24,7 @@ def start(data_dir):
     """Start the node, told to stop at once; return the exit code and what it said."""
     stop = threading.Event()
     stop.set()
-    with logging_state.kept():
+    with logging_state.preserved():
         stream = io.StringIO()
         logs.configure(Log(format="json"), stream)
         code = node.run(Settings(node=Node(data_dir=data_dir, port=0)), stop=stop)

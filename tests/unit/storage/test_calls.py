@@ -40,6 +40,6 @@ def test_the_callers_that_were_silent_longest_are_forgotten(database):
         replace(STRANGER, calling_ae=f"AE{number}", rejected_at=START + timedelta(seconds=number))
         for number in range(MOST + 5)
     ]
-    kept = written(database, *many)
-    assert len(kept) == MOST
-    assert kept[-1].calling_ae == "AE5"
+    callers = written(database, *many)
+    assert len(callers) == MOST
+    assert callers[-1].calling_ae == "AE5"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("loose_umask")
 
 
 def open_to_others(path):
-    return bool(path.stat().st_mode & privacy.OTHERS)
+    return bool(path.stat().st_mode & privacy.ACCESS_OF_OTHERS)
 
 
 def test_tree_that_others_could_look_into_is_closed(tmp_path):

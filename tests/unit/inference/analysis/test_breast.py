@@ -33,16 +33,16 @@ def overlap(first_breast, second_breast):
 @pytest.mark.parametrize(("rows", "columns"), [(640, 512), (641, 511), (150, 101), (1500, 1200)])
 def test_the_mask_is_the_breast(laterality, view, rows, columns):
     grey = drawn(laterality, view, rows=rows, columns=columns)
-    found = find(grey)
-    assert found.mask.shape == grey.shape
-    assert overlap(found.mask, truth(grey)) > 0.96
-    assert found.chest_wall == ("left" if laterality == "L" else "right")
+    outline = find(grey)
+    assert outline.mask.shape == grey.shape
+    assert overlap(outline.mask, truth(grey)) > 0.96
+    assert outline.chest_wall == ("left" if laterality == "L" else "right")
 
 
 def test_the_box_is_that_of_the_mask():
-    found = find(drawn("R"))
-    left, top, right, bottom = found.box
-    rows, columns = np.nonzero(found.mask)
+    outline = find(drawn("R"))
+    left, top, right, bottom = outline.box
+    rows, columns = np.nonzero(outline.mask)
     assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
@@ -88,10 +88,10 @@ def lettered(grey):
 @pytest.mark.parametrize("spoil", [framed, askew, labelled, touching, barred, lettered])
 def test_frames_labels_and_margins_are_masked(spoil):
     clean = drawn("L")
-    found = find(spoil(clean))
+    outline = find(spoil(clean))
     expected = truth(lettered(clean) if spoil is lettered else clean)
-    assert overlap(found.mask, expected) > 0.93
-    assert found.chest_wall == "left"
+    assert overlap(outline.mask, expected) > 0.93
+    assert outline.chest_wall == "left"
 
 
 def test_a_fogged_film_edge_along_the_chest_wall_is_cut_off():
@@ -121,10 +121,10 @@ def test_a_white_rim_along_the_chest_wall_is_no_breast(laterality, view, width):
     grey = drawn(laterality, view)
     flip = 1 if laterality == "L" else -1
     spoiled = rimmed(grey[:, ::flip], width=width)[:, ::flip]
-    found = find(spoiled)
-    assert not found.mask[:, ::flip][:, :width].any()
-    assert overlap(found.mask[:, ::flip][:, width + 5 :], truth(grey)[:, ::flip][:, width + 5 :]) > 0.96
-    assert found.chest_wall == ("left" if laterality == "L" else "right")
+    outline = find(spoiled)
+    assert not outline.mask[:, ::flip][:, :width].any()
+    assert overlap(outline.mask[:, ::flip][:, width + 5 :], truth(grey)[:, ::flip][:, width + 5 :]) > 0.96
+    assert outline.chest_wall == ("left" if laterality == "L" else "right")
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
@@ -132,18 +132,18 @@ def test_a_white_rim_at_any_border_and_askew_is_no_breast(turn):
     grey = drawn("L", "MLO")
     spoiled = turned(rimmed(turned(grey, turn), width=4, slope=0.015), -turn)
     white = spoiled != grey
-    found = find(spoiled)
-    assert (found.mask & white).sum() < 0.02 * white.sum()
-    assert overlap(found.mask, truth(grey) & ~white) > 0.95
+    outline = find(spoiled)
+    assert (outline.mask & white).sum() < 0.02 * white.sum()
+    assert overlap(outline.mask, truth(grey) & ~white) > 0.95
 
 
 def test_a_rim_goes_on_where_a_white_muscle_hides_its_edge():
     grey = np.clip(drawn("L", "MLO"), 0, 0.8)
     rows, columns = np.indices(grey.shape)
     muscle = columns < 150 - rows * 0.5
-    found = find(rimmed(np.where(muscle & truth(grey), 0.96, grey), width=8))
-    assert not found.mask[:, :8].any()
-    assert found.mask[100:200, 14:60].all()
+    outline = find(rimmed(np.where(muscle & truth(grey), 0.96, grey), width=8))
+    assert not outline.mask[:, :8].any()
+    assert outline.mask[100:200, 14:60].all()
 
 
 @pytest.mark.parametrize("laterality", ["L", "R"])
@@ -154,8 +154,8 @@ def test_a_white_muscle_without_a_rim_stays(laterality, level):
     rows, columns = np.indices(grey.shape)
     muscle = ((columns < 150 - rows * 0.5) & truth(grey)[:, ::flip])[:, ::flip]
     white = ndimage.gaussian_filter(np.where(muscle, np.float32(level), grey), 2)
-    found = find(np.where(truth(grey), white, grey))
-    assert found.mask[muscle].mean() > 0.99
+    outline = find(np.where(truth(grey), white, grey))
+    assert outline.mask[muscle].mean() > 0.99
 
 
 def bellied(grey, *, width, flare=0.0):
@@ -175,9 +175,9 @@ def test_a_belly_below_the_breast_is_cut_off(laterality, width, flare):
     grey = drawn("L", "MLO", rows=520, columns=512)
     spoiled, fold = bellied(np.pad(grey, ((0, 120), (0, 0))), width=width, flare=flare)
     flip = 1 if laterality == "L" else -1
-    found = find(spoiled[:, ::flip])
-    assert found.box[3] < fold + 12
-    assert found.mask[: fold - 12].sum() > 0.97 * truth(grey)[: fold - 12].sum()
+    outline = find(spoiled[:, ::flip])
+    assert outline.box[3] < fold + 12
+    assert outline.mask[: fold - 12].sum() > 0.97 * truth(grey)[: fold - 12].sum()
 
 
 def test_a_breast_below_something_wider_is_no_belly():
@@ -189,9 +189,9 @@ def test_a_breast_below_something_wider_is_no_belly():
 def test_padding_is_no_breast_and_does_not_shift_the_threshold():
     grey = drawn("L", "MLO")
     background = ~ndimage.binary_dilation(truth(grey), iterations=2)
-    found = find(np.where(background, 0, grey), padding=background)
-    assert overlap(found.mask, truth(grey)) > 0.95
-    assert not (found.mask & background).any()
+    outline = find(np.where(background, 0, grey), padding=background)
+    assert overlap(outline.mask, truth(grey)) > 0.95
+    assert not (outline.mask & background).any()
 
 
 def test_a_dark_implant_inside_the_breast_belongs_to_it():
@@ -273,5 +273,5 @@ def test_values_that_wrap_around_are_no_picture(times):
 def test_the_frame_of_a_small_picture_is_no_fault():
     """Its edges are one pixel in fifty, which all over a large picture would be a fault."""
     small = drawn(rows=210, columns=160)
-    found = find(np.pad(small, 8, constant_values=1))
-    assert overlap(found.mask[8:-8, 8:-8], find(small).mask) > 0.95
+    outline = find(np.pad(small, 8, constant_values=1))
+    assert overlap(outline.mask[8:-8, 8:-8], find(small).mask) > 0.95

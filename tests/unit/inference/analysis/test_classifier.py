@@ -45,15 +45,15 @@ def test_the_bias_is_added_behind_the_temperature(opened, model, images):
     bias = (0.5, -1.0, 0.0, 2.0)
     _, logits = catalogue.with_activations(model)(images)
     expected = np.asarray(tf.nn.softmax(logits / 2.5 + bias))
-    found = [reading.scores for reading in opened(temperature=2.5, bias=bias).read(images)]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    scored = [reading.scores for reading in opened(temperature=2.5, bias=bias).read(images)]
+    np.testing.assert_allclose(scored, expected, atol=1e-6)
 
 
 def test_the_temperature_divides_the_logits(opened, model, images):
     _, logits = catalogue.with_activations(model)(images)
     expected = np.asarray(tf.nn.softmax(logits / 2.5))
-    found = [reading.scores for reading in opened(temperature=2.5).read(images)]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    scored = [reading.scores for reading in opened(temperature=2.5).read(images)]
+    np.testing.assert_allclose(scored, expected, atol=1e-6)
 
 
 def test_a_batch_gives_the_same_as_single_images(opened, images):

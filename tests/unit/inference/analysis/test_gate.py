@@ -116,9 +116,9 @@ def test_a_model_without_a_gate_has_none(tmp_path):
 def test_the_gate_is_kept_beside_the_weights(trunk, known_features, tmp_path):
     opened = Gate.open(manifest.load(folder_with_gate(tmp_path, trunk, known_features)))
     picture = drawn(45)
-    found = breast.find(picture)
-    kept = Gate(trunk, known_features, limit=5.0).distance(picture, found)
-    assert opened.distance(picture, found) == pytest.approx(kept, rel=0.05)  # weights in 16 bits
+    outline = breast.find(picture)
+    distance = Gate(trunk, known_features, limit=5.0).distance(picture, outline)
+    assert opened.distance(picture, outline) == pytest.approx(distance, rel=0.05)  # weights in 16 bits
     path = tmp_path / "model" / "gate.npz"
     assert path.stat().st_size < 300_000
     again = path.read_bytes()

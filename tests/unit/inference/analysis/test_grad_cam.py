@@ -15,8 +15,8 @@ def test_channels_are_weighed_by_their_mean_gradient_and_the_negative_is_cut():
     gradients = np.zeros((1, 2, 2, 2), np.float32)
     gradients[0, ..., 0] = [[1, 0], [1, 2]]  # mean 1
     gradients[0, ..., 1] = [[-4, 0], [0, -4]]  # mean -2
-    found = classifier.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
-    np.testing.assert_allclose(found, [[[2, 0], [0, 0]]])  # 4 - 2; 1 - 6 is cut
+    heat = classifier.grad_cam(tf.constant(activations), tf.constant(gradients)).numpy()
+    np.testing.assert_allclose(heat, [[[2, 0], [0, 0]]])  # 4 - 2; 1 - 6 is cut
 
 
 def test_the_weights_agree_with_finite_differences():

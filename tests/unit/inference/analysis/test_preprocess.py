@@ -54,12 +54,12 @@ def test_every_hot_cell_returns_to_its_place(rows, columns, wall, border):
 @pytest.mark.parametrize(("rows", "columns"), [(640, 512), (641, 479), (1023, 767)])
 def test_the_input_shows_a_spot_where_the_geometry_says(tmp_path, laterality, rows, columns):
     picture = picture_of(mammogram(laterality, "CC", rows=rows, columns=columns), tmp_path)
-    found = breast.find(picture)
+    outline = breast.find(picture)
     column, row = (round(value) for value in lesion_centre(laterality, rows=rows, columns=columns))
     spotted = picture.grey.copy()
     spotted[row - 4 : row + 4, column - 4 : column + 4] = 0
-    prepared = prepare(Picture(grey=spotted, padding=None), found, 244, 244)
-    change = prepare(picture, found, 244, 244).values[..., 0] - prepared.values[..., 0]
+    prepared = prepare(Picture(grey=spotted, padding=None), outline, 244, 244)
+    change = prepare(picture, outline, 244, 244).values[..., 0] - prepared.values[..., 0]
     y, x = ndimage.center_of_mass(np.where(change > 0.2, change, 0))
     assert (x + 0.5, y + 0.5) == pytest.approx(prepared.geometry.to_input(column, row), abs=0.7)
 

@@ -17,40 +17,40 @@ def whole(map_):
 
 
 def located(heat, breast):
-    found = region.locate(heat, breast)
-    return found.peak, next(iter(found.regions), None)
+    spot = region.locate(heat, breast)
+    return spot.peak, next(iter(spot.regions), None)
 
 
-def lengths(found):
-    first, second, third, fourth = (np.array(point) for point in found.ellipse)
+def lengths(spot):
+    first, second, third, fourth = (np.array(point) for point in spot.ellipse)
     return np.linalg.norm(second - first), np.linalg.norm(fourth - third)
 
 
 def test_a_round_blob_gives_a_circle_around_it():
     heat = blob(401, 301, 120.0, 200.0, 50, 50)
-    peak, found = located(heat, whole(heat))
+    peak, spot = located(heat, whole(heat))
     assert peak == pytest.approx((120, 200), abs=1)
-    assert found.center == pytest.approx((120, 200), abs=0.5)
+    assert spot.center == pytest.approx((120, 200), abs=0.5)
     radius = 50 * np.sqrt(
         np.log(2)
     )  # where the blob falls to a half; two sigmas of a full disc are its radius
-    assert lengths(found) == pytest.approx((2 * radius, 2 * radius), abs=1.5)
-    assert 0.5 < found.mean_activation < 1
+    assert lengths(spot) == pytest.approx((2 * radius, 2 * radius), abs=1.5)
+    assert 0.5 < spot.mean_activation < 1
 
 
 def test_the_major_axis_comes_first_and_follows_the_blob():
     heat = blob(500, 500, 250, 250, 120, 40, angle=np.pi / 6)
-    _, found = located(heat, whole(heat))
-    major, minor = lengths(found)
+    _, spot = located(heat, whole(heat))
+    major, minor = lengths(spot)
     assert major == pytest.approx(3 * minor, rel=0.05)
-    along = np.subtract(found.ellipse[1], found.ellipse[0]) / major
+    along = np.subtract(spot.ellipse[1], spot.ellipse[0]) / major
     assert abs(along @ [np.cos(np.pi / 6), np.sin(np.pi / 6)]) > 0.999
 
 
 def test_points_are_half_pixels_within_the_image():
     heat = blob(200, 150, 3, 197, 60, 30)
-    _, found = located(heat, whole(heat))
-    for column, row in (found.center, *found.ellipse):
+    _, spot = located(heat, whole(heat))
+    for column, row in (spot.center, *spot.ellipse):
         assert (2 * column).is_integer()
         assert (2 * row).is_integer()
         assert 0 <= column <= 150
@@ -59,18 +59,18 @@ def test_points_are_half_pixels_within_the_image():
 
 def test_the_largest_area_wins_the_hottest_pixel_stays_the_peak():
     heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
-    peak, found = located(heat, whole(heat))
+    peak, spot = located(heat, whole(heat))
     assert peak == pytest.approx((60, 60), abs=1)
-    assert found.center == pytest.approx((200, 200), abs=1)
+    assert spot.center == pytest.approx((200, 200), abs=1)
 
 
 def test_only_the_breast_counts():
     heat = np.maximum(blob(300, 300, 250, 150, 30, 30), 0.4 * blob(300, 300, 50, 150, 20, 20))
     breast = np.zeros(heat.shape, bool)
     breast[:, :120] = True
-    peak, found = located(heat, breast)
+    peak, spot = located(heat, breast)
     assert peak == pytest.approx((50, 150), abs=1)
-    assert found.center == pytest.approx((50, 150), abs=1)
+    assert spot.center == pytest.approx((50, 150), abs=1)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 7.5, np.nan, np.inf])
@@ -83,10 +83,10 @@ def test_a_map_that_says_nothing_has_no_region_and_peaks_in_the_middle_of_the_br
 def test_a_single_hot_pixel_has_a_region_at_its_place():
     heat = np.zeros((3000, 2001), np.float32)
     heat[1234, 567] = 3
-    peak, found = located(heat, whole(heat))
+    peak, spot = located(heat, whole(heat))
     assert peak == (567.5, 1234.5)
-    assert found.center == (567.5, 1234.5)
-    assert found.mean_activation == 1
+    assert spot.center == (567.5, 1234.5)
+    assert spot.mean_activation == 1
 
 
 def test_scaling_the_map_changes_nothing():
@@ -109,10 +109,10 @@ def test_a_large_map_gives_what_a_full_grid_gives(monkeypatch):
 def test_every_hot_spot_is_told_the_largest_first():
     heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
     heat = np.maximum(heat, 0.4 * blob(300, 300, 60, 220, 40, 40))
-    found = region.locate(heat, whole(heat))
-    assert np.allclose(found.spots, ((200, 200), (60, 60)), atol=1)
-    assert np.allclose([place.center for place in found.regions], found.spots, atol=1)
-    assert found.at_the_border == 0
+    spot = region.locate(heat, whole(heat))
+    assert np.allclose(spot.spots, ((200, 200), (60, 60)), atol=1)
+    assert np.allclose([place.center for place in spot.regions], spot.spots, atol=1)
+    assert spot.at_the_border == 0
 
 
 def half_disc(size=400):
@@ -123,17 +123,17 @@ def half_disc(size=400):
 
 def test_a_spot_on_the_breasts_outline_is_none():
     on_skin, inside = blob(400, 400, 178, 200, 6, 6), blob(400, 400, 60, 260, 20, 20)
-    found = region.locate(np.maximum(on_skin, inside), half_disc())
-    assert found.spots == ((60.5, 260.5),)
-    assert found.at_the_border == 1
-    assert found.regions[0].center == pytest.approx((60, 260), abs=1)
+    spot = region.locate(np.maximum(on_skin, inside), half_disc())
+    assert spot.spots == ((60.5, 260.5),)
+    assert spot.at_the_border == 1
+    assert spot.regions[0].center == pytest.approx((60, 260), abs=1)
     alone = region.locate(on_skin, half_disc())
     assert (alone.regions, alone.spots, alone.at_the_border) == ((), (), 1)
 
 
 def test_a_spot_at_the_chest_wall_counts():
-    found = region.locate(blob(400, 400, 2, 200, 8, 8), half_disc())
-    assert np.allclose(found.spots, ((2, 200),), atol=1)
+    spot = region.locate(blob(400, 400, 2, 200, 8, 8), half_disc())
+    assert np.allclose(spot.spots, ((2, 200),), atol=1)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -141,7 +141,7 @@ def test_the_nipple_is_the_point_farthest_from_the_chest_wall(side):
     mask = half_disc() if side == "left" else half_disc()[:, ::-1]
     columns = np.flatnonzero(mask.any(axis=0))
     box = (int(columns[0]), 20, int(columns[-1]) + 1, 380)
-    found = region.landmarks(Breast(mask=mask, box=box, chest_wall=side))
-    assert found.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
-    assert found.depth == 180
-    assert found.chest_wall == side
+    spot = region.landmarks(Breast(mask=mask, box=box, chest_wall=side))
+    assert spot.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
+    assert spot.depth == 180
+    assert spot.chest_wall == side

@@ -17,7 +17,7 @@ def flat(rows=400, columns=300, grey=0.5):
     return Picture(grey=np.full((rows, columns), grey, np.float32), padding=None)
 
 
-def kept(picture, warm, longest=2048):
+def stored_layers(picture, warm, longest=2048):
     rows, columns = picture.grey.shape
     frame = Frame.around((0, 0, columns, rows), (rows, columns), longest)
     return frame.layers(picture, [frame.level(warm)] * 3)
@@ -29,7 +29,7 @@ def render(picture=None, finding=None, *, caption="R CC", warm=None, longest=204
     if warm is None:
         at = finding.region or results.region(150, 150)
         warm = results.warm_map(picture.grey.shape, at)
-    layers = kept(picture, warm, longest)
+    layers = stored_layers(picture, warm, longest)
     return heatmap.render(layers, finding, caption=caption, identity=results.MODEL, longest=longest)
 
 

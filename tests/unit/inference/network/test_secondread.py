@@ -169,8 +169,8 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
     assert manifest.gate is not None
     assert manifest.bias == tuple(publish.evaluation_of(run_folder).calibration.bias)
     assert any(manifest.bias)
-    with np.load(manifest.weights_path) as kept:
-        assert {kept[name].dtype for name in kept.files} == {np.dtype(np.float16)}
+    with np.load(manifest.weights_path) as arrays:
+        assert {arrays[name].dtype for name in arrays.files} == {np.dtype(np.float16)}
     network = catalogue.build(manifest.network, rows=ROWS, columns=COLUMNS)
     weight_files.load_weights(network, manifest.weights_path)
     single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
@@ -185,12 +185,12 @@ def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained,
     held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
     single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     weight_files.load_weights(single, folder / train.WEIGHTS)
-    found = predictions.read(tmp_path / predictions.FILE_NAME)
+    held_out_table = predictions.read(tmp_path / predictions.FILE_NAME)
     by_patient = {example.patient: number for number, example in enumerate(prepared.examples)}
-    numbers = [by_patient[example.patient] for example in found.examples]
+    numbers = [by_patient[example.patient] for example in held_out_table.examples]
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
     expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
-    np.testing.assert_allclose(found.logits, expected, atol=1e-3)
+    np.testing.assert_allclose(held_out_table.logits, expected, atol=1e-3)
     with np.load(tmp_path / slots.FEATURES) as features:
         assert features["network"].shape == (len(numbers), 2560)
 

@@ -14,9 +14,9 @@ def every_code():
 
 
 def test_codes_fit_their_value_representations():
-    found = list(every_code())
-    assert len(found) > 40
-    for code in found:
+    all_codes = list(every_code())
+    assert len(all_codes) > 40
+    for code in all_codes:
         assert 0 < len(code.value) <= 16, code
         assert 0 < len(code.scheme_designator) <= 16, code
         assert 0 < len(code.meaning) <= 64, code

@@ -39,8 +39,8 @@ def broken(tmp_path, **values):
 def result_of(source, tmp_path):
     """All objects of one image (report, summary, heatmap), written and read again."""
     finding = results.measured()
-    kept = results.study_image(mammogram(), finding, tmp_path).layers
-    image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=kept)
+    layers = results.study_image(mammogram(), finding, tmp_path).layers
+    image = MeasuredImage(source=source, finding=finding, analysed_at=results.ANALYSED_AT, layers=layers)
     read = []
     for instance in results.objects([image]):
         file = io.BytesIO()
@@ -73,7 +73,7 @@ def test_malformed_value_is_left_out(tmp_path, keyword, value):
 
 
 @pytest.mark.parametrize(
-    ("keyword", "value", "kept"),
+    ("keyword", "value", "written"),
     [
         ("StudyDate", "2024.05.01", "20240501"),
         ("PatientBirthDate", "1960.01.02", "19600102"),
@@ -81,9 +81,9 @@ def test_malformed_value_is_left_out(tmp_path, keyword, value):
         ("StudyTime", "10:11:12.5", "101112.5"),
     ],
 )
-def test_dates_and_times_of_acr_nema_are_kept(tmp_path, keyword, value, kept):
+def test_dates_and_times_of_acr_nema_are_kept(tmp_path, keyword, value, written):
     for instance in result_of(broken(tmp_path, **{keyword: value}), tmp_path):
-        assert instance[keyword].value == kept
+        assert instance[keyword].value == written
 
 
 def item_with(**attributes):

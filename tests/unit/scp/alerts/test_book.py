@@ -13,7 +13,7 @@ DAY = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 DISK = Condition(kind=Kind.DISK, words="The disk is nearly full.")
 PACS = Condition(kind=Kind.PEER, subject="PACS", words="PACS has taken nothing.")
-NOTHING = Observation(conditions=())
+NO_CONDITION = Observation(conditions=())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_comes_and_goes_is_told_once(book):
 def test_what_was_over_before_anybody_heard_of_it_is_told_to_nobody(book):
     book.note(Observation(conditions=(DISK,)), {"mail"}, now=NOON)
     for at in (NOON + MINUTE, NOON + MINUTE + OVER_AFTER):
-        book.note(NOTHING, {"mail"}, now=at)
+        book.note(NO_CONDITION, {"mail"}, now=at)
         assert not book.news("mail", repeat=DAY, now=at)
     assert book.notices == ()
 
@@ -59,7 +59,7 @@ def test_each_channel_has_notices_of_its_own(book):
     book.mark_told(book.news("mail", repeat=DAY, now=NOON), now=NOON)
     assert not book.news("mail", repeat=DAY, now=NOON)
     assert [notice.words for notice in book.news("webhook", repeat=DAY, now=NOON).raised] == [DISK.words]
-    book.note(NOTHING, {"mail"}, now=NOON)
+    book.note(NO_CONDITION, {"mail"}, now=NOON)
     assert {notice.channel for notice in book.notices} == {"mail"}
 
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from structlog.testing import capture_logs
 
 from scp.auditing import transfers
-from scp.auditing.trail import NONE, Trail
+from scp.auditing.trail import NO_TRAIL, Trail
 from scp.auditing.transfers import Subject, Transfers
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Node
@@ -101,25 +101,25 @@ def test_a_study_is_deleted_for_each_patient_that_it_was_of(trail):
 
 def test_a_transfer_is_told_when_it_begins_and_when_it_has_ended(trail):
     received = incoming(trail)
-    for kept in (True, True, False):
+    for is_kept in (True, True, False):
         with received.instance(subject("P1", "1.2.3")) as instance:
-            instance.is_kept, instance.action = kept, transfers.CREATED if kept else transfers.HELD
+            instance.is_kept, instance.action = is_kept, transfers.CREATED if is_kept else transfers.HELD
     received.close()
-    begin, kept, refused = audit_messages.waiting(trail)
+    begin, is_kept, refused = audit_messages.waiting(trail)
     assert (begin.event, begin.studies, begin.patients) == (
         "Begin Transferring DICOM Instances",
         ("1.2.3",),
         ("P1",),
     )
-    assert (kept.event, kept.action, kept.outcome, kept.instances) == (
+    assert (is_kept.event, is_kept.action, is_kept.outcome, is_kept.instances) == (
         "DICOM Instances Transferred",
         "C",
         "0",
         2,
     )
     assert (refused.outcome, refused.action, refused.instances) == ("4", "R", 1)
-    assert kept.requestor == "PACS"
-    assert kept.roles == ("Source Role ID", "Destination Role ID")
+    assert is_kept.requestor == "PACS"
+    assert is_kept.roles == ("Source Role ID", "Destination Role ID")
 
 
 def test_a_message_is_about_one_patient(trail):
@@ -233,9 +233,9 @@ def test_others_cannot_read_what_waits(trail, tmp_path):
 
 
 def test_nothing_is_written_where_nobody_wants_to_know(tmp_path):
-    NONE.application(started=True)
-    NONE.refused("EVIL", "192.0.2.66", "x")
-    with incoming(NONE).instance(subject("P1", "1.2.3")) as instance:
+    NO_TRAIL.application(started=True)
+    NO_TRAIL.refused("EVIL", "192.0.2.66", "x")
+    with incoming(NO_TRAIL).instance(subject("P1", "1.2.3")) as instance:
         instance.is_kept = True
     assert list(tmp_path.iterdir()) == []
 

@@ -142,8 +142,8 @@ def test_destination_that_hangs_delays_no_other_and_is_not_begun_twice(
 def test_delivery_goes_on_while_the_peer_keeps_what_it_is_sent(
     database, archive, sender, requester, dispatcher
 ):
-    kept = iter((2, 1, 0))
-    sender.on_deliver = lambda _: next(kept)
+    numbers = iter((2, 1, 0))
+    sender.on_deliver = lambda _: next(numbers)
     owe(database, archive)
     dispatcher.start()
     assert requester.called.acquire(timeout=PATIENCE)

@@ -243,7 +243,7 @@ def test_implicit_only_peer_is_served(database, archive, clock):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "understood", "sent"),
+    ("syntax", "understood", "sent"),
     [
         (("jpeg-ls", "rle"), (JPEGLSLossless, RLELossless, ExplicitVRLittleEndian), JPEGLSLossless),
         (("jpeg-ls", "jpeg-2000"), (JPEG2000Lossless, ImplicitVRLittleEndian), JPEG2000Lossless),
@@ -253,19 +253,19 @@ def test_implicit_only_peer_is_served(database, archive, clock):
     ],
 )
 def test_picture_goes_in_the_best_compression_that_the_peer_accepts(
-    database, archive, clock, wanted, understood, sent
+    database, archive, clock, syntax, understood, sent
 ):
     (heatmap,) = owe(database, archive, kinds=[ResultKind.SC], side=64)
     with database.read() as tx:
         (row,) = deliveries.due(tx, now=NOW)["PACS"]
-    kept = dcmread(archive.path(row.result.file)).pixel_array
+    pixels = dcmread(archive.path(row.result.file)).pixel_array
     contexts = [build_context(SecondaryCaptureImageStorage, list(understood))]
     with ArchiveSCP("PACS", contexts=contexts) as pacs:
-        assert sender(database, archive, clock, pacs.port, compression=wanted).deliver("PACS") == 1
+        assert sender(database, archive, clock, pacs.port, compression=syntax).deliver("PACS") == 1
         (received,) = pacs.received
     assert received.SOPInstanceUID == heatmap
     assert received.file_meta.TransferSyntaxUID == sent
-    assert np.array_equal(received.pixel_array, kept)
+    assert np.array_equal(received.pixel_array, pixels)
 
 
 def test_picture_with_another_modality_is_another_object_and_always_the_same(database, archive, clock):

@@ -24,7 +24,7 @@ STUDY = str(uid("study", "1"))
 IMAGES = [
     mammogram("R", view, number=number, rows=32, columns=32) for number, view in ((1, "CC"), (2, "MLO"))
 ]
-ASKED = [
+REQUESTS = [
     Image(sop_instance_uid=str(image.SOPInstanceUID), series_uid=str(image.SeriesInstanceUID))
     for image in IMAGES
 ]
@@ -39,18 +39,18 @@ def service():
 
 
 @pytest.fixture
-def kept():
+def stored():
     """The SOP Instance UIDs of what the node was given to keep."""
     return []
 
 
 @pytest.fixture
-def source(service, kept, tmp_path):
+def source(service, stored, tmp_path):
     peer = Peer(ae_title="PACS", url=service.url)
     delivery = Delivery(connect_timeout_seconds=2, answer_timeout_seconds=5)
 
     def keep(path: Path) -> None:
-        kept.append(path.read_bytes())
+        stored.append(path.read_bytes())
 
     return WebSource(
         settings=Settings(peers=(peer,), delivery=delivery),
@@ -89,16 +89,16 @@ def by_address(service, answers):
 
 def test_pages_are_asked_for_until_one_brings_nothing_new(service, source, monkeypatch):
     monkeypatch.setattr(dicomweb, "PAGE", 1)
-    found = [headers_only(image) for image in IMAGES]
+    headers = [headers_only(image) for image in IMAGES]
 
     def page(_):
         offset = int(service.requests[-1][0].partition("offset=")[2].partition("&")[0] or 0)
-        return 200, JSON, listed(*found[offset : offset + 1])
+        return 200, JSON, listed(*headers[offset : offset + 1])
 
     service.requests.clear()
     service.answer = page
     assert [image.sop_instance_uid for image in source.images(STUDY)] == [
-        image.sop_instance_uid for image in ASKED
+        image.sop_instance_uid for image in REQUESTS
     ]
     assert len(service.requests) == 3
 
@@ -158,20 +158,20 @@ def test_match_that_names_no_study_is_none(service, source, body):
     assert source.studies(Query(origin="accession A", accession="A")) == []
 
 
-def test_images_come_one_after_the_other_and_leave_nothing_behind(service, source, kept, tmp_path):
-    service.answer = lambda _: (200, PARTS, part(IMAGES[len(kept)]))
-    assert source.fetch(STUDY, ASKED) == []
-    assert [image.PixelData in content for image, content in zip(IMAGES, kept, strict=True)] == [True, True]
+def test_images_come_one_after_the_other_and_leave_nothing_behind(service, source, stored, tmp_path):
+    service.answer = lambda _: (200, PARTS, part(IMAGES[len(stored)]))
+    assert source.fetch(STUDY, REQUESTS) == []
+    assert [image.PixelData in content for image, content in zip(IMAGES, stored, strict=True)] == [True, True]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_object_that_is_no_part_of_a_message_is_taken_all_the_same(service, source, kept):
+def test_an_object_that_is_no_part_of_a_message_is_taken_all_the_same(service, source, stored):
     file = io.BytesIO()
     IMAGES[0].save_as(file, enforce_file_format=True)
     service.answer = (200, {"Content-Type": "application/dicom"}, file.getvalue())
     with pytest.warns(UserWarning, match="not compliant"):
-        assert source.fetch(STUDY, ASKED[:1]) == []
-    assert len(kept) == 1
+        assert source.fetch(STUDY, REQUESTS[:1]) == []
+    assert len(stored) == 1
 
 
 @pytest.mark.parametrize(
@@ -193,30 +193,30 @@ def test_an_object_that_is_no_part_of_a_message_is_taken_all_the_same(service, s
         ),
     ],
 )
-def test_one_image_that_is_missing_does_not_stop_the_others(service, source, kept, tmp_path, answer, words):
-    lost, good = ASKED
+def test_one_image_that_is_missing_does_not_stop_the_others(service, source, stored, tmp_path, answer, words):
+    lost, good = REQUESTS
     by_address(service, {lost.sop_instance_uid: answer, good.sop_instance_uid: (200, PARTS, part(IMAGES[1]))})
-    (failure,) = source.fetch(STUDY, ASKED)
+    (failure,) = source.fetch(STUDY, REQUESTS)
     assert words in str(failure)
     assert not failure.again
-    assert len(kept) == 1
+    assert len(stored) == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "correct url_credentials"), (503, "cannot do it now")])
-def test_service_that_ends_in_between_closes_the_source(service, source, kept, status, words):
-    first, second = ASKED
+def test_service_that_ends_in_between_closes_the_source(service, source, stored, status, words):
+    first, second = REQUESTS
     by_address(
         service,
         {first.sop_instance_uid: (200, PARTS, part(IMAGES[0])), second.sop_instance_uid: (status, {}, b"")},
     )
     with pytest.raises(SourceClosedError, match=words):
-        source.fetch(STUDY, ASKED)
-    assert len(kept) == 1
+        source.fetch(STUDY, REQUESTS)
+    assert len(stored) == 1
 
 
 def test_disk_that_takes_nothing_closes_the_source(service, source, tmp_path):
     service.answer = (200, PARTS, part(IMAGES[0]))
     tmp_path.rmdir()
     with pytest.raises(SourceClosedError, match="the data directory takes no image now"):
-        source.fetch(STUDY, ASKED[:1])
+        source.fetch(STUDY, REQUESTS[:1])

@@ -23,14 +23,14 @@ def test_each_accession_is_a_query_of_its_own():
 
 
 def test_patient_and_dates_are_one_query_that_does_not_name_the_patient():
-    (found,) = options(patient_id="P 7", first="2026-01-02", last="20260203")
-    assert (found.patient_id, found.first, found.last) == ("P 7", date(2026, 1, 2), date(2026, 2, 3))
-    assert "P 7" not in found.origin
+    (query_of,) = options(patient_id="P 7", first="2026-01-02", last="20260203")
+    assert (query_of.patient_id, query_of.first, query_of.last) == ("P 7", date(2026, 1, 2), date(2026, 2, 3))
+    assert "P 7" not in query_of.origin
 
 
 def test_dates_alone_are_asked_for_day_by_day():
-    (found,) = options(first="2026-02-27", last="2026-03-01")
-    assert [(day.first, day.last) for day in found.by_day()] == [
+    (query_of,) = options(first="2026-02-27", last="2026-03-01")
+    assert [(day.first, day.last) for day in query_of.by_day()] == [
         (date(2026, 2, 27),) * 2,
         (date(2026, 2, 28),) * 2,
         (date(2026, 3, 1),) * 2,
@@ -40,8 +40,8 @@ def test_dates_alone_are_asked_for_day_by_day():
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_list_in_any_order_of_columns(tmp_path, separator):
     lines = [["To", "patient_id", "FROM", "accession"], ["2026-02-01", "", "2026-01-01", "A1"], [""] * 4]
-    found = read(tmp_path, "\ufeff" + "\n".join(separator.join(line) for line in lines) + "\n")
-    assert [(entry.accession, entry.first, entry.origin) for entry in found] == [
+    query_of = read(tmp_path, "\ufeff" + "\n".join(separator.join(line) for line in lines) + "\n")
+    assert [(entry.accession, entry.first, entry.origin) for entry in query_of] == [
         ("A1", date(2026, 1, 1), "list.csv line 2: accession A1")
     ]
 

@@ -36,8 +36,8 @@ class ScriptedSource:
         ]
 
     def fetch(self, study_uid, images):
-        wanted = {image.sop_instance_uid for image in images}
-        self.node.receive(*(item for item in self.held[study_uid] if item.SOPInstanceUID in wanted))
+        uids = {image.sop_instance_uid for image in images}
+        self.node.receive(*(item for item in self.held[study_uid] if item.SOPInstanceUID in uids))
         return self.failures
 
 
@@ -66,8 +66,8 @@ def run(node, source):
     fetcher = Fetcher(source=source, database=node.database, pace=pace, announce=lambda _: None)
 
     def lines(*queries):
-        found, failed = fetcher.search(queries)
-        return [*failed, *fetcher.fetch(found)]
+        by_study, failed = fetcher.search(queries)
+        return [*failed, *fetcher.fetch(by_study)]
 
     return lines
 

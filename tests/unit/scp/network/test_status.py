@@ -56,9 +56,9 @@ def test_statuses_are_told_in_words(code, words):
 
 def test_library_calls_kept_what_the_standard_does():
     """Each code there is: success, the general warnings (PS3.7 annex C.4), those of storage (PS3.4 B.2.3)."""
-    kept = {0x0000, 0x0001, 0x0107, 0x0116, *range(0xB000, 0xC000)}
-    assert {code for code in range(0x10000) if status.delivered(code)} == kept
-    assert {code for code in range(0x10000) if "kept" in status.in_words(code)} == kept - {0x0000}
+    codes = {0x0000, 0x0001, 0x0107, 0x0116, *range(0xB000, 0xC000)}
+    assert {code for code in range(0x10000) if status.delivered(code)} == codes
+    assert {code for code in range(0x10000) if "kept" in status.in_words(code)} == codes - {0x0000}
 
 
 def test_every_status_that_had_words_still_has_them():

@@ -60,10 +60,10 @@ class Keeper:
 
     def __init__(self, folder):
         self.archive = Archive(folder)
-        self.kept = []
+        self.stored = []
 
     def keep(self, path, *, calling_ae):
-        self.kept.append(path.read_bytes())
+        self.stored.append(path.read_bytes())
 
 
 @pytest.fixture
@@ -135,10 +135,10 @@ def complaint(section, port, **peer):
 def logged(entries, event, seconds=30):
     """Wait until ``event`` is logged: what a closed connection left in the log has no other sign."""
     deadline = time.monotonic() + seconds
-    while not (found := [entry for entry in entries if entry["event"] == event]):
+    while not (matching := [entry for entry in entries if entry["event"] == event]):
         assert time.monotonic() < deadline, entries
         time.sleep(0.02)
-    return found[0]
+    return matching[0]
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
@@ -159,7 +159,7 @@ def test_image_arrives_over_tls_as_it_was_sent(listening, pacs_tls, monkeypatch)
     monkeypatch.setattr(AE, "associate", lambda *a, **k: plain(*a, **k, tls_args=caller.arguments))
     (answer,) = store(port, [image])
     assert answer.Status == 0
-    assert keeper.kept[0].endswith(image.PixelData)
+    assert keeper.stored[0].endswith(image.PixelData)
 
 
 def test_only_the_suites_of_the_profile_are_offered(node_tls):

@@ -40,7 +40,7 @@ def client(service):
         instance.release()
 
 
-def answer(*, kept=None, warning=None, failure=None, uid=IMAGE.SOPInstanceUID):
+def answer(*, stored=None, warning=None, failure=None, uid=IMAGE.SOPInstanceUID):
     """The body of an answer to STOW-RS about one object."""
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = IMAGE.SOPClassUID, uid
@@ -49,7 +49,7 @@ def answer(*, kept=None, warning=None, failure=None, uid=IMAGE.SOPInstanceUID):
     if failure is not None:
         item.FailureReason = failure
     whole = Dataset()
-    if kept or warning is not None:
+    if stored or warning is not None:
         whole.ReferencedSOPSequence = [item]
     if failure is not None:
         whole.FailedSOPSequence = [item]
@@ -59,7 +59,7 @@ def answer(*, kept=None, warning=None, failure=None, uid=IMAGE.SOPInstanceUID):
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (200, answer(kept=True), 0x0000),
+        (200, answer(stored=True), 0x0000),
         (200, answer(warning=0xB000), 0xB000),
         (202, answer(failure=0xA700), 0xA700),
         (409, answer(failure=0x0122), 0x0122),
@@ -85,7 +85,7 @@ def test_object_has_its_own_status(service, client, status, body, expected):
         (302, {"Location": "http://127.0.0.1:1/login"}, b"", "it sends elsewhere"),
         (200, {"Content-Type": "application/json"}, b"<html>log in</html>", "no DICOMweb service"),
         (200, JSON, b"{}", "not whether it has kept the object"),
-        (200, JSON, answer(kept=True, uid="1.2.3"), "not whether it has kept the object"),
+        (200, JSON, answer(stored=True, uid="1.2.3"), "not whether it has kept the object"),
     ],
 )
 def test_where_nobody_answers_for_the_object_it_is_tried_again(service, client, status, headers, body, words):
@@ -95,7 +95,7 @@ def test_where_nobody_answers_for_the_object_it_is_tried_again(service, client, 
 
 
 def test_credentials_come_from_a_file_or_the_environment(service, client, tmp_path, monkeypatch):
-    service.answer = (200, JSON, answer(kept=True))
+    service.answer = (200, JSON, answer(stored=True))
     secret = tmp_path / "secret"
     secret.write_text("  Bearer abc.def\n")
     secret.chmod(0o600)
@@ -116,7 +116,7 @@ def test_secret_that_others_may_read_is_not_used(client, tmp_path):
 
 
 def test_what_is_sent_is_the_object(service, client):
-    service.answer = (200, JSON, answer(kept=True))
+    service.answer = (200, JSON, answer(stored=True))
     client().send_c_store(IMAGE)
     path, headers, body = service.requests[-1]
     assert path == "/dicom-web/studies"

@@ -45,13 +45,13 @@ class Keeper:
 
     def __init__(self, archive):
         self.archive = archive
-        self.kept = []
+        self.stored = []
         self.fail = None
 
     def keep(self, path, *, calling_ae):
         if self.fail is not None:
             raise self.fail
-        self.kept.append((path.read_bytes(), calling_ae))
+        self.stored.append((path.read_bytes(), calling_ae))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_bytes_arrive_as_they_were_sent_and_the_sender_is_named(listener, keeper
     image = mammogram("R", "CC")
     (answer,) = store(listener, [image])
     assert answer.Status == 0
-    data, calling_ae = keeper.kept[0]
+    data, calling_ae = keeper.stored[0]
     assert data.endswith(image.PixelData)
     assert calling_ae == "PACS"
     assert left.wait(10)
@@ -162,7 +162,7 @@ def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
     assert started.is_set()
     assert left.wait(30)
     assert list(keeper.archive.incoming.iterdir()) == []
-    assert keeper.kept == []
+    assert keeper.stored == []
 
 
 def test_data_set_that_cannot_be_written_down_is_answered_and_the_association_goes_on(listener, keeper):
@@ -172,7 +172,7 @@ def test_data_set_that_cannot_be_written_down_is_answered_and_the_association_go
     answer = association.send_c_store(mammogram())
     assert answer.Status == 0xA700
     assert answer.ErrorComment == "node cannot keep it now (No such file or directory)"
-    assert keeper.kept == []
+    assert keeper.stored == []
     keeper.archive.incoming.mkdir()
     assert association.send_c_store(mammogram()).Status == 0x0000
     association.release()

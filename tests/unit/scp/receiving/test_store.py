@@ -257,9 +257,9 @@ def test_tomosynthesis_is_kept_without_its_pixels(keep, receiver, database):
     assert not row.analysable
     (file,) = kept_files(receiver)
     assert file == receiver.archive.path(row.file)
-    kept = pydicom.dcmread(file)
-    assert "PixelData" not in kept
-    assert kept.PatientID == tomosynthesis.PatientID
+    header_on_disk = pydicom.dcmread(file)
+    assert "PixelData" not in header_on_disk
+    assert header_on_disk.PatientID == tomosynthesis.PatientID
     assert row.size == file.stat().st_size
     assert keep(tomosynthesis) is ArrivalOutcome.DUPLICATE
     assert kept_files(receiver) == [file]

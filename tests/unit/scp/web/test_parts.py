@@ -48,20 +48,20 @@ def take(folder, sent, *, chunk=4096, keep=lambda _: None, longest=10_000_000, s
 
 @pytest.mark.parametrize("chunk", [7, 4096, 10_000_000])
 def test_each_part_is_kept_whole_and_its_file_is_gone_then(folder, encoded, chunk):
-    kept = []
+    files = []
     request = take(
-        folder, body(encoded, encoded), chunk=chunk, keep=lambda path: kept.append(path.read_bytes())
+        folder, body(encoded, encoded), chunk=chunk, keep=lambda path: files.append(path.read_bytes())
     )
-    assert kept == [encoded, encoded]
+    assert files == [encoded, encoded]
     assert [part.status for part in request.stored] == [status.SUCCESS, status.SUCCESS]
     assert request.complete
     assert not list(folder.iterdir())
 
 
 def test_a_body_that_breaks_off_keeps_nothing_of_its_last_part(folder, encoded):
-    kept = []
-    request = take(folder, body(encoded)[: len(encoded) // 2], keep=kept.append)
-    assert (kept, request.stored, request.complete) == ([], [], False)
+    files = []
+    request = take(folder, body(encoded)[: len(encoded) // 2], keep=files.append)
+    assert (files, request.stored, request.complete) == ([], [], False)
     assert not list(folder.iterdir())
 
 

@@ -150,13 +150,13 @@ class Analyst:
         )
 
 
-def report(database, archive, kinds, *, kept=None, analyst=None, takes=lambda *_: True):
+def report(database, archive, kinds, *, finding=None, analyst=None, takes=lambda *_: True):
     """Refuse the image and do the study's report job with the table ``kinds``."""
     with database.write() as tx:
         analysis = jobs.claim(tx, owner="test", now=NOW, lease=LEASE)
         record = FindingRecord(
             sop_instance_uid=analysis.sop_instance_uid,
-            finding=kept or findings.dump(results.refused()),
+            finding=finding or findings.dump(results.refused()),
             analysed_at=NOW,
             heatmap=None,
         )
@@ -203,7 +203,7 @@ def test_a_destination_that_joins_later_is_owed_it_in_the_same_order(database, a
 def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
     """Version 1.2.0 kept the map of one class, with its legend, and a label of the image alone."""
     receive(database, archive, destination="PACS")
-    kept = {
+    finding = {
         "status": "Succeeded",
         "scores": [0.04, 0.09, 0.03, 0.84],
         "label": "MALIGNANT",
@@ -213,18 +213,18 @@ def test_a_finding_that_an_older_version_kept_is_made_again(database, archive):
         "region": None,
     }
     analyst = Analyst()
-    report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
+    report(database, archive, USUAL, finding=json.dumps(finding), analyst=analyst)
     assert analyst.calls == 1
     assert [delivery.result.kind for delivery in due(database, "PACS")] == ["SR", "SUMMARY", "SC"]
 
 
 def test_a_finding_that_was_kept_with_one_region_is_made_again(database, archive):
     receive(database, archive, destination="PACS")
-    kept = json.loads(findings.dump(results.measured()))
-    for trace in kept["traces"]:
+    finding = json.loads(findings.dump(results.measured()))
+    for trace in finding["traces"]:
         (trace["region"],) = trace.pop("regions")
     analyst = Analyst()
-    report(database, archive, USUAL, kept=json.dumps(kept), analyst=analyst)
+    report(database, archive, USUAL, finding=json.dumps(finding), analyst=analyst)
     assert analyst.calls == 1
 
 

@@ -12,9 +12,9 @@ from storage.records import JobKind
 from tests.unit.storage.making import FAILED, STUDY, arrival
 
 
-def found(hand, **wanted):
+def uids(hand, **choice):
     with hand.database.read() as tx:
-        page = pages.page(tx, **({"offset": 0, "limit": 10} | wanted))
+        page = pages.page(tx, **({"offset": 0, "limit": 10} | choice))
     return page.total, [study.study_uid for study in page.studies]
 
 
@@ -33,23 +33,23 @@ def two(hand):
 
 
 def test_pages_come_latest_first_and_count_all(two):
-    assert found(two) == (2, ["1.2.8", STUDY])
-    assert found(two, limit=1) == (2, ["1.2.8"])
-    assert found(two, limit=1, offset=1) == (2, [STUDY])
-    assert found(two, offset=2) == (2, [])
+    assert uids(two) == (2, ["1.2.8", STUDY])
+    assert uids(two, limit=1) == (2, ["1.2.8"])
+    assert uids(two, limit=1, offset=1) == (2, [STUDY])
+    assert uids(two, offset=2) == (2, [])
 
 
 def test_studies_are_found_by_uid_sender_patient_and_choice(two):
-    assert found(two, words="2.8") == (1, ["1.2.8"])
-    assert found(two, words="modal") == (1, ["1.2.8"])
-    assert found(two, words="%") == (0, [])
-    assert found(two, words="P-ABC", patients=["d" * 64]) == (1, ["1.2.8"])
-    assert found(two, choice=Choice.OWED) == (1, [STUDY])
-    assert found(two, choice=Choice.WORKING) == (1, ["1.2.8"])
-    assert found(two, choice=Choice.PARKED) == (0, [])
+    assert uids(two, words="2.8") == (1, ["1.2.8"])
+    assert uids(two, words="modal") == (1, ["1.2.8"])
+    assert uids(two, words="%") == (0, [])
+    assert uids(two, words="P-ABC", patients=["d" * 64]) == (1, ["1.2.8"])
+    assert uids(two, choice=Choice.OWED) == (1, [STUDY])
+    assert uids(two, choice=Choice.WORKING) == (1, ["1.2.8"])
+    assert uids(two, choice=Choice.PARKED) == (0, [])
     with two.database.write() as tx:
         deliveries.never(tx, two.due()[0].id, status=0xA900, reason="full", now=two.now)
-    assert found(two, choice=Choice.PARKED) == (1, [STUDY])
+    assert uids(two, choice=Choice.PARKED) == (1, [STUDY])
 
 
 def test_what_a_study_waits_for(hand):

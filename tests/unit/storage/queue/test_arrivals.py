@@ -12,7 +12,7 @@ from storage.records import ArrivalOutcome, JobKind
 from storage.states import DeliveryState, JobState
 from tests.unit.storage.making import QUIET, START, STUDY, arrival
 
-OTHER = "1.2.7"
+OTHER_STUDY = "1.2.7"
 
 
 def current(hand, number=0):
@@ -40,9 +40,9 @@ def last_report(hand, study=STUDY):
 def test_a_new_instance_is_kept_with_a_job(hand):
     entry = hand.receive(arrival())
     assert (entry.outcome, entry.replaced_files) == (ArrivalOutcome.NEW, ())
-    kept = current(hand)
-    assert (kept.file, kept.received_at) == ("instances/0.dcm", START)
-    assert hand.claimed().sop_instance_uid == kept.sop_instance_uid
+    stored_row = current(hand)
+    assert (stored_row.file, stored_row.received_at) == ("instances/0.dcm", START)
+    assert hand.claimed().sop_instance_uid == stored_row.sop_instance_uid
 
 
 def test_an_image_that_is_not_analysable_has_a_job_too(hand):
@@ -173,27 +173,27 @@ def test_a_change_while_the_report_is_built_drops_that_report(hand):
 def test_a_merged_study_takes_its_image_along(hand):
     """Same UID, another Study Instance UID: both studies say something else now."""
     hand.answer_study("1.1", "1.2")
-    entry = hand.receive(changed_header(study_uid=OTHER))
+    entry = hand.receive(changed_header(study_uid=OTHER_STUDY))
     assert entry.outcome is ArrivalOutcome.HEADER_CHANGED
     assert set(states(hand).values()) == {DeliveryState.WITHDRAWN}
     hand.analyse(hand.claimed())
     hand.wait(minutes=3)
     assert hand.ask_for_reports() == 2
-    assert {hand.claimed().study_uid, hand.claimed().study_uid} == {STUDY, OTHER}
+    assert {hand.claimed().study_uid, hand.claimed().study_uid} == {STUDY, OTHER_STUDY}
     with hand.database.read() as tx:
-        assert [len(arrivals.images(tx, uid)) for uid in (STUDY, OTHER)] == [3, 1]
+        assert [len(arrivals.images(tx, uid)) for uid in (STUDY, OTHER_STUDY)] == [3, 1]
         assert "moved to another study" in [event.event for event in history.of(tx, STUDY)]
 
 
 def test_a_study_that_lost_every_image_is_not_reported(hand):
     hand.receive(arrival())
-    hand.receive(changed_header(study_uid=OTHER))
+    hand.receive(changed_header(study_uid=OTHER_STUDY))
     hand.analyse(hand.claimed())
     hand.wait(minutes=3)
     assert hand.ask_for_reports() == 1
-    assert hand.claimed().study_uid == OTHER
+    assert hand.claimed().study_uid == OTHER_STUDY
     with hand.database.read() as tx:
-        assert [study.study_uid for study in studies.overview(tx)] == [OTHER]
+        assert [study.study_uid for study in studies.overview(tx)] == [OTHER_STUDY]
 
 
 def test_a_study_that_lost_every_image_ends_its_report_job(hand):
@@ -202,7 +202,7 @@ def test_a_study_that_lost_every_image_ends_its_report_job(hand):
     hand.wait(minutes=3)
     hand.ask_for_reports()
     stale = hand.claimed()
-    hand.receive(changed_header(study_uid=OTHER))
+    hand.receive(changed_header(study_uid=OTHER_STUDY))
     with pytest.raises(LeaseLost):
         hand.report(stale, "1.1")
     with hand.database.read() as tx:
@@ -212,27 +212,27 @@ def test_a_study_that_lost_every_image_ends_its_report_job(hand):
 def test_a_second_sender_of_a_reported_study_is_owed_the_results(hand):
     hand.answer_study("1.1")
     hand.send_all()
-    hand.receive(arrival(source_ae="OTHER"), ["OTHER", "PACS"])
-    assert hand.due_uids("OTHER") == ["1.2.9.1", "1.1"]
+    hand.receive(arrival(source_ae="OTHER_STUDY"), ["OTHER_STUDY", "PACS"])
+    assert hand.due_uids("OTHER_STUDY") == ["1.2.9.1", "1.1"]
     assert hand.due() == []
-    hand.receive(arrival(1, source_ae="OTHER"), ["OTHER", "PACS"])
-    assert len(hand.due("OTHER")) == 2
+    hand.receive(arrival(1, source_ae="OTHER_STUDY"), ["OTHER_STUDY", "PACS"])
+    assert len(hand.due("OTHER_STUDY")) == 2
 
 
 def test_a_second_sender_of_a_study_without_report_is_owed_its_results_later(hand):
     hand.receive_study()
-    hand.receive(arrival(source_ae="OTHER"), ["OTHER"])
+    hand.receive(arrival(source_ae="OTHER_STUDY"), ["OTHER_STUDY"])
     hand.analyse_all()
     hand.ask_for_reports()
     hand.report(hand.claimed(), "1.1")
-    assert hand.due_uids("OTHER") == hand.due_uids("PACS") == ["1.2.9.1", "1.1"]
+    assert hand.due_uids("OTHER_STUDY") == hand.due_uids("PACS") == ["1.2.9.1", "1.1"]
 
 
 def test_a_second_sender_is_not_owed_results_that_are_no_longer_true(hand):
     hand.answer_study("1.1")
     hand.receive(changed_header(0))
-    hand.receive(arrival(1, source_ae="OTHER"), ["OTHER"])
-    assert hand.due("OTHER") == []
+    hand.receive(arrival(1, source_ae="OTHER_STUDY"), ["OTHER_STUDY"])
+    assert hand.due("OTHER_STUDY") == []
 
 
 def test_four_standard_views_are_complete_at_once(hand):

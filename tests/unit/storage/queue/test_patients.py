@@ -78,10 +78,10 @@ def test_same_patient_with_another_name_or_study_is_the_word_of_its_sender_alone
         is ArrivalOutcome.HEADER_CHANGED
     )
     with database.read() as tx:
-        found = {edition.senders: edition for edition in editions.of_study(tx, STUDY)}
+        by_senders = {edition.senders: edition for edition in editions.of_study(tx, STUDY)}
         assert editions.of_study(tx, OTHER_STUDY) == []
         assert studies.kept_as(tx, OTHER_STUDY) == studies.kept_as(tx, STUDY) == STUDY
-    assert {min(senders): edition.study_uid for senders, edition in found.items()} == {
+    assert {min(senders): edition.study_uid for senders, edition in by_senders.items()} == {
         "LOCAL": STUDY,
         "REGION": STUDY,
         "THIRD": OTHER_STUDY,
@@ -92,9 +92,9 @@ def test_patients_of_two_peers_under_one_study_never_meet(record, database):
     record(of("A", 0, peer="LOCAL"))
     record(of("B", 1, peer="REGION"))
     with database.read() as tx:
-        found = {min(edition.senders): list(edition.images) for edition in editions.of_study(tx, STUDY)}
+        by_senders = {min(edition.senders): list(edition.images) for edition in editions.of_study(tx, STUDY)}
         assert editions.mixes_patients(tx, STUDY)
-    assert found == {"LOCAL": [f"{STUDY}.0"], "REGION": [f"{STUDY}.1"]}
+    assert by_senders == {"LOCAL": [f"{STUDY}.0"], "REGION": [f"{STUDY}.1"]}
 
 
 def test_peer_that_sent_all_images_itself_gets_results_under_its_identity_alone(database):

@@ -8,7 +8,7 @@ from storage.scanners import populations
 from storage.scanners.scores import Network, Scanner
 from tests.unit.storage.making import NETWORK, SCANNER, arrival, breast
 
-OTHER = Scanner(manufacturer="ACME", model="Mammo 2000")
+OTHER_SCANNER = Scanner(manufacturer="ACME", model="Mammo 2000")
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def examine(hand):
 
 def last(database, limit=10, scanner=SCANNER, network=NETWORK, **choice):
     with database.read() as tx:
-        found = populations.last(tx, scanner, network, limit=limit, **choice)
-    return [examination.score for examination in found]
+        rows = populations.last(tx, scanner, network, limit=limit, **choice)
+    return [examination.score for examination in rows]
 
 
 def test_an_examination_has_the_score_of_its_higher_breast(database, examine):
@@ -47,13 +47,13 @@ def test_the_last_ones_come_latest_first_and_the_first_ones_earliest_first(datab
 
 def test_scanners_and_networks_are_not_mixed(database, examine):
     newer = Network(name="net", version="1.1")
-    examine(1, breast(0.1), breast(0.9, "L", scanner=OTHER))
+    examine(1, breast(0.1), breast(0.9, "L", scanner=OTHER_SCANNER))
     examine(2, replace(breast(0.2), network=newer))
     assert last(database) == [0.1]
-    assert last(database, scanner=OTHER) == [0.9]
+    assert last(database, scanner=OTHER_SCANNER) == [0.9]
     assert last(database, network=newer) == [0.2]
     with database.read() as tx:
-        assert list(populations.scanners(tx).items()) == [(OTHER, NETWORK), (SCANNER, newer)]
+        assert list(populations.scanners(tx).items()) == [(OTHER_SCANNER, NETWORK), (SCANNER, newer)]
 
 
 def test_a_second_report_takes_the_place_of_the_first(hand, database, examine):

@@ -11,7 +11,7 @@ from tests.unit.storage.making import STUDY, arrival
 
 
 @pytest.fixture
-def kept(hand, tmp_path):
+def stored_study(hand, tmp_path):
     """A data directory with two images, one of whose files is gone; returns the path of a backup of it."""
     data_dir = tmp_path / "data"
     for number in range(2):
@@ -25,22 +25,22 @@ def kept(hand, tmp_path):
     return tmp_path / "backup.tar"
 
 
-def test_what_was_backed_up_comes_back(kept, tmp_path):
-    assert kept.stat().st_mode & 0o077 == 0
-    assert backup.put_back(kept, tmp_path / "new") == 2
+def test_what_was_backed_up_comes_back(stored_study, tmp_path):
+    assert stored_study.stat().st_mode & 0o077 == 0
+    assert backup.put_back(stored_study, tmp_path / "new") == 2
     assert (tmp_path / "new" / "instances" / "0.dcm").read_bytes() == b"image"
     assert (tmp_path / "new" / "console.key").read_bytes() == b"key"
     opened = Database.open(tmp_path / "new")
     assert opened.integrity() == "ok"
     with opened.read() as tx:
-        (found,) = tx.exec_driver_sql("SELECT count(*) FROM instances WHERE study_uid = ?", (STUDY,)).one()
+        (count,) = tx.exec_driver_sql("SELECT count(*) FROM instances WHERE study_uid = ?", (STUDY,)).one()
     opened.close()
-    assert found == 2
+    assert count == 2
 
 
-def test_a_database_is_never_replaced(kept, tmp_path):
+def test_a_database_is_never_replaced(stored_study, tmp_path):
     with pytest.raises(DatabaseError, match="already"):
-        backup.put_back(kept, tmp_path / "data")
+        backup.put_back(stored_study, tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ["../evil", "instances/../../evil", "/etc/evil", "evil", "instances"])
@@ -53,7 +53,7 @@ def test_what_is_no_backup_of_ours_is_refused(tmp_path, name):
     assert not (tmp_path / "new" / NAME).exists()
 
 
-def test_a_backup_that_is_cut_off_is_refused(kept, tmp_path):
-    (tmp_path / "cut.tar").write_bytes(kept.read_bytes()[:700])
+def test_a_backup_that_is_cut_off_is_refused(stored_study, tmp_path):
+    (tmp_path / "cut.tar").write_bytes(stored_study.read_bytes()[:700])
     with pytest.raises(DatabaseError, match="cut off"):
         backup.put_back(tmp_path / "cut.tar", tmp_path / "new")

@@ -11,7 +11,7 @@ from storage.records import JobKind
 from storage.upkeep import retention
 from tests.unit.storage.making import FAILED, START, STUDY, arrival, finding
 
-OTHER = "1.2.8"
+OTHER_STUDY = "1.2.8"
 
 
 def forget(hand):
@@ -21,7 +21,7 @@ def forget(hand):
     return tuple(file for study in forgotten for file in study.files)
 
 
-def kept(hand):
+def node_with_study(hand):
     with hand.database.read() as tx:
         return {study.study_uid for study in studies.overview(tx)}
 
@@ -43,7 +43,7 @@ def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
     with hand.database.read() as tx:
         assert retention.referenced_files(tx) == set()
     assert hand.database.integrity() == "ok"
-    assert kept(hand) == set()
+    assert node_with_study(hand) == set()
 
 
 def test_a_forgotten_study_that_comes_again_waits_for_more_than_the_four_views(hand):
@@ -82,10 +82,12 @@ def test_a_report_that_peers_have_outlives_its_study(hand):
 def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
     hand.answer_study("1.1")
     for number in range(4):
-        hand.receive(arrival(number, study_uid=OTHER, header_digest="m", file=f"instances/m{number}.dcm"))
+        hand.receive(
+            arrival(number, study_uid=OTHER_STUDY, header_digest="m", file=f"instances/m{number}.dcm")
+        )
     hand.analyse_all()
     forget(hand)
-    assert kept(hand) == {OTHER}
+    assert node_with_study(hand) == {OTHER_STUDY}
     with hand.database.read() as tx:
         assert reports.last_report(tx, STUDY) is None
 
@@ -100,12 +102,12 @@ def test_the_same_finding_of_the_same_header_has_the_time_of_the_first(hand, hea
     later = replace(finding(job.sop_instance_uid), analysed_at=hand.now)
     with hand.database.write() as tx:
         jobs.finish_analysis(tx, job.lease, later, now=hand.now)
-        ((_, found),) = arrivals.images(tx, STUDY)
-    assert found.analysed_at == (START if repeated else hand.now)
+        ((_, record),) = arrivals.images(tx, STUDY)
+    assert record.analysed_at == (START if repeated else hand.now)
 
 
 def test_a_few_studies_are_forgotten_at_a_time(hand):
-    for study in (OTHER, STUDY, "1.2.7"):
+    for study in (OTHER_STUDY, STUDY, "1.2.7"):
         hand.answer_study(f"{study}.51", study=study, document=f"{study}.50")
         hand.send_all()
     hand.wait(days=30)
@@ -120,7 +122,7 @@ def test_a_recent_study_stays(hand):
     hand.send_all()
     with hand.database.write() as tx:
         assert retention.expired(tx, before=hand.now, limit=10) == []
-    assert kept(hand) == {STUDY}
+    assert node_with_study(hand) == {STUDY}
 
 
 @pytest.mark.parametrize("end", ["owed", "parked"])
@@ -134,7 +136,7 @@ def test_what_is_owed_to_anybody_stays(hand, end):
         if end == "parked":
             deliveries.never(tx, first.id, status=None, reason="no", now=hand.now)
     assert forget(hand) == ()
-    assert kept(hand) == {STUDY}
+    assert node_with_study(hand) == {STUDY}
 
 
 def test_what_is_not_reported_yet_stays(hand):
@@ -149,7 +151,7 @@ def test_what_is_not_reported_yet_stays(hand):
     with hand.database.write() as tx:
         jobs.never(tx, job.lease, reason="bug", trace="…", now=hand.now, finding=None)
     assert forget(hand) == ()
-    assert kept(hand) == {STUDY}
+    assert node_with_study(hand) == {STUDY}
 
 
 def test_a_delivered_study_that_changed_stays(hand):
@@ -179,11 +181,11 @@ def test_a_merged_study_is_forgotten_without_its_image(hand):
     hand.send_all()
     for number in range(4):
         hand.receive(
-            arrival(number, study_uid=OTHER, header_digest="merged", file=f"instances/m{number}.dcm")
+            arrival(number, study_uid=OTHER_STUDY, header_digest="merged", file=f"instances/m{number}.dcm")
         )
     hand.analyse_all()
     assert sorted(forget(hand)) == ["results/1.1.dcm", "results/1.2.9.1.dcm"]
-    assert kept(hand) == {OTHER}
+    assert node_with_study(hand) == {OTHER_STUDY}
     assert hand.database.integrity() == "ok"
 
 
@@ -211,13 +213,13 @@ def test_file_of_a_study_that_is_back_is_needed(hand):
 
 def test_file_that_another_study_names_is_needed(hand):
     study = forgotten_one(hand)
-    hand.receive(arrival(0, study_uid=OTHER))
+    hand.receive(arrival(0, study_uid=OTHER_STUDY))
     with hand.database.write() as tx:
         assert set(study.files) - set(retention.unneeded(tx, study)) == {"instances/0.dcm"}
 
 
 def test_space_is_made_by_the_longest_quiet_first(hand):
-    for study in (OTHER, STUDY, "1.2.7"):
+    for study in (OTHER_STUDY, STUDY, "1.2.7"):
         hand.answer_study(f"{study}.51", study=study, document=f"{study}.50")
         hand.send_all()
         hand.wait(days=1)
@@ -225,11 +227,11 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
         assert retention.by_space(tx, shortage=0, promised_since=START, limit=10) == []
         forgotten = retention.by_space(tx, shortage=4201, promised_since=START, limit=10)
     assert [(forgotten_study.study_uid, forgotten_study.size) for forgotten_study in forgotten] == [
-        (OTHER, 4200),
+        (OTHER_STUDY, 4200),
         (STUDY, 4200),
     ]
-    assert f"results/{OTHER}.50.dcm" in forgotten[0].files
-    assert kept(hand) == {"1.2.7"}
+    assert f"results/{OTHER_STUDY}.50.dcm" in forgotten[0].files
+    assert node_with_study(hand) == {"1.2.7"}
 
 
 def test_space_is_never_made_of_what_is_owed(hand):

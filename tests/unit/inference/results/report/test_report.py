@@ -118,9 +118,9 @@ def test_every_image_has_its_scores_in_network_order(lesion):
 
 
 def test_an_image_is_one_group_and_its_region_stands_in_it(lesion):
-    found = {identifier(group): group for group in groups(report(lesion))}
-    assert list(found) == ["AI R CC", "AI L CC", "AI R MLO", "AI L MLO"]
-    marked, unmarked = found["AI R CC"], found["AI L CC"]
+    by_identifier = {identifier(group): group for group in groups(report(lesion))}
+    assert list(by_identifier) == ["AI R CC", "AI L CC", "AI R MLO", "AI L MLO"]
+    marked, unmarked = by_identifier["AI R CC"], by_identifier["AI L CC"]
     assert [name for name, _ in numbers(marked)] == ["42798000", *SCORES, "130403"]
     assert numbers(marked)[-1] == ("130403", 73.1)
     assert [name for name, _ in numbers(unmarked)] == SCORES
@@ -158,8 +158,8 @@ def test_the_outline_keeps_its_shape_in_ohif(lesion):
 
 def test_a_view_says_what_is_decided_about_its_breast(lesion):
     """R MLO alone would be most probably Normal, its breast is flagged."""
-    found = {identifier(group): group for group in groups(report(lesion))}
-    group = found["AI R MLO"]
+    by_identifier = {identifier(group): group for group in groups(report(lesion))}
+    group = by_identifier["AI R MLO"]
     assert named(group, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Malignant"
     assert numbers(group)[4] == ("SCORE_MALIGNANT", 32.0)
     assert comments(group) == [
@@ -242,8 +242,8 @@ def test_each_series_has_a_date_on_which_its_instances_agree(tmp_path):
 
 def test_normal_always_comes_with_its_warning(lesion):
     sr = report(lesion)
-    found = {identifier(group): group for group in groups(sr)}
-    assert comments(found["AI L CC"]) == [
+    by_identifier = {identifier(group): group for group in groups(sr)}
+    assert comments(by_identifier["AI L CC"]) == [
         "AI L CC: malignant score 1.0 %. Not for diagnosis.",
         "Breast: Not flagged · malignant score 4 (flag from 31)",
         "Normal, no region marked: this does not exclude cancer",
@@ -316,8 +316,8 @@ def test_benign_breast_is_marked_and_called_so(tmp_path):
     )
     sr = report(images)
     assert top_findings(sr) == {"Right": "Benign"}
-    found = {identifier(group): group for group in groups(sr)}
-    assert numbers(found["AI R CC"])[2] == ("SCORE_BENIGN", 30.0)
+    by_identifier = {identifier(group): group for group in groups(sr)}
+    assert numbers(by_identifier["AI R CC"])[2] == ("SCORE_BENIGN", 30.0)
 
 
 def test_breast_is_normal_where_every_view_is(tmp_path):
@@ -383,8 +383,8 @@ def test_partial_report_says_what_is_missing(tmp_path):
     assert (sr.CompletionFlag, sr.CompletionFlagDescription) == ("PARTIAL", "2 of 4 images not analysed")
     assert "Not analysed: R MLO: pixel data could not be decoded" in comments(sr)
     assert "Not analysed: L MLO: tomosynthesis" in comments(sr)
-    found = {identifier(group): group for group in groups(sr)}
-    failed = found["AI R MLO"]
+    by_identifier = {identifier(group): group for group in groups(sr)}
+    failed = by_identifier["AI R MLO"]
     assert named(failed, codes.FINDING)[0].ConceptCodeSequence[0].CodeMeaning == "Not performed"
     assert named(failed, codes.SUMMARY_OF_ANALYSES)[0].ConceptCodeSequence[0].CodeMeaning == "Failed"
     assert numbers(failed) == []

@@ -101,8 +101,8 @@ def test_every_image_is_read_by_the_network_that_has_not_seen_its_patient(places
         fold_numbers = out_of_fold.folds.of(part.examples, out_of_fold.folds.read())
         assert set(fold_numbers) == {part.fold}
         own = random_network(seed=part.fold).predict(np.ones((1, 64, 48, 1)), verbose=0)[0]
-        (found,) = part.classifier.read(np.ones((1, 64, 48, 1), np.float32))
-        np.testing.assert_allclose(found.scores, own, atol=1e-5)
+        (read_out,) = part.classifier.read(np.ones((1, 64, 48, 1), np.float32))
+        np.testing.assert_allclose(read_out.scores, own, atol=1e-5)
 
 
 def test_a_sample_takes_from_all_sources_evenly_and_always_the_same(places):

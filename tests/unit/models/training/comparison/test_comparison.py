@@ -112,13 +112,13 @@ def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
     second = invoke(*places, *networks, "--resume")
     assert second.exit_code == 0, second.output
     assert (folder / "document-cnn-64x48" / train.WEIGHTS).stat().st_mtime_ns == weights
-    kept = json.loads((folder / trials.COMPARISON).read_text())
-    assert [record["name"] for record in kept["networks"]] == ["document-cnn-64x48", "document-cnn-32x32"]
-    assert [record["started_from"] for record in kept["networks"]] == ["random", "random"]
-    assert {(record["cut_outs_seen"], record["images_seen"]) for record in kept["networks"]} == {
+    content = json.loads((folder / trials.COMPARISON).read_text())
+    assert [record["name"] for record in content["networks"]] == ["document-cnn-64x48", "document-cnn-32x32"]
+    assert [record["started_from"] for record in content["networks"]] == ["random", "random"]
+    assert {(record["cut_outs_seen"], record["images_seen"]) for record in content["networks"]} == {
         (160, 2 * 96)
     }
-    assert set(kept["networks"][0]["figures"]) == {"inbreast", "rsna", "pooled"}
+    assert set(content["networks"][0]["figures"]) == {"inbreast", "rsna", "pooled"}
     assert (folder / trials.TABLE).read_text().strip() in second.output
 
     other_seed = invoke(*places, *networks, "--resume", "--seed", 2)

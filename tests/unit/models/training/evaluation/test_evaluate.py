@@ -182,13 +182,13 @@ def test_normals_of_two_sources_are_compared_from_the_lower_to_the_higher(predic
 
 
 def test_bars_are_reached_missed_or_not_measured(figures):
-    wanted = (
+    bars_in_order = (
         Bar(figure="a", find=lambda _: [Estimate(value=0.75, low=0.7, high=0.8)], reach=0.8),
         Bar(figure="b", find=lambda _: [0.03, None, 0.04], reach=0.05, at_most=True),
         Bar(figure="c", find=lambda _: [None], reach=1),
         Bar(figure="d", find=lambda _: [], reach=1),
     )
-    verdicts = bars.judge(figures, wanted)
+    verdicts = bars.judge(figures, bars_in_order)
     assert [verdict.reached for verdict in verdicts] == [False, True, None, None]
     assert [verdict.value for verdict in verdicts] == [0.75, 0.04, None, None]
     assert (verdicts[0].by, verdicts[0].low, verdicts[2].by) == (0.05, 0.7, None)

@@ -19,8 +19,8 @@ def weighted_rows(seed, rows=80, ties=False):
 @pytest.mark.parametrize("ties", [False, True])
 def test_areas_are_those_of_scikit_learn_with_the_same_weights(ties):
     positive, score, weights = weighted_rows(1, ties=ties)
-    found = ranking.figures(positive, score)(weights)
-    for row, weight in zip(found, weights, strict=True):
+    measured = ranking.figures(positive, score)(weights)
+    for row, weight in zip(measured, weights, strict=True):
         assert row[0] == pytest.approx(metrics.roc_auc_score(positive, score, sample_weight=weight))
         assert row[1] == pytest.approx(metrics.average_precision_score(positive, score, sample_weight=weight))
 
@@ -43,8 +43,8 @@ def test_class_figures_are_those_of_scikit_learn_with_the_same_weights():
     generator = np.random.default_rng(3)
     truth, predicted = generator.integers(0, 3, 90), generator.integers(0, 4, 90)
     weights = generator.integers(1, 4, (4, 90)).astype(float)
-    found = labelling.figures(truth, predicted, 4)(weights)
-    for row, weight in zip(found, weights, strict=True):
+    measured = labelling.figures(truth, predicted, 4)(weights)
+    for row, weight in zip(measured, weights, strict=True):
         parts = metrics.precision_recall_fscore_support(
             truth, predicted, labels=[0, 1, 2], sample_weight=weight, zero_division=np.nan
         )
@@ -80,9 +80,9 @@ def test_a_bias_is_found_where_classes_were_shifted():
     shift = np.array([0.5, -0.3, -0.4, 0.2])
     chances = calibration.Calibration(temperature=2.0, bias=tuple(shift)).scores(logits)
     drawn = np.minimum((generator.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1), 3)
-    found = calibration.fit(logits, np.eye(4)[drawn], Method.VECTOR)
-    assert found.temperature == pytest.approx(2.0, rel=0.05)
-    np.testing.assert_allclose(found.bias, shift, atol=0.06)
+    measured = calibration.fit(logits, np.eye(4)[drawn], Method.VECTOR)
+    assert measured.temperature == pytest.approx(2.0, rel=0.05)
+    np.testing.assert_allclose(measured.bias, shift, atol=0.06)
 
 
 def test_classes_alike_are_fitted_whatever_their_frequencies_were():
@@ -93,37 +93,37 @@ def test_classes_alike_are_fitted_whatever_their_frequencies_were():
     targets = np.eye(4)[truth]
     open_ones = np.tile([1.0, 0, 1, 0], (5000, 1))
     doubled = np.concatenate([logits, logits[:5000]]), np.concatenate([targets, open_ones])
-    found = calibration.fit(*doubled, Method.ALIKE)
-    assert found == calibration.fit(logits, targets, Method.ALIKE)
+    measured = calibration.fit(*doubled, Method.ALIKE)
+    assert measured == calibration.fit(logits, targets, Method.ALIKE)
     bias = -np.log([0.6, 0.6, 0.8, 0.5])
-    np.testing.assert_allclose(found.bias, bias - bias.mean(), atol=0.06)
+    np.testing.assert_allclose(measured.bias, bias - bias.mean(), atol=0.06)
     natural = calibration.fit(logits, targets, Method.VECTOR)
-    assert natural.bias[0] > found.bias[0] + 1
+    assert natural.bias[0] > measured.bias[0] + 1
 
 
 def test_a_bias_for_malignant_alone_leaves_the_others_in_their_order():
     generator = np.random.default_rng(7)
     truth = np.repeat(np.arange(4), (4000, 4000, 4000, 40_000))
     logits = np.log([1, 1, 1, 0.5]) + generator.normal(0, 1, (len(truth), 4)) + np.eye(4)[truth]
-    found = calibration.fit(logits, np.eye(4)[truth], Method.MALIGNANT_ALIKE)
-    assert len(set(found.bias[:3])) == 1
-    np.testing.assert_allclose(found.bias[3] - found.bias[0], np.log(2), atol=0.08)
-    assert found.temperature == pytest.approx(1, rel=0.05)
+    measured = calibration.fit(logits, np.eye(4)[truth], Method.MALIGNANT_ALIKE)
+    assert len(set(measured.bias[:3])) == 1
+    np.testing.assert_allclose(measured.bias[3] - measured.bias[0], np.log(2), atol=0.08)
+    assert measured.temperature == pytest.approx(1, rel=0.05)
 
 
 def test_classes_alike_need_no_certain_label():
     open_ones = np.tile([1.0, 0, 1, 0], (50, 1))
     logits = np.random.default_rng(3).normal(0, 1, (50, 4))
-    found = calibration.fit(logits, open_ones, Method.ALIKE)
-    assert found == calibration.fit(logits, open_ones, Method.VECTOR)
+    measured = calibration.fit(logits, open_ones, Method.ALIKE)
+    assert measured == calibration.fit(logits, open_ones, Method.VECTOR)
 
 
 def test_a_class_that_never_occurs_gets_a_bias_that_a_manifest_can_hold():
     generator = np.random.default_rng(3)
     targets = np.eye(4)[generator.integers(3, size=300)]
     for method in (Method.VECTOR, Method.ALIKE):
-        found = calibration.fit(generator.normal(0, 1, (300, 4)), targets, method)
-        assert min(found.bias) == found.bias[3] > -20
+        measured = calibration.fit(generator.normal(0, 1, (300, 4)), targets, method)
+        assert min(measured.bias) == measured.bias[3] > -20
 
 
 def test_cross_fitting_never_uses_the_fold_that_it_calibrates():

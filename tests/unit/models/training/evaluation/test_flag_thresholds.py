@@ -14,37 +14,39 @@ def chosen(**words):
 
 
 def test_nine_in_ten_normal_breasts_of_each_digital_source_stay_below():
-    found, points = chosen()
+    breasts, points = chosen()
     point = points["specificity-90"]
-    sources = np.array(found.sources)
+    sources = np.array(breasts.sources)
     below = {
-        name: np.mean(found.scores[found.normal & (sources == name)] < point.threshold)
+        name: np.mean(breasts.scores[breasts.normal & (sources == name)] < point.threshold)
         for name in flag_thresholds.DIGITAL
-        if np.any(found.normal & (sources == name))
+        if np.any(breasts.normal & (sources == name))
     }
     assert 0.9 <= min(below.values()) < 0.92
     assert all(share > 0.85 for share in point.specificity.values())
 
 
 def test_nine_in_ten_malignant_breasts_reach_the_other_point():
-    found, points = chosen()
-    reached = found.scores[found.malignant] >= points["sensitivity-90"].threshold
+    breasts, points = chosen()
+    reached = breasts.scores[breasts.malignant] >= points["sensitivity-90"].threshold
     assert 0.9 <= reached.mean() < 0.94
     assert points["sensitivity-90"].threshold < points["specificity-90"].threshold
 
 
 def test_views_of_a_breast_are_one_row_and_its_label_is_the_worst():
-    found, _ = chosen()
-    assert len(found.scores) == 800
-    assert not np.any(found.normal & found.malignant)
+    breasts, _ = chosen()
+    assert len(breasts.scores) == 800
+    assert not np.any(breasts.normal & breasts.malignant)
 
 
 def test_a_healthy_woman_is_flagged_by_either_breast():
-    found, points = chosen()
+    breasts, points = chosen()
     point = points["specificity-90"]
-    women = {name: found.women[found.normal & (np.array(found.sources) == name)] for name in found.sources}
+    women = {
+        name: breasts.women[breasts.normal & (np.array(breasts.sources) == name)] for name in breasts.sources
+    }
     for name, share in point.healthy_women_flagged.items():
         assert 0 < point.healthy_women[name] <= len(set(women[name]))
         assert share >= 0
-    assert sum(point.normal_breasts.values()) == found.normal.sum()
-    assert sum(point.malignant_breasts.values()) == found.malignant.sum()
+    assert sum(point.normal_breasts.values()) == breasts.normal.sum()
+    assert sum(point.malignant_breasts.values()) == breasts.malignant.sum()

@@ -17,8 +17,8 @@ def test_the_temperature_that_made_the_labels_is_found(true_temperature):
     logits = generator.normal(0, 2, (20_000, 4))
     chances = measures.softmax(logits, true_temperature)
     drawn = (generator.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
-    found = measures.fit_temperature(logits, np.eye(4)[np.minimum(drawn, 3)])
-    assert found == pytest.approx(true_temperature, rel=0.05)
+    temperature = measures.fit_temperature(logits, np.eye(4)[np.minimum(drawn, 3)])
+    assert temperature == pytest.approx(true_temperature, rel=0.05)
 
 
 def test_the_operating_point_is_the_highest_that_reaches_the_sensitivity():

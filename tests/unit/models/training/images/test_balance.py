@@ -13,34 +13,34 @@ def example(source="rsna", label="Normal", device="") -> Example:
 
 def test_labels_of_a_scanner_weigh_alike():
     table = [example(label="Normal")] * 6 + [example(label="Malignant")] * 2
-    found = balance(table)
-    assert found.weight[:6].sum() == pytest.approx(found.weight[6:].sum(), rel=1e-5)
-    assert found.weight.mean() == pytest.approx(1)
-    np.testing.assert_allclose(np.exp(found.log_share[0]), [0.5, 1e-4, 1e-4, 0.5], rtol=1e-4)
+    weights = balance(table)
+    assert weights.weight[:6].sum() == pytest.approx(weights.weight[6:].sum(), rel=1e-5)
+    assert weights.weight.mean() == pytest.approx(1)
+    np.testing.assert_allclose(np.exp(weights.log_share[0]), [0.5, 1e-4, 1e-4, 0.5], rtol=1e-4)
 
 
 def test_a_rare_label_has_a_limit_and_its_share_says_so():
     table = [example(label="Normal")] * 99 + [example(label="Malignant")]
-    found = balance(table)
+    weights = balance(table)
     normal, malignant = 100 / (2 * 99), HEAVIEST
-    assert found.weight[99] / found.weight[0] == pytest.approx(malignant / normal, rel=1e-5)
+    assert weights.weight[99] / weights.weight[0] == pytest.approx(malignant / normal, rel=1e-5)
     share = malignant / (99 * normal + malignant)
-    assert np.exp(found.log_share[0, 3]) == pytest.approx(share, rel=1e-4)
+    assert np.exp(weights.log_share[0, 3]) == pytest.approx(share, rel=1e-4)
 
 
 def test_devices_of_one_source_are_scanners_of_their_own():
     table = [example(device="a", label="Normal"), example(device="b", label="Malignant")]
-    found = balance(table)
+    weights = balance(table)
     np.testing.assert_allclose(
-        np.exp(found.log_share), [[1, 1e-4, 1e-4, 1e-4], [1e-4, 1e-4, 1e-4, 1]], rtol=1e-3
+        np.exp(weights.log_share), [[1, 1e-4, 1e-4, 1e-4], [1e-4, 1e-4, 1e-4, 1]], rtol=1e-3
     )
 
 
 def test_an_open_label_is_divided_as_the_certain_ones_of_its_source_are():
     certain = [example(label="Normal")] * 9 + [example(label="Benign without callback")] * 3
     table = [*certain, *[example(device="b", label="Negative")] * 5]
-    found = balance(table)
-    np.testing.assert_allclose(np.exp(found.log_share[-1]), [0.75, 1e-4, 0.25, 1e-4], rtol=1e-3)
+    weights = balance(table)
+    np.testing.assert_allclose(np.exp(weights.log_share[-1]), [0.75, 1e-4, 0.25, 1e-4], rtol=1e-3)
 
 
 def test_an_open_label_of_a_source_without_certain_ones_is_divided_as_all_others_are():
@@ -49,19 +49,19 @@ def test_an_open_label_of_a_source_without_certain_ones_is_divided_as_all_others
         example(source="cbis-ddsm", label="Benign without callback"),
         example(source="mini-mias", label="Benign"),
     ]
-    found = balance(table)
-    np.testing.assert_allclose(np.exp(found.log_share[-1]), [1e-4, 0.8, 0.2, 1e-4], rtol=1e-3)
+    weights = balance(table)
+    np.testing.assert_allclose(np.exp(weights.log_share[-1]), [1e-4, 0.8, 0.2, 1e-4], rtol=1e-3)
 
 
 def test_an_open_label_alone_is_divided_evenly():
-    found = balance([example(label="Negative")])
-    np.testing.assert_allclose(np.exp(found.log_share[0]), [0.5, 1e-4, 0.5, 1e-4], rtol=1e-3)
+    weights = balance([example(label="Negative")])
+    np.testing.assert_allclose(np.exp(weights.log_share[0]), [0.5, 1e-4, 0.5, 1e-4], rtol=1e-3)
 
 
 def test_a_large_scanner_weighs_less_an_image():
     table = [example("rsna")] * 16 + [example("inbreast")] * 4
-    found = balance(table)
-    assert found.weight[-1] / found.weight[0] == pytest.approx(2, rel=1e-5)
+    weights = balance(table)
+    assert weights.weight[-1] / weights.weight[0] == pytest.approx(2, rel=1e-5)
 
 
 def test_whether_malignant_is_weighed_apart_from_the_labels():

@@ -43,8 +43,8 @@ def test_the_middle_stays_in_the_middle_however_it_is_turned(limits):
     image = np.zeros((41, 41))
     image[14:17, 22:25] = 1
     for seed in range(10):
-        found = cut(image, (23, 15), 21, limits, seed)
-        row, column = (found * np.mgrid[:21, :21]).sum(axis=(1, 2)) / found.sum()
+        moved = cut(image, (23, 15), 21, limits, seed)
+        row, column = (moved * np.mgrid[:21, :21]).sum(axis=(1, 2)) / moved.sum()
         assert (row, column) == pytest.approx((10, 10), abs=0.15)
 
 
@@ -54,9 +54,9 @@ def test_sharp_moves_interpolate_nothing():
     maps = augmentation.draw_sharp(generator(), np.full((20, 2), 18.3), (16, 16), limits)
     images = np.broadcast_to(image[None, ..., None], (20, 40, 40, 1))
     values = np.unique(image)
-    for found in augmentation.apply(images, maps, (16, 16)).numpy():
+    for moved in augmentation.apply(images, maps, (16, 16)).numpy():
         np.testing.assert_allclose(
-            found, values[np.abs(values[:, None] - found.ravel()).argmin(0)].reshape(found.shape), atol=1e-5
+            moved, values[np.abs(values[:, None] - moved.ravel()).argmin(0)].reshape(moved.shape), atol=1e-5
         )
     assert len(np.unique(maps[:, :2] @ [1, 3])) == 4
 
@@ -68,8 +68,8 @@ def test_shifts_by_whole_pixels_interpolate_nothing():
     maps = augmentation.to_whole_pixels(drawn)
     np.testing.assert_allclose(maps, drawn, atol=0.5)
     images = np.broadcast_to(image[None, ..., None], (20, 40, 30, 1))
-    for found in augmentation.apply(images, maps, (40, 30)).numpy():
-        assert np.isin(found, np.append(image, 0)).all()
+    for moved in augmentation.apply(images, maps, (40, 30)).numpy():
+        assert np.isin(moved, np.append(image, 0)).all()
 
 
 def test_shifts_keep_to_their_limit_and_flips_come():

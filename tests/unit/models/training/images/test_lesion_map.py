@@ -21,24 +21,24 @@ def mapped(examples, lesions, *, breast=8):
 
 
 def test_the_middle_of_a_box_is_lesion_its_surroundings_unknown_the_rest_healthy():
-    (found,) = mapped([image("Malignant", patient="1")], [((30.0, 40.0, 49.0, 59.0),)], breast=6)
-    assert (found[4:6, 3:5] == LESION).all()
-    assert (found == LESION).sum() == 4
-    border = found[3:7, 2:6] != LESION
-    assert (found[3:7, 2:6][border] == UNKNOWN).all()
-    assert (found[:3, :6] == HEALTHY).all()
-    assert (found[:, 6:] == UNKNOWN).all()
+    (places,) = mapped([image("Malignant", patient="1")], [((30.0, 40.0, 49.0, 59.0),)], breast=6)
+    assert (places[4:6, 3:5] == LESION).all()
+    assert (places == LESION).sum() == 4
+    border = places[3:7, 2:6] != LESION
+    assert (places[3:7, 2:6][border] == UNKNOWN).all()
+    assert (places[:3, :6] == HEALTHY).all()
+    assert (places[:, 6:] == UNKNOWN).all()
 
 
 def test_a_small_lesion_at_the_edge_has_a_place():
-    (found,) = mapped([image("Malignant", patient="1")], [((0.0, 0.0, 4.0, 4.0),)])
-    assert found[0, 0] == LESION
+    (places,) = mapped([image("Malignant", patient="1")], [((0.0, 0.0, 4.0, 4.0),)])
+    assert places[0, 0] == LESION
 
 
 def test_images_without_boxes_are_healthy_only_where_normal_and_where_boxes_are_drawn():
     box = ((30.0, 40.0, 49.0, 59.0),)
     drawn = [image("Malignant", patient="1"), image("Normal", patient="2"), image("Malignant", patient="3")]
-    found = mapped(drawn, [box, (), ()])
-    assert (found[1] == HEALTHY).all()
-    assert (found[2] == UNKNOWN).all()
+    places = mapped(drawn, [box, (), ()])
+    assert (places[1] == HEALTHY).all()
+    assert (places[2] == UNKNOWN).all()
     assert (mapped(drawn[1:], [(), ()]) == UNKNOWN).all()

@@ -90,14 +90,14 @@ def test_what_cannot_be_used_is_named_and_counted(tmp_path):
     (data / "1.png").write_bytes(b"no picture")
     (data / "2.png").unlink()
     Image.fromarray(np.full((50, 50), 7, np.uint8)).save(data / "4.png")
-    found = make(data, tmp_path / "work")
-    reasons = dict(found.refused)
+    counts = make(data, tmp_path / "work")
+    reasons = dict(counts.refused)
     assert sorted(reasons) == ["1.png", "2.png", "4.png"]
     assert "neither DICOM nor a PNG" in reasons["1.png"]
     assert "cannot be read (No such file" in reasons["2.png"]
     assert "blank" in reasons["4.png"]
-    assert len(found.examples) == len(found.positions) == len(found.lesions) == 37
-    assert not {"1.png", "2.png", "4.png"} & {example.file for example in found.examples}
+    assert len(counts.examples) == len(counts.positions) == len(counts.lesions) == 37
+    assert not {"1.png", "2.png", "4.png"} & {example.file for example in counts.examples}
 
 
 def test_the_digest_changes_with_an_image_and_with_a_label(tmp_path, prepared):
@@ -244,8 +244,8 @@ def test_training_without_lesions_says_what_it_wants(prepared, tmp_path):
         run(without_lesions, tmp_path)
 
 
-@pytest.mark.parametrize(("images", "batch", "wanted"), [(9, 8, 16), (31, 64, 32)])
-def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, wanted):
+@pytest.mark.parametrize(("images", "batch", "least"), [(9, 8, 16), (31, 64, 32)])
+def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, least):
     few = dataclasses.replace(
         training_set,
         positions=training_set.positions[:images],
@@ -254,17 +254,17 @@ def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, 
     )
     stage = HeadStage(passes=2, epochs=1, batch=batch, learning_rate=1e-3)
     model = catalogue.build("document-cnn", rows=None, columns=None)
-    with pytest.raises(head.TooFewImagesError, match=f"needs {wanted}"):
+    with pytest.raises(head.TooFewImagesError, match=f"needs {least}"):
         head.fit(model, few, stage, np.random.default_rng(1), plainly)
 
 
 def test_predictions_are_the_models_logits(prepared):
     model = catalogue.build("document-cnn", rows=SIDE, columns=SIDE)
     numbers = np.array([5, 0, 9])
-    found = train.predict(model, prepared, numbers)
+    counts = train.predict(model, prepared, numbers)
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
     scores = np.asarray(model(images))
-    np.testing.assert_allclose(np.asarray(tf.nn.softmax(found)), scores, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(tf.nn.softmax(counts)), scores, atol=1e-6)
 
 
 def test_every_recipe_builds_its_network():

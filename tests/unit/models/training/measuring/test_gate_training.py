@@ -7,7 +7,7 @@ from PIL import Image
 from inference.analysis import gate
 from inference.analysis.gate import Trunk
 from models.training.measuring import gate_training as training
-from models.training.measuring.gate_training import Seen
+from models.training.measuring.gate_training import MammogramFeatures
 from models.training.sources import reading
 from models.training.sources.labels import Example
 from tests.support import models  # noqa: F401 - fixes the threads of this process
@@ -49,7 +49,7 @@ def scattered(counts):
     for source, (count, spread) in counts.items():
         examples += [of_source(source, number) for number in range(count)]
         features.append(generator.normal(0, spread, (count, 20)))
-    return Seen(examples=tuple(examples), features=np.concatenate(features), unread=())
+    return MammogramFeatures(examples=tuple(examples), features=np.concatenate(features), unread=())
 
 
 def test_the_trunk_has_the_weights_of_the_file_in_half_precision(trunk):

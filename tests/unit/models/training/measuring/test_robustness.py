@@ -20,9 +20,9 @@ def picture(padding=None):
 
 @pytest.mark.parametrize("name", DISTURBANCES)
 def test_a_disturbance_changes_a_copy_and_the_breast_is_found_again(name):
-    before, kept = picture(), picture()
+    before, original = picture(), picture()
     after = disturbed(before, name, seed=1)
-    assert before.grey.tobytes() == kept.grey.tobytes()
+    assert before.grey.tobytes() == original.grey.tobytes()
     assert after.grey.dtype == np.float32
     assert (after.grey.min(), after.grey.max()) >= (0, 0)
     assert after.grey.max() <= 1
@@ -67,7 +67,7 @@ class Bright:
 
 
 class Closed:
-    def objection(self, picture, found):
+    def objection(self, picture, outline):
         return "not recognised as a mammogram: closed" if picture.grey.shape != (200, 160) else None
 
 

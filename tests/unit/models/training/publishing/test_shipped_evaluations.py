@@ -125,9 +125,9 @@ def test_no_output_is_constant(figures):
 def test_the_plots_lie_beside_the_card(shipped, figures):
     text = (shipped / card.CARD).read_text(encoding="utf-8")
     for file in ("roc.png", "precision_recall.png", "reliability.png", "confusion.png", "training.png"):
-        wanted = file != "training.png" or figures.training is not None
-        assert (shipped / file).exists() == wanted == (f"`{file}`" in text)
-        assert not wanted or (shipped / file).stat().st_size < 60_000
+        expected = file != "training.png" or figures.training is not None
+        assert (shipped / file).exists() == expected == (f"`{file}`" in text)
+        assert not expected or (shipped / file).stat().st_size < 60_000
 
 
 def test_the_notice_says_research_only(shipped):

@@ -47,14 +47,14 @@ def own(tmp_path):
     return data
 
 
-def make(data, work, wanted=reading.EVERYTHING):
+def make(data, work, selection=reading.ALL_ROWS):
     return prepare.run(
-        data, work, rows=48, columns=40, processes=1, progress=lambda stream, _: stream, selection=wanted
+        data, work, rows=48, columns=40, processes=1, progress=lambda stream, _: stream, selection=selection
     )
 
 
-def files(data, **wanted):
-    return [example.file for example in reading.read(data, Selection(**wanted)).examples]
+def files(data, **selection):
+    return [example.file for example in reading.read(data, Selection(**selection)).examples]
 
 
 def test_the_form_is_recognised_by_what_lies_in_the_folder(own, tmp_path):
@@ -80,10 +80,10 @@ def test_several_forms_in_one_folder_ask_for_a_choice(own):
 
 def test_another_table_may_be_named(own, tmp_path):
     write_labels(tmp_path / "some.csv", [("r.png", "ours", "", "2", "R", "CC", "Benign", "", "")])
-    wanted = Selection(labels=tmp_path / "some.csv")
-    assert [example.label for example in reading.read(own, wanted).examples] == ["Benign"]
+    selection = Selection(labels=tmp_path / "some.csv")
+    assert [example.label for example in reading.read(own, selection).examples] == ["Benign"]
     with pytest.raises(LabelsError, match="--form says 'mini-mias'"):
-        reading.read(own, dataclasses.replace(wanted, form=Form.MINI_MIAS))
+        reading.read(own, dataclasses.replace(selection, form=Form.MINI_MIAS))
 
 
 def test_views_and_split_leave_rows_out_and_say_how_many(own, tmp_path):

@@ -23,8 +23,8 @@ def test_boxes_move_with_their_images():
     inside = [number for number, image in enumerate(moved) if image.sum() > 50]
     assert len(inside) >= 4  # the others have left the image
     for image, middle in zip(moved[inside], middles[inside], strict=True):
-        found = torch.stack([(image * column).sum(), (image * row).sum()]) / image.sum()
-        np.testing.assert_allclose(found, middle, atol=0.3)
+        spot = torch.stack([(image * column).sum(), (image * row).sum()]) / image.sum()
+        np.testing.assert_allclose(spot, middle, atol=0.3)
 
 
 def test_whole_pixels_are_moved_without_interpolation():

@@ -19,8 +19,8 @@ def test_an_image_gets_the_same_logits_and_places(keras_network, network):
     logits, places = opened(keras_network)(images, training=False)
     network.eval()
     with torch.no_grad():
-        found, found_places = network(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    np.testing.assert_allclose(found, logits, atol=1e-4)
+        own_logits, found_places = network(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(own_logits, logits, atol=1e-4)
     np.testing.assert_allclose(found_places, places, atol=1e-3)
 
 
@@ -29,8 +29,8 @@ def test_a_cut_out_is_judged_by_the_layer_that_judges_places(keras_network, netw
     judged = secondread.lesion_reader(keras_network)(images, training=False)
     network.eval()
     with torch.no_grad():
-        found = network.judge_cut_outs(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    np.testing.assert_allclose(found, judged, atol=1e-4)
+        own_logits = network.judge_cut_outs(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(own_logits, judged, atol=1e-4)
 
 
 def test_blocks_are_passed_over_only_while_training(network):

@@ -22,8 +22,8 @@ def test_the_loss_of_whole_images_and_its_gradient_are_those_of_tensorflow():
     with tf.GradientTape() as tape:
         variables = tf.constant(logits), tf.constant(place_logits)
         tape.watch(variables)
-        wanted = with_tensorflow.whole_loss(variables, target, log_share, weight, malignant_weight, places)
-    slopes = tape.gradient(wanted, variables)
+        expected = with_tensorflow.whole_loss(variables, target, log_share, weight, malignant_weight, places)
+    slopes = tape.gradient(expected, variables)
     leaves = torch.tensor(logits, requires_grad=True), torch.tensor(place_logits, requires_grad=True)
     questions = objective.Questions(
         target=torch.from_numpy(target),
@@ -32,8 +32,8 @@ def test_the_loss_of_whole_images_and_its_gradient_are_those_of_tensorflow():
         malignant_weight=torch.from_numpy(malignant_weight),
         places=torch.from_numpy(places),
     )
-    found = objective.whole_losses(*leaves, questions).mean()
-    found.backward()
-    assert found.item() == pytest.approx(float(wanted), rel=1e-5)
+    loss = objective.whole_losses(*leaves, questions).mean()
+    loss.backward()
+    assert loss.item() == pytest.approx(float(expected), rel=1e-5)
     for slope, leaf in zip(slopes, leaves, strict=True):
         np.testing.assert_allclose(leaf.grad, slope, atol=1e-6)

@@ -27,5 +27,5 @@ def test_the_network_of_the_node_gives_the_same_logits_with_weights_from_torch(n
     logits = keras.Model(model.inputs[0], model.get_layer(architecture.LOGITS).output)(images, training=False)
     network.eval()
     with torch.no_grad():
-        found, _ = network(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    np.testing.assert_allclose(found, logits, atol=1e-3)
+        own_logits, _ = network(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(own_logits, logits, atol=1e-3)

@@ -30,7 +30,7 @@ STUDY = uid("study", "1")
 AGAIN = uid("study", "3")
 """The study that a test has analysed again: the tests may run in any order."""
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-WHO = "Doe^Jane"
+PATIENT_NAME = "Doe^Jane"
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -136,7 +136,7 @@ def test_pages_ask_nobody_else_for_anything(browser):
 def test_studies_are_found_under_pseudonyms(browser):
     page = browser.get("/studies")
     assert "3 studies" in page.words
-    assert WHO.partition("^")[0] not in page.text
+    assert PATIENT_NAME.partition("^")[0] not in page.text
     pseudonym = re.search(r"P-[A-Z2-7]{6}", page.words)[0]
     assert browser.get(f"/studies?q={pseudonym.lower()}").text.count('data-label="Patient"') >= 1
     assert "1 study found" in browser.get(f"/studies?q={STUDY[-12:]}").words
@@ -153,7 +153,7 @@ def test_a_study_shows_images_report_and_deliveries(browser):
     assert "Imaging Measurement Report" in page.words
     assert "waits for" not in page.words
     assert page.words.count("0x0000") >= 5
-    assert WHO.partition("^")[0] not in page.text
+    assert PATIENT_NAME.partition("^")[0] not in page.text
     for kind in ("picture", "heatmap"):
         address = re.search(rf'src="(/studies/[^"]*{kind}\.jpg[^"]*)"', page.text)[1]
         picture = browser.get(address)
@@ -162,7 +162,7 @@ def test_a_study_shows_images_report_and_deliveries(browser):
 
 
 def test_who_it_is_is_shown_where_it_is_asked_for(browser):
-    assert WHO in browser.get(f"/studies/{STUDY}?identity=1").words
+    assert PATIENT_NAME in browser.get(f"/studies/{STUDY}?identity=1").words
 
 
 def test_results_are_downloaded_as_dicom(browser):
@@ -281,14 +281,14 @@ def test_programs_that_watch_are_told(browser):
     assert "secondread_rejected_associations 3.0" in lines
     assert any(line.startswith("secondread_scanner_malignant_score{") for line in lines)
     dashboard = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text())
-    wanted = {
+    expected = {
         name
         for panel in dashboard["panels"]
         for target in panel["targets"]
         for name in re.findall(r"secondread_\w+", target["expr"])
     }
     offered = {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}
-    assert wanted <= offered
+    assert expected <= offered
 
 
 def test_a_theme_is_remembered(browser):

@@ -119,17 +119,17 @@ def test_library_answers_no_store_without_instance_uid():
 
 
 def test_library_reads_as_many_bytes_as_a_peer_claims():
-    wanted = []
+    sizes = []
 
     def receive(size):
-        wanted.append(size)
+        sizes.append(size)
         if size > 6:
             raise OSError(errno.ECONNRESET, "Connection reset by peer")
         return b"\4\0\xff\xff\xff\xff"
 
     provider = SimpleNamespace(socket=SimpleNamespace(recv=receive), event_queue=queue.Queue())
     DULServiceProvider._read_pdu_data(provider)
-    assert wanted == [6, 0xFFFFFFFF], "UnitReader can go"
+    assert sizes == [6, 0xFFFFFFFF], "UnitReader can go"
 
 
 def test_library_gives_a_thread_to_a_caller_who_says_nothing(tmp_path, monkeypatch):

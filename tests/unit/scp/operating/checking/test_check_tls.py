@@ -24,8 +24,8 @@ def section(authority):
 
 
 def look(section, *, later=timedelta(0)):
-    found = tls_files.files(section, datetime.now(UTC) + later)
-    return {entry.subject: (entry.outcome, entry.words) for entry in found}
+    results = tls_files.files(section, datetime.now(UTC) + later)
+    return {entry.subject: (entry.outcome, entry.words) for entry in results}
 
 
 def test_without_tls_there_is_nothing_to_see():
