@@ -38,9 +38,9 @@ def ask(settings: OpenID) -> tuple[dict[str, Any], KeySet]:
         web_session.secure(session, authorities=authorities)
         metadata = _json(session, settings.issuer + DISCOVERY)
         _check(metadata, settings.issuer)
-        keys = _json(session, metadata["jwks_uri"])
+        content = _json(session, metadata["jwks_uri"])
     try:
-        keys = KeySet.import_key_set(keys)  # type: ignore[arg-type]
+        keys = KeySet.import_key_set(content)  # type: ignore[arg-type]
     except (JoseError, ValueError, KeyError, TypeError) as error:
         raise ProviderError(f"{settings.issuer}: its keys cannot be read: look at the provider") from error
     return metadata, keys
