@@ -1,37 +1,22 @@
-"""The ``status`` command: is the node running, what waits, what is owed to whom, and why not sent."""
+"""The ``status`` command: prints how the node is doing, for people or as JSON."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console
 
-from scp import calibration, terminal
+from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.operating import status_tables, waiting
 from scp.operating.database import open_for_reading
-from scp.operating.status_tables import ScannerStatus
-from scp.process import locks
-from storage import audit_spool, not_kept
-from storage.archive import UNCLAIMED, unclaimed, unfinished
-from storage.audit_spool import AuditQueue
-from storage.database.engine import Database
-from storage.overview import attention, pages
+from scp.operating.health import Destination, Health, Node, ScannerStatus, look
+from storage.archive import UNCLAIMED
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
-from storage.overview.pages import Choice
-from storage.queue import commitments, deliveries, jobs
 from storage.records import NotKept
-from storage.states import UNCOMMITTED, CommitmentState, DeliveryState, JobState
+from storage.states import CommitmentState, DeliveryState, JobState
 
-MEGABYTE: Final = 1_000_000
-SHOWN_STUDIES: Final = 10
-"""Studies that are not settled: `studies` lists all."""
 DESTINATION_COLUMNS: Final = (
     "destination",
     "owed",
@@ -45,78 +30,6 @@ DESTINATION_COLUMNS: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
-    """Who the node is and whether it runs."""
-
-    running: bool
-    pid: int | None
-    worker_pid: int | None
-    """Process that analyses; None while it loads its network, or died and is to be started again."""
-    ae_title: str
-    port: int
-    data_dir: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
-    """How deliveries to one destination stand, in objects."""
-
-    ae_title: str
-    configured: bool
-    """Whether the configuration says where it is."""
-    outstanding: int
-    """Owed: neither sent, parked nor withdrawn."""
-    sent: int
-    parked: int
-    withdrawn: int
-    committed: int
-    """Of those sent: how many it has committed itself to keep."""
-    uncommitted: int
-    """Of those sent: how many it is asked to commit itself to and has not yet."""
-    oldest_owed: datetime | None
-    last_success: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Disk:
-    """Room in the data directory."""
-
-    free_mb: int
-    reserve_mb: int
-    accepting: bool
-    """Whether images are accepted: free room is above the reserve."""
-    unclaimed: int
-    """Images that the database does not know, and that wait to be sent to the node again."""
-    incoming: int
-    """Files that come in now; while no association is open, what an interrupted one has left."""
-    incoming_mb: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Health:
-    """All of it, as ``--json`` prints it."""
-
-    node: Node
-    queue: Mapping[str, Mapping[str, int]]
-    """Jobs by kind and state."""
-    oldest_waiting: datetime | None
-    destinations: tuple[Destination, ...]
-    problems: tuple[DeliveryProblem, ...]
-    warnings: tuple[CommitmentWarning, ...]
-    parked_jobs: tuple[ParkedJob, ...]
-    not_kept: tuple[NotKept, ...]
-    """What peers sent that was not kept, counted since the database was made."""
-    mixed_studies: tuple[str, ...]
-    """Studies that hold images of several patients: each gets results of its own."""
-    waiting: Mapping[str, str]
-    """What the latest studies that are not settled wait for, by Study Instance UID."""
-    disk: Disk
-    scanners: tuple[ScannerStatus, ...]
-    audit: AuditQueue | None
-    """None where no audit trail is configured."""
-
-
 def run(settings: Settings, *, as_json: bool) -> int:
     """Print how the node is doing."""
     with open_for_reading(settings) as database:
@@ -126,92 +39,6 @@ def run(settings: Settings, *, as_json: bool) -> int:
     else:
         _show(health, terminal.out())
     return OK
-
-
-def look(database: Database, settings: Settings) -> Health:
-    """Gather everything."""
-    with database.read() as tx:
-        unsettled = pages.page(tx, choice=Choice.OPEN, offset=0, limit=SHOWN_STUDIES).studies
-    waits = waiting.of_studies(database, settings, unsettled, now=datetime.now(UTC))
-    with database.read() as tx:
-        return Health(
-            node=_node(settings),
-            queue={
-                kind.value.lower(): {state.value.lower(): number for state, number in by_state.items()}
-                for kind, by_state in jobs.counts(tx).items()
-            },
-            oldest_waiting=jobs.oldest_waiting(tx),
-            destinations=_destinations(
-                settings,
-                deliveries.counts(tx),
-                commitments.counts(tx),
-                deliveries.oldest_owed(tx),
-                deliveries.last_success(tx),
-            ),
-            problems=tuple(attention.delivery_problems(tx)),
-            warnings=tuple(attention.commitment_warnings(tx)),
-            parked_jobs=tuple(attention.parked_jobs(tx)),
-            not_kept=tuple(not_kept.counted(tx)),
-            mixed_studies=tuple(attention.mixed_studies(tx)),
-            waiting=waits,
-            disk=_disk(settings),
-            audit=audit_spool.standing(settings.node.data_dir) if settings.audit.on else None,
-            scanners=tuple(map(status_tables.scanner_status, calibration.scanners(database))),
-        )
-
-
-def _node(settings: Settings) -> Node:
-    pid = locks.node_pid(settings.node.data_dir)
-    return Node(
-        running=pid is not None,
-        pid=pid,
-        worker_pid=None if pid is None else locks.worker_pid(settings.node.data_dir),
-        ae_title=settings.node.ae_title,
-        port=settings.node.port,
-        data_dir=settings.node.data_dir,
-    )
-
-
-def _destinations(
-    settings: Settings,
-    counts: Mapping[str, Mapping[DeliveryState, int]],
-    commitment_counts: Mapping[str, Mapping[CommitmentState, int]],
-    oldest: Mapping[str, datetime],
-    last: Mapping[str, datetime],
-) -> tuple[Destination, ...]:
-    """Return one entry for each peer that can be sent to and each destination of a delivery."""
-    reachable = {peer.ae_title for peer in settings.peers if peer.reachable}
-    no_deliveries = dict.fromkeys(DeliveryState, 0)
-    no_commitments = dict.fromkeys(CommitmentState, 0)
-    return tuple(
-        Destination(
-            ae_title=name,
-            configured=name in reachable,
-            outstanding=counts.get(name, no_deliveries)[DeliveryState.OWED],
-            sent=counts.get(name, no_deliveries)[DeliveryState.SENT],
-            parked=counts.get(name, no_deliveries)[DeliveryState.PARKED],
-            withdrawn=counts.get(name, no_deliveries)[DeliveryState.WITHDRAWN],
-            committed=commitment_counts.get(name, no_commitments)[CommitmentState.COMMITTED],
-            uncommitted=sum(commitment_counts.get(name, no_commitments)[state] for state in UNCOMMITTED),
-            oldest_owed=oldest.get(name),
-            last_success=last.get(name),
-        )
-        for name in sorted(reachable | counts.keys())
-    )
-
-
-def _disk(settings: Settings) -> Disk:
-    free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
-    reserve = settings.node.disk_reserve_mb
-    incoming, size = unfinished(settings.node.data_dir)
-    return Disk(
-        free_mb=free,
-        reserve_mb=reserve,
-        accepting=free >= reserve,
-        unclaimed=unclaimed(settings.node.data_dir),
-        incoming=incoming,
-        incoming_mb=round(size / MEGABYTE, 1),
-    )
 
 
 def _show(health: Health, console: Console) -> None:
@@ -245,15 +72,7 @@ def _show_tables(health: Health, console: Console) -> None:
         rows = ([study, sentence] for study, sentence in health.waiting.items())
         console.print(terminal.table("Studies that are not settled", ["study", "waits for"], rows))
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
-    if health.scanners:
-        console.print(status_tables.scanners(health.scanners))
-    for table in status_tables.troubles(
-        problems=health.problems,
-        warnings=health.warnings,
-        parked_jobs=health.parked_jobs,
-        mixed_studies=health.mixed_studies,
-        not_kept=health.not_kept,
-    ):
+    for table in _tables_of_problems(health):
         console.print(table)
 
 
@@ -276,3 +95,67 @@ def _worker(node: Node) -> str:
     if node.worker_pid is None:
         return "worker: NOT ready; it is loading its network, or the log says why it died"
     return f"worker: ready (process {node.worker_pid})"
+
+
+def _scanner_row(scanner: ScannerStatus) -> list[object]:
+    if scanner.distance is None or scanner.limit is None:
+        drift = None
+    elif scanner.drifted:
+        drift = f"YES: {scanner.distance:.0%} apart (limit {scanner.limit:.0%}): see `calibrate`"
+    else:
+        drift = f"no: {scanner.distance:.0%} apart (limit {scanner.limit:.0%})"
+    return [
+        scanner.name,
+        scanner.network,
+        scanner.examinations,
+        terminal.moment(scanner.calibrated_at),
+        scanner.calibrated_by,
+        drift,
+    ]
+
+
+def _tables_of_problems(health: Health) -> Iterator[terminal.Listing]:
+    """Yield a table for each kind of thing that needs a look, and is there."""
+    if health.scanners:
+        columns = ["scanner", "network", "examinations", "calibrated", "by", "drifted"]
+        yield terminal.table("Scanners", columns, map(_scanner_row, health.scanners))
+    if health.problems:
+        title, columns = "Not delivered, and why", ["destination", "objects", "state", "next try", "reason"]
+        yield terminal.table(title, columns, map(_problem_row, health.problems))
+    if health.warnings:
+        title = "Sent and not committed, and why"
+        columns = ["destination", "objects", "state", "next question", "reason"]
+        yield terminal.table(title, columns, map(_warning_row, health.warnings))
+    if health.parked_jobs:
+        title = "Parked jobs: each needs a person, then `retry`"
+        columns = ["kind", "study", "image", "since", "reason"]
+        yield terminal.table(title, columns, map(_job_row, health.parked_jobs))
+    if health.mixed_studies:
+        title = "Images of several patients under one Study Instance UID: each patient has results of its own"
+        yield terminal.table(title, ["study"], ([study_uid] for study_uid in health.mixed_studies))
+    if health.not_kept:
+        title, columns = "Received and not kept", ["peer", "objects", "class", "why", "last"]
+        yield terminal.table(title, columns, map(_not_kept_row, health.not_kept))
+
+
+def _problem_row(problem: DeliveryProblem) -> list[object]:
+    goes_on = problem.state is DeliveryState.OWED
+    next_try = terminal.moment(problem.next_try) if goes_on else "after `retry`"
+    return [problem.destination, problem.objects, problem.state.lower(), next_try, problem.reason]
+
+
+def _warning_row(warning: CommitmentWarning) -> list[object]:
+    parked = warning.state is CommitmentState.PARKED
+    next_question = "after `retry`" if parked else terminal.moment(warning.next_try)
+    return [warning.destination, warning.objects, warning.state.lower(), next_question, warning.reason]
+
+
+def _job_row(job: ParkedJob) -> list[object]:
+    return [job.kind.lower(), job.study_uid, job.sop_instance_uid, terminal.moment(job.parked_at), job.reason]
+
+
+def _not_kept_row(group: NotKept) -> list[object]:
+    from pydicom.uid import UID  # noqa: PLC0415 - loads every decoder, and most nodes have nothing to show here
+
+    name = UID(group.sop_class_uid).name
+    return [group.peer, group.objects, name, group.reason.words, terminal.moment(group.last_at)]

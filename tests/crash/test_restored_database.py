@@ -9,7 +9,7 @@ from pydicom.uid import RLELossless
 
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
-from scp.operating import status
+from scp.operating import health
 from storage.archive import unclaimed
 from storage.database.engine import NAME, Database
 from storage.upkeep import retention
@@ -50,7 +50,7 @@ def contents(data_dir):
     try:
         with database.read() as tx:
             images = set(retention.last_known(tx))
-        return images, status.look(database, Settings(node=Node(data_dir=data_dir))).disk
+        return images, health.look(database, Settings(node=Node(data_dir=data_dir))).disk
     finally:
         database.close()
 

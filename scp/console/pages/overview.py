@@ -20,8 +20,9 @@ from scp.console.drawing.charts import Chart
 from scp.console.services import Services
 from scp.console.visitors import Role
 from scp.console.wording import duration
-from scp.operating import retry, status
-from scp.operating.status import Destination, Health
+from scp.operating import health as node_health
+from scp.operating import retry
+from scp.operating.health import Destination, Health
 from storage import calls
 from storage.calls import Caller
 from storage.overview import recent
@@ -113,7 +114,7 @@ class Watch:
 def look(node: Services) -> Overview:
     """Gather what the overview shows."""
     now = node.now()
-    health = status.look(node.database, node.settings)
+    health = node_health.look(node.database, node.settings)
     with node.database.read() as tx:
         callers = calls.latest(tx)
         today = recent.studies_since(tx, _midnight(now))

@@ -10,7 +10,8 @@ from scp.auditing.trail import Trail
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
-from scp.operating.status import _worker, look, run
+from scp.operating.health import look
+from scp.operating.status import _worker, run
 from scp.process import locks
 from storage.database.engine import Database
 from tests.support.running_node import lock_held
