@@ -18,7 +18,7 @@ import structlog
 
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
-from scp import logs, retry_policy
+from scp import retry_policy
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
@@ -144,7 +144,12 @@ class Worker:
         )
         with self.database.write() as tx:
             unneeded = jobs.never(
-                tx, job.lease, reason=type(error).__name__, trace=logs.trace(error), finding=finding, now=now
+                tx,
+                job.lease,
+                reason=type(error).__name__,
+                trace=log_privacy.trace(error),
+                finding=finding,
+                now=now,
             )
         for file in unneeded:
             self.archive.remove(file)

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from inference.errors import Failed
-from scp import logs
+from scp import log_privacy, logs
 from scp.configuration.sections import Log
 from tests.support import logging_state
 
@@ -200,7 +200,7 @@ def test_interrupt_from_the_keyboard_is_no_event(stream, capsys):
 def test_trace_ends_where_a_chain_bites_its_tail():
     first_error, two = ValueError("one"), ValueError("two")
     first_error.__cause__, two.__cause__ = two, first_error
-    assert logs.trace(first_error).count("ValueError") == 2
+    assert log_privacy.trace(first_error).count("ValueError") == 2
 
 
 def test_warning_of_a_dicom_library_loses_its_words(stream):
