@@ -97,7 +97,7 @@ def _working_copy(picture: Picture) -> tuple[Values, Flags]:
 def jumps(grey: Values) -> Flags:
     """Return where neighbours in a line are further apart than half of the scale: lines by pairs."""
     lines = grey[:: max(1, grey.size // _EXAMINED)]
-    low, high = np.percentile(lines, (0.1, 99.9))
+    low, high = np.percentile(lines, (0.1, 99.9))  # not the extremes: one dead pixel must not set the scale
     apart: Flags = np.abs(np.diff(lines, axis=1)) > max((high - low) / 2, np.finfo(np.float32).tiny)
     return apart
 
@@ -114,7 +114,7 @@ def _check_contrast(small: Values, hidden: Flags) -> None:
     visible = small[~hidden]
     if not visible.size:
         raise Failed("image quality not sufficient: the whole image is marked as padding")
-    low, high = np.percentile(visible, (0.5, 99.5))
+    low, high = np.percentile(visible, (0.5, 99.5))  # as `_LEAST_CONTRAST` says
     if high - low < _LEAST_CONTRAST:
         raise Failed("image quality not sufficient: the image is blank, all of it has nearly one brightness")
 
@@ -141,7 +141,7 @@ def _tissue(small: Values, hidden: Flags) -> Flags:
 
 def _two_levels(values: Values) -> tuple[float, float]:
     """Return typical brightness of background and tissue, parted by Otsu's threshold."""
-    counts, edges = np.histogram(values, 128)
+    counts, edges = np.histogram(values, 128)  # as fine as a threshold of background needs
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     sums = np.cumsum(counts * centres)

@@ -157,6 +157,7 @@ def fit(features: Floats, components: int = COMPONENTS) -> Likeness:
         raise TooFewError(
             f"{count} pictures with {dimensions} features are too few to learn {components} components from"
         )
+    # floors: a feature or a direction without any spread must not make every distance infinite
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     _, singular, directions = np.linalg.svd((features - mean) / scale, full_matrices=False)
     variances = np.square(singular) / count

@@ -25,15 +25,22 @@ READABLE: Final = (PREPROCESSING, "breast-crop-1")
 breast, in 26 % of CBIS-DDSM's images and hardly any of digital scanners; size and grey values are the same.
 """
 
-# All four: kept since version 1.0, no measurement on record. The shipped weights were trained with them.
+# The values of these four: kept since version 1.0, no measurement on record. The shipped weights were trained
+# with them, so that a better value would need another training (`PREPROCESSING`).
 _PERCENTILES: Final = (0.5, 50.0, 99.5)
-"""Of the breast: what becomes black, what becomes `_MEDIAN`, what becomes white."""
+"""Of the breast: what becomes black, what becomes `_MEDIAN`, what becomes white. Not the extremes: a clip, a
+marker or a dead pixel would decide about all others."""
 _MEDIAN: Final = 0.45
-"""Grey, 0 to 1, to which the median of every breast is bent."""
+"""Grey, 0 to 1, to which the median of every breast is bent: near the middle, so that neither fatty nor dense
+tissue is pressed into one end of the scale."""
 _GAMMAS: Final = (0.4, 2.5)
-"""Limits of that bend."""
+"""Limits of that bend, each the other's inverse: a median at an end of the scale would stretch noise without
+end."""
 _EDGE_FALL: Final = 1e-3
-"""Share by which a map falls over one cell beyond the centre of its outermost one."""
+"""Share by which a map falls over one cell beyond the centre of its outermost one: enough for a highest point
+in single precision, too little to be seen among 256 colours."""
+_SMALL: Final = 1e-3
+"""Of a share or a grey value: keeps divisions and logarithms finite, and is less than one of 256 steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,14 +161,16 @@ def _normalised(grey: NDArray[np.float32], share: NDArray[np.float32]) -> NDArra
     One monotone curve for the whole breast: local contrast keeps its sign and order.
     """
     inside = share > 0.5  # noqa: PLR2004 -- half of the pixel is breast
-    breast = grey / np.maximum(share, np.float32(1e-3))  # averages of breast alone, without the masked zeros
+    breast = grey / np.maximum(
+        share, np.float32(_SMALL)
+    )  # averages of breast alone, without the masked zeros
     if not inside.any():
         return np.zeros_like(grey)
     low, middle, high = (float(level) for level in np.percentile(breast[inside], _PERCENTILES))
     if high <= low:
         return np.zeros_like(grey)
     stretched = np.clip((breast - low) / (high - low), 0, 1)
-    median = min(max((middle - low) / (high - low), 1e-3), 1 - 1e-3)
+    median = min(max((middle - low) / (high - low), _SMALL), 1 - _SMALL)
     gamma = min(max(math.log(_MEDIAN) / math.log(median), _GAMMAS[0]), _GAMMAS[1])
     return np.asarray(np.power(stretched, gamma) * np.clip(share, 0, 1), np.float32)
 

@@ -19,6 +19,7 @@ _CHROMA: Final = (58.0, 70.0, 74.0, 74.0, 70.0)
 _HUE_DEGREES: Final = (305.0, 348.0, 395.0, 428.0, 460.0)
 """Violet, magenta, red, orange, yellow: without green, which many cannot tell from red."""
 _WHITE_D65: Final = (0.95047, 1.0, 1.08883)
+"""The white of sRGB, illuminant D65, in CIE XYZ."""
 _DARK: Final = 0.0031308
 """Linear light below which sRGB is a straight line (IEC 61966-2-1)."""
 _XYZ_TO_LINEAR: Final = (
@@ -26,6 +27,7 @@ _XYZ_TO_LINEAR: Final = (
     (-0.9692660, 1.8760108, 0.0415560),
     (0.0556434, -0.2040259, 1.0572252),
 )
+"""From CIE XYZ to linear sRGB: the inverse of the matrix of its primaries (IEC 61966-2-1)."""
 
 
 def table() -> NDArray[np.uint8]:

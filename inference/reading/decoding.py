@@ -94,7 +94,7 @@ def _check(header: Dataset) -> None:
     if not objections.is_grey(header):
         raise Refused(objections.NOT_GREY)
     if str(header.get("NumberOfFrames") or 1).strip() != "1":
-        raise Refused("the image has more than one frame: only single projection mammograms are analysed")
+        raise Refused(objections.SEVERAL_FRAMES)
     if header.get("BitsAllocated") not in _ALLOCATED:
         raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")
 

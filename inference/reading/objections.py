@@ -45,7 +45,9 @@ _SQUARE: Final = 0.02
 SYNTHETIC: Final = (
     "synthetic view made from tomosynthesis: the network was trained on acquired mammograms only"
 )
-TOMOSYNTHESIS_IMAGE: Final = "tomosynthesis: only single projection mammograms are analysed"
+_SINGLE: Final = "only single projection mammograms are analysed"
+TOMOSYNTHESIS_IMAGE: Final = f"tomosynthesis: {_SINGLE}"
+SEVERAL_FRAMES: Final = f"the image has more than one frame: {_SINGLE}"
 RENDERINGS: Final = (SYNTHETIC, TOMOSYNTHESIS_IMAGE)
 """Objections to images that show again what a mammogram of the same view shows, the nearest to it first."""
 _SYNTHETIC_WORDS: Final = frozenset({"GENERATED", "SYNTHETIC", "SYNTHESIZED", "SYNTHESISED", "PREVIEW"})
@@ -132,7 +134,7 @@ def _of_the_view(view: ShownView) -> str | None:
 def _of_the_pixels(header: Dataset) -> str | None:
     frames = attributes.count(header, "NumberOfFrames", absent=1)
     if frames > 1:
-        return f"the image has {frames} frames: only single projection mammograms are analysed"
+        return f"the image has {frames} frames: {_SINGLE}"
     if not is_grey(header):
         return NOT_GREY
     return None if _has_square_pixels(header) else NOT_SQUARE

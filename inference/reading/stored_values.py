@@ -26,9 +26,11 @@ _STORED: Final = f"{DISAGREE}: there are values outside Bits Stored"
 _EXAMINED: Final = 1_500_000
 """Pixels that are compared with their neighbours: lines evenly spread over the image."""
 _LEAST_SHARE: Final = 0.0005
-"""Share of neighbours at opposite ends from which a picture counts as wrapped around."""
+"""Share of neighbours at opposite ends from which a picture counts as wrapped around. No measurement on
+record."""
 _TIMES_OTHER: Final = 4
-"""So many times fewer such neighbours has the other reading, or nothing is proven."""
+"""So many times fewer such neighbours has the other reading, or nothing is proven. No measurement on
+record."""
 
 
 def of_samples(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:

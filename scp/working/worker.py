@@ -18,7 +18,7 @@ import structlog
 
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
-from scp import retry_policy
+from scp import log_privacy, retry_policy
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
