@@ -1,0 +1,86 @@
+"""Uploads without a reader's process: owners, places, and what is left of an upload that is forgotten."""
+
+import asyncio
+
+import pytest
+
+from inference.findings import AnalysisStatus
+from scp.configuration.sections import Node
+from scp.configuration.settings import Settings
+from scp.console.reading import uploads
+from scp.console.reading.reader import ReaderError
+from scp.console.reading.uploads import MOST_WAITING, Busy, Step, Uploads
+from tests.support import results
+
+
+class Unable:
+    """A reader that can read nothing."""
+
+    waiting = 0
+    expected_seconds = 6.0
+
+    async def ask(self, _question, *, began=lambda: None):
+        began()
+        raise ReaderError("the file could not be analysed")
+
+
+@pytest.fixture
+def opened(tmp_path):
+    every_upload = Uploads(Settings(node=Node(data_dir=tmp_path)), results.RULE)
+    every_upload._previews = every_upload.analyses = Unable()
+    every_upload.open()
+    return every_upload
+
+
+def upload_of(opened, owner, names=("left.png", "right.png")):
+    async def begin():
+        upload = opened.begin(owner, opened.new_folder(), names)
+        await asyncio.gather(*upload.tasks)
+        return upload
+
+    return asyncio.run(begin())
+
+
+def test_nobody_finds_the_upload_of_another_visitor(opened):
+    first, second = upload_of(opened, "ann"), upload_of(opened, "ann")
+    assert opened.find(first.key, "ann") is first
+    assert opened.find(first.key, "bob") is None
+    assert opened.find("no such key", "ann") is None
+    assert (opened.of_owner("ann"), opened.of_owner("bob")) == ([second, first], [])
+
+
+def test_a_file_that_cannot_be_read_ends_with_a_reason(opened):
+    upload = upload_of(opened, "ann")
+    assert upload.ended
+    assert {(file.step, file.finding.status) for file in upload.files} == {
+        (Step.ENDED, AnalysisStatus.FAILED)
+    }
+    assert [opened.percent(file) for file in upload.files] == [100, 100]
+    assert len(opened.studies(upload)) == 2  # pictures belong to no study
+
+
+def test_nothing_is_left_of_an_upload_that_is_forgotten(opened):
+    upload = upload_of(opened, "ann")
+    opened.forget(upload)
+    assert not upload.folder.exists()
+    assert opened.find(upload.key, "ann") is None
+
+
+def test_what_an_earlier_console_left_is_removed(opened):
+    folder = opened.new_folder()
+    opened.open()
+    assert not folder.exists()
+
+
+def test_no_more_are_taken_than_may_wait(opened):
+    opened.analyses.waiting = MOST_WAITING
+    with pytest.raises(Busy, match="try again in a minute"):
+        opened.new_folder()
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("../../a.PNG", "3.file.png"), ("x.sh", "3.file"), ("", "3.file"), ("a.jpeg", "3.file.jpeg")],
+)
+def test_no_name_of_a_visitor_is_a_name_of_a_file(name, own):
+    assert uploads.file_name(3, name) == own
