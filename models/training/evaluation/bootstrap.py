@@ -7,6 +7,7 @@ for example) are left out of its interval, as if they had been drawn again.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -55,9 +56,16 @@ class Draws:
 def draw(patients: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
     """Draw as many patients as there are, with repetition, ``resamples`` times; given each row's patient."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
-    generator = np.random.default_rng(seed)
-    counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return Draws(counts=counts.astype(np.int16), patient=patient)
+    return Draws(counts=_counts(len(names), resamples, seed), patient=patient)
+
+
+@functools.lru_cache(maxsize=4)
+def _counts(patients: int, resamples: int, seed: int) -> NDArray[np.int16]:
+    """Draw; kept, since a group's images and breasts are of the same patients: (resamples, patients)."""
+    chances = np.full(patients, 1 / patients)
+    counts = np.random.default_rng(seed).multinomial(patients, chances, size=resamples).astype(np.int16)
+    counts.flags.writeable = False
+    return counts
 
 
 def share(numerator: Floats, denominator: Floats) -> Floats:

@@ -107,7 +107,7 @@ def _figures(scored: Scored, thresholds: Mapping[Rule, float], unit: Unit) -> tu
 
 def _by_views(scored: Scored) -> NumberOfViews:
     """Measure what the number of views alone says: it must not say more than the images do."""
-    _, shipped, _ = scored.judged(judged.breasts)
+    shipped = judged.breasts(scored.predictions.examples, scored.shipped)
     draws = bootstrap.draw(shipped.patients, resamples=scored.resamples)
     return NumberOfViews(
         malignant_auc_of_number=_ranked(draws, shipped.malignant, shipped.views.astype(np.float64))["auc"],

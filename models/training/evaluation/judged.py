@@ -29,6 +29,8 @@ class Judged:
 
     examples: tuple[Example, ...]
     """The image; of a breast its worst one."""
+    targets: Floats
+    """1 for each class that the label leaves open: (rows, classes)."""
     scores: Floats
     """(rows, classes)."""
     predicted: Integers
@@ -44,11 +46,6 @@ class Judged:
         return ["/".join(example.person) for example in self.examples]
 
     @property
-    def targets(self) -> Floats:
-        """1 for each class that the label leaves open: (rows, classes)."""
-        return np.array([example.target for example in self.examples])
-
-    @property
     def certain(self) -> Flags:
         """Whether the label leaves one class only."""
         return np.asarray(self.targets.sum(axis=1) == 1)
@@ -61,13 +58,7 @@ class Judged:
 
 def images(examples: tuple[Example, ...], scores: Floats) -> Judged:
     """Judge every image by itself."""
-    return Judged(
-        examples=examples,
-        scores=scores,
-        predicted=scores.argmax(axis=1),
-        confidence=scores.max(axis=1),
-        views=np.ones(len(scores), np.int64),
-    )
+    return _judged(examples, scores, np.ones(len(scores), np.int64))
 
 
 def breasts(examples: tuple[Example, ...], scores: Floats) -> Judged:
@@ -76,13 +67,10 @@ def breasts(examples: tuple[Example, ...], scores: Floats) -> Judged:
     for number, example in enumerate(examples):
         views[*example.person, example.laterality].append(number)
     members = [numbers for _, numbers in sorted(views.items())]
-    of_breasts = np.array([of_views(examples, scores, numbers) for numbers in members])
-    return Judged(
-        examples=tuple(min((examples[n] for n in numbers), key=_severity) for numbers in members),
-        scores=of_breasts,
-        predicted=of_breasts.argmax(axis=1),
-        confidence=of_breasts.max(axis=1),
-        views=np.array([len(numbers) for numbers in members]),
+    return _judged(
+        tuple(min((examples[n] for n in numbers), key=_severity) for numbers in members),
+        np.array([of_views(examples, scores, numbers) for numbers in members]),
+        np.array([len(numbers) for numbers in members]),
     )
 
 
@@ -93,6 +81,17 @@ def of_views(examples: Sequence[Example], scores: Floats, numbers: Sequence[int]
         normal, benign, without_callback, malignant = (float(score) for score in scores[number])
         views.append((examples[number].view, (normal, benign, without_callback, malignant)))
     return decision.breast_scores(views)
+
+
+def _judged(examples: tuple[Example, ...], scores: Floats, views: Integers) -> Judged:
+    return Judged(
+        examples=examples,
+        targets=np.array([example.target for example in examples]),
+        scores=scores,
+        predicted=scores.argmax(axis=1),
+        confidence=scores.max(axis=1),
+        views=views,
+    )
 
 
 def _severity(example: Example) -> int:

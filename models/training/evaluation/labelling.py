@@ -2,8 +2,8 @@
 
 The same is asked of scores that know the shares of the classes at a site. The network is trained to expect
 all classes alike. Where that is not so, Bayes' rule moves its scores to the shares that there are (Saerens,
-Latinne and Decaestecker 2002, eq. 4). The node does not do this: it knows no site's shares. The figures part
-what is missed for want of them from what the network cannot see.
+Latinne and Decaestecker 2002, eq. 4). The node does so where ``[model] shares`` tells it a site's shares. The
+figures part what is missed for want of them from what the network cannot see.
 """
 
 from __future__ import annotations

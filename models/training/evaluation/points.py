@@ -64,10 +64,11 @@ def choose(rule: Rule, malignant: Flags, score: Floats) -> float:
 def figures(malignant: Flags, score: Floats, point: float) -> Figures:
     """Make sensitivity and specificity at ``point``."""
     reached = score >= point
+    counted = np.stack([malignant & reached, malignant, ~malignant & ~reached, ~malignant], axis=1)
+    columns = counted.astype(np.float64)
 
     def weighted(weights: Floats) -> Floats:
-        sensitivity = share(weights @ (malignant & reached), weights @ malignant)
-        specificity = share(weights @ (~malignant & ~reached), weights @ ~malignant)
-        return np.stack([sensitivity, specificity], axis=1)
+        found, there, spared, others = (weights @ columns).T
+        return np.stack([share(found, there), share(spared, others)], axis=1)
 
     return weighted

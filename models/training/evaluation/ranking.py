@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from models.training.evaluation.bootstrap import Figures, share
-from models.training.evaluation.measures import Flags, Floats
+from models.training.evaluation.measures import Flags, Floats, Integers
 
 NAMES: Final = ("auc", "average_precision", "sensitivity_at_specificity", "specificity_at_sensitivity")
 """What `figures` gives, in this order."""
@@ -26,35 +26,57 @@ _SLACK: Final = 1e-9
 def figures(positive: Flags, score: Floats) -> Figures:
     """Make the four figures of `NAMES` for telling ``positive`` rows by ``score``; both (rows,)."""
     order = np.argsort(-score, kind="stable")
-    positive = positive[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
+    last = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
+    hit = positive[order].astype(np.float64)
+    with_hits = np.flatnonzero(np.diff(hit.cumsum()[last], prepend=0))
 
     def weighted(weights: Floats) -> Floats:
-        sorted_ = weights[:, order]
-        if len(starts) < len(order):
-            right = np.add.reduceat(sorted_ * positive, starts, axis=1)
-            wrong = np.add.reduceat(sorted_ * ~positive, starts, axis=1)
-        else:
-            right, wrong = sorted_ * positive, sorted_ * ~positive
-        return _of_curve(right, wrong)
+        drawn = weights[:, order]
+        reached = drawn.cumsum(axis=1)
+        drawn *= hit
+        hits = drawn.cumsum(axis=1, out=drawn)
+        if len(last) < len(order):
+            hits, reached = hits[:, last], reached[:, last]
+        return _of_curve(hits, reached, with_hits)
 
     return weighted
 
 
-def _of_curve(right: Floats, wrong: Floats) -> Floats:
-    """Compute the figures from true and false positives that each threshold adds, the highest one first."""
-    hits, alarms = right.cumsum(axis=1), wrong.cumsum(axis=1)
-    malignant, negative = hits[:, -1], alarms[:, -1]
-    area = (wrong * (hits - right / 2)).sum(axis=1)
-    precision = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=hits > 0)
-    allowed = alarms <= ((1 - SPECIFICITY) * negative + _SLACK)[:, None]
-    enough = hits >= (SENSITIVITY * malignant - _SLACK)[:, None]
+def _of_curve(hits: Floats, reached: Floats, with_hits: Integers) -> Floats:
+    """Compute the figures from what each threshold lets in, the highest one first.
+
+    Parameters
+    ----------
+    hits, reached
+        True positives, and all: (draws, thresholds), growing.
+    with_hits
+        The thresholds that let positives in, whatever is drawn: the others have no part in a precision.
+    """
+    malignant = hits[:, -1].copy()
+    alarms = np.subtract(reached, hits)
+    negative = alarms[:, -1]
+    allowed = (alarms <= ((1 - SPECIFICITY) * negative + _SLACK)[:, None]).sum(axis=1)
+    missing = (hits < (SENSITIVITY * malignant - _SLACK)[:, None]).sum(axis=1)
+    draws = np.arange(len(hits))
     columns = (
-        share(area, malignant * negative),
-        share((right * precision).sum(axis=1), malignant),
-        share(np.where(allowed, hits, 0).max(axis=1), malignant),
-        share(np.where(enough, negative[:, None] - alarms, 0).max(axis=1), negative),
+        share(_area(hits, alarms), malignant * negative),
+        share(_precisions(hits, reached, with_hits), malignant),
+        share(np.where(allowed > 0, hits[draws, allowed - 1], 0), malignant),
+        share(negative - alarms[draws, np.minimum(missing, hits.shape[1] - 1)], negative),
     )
     stacked = np.stack(columns, axis=1)
     stacked[(malignant == 0) | (negative == 0)] = np.nan
     return stacked
+
+
+def _area(hits: Floats, alarms: Floats) -> Floats:
+    """Add up, over the false positives of each threshold, the true positives above it and half of its own."""
+    whole = np.einsum("ij,ij->i", np.diff(alarms, axis=1), hits[:, 1:] + hits[:, :-1])
+    return np.asarray((whole + alarms[:, 0] * hits[:, 0]) / 2)
+
+
+def _precisions(hits: Floats, reached: Floats, with_hits: Integers) -> Floats:
+    """Add up the precision at each threshold, as often as it lets true positives in."""
+    found, let_in = hits[:, with_hits], reached[:, with_hits]
+    precision = np.divide(found, let_in, out=np.zeros_like(found), where=let_in > 0)
+    return np.asarray((np.diff(found, axis=1, prepend=0) * precision).sum(axis=1))

@@ -7,6 +7,7 @@ what was seen. The loss adds up the probabilities of the classes in the set.
 from __future__ import annotations
 
 import csv
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,15 +70,25 @@ class Example:
     @property
     def classes(self) -> frozenset[ClassKey]:
         """The classes that the label leaves open; one for most images."""
-        if self.source == "mini-mias" and self.label == ClassKey.BENIGN.label:
-            return _BENIGN_OR_NOT_CALLED_BACK
-        return _BY_LABEL[self.label]
+        return _classes(self.source, self.label)
 
     @property
     def target(self) -> Target:
         """1 for each class in `classes`, in the order of the network's output."""
-        normal, benign, without_callback, malignant = (float(key in self.classes) for key in CLASSES)
-        return normal, benign, without_callback, malignant
+        return _target(self.classes)
+
+
+@functools.cache
+def _classes(source: str, label: str) -> frozenset[ClassKey]:
+    if source == "mini-mias" and label == ClassKey.BENIGN.label:
+        return _BENIGN_OR_NOT_CALLED_BACK
+    return _BY_LABEL[label]
+
+
+@functools.cache
+def _target(classes: frozenset[ClassKey]) -> Target:
+    normal, benign, without_callback, malignant = (float(key in classes) for key in CLASSES)
+    return normal, benign, without_callback, malignant
 
 
 def read(path: Path) -> list[Example]:

@@ -41,6 +41,11 @@ pytestmark = pytest.mark.timeout(600)  # much arithmetic where other programs co
 evaluated = functools.partial(evaluate.evaluate, resamples=60)
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch):
+    monkeypatch.setattr(publish, "evaluate", evaluated)
+
+
 HIT = Estimate(value=0.6, low=0.5, high=0.7)
 POINTED = PointingGroup(
     images=9,
