@@ -19,6 +19,7 @@ from inference.reading import pixels
 from inference.reading.pixels import Picture
 from models.training.commands import display
 from models.training.evaluation.measured import CostFigures
+from models.training.images import prepare
 from models.training.learning.recipes import RECIPES, WholeStage
 from models.training.learning.train import HISTORY
 from models.training.measuring import out_of_fold
@@ -36,7 +37,9 @@ Data = Annotated[Path, typer.Option(help="Folder with the labels and the images.
 Model = Annotated[
     Path, typer.Option(help="Folder of the model: how its scores are read, and its gate.", exists=True)
 ]
-Runs = Annotated[Path, typer.Option(help="Folder with fold-0, fold-1, … of its training.", exists=True)]
+Runs = Annotated[
+    Path, typer.Option(help="WORK/NETWORK, with fold-0, fold-1, … of its training.", exists=True)
+]
 Threads = Annotated[int, typer.Option(help="Processor threads.", min=1)]
 
 
@@ -52,13 +55,13 @@ def pointing(
     threads: Threads = DEFAULT_THREADS,
 ) -> None:
     """Compare the node's heat with the lesion boxes of images that the network was not trained on."""
-    examples = [
-        example for example in out_of_fold.held_out(reading.read(data).examples, runs) if example.lesions
-    ]
+    manifest = manifests.load(model)
+    prepared = prepare.load(data, runs.parent, rows=manifest.rows, columns=manifest.columns)
+    examples = [example for example in out_of_fold.held_out(prepared, runs) if example.lesions]
     chosen = examples if images is None else out_of_fold.sample(examples, images)
     rows: list[pointing_game.Pointed] = []
     with display.tracking() as track:
-        for part in out_of_fold.parts(manifests.load(model), runs, chosen, threads=threads):
+        for part in out_of_fold.parts(manifest, runs, chosen, threads=threads):
             for example in track(part.examples, len(part.examples), f"fold {part.fold}"):
                 try:
                     picture = pictures.read(data / example.file)
@@ -81,7 +84,8 @@ def robustness(
 ) -> None:
     """Disturb images that the network was not trained on, and see what becomes of AUC and labels."""
     manifest = manifests.load(model)
-    chosen = out_of_fold.sample(out_of_fold.held_out(reading.read(data).examples, runs), images)
+    prepared = prepare.load(data, runs.parent, rows=manifest.rows, columns=manifest.columns)
+    chosen = out_of_fold.sample(out_of_fold.held_out(prepared, runs), images)
     answers: list[disturbances.Answers] = []
     with display.tracking() as track:
         for part in out_of_fold.parts(manifest, runs, chosen, threads=threads):

@@ -16,7 +16,7 @@ from models.training.evaluation.calibration import Method
 from models.training.evaluation.figures import Evaluation
 from models.training.evaluation.points import Rule
 from models.training.images import prepare
-from models.training.learning import train
+from models.training.learning import terms, train
 from models.training.measuring import held_out, slots
 from models.training.publishing import export as exporting
 from models.training.publishing import markdown, publish
@@ -71,9 +71,14 @@ def export(
     """Write the shipped folder: weights, manifest, card, notice, evaluation and out-of-fold predictions."""
     recipe = options.recipe(network)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
+    fold_numbers = folds.of(prepared.examples, folds.read())
+    runs = {number: options.run_folder(work, network, number) for number in join or [train.ALL]}
+    for number, run in runs.items():
+        if run.exists():
+            terms.check(run, terms.of_images(prepared, fold_numbers, number))
     folder = exporting.export(
         work / network,
-        [options.run_folder(work, network, number) / train.WEIGHTS for number in join or [train.ALL]],
+        [run / train.WEIGHTS for run in runs.values()],
         to / f"{network}-{version}",
         recipe=recipe,
         version=version,

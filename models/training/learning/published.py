@@ -59,7 +59,7 @@ def run(
         variable.assign(learned[secondread.renamed(variable.path, branch)])
     folder.mkdir(parents=True, exist_ok=True)
     origin = {"model": f"{published.name} {published.version}", "weights": published.sha256}
-    terms.begin(folder, {**terms.of_images(prepared, folds, fold, recipe), "taken_from": origin})
+    terms.begin(folder, {**terms.of_images(prepared, folds, fold), "taken_from": origin})
     weights.save_weights(network, folder / WEIGHTS)
 
 

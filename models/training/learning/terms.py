@@ -42,14 +42,14 @@ def of(
         File of ImageNet's weights, where the recipe begins with them.
     """
     return {
-        **of_images(prepared, fold_numbers, fold, recipe),
+        **of_images(prepared, fold_numbers, fold),
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": seed,
         "imagenet": None if imagenet is None else sha256(imagenet),
     }
 
 
-def of_images(prepared: Prepared, fold_numbers: Sequence[int], fold: int, recipe: Recipe) -> dict[str, Any]:
+def of_images(prepared: Prepared, fold_numbers: Sequence[int], fold: int) -> dict[str, Any]:
     """State what decides which patients a run has never seen, and how images are shown to it."""
     division = "\n".join(
         f"{example.file} {number}" for example, number in zip(prepared.examples, fold_numbers, strict=True)
@@ -59,8 +59,8 @@ def of_images(prepared: Prepared, fold_numbers: Sequence[int], fold: int, recipe
         "images": prepared.digest,
         "division": hashlib.sha256(division.encode()).hexdigest(),
         "preprocessing": PREPROCESSING,
-        "rows": recipe.rows,
-        "columns": recipe.columns,
+        "rows": prepared.images.shape[1],
+        "columns": prepared.images.shape[2],
     }
 
 

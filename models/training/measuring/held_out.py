@@ -54,8 +54,7 @@ def write(
     if not trained:
         raise NothingTrainedError(f"{folder} holds no trained fold; run `train` first")
     for fold in trained:
-        conditions = terms.of_images(data, fold_numbers, fold, recipe)
-        terms.check(weights[fold].parent, conditions)
+        terms.check(weights[fold].parent, terms.of_images(data, fold_numbers, fold))
     numbers = [np.flatnonzero(np.array(fold_numbers) == fold) for fold in trained]
     answers = [
         _ask(data, held_out, weights[fold], recipe) for fold, held_out in zip(trained, numbers, strict=True)

@@ -13,6 +13,8 @@ from inference.analysis.classifier import DEFAULT_THREADS, Classifier
 from inference.findings import CLASSES
 from inference.network import catalogue, engine, secondread, weights
 from inference.network.manifest import Manifest
+from models.training.images.prepare import Prepared
+from models.training.learning import terms
 from models.training.learning.train import WEIGHTS
 from models.training.sources import folds
 from models.training.sources.labels import Example
@@ -41,11 +43,23 @@ def trained(runs: Path) -> list[int]:
     return numbers
 
 
-def held_out(examples: Sequence[Example], runs: Path) -> list[Example]:
-    """Keep the examples of the folds in ``runs``, in the order of ``examples``. Raises NoRunsError."""
-    trained_folds = set(trained(runs))
-    fold_numbers = folds.of(examples, folds.read())
-    return [example for example, fold in zip(examples, fold_numbers, strict=True) if fold in trained_folds]
+def held_out(data: Prepared, runs: Path) -> list[Example]:
+    """Keep the examples of the folds in ``runs``, in the order of ``data``.
+
+    Raises
+    ------
+    NoRunsError
+        Where no fold is trained.
+    OtherTermsError
+        Where a fold was trained on other images, or while others were held out.
+    """
+    fold_numbers = folds.of(data.examples, folds.read())
+    trained_folds = trained(runs)
+    for fold in trained_folds:
+        terms.check(_weights(runs, fold).parent, terms.of_images(data, fold_numbers, fold))
+    return [
+        example for example, fold in zip(data.examples, fold_numbers, strict=True) if fold in trained_folds
+    ]
 
 
 def parts(

@@ -1,6 +1,7 @@
 """The commands that test a trained model, on drawn breasts: pointing, robustness, gate."""
 
 import json
+import shutil
 import tomllib
 
 import numpy as np
@@ -11,10 +12,13 @@ from typer.testing import CliRunner
 from inference.analysis.gate import Gate
 from inference.network import manifest, weights
 from models.training.commands import application
+from models.training.images import prepare
+from models.training.learning import terms
+from models.training.learning.terms import OtherTermsError
 from models.training.measuring import out_of_fold
 from models.training.measuring.out_of_fold import NoRunsError
 from models.training.measuring.robustness import DISTURBANCES
-from models.training.sources import reading
+from models.training.sources import folds, reading
 from tests.support.models import model_folder, random_network
 from tests.support.published_lite0 import write_published
 from tests.support.training import write_table
@@ -30,14 +34,25 @@ def places(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model-tests")
     write_table(folder / "data", patients=80)
     model_folder(folder / "model", random_network())
+    prepared = prepare.run(
+        folder / "data", folder, rows=64, columns=48, processes=1, progress=lambda images, _: images
+    )
+    fold_numbers = folds.of(prepared.examples, folds.read())
     for number in (1, 3):
-        (folder / "runs" / f"fold-{number}").mkdir(parents=True)
-        weights.save_weights(random_network(seed=number), folder / "runs" / f"fold-{number}" / "weights.npz")
+        run_folder = folder / "runs" / f"fold-{number}"
+        run_folder.mkdir(parents=True)
+        weights.save_weights(random_network(seed=number), run_folder / "weights.npz")
+        terms.begin(run_folder, terms.of_images(prepared, fold_numbers, number))
     return folder
 
 
-def options(places):
-    return "--data", places / "data", "--model", places / "model", "--runs", places / "runs"
+@pytest.fixture(scope="module")
+def prepared(places):
+    return prepare.load(places / "data", places, rows=64, columns=48)
+
+
+def options(places, runs="runs"):
+    return "--data", places / "data", "--model", places / "model", "--runs", places / runs
 
 
 def test_pointing_reads_the_images_of_trained_folds(places, tmp_path):
@@ -85,17 +100,23 @@ def test_the_gate_that_is_written_is_one_that_a_model_opens(places, tmp_path):
     assert Gate.open(manifest.load(model)) is not None
 
 
+@pytest.mark.parametrize("command", ["pointing", "robustness"])
+def test_a_fold_that_has_learned_from_its_held_out_images_is_not_measured(places, tmp_path, command):
+    shutil.copytree(places / "runs" / "fold-1", places / command / "fold-2")
+    answer = run(command, *options(places, command), "--to", tmp_path / "a.json")
+    assert isinstance(answer.exception, OtherTermsError)
+    assert "another fold" in str(answer.exception)
+
+
 def test_runs_that_are_not_there_are_named(places, tmp_path):
-    answer = run(
-        "pointing", "--data", places / "data", "--model", places / "model", "--runs", tmp_path,
-        "--to", tmp_path / "a.json",
-    )  # fmt: skip
+    (places / "none").mkdir()
+    answer = run("pointing", *options(places, "none"), "--to", tmp_path / "a.json")
     assert isinstance(answer.exception, NoRunsError)
     assert "run `train`" in str(answer.exception)
 
 
-def test_every_image_is_read_by_the_network_that_has_not_seen_its_patient(places):
-    examples = out_of_fold.held_out(reading.read(places / "data").examples, places / "runs")
+def test_every_image_is_read_by_the_network_that_has_not_seen_its_patient(places, prepared):
+    examples = out_of_fold.held_out(prepared, places / "runs")
     read = manifest.load(places / "model")
     for part in out_of_fold.parts(read, places / "runs", examples):
         fold_numbers = out_of_fold.folds.of(part.examples, out_of_fold.folds.read())

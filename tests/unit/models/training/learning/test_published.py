@@ -82,7 +82,7 @@ def test_the_branch_that_has_not_seen_the_fold_is_taken_as_it_is(
     with np.load(files[FOLDS.index(fold)]) as before, np.load(tmp_path / "run" / train.WEIGHTS) as trained:
         for name in trained.files:
             np.testing.assert_array_equal(trained[name], before[name].astype(np.float16))
-    terms.check(tmp_path / "run", terms.of_images(prepared, fold_numbers, fold, RECIPE))
+    terms.check(tmp_path / "run", terms.of_images(prepared, fold_numbers, fold))
     with pytest.raises(train.UnfinishedRunError):
         published.run(prepared, fold_numbers, fold, tmp_path / "run", RECIPE, model=folder)
 
