@@ -1,7 +1,9 @@
 """Our own network: a trunk that does not learn, branches that do, and several of them joined."""
 
 import dataclasses
+import functools
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from inference.network import weights as weight_files
 from inference.network.engine import keras
 from models.training.evaluation import predictions
 from models.training.evaluation.calibration import Method
+from models.training.evaluation.evaluate import evaluate
 from models.training.evaluation.points import Rule
 from models.training.images import cells, prepare
 from models.training.images.cells import CellSet, Variant, in_order, shuffled
@@ -74,16 +77,39 @@ def run(prepared, folder, imagenet, *, resume=False, report=lambda _: None):
 
 @pytest.fixture(scope="module")
 def trained(prepared, imagenet, tmp_path_factory):
+    """Weights, epochs and folder of a run; ``stopped`` beside it is what it had left one epoch before."""
     epochs = []
     folder = tmp_path_factory.mktemp("runs") / "fold-0"
-    return run(prepared, folder, imagenet, report=epochs.append), epochs, folder
+
+    def keep(epoch):
+        epochs.append(epoch)
+        if (epoch.stage, epoch.number) == ("whole", 0):
+            shutil.copytree(folder, folder.parent / "stopped" / folder.name)
+            for cells_file in folder.parent.glob("cells-*"):
+                shutil.copy(cells_file, folder.parent / "stopped")
+
+    return run(prepared, folder, imagenet, report=keep), epochs, folder
 
 
-def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, imagenet):
-    weights, _, _ = trained
+@pytest.fixture(scope="module")
+def begun(imagenet):
+    """The network as a run begins with it."""
     model = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     catalogue.start(model, imagenet=imagenet)
-    for variable in model.weights:
+    return model
+
+
+@pytest.fixture(scope="module")
+def single(trained):
+    """The network with the weights of the run."""
+    model = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
+    weight_files.load_weights(model, trained[2] / train.WEIGHTS)
+    return model
+
+
+def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, begun):
+    weights, _, _ = trained
+    for variable in begun.weights:
         unchanged = np.array_equal(weights[variable.path], np.asarray(variable))
         assert unchanged != secondread.is_branch(variable.path), variable.path
 
@@ -95,16 +121,9 @@ def test_both_stages_tell_their_losses_held_out_too(trained):
 
 
 def test_a_run_that_stopped_between_the_stages_gives_the_same_weights(trained, prepared, imagenet, tmp_path):
-    class StoppedError(Exception):
-        pass
-
-    def stop(epoch):
-        if (epoch.stage, epoch.number) == ("whole", 0):
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        run(prepared, tmp_path / "fold-0", imagenet, report=stop)
-    resumed = run(prepared, tmp_path / "fold-0", imagenet, resume=True)
+    stopped = shutil.copytree(trained[2].parent / "stopped", tmp_path / "runs") / "fold-0"
+    assert not (stopped / train.WEIGHTS).exists()
+    resumed = run(prepared, stopped, imagenet, resume=True)
     for name, values in trained[0].items():
         np.testing.assert_array_equal(resumed[name], values)
 
@@ -121,20 +140,20 @@ def read(model, images, *, turned=False):
     return np.asarray(activations)[:, ::way], np.asarray(logits)
 
 
-def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(trained, tmp_path):
-    _, _, folder = trained
-    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    weight_files.load_weights(single, folder / train.WEIGHTS)
+def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(begun, tmp_path):
     singles, paths = [], []
     generator = np.random.default_rng(5)
     images = generator.random((2, ROWS, COLUMNS, 1), np.float32)
-    for number in range(3):
-        for variable in single.weights:
+    start = [np.asarray(variable) for variable in begun.weights]
+    for number in range(2):
+        for variable in begun.weights:
             if secondread.is_branch(variable.path):
                 variable.assign(np.asarray(variable) + generator.normal(0, 0.01, variable.shape))
         paths.append(tmp_path / f"{number}.npz")
-        weight_files.save_weights(single, paths[-1])
-        singles += [read(single, images), read(single, images, turned=True)]
+        weight_files.save_weights(begun, paths[-1])
+        singles += [read(begun, images), read(begun, images, turned=True)]
+    for variable, values in zip(begun.weights, start, strict=True):
+        variable.assign(values)
     joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
     activations, logits = read(joined, images)
     np.testing.assert_allclose(logits, np.mean([reading[1] for reading in singles], axis=0), atol=1e-5)
@@ -144,7 +163,10 @@ def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upr
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp_path, count):
+def test_folds_are_shipped_joined_in_half_precision_with_their_gate(
+    trained, single, tmp_path, monkeypatch, count
+):
+    monkeypatch.setattr(publish, "evaluate", functools.partial(evaluate, resamples=20))
     _, _, folder = trained
     run_folder = tmp_path / "run"
     run_folder.mkdir()
@@ -173,19 +195,15 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(trained, tmp
         assert {arrays[name].dtype for name in arrays.files} == {np.dtype(np.float16)}
     network = catalogue.build(manifest.network, rows=ROWS, columns=COLUMNS)
     weight_files.load_weights(network, manifest.weights_path)
-    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    weight_files.load_weights(single, folder / train.WEIGHTS)
     images = np.random.default_rng(5).random((2, ROWS, COLUMNS, 1), np.float32)
     expected = (read(single, images)[1] + read(single, images, turned=True)[1]) / 2
     np.testing.assert_allclose(read(network, images)[1], expected, atol=5e-3 * np.abs(expected).max())
 
 
-def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained, prepared, tmp_path):
+def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained, single, prepared, tmp_path):
     _, _, folder = trained
     held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
-    single = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
-    weight_files.load_weights(single, folder / train.WEIGHTS)
-    held_out_table = predictions.read(tmp_path / predictions.FILE_NAME)
+held_out_table = predictions.read(tmp_path / predictions.FILE_NAME)
     by_patient = {example.patient: number for number, example in enumerate(prepared.examples)}
     numbers = [by_patient[example.patient] for example in held_out_table.examples]
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
@@ -197,7 +215,7 @@ def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained,
 
 def test_networks_with_other_trunks_are_not_joined(tmp_path):
     paths = []
-    for number in range(3):
+    for number in range(2):
         keras.utils.set_random_seed(number)
         paths.append(tmp_path / f"{number}.npz")
         weight_files.save_weights(catalogue.build(secondread.NAME, rows=None, columns=None), paths[-1])

@@ -1,6 +1,7 @@
 """The commands, one after the other, on a tiny table: from images to a folder that the node opens."""
 
 import dataclasses
+import functools
 
 import pytest
 from typer.testing import CliRunner
@@ -8,9 +9,10 @@ from typer.testing import CliRunner
 from inference.analysis.classifier import Classifier
 from inference.network import manifest
 from models.training.commands import application, options
+from models.training.evaluation.evaluate import evaluate
 from models.training.learning import recipes
 from models.training.learning.recipes import HeadStage, LesionStage
-from models.training.publishing import export
+from models.training.publishing import export, plots, publish
 from models.training.sources import folds
 from tests.support import models  # noqa: F401 - fixes the threads of this process
 from tests.support.training import write_table
@@ -26,9 +28,15 @@ TINY = dataclasses.replace(
 )
 
 
+FOLDS = 2
+"""Each of them is a training."""
+
+
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.setattr(options, "RECIPES", {"document-cnn": TINY})
+    monkeypatch.setattr(folds, "FOLDS", FOLDS)
+    monkeypatch.setattr(publish, "evaluate", functools.partial(evaluate, resamples=20))
 
     def run_(*words):
         return CliRunner().invoke(application.app, [str(word) for word in words])
@@ -36,20 +44,20 @@ def run(monkeypatch):
     return run_
 
 
-def test_from_images_to_a_shipped_folder(run, tmp_path):
-    places = ("--data", write_table(tmp_path / "data", patients=160), "--work", tmp_path / "work")
+def test_from_images_to_a_shipped_folder(run, tmp_path, monkeypatch):
+    places = ("--data", write_table(tmp_path / "data", patients=80), "--work", tmp_path / "work")
     (tmp_path / "data" / "7.png").write_bytes(b"broken")
     prepared = run("prepare", *places, "--threads", 1)
     assert prepared.exit_code == 0, prepared.output
     assert "left out: 7.png" in prepared.output
-    assert "159 images prepared, 1 left out" in prepared.output
+    assert "79 images prepared, 1 left out" in prepared.output
 
     assert isinstance(
         run("export", *places, "--version", "1", "--to", tmp_path).exception, export.ExportError
     )
     trained = run("train", *places)
     assert trained.exit_code == 0, trained.output
-    assert all(f"fold {number}" in trained.output for number in range(folds.FOLDS))
+    assert all(f"fold {number}" in trained.output for number in range(FOLDS))
     assert "everything" in trained.output
 
     evaluated = run("evaluate", *places)
@@ -66,6 +74,7 @@ def test_from_images_to_a_shipped_folder(run, tmp_path):
     read = manifest.load(folder)
     assert read.training_data_digest in prepared.output
     assert Classifier.open(read).rows == 64
+    monkeypatch.setattr(plots, "draw", lambda *_: [])
     again = run("export", *places, "--version", "0.0.1", "--to", tmp_path)
     assert isinstance(again.exception, export.ExportError)
     assert run("export", *places, "--version", "0.0.1", "--to", tmp_path, "--replace").exit_code == 0

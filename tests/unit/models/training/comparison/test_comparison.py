@@ -1,6 +1,7 @@
 """Networks side by side: the same images for all, kept when done, honest about what differs."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -10,17 +11,19 @@ from typer.testing import CliRunner
 
 from inference.network import catalogue, manifest
 from inference.network.architecture import RANDOM, Start
+from inference.network.engine import tf
 from models.training import json_files
 from models.training.commands import application, compare
-from models.training.comparison import budget, candidate, cost, trials
+from models.training.comparison import budget, candidate, cost, entry, trials
 from models.training.comparison.budget import Budget
 from models.training.comparison.candidate import Candidate, ComparisonError
 from models.training.comparison.entry import ComparedFigures, Entry, of_finished_model
 from models.training.comparison.trials import Terms
+from models.training.evaluation.evaluate import evaluate
 from models.training.evaluation.figures import BalancedAccuracy
 from models.training.evaluation.measured import CostFigures
 from models.training.images import prepare
-from models.training.learning import train
+from models.training.learning import epochs, train
 from models.training.publishing import publish
 from models.training.sources import folds
 from tests.support.models import model_folder, random_network
@@ -57,6 +60,13 @@ def plainly(batches, _title, _number):
     return batches
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch):
+    """Draw few bootstrap samples: no test here looks at an interval."""
+    for module in (trials, entry):
+        monkeypatch.setattr(module, "evaluate", functools.partial(evaluate, resamples=20))
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_table(tmp_path_factory.mktemp("data"), patients=120)
@@ -82,10 +92,34 @@ def inside(images):
     return train.training_set(images, folds.of(images.examples, {}), FOLD)
 
 
+class Idle:
+    """Takes the place of what learns from cut-outs, and learns nothing."""
+
+    def __init__(self, *_):
+        self.optimizers = []
+
+    @staticmethod
+    def learn(_batch, _number):
+        return 1.0
+
+
+@pytest.fixture
+def _idle(monkeypatch):
+    """Leave out what takes long and says nothing about a comparison: learning from cut-outs, and timing."""
+    monkeypatch.setattr(epochs, "_Learner", Idle)
+    monkeypatch.setattr(cost, "seconds_per_image", lambda *_: 0.1)
+
+
+@pytest.fixture
+def _unjudged(monkeypatch):
+    monkeypatch.setattr(trials, "_judge", lambda *_: {})
+
+
 def invoke(*words):
     return CliRunner().invoke(application.app, ["compare", *(str(word) for word in words)])
 
 
+@pytest.mark.usefixtures("_idle")
 def test_a_comparison_is_resumed_and_never_mixed(data, tmp_path):
     places = (
         "--data",
@@ -141,6 +175,7 @@ def batches_of(images, terms, network="document-cnn"):
     return batches
 
 
+@pytest.mark.usefixtures("_idle", "_unjudged")
 def test_every_network_sees_the_same_places_and_images_moved_alike(data, work, tmp_path):
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
     small = batches_of(prepared(data, work, 128, 96), (terms, tmp_path))
@@ -158,6 +193,7 @@ def test_every_network_sees_the_same_places_and_images_moved_alike(data, work, t
         assert np.corrcoef(halved.ravel(), first_small.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.usefixtures("_idle", "_unjudged")
 def test_an_interrupted_network_begins_anew(images, tmp_path):
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
     whole = batches_of(images, (terms, tmp_path))
@@ -165,7 +201,20 @@ def test_an_interrupted_network_begins_anew(images, tmp_path):
     assert len(batches_of(images, (terms, tmp_path))) == len(whole)
 
 
-def test_a_network_with_a_single_dense_layer_is_compared_too(images, tmp_path):
+@pytest.fixture
+def _uncompiled():
+    """Compute step by step: a few steps take less time than it takes to compile them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("_uncompiled")
+@pytest.mark.filterwarnings(
+    "ignore:Even though the:UserWarning"
+)  # the stream of images is compiled all the same
+def test_a_network_with_a_single_dense_layer_is_compared_too(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "seconds_per_image", lambda *_: 0.1)
     terms = Terms(budget=Budget(cut_outs=160, seed=3), fold=FOLD, imagenet=None, threads=2)
     assert len(batches_of(images, (terms, tmp_path), "efficientnet-lite0")) == 5 + 12
 
@@ -211,11 +260,11 @@ def held_out(images):
 
 
 def test_a_finished_model_is_judged_on_the_same_patients(images, model):
-    entry = of_finished_model(model, held_out(images), fold=FOLD, threads=2)
-    assert (entry.name, entry.rows, entry.columns) == ("test-net 0.0.1", 64, 48)
-    assert (entry.started_from, entry.cut_outs_seen, entry.same_budget) == ("random", None, False)
-    assert entry.figures["pooled"].images == len(held_out(images))
-    assert entry.parameters == 406_982
+    compared = of_finished_model(model, held_out(images), fold=FOLD, threads=2)
+    assert (compared.name, compared.rows, compared.columns) == ("test-net 0.0.1", 64, 48)
+    assert (compared.started_from, compared.cut_outs_seen, compared.same_budget) == ("random", None, False)
+    assert compared.figures["pooled"].images == len(held_out(images))
+    assert compared.parameters == 406_982
 
 
 def test_a_model_says_what_its_training_took(images, model, tmp_path):
@@ -229,9 +278,9 @@ def test_a_model_says_what_its_training_took(images, model, tmp_path):
     (folder / publish.EVALUATION).write_text(
         json_files.text(dataclasses.replace(shipped, cost=cost_of_model)), encoding="utf-8"
     )
-    entry = of_finished_model(folder, held_out(images), fold=FOLD, threads=2)
-    assert (entry.started_from, entry.training_seconds) == ("ImageNet (file x)", 8)
-    assert (entry.cut_outs_seen, entry.images_seen) == (9, 7)
+    compared = of_finished_model(folder, held_out(images), fold=FOLD, threads=2)
+    assert (compared.started_from, compared.training_seconds) == ("ImageNet (file x)", 8)
+    assert (compared.cut_outs_seen, compared.images_seen) == (9, 7)
 
 
 def test_a_model_that_was_judged_on_other_patients_is_refused(images, model):

@@ -1,6 +1,8 @@
 """From a table of images to weights: prepared once, trained, resumed with the same result."""
 
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ RECIPE = Recipe(
     network="document-cnn",
     rows=SIDE,
     columns=SIDE,
-    lesions=LesionStage(side=32, epochs=2, batches=2, batch=4, learning_rate=1e-3),
+    lesions=LesionStage(side=32, epochs=4, batches=15, batch=4, learning_rate=1e-3),
     whole=HeadStage(passes=1, epochs=2, batch=8, learning_rate=1e-3),
 )
 
@@ -69,6 +71,31 @@ def run(prepared, folder, *, fold=train.ALL, recipe=RECIPE, seed=3, resume=False
         progress=plainly,
         report=report,
     )
+    return weights_of(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory):
+    """A run that has held fold 0 out, and what it had left after its first epoch, in ``stopped`` beside it.
+
+    Both are left as they are: what changes a run takes a copy.
+    """
+    folder = tmp_path_factory.mktemp("runs") / "fold-0"
+
+    def keep(epoch):
+        if (epoch.stage, epoch.number) == ("lesions", 0):
+            shutil.copytree(folder, folder.with_name("stopped"))
+
+    run(prepared, folder, fold=0, report=keep)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "fold-0")
+
+
+def weights_of(folder):
     with np.load(folder / train.WEIGHTS, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
@@ -134,29 +161,20 @@ def test_a_held_out_fold_is_not_in_the_training_set(prepared):
         assert not held_out & inside
 
 
-def test_a_resumed_run_gives_the_same_weights(prepared, tmp_path):
-    class StoppedError(Exception):
-        pass
-
-    def stop(epoch):
-        if (epoch.stage, epoch.number) == ("lesions", 0):
-            raise StoppedError
-
-    straight = run(prepared, tmp_path / "straight")
-    with pytest.raises(StoppedError):
-        run(prepared, tmp_path / "broken", report=stop)
-    resumed = run(prepared, tmp_path / "broken", resume=True)
-    for name, values in straight.items():
+def test_a_resumed_run_gives_the_same_weights(prepared, finished, tmp_path):
+    broken = shutil.copytree(finished.with_name("stopped"), tmp_path / "broken")
+    assert not (broken / train.WEIGHTS).exists()
+    resumed = run(prepared, broken, fold=0, resume=True)
+    for name, values in weights_of(finished).items():
         np.testing.assert_array_equal(resumed[name], values)
 
 
-def test_a_run_is_not_overwritten(prepared, tmp_path):
-    run(prepared, tmp_path)
+def test_a_run_is_not_overwritten(prepared, copied):
+    before = (copied / train.WEIGHTS).read_bytes()
     with pytest.raises(train.UnfinishedRunError, match="--resume"):
-        run(prepared, tmp_path)
-    before = (tmp_path / train.WEIGHTS).read_bytes()
-    run(prepared, tmp_path, resume=True)
-    assert (tmp_path / train.WEIGHTS).read_bytes() == before
+        run(prepared, copied, fold=0)
+    run(prepared, copied, fold=0, resume=True)
+    assert (copied / train.WEIGHTS).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -167,38 +185,31 @@ def test_a_run_is_not_overwritten(prepared, tmp_path):
         ({"recipe": with_epochs(RECIPE, 3)}, "another recipe"),
     ],
 )
-def test_a_run_is_not_resumed_with_other_terms(prepared, tmp_path, changes, named):
-    first = run(prepared, tmp_path)
+def test_a_run_is_not_resumed_with_other_terms(prepared, copied, changes, named):
+    before = weights_of(copied)
     with pytest.raises(terms.OtherTermsError, match=named):
-        run(prepared, tmp_path, resume=True, **changes)
-    for name, values in run(prepared, tmp_path, resume=True).items():
-        np.testing.assert_array_equal(values, first[name])
+        run(prepared, copied, resume=True, **{"fold": 0, **changes})
+    for name, values in run(prepared, copied, fold=0, resume=True).items():
+        np.testing.assert_array_equal(values, before[name])
 
 
-def test_a_run_that_does_not_say_its_terms_is_not_resumed(prepared, tmp_path):
-    run(prepared, tmp_path)
-    (tmp_path / terms.TERMS).unlink()
+def test_a_run_that_does_not_say_its_terms_is_not_resumed(prepared, copied):
+    (copied / terms.TERMS).unlink()
     with pytest.raises(terms.OtherTermsError, match="train again"):
-        run(prepared, tmp_path, resume=True)
+        run(prepared, copied, fold=0, resume=True)
 
 
-def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepared, tmp_path):
+def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepared, copied, tmp_path):
     fold_numbers = folds.of(prepared.examples, {})
-    run(prepared, tmp_path / "fold-0", fold=0)
-    (tmp_path / "fold-0").rename(tmp_path / "fold-1")
-    weights = {1: tmp_path / "fold-1" / train.WEIGHTS}
+    weights = {1: copied.rename(tmp_path / "fold-1") / train.WEIGHTS}
     with pytest.raises(terms.OtherTermsError, match="another fold"):
         held_out.write(prepared, fold_numbers, weights, RECIPE, tmp_path)
 
 
-def test_the_lesion_loss_falls(prepared, tmp_path):
-    epochs_seen = []
-    recipe = with_epochs(RECIPE, 40)
-    run(prepared, tmp_path, recipe=recipe, report=epochs_seen.append)
-    losses = [epoch.loss for epoch in epochs_seen if epoch.stage == "lesions"]
-    assert len(losses) == 40
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert [epoch.stage for epoch in epochs_seen][-1] == "head"
+def test_the_lesion_loss_falls(finished):
+    seen = [json.loads(line) for line in (finished / train.HISTORY).read_text("utf-8").splitlines()]
+    assert [epoch["stage"] for epoch in seen] == ["lesions"] * 4 + ["head"]
+    assert seen[3]["loss"] < seen[0]["loss"]
 
 
 def test_a_new_head_leaves_the_convolutions_as_they_are(training_set):
