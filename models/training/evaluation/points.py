@@ -68,7 +68,7 @@ def figures(malignant: Flags, score: Floats, point: float) -> Figures:
     columns = counted.astype(np.float64)
 
     def weighted(weights: Floats) -> Floats:
-        found, there, spared, others = (weights @ columns).T
-        return np.stack([share(found, there), share(spared, others)], axis=1)
+        hits, malignant_weight, spared, rest_weight = (weights @ columns).T
+        return np.stack([share(hits, malignant_weight), share(spared, rest_weight)], axis=1)
 
     return weighted

@@ -77,6 +77,6 @@ def _area(hits: Floats, alarms: Floats) -> Floats:
 
 def _precisions(hits: Floats, reached: Floats, with_hits: Integers) -> Floats:
     """Add up the precision at each threshold, as often as it lets true positives in."""
-    found, let_in = hits[:, with_hits], reached[:, with_hits]
-    precision = np.divide(found, let_in, out=np.zeros_like(found), where=let_in > 0)
-    return np.asarray((np.diff(found, axis=1, prepend=0) * precision).sum(axis=1))
+    true_positives, alerts = hits[:, with_hits], reached[:, with_hits]
+    precision = np.divide(true_positives, alerts, out=np.zeros_like(true_positives), where=alerts > 0)
+    return np.asarray((np.diff(true_positives, axis=1, prepend=0) * precision).sum(axis=1))

@@ -92,7 +92,7 @@ def trained(prepared, imagenet, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def begun(imagenet):
+def initial(imagenet):
     """The network as a run begins with it."""
     model = catalogue.build(secondread.NAME, rows=ROWS, columns=COLUMNS)
     catalogue.start(model, imagenet=imagenet)
@@ -107,9 +107,9 @@ def single(trained):
     return model
 
 
-def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, begun):
+def test_the_trunk_stays_as_it_was_and_the_branch_learns(trained, initial):
     weights, _, _ = trained
-    for variable in begun.weights:
+    for variable in initial.weights:
         unchanged = np.array_equal(weights[variable.path], np.asarray(variable))
         assert unchanged != secondread.is_branch(variable.path), variable.path
 
@@ -140,19 +140,19 @@ def read(model, images, *, turned=False):
     return np.asarray(activations)[:, ::way], np.asarray(logits)
 
 
-def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(begun, tmp_path):
+def test_joined_networks_read_both_ways_and_average_and_keep_all_activations_upright(initial, tmp_path):
     singles, paths = [], []
     generator = np.random.default_rng(5)
     images = generator.random((2, ROWS, COLUMNS, 1), np.float32)
-    start = [np.asarray(variable) for variable in begun.weights]
+    start = [np.asarray(variable) for variable in initial.weights]
     for number in range(2):
-        for variable in begun.weights:
+        for variable in initial.weights:
             if secondread.is_branch(variable.path):
                 variable.assign(np.asarray(variable) + generator.normal(0, 0.01, variable.shape))
         paths.append(tmp_path / f"{number}.npz")
-        weight_files.save_weights(begun, paths[-1])
-        singles += [read(begun, images), read(begun, images, turned=True)]
-    for variable, values in zip(begun.weights, start, strict=True):
+        weight_files.save_weights(initial, paths[-1])
+        singles += [read(initial, images), read(initial, images, turned=True)]
+    for variable, values in zip(initial.weights, start, strict=True):
         variable.assign(values)
     joined = joining.join(paths, rows=ROWS, columns=COLUMNS)
     activations, logits = read(joined, images)
@@ -203,7 +203,7 @@ def test_folds_are_shipped_joined_in_half_precision_with_their_gate(
 def test_held_out_images_are_read_both_ways_as_the_shipped_network_does(trained, single, prepared, tmp_path):
     _, _, folder = trained
     held_out.write(prepared, folds.of(prepared.examples, {}), {0: folder / train.WEIGHTS}, RECIPE, tmp_path)
-held_out_table = predictions.read(tmp_path / predictions.FILE_NAME)
+    held_out_table = predictions.read(tmp_path / predictions.FILE_NAME)
     by_patient = {example.patient: number for number, example in enumerate(prepared.examples)}
     numbers = [by_patient[example.patient] for example in held_out_table.examples]
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255

@@ -207,9 +207,9 @@ def test_a_fold_that_has_learned_from_its_held_out_images_is_not_evaluated(prepa
 
 
 def test_the_lesion_loss_falls(finished):
-    seen = [json.loads(line) for line in (finished / train.HISTORY).read_text("utf-8").splitlines()]
-    assert [epoch["stage"] for epoch in seen] == ["lesions"] * 4 + ["head"]
-    assert seen[3]["loss"] < seen[0]["loss"]
+    history = [json.loads(line) for line in (finished / train.HISTORY).read_text("utf-8").splitlines()]
+    assert [epoch["stage"] for epoch in history] == ["lesions"] * 4 + ["head"]
+    assert history[3]["loss"] < history[0]["loss"]
 
 
 def test_a_new_head_leaves_the_convolutions_as_they_are(training_set):
