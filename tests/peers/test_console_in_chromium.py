@@ -4,6 +4,7 @@ The driver and axe-core come with ``npm ci --prefix tests/browser``, Chromium fr
 """
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scp.console import access
+from storage import users
 from tests.support import ungated
 from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram, uid
@@ -20,6 +23,7 @@ from tests.support.web import Console
 pytestmark = pytest.mark.timeout(600)
 
 BROWSER = Path(__file__).parents[1] / "browser"
+PASSWORD = "correct horse battery staple"
 SIZE = {"rows": 1280, "columns": 1024}
 
 
@@ -35,6 +39,12 @@ def observations(tmp_path_factory):
     )
     node_of_pages.work()
     node_of_pages.deliver()
+    with node_of_pages.database.write() as tx:
+        for name, role in (("ada", "admin"), ("vera", "viewer"), ("olaf", "operator")):
+            password_hash = access.hashed(PASSWORD)
+            users.add(tx, name, role=role, password_hash=password_hash, now=node_of_pages.now)
+        users.grant(tx, "0" * 64, "vera", label="grafana", now=node_of_pages.now)
+        users.set_disabled(tx, "olaf", disabled=True)
     node_of_pages.close()
     values = mammogram("L", "CC", lesion=True, **SIZE).pixel_array
     Image.fromarray((values / values.max() * 255).astype(np.uint8)).save(folder / "left.png")
@@ -55,7 +65,10 @@ port = 104
     pictures = ",".join(str(folder / name) for name in ("left.png", "words.png"))
     address = f"http://127.0.0.1:{console.port}"
     words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), pictures]
-    walk = subprocess.run([str(word) for word in words], capture_output=True, timeout=550, check=False)
+    environment = {**os.environ, "CONSOLE_USER": f"ada:{PASSWORD}"}
+    walk = subprocess.run(
+        [str(word) for word in words], capture_output=True, timeout=550, check=False, env=environment
+    )
     assert console.stop() == 0
     assert walk.returncode == 0, walk.stderr.decode()
     return json.loads(walk.stdout)
