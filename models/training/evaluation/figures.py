@@ -20,6 +20,13 @@ Bin: TypeAlias = tuple[int, float, float]
 """Of a reliability diagram: rows, mean score, share that is right."""
 
 
+def _estimate(value: float | None, low: float | None, high: float | None) -> Estimate | None:
+    """Return a figure with its interval, None where one of them was not measured."""
+    if value is None or low is None or high is None:
+        return None
+    return Estimate(value=value, low=low, high=high)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BalancedAccuracy:
     """Balanced accuracy over the classes that a group has."""
@@ -33,9 +40,7 @@ class BalancedAccuracy:
     @property
     def estimate(self) -> Estimate | None:
         """The figure with its interval."""
-        if self.value is None or self.low is None or self.high is None:
-            return None
-        return Estimate(value=self.value, low=self.low, high=self.high)
+        return _estimate(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,9 +284,7 @@ class Verdict:
     @property
     def estimate(self) -> Estimate | None:
         """The figure with its interval, where it has one."""
-        if self.value is None or self.low is None or self.high is None:
-            return None
-        return Estimate(value=self.value, low=self.low, high=self.high)
+        return _estimate(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
