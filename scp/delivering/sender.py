@@ -22,7 +22,7 @@ from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
 from scp.network import association as calling
-from scp.network import contexts, status
+from scp.network import contexts, patience, status
 from scp.network.association import Unreachable
 from scp.network.web import WebPeerClient
 from storage.archive import Archive
@@ -31,9 +31,6 @@ from storage.queue import commitments, deliveries
 from storage.records import Delivery, ResultObject
 
 log = structlog.get_logger(__name__)
-
-SLOWEST: Final = 8_000
-"""Bytes a second that a peer must take. At 10 kB/s a heatmap of 10 MB is a quarter of an hour on its way."""
 
 _NAMED: Final = 3
 """So many faults of one object fit into a line of ``status``."""
@@ -141,7 +138,9 @@ class Sender:
         if self.settings.delivery.check_objects and (faults := _faults(data_set)):
             self._never(delivery, None, _not_sent(faults))
             return False
-        association.dimse_timeout = self._patience(size)
+        # the library counts from when the object is queued, not from when its last byte has left; a peer that
+        # takes nothing more is given up earlier (`pynetdicom_fixes.limit_silence`)
+        association.dimse_timeout = patience.seconds(self.settings.delivery.answer_timeout_seconds, size)
         with audited.instance(transfers.subject(data_set)) as instance:
             try:
                 answer = association.send_c_store(data_set)
@@ -160,14 +159,6 @@ class Sender:
                 peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
             )
         return instance.is_kept
-
-    def _patience(self, size: int) -> float:
-        """Return the seconds in which the peer must have taken and answered an object of ``size`` bytes.
-
-        The library counts from when the object is queued, not from when its last byte has left. A peer that
-        takes nothing more is given up earlier (`connections.limit_silence`).
-        """
-        return self.settings.delivery.answer_timeout_seconds + size / SLOWEST
 
     def _settle(
         self, peer: Peer, delivery: Delivery, answer: Dataset, *, sop_class: str, sent_as: str

@@ -13,6 +13,8 @@ import structlog
 from pydicom.dataset import Dataset
 from pynetdicom.presentation import PresentationContext, build_context
 
+from inference.reading import attributes
+from inference.reading.damage import UNREADABLE_DATA_SET
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.network import status, web_session
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
     from requests import HTTPError, Session
 
+    from scp.network.web_answers import LimitedAdapter
+
 log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
@@ -31,6 +35,7 @@ CREDENTIALS_REFUSED: Final = frozenset({401, 403, 407})
 NO_SERVICE: Final = frozenset({404, 405, 501})
 OBJECT_REFUSED: Final = frozenset({400, 406, 409, 413, 415, 422})
 """Answers about what was sent (RFC 9110 15.5); any other is about the peer, and passes."""
+_HIGHEST_STATUS: Final = 0xFFFF
 OBJECT_NOT_GIVEN: Final = frozenset({400, 404, 406, 409, 410, 415, 422})
 """Answers about one object that is asked for: the same service has listed it, so its url is right."""
 AS_KEPT: Final = (("application/dicom", "*"),)
@@ -53,15 +58,17 @@ class WebPeerClient:
     def __init__(self, settings: Settings, peer: Peer, proposed: Iterable[PresentationContext] = ()) -> None:
         self._peer = peer
         self._connect_seconds = settings.delivery.connect_timeout_seconds
-        self.dimse_timeout = settings.delivery.answer_timeout_seconds
-        """Seconds without a byte of an answer; named as an association's."""
+        self._answer_seconds = settings.delivery.answer_timeout_seconds
+        self.dimse_timeout = self._answer_seconds
+        """Seconds for a request and its answer, besides the time for what is received; named as an
+        association's."""
         self.is_established = True
         self.accepted_contexts: list[PresentationContext] = [
             build_context(context.abstract_syntax or "", [syntax])
             for context in proposed
             for syntax in context.transfer_syntax
         ]
-        self._session = self._open_session()
+        self._session, self._adapter = self._open_session()
 
     def send_c_store(self, data_set: Dataset) -> Dataset:
         """Store one object by STOW-RS (PS3.18 10.5); return its own status as an answer to a C-STORE.
@@ -94,8 +101,10 @@ class WebPeerClient:
         """
         from requests import HTTPError, RequestException  # noqa: PLC0415 - see above
 
+        from scp.network.web_answers import LONGEST_IMAGE, AnswerTooLongError  # noqa: PLC0415 - see above
+
         try:
-            data_set: Dataset = self._client().retrieve_instance(
+            data_set: Dataset = self._client(LONGEST_IMAGE).retrieve_instance(
                 study_uid, series_uid, instance_uid, media_types=AS_KEPT
             )
         except HTTPError as error:
@@ -104,6 +113,8 @@ class WebPeerClient:
                 raise _about_the_service(self._place, code) from error
             reason = f"answers HTTP {code} for an image that it has listed: is it lost there?"
             raise NotGivenError(f"{self._place} {reason}") from error
+        except AnswerTooLongError as error:
+            raise NotGivenError(f"{self._place}: its answer does not end: {error}") from error
         except RequestException as error:
             raise self._unreachable(error) from error
         except Exception as error:
@@ -115,7 +126,7 @@ class WebPeerClient:
         return data_set
 
     def call(self, ask: Callable[[DICOMwebClient], Answer]) -> Answer:
-        """Return what ``ask`` returns of the client. Raises Unreachable where there is no answer."""
+        """Return what ``ask`` returns of the client. Raises Unreachable where there is no answer of use."""
         try:
             return ask(self._client())
         except Exception as error:
@@ -130,22 +141,29 @@ class WebPeerClient:
     def _place(self) -> str:
         return f"{self._peer.ae_title} at {self._peer.url}"
 
-    def _client(self) -> DICOMwebClient:
+    def _client(self, longest: int | None = None) -> DICOMwebClient:
         from dicomweb_client import DICOMwebClient  # noqa: PLC0415 - see above
 
+        from scp.network.web_answers import LONGEST_WORDS  # noqa: PLC0415 - see above
+
+        self._adapter.seconds, self._adapter.longest = self.dimse_timeout, longest or LONGEST_WORDS
         client = DICOMwebClient(
             str(self._peer.url),
             session=self._session,
-            timeout=(self._connect_seconds, self.dimse_timeout),
+            timeout=(self._connect_seconds, self._answer_seconds),
             permissive_uid=True,
         )
         client.set_http_retry_params(retry=False)  # the outbox tries again, and knows when
         return client
 
-    def _open_session(self) -> Session:
+    def _open_session(self) -> tuple[Session, LimitedAdapter]:
         from requests import Session  # noqa: PLC0415 - see above
 
-        session = Session()
+        from scp.network.web_answers import LimitedAdapter  # noqa: PLC0415 - see above
+
+        session, adapter = Session(), LimitedAdapter(silence=self._answer_seconds)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
         session.max_redirects = 0  # an object that is sent elsewhere is not where it belongs
         authorities = self._peer.url_authorities
         if authorities is not None and not authorities.is_file():
@@ -154,19 +172,22 @@ class WebPeerClient:
             web_session.secure(session, authorities=authorities, credentials=self._peer.url_credentials)
         except SecretError as error:
             raise Unreachable(f"{self._place}: url_credentials: {error}") from error
-        return session
+        return session, adapter
 
     def _unreachable(self, error: Exception) -> Unreachable:
         """Say what is wrong, and what to do; a fault of ours is raised as it is."""
         from requests import HTTPError, exceptions  # noqa: PLC0415 - see above
 
+        from scp.network.web_answers import AnswerTooLongError  # noqa: PLC0415 - see above
+
         if isinstance(error, HTTPError):
             return _about_the_service(self._place, _code(error))
         reasons: Mapping[type[Exception], str] = {
+            AnswerTooLongError: f"its answer does not end: {error}",
             ValueError: "what answers there is no DICOMweb service: is the url its root?",
             exceptions.SSLError: f"no TLS: {_tls_reason(error)}",
             exceptions.ConnectTimeout: "nothing answers there in time: is a firewall between?",
-            exceptions.ReadTimeout: "no answer came in time",
+            exceptions.ReadTimeout: "no answer came in time, or not all of it",
             exceptions.TooManyRedirects: "it sends elsewhere: correct url to where it sends",
             exceptions.ConnectionError: "nothing answers there, or it hung up: is it started, the url right?",
             exceptions.RequestException: f"the request failed ({type(error).__name__})",
@@ -174,6 +195,8 @@ class WebPeerClient:
         for kind, reason in reasons.items():
             if isinstance(error, kind):
                 return Unreachable(f"{self._place}: {reason}")
+        if self._adapter.answered and isinstance(error, (*UNREADABLE_DATA_SET, SyntaxError)):
+            return Unreachable(f"{self._place}: its answer cannot be understood ({type(error).__name__})")
         raise error
 
 
@@ -193,14 +216,15 @@ def probe(settings: Settings, peer: Peer) -> str | None:
 def _status(answer: Dataset, uid: str) -> Dataset | None:
     """Return the status of object ``uid`` in an answer to STOW-RS (PS3.18 annex I), None where none is."""
     answered = Dataset()
-    for item in answer.get("FailedSOPSequence") or []:
-        if str(item.get("ReferencedSOPInstanceUID")) == uid:
-            answered.Status = int(item.get("FailureReason") or status.PROCESSING_FAILURE)
-            return answered
-    for item in answer.get("ReferencedSOPSequence") or []:
-        if str(item.get("ReferencedSOPInstanceUID")) == uid:
-            answered.Status = int(item.get("WarningReason") or status.SUCCESS)
-            return answered
+    for items, reason, absent in (
+        ("FailedSOPSequence", "FailureReason", status.PROCESSING_FAILURE),
+        ("ReferencedSOPSequence", "WarningReason", status.SUCCESS),
+    ):
+        for item in attributes.items(answer, items):
+            if attributes.text(item, "ReferencedSOPInstanceUID") == uid:
+                code = attributes.count(item, reason, absent=absent)
+                answered.Status = code if 0 <= code <= _HIGHEST_STATUS else status.PROCESSING_FAILURE
+                return answered
     return None
 
 
@@ -213,7 +237,7 @@ def _status_of_refusal(place: str, error: HTTPError, uid: str) -> Dataset:
     try:
         text = "" if error.response is None else error.response.text
         answered = _status(Dataset.from_json(text), uid)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except UNREADABLE_DATA_SET:
         answered = None  # many answer in HTML, or not at all
     if answered is None:
         answered = Dataset()
