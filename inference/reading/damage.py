@@ -52,6 +52,17 @@ _META_START = 132
 """Bytes of preamble and prefix (PS3.10 7.1)."""
 _GROUP_LENGTH = 12
 """Bytes of (0002,0000), whose value counts the file meta information after it."""
+_GROUP_LENGTH_ELEMENT: Final = b"\2\0\0\0UL\4\0"
+_LONGEST_META: Final = 1_000_000
+"""Bytes of the file meta information, which has a dozen short elements and may have a private one."""
+
+
+_OF_A_READING: Final = 200
+"""Bytes that a piece of a data set takes in memory besides its own, such as an empty item of a sequence."""
+
+
+class TooMuchError(ValueError):
+    """More is read than may be: a header that is larger than any."""
 
 
 class Reader(io.BufferedReader):
@@ -61,12 +72,27 @@ class Reader(io.BufferedReader):
         super().__init__(raw)
         self._size = os.fstat(raw.fileno()).st_size
         self._patches: dict[int, bytes] = {}
+        self._left: int | None = None
+
+    @contextmanager
+    def limited(self, most: int) -> Iterator[None]:
+        """Let pieces that take ``most`` bytes of memory be read meanwhile; more raises TooMuchError."""
+        self._left = most
+        try:
+            yield
+        finally:
+            self._left = None
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return at most ``size`` bytes; all that are left where it is negative or None."""
         place = self.tell()
         left = max(0, self._size - place)
-        content = super().read(left if size is None or size < 0 else min(size, left))
+        wanted = left if size is None or size < 0 else min(size, left)
+        if self._left is not None:
+            self._left -= wanted + _OF_A_READING
+            if self._left < 0:
+                raise TooMuchError("larger than any header")
+        content = super().read(wanted)
         return self._patched(content, place) if self._patches else content
 
     def patch(self, place: int, content: bytes) -> None:
@@ -101,7 +127,10 @@ def file_meta(path: Path) -> tuple[FileMetaDataset, int]:
     """
     with opened(path) as file:
         head = file.read(_META_START + _GROUP_LENGTH)
-        rest = file.read(int.from_bytes(head[-4:], "little"))
+        length = int.from_bytes(head[-4:], "little")
+        if length > _LONGEST_META and head[_META_START:].startswith(_GROUP_LENGTH_ELEMENT):
+            raise InvalidDicomError(f"file meta information of more than {_LONGEST_META} bytes")
+        rest = file.read(min(length, _LONGEST_META))
     return pydicom.dcmread(io.BytesIO(head + rest)).file_meta, len(head) + len(rest)
 
 

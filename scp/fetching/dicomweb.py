@@ -8,25 +8,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.fetching.query import Query
-from scp.fetching.source import FETCHED_CLASSES, FetchError, Image, Keeper, SourceClosedError
+from scp.fetching.source import (
+    FETCHED_CLASSES,
+    LONGEST_VALUE,
+    MOST_MATCHES,
+    FetchError,
+    Image,
+    Keeper,
+    SourceClosedError,
+    only_uids,
+    too_many,
+)
 from scp.network.association import Unreachable
 from scp.network.web import NotGivenError, WebPeerClient
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
 
-Match: TypeAlias = dict[str, dict[str, Any]]
-"""One match of QIDO-RS by tag, in the DICOM JSON model (PS3.18 F.2)."""
+Match: TypeAlias = dict[str, str]
+"""What one match of QIDO-RS says, by tag (PS3.18 F.2); "" where it says nothing."""
 PAGE: Final = 200
 """Matches in one answer, at most."""
 STUDY, SERIES, INSTANCE, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
 """Tags in answers to QIDO-RS (PS3.18 F.2)."""
 EXACT: Final = {"StudyInstanceUID": STUDY, "AccessionNumber": "00080050", "PatientID": "00100020"}
+TAGS: Final = (STUDY, SERIES, INSTANCE, SOP_CLASS, *EXACT.values())
+"""All that is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +71,7 @@ class WebSource:
         )
         # a service that does not know a key ignores it, and answers with studies of others
         matching = [study for study in matches if all(_agrees(study, key, values[key]) for key in EXACT)]
-        return list(dict.fromkeys(_value(study, STUDY) for study in matching))
+        return only_uids(study[STUDY] for study in matching)
 
     def images(self, study_uid: str) -> list[Image]:
         """Return the mammograms of a study."""
@@ -74,10 +86,12 @@ class WebSource:
             ),
         )
         # a peer that does not tell the class is believed to have a mammogram
+        images = {image[INSTANCE]: image for image in matches if image[SOP_CLASS] in {"", *FETCHED_CLASSES}}
+        series = set(only_uids(image[SERIES] for image in images.values()))
         return [
-            Image(sop_instance_uid=_value(image, INSTANCE), series_uid=_value(image, SERIES))
-            for image in matches
-            if _value(image, INSTANCE) and _value(image, SOP_CLASS) in {"", *FETCHED_CLASSES}
+            Image(sop_instance_uid=uid, series_uid=images[uid][SERIES])
+            for uid in only_uids(images)
+            if images[uid][SERIES] in series
         ]
 
     def fetch(self, study_uid: str, images: Sequence[Image]) -> list[FetchError]:
@@ -90,20 +104,23 @@ class WebSource:
                 except NotGivenError as error:
                     failures.append(FetchError(str(error), again=False))
                     continue
-                failure = self.keeper.keep(path)
+                failure = self.keeper.keep(path, {image.sop_instance_uid})
                 failures += [] if failure is None else [failure]
                 if isinstance(failure, SourceClosedError):
                     break
         return failures
 
-    def _search(self, key: str, ask: Callable[[int, DICOMwebClient], list[Match]]) -> list[Match]:
+    def _search(self, key: str, ask: Callable[[int, DICOMwebClient], object]) -> list[Match]:
         """Return all matches, page by page, until one brings nothing new: some peers ignore the offset."""
         matches: dict[str, Match] = {}
         with self._client() as client:
             while True:
                 before = len(matches)
                 page = client.call(partial(_page, ask, before))
-                matches.update({_value(match, key): match for match in page})
+                matches.update({match[key]: match for match in page})
+                matches.pop("", None)
+                if len(matches) > MOST_MATCHES:
+                    raise too_many(self.peer.ae_title)
                 if len(matches) == before:
                     return list(matches.values())
 
@@ -148,15 +165,17 @@ def _page(ask: Callable[[int, DICOMwebClient], object], offset: int, client: DIC
     matches = ask(offset, client)
     if not isinstance(matches, list) or not all(isinstance(match, dict) for match in matches):
         raise ValueError("no list of data sets")
-    return matches
+    return [{tag: _value(match, tag) for tag in TAGS} for match in matches]
 
 
-def _value(match: Match, tag: str) -> str:
+def _value(match: dict[str, object], tag: str) -> str:
+    """Return what a match says, no longer than what it may say."""
     attribute = match.get(tag)
     values = attribute.get("Value") if isinstance(attribute, dict) else None
-    return str(values[0] or "").strip() if isinstance(values, list) and values else ""
+    value = values[0] if isinstance(values, list) and values else None
+    return value.strip()[: LONGEST_VALUE + 1] if isinstance(value, str) else ""
 
 
 def _agrees(study: Match, keyword: str, query_value: str | None) -> bool:
-    value = _value(study, EXACT[keyword])
-    return bool(_value(study, STUDY)) and (not query_value or not value or value == query_value.strip())
+    value = study[EXACT[keyword]]
+    return not query_value or not value or value == query_value.strip()

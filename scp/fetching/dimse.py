@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from pydicom.dataset import Dataset
@@ -20,19 +21,39 @@ from pynetdicom.status import (
     code_to_category,
 )
 
+from inference.reading import attributes
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.fetching.query import Query
-from scp.fetching.source import FETCHED_CLASSES, FetchError, Image, Keeper, SourceClosedError
+from scp.fetching.source import (
+    FETCHED_CLASSES,
+    LONGEST_VALUE,
+    MOST_MATCHES,
+    NOT_ASKED_FOR,
+    FetchError,
+    Image,
+    Keeper,
+    SourceClosedError,
+    only_uids,
+    too_many,
+)
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
-from scp.network.pynetdicom_fixes import received_file
+from scp.network.pynetdicom_fixes import connections, received_file
 
 log = structlog.get_logger(__name__)
 
+Answers: TypeAlias = Iterator[tuple[Dataset, Dataset | None]]
+"""Status and identifier, as pynetdicom gives them."""
+Match: TypeAlias = dict[str, str]
+"""What one answer to a C-FIND says, by the keyword of what was asked for."""
 RETRIEVE_SECONDS: Final = 900.0
 """How long a peer may take for one step of a retrieval: it may have to look on a tape."""
+FIND_SECONDS: Final = 900.0
+"""How long all answers to one query may take together: each of them has a time of its own besides."""
+MOST_NOT_ASKED_FOR: Final = 10
+"""Images that a peer may store besides those that were asked for, until its association is ended."""
 UIDS_AT_A_TIME: Final = 50
 """Images in one request: a list of UIDs stays below 4 kB."""
 DESTINATION_UNKNOWN: Final = 0xA801
@@ -50,8 +71,13 @@ class DimseSource:
     """Where images are written while they come in."""
     moves: bool
     """Whether C-MOVE can bring anything: the node runs, and the peer has not shown the contrary yet."""
+    here: Callable[[Collection[str]], Collection[str]]
+    """Returns which of these SOP Instances the node has."""
     failures: list[FetchError] = field(default_factory=list)
     """Why images that came by the C-GET under way were not kept."""
+    outstanding: set[str] = field(default_factory=set)
+    """SOP Instances that the C-GET under way has still to bring."""
+    not_asked_for: int = 0
 
     def studies(self, query: Query) -> list[str]:
         """Return the Study Instance UIDs that match ``query``."""
@@ -68,16 +94,19 @@ class DimseSource:
         # an archive that does not know a key ignores it, and answers with studies of others
         exact = ("StudyInstanceUID", "AccessionNumber", "PatientID")
         matching = [study for study in matches if all(_agrees(study, key, identifier[key]) for key in exact)]
-        return list(dict.fromkeys(str(study.StudyInstanceUID) for study in matching))
+        return only_uids(study["StudyInstanceUID"] for study in matching)
 
     def images(self, study_uid: str) -> list[Image]:
         """Return the mammograms of a study."""
         images: list[Image] = []
         with self._association([contexts.FIND]) as association:
             keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": "", "Modality": ""}
-            for series in self._find(association, "SERIES", keys):
-                if str(series.get("Modality") or "MG") == "MG" and series.get("SeriesInstanceUID"):
-                    images += self._images(association, study_uid, str(series.SeriesInstanceUID))
+            matches = self._find(association, "SERIES", keys)
+            mammography = (series for series in matches if series["Modality"] in {"", "MG"})
+            for series_uid in only_uids(series["SeriesInstanceUID"] for series in mammography):
+                images += self._images(association, study_uid, series_uid)
+                if len(images) > MOST_MATCHES:
+                    raise too_many(self.peer.ae_title)
         return images
 
     def _images(self, association: Association, study_uid: str, series_uid: str) -> Iterator[Image]:
@@ -87,11 +116,12 @@ class DimseSource:
             "SOPInstanceUID": "",
             "SOPClassUID": "",
         }
-        for image in self._find(association, "IMAGE", keys):
-            uid = str(image.get("SOPInstanceUID") or "")
-            # a peer that does not tell the class is believed to have a mammogram
-            if uid and (not image.get("SOPClassUID") or image.SOPClassUID in FETCHED_CLASSES):
-                yield Image(sop_instance_uid=uid, series_uid=series_uid)
+        matches = self._find(association, "IMAGE", keys)
+        # a peer that does not tell the class is believed to have a mammogram
+        for uid in only_uids(
+            image["SOPInstanceUID"] for image in matches if image["SOPClassUID"] in {"", *FETCHED_CLASSES}
+        ):
+            yield Image(sop_instance_uid=uid, series_uid=series_uid)
 
     def fetch(self, study_uid: str, images: Sequence[Image]) -> list[FetchError]:
         """Bring ``images`` to the node by C-MOVE, and what does not come so by C-GET."""
@@ -110,22 +140,27 @@ class DimseSource:
             if not association.is_established:
                 self.moves = False
                 return "it takes no C-MOVE"
-            answer = _last(association.send_c_move(request, self.settings.node.ae_title, contexts.MOVE))
-        code = int(answer.Status)
+            answer = self._last(
+                association,
+                association.send_c_move(request, self.settings.node.ae_title, contexts.MOVE),
+                request,
+            )
+        code = _code(answer)
         if code == DESTINATION_UNKNOWN:
             self.moves = False
             return (
                 f"it does not know {self.settings.node.ae_title} as a move destination: register this "
                 f"node's AE title, address and port {self.settings.node.port} there"
             )
-        failed = int(answer.get("NumberOfFailedSuboperations") or 0)
-        if code == status.SUCCESS and not failed:
-            return None
-        return f"C-MOVE ended with {_words(code, QR_MOVE_SERVICE_CLASS_STATUS)}, {failed} images failed"
+        failed = _failed(answer)
+        if code != status.SUCCESS or failed:
+            return f"C-MOVE ended with {_words(code, QR_MOVE_SERVICE_CLASS_STATUS)}, {failed} images failed"
+        missing = _uids(request) - set(self.here(_uids(request)))
+        return f"C-MOVE ended with success, and {len(missing)} images did not come" if missing else None
 
     def _get(self, request: Dataset, why_not: str) -> list[FetchError]:
         """Fetch what ``request`` names over one association; ``why_not`` says why C-MOVE did not bring it."""
-        self.failures = []
+        self.failures, self.outstanding, self.not_asked_for = [], _uids(request), 0
         received_file.receive_in_chunks(self.incoming)
         try:
             with self._association([contexts.GET, *contexts.IMAGES]) as association:
@@ -133,15 +168,17 @@ class DimseSource:
                     return [
                         FetchError(f"{self.peer.ae_title}: {why_not}; and it takes no C-GET", again=False)
                     ]
-                answer = _last(association.send_c_get(request, contexts.GET))
+                answer = self._last(association, association.send_c_get(request, contexts.GET), request)
         finally:
             received_file.remove_left()
-        code = int(answer.Status)
-        failed = int(answer.get("NumberOfFailedSuboperations") or 0)
+        code, failed = _code(answer), _failed(answer)
         if not self.failures and (code != status.SUCCESS or failed):
             reason = f"{self.peer.ae_title}: {why_not}; C-GET ended with "
             reason += f"{_words(code, QR_MOVE_SERVICE_CLASS_STATUS)}, {failed} images failed"
             return [FetchError(reason, again=_worth_another_try(code))]
+        if not self.failures and self.outstanding:
+            reason = f"{why_not}; C-GET ended with success, and {len(self.outstanding)} images did not come"
+            return [FetchError(f"{self.peer.ae_title}: {reason}", again=True)]
         return self.failures
 
     def _on_store(self, event: Event) -> int:
@@ -151,33 +188,59 @@ class DimseSource:
                 f"the data directory takes no image ({broken.strerror})"
             )
         else:
-            failure = self.keeper.keep(event.dataset_path)
+            failure = self.keeper.keep(event.dataset_path, self.outstanding)
+            self.outstanding.discard(str(event.request.AffectedSOPInstanceUID))
         if failure is None:
             return status.SUCCESS
+        if str(failure) == NOT_ASKED_FOR:
+            self.not_asked_for += 1
+            if self.not_asked_for > MOST_NOT_ASKED_FOR:
+                connections.hang_up(event.assoc)  # an abort would wait for this very thread
         self.failures.append(failure)
         return status.OUT_OF_RESOURCES if failure.again else status.CANNOT_UNDERSTAND
 
-    def _find(self, association: Association, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-        """Ask at one level of the Study Root model (PS3.4 C.6.2); return what matches."""
+    def _find(self, association: Association, level: str, keys: Mapping[str, str]) -> list[Match]:
+        """Ask at one level of the Study Root model (PS3.4 C.6.2); return what the matches say of ``keys``."""
         if not association.is_established:
             raise FetchError(
                 f"{self.peer.ae_title} takes no C-FIND: allow it to query there, or fetch from another peer",
                 again=False,
             )
-        matches: list[Dataset] = []
+        matches: list[Match] = []
         try:
-            for answer, match in association.send_c_find(_identifier(level, keys), contexts.FIND):
+            answers = association.send_c_find(_identifier(level, keys), contexts.FIND)
+            for answer, match in self._in_time(association, answers, FIND_SECONDS):
                 if code_to_category(code := _code(answer)) == STATUS_PENDING:
-                    matches += [match] if match is not None else []
+                    matches += [] if match is None else [{key: _text(match, key) for key in keys}]
                 elif code != status.SUCCESS:
                     raise FetchError(
                         f"{self.peer.ae_title} answered the C-FIND for {level} with "
                         f"{_words(code, QR_FIND_SERVICE_CLASS_STATUS)}",
                         again=_worth_another_try(code),
                     )
+                if len(matches) > MOST_MATCHES:
+                    association.abort()
+                    raise too_many(self.peer.ae_title)
         except RuntimeError as error:  # not established, which it was a moment ago
             raise SourceClosedError(f"{self.peer.ae_title}: the association broke") from error
         return matches
+
+    def _last(self, association: Association, answers: Answers, request: Dataset) -> Dataset:
+        """Return the last answer to a C-MOVE or C-GET. Raises SourceClosedError where it broke."""
+        answer = Dataset()
+        seconds = RETRIEVE_SECONDS * (1 + len(_uids(request)))
+        for answer, _ in self._in_time(association, answers, seconds):
+            _code(answer)
+        return answer
+
+    def _in_time(self, association: Association, answers: Answers, seconds: float) -> Answers:
+        """Give ``answers`` one by one, for so many ``seconds``: each has a time of its own besides."""
+        deadline = time.monotonic() + seconds
+        for answer in answers:
+            if time.monotonic() > deadline:
+                association.abort()
+                raise SourceClosedError(f"{self.peer.ae_title}: its answers did not end within {seconds:g} s")
+            yield answer
 
     @contextmanager
     def _association(self, sop_classes: Sequence[str]) -> Iterator[Association]:
@@ -223,25 +286,29 @@ def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:
     return identifier
 
 
-def _last(answers: Iterator[tuple[Dataset, Dataset | None]]) -> Dataset:
-    """Return the last answer to a C-MOVE or C-GET. Raises SourceClosedError where the association broke."""
-    answer = Dataset()
-    for answer, _ in answers:
-        _code(answer)
-    return answer
+def _uids(request: Dataset) -> set[str]:
+    """Return the SOP Instances that ``request`` names: text where it is one, a list otherwise."""
+    uids = request.SOPInstanceUID
+    return {str(uids)} if isinstance(uids, str) else {str(uid) for uid in uids}
 
 
 def _code(answer: Dataset) -> int:
     if "Status" not in answer:
         raise SourceClosedError("the association broke, or no answer came in time")
-    return int(answer.Status)
+    return attributes.count(answer, "Status", absent=status.SUCCESS)
 
 
-def _agrees(study: Dataset, keyword: str, query_value: str) -> bool:
-    value = str(study.get(keyword) or "").strip()
-    return bool(study.get("StudyInstanceUID")) and (
-        not query_value or not value or value == query_value.strip()
-    )
+def _failed(answer: Dataset) -> int:
+    return attributes.count(answer, "NumberOfFailedSuboperations", absent=0)
+
+
+def _text(match: Dataset, keyword: str) -> str:
+    """Return what ``match`` says of an attribute, no longer than what it may say."""
+    return attributes.text(match, keyword).strip()[: LONGEST_VALUE + 1]
+
+
+def _agrees(study: Match, keyword: str, query_value: str) -> bool:
+    return not query_value or not study[keyword] or study[keyword] == query_value.strip()
 
 
 def _accepts(association: Association, sop_class_uid: str) -> bool:

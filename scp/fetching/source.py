@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,10 +14,16 @@ from pydicom.uid import BreastTomosynthesisImageStorage
 from scp.fetching.query import Query
 from scp.network import contexts
 from scp.network.status import Foreign, OutOfResources, Refusal
+from scp.receiving import dataset
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
+NOT_ASKED_FOR: Final = "an image that was not asked for came: it is not kept"
+MOST_MATCHES: Final = 20_000
+"""Answers to one query: more than a day of the largest hospital has, and less than fills the memory."""
+LONGEST_VALUE: Final = 64
+"""Characters of a UID, of an LO and an SH, which is all that is asked for (PS3.5 6.2)."""
 FETCHED_CLASSES: Final = frozenset(contexts.IMAGES) - {BreastTomosynthesisImageStorage}
 """Images that are fetched. Of tomosynthesis the node keeps the header alone, and its frames are gigabytes."""
 
@@ -45,6 +52,25 @@ class Image:
     series_uid: str
 
 
+def too_many(peer: str) -> FetchError:
+    """Return what to say of a peer whose answers do not end."""
+    return FetchError(
+        f"{peer} answers with more than {MOST_MATCHES} matches: name fewer days, or single studies",
+        again=False,
+    )
+
+
+def only_uids(uids: Iterable[str]) -> list[str]:
+    """Return those of ``uids`` that are some, each once: a peer may answer with a path, or anything else."""
+    different = list(dict.fromkeys(uids))
+    usable = [uid for uid in different if dataset.UID_PATTERN.fullmatch(uid)]
+    if len(usable) < len(different):
+        log.warning(
+            "matches left out: what should be their UID is none", matches=len(different) - len(usable)
+        )
+    return usable
+
+
 class Source(Protocol):
     """A peer that is asked for studies."""
 
@@ -65,16 +91,17 @@ class Keeper:
     receive: Callable[[Path], object]
     """`scp.receiving.store.Receiver.keep`, in the name of the peer."""
 
-    def keep(self, path: Path) -> FetchError | None:
-        """Keep the file at ``path`` and remove it; return why it is not kept.
+    def keep(self, path: Path, requested: Collection[str]) -> FetchError | None:
+        """Keep the file at ``path``, one of those ``requested``, and remove it; return why it is not kept.
 
         What is no mammogram is dropped, which is no failure. `SourceClosedError` is returned, not raised,
         where nothing can be kept.
         """
         try:
-            self.receive(path)
-        except Foreign:
-            return None
+            if dataset.sop_instance(path) not in requested:
+                return FetchError(NOT_ASKED_FOR, again=False)
+            with contextlib.suppress(Foreign):
+                self.receive(path)
         except OutOfResources as refusal:
             return SourceClosedError(str(refusal))
         except Refusal as refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -24,7 +24,7 @@ from scp.process import locks
 from scp.receiving import store
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.queue import jobs
+from storage.queue import arrivals, jobs
 from storage.records import JobKind
 from storage.states import LIVE
 
@@ -118,7 +118,13 @@ def _source(settings: Settings, peer: Peer, database: Database) -> Source:
         keeper=keeper,
         incoming=archive.incoming,
         moves=_running(settings),
+        here=partial(_here, database),
     )
+
+
+def _here(database: Database, uids: Collection[str]) -> Collection[str]:
+    with database.read() as tx:
+        return arrivals.recognised(tx, set(uids))
 
 
 def _running(settings: Settings) -> bool:

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import IO, Final
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 from inference.reading import damage, mammogram, unknown_vr
 from inference.reading.digests import patient_digest
@@ -39,6 +41,10 @@ REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesI
 CHUNK: Final = 1 << 20
 LARGEST_ELEMENT: Final = 10_000_000
 """Bytes; what stands before the pixel data and is longer says nothing that the node reads."""
+LARGEST_SEQUENCE: Final = 1_200_000
+"""Bytes; an empty item of a sequence has 8 in the file, and a hundred times as many when it is looked at."""
+LARGEST_HEADER: Final = 40_000_000
+"""Bytes in memory; overlays, which belong to the header, have 4 million of the largest image."""
 LARGEST_INFLATED: Final = 1 << 30
 """Bytes, several times the largest mammogram: a small deflated file may hold a huge data set."""
 PREAMBLE: Final = b"\0" * 128 + b"DICM"
@@ -60,8 +66,17 @@ class Incoming:
 
 def sop_class(path: Path) -> str:
     """Return the SOP Class UID that the C-STORE request named. Raises Unreadable, OSError."""
+    return _named(path, "MediaStorageSOPClassUID")
+
+
+def sop_instance(path: Path) -> str:
+    """Return the SOP Instance UID that the C-STORE request named. Raises Unreadable, OSError."""
+    return _named(path, "MediaStorageSOPInstanceUID")
+
+
+def _named(path: Path, keyword: str) -> str:
     try:
-        return str(damage.file_meta(path)[0].MediaStorageSOPClassUID)
+        return str(damage.file_meta(path)[0][keyword].value)
     except damage.UNREADABLE_DATA_SET as error:
         if damage.is_of_the_machine(error):
             raise
@@ -114,16 +129,20 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[damage.Reader]:
 
 
 def _header(file: damage.Reader) -> Dataset:
-    """Read up to the pixel data, where ``file`` stands afterwards."""
-    header = unknown_vr.read(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
-    deferred = [
-        element.tag
-        for element in header.values()
-        if isinstance(element, RawDataElement) and element.value is None and element.length > LARGEST_ELEMENT
-    ]
-    for tag in deferred:
-        del header[tag]  # pydicom would read it at the first touch, from a file that is elsewhere by then
+    """Read up to the pixel data, where ``file`` stands afterwards; leave out what is overlong."""
+    with file.limited(LARGEST_HEADER):
+        header = unknown_vr.read(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
+    for element in list(header.values()):
+        if isinstance(element, RawDataElement) and _is_overlong(element):
+            del header[element.tag]  # one left out by now would be read at the first touch, from another file
     return header
+
+
+def _is_overlong(element: RawDataElement) -> bool:
+    length = element.length if element.value is None else len(element.value)
+    known = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else ""
+    sequence = element.VR == VR.SQ or (element.VR in {None, VR.UN} and known == VR.SQ)
+    return length > (LARGEST_SEQUENCE if sequence else LARGEST_ELEMENT)
 
 
 def arrival(received: Incoming, image: SourceImage, calling_ae: str) -> Arrival:

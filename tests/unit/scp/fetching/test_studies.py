@@ -8,7 +8,7 @@ from scp.fetching.source import FetchError, Image, Keeper, SourceClosedError
 from scp.fetching.studies import NOT_TRIED, Fetcher, Outcome
 from scp.network.status import Foreign, Incomplete, OutOfResources
 from tests.support.in_process import InProcessNode
-from tests.support.mammograms import mammogram
+from tests.support.mammograms import mammogram, write
 
 A, B = (Query(origin=f"accession {name}", accession=name) for name in "AB")
 
@@ -145,8 +145,7 @@ def test_file_that_is_not_kept_is_gone_and_says_why(tmp_path, fault, expected):
     def receive(_path):
         raise fault
 
-    path = tmp_path / "image.dcm"
-    path.touch()
-    failure = Keeper(receive=receive).keep(path)
+    path = write(mammogram("R", "CC"), tmp_path / "image.dcm")
+    failure = Keeper(receive=receive).keep(path, {str(mammogram("R", "CC").SOPInstanceUID)})
     assert (failure and (type(failure), failure.again)) == expected
     assert not path.exists()
