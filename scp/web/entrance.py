@@ -2,7 +2,7 @@
 
 As at the ports for DICOM, a connection is counted from its acceptance on, TLS handshake included, until the
 application knows who asks and calls `admit`; its request and the answer have one time for the whole of them.
-After the answer it is a stranger's again.
+From `dismiss` on, or after the answer, it is a stranger's again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,19 @@ log = structlog.get_logger(__name__)
 SECONDS: Final = 15.0
 """For a stranger's whole request and its answer, from the acceptance or the answer before it on."""
 _ADMIT: Final = "admit"
+_DISMISS: Final = "dismiss"
 _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def admit(request: Request) -> None:
     """Stop to count and time the connection until ``request`` is answered: the caller is known."""
     if (call := request.scope.get("state", {}).get(_ADMIT)) is not None:
+        call()
+
+
+def dismiss(request: Request) -> None:
+    """Count and time the connection again: all that is left is the answer to ``request``, which may hang."""
+    if (call := request.scope.get("state", {}).get(_DISMISS)) is not None:
         call()
 
 
@@ -60,11 +67,16 @@ class Entrance(socket.socket):
         caller = Caller(connection=connection, address=address[0], deadline=time.monotonic() + SECONDS)
         self._by_name[address[:2]] = caller
         self._enter(caller)
+        # the library's own time for a TLS handshake is four times as long, and nobody counts before it ends
+        asyncio.get_running_loop().call_later(SECONDS, self._end_handshake, address[:2], caller)
         return connection, address
 
     def caller_at(self, name: tuple[str, int] | None) -> Caller | None:
-        """Return who calls from this address and port, and is counted."""
-        return None if name is None else self._by_name.get(name)
+        """Return who calls from this address and port, and is counted. Its TLS handshake, if any, is over."""
+        caller = None if name is None else self._by_name.get(name)
+        if caller is not None:
+            caller.deadline = float("inf")  # the protocol has a timer from now on
+        return caller
 
     def enter(self, name: tuple[str, int], caller: Caller) -> None:
         """Count ``caller`` again: its request is answered."""
@@ -75,6 +87,12 @@ class Entrance(socket.socket):
         """Count who calls from this address and port no more."""
         if name is not None and (caller := self._by_name.pop(name, None)) is not None:
             self.callers.leave(caller)
+
+    def _end_handshake(self, name: tuple[str, int], caller: Caller) -> None:
+        """Hang up ``caller`` where it has agreed about nothing yet."""
+        if self._by_name.get(name) is caller and caller.deadline < float("inf"):
+            caller.hang_up()
+            self.leave(name)
 
     def _enter(self, caller: Caller) -> None:
         if (longest := self.callers.enter(caller)) is not None:
@@ -93,7 +111,8 @@ class Protocol(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, {**app_state, _ADMIT: self._admit}, _loop)
+        state = {**app_state, _ADMIT: self._admit, _DISMISS: self._count_again}
+        super().__init__(config, server_state, state, _loop)
         self._caller: Caller | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -110,16 +129,19 @@ class Protocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, whoever made the last."""
-        if self.client is not None and self._caller is not None and not self.transport.is_closing():
-            self.entrance.leave(self.client)
-            self.entrance.enter(self.client, self._caller)
-            self._wait()
+        self._count_again()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Say so, and who it was."""
         log.warning("no HTTP: the connection is closed", address=self.client and self.client[0])
         super().send_400_response(msg)
+
+    def _count_again(self) -> None:
+        if self.client is not None and self._caller is not None and not self.transport.is_closing():
+            self.entrance.leave(self.client)
+            self.entrance.enter(self.client, self._caller)
+            self._wait()
 
     def _wait(self) -> None:
         if self._timer is not None:

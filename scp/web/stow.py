@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
@@ -22,7 +23,7 @@ from starlette.routing import Route
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.network import secrets, status
+from scp.network import patience, secrets, status
 from scp.network.secrets import SecretError
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission
 from scp.receiving.admission import Request as AssociationRequest
@@ -82,9 +83,10 @@ class Stow:
         if peer is None:
             return _words(HTTPStatus.UNAUTHORIZED, "no token of a peer", **{"WWW-Authenticate": "Bearer"})
         boundary = _boundary(request.headers.get("content-type", ""))
-        if boundary is None:
+        if boundary is None or request.headers.get("content-encoding", "identity").lower() != "identity":
             return _words(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, 'multipart/related; type="application/dicom" is taken'
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                'multipart/related; type="application/dicom" is taken, without a Content-Encoding',
             )
         if int(request.headers.get("content-length") or 0) > self._longest:
             return self._too_large()
@@ -100,6 +102,7 @@ class Stow:
         try:
             return await self._receive(request, peer, boundary, counted)
         finally:
+            entrance.dismiss(request)
             counted.open = False
             self.admission.forget(counted)
             await run_in_threadpool(self.ended)
@@ -132,7 +135,7 @@ class Stow:
             except MultipartParseError:
                 return _words(HTTPStatus.BAD_REQUEST, "the body is not in parts")
             except TimeoutError:
-                return _words(HTTPStatus.REQUEST_TIMEOUT, "nothing came for too long")
+                return _words(HTTPStatus.REQUEST_TIMEOUT, "the body, or the rest of it, came too slowly")
             except ClientDisconnect:
                 log.warning("STOW-RS request ended in the middle of its body", peer=peer.ae_title)
                 return _words(HTTPStatus.BAD_REQUEST, "cut off")
@@ -142,12 +145,19 @@ class Stow:
             return _answer(received)
 
     async def _take(self, request: Request, received: Parts) -> None:
+        """Take the body chunk by chunk; raise TimeoutError where the peer lets this node wait too long.
+
+        Counted is the waiting alone, over the whole body: keeping what has come takes time, too.
+        """
         chunks = request.stream().__aiter__()
+        silence, waited, size = self.settings.node.network_timeout_seconds, 0.0, 0
         while True:
-            async with asyncio.timeout(self.settings.node.network_timeout_seconds):
+            began = time.monotonic()
+            async with asyncio.timeout(min(silence, patience.seconds(silence, size) - waited)):
                 chunk = await anext(chunks, None)
             if chunk is None:
                 return
+            waited, size = waited + time.monotonic() - began, size + len(chunk)
             await run_in_threadpool(received.take, chunk)
 
     @property

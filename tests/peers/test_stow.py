@@ -113,6 +113,7 @@ def test_images_of_another_study_than_the_address_names_are_refused(way):
         (body(), {}, 400),
         (b"no parts at all", {}, 400),
         (body(encoded(image()))[:-8], {}, 400),
+        (body(encoded(image())), {"Content-Encoding": "gzip"}, 415),
         (body(b""), {"content_type": "application/json"}, 415),
         (body(b""), {"content_type": 'multipart/related; type="application/dicom+json"; boundary=b'}, 415),
         (body(b""), {"content_type": "multipart/related"}, 415),
@@ -220,6 +221,35 @@ def test_known_peer_may_take_longer_than_strangers(way, monkeypatch):
     time.sleep(0.6)  # twice the time of a stranger
     connection.sendall(content[-50:])
     assert rest(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_peer_that_drips_has_one_time_for_its_whole_body(tmp_path, way):
+    way.close()
+    impatient = Way(tmp_path, network_timeout_seconds=1)
+    try:
+        head = (
+            f"POST /studies HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
+        )
+        head += 'Content-Type: multipart/related; type="application/dicom"; boundary=b\r\n'
+        connection = silent(impatient, f"{head}Content-Length: 1000000\r\n\r\n\r\n--b\r\n\r\n".encode())
+        dripping = threading.Thread(target=drip, args=(connection,))
+        dripping.start()
+        answer = rest(connection)
+        dripping.join()
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert impatient.unfinished() == []
+    finally:
+        impatient.close()
+
+
+def test_stranger_has_the_same_time_for_a_tls_handshake(tmp_path, way, monkeypatch):
+    monkeypatch.setattr(entrance, "SECONDS", 0.3)
+    way.close()
+    secure = Way(tmp_path, tls=Authority(tmp_path / "authority").tls("node"))
+    try:
+        assert rest(silent(secure, b"\x16\x03\x01")) == b""
+    finally:
+        secure.close()
 
 
 def test_images_come_over_tls(way, tmp_path):
