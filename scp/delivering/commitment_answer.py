@@ -45,6 +45,8 @@ LINGER_SECONDS: Final = 1.0
 not wait for it, and would have to wait for its release."""
 GIVE_UP: Final = timedelta(hours=24)
 """A peer that cannot be told for so long asks again by itself: it still has its images."""
+MOST_OPEN: Final = 1_000
+"""Questions of a peer that wait for their answer: more than one has in a day that asks study by study."""
 MOST_ITEMS: Final = 10_000
 """Instances in one question: more than any study has, and little enough for a row."""
 
@@ -88,6 +90,10 @@ class CommitmentAnswers:
     jitter: Callable[[], float]
     accepted: dict[Association, list[Question]] = field(default_factory=dict)
     """Questions whose acceptance has not gone out yet, to be answered over their own association."""
+    telling: dict[Association, list[Question]] = field(default_factory=dict)
+    """Questions whose acceptance has gone out, for the one thread that tells the peer of each association."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Guards `telling`."""
 
     @property
     def handlers(self) -> tuple[evt.EventHandlerType, ...]:
@@ -109,6 +115,7 @@ class CommitmentAnswers:
             over_new_association = configured is not None and configured.host is not None
             wait = timedelta(0) if over_new_association else GIVE_UP
             with self.database.write() as tx:
+                _check_open(commitment_questions.open_of(tx, peer))
                 commitment_questions.ask(tx, question, not_before=self.now() + wait)
         except Malformed as malformed:
             log.warning("request for storage commitment refused", reason=str(malformed), peer=peer)
@@ -125,8 +132,13 @@ class CommitmentAnswers:
 
     def on_sent(self, event: Event) -> None:
         """Begin to report over the association whose question was accepted just now."""
-        if isinstance(event.pdu, P_DATA_TF) and (questions := self.accepted.pop(event.assoc, None)):
-            threading.Thread(target=self._tell_here, args=(event.assoc, questions), daemon=True).start()
+        if not isinstance(event.pdu, P_DATA_TF) or not (questions := self.accepted.pop(event.assoc, None)):
+            return
+        with self.lock:
+            begun = event.assoc in self.telling
+            self.telling.setdefault(event.assoc, []).extend(questions)
+        if not begun:
+            threading.Thread(target=self._tell_here, args=(event.assoc,), daemon=True).start()
 
     def on_closed(self, event: Event) -> None:
         """Forget an association that ended before its question was accepted."""
@@ -169,23 +181,39 @@ class CommitmentAnswers:
             if association.is_established:
                 association.release()
 
-    def _tell_here(self, association: Association, questions: Sequence[Question]) -> None:
-        """Report over the association that ``questions`` came by, if it stays open."""
+    def _tell_here(self, association: Association) -> None:
+        """Report over ``association`` what was asked over it, if it stays open: one after the other."""
         time.sleep(LINGER_SECONDS)
+        while True:
+            with self.lock:
+                if not (waiting := self.telling[association]):
+                    del self.telling[association]
+                    return
+                question = waiting[0]
+            try:
+                self._answer_here(association, question)
+            finally:
+                with self.lock:
+                    waiting.remove(question)
+
+    def _answer_here(self, association: Association, question: Question) -> None:
         try:
-            for question in questions:
-                self._report(association, question)
+            self._report_or_close(association, question)
+        except Exception:
+            log.exception("peer not told what is kept: this is a fault of the node", peer=question.peer)
+
+    def _report_or_close(self, association: Association, question: Question) -> None:
+        try:
+            self._report(association, question)
         except Unreachable:
             log.warning(
                 "peer not told what is kept: it left before, and has no host and port in [[peers]], "
                 "to which it could be told later",
-                peer=questions[0].peer,
-                transaction_uid=questions[0].transaction_uid,
+                peer=question.peer,
+                transaction_uid=question.transaction_uid,
             )
             with self.database.write() as tx:
-                commitment_questions.close(tx, questions)
-        except Exception:
-            log.exception("peer not told what is kept: this is a fault of the node", peer=questions[0].peer)
+                commitment_questions.close(tx, [question])
 
     def _report(self, association: Association, question: Question) -> None:
         """Promise what is kept, report, and close the question. Raises Unreachable where nobody answers."""
@@ -250,6 +278,12 @@ class CommitmentAnswers:
         )
         with self.database.write() as tx:
             commitment_questions.close(tx, stale)
+
+
+def _check_open(number: int) -> None:
+    """Raise Malformed where so many questions of a peer wait that it has to wait with the next."""
+    if number >= MOST_OPEN:
+        raise Malformed(status.RESOURCE_LIMITATION, f"{number} of its requests wait for their answer")
 
 
 def _event_information(question: Question, failures: Mapping[str, int | None]) -> Dataset:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from storage import history
 from storage.database import schema
@@ -53,6 +53,13 @@ def ask(tx: Connection, question: Question, *, not_before: datetime) -> None:
             not_before=not_before,
         )
     )
+
+
+def open_of(tx: Connection, peer: str) -> int:
+    """Return how many questions of ``peer`` are not answered yet."""
+    return tx.execute(
+        select(func.count()).select_from(_questions).where(_questions.c.peer == peer)
+    ).scalar_one()
 
 
 def due(tx: Connection, *, peer: str, now: datetime) -> list[Question]:

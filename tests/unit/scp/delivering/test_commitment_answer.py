@@ -122,6 +122,13 @@ def test_only_what_is_kept_whole_is_committed(node, modality):
     assert open_questions(node) == []
 
 
+def test_peer_with_too_many_open_requests_is_asked_to_wait(node, modality, monkeypatch):
+    monkeypatch.setattr(commitment_answer, "MOST_OPEN", 1)
+    assert modality.ask(node.port, [keep(node, "1.2.1")]) == 0x0000
+    assert modality.ask(node.port, [keep(node, "1.2.2")]) == 0x0213
+    assert len(open_questions(node)) == 1
+
+
 def test_report_goes_over_the_same_association_to_a_peer_without_an_address(tmp_path, modality, monkeypatch):
     monkeypatch.setattr(commitment_answer, "LINGER_SECONDS", 0.05)
     silent = {"host": None, "commitment": False, "results_to": ()}
