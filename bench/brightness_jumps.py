@@ -2,25 +2,28 @@
 
 python bench/brightness_jumps.py FOLDER... [--each 25]
 
-It is the share that `inference.analysis.breast` compares with its limit. Each folder is a source; of its
-pictures, sorted by name, so many are taken, evenly spread. Values lose their upper bits, as where
-12 bits hold 13, 14 or 16.
+The first table has the share that `inference.analysis.breast` compares with its limit, the second that of
+`inference.reading.stored_values`, and how many pictures are beyond the limit of the latter. Each folder is a
+source; of its pictures, sorted by name, so many are taken, evenly spread. Values lose their upper bits, as
+where 12 bits hold 13, 14 or 16.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from inference.analysis import breast  # noqa: E402
-from inference.reading import pixels  # noqa: E402
+from inference.reading import pixels, stored_values  # noqa: E402
 from inference.reading.pixels import Picture  # noqa: E402
 
 BITS_LOST = (1, 2, 4)
@@ -39,29 +42,47 @@ def pictures(paths: Iterable[Path]) -> Iterator[Picture]:
         yield (pixels.from_dicom if path.suffix.lower() == ".dcm" else pixels.from_image_file)(path)
 
 
+MEASURES: Final[dict[str, Callable[[NDArray[np.float32]], float]]] = {
+    "jumps": lambda grey: float(np.mean(breast.jumps(grey))),
+    "wrapped steps": lambda grey: float(np.mean(stored_values.wrapped_steps(grey))),
+}
+
+
 def main() -> None:
     """Print the shares of each folder: median and most of its pictures, the range where they wrap around."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--each", type=int, default=25)
     choice = parser.parse_args()
-    columns = [f"{bits} bits lost" for bits in BITS_LOST]
-    print("source".ljust(16), "pictures", "median", "most  ", *(name.ljust(15) for name in columns))
+    rows: dict[str, list[str]] = {name: [] for name in MEASURES}
     for folder in choice.folders:
-        shares: list[float] = []
-        wrapped: dict[int, list[float]] = {bits: [] for bits in BITS_LOST}
+        shares: dict[tuple[str, int], list[float]] = {}
         for picture in pictures(chosen(folder, choice.each)):
-            shares.append(float(np.mean(breast.jumps(picture.grey))))
-            for bits in BITS_LOST:
-                wrapped[bits].append(float(np.mean(breast.jumps(np.mod(picture.grey * 2**bits, 1)))))
-        ends = [f"{min(values):.4f}-{max(values):.4f}".ljust(15) for values in wrapped.values()]
-        print(
-            folder.name.ljust(16),
-            str(len(shares)).ljust(8),
-            f"{np.median(shares):.4f}",
-            f"{max(shares):.4f}",
-            *ends,
-        )
+            for bits in (0, *BITS_LOST):
+                grey = np.mod(picture.grey * 2**bits, 1) if bits else picture.grey
+                for name, measure in MEASURES.items():
+                    shares.setdefault((name, bits), []).append(measure(grey))
+        for name, lines in rows.items():
+            lines.append(_row(folder.name, {bits: shares[name, bits] for bits in (0, *BITS_LOST)}))
+    columns = "  ".join(f"{bits} bits lost".ljust(22) for bits in BITS_LOST)
+    for name, lines in rows.items():
+        print(f"{name}\n{'source'.ljust(14)} pictures median  most     beyond  {columns}", *lines, sep="\n")
+
+
+def _row(source: str, shares: dict[int, list[float]]) -> str:
+    """Return one line: range of the shares, and how many pictures are beyond the limit of `stored_values`."""
+    ends = [
+        f"{min(values):.5f}-{max(values):.5f} {_beyond(values)}".ljust(22)
+        for bits, values in shares.items()
+        if bits
+    ]
+    as_it_is = shares[0]
+    head = f"{source.ljust(14)} {str(len(as_it_is)).ljust(8)} {np.median(as_it_is):.5f} {max(as_it_is):.5f} "
+    return head + str(_beyond(as_it_is)).ljust(8) + "  ".join(ends)
+
+
+def _beyond(values: Sequence[float]) -> int:
+    return sum(value > stored_values.MOST_STEPS for value in values)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,14 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
-from inference.reading import attributes, damage, objections, stored_values, transfer_syntaxes, unknown_vr
+from inference.reading import (
+    attributes,
+    damage,
+    objections,
+    stored_values,
+    transfer_syntaxes,
+    unknown_vr,
+)
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
@@ -58,10 +65,11 @@ def read(path: Path) -> tuple[Dataset, NDArray[Any]]:
 
 
 def read_checked(path: Path) -> tuple[Dataset, NDArray[Any]]:
-    """Return the same as `read`. Raises Failed, too, where header and pixels disagree."""
+    """Return the same as `read`. Raises Failed, too, where header and pixels disagree, or wrap around."""
     header, samples = _read(path)
     values = _values(header, samples)
     stored_values.check(header, samples, values)
+    stored_values.check_upper_bits(values)
     return header, values
 
 

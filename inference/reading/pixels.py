@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from inference.errors import Failed
-from inference.reading import damage, decoding, rendering
+from inference.reading import damage, decoding, rendering, stored_values
 
 _SCALES: Final = (255, 1023, 4095, 16383, 65535)
 """Full scales of 8, 10, 12, 14 and 16 bits: a 12-bit scan in a 16-bit file must not come out nearly black."""
@@ -44,7 +44,8 @@ def from_dicom(path: Path) -> Picture:
     Refused
         The image is coloured, has several frames or more than 16 bits.
     Failed
-        The file is no DICOM file, its pixels or display tables cannot be used, or header and pixels disagree.
+        The file is no DICOM file, its pixels or display tables cannot be used, header and pixels disagree, or
+        values wrap around.
     OSError, MemoryError
         The machine cannot do it now.
     """
@@ -67,13 +68,15 @@ def from_image_file(path: Path) -> Picture:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file, formats=("PNG", "JPEG")) as image:
-                return Picture(grey=_grey_of(image), padding=None)
+                grey = _grey_of(image)
         except UnidentifiedImageError:
             raise Failed(
                 "the file is neither DICOM nor a PNG or JPEG image that can be read: it is damaged"
             ) from None
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise Failed(_UNREADABLE_PICTURE) from None
+    stored_values.check_upper_bits(grey)
+    return Picture(grey=grey, padding=None)
 
 
 def _grey_of(image: Image.Image) -> NDArray[np.float32]:

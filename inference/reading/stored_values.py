@@ -7,6 +7,10 @@ the same samples give the same stored values, whatever compressed them.
 Where the header calls unsigned samples signed, or the reverse, brightness that rises leaves the range at one
 end and comes in again at the other. Neighbours then lie at opposite ends, which the other reading of the same
 samples does not show, and the background lies in the middle: nobody may believe such a picture.
+
+Where upper bits are lost, brightness that rises begins at the bottom again. Such a step is told from the edge
+of a frame or a label by what lies beside it: brightness goes on rising where it has stepped down, and falling
+where it has stepped up, and the values next to it are not plain black or white.
 """
 
 from __future__ import annotations
@@ -31,6 +35,17 @@ record."""
 _TIMES_OTHER: Final = 4
 """So many times fewer such neighbours has the other reading, or nothing is proven. No measurement on
 record."""
+
+WRAPPED: Final = "image quality not sufficient: values wrap around, as where their upper bits are lost"
+_STEP: Final = 7 / 8
+"""Share of the range: neighbours that are further apart lie at its opposite ends."""
+_TAILS: Final = (0.1, 99.9)
+"""Percentiles between which the range lies."""
+MOST_STEPS: Final = 0.0005
+"""Share of `wrapped_steps` beyond which upper bits are lost: by ``bench/brightness_jumps.py``, whose figures
+stand in ``docs/reliability.md``."""
+_BESIDE: Final = 2
+"""Pixels from a step to where the brightness on its side is compared."""
 
 
 def of_samples(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
@@ -68,6 +83,28 @@ def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
             raise Failed(_SIGN)
     if stored < 8 * samples.dtype.itemsize:
         _check_bits(sample_lines, _low_bits(header, samples)[lines].astype(np.int32), stored)
+
+
+def wrapped_steps(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where ``values`` (rows by columns) begin at the other end: sampled lines by pairs."""
+    lines = values[:: max(1, values.size // _EXAMINED)].astype(np.float32)
+    if lines.shape[1] < 2 * _BESIDE + 2:
+        return np.zeros((len(lines), 1), bool)
+    low, high = np.percentile(lines, _TAILS)
+    apart = np.diff(lines, axis=1)
+    plain = (lines == lines.min()) | (lines == lines.max())
+    wide = (np.abs(apart) > _STEP * (high - low)) & ~plain[:, :-1] & ~plain[:, 1:]
+    inner = slice(_BESIDE, -_BESIDE)
+    before = lines[:, _BESIDE : -_BESIDE - 1] - lines[:, : -2 * _BESIDE - 1]
+    after = lines[:, 2 * _BESIDE + 1 :] - lines[:, _BESIDE + 1 : -_BESIDE]
+    step = np.sign(apart[:, inner])
+    return np.asarray(wide[:, inner] & (before * step < 0) & (after * step < 0))
+
+
+def check_upper_bits(values: NDArray[Any]) -> None:
+    """Raise Failed where ``values`` (rows by columns) have lost upper bits, all over the picture."""
+    if float(np.mean(wrapped_steps(values))) > MOST_STEPS:
+        raise Failed(WRAPPED)
 
 
 def _check_bits(sample_lines: NDArray[np.int32], bits: NDArray[np.int32], stored: int) -> None:

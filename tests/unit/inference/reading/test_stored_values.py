@@ -3,6 +3,7 @@
 import gdcm
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -93,3 +94,15 @@ def test_whole_pictures_with_white_labels_agree(tmp_path, photometric, bits):
     values[4:20:2, 70:90] = 2**bits - 1 if photometric == "MONOCHROME2" else 0
     ds.PixelData = values.tobytes()
     assert pixels.from_dicom(write(ds, tmp_path / "a.dcm")).grey.max() == 1
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_values_that_have_lost_upper_bits_are_no_picture(tmp_path, lost):
+    ds = mammogram("L", "MLO", **SIZE)
+    values = ds.pixel_array % (2 ** (12 - lost))
+    ds.PixelData = values.astype("<u2").tobytes()
+    with pytest.raises(Failed, match="values wrap around"):
+        pixels.from_dicom(write(ds, tmp_path / "a.dcm"))
+    Image.fromarray((values % 256).astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(Failed, match="values wrap around"):
+        pixels.from_image_file(tmp_path / "a.png")
