@@ -87,12 +87,12 @@ class Reader(io.BufferedReader):
         """Return at most ``size`` bytes; all that are left where it is negative or None."""
         place = self.tell()
         left = max(0, self._size - place)
-        wanted = left if size is None or size < 0 else min(size, left)
+        most = left if size is None or size < 0 else min(size, left)
         if self._left is not None:
-            self._left -= wanted + _OF_A_READING
+            self._left -= most + _OF_A_READING
             if self._left < 0:
                 raise TooMuchError("larger than any header")
-        content = super().read(wanted)
+        content = super().read(most)
         return self._patched(content, place) if self._patches else content
 
     def patch(self, place: int, content: bytes) -> None:

@@ -135,9 +135,9 @@ class CommitmentAnswers:
         if not isinstance(event.pdu, P_DATA_TF) or not (questions := self.accepted.pop(event.assoc, None)):
             return
         with self.lock:
-            begun = event.assoc in self.telling
+            is_told = event.assoc in self.telling
             self.telling.setdefault(event.assoc, []).extend(questions)
-        if not begun:
+        if not is_told:
             threading.Thread(target=self._tell_here, args=(event.assoc,), daemon=True).start()
 
     def on_closed(self, event: Event) -> None:

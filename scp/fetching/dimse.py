@@ -71,7 +71,7 @@ class DimseSource:
     """Where images are written while they come in."""
     moves: bool
     """Whether C-MOVE can bring anything: the node runs, and the peer has not shown the contrary yet."""
-    here: Callable[[Collection[str]], Collection[str]]
+    recognised: Callable[[Collection[str]], Collection[str]]
     """Returns which of these SOP Instances the node has."""
     failures: list[FetchError] = field(default_factory=list)
     """Why images that came by the C-GET under way were not kept."""
@@ -155,7 +155,7 @@ class DimseSource:
         failed = _failed(answer)
         if code != status.SUCCESS or failed:
             return f"C-MOVE ended with {_words(code, QR_MOVE_SERVICE_CLASS_STATUS)}, {failed} images failed"
-        missing = _uids(request) - set(self.here(_uids(request)))
+        missing = _uids(request) - set(self.recognised(_uids(request)))
         return f"C-MOVE ended with success, and {len(missing)} images did not come" if missing else None
 
     def _get(self, request: Dataset, why_not: str) -> list[FetchError]:
@@ -189,7 +189,7 @@ class DimseSource:
             )
         else:
             failure = self.keeper.keep(event.dataset_path, self.outstanding)
-            self.outstanding.discard(str(event.request.AffectedSOPInstanceUID))
+            self.outstanding.discard(str(getattr(event.request, "AffectedSOPInstanceUID", "")))
         if failure is None:
             return status.SUCCESS
         if str(failure) == NOT_ASKED_FOR:

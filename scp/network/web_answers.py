@@ -55,9 +55,7 @@ class LimitedAdapter(HTTPAdapter):
         self._line: socket.socket | None = None
         self._received = 0
 
-    def send(  # type: ignore[override]
-        self, request: PreparedRequest, *more: object, **named: object
-    ) -> Response:
+    def send(self, request: PreparedRequest, *more: object, **named: object) -> Response:
         """Send ``request``, return its answer with its whole body.
 
         Raises
@@ -89,9 +87,7 @@ class LimitedAdapter(HTTPAdapter):
         self.answered = True
         return answer
 
-    def get_connection_with_tls_context(  # type: ignore[override]
-        self, *more: object, **named: object
-    ) -> HTTPConnectionPool:
+    def get_connection_with_tls_context(self, *more: object, **named: object) -> HTTPConnectionPool:
         """Return the library's pool, whose connections are noted when they are opened."""
         pool = super().get_connection_with_tls_context(*more, **named)  # type: ignore[arg-type]
         if not hasattr(pool.ConnectionCls, "noted"):

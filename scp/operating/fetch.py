@@ -118,11 +118,11 @@ def _source(settings: Settings, peer: Peer, database: Database) -> Source:
         keeper=keeper,
         incoming=archive.incoming,
         moves=_running(settings),
-        here=partial(_here, database),
+        recognised=partial(_recognised, database),
     )
 
 
-def _here(database: Database, uids: Collection[str]) -> Collection[str]:
+def _recognised(database: Database, uids: Collection[str]) -> Collection[str]:
     with database.read() as tx:
         return arrivals.recognised(tx, set(uids))
 

@@ -140,8 +140,8 @@ def _header(file: damage.Reader) -> Dataset:
 
 def _is_overlong(element: RawDataElement) -> bool:
     length = element.length if element.value is None else len(element.value)
-    known = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else ""
-    sequence = element.VR == VR.SQ or (element.VR in {None, VR.UN} and known == VR.SQ)
+    usual = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else ""
+    sequence = element.VR == VR.SQ or (element.VR in {None, VR.UN} and usual == VR.SQ)
     return length > (LARGEST_SEQUENCE if sequence else LARGEST_ELEMENT)
 
 

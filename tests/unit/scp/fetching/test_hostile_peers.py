@@ -15,7 +15,7 @@ from scp.fetching import dimse
 from scp.fetching.dimse import DimseSource
 from scp.fetching.query import Query
 from scp.fetching.source import NOT_ASKED_FOR, FetchError, Image, Keeper, SourceClosedError
-from scp.network import received_file
+from scp.network.pynetdicom_fixes import received_file
 from tests.support.mammograms import mammogram, uid
 
 PENDING, SUCCESS = 0xFF00, 0x0000
@@ -75,7 +75,7 @@ def source(archive, tmp_path, received):
         keeper=Keeper(receive=lambda path: received.append(path.name)),
         incoming=tmp_path,
         moves=False,
-        here=lambda _: (),
+        recognised=lambda _: (),
     )
 
 
