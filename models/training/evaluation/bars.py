@@ -67,6 +67,17 @@ def _detected(source: str, words: str, reach: float) -> Bar:
     return Bar(figure=f"{words}: malignant breasts flagged by default", find=share, reach=reach)
 
 
+def _flagged_after_calibration(source: str, words: str) -> Bar:
+    """Ask how many normal breasts the source's own threshold flags."""
+
+    def share(figures: Evaluation) -> Sequence[Stated]:
+        point = figures.own_thresholds.get(source)
+        return [] if point is None else [point.normal_flagged]
+
+    figure = f"{words}: normal breasts flagged, threshold set on its own normals"
+    return Bar(figure=figure, find=share, reach=0.12, at_most=True)
+
+
 def _with_shares(
     source: str, find: Callable[[KnownShares], Stated]
 ) -> Callable[[Evaluation], Sequence[Stated]]:
@@ -110,6 +121,9 @@ BARS: Final = (
     _flagged("bwh-selenia", "Selenia"),
     _flagged("rsna", "RSNA"),
     _flagged("inbreast", "INbreast"),
+    _flagged_after_calibration("bwh-selenia", "Selenia"),
+    _flagged_after_calibration("rsna", "RSNA"),
+    _flagged_after_calibration("inbreast", "INbreast"),
     _detected("cbis-ddsm", "CBIS-DDSM masses", 0.60),
     _detected("rsna", "RSNA", 0.40),
     _detected("inbreast", "INbreast", 0.60),

@@ -114,6 +114,7 @@ def evaluate(
         known_shares={name: labelling.with_known_shares(part) for name, part in parts.items()},
         normals=_normals(whole),
         flags=flag_thresholds.choose(predictions, whole.shipped),
+        own_thresholds=flag_thresholds.on_own_normals(predictions, whole.shipped),
         judged_on=JUDGED_ON,
         above_chance=_above_chance(sources.get(JUDGED_ON)),
         bars=(),

@@ -243,6 +243,19 @@ class FlagFigures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OwnThreshold:
+    """A threshold that was set on one source's own normals, and what it was worth there."""
+
+    threshold: float
+    normal_breasts: int
+    normal_flagged: float
+    """Share of the normal breasts that are flagged."""
+    malignant_breasts: int
+    malignant_flagged: float | None
+    """Share of the malignant breasts that are flagged; None where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NormalScores:
     """Malignant scores of one source's normal images."""
 
@@ -309,6 +322,8 @@ class Evaluation(Measured):
     normals: NormalFigures
     flags: Mapping[str, FlagFigures]
     """By the name of the point, as in the manifest."""
+    own_thresholds: Mapping[str, OwnThreshold]
+    """By source: what calibrating to a scanner is worth."""
     judged_on: str
     above_chance: bool
     bars: tuple[Verdict, ...] = field(metadata=LAST)

@@ -18,9 +18,9 @@ import numpy as np
 
 from inference import examination
 from models.training.evaluation import judged
-from models.training.evaluation.figures import FlagFigures
+from models.training.evaluation.figures import FlagFigures, OwnThreshold
 from models.training.evaluation.judged import MALIGNANT
-from models.training.evaluation.measures import Flags, Floats, Integers
+from models.training.evaluation.measures import Flags, Floats, Integers, rounded
 from models.training.evaluation.predictions import Predictions
 from models.training.sources.folds import SEVERITY
 
@@ -89,6 +89,27 @@ def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
         for name, groups, share, words in points
         if len(np.unique(table.folds[np.logical_or.reduce(groups)])) > 1
     }
+
+
+def on_own_normals(predictions: Predictions, scores: Floats) -> dict[str, OwnThreshold]:
+    """Give each source the threshold below which 90 % of its own normal breasts stay, as a calibration does.
+
+    Each fold is judged at the threshold that the source's other folds give. A source whose normal breasts lie
+    in one fold, or that has none, is left out.
+    """
+    table = breasts(predictions, scores)
+    points: dict[str, OwnThreshold] = {}
+    for name, normal in table.of_sources(table.normal).items():
+        if len(np.unique(table.folds[normal])) > 1:
+            point = _figures(table, [normal], share_below=RATE, words="")
+            points[name] = OwnThreshold(
+                threshold=point.threshold,
+                normal_breasts=point.normal_breasts[name],
+                normal_flagged=rounded(1 - point.specificity[name]),
+                malignant_breasts=point.malignant_breasts.get(name, 0),
+                malignant_flagged=point.sensitivity.get(name),
+            )
+    return points
 
 
 def breasts(predictions: Predictions, scores: Floats) -> Breasts:

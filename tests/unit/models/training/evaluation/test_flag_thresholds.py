@@ -1,6 +1,7 @@
 """Where a breast is flagged: chosen by folds, and right for each digital source."""
 
 import numpy as np
+import pytest
 
 from models.training.evaluation import flag_thresholds
 from models.training.evaluation.measures import softmax
@@ -31,6 +32,18 @@ def test_nine_in_ten_malignant_breasts_reach_the_other_point():
     reached = breasts.scores[breasts.malignant] >= points["sensitivity-90"].threshold
     assert 0.9 <= reached.mean() < 0.94
     assert points["sensitivity-90"].threshold < points["specificity-90"].threshold
+
+
+def test_a_source_keeps_a_tenth_of_its_own_normals_above_its_own_threshold():
+    table = predicted.table(patients=400)
+    table.logits[np.array([example.source == "rsna" for example in table.examples]), 3] += 2.0
+    own = flag_thresholds.on_own_normals(table, softmax(table.logits, 1.0))
+    assert own["rsna"].threshold > own["inbreast"].threshold
+    for point in own.values():
+        assert point.normal_breasts == 200
+        assert point.normal_flagged == pytest.approx(0.1, abs=0.03)
+        assert point.malignant_breasts == 100
+        assert point.malignant_flagged > 0.3
 
 
 def test_views_of_a_breast_are_one_row_and_its_label_is_the_worst():
