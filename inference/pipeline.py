@@ -144,7 +144,8 @@ class Analyst:
 
     def _analysed(self, picture: Picture) -> Analysis:
         image = analysed_image(picture, self._classifier, self._gate)
-        frame = Frame.around(image.breast.box, picture.grey.shape, self._options.sc_max_side)
+        box, chest_wall = image.breast.box, image.breast.chest_wall
+        frame = Frame.around(box, chest_wall, picture.grey.shape, self._options.sc_max_side)
         traces, levels = [], []
         for key in EXPLAINABLE:  # one whole map at a time: each takes as much memory as the picture
             heat = image.heat(key)

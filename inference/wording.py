@@ -18,6 +18,8 @@ NOT_FOR_DIAGNOSIS: Final = "NOT FOR DIAGNOSTIC USE"
 BANNER: Final = f"AI - {NOT_FOR_DIAGNOSIS}"
 FLAGGED: Final = "FLAGGED"
 NOT_FLAGGED: Final = "Not flagged"
+FLAG_SEPARATOR: Final = " · "
+"""Between the flag and its score."""
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_REGION: Final = "AI result, no region"
 NO_RESULT: Final = "AI: no result"
@@ -100,7 +102,7 @@ def label_and_score(breast: Decision) -> str:
 
 def flag(breast: Decision) -> str:
     """Return whether a breast is flagged, with its `score_and_threshold`."""
-    return f"{FLAGGED if breast.flagged else NOT_FLAGGED} · {score_and_threshold(breast)}"
+    return FLAG_SEPARATOR.join([FLAGGED if breast.flagged else NOT_FLAGGED, score_and_threshold(breast)])
 
 
 def score_and_threshold(breast: Decision) -> str:
@@ -262,7 +264,7 @@ def derivation(model: ModelIdentity, *, with_map: bool) -> str:
         if with_map
         else f"Source image without a map, scores of {model.name} {model.version}"
     )
-    return f"{picture} (VOI LUT applied), legend strip added below; not for measurement or diagnosis"
+    return f"{picture} (VOI LUT applied), legend added; not for measurement or diagnosis"
 
 
 def without_result(label: str, reason: str) -> str:

@@ -3,6 +3,8 @@
 Both stand in one frame, side by side: every viewer shows a single RGB frame, while a second frame needs
 another SOP class, is not in the thumbnail and is seen only by who scrolls. The map lies on the side of the
 chest wall, so that pictures of both breasts hang back to back, map at map. Nothing is written over tissue.
+
+A breast without a region stands alone: its legend is beside it, where the picture would be black.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from inference.decision import Analysed
 from inference.findings import ModelIdentity
 from inference.heatmap import colormap, legend
 from inference.heatmap.layers import TALLEST, Layers
+from inference.heatmap.legend import Strip
 from inference.heatmap.text import Fonts
 
 _OPAQUE_AT_MOST: Final = 0.45
@@ -41,6 +44,8 @@ _GAP: Final = 16
 """Pixels between the two pictures, on a picture of 2048."""
 _NARROWEST: Final = 1500
 """Pixels of 2048: on less, the line of the flag would not fit in its size."""
+_BESIDE: Final = 1000
+"""Pixels of 2048 for a legend beside the breast, which takes the other half: the flag stands on two lines."""
 _AIR: Final = (0, 0, 0)
 
 
@@ -57,22 +62,42 @@ def render(
     layers = layers.enlarged(_enlargement(layers, longest))
     height, width = layers.grey.shape
     unit = max(legend.LEAST_UNIT, 2 * width / legend.WHOLE, height / TALLEST / legend.WHOLE)
-    pictures = [Image.fromarray(layers.grey).convert("RGB")]
-    if finding.region is not None:
-        pictures.append(marked(pictures[0], layers, finding, line=_LINE * unit))
     gap = round(_GAP * unit)
-    whole_width = min(longest, max(len(pictures) * width + gap, round(_NARROWEST * unit)))
-    strip = legend.strip(
-        finding, caption=caption, identity=identity, width=whole_width, unit=unit, fonts=fonts
-    )
-    share = min(1.0, (longest - strip.height) / height, (whole_width - gap) / (len(pictures) * width))
-    panels = [_shrunk(picture, share) for picture in pictures]
-    whole = Image.new("RGB", (whole_width, panels[0].height + strip.height), _AIR)
+    plain = Image.fromarray(layers.grey).convert("RGB")
+
+    def strip(strip_width: int) -> Strip:
+        return legend.strip(
+            finding, caption=caption, identity=identity, width=strip_width, unit=unit, fonts=fonts
+        )
+
     right = finding.landmarks.chest_wall == "right"
+    if finding.region is None:
+        beside = strip(min(round(_BESIDE * unit), max(longest - gap - width, longest // 2)))
+        return _beside(plain, beside, longest=longest, gap=gap, right=right, fonts=fonts)
+    pictures = [plain, marked(plain, layers, finding, line=_LINE * unit)]
+    whole_width = min(longest, max(len(pictures) * width + gap, round(_NARROWEST * unit)))
+    below = strip(whole_width)
+    share = min(1.0, (longest - below.height) / height, (whole_width - gap) / (len(pictures) * width))
+    panels = [_shrunk(picture, share) for picture in pictures]
+    whole = Image.new("RGB", (whole_width, panels[0].height + below.height), _AIR)
     for number, picture in enumerate(reversed(panels)):
-        beside = number * (picture.width + gap)
-        whole.paste(picture, (whole_width - picture.width - beside if right else beside, 0))
-    whole.paste(legend.painted(strip, fonts), (0, panels[0].height))
+        away = number * (picture.width + gap)
+        whole.paste(picture, (whole_width - picture.width - away if right else away, 0))
+    whole.paste(legend.painted(below, fonts), (0, panels[0].height))
+    return np.asarray(whole)
+
+
+def _beside(
+    picture: Image.Image, beside: Strip, *, longest: int, gap: int, right: bool, fonts: Fonts
+) -> NDArray[np.uint8]:
+    """Return ``picture`` at the side of its chest wall, and the legend at the bottom of the other side."""
+    share = min(1.0, longest / picture.height, (longest - gap - beside.width) / picture.width)
+    panel = _shrunk(picture, share)
+    size = (panel.width + gap + beside.width, max(panel.height, beside.height))
+    whole = Image.new("RGB", size, _AIR)
+    whole.paste(panel, (size[0] - panel.width if right else 0, 0))
+    left = 0 if right else panel.width + gap
+    whole.paste(legend.painted(beside, fonts), (left, size[1] - beside.height))
     return np.asarray(whole)
 
 

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,10 @@ from inference.reading.pixels import Picture
 _PLACE: Final = "place"
 """Key of the text in the PNG that says which part of the source it shows."""
 _MARGIN: Final = 0.02
-"""Air that is kept on each side, in units of the breast's longer side: the skin must be seen whole."""
+"""Air that is kept around the skin, in units of the breast's longer side: it must be seen whole.
+
+None is kept at the chest wall, where there is no skin: beside it lie the white frames of scanned films.
+"""
 TALLEST: Final = 0.8
 """Share of a heatmap's longest side that the breast may take; its legend has the rest."""
 _BESIDE: Final = 0.99
@@ -36,6 +39,8 @@ _FAST: Final = 1
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right and bottom (the last two exclusive) in pixels of the source."""
+Side: TypeAlias = Literal["left", "right"]
+"""On which side of the picture the chest wall lies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,9 +114,9 @@ class Frame:
     """Width and height of the breast where it is shown."""
 
     @classmethod
-    def around(cls, breast: Box, shape: tuple[int, ...], longest: int) -> Self:
+    def around(cls, breast: Box, chest_wall: Side, shape: tuple[int, ...], longest: int) -> Self:
         """Return the frame of the ``breast`` in a picture of that ``shape``: it fits into a heatmap twice."""
-        place = _with_margin(breast, shape)
+        place = _with_margin(breast, chest_wall, shape)
         width, height = place[2] - place[0], place[3] - place[1]
         scale = min(1.0, longest / 2 * _BESIDE / width, longest * TALLEST / height)
         return cls(place=place, size=(max(1, int(width * scale)), max(1, int(height * scale))))
@@ -142,13 +147,13 @@ class Frame:
         return slice(top, bottom), slice(left, right)
 
 
-def _with_margin(breast: Box, shape: tuple[int, ...]) -> Box:
+def _with_margin(breast: Box, chest_wall: Side, shape: tuple[int, ...]) -> Box:
     left, top, right, bottom = breast
     margin = round(_MARGIN * max(right - left, bottom - top))
     rows, columns = shape
     return (
-        max(0, left - margin),
+        left if chest_wall == "left" else max(0, left - margin),
         max(0, top - margin),
-        min(columns, right + margin),
+        right if chest_wall == "right" else min(columns, right + margin),
         min(rows, bottom + margin),
     )

@@ -101,7 +101,10 @@ class _Layout:
         self._top = round(self._base * 0.5)
 
     def headline(self, text: str) -> None:
-        """Write side and view large, and at the other end (or below, for want of room) the warning."""
+        """Write side and view large, and at the other end (or below, for want of room) the warning.
+
+        Where they do not fit on one line in a size that is still large, they take two.
+        """
         large = Words(
             text=text,
             size=round(self._base * _CAPTION),
@@ -113,26 +116,35 @@ class _Layout:
         warning = Words(
             text=wording.NOT_FOR_DIAGNOSIS, size=round(self._base * _WARNING), colour=AMBER, bold=True
         )
+        least = round(self._base * _CAPTION_AT_LEAST)
         beside = self._fonts.fitted(large, self._inner - round(self._fonts.width(warning)) - 2 * self._base)
-        on_one_line = beside.size >= round(self._base * _CAPTION_AT_LEAST)
-        large = beside if on_one_line else self._fonts.fitted(large, self._inner)
-        self._marks.append(large)
-        if on_one_line:
+        if beside.size >= least:
+            self._marks.append(beside)
             left = self._margin + self._inner - round(self._fonts.width(warning)) - 1
-            top = self._top + (line_step(large.size) - line_step(warning.size)) // 2
+            top = self._top + (line_step(beside.size) - line_step(warning.size)) // 2
             self._marks.append(replace(warning, left=left, top=top))
+            self._top += line_step(beside.size)
+            return
+        large = self._fonts.fitted(large, self._inner)
+        if large.size >= least:
+            self._marks.append(large)
             self._top += line_step(large.size)
         else:
-            self._top += line_step(large.size)
-            self.line(warning.text, AMBER, bold=True, scale=_WARNING)
+            self.line(text, WHITE, bold=True, scale=_CAPTION_AT_LEAST)
+        self.line(warning.text, AMBER, bold=True, scale=_WARNING)
 
     def flag(self, text: str, colour: Colour) -> None:
-        """Write the line that says whether the breast is flagged, on one line where it can be."""
+        """Write the line that says whether the breast is flagged, on one line where it can be.
+
+        Else the score has a line of its own.
+        """
         largest, smallest = (round(self._base * scale) for scale in _FLAG)
         words = Words(text=text, size=largest, colour=colour, bold=True)
         while words.size > smallest and self._fonts.width(words) > self._inner:
             words = replace(words, size=words.size - 1)
-        self.line(text, colour, bold=True, scale=words.size / self._base)
+        fits = self._fonts.width(words) <= self._inner
+        for part in [text] if fits else text.split(wording.FLAG_SEPARATOR):
+            self.line(part, colour, bold=True, scale=words.size / self._base)
 
     def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
         """Write ``text`` over the whole width, on more lines where it needs them."""

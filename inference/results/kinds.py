@@ -70,6 +70,7 @@ USUAL: Final = (
         name="SUMMARY",
         build=summary.build,
         series=Series(number=9000, description=wording.SUMMARY_SERIES),
+        counted=True,
         is_on=lambda options: options.summary,
     ),
     OutputKind(

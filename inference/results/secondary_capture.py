@@ -54,7 +54,7 @@ def source_reference(source: SourceImage) -> Dataset:
     """Return the item of Source Image Sequence that refers to ``source``."""
     reference = headers.image_reference(source)
     reference.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.SOURCE_IMAGE)])
-    reference.SpatialLocationsPreserved = "NO"  # resized, strip added
+    reference.SpatialLocationsPreserved = "NO"  # resized, legend added
     return reference
 
 

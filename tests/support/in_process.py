@@ -72,7 +72,9 @@ class ScriptedAnalyst:
         picture = Picture(grey=np.zeros((image.rows, image.columns), np.float32), padding=None)
         map_ = np.zeros((image.rows, image.columns), np.float32)
         map_[110:130, 80:120] = 1
-        frame = Frame.around((0, 0, image.columns, image.rows), map_.shape, OutputOptions().sc_max_side)
+        frame = Frame.around(
+            (0, 0, image.columns, image.rows), "left", map_.shape, OutputOptions().sc_max_side
+        )
         return Analysis(
             finding=Measured(
                 scores=(0.1, 0.2, 0.1, 0.6),

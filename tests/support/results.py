@@ -145,7 +145,7 @@ def layers_of(drawn: Picture, at: Region | None) -> Layers:
     """Return the layers of a picture whose classes all point ``at`` one place."""
     shape = drawn.grey.shape
     warm = np.zeros(shape, np.float32) if at is None else warm_map(shape, at)
-    frame = Frame.around((0, 0, shape[1], shape[0]), shape, OPTIONS.sc_max_side)
+    frame = Frame.around((0, 0, shape[1], shape[0]), LANDMARKS.chest_wall, shape, OPTIONS.sc_max_side)
     return frame.layers(drawn, [frame.level(warm)] * 3)
 
 

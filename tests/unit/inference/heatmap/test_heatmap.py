@@ -19,7 +19,7 @@ def flat(rows=400, columns=300, grey=0.5):
 
 def stored_layers(picture, warm, longest=2048):
     rows, columns = picture.grey.shape
-    frame = Frame.around((0, 0, columns, rows), (rows, columns), longest)
+    frame = Frame.around((0, 0, columns, rows), "right", (rows, columns), longest)
     return frame.layers(picture, [frame.level(warm)] * 3)
 
 
@@ -109,8 +109,11 @@ def test_the_map_lies_on_the_side_of_the_chest_wall(wall):
 
 def test_an_image_without_a_region_is_named_so_and_stands_alone():
     rendered = render(finding=results.analysed(results.NORMAL))
-    assert np.all(rendered[:400, -300:] == 128)
-    assert np.all(rendered[:400, :-300] == 0)
+    assert np.all(rendered[:, -300:] == 128)
+    assert rendered.shape[0] == 400
+    beside = rendered[:, :-300]
+    assert np.all(beside[:100] == 0)
+    assert (beside[-150:] > 200).any()
     assert legend_text(results.analysed(results.NORMAL)).startswith("AI result, no region  R CC")
 
 
@@ -158,16 +161,49 @@ def test_longest_side_is_kept(rows, columns):
     assert max(rendered.shape) <= 2048
 
 
-def test_smaller_limit_is_kept():
-    assert max(render(flat(900, 800), longest=512).shape) <= 512
+@pytest.mark.parametrize("scores", [results.MALIGNANT, results.NORMAL])
+@pytest.mark.parametrize(("rows", "columns"), [(900, 800), (3000, 400)])
+def test_smaller_limit_is_kept(scores, rows, columns):
+    finding = results.analysed(scores)
+    assert max(render(flat(rows, columns), finding, longest=512).shape) <= 512
+
+
+@pytest.mark.parametrize("wall", ["left", "right"])
+def test_the_legend_of_a_breast_without_a_region_is_not_at_the_chest_wall(wall):
+    finding = results.analysed(results.NORMAL)
+    finding = replace(finding, landmarks=replace(results.LANDMARKS, chest_wall=wall))
+    rendered = render(flat(rows=1638, columns=900), finding)
+    assert rendered.shape[0] == 1638  # the breast is as high as the picture
+    breast = rendered[:, -900:] if wall == "right" else rendered[:, :900]
+    assert np.all(breast == 128)
+
+
+def test_the_score_has_a_line_of_its_own_where_the_flag_has_no_room_for_it():
+    laid_out = legend.strip(
+        results.analysed(results.NORMAL),
+        caption="unknown side, unknown view",
+        identity=results.MODEL,
+        width=1000,
+        unit=1.0,
+        fonts=Fonts(),
+    )
+    lines = [mark.text for mark in laid_out.marks if isinstance(mark, Words)]
+    assert lines[:2] == ["AI result, no region unknown side,", "unknown view"]
+    assert lines[2:5] == ["NOT FOR DIAGNOSTIC USE", "Not flagged", "malignant score 1 (flag from 31)"]
+
+
+@pytest.mark.parametrize(("wall", "left", "right"), [("left", 1000, 2040), ("right", 960, 2000)])
+def test_beside_the_chest_wall_nothing_is_kept(wall, left, right):
+    frame = Frame.around((1000, 500, 2000, 2500), wall, (3000, 2400), 2048)
+    assert frame.place == (left, 460, right, 2540)
 
 
 def test_air_around_the_breast_is_cut_off_but_for_a_margin():
-    frame = Frame.around((1000, 500, 2000, 2500), (3000, 2400), 2048)
-    assert frame.place == (960, 460, 2040, 2540)
+    frame = Frame.around((1000, 500, 2000, 2500), "right", (3000, 2400), 2048)
+    assert frame.place == (960, 460, 2000, 2540)
     layers = frame.layers(flat(3000, 2400), [np.zeros(frame.size[::-1], np.uint8)] * 3)
     assert layers.pixel((960, 460)) == (0, 0)
-    assert layers.pixel((1500, 1500)) == (frame.size[0] // 2, frame.size[1] // 2)
+    assert layers.pixel((1480, 1500)) == (frame.size[0] // 2, frame.size[1] // 2)
 
 
 @pytest.mark.parametrize("width", [120, 400, 843, 1664, 2048])
@@ -296,7 +332,7 @@ def test_below_the_threshold_score_and_threshold_never_look_alike():
 
 
 def test_layers_are_read_back_as_they_were_kept(tmp_path):
-    frame = Frame.around((10, 20, 60, 80), (90, 70), 2048)
+    frame = Frame.around((10, 20, 60, 80), "left", (90, 70), 2048)
     maps = [frame.level(results.warm_map((90, 70), results.region(n, n))) for n in (10, 30, 60)]
     layers = frame.layers(flat(90, 70), maps)
     (tmp_path / "kept.png").write_bytes(layers.encoded())
