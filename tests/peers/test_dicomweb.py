@@ -16,8 +16,8 @@ from scp.fetching import dicomweb
 from scp.fetching.dicomweb import WebSource
 from scp.fetching.query import Query
 from scp.fetching.source import Image, Keeper, SourceClosedError
-from scp.operating import check_peers
-from scp.operating.checks import Outcome
+from scp.operating.checking import peers as checked_peers
+from scp.operating.checking.outcomes import Outcome
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.overview import attention
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(database, 
 
 def test_check_says_what_is_wrong_with_the_service(wrong):
     peer, words = wrong
-    (answered,) = check_peers.probe(peer, Settings(peers=(peer,)))
+    (answered,) = checked_peers.probe(peer, Settings(peers=(peer,)))
     assert answered.outcome is Outcome.FAILED
     assert answered.words.startswith(f"PACS at {peer.url}: ")
     assert words in answered.words
@@ -173,12 +173,12 @@ def test_wrong_root_of_the_service_is_told(database, tmp_path, access):
     wrong_root = access.model_copy(update={"url": f"{access.url}/elsewhere"})
     _, problems = send(database, tmp_path, wrong_root)
     assert "is the url the root of its DICOMweb service?" in problems[0][1]
-    (answered,) = check_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
+    (answered,) = checked_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
     assert "is the url the root of its DICOMweb service?" in answered.words
 
 
 def test_check_is_content_with_a_service_that_answers(access):
-    (answered,) = check_peers.probe(access, Settings(peers=(access,)))
+    (answered,) = checked_peers.probe(access, Settings(peers=(access,)))
     assert (answered.outcome, answered.words) == (Outcome.OK, f"answers at {access.url}")
 
 

@@ -11,6 +11,7 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
@@ -32,14 +33,21 @@ class Modality:
         self.status = 0x0000
         entity = AE(ae_title="CT1")
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
-        self.handlers = [(evt.EVT_N_EVENT_REPORT, self._report)]
+        self.handlers = [(evt.EVT_N_EVENT_REPORT, self._report), (evt.EVT_PDU_SENT, self._sent)]
+        self._unanswered = 0
         self._server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=self.handlers)
         self.port = self._server.server_address[1]
 
     def _report(self, event):
         self.reports.append((event.event_type, event.event_information))
-        self.reported.release()
+        self._unanswered += 1
         return self.status, None
+
+    def _sent(self, event):
+        """Tell of a report once its answer is out: an association released before would break."""
+        if isinstance(event.pdu, P_DATA_TF) and self._unanswered:
+            self._unanswered -= 1
+            self.reported.release()
 
     def ask(self, port, items, *, transaction="1.2.3.4", action=1, wait=False):
         """Ask over a new association; return the status, and stay until the report has come if told to."""
