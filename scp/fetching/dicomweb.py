@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
@@ -20,6 +20,7 @@ from scp.fetching.source import (
     FetchError,
     Image,
     Keeper,
+    Match,
     SourceClosedError,
     only_uids,
     too_many,
@@ -30,15 +31,17 @@ from scp.network.web import NotGivenError, WebPeerClient
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
 
-Match: TypeAlias = dict[str, str]
-"""What one match of QIDO-RS says, by tag (PS3.18 F.2); "" where it says nothing."""
 PAGE: Final = 200
 """Matches in one answer, at most."""
-STUDY, SERIES, INSTANCE, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
-"""Tags in answers to QIDO-RS (PS3.18 F.2)."""
-EXACT: Final = {"StudyInstanceUID": STUDY, "AccessionNumber": "00080050", "PatientID": "00100020"}
-TAGS: Final = (STUDY, SERIES, INSTANCE, SOP_CLASS, *EXACT.values())
-"""All that is asked for."""
+TAGS: Final = {
+    "StudyInstanceUID": "0020000D",
+    "SeriesInstanceUID": "0020000E",
+    "SOPInstanceUID": "00080018",
+    "SOPClassUID": "00080016",
+    "AccessionNumber": "00080050",
+    "PatientID": "00100020",
+}
+"""All that is read of an answer to QIDO-RS: keywords, and the tags that stand there (PS3.18 F.2)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,30 +56,17 @@ class WebSource:
 
     def studies(self, query: Query) -> list[str]:
         """Return the Study Instance UIDs that match ``query``."""
-        days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (query.first, query.last))
-        values = {
-            "StudyInstanceUID": query.study_uid,
-            "AccessionNumber": query.accession,
-            "PatientID": query.patient_id,
-        }
-        keys = {
-            **values,
-            "StudyDate": None if days == "-" else days,
-            "ModalitiesInStudy": None if query.named else "MG",
-        }
-        filters = {name: value for name, value in keys.items() if value}
+        filters = {keyword: value for keyword, value in query.keys.items() if value}
         matches = self._search(
-            STUDY,
+            "StudyInstanceUID",
             lambda offset, web: web.search_for_studies(search_filters=filters, limit=PAGE, offset=offset),
         )
-        # a service that does not know a key ignores it, and answers with studies of others
-        matching = [study for study in matches if all(_agrees(study, key, values[key]) for key in EXACT)]
-        return only_uids(study[STUDY] for study in matching)
+        return only_uids(study["StudyInstanceUID"] for study in matches if query.agrees(study))
 
     def images(self, study_uid: str) -> list[Image]:
         """Return the mammograms of a study."""
         matches = self._search(
-            INSTANCE,
+            "SOPInstanceUID",
             lambda offset, web: web.search_for_instances(
                 study_uid,
                 fields=["SOPClassUID", "SeriesInstanceUID"],
@@ -86,12 +76,13 @@ class WebSource:
             ),
         )
         # a peer that does not tell the class is believed to have a mammogram
-        images = {image[INSTANCE]: image for image in matches if image[SOP_CLASS] in {"", *FETCHED_CLASSES}}
-        series = set(only_uids(image[SERIES] for image in images.values()))
+        mammography = [image for image in matches if image["SOPClassUID"] in {"", *FETCHED_CLASSES}]
+        series_of = {image["SOPInstanceUID"]: image["SeriesInstanceUID"] for image in mammography}
+        series = set(only_uids(series_of.values()))
         return [
-            Image(sop_instance_uid=uid, series_uid=images[uid][SERIES])
-            for uid in only_uids(images)
-            if images[uid][SERIES] in series
+            Image(sop_instance_uid=uid, series_uid=series_of[uid])
+            for uid in only_uids(series_of)
+            if series_of[uid] in series
         ]
 
     def fetch(self, study_uid: str, images: Sequence[Image]) -> list[FetchError]:
@@ -165,7 +156,7 @@ def _page(ask: Callable[[int, DICOMwebClient], object], offset: int, client: DIC
     matches = ask(offset, client)
     if not isinstance(matches, list) or not all(isinstance(match, dict) for match in matches):
         raise ValueError("no list of data sets")
-    return [{tag: _value(match, tag) for tag in TAGS} for match in matches]
+    return [{keyword: _value(match, tag) for keyword, tag in TAGS.items()} for match in matches]
 
 
 def _value(match: dict[str, object], tag: str) -> str:
@@ -174,8 +165,3 @@ def _value(match: dict[str, object], tag: str) -> str:
     values = attribute.get("Value") if isinstance(attribute, dict) else None
     value = values[0] if isinstance(values, list) and values else None
     return value.strip()[: LONGEST_VALUE + 1] if isinstance(value, str) else ""
-
-
-def _agrees(study: Match, keyword: str, query_value: str | None) -> bool:
-    value = study[EXACT[keyword]]
-    return not query_value or not value or value == query_value.strip()

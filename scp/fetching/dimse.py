@@ -33,6 +33,7 @@ from scp.fetching.source import (
     FetchError,
     Image,
     Keeper,
+    Match,
     SourceClosedError,
     only_uids,
     too_many,
@@ -46,8 +47,6 @@ log = structlog.get_logger(__name__)
 
 Answers: TypeAlias = Iterator[tuple[Dataset, Dataset | None]]
 """Status and identifier, as pynetdicom gives them."""
-Match: TypeAlias = dict[str, str]
-"""What one answer to a C-FIND says, by the keyword of what was asked for."""
 RETRIEVE_SECONDS: Final = 900.0
 """How long a peer may take for one step of a retrieval: it may have to look on a tape."""
 FIND_SECONDS: Final = 900.0
@@ -81,20 +80,9 @@ class DimseSource:
 
     def studies(self, query: Query) -> list[str]:
         """Return the Study Instance UIDs that match ``query``."""
-        days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (query.first, query.last))
-        identifier = {
-            "StudyInstanceUID": query.study_uid or "",
-            "AccessionNumber": query.accession or "",
-            "PatientID": query.patient_id or "",
-            "StudyDate": "" if days == "-" else days,
-            "ModalitiesInStudy": "" if query.named else "MG",
-        }
         with self._association([contexts.FIND]) as association:
-            matches = self._find(association, "STUDY", identifier)
-        # an archive that does not know a key ignores it, and answers with studies of others
-        exact = ("StudyInstanceUID", "AccessionNumber", "PatientID")
-        matching = [study for study in matches if all(_agrees(study, key, identifier[key]) for key in exact)]
-        return only_uids(study["StudyInstanceUID"] for study in matching)
+            matches = self._find(association, "STUDY", query.keys)
+        return only_uids(study["StudyInstanceUID"] for study in matches if query.agrees(study))
 
     def images(self, study_uid: str) -> list[Image]:
         """Return the mammograms of a study."""
@@ -305,10 +293,6 @@ def _failed(answer: Dataset) -> int:
 def _text(match: Dataset, keyword: str) -> str:
     """Return what ``match`` says of an attribute, no longer than what it may say."""
     return attributes.text(match, keyword).strip()[: LONGEST_VALUE + 1]
-
-
-def _agrees(study: Match, keyword: str, query_value: str) -> bool:
-    return not query_value or not study[keyword] or study[keyword] == query_value.strip()
 
 
 def _accepts(association: Association, sop_class_uid: str) -> bool:

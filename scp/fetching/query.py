@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ _LONGEST: Final = {"accession": 16, "study_uid": 64, "patient_id": 64}
 """Characters (PS3.5 6.2: SH, UI, LO)."""
 _NO_VALUE: Final = re.compile(r"[*?\\\x00-\x1f]")
 """Wildcards of C-FIND (PS3.4 C.2.2.2.4), the separator of values, and what no value may hold."""
+EXACT: Final = ("StudyInstanceUID", "AccessionNumber", "PatientID")
+"""Keys that a study must agree with, if it says anything of them."""
 LONGEST_RANGE: Final = timedelta(days=3660)
 """Ten years: a range without a patient is asked for day by day."""
 
@@ -38,6 +40,27 @@ class Query:
     def named(self) -> bool:
         """Whether it names studies or a patient, so that to find nothing is a failure."""
         return bool(self.accession or self.study_uid or self.patient_id)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What a peer is asked about studies, by keyword (PS3.4 C.6.2.1); "" matches every value."""
+        days = "-".join("" if day is None else day.strftime("%Y%m%d") for day in (self.first, self.last))
+        return {
+            "StudyInstanceUID": self.study_uid or "",
+            "AccessionNumber": self.accession or "",
+            "PatientID": self.patient_id or "",
+            "StudyDate": "" if days == "-" else days,
+            "ModalitiesInStudy": "" if self.named else "MG",
+        }
+
+    def agrees(self, study: Mapping[str, str]) -> bool:
+        """Tell whether ``study``, values by keyword, is one of those that are asked for.
+
+        A peer that does not know a key ignores it, and answers with studies of others.
+        """
+        keys = self.keys
+        pairs = [(keys[keyword], study[keyword]) for keyword in EXACT]
+        return all(not key or not value or value == key.strip() for key, value in pairs)
 
     def by_day(self) -> Iterator[Query]:
         """Give the query in parts that an archive answers whole: a range of dates alone day by day."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 from pydicom.uid import BreastTomosynthesisImageStorage
@@ -19,6 +19,8 @@ from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
+Match: TypeAlias = dict[str, str]
+"""What one answer to a query says, by keyword; "" where it says nothing."""
 NOT_ASKED_FOR: Final = "an image that was not asked for came: it is not kept"
 MOST_MATCHES: Final = 20_000
 """Answers to one query: more than a day of the largest hospital has, and less than fills the memory."""
