@@ -140,9 +140,13 @@ def _header(file: damage.Reader) -> Dataset:
 
 def _is_overlong(element: RawDataElement) -> bool:
     length = element.length if element.value is None else len(element.value)
-    usual = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else ""
-    sequence = element.VR == VR.SQ or (element.VR in {None, VR.UN} and usual == VR.SQ)
-    return length > (LARGEST_SEQUENCE if sequence else LARGEST_ELEMENT)
+    return length > LARGEST_ELEMENT or (length > LARGEST_SEQUENCE and _is_sequence(element))
+
+
+def _is_sequence(element: RawDataElement) -> bool:
+    if element.VR not in {None, VR.UN}:
+        return element.VR == VR.SQ
+    return dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == VR.SQ
 
 
 def arrival(received: Incoming, image: SourceImage, calling_ae: str) -> Arrival:
