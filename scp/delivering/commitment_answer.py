@@ -189,12 +189,8 @@ class CommitmentAnswers:
                 if not (waiting := self.telling[association]):
                     del self.telling[association]
                     return
-                question = waiting[0]
-            try:
-                self._answer_here(association, question)
-            finally:
-                with self.lock:
-                    waiting.remove(question)
+                question = waiting.pop(0)
+            self._answer_here(association, question)
 
     def _answer_here(self, association: Association, question: Question) -> None:
         try:
