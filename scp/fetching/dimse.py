@@ -29,12 +29,12 @@ from scp.fetching.source import (
     FETCHED_CLASSES,
     LONGEST_VALUE,
     MOST_MATCHES,
-    NOT_ASKED_FOR,
     FetchError,
     Image,
     Keeper,
     Match,
     SourceClosedError,
+    UnrequestedError,
     only_uids,
     too_many,
 )
@@ -180,7 +180,7 @@ class DimseSource:
             self.outstanding.discard(str(getattr(event.request, "AffectedSOPInstanceUID", "")))
         if failure is None:
             return status.SUCCESS
-        if str(failure) == NOT_ASKED_FOR:
+        if isinstance(failure, UnrequestedError):
             self.not_asked_for += 1
             if self.not_asked_for > MOST_NOT_ASKED_FOR:
                 connections.hang_up(event.assoc)  # an abort would wait for this very thread

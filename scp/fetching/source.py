@@ -46,6 +46,13 @@ class SourceClosedError(FetchError):
         super().__init__(reason, again=True)
 
 
+class UnrequestedError(FetchError):
+    """An image came that nobody has asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_ASKED_FOR, again=False)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """One image that a source has."""
@@ -101,7 +108,7 @@ class Keeper:
         """
         try:
             if dataset.sop_instance(path) not in requested:
-                return FetchError(NOT_ASKED_FOR, again=False)
+                return UnrequestedError()
             with contextlib.suppress(Foreign):
                 self.receive(path)
         except OutOfResources as refusal:
