@@ -30,6 +30,7 @@ from scp.console.reading.uploads import Uploads
 from scp.console.security import LOOPBACK, Guard
 from scp.console.services import Services
 from scp.console.visitors import COOKIE, Role, Visitor
+from scp.network import web_session
 from scp.web import entrance
 from storage import users
 from storage.archive import Archive
@@ -151,9 +152,8 @@ def _visitor(node: Services, request: Request, secret: str | None) -> Visitor:
         user_number = users.number(tx)
     if not user_number and not node.settings.openid.on:
         return Visitor(name=None, role=Role.ADMIN, secret=own)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = token if scheme.lower() == "bearer" and token else None
-    user = access.user_of(node.database, secret=secret, token=bearer, now=node.now())
+    token = web_session.bearer_token(request.headers.get("authorization", "")) or None
+    user = access.user_of(node.database, secret=secret, token=token, now=node.now())
     if user is None:
         return Visitor(name=None, role=None, secret=own)
     return Visitor(name=user.name, role=access.role(user), secret=own)

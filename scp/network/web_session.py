@@ -1,4 +1,7 @@
-"""How this node calls by HTTP: whom it trusts, what it shows, and that nothing else decides about either."""
+"""How this node calls by HTTP: whom it trusts, what it shows, and that nothing else decides about either.
+
+And how a token is told from other credentials, whoever shows it.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,15 @@ def secure(session: Session, *, authorities: str | Path | None, credentials: str
         session.headers["Authorization"] = _authorization(secrets.read(credentials))
 
 
+def bearer_token(credentials: str) -> str | None:
+    """Return what follows ``Bearer`` (RFC 6750 2.1), "" where nothing does; None of another scheme."""
+    scheme, _, token = credentials.partition(" ")
+    return token if scheme.lower() == "bearer" else None
+
+
 def _authorization(secret: str) -> str:
     """Return the header ``Authorization`` for ``user:password`` or ``Bearer TOKEN``."""
-    scheme, _, token = secret.partition(" ")
-    if scheme.lower() == "bearer" and token:
+    if token := bearer_token(secret):
         return f"Bearer {token.strip()}"
     # RFC 7617 2.1; requests would write it in Latin-1
     return f"Basic {base64.b64encode(secret.encode()).decode()}"

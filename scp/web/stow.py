@@ -23,7 +23,7 @@ from starlette.routing import Route
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.network import patience, secrets, status
+from scp.network import patience, secrets, status, web_session
 from scp.network.secrets import SecretError
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission
 from scp.receiving.admission import Request as AssociationRequest
@@ -166,9 +166,9 @@ class Stow:
 
     def _peer(self, request: Request) -> Peer | None:
         """Return the peer whose token the request shows, None without one."""
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        for peer in self.settings.peers if scheme.lower() == "bearer" else ():
-            if peer.stow_token is None:
+        bearer = web_session.bearer_token(request.headers.get("authorization", ""))
+        for peer in self.settings.peers:
+            if bearer is None or peer.stow_token is None:
                 continue
             try:
                 token = secrets.read(peer.stow_token)
