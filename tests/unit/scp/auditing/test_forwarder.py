@@ -17,32 +17,23 @@ from scp.configuration.settings import Settings
 from scp.retry_policy import Backoff
 from storage import audit_spool
 from tests.support import audit_messages
+from tests.support.listening import Listening
 from tests.support.peers import free_port
 
 MOMENT = timedelta(milliseconds=20)
 
 
-class Receiver:
-    """Takes connections one after the other and keeps the messages of each."""
+class Receiver(Listening):
+    """Keeps the messages of each connection."""
 
     def __init__(self, port=0):
-        self._listening = socket.create_server(("127.0.0.1", port))
-        self.port = self._listening.getsockname()[1]
         self.messages = []
         self.came = threading.Semaphore(0)
         self._connections = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            self._connections.append(connection)
-            threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+        super().__init__(self._read, port)
 
     def _read(self, connection):
+        self._connections.append(connection)
         with connection, connection.makefile("rb") as stream:
             while length := b"".join(iter(lambda: stream.read(1).strip(), b"")):
                 self.messages.append(stream.read(int(length)))
@@ -50,10 +41,6 @@ class Receiver:
 
     def hang_up(self):
         self._connections[-1].shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self._listening.shutdown(socket.SHUT_RDWR)  # or the thread in accept would take one more
-        self._listening.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import contextlib
 import gzip
 import json
-import socket
-import threading
 import time
 
 import pytest
@@ -14,6 +12,7 @@ from scp.configuration.settings import Settings
 from scp.network import web_answers
 from scp.network.association import Unreachable
 from scp.network.web import NotGivenError, WebPeerClient
+from tests.support.listening import Listening
 from tests.support.mammograms import mammogram
 
 IMAGE = mammogram(rows=32, columns=32)
@@ -21,22 +20,13 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n"
 MULTIPART = b'HTTP/1.1 200 OK\r\nContent-Type: multipart/related; type="application/dicom"; boundary=b\r\n'
 
 
-class Service:
+class Service(Listening):
     """Answers each connection with what ``answer`` yields, as fast as the caller takes it."""
 
     def __init__(self):
         self.answer = lambda: ()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/dicom-web"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+        super().__init__(self._answer)
+        self.url = f"http://127.0.0.1:{self.port}/dicom-web"
 
     def _answer(self, connection):
         with connection:
@@ -46,10 +36,6 @@ class Service:
                     connection.sendall(piece)
             except OSError:
                 pass  # the caller has hung up, which is what is tested
-
-    def close(self):
-        self._listening.shutdown(socket.SHUT_RDWR)  # a close alone does not end an accept
-        self._listening.close()
 
 
 @pytest.fixture
