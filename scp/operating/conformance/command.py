@@ -136,6 +136,8 @@ def _parameters(settings: Settings) -> Iterator[tuple[str, str, str]]:
     yield "request for an association", "`[node] acse_timeout_seconds`", f"{node.acse_timeout_seconds:g} s"
     yield "one message", "`[node] dimse_timeout_seconds`", f"{node.dimse_timeout_seconds:g} s"
     yield "idle association", "`[node] network_timeout_seconds`", f"{node.network_timeout_seconds:g} s"
+    whole = f"{node.network_timeout_seconds:g} s, and its bytes at 8 kB/s"
+    yield "a message that comes in, as a whole", "`[node] network_timeout_seconds`", whole
     connect, answer = delivery.connect_timeout_seconds, delivery.answer_timeout_seconds
     yield "connecting to a peer", "`[delivery] connect_timeout_seconds`", f"{connect:g} s"
     yield "a peer's answer", "`[delivery] answer_timeout_seconds`", f"{answer:g} s, and its object at 8 kB/s"

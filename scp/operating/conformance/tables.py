@@ -12,6 +12,7 @@ from pydicom.tag import BaseTag
 
 from scp import retry_policy
 from scp.configuration.sections import Delivery
+from scp.delivering import commitment_answer
 from scp.network import status
 from scp.operating.conformance.sample import SampleObject
 from scp.receiving import admission
@@ -31,6 +32,10 @@ _ACTION: Final = (
     (status.NO_SUCH_ACTION, "Action Type ID is not 1"),
     (status.NO_SUCH_ARGUMENT, "Transaction UID, or an item or its UIDs, is missing"),
     (status.INVALID_ARGUMENT, "a UID is none, or there are no items or too many"),
+    (
+        status.RESOURCE_LIMITATION,
+        f"{commitment_answer.MOST_OPEN} requests of the peer wait for their report: ask again later",
+    ),
     (status.PROCESSING_FAILURE, "storage failed"),
 )
 _FAILURES: Final = (
