@@ -55,8 +55,6 @@ _GROUP_LENGTH = 12
 _GROUP_LENGTH_ELEMENT: Final = b"\2\0\0\0UL\4\0"
 _LONGEST_META: Final = 1_000_000
 """Bytes of the file meta information, which has a dozen short elements and may have a private one."""
-
-
 _OF_A_READING: Final = 200
 """Bytes that a piece of a data set takes in memory besides its own, such as an empty item of a sequence."""
 

@@ -139,7 +139,7 @@ class Sender:
             self._never(delivery, None, _not_sent(faults))
             return False
         # the library counts from when the object is queued, not from when its last byte has left; a peer that
-        # takes nothing more is given up earlier (`pynetdicom_fixes.limit_silence`)
+        # takes nothing more is given up earlier (`connections.limit_silence`)
         association.dimse_timeout = patience.seconds(self.settings.delivery.answer_timeout_seconds, size)
         with audited.instance(transfers.subject(data_set)) as instance:
             try:

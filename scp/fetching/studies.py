@@ -73,7 +73,7 @@ class Fetcher:
         return queries_by_study, failed
 
     def fetch(self, queries: dict[str, Query]) -> Iterator[Line]:
-        """Fetch the studies ``found``; give one line for each, once it is known."""
+        """Fetch the studies that ``queries`` name; give one line for each, once it is known."""
         stopped = False
         for study_uid, query in queries.items():
             if stopped:

@@ -27,7 +27,7 @@ DIFFERENT: Final = 3
 
 
 def same_pixels(first: Path, received: Path) -> bool:
-    """Tell whether ``kept`` and ``received`` decode to equal stored values; undecodable ones do not."""
+    """Tell whether ``first`` and ``received`` decode to equal stored values; undecodable ones do not."""
     process = multiprocessing.get_context("spawn").Process(
         target=_compare, args=(first, received), daemon=True
     )

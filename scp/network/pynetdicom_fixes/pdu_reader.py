@@ -148,7 +148,7 @@ class UnitReader:
         """Return ``size`` bytes, or none at all where the peer has hung up before the first of a unit."""
         received = bytearray()
         connection = self._connection()
-        patience = connection.gettimeout()
+        usual = connection.gettimeout()
         try:
             while len(received) < size:
                 # 0 would not wait at all, and say so with another error
@@ -166,7 +166,7 @@ class UnitReader:
                 raise BrokenUnit(f"connection lost ({error.strerror})", event=_CLOSED) from error
         finally:
             if connection.fileno() >= 0:
-                connection.settimeout(patience)
+                connection.settimeout(usual)
         return received
 
     def _connection(self) -> socket.socket:
