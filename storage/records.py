@@ -150,7 +150,7 @@ class NotKept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """What `studies.record` did."""
+    """What `arrivals.record` did."""
 
     outcome: ArrivalOutcome
     replaced_files: tuple[str, ...]

@@ -105,14 +105,14 @@ def overview(
 def kept_as(tx: Connection, study_uid: str) -> str:
     """Return the UID under which the study is kept: an archive may have sent it under another."""
     copies, instances = schema.copies, schema.instances
-    file: str | None = tx.execute(
+    kept_uid: str | None = tx.execute(
         select(instances.c.study_uid)
         .join(copies, copies.c.sop_instance_uid == instances.c.sop_instance_uid)
         .where(copies.c.study_uid == study_uid)
         .order_by(instances.c.study_uid != study_uid)
         .limit(1)
     ).scalar_one_or_none()
-    return file or study_uid
+    return kept_uid or study_uid
 
 
 _Jobs: TypeAlias = Mapping[tuple[JobKind, JobState], int]
@@ -183,7 +183,7 @@ def _deliveries(tx: Connection, among: Select[Any]) -> dict[str, dict[str, Deliv
 def _add_commitments(
     tx: Connection, among: Select[Any], counts: dict[str, dict[str, DeliveryCounts]]
 ) -> None:
-    """Add to the counts of ``found`` what destinations have committed themselves to."""
+    """Add to ``counts`` what destinations have committed themselves to."""
     results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
     for study_uid, destination, state, number in tx.execute(
         select(results.c.study_uid, deliveries.c.destination, commitments.c.state, func.count())

@@ -20,7 +20,7 @@ REFUSED: Final = "refused: of another patient"
 
 
 def contradicts(tx: Connection, instance: Instance | None, arrival: Arrival) -> bool:
-    """Tell whether ``arrival``, kept as ``kept`` if at all, is another patient's than what is kept."""
+    """Tell whether ``arrival``, kept as ``instance`` if at all, is another patient's than what is kept."""
     patient = arrival.patient_digest
     if patient is None:
         return False

@@ -18,7 +18,7 @@ STEPS = {
     "a row is about to name it": (retention, "replace_file", False),
     "the row names it, the image is still there": (Archive, "remove", False),
 }
-"""Where the process is killed: whose function, which, and whether the call itself is result before."""
+"""Where the process is killed: whose function, which, and whether the call itself is finished before."""
 
 
 def opened(folder):

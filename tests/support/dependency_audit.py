@@ -35,7 +35,7 @@ def answer_of(pip_audit, file):
 
 
 def judge(file, answer):
-    """Return the `Verdict` on ``file`` from what pip-audit ``said``."""
+    """Return the `Verdict` on ``file`` from the ``answer`` of pip-audit."""
     try:
         dependencies = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):

@@ -107,7 +107,7 @@ def threads(pid):
 
 
 def wait_for(condition, seconds=30.0):
-    """Wait until ``done`` returns something true; tell whether it did."""
+    """Wait until ``condition`` returns something true; return what it returned last."""
     deadline = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -105,21 +105,21 @@ def test_a_transfer_is_told_when_it_begins_and_when_it_has_ended(trail):
         with received.instance(subject("P1", "1.2.3")) as instance:
             instance.is_kept, instance.action = is_kept, transfers.CREATED if is_kept else transfers.HELD
     received.close()
-    begin, is_kept, refused = audit_messages.waiting(trail)
+    begin, stored, refused = audit_messages.waiting(trail)
     assert (begin.event, begin.studies, begin.patients) == (
         "Begin Transferring DICOM Instances",
         ("1.2.3",),
         ("P1",),
     )
-    assert (is_kept.event, is_kept.action, is_kept.outcome, is_kept.instances) == (
+    assert (stored.event, stored.action, stored.outcome, stored.instances) == (
         "DICOM Instances Transferred",
         "C",
         "0",
         2,
     )
     assert (refused.outcome, refused.action, refused.instances) == ("4", "R", 1)
-    assert is_kept.requestor == "PACS"
-    assert is_kept.roles == ("Source Role ID", "Destination Role ID")
+    assert stored.requestor == "PACS"
+    assert stored.roles == ("Source Role ID", "Destination Role ID")
 
 
 def test_a_message_is_about_one_patient(trail):

@@ -21,7 +21,7 @@ def forget(hand):
     return tuple(file for study in forgotten for file in study.files)
 
 
-def node_with_study(hand):
+def kept_studies(hand):
     with hand.database.read() as tx:
         return {study.study_uid for study in studies.overview(tx)}
 
@@ -43,7 +43,7 @@ def test_a_delivered_study_is_forgotten_with_all_that_it_named(hand):
     with hand.database.read() as tx:
         assert retention.referenced_files(tx) == set()
     assert hand.database.integrity() == "ok"
-    assert node_with_study(hand) == set()
+    assert kept_studies(hand) == set()
 
 
 def test_a_forgotten_study_that_comes_again_waits_for_more_than_the_four_views(hand):
@@ -87,7 +87,7 @@ def test_a_report_that_nobody_got_is_forgotten_with_its_study(hand):
         )
     hand.analyse_all()
     forget(hand)
-    assert node_with_study(hand) == {OTHER_STUDY}
+    assert kept_studies(hand) == {OTHER_STUDY}
     with hand.database.read() as tx:
         assert reports.last_report(tx, STUDY) is None
 
@@ -122,7 +122,7 @@ def test_a_recent_study_stays(hand):
     hand.send_all()
     with hand.database.write() as tx:
         assert retention.expired(tx, before=hand.now, limit=10) == []
-    assert node_with_study(hand) == {STUDY}
+    assert kept_studies(hand) == {STUDY}
 
 
 @pytest.mark.parametrize("end", ["owed", "parked"])
@@ -136,7 +136,7 @@ def test_what_is_owed_to_anybody_stays(hand, end):
         if end == "parked":
             deliveries.never(tx, first.id, status=None, reason="no", now=hand.now)
     assert forget(hand) == ()
-    assert node_with_study(hand) == {STUDY}
+    assert kept_studies(hand) == {STUDY}
 
 
 def test_what_is_not_reported_yet_stays(hand):
@@ -151,7 +151,7 @@ def test_what_is_not_reported_yet_stays(hand):
     with hand.database.write() as tx:
         jobs.never(tx, job.lease, reason="bug", trace="…", now=hand.now, finding=None)
     assert forget(hand) == ()
-    assert node_with_study(hand) == {STUDY}
+    assert kept_studies(hand) == {STUDY}
 
 
 def test_a_delivered_study_that_changed_stays(hand):
@@ -185,7 +185,7 @@ def test_a_merged_study_is_forgotten_without_its_image(hand):
         )
     hand.analyse_all()
     assert sorted(forget(hand)) == ["results/1.1.dcm", "results/1.2.9.1.dcm"]
-    assert node_with_study(hand) == {OTHER_STUDY}
+    assert kept_studies(hand) == {OTHER_STUDY}
     assert hand.database.integrity() == "ok"
 
 
@@ -231,7 +231,7 @@ def test_space_is_made_by_the_longest_quiet_first(hand):
         (STUDY, 4200),
     ]
     assert f"results/{OTHER_STUDY}.50.dcm" in forgotten[0].files
-    assert node_with_study(hand) == {"1.2.7"}
+    assert kept_studies(hand) == {"1.2.7"}
 
 
 def test_space_is_never_made_of_what_is_owed(hand):
