@@ -33,7 +33,6 @@ SECONDS: Final = 20.0
 WEBHOOK: Final = "[alerts] webhook_url"
 HTTP_OK: Final = 200
 HTTP_ELSEWHERE: Final = 300
-NOT_LET_IN: Final = frozenset({401, 403, 407})
 KNOCK_UNDERSTOOD: Final = frozenset({200, 202, 204, 400, 405, 415, 501})
 """Answers to HEAD of what takes POST (RFC 9110 15)."""
 SMTP_OK: Final = 250
