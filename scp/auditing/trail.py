@@ -97,8 +97,6 @@ class Trail:
 
     def user_changed(self, name: str, change: str, *, by: str, address: str = "") -> None:
         """Tell what of a user of the console was changed ``by`` whom, in words (A.5.3.11)."""
-        if not self.on:
-            return
         words = f"user {name}: {change}"
         self._tell(
             Event.SECURITY_ALERT,
