@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import pytest
 from pynetdicom import _config, dimse_messages
 
+from tests.support.authority import Authority
+
 LOOSE = 0o022
 """As most systems have it: others may read."""
 SWITCHES = (
@@ -60,3 +62,9 @@ def loose_umask():
     before = os.umask(LOOSE)
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A certification authority of this module's own."""
+    return Authority(tmp_path_factory.mktemp("authority"))

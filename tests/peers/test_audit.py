@@ -22,8 +22,8 @@ from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority")).tls("node")
+def tls(authority):
+    return authority.tls("node")
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from storage.database.engine import Database
 from storage.overview import attention
 from storage.queue import deliveries
 from storage.states import DeliveryState
-from tests.support.authority import Authority
 from tests.support.mammograms import standard_views, write
 from tests.support.orthanc import Orthanc
 from tests.support.owed import NOW, owe
@@ -61,11 +60,6 @@ class SecuredOrthanc(Orthanc):
         request.add_header("Authorization", "Basic " + base64.b64encode(LOGIN.encode()).decode())
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

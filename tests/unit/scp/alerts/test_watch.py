@@ -31,11 +31,6 @@ LATER = NOW + timedelta(hours=2)
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def certificate(authority):
     return authority.sign("mail", hosts=("127.0.0.1",))
 

@@ -31,11 +31,6 @@ from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def node_tls(authority):
     return authority.tls("node")
 

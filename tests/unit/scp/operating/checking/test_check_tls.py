@@ -14,11 +14,6 @@ from tests.support.running_node import lock_held
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def section(authority):
     return authority.tls("node", kind="EC")
 

@@ -25,11 +25,6 @@ KEYS = {"keys": [RSAKey.generate_key(2048, {"kid": "1"}).as_dict(private=False)]
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def certificate(authority):
     return authority.sign("mail")
 
