@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey
 
 from scp.configuration.alerts import Alerts
 from scp.configuration.audit import Audit
@@ -21,7 +21,7 @@ from tests.support.peers import free_port
 from tests.support.web_server import scripted_server
 
 TO = "pacs-team@hospital.example"
-KEYS = {"keys": [RSAKey.generate_key(2048, {"kid": "1"}).as_dict(private=False)]}
+KEYS = {"keys": [ECKey.generate_key("P-256", {"kid": "1"}).as_dict(private=False)]}
 
 
 @pytest.fixture(scope="module")
