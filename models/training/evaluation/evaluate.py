@@ -93,6 +93,7 @@ def evaluate(
     }
     parts = _by_source(whole)
     sources = {name: group.images_and_breasts(part, thresholds) for name, part in parts.items()}
+    breasts = flag_thresholds.breasts(predictions, whole.shipped)
     figures = Evaluation(
         images=len(predictions.examples),
         patients=len(set(predictions.patients)),
@@ -113,8 +114,8 @@ def evaluate(
         without_those_folds=_untouched(whole, thresholds),
         known_shares={name: labelling.with_known_shares(part) for name, part in parts.items()},
         normals=_normals(whole),
-        flags=flag_thresholds.choose(predictions, whole.shipped),
-        own_thresholds=flag_thresholds.on_own_normals(predictions, whole.shipped),
+        flags=flag_thresholds.choose(breasts),
+        own_thresholds=flag_thresholds.on_own_normals(breasts),
         judged_on=JUDGED_ON,
         above_chance=_above_chance(sources.get(JUDGED_ON)),
         bars=(),

@@ -66,12 +66,11 @@ class Breasts:
         return {name: part for name, part in parts.items() if part.any()}
 
 
-def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
-    """Choose both points by the calibrated ``scores`` (images, classes) of ``predictions``.
+def choose(table: Breasts) -> dict[str, FlagFigures]:
+    """Choose both points.
 
     A point is left out where the breasts that it is chosen on lie in one fold, or are not there.
     """
-    table = breasts(predictions, scores)
     sources = np.array(table.sources)
     digital = [table.normal & (sources == name) for name in DIGITAL]
     digital_words = "90 % of the normal breasts of each digital source (RSNA, INbreast, Selenia) stay below"
@@ -91,13 +90,12 @@ def choose(predictions: Predictions, scores: Floats) -> dict[str, FlagFigures]:
     }
 
 
-def on_own_normals(predictions: Predictions, scores: Floats) -> dict[str, OwnThreshold]:
+def on_own_normals(table: Breasts) -> dict[str, OwnThreshold]:
     """Give each source the threshold below which 90 % of its own normal breasts stay, as a calibration does.
 
     Each fold is judged at the threshold that the source's other folds give. A source whose normal breasts lie
     in one fold, or that has none, is left out.
     """
-    table = breasts(predictions, scores)
     points: dict[str, OwnThreshold] = {}
     for name, normal in table.of_sources(table.normal).items():
         if len(np.unique(table.folds[normal])) > 1:
@@ -113,7 +111,10 @@ def on_own_normals(predictions: Predictions, scores: Floats) -> dict[str, OwnThr
 
 
 def breasts(predictions: Predictions, scores: Floats) -> Breasts:
-    """Put the standard views of each breast together; its label is that of its worst image."""
+    """Put the standard views of each breast together, with calibrated ``scores`` (images, classes).
+
+    Its label is that of its worst image.
+    """
     members: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number, example in enumerate(predictions.examples):
         if example.view in examination.STANDARD:

@@ -10,8 +10,8 @@ from tests.support import predicted
 
 def chosen(**words):
     table = predicted.table(patients=400, **words)
-    scores = softmax(table.logits, 1.0)
-    return flag_thresholds.breasts(table, scores), flag_thresholds.choose(table, scores)
+    breasts = flag_thresholds.breasts(table, softmax(table.logits, 1.0))
+    return breasts, flag_thresholds.choose(breasts)
 
 
 def test_nine_in_ten_normal_breasts_of_each_digital_source_stay_below():
@@ -37,7 +37,7 @@ def test_nine_in_ten_malignant_breasts_reach_the_other_point():
 def test_a_source_keeps_a_tenth_of_its_own_normals_above_its_own_threshold():
     table = predicted.table(patients=400)
     table.logits[np.array([example.source == "rsna" for example in table.examples]), 3] += 2.0
-    own = flag_thresholds.on_own_normals(table, softmax(table.logits, 1.0))
+    own = flag_thresholds.on_own_normals(flag_thresholds.breasts(table, softmax(table.logits, 1.0)))
     assert own["rsna"].threshold > own["inbreast"].threshold
     for point in own.values():
         assert point.normal_breasts == 200
