@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
 """Column and row in pixels of the source; 0, 0 is the top-left corner of its first pixel (PS3.3 C.18.6)."""
+ChestWall: TypeAlias = Literal["left", "right"]
+"""Side of the picture on which the chest wall lies."""
 
 
 class ClassKey(StrEnum):
@@ -86,8 +88,7 @@ class Trace:
 class Landmarks:
     """By what places in two views of one breast are compared, found in the picture."""
 
-    chest_wall: Literal["left", "right"]
-    """Side of the picture on which the chest wall lies."""
+    chest_wall: ChestWall
     nipple: Point
     """The point that is farthest from the chest wall."""
     depth: float

@@ -7,7 +7,7 @@ costs little more than a thumbnail; the outline is then brought back to the sour
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from scipy import ndimage
 from inference.analysis import film_frames, trimming
 from inference.analysis.film_frames import Flags, Values, opened
 from inference.errors import Failed
+from inference.findings import ChestWall
 from inference.reading.pixels import Picture
 
 GRID: Final = 320
@@ -57,8 +58,7 @@ class Breast:
     """Rows by columns of the source, true on breast (with the pectoral muscle and the axilla)."""
     box: tuple[int, int, int, int]
     """Left, top, right and bottom (the last two exclusive) of the mask in pixels of the source."""
-    chest_wall: Literal["left", "right"]
-    """Side of the picture on which the chest wall lies."""
+    chest_wall: ChestWall
 
 
 def find(picture: Picture) -> Breast:
@@ -205,7 +205,7 @@ def _box(mask: Flags) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _chest_wall(outline: Flags, small: Values) -> Literal["left", "right"]:
+def _chest_wall(outline: Flags, small: Values) -> ChestWall:
     """Return the side on which the breast ends in a straight cut; if both do, in brighter tissue."""
     left, top, right, bottom = _box(outline)
     light = np.where(outline, small, 0)[top:bottom, left:right]

@@ -12,14 +12,14 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from inference.findings import EXPLAINABLE, ClassKey, Point
+from inference.findings import EXPLAINABLE, ChestWall, ClassKey, Point
 from inference.reading.pixels import Picture
 
 _PLACE: Final = "place"
@@ -39,8 +39,6 @@ _FAST: Final = 1
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right and bottom (the last two exclusive) in pixels of the source."""
-Side: TypeAlias = Literal["left", "right"]
-"""On which side of the picture the chest wall lies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -114,7 +112,7 @@ class Frame:
     """Width and height of the breast where it is shown."""
 
     @classmethod
-    def around(cls, breast: Box, chest_wall: Side, shape: tuple[int, ...], longest: int) -> Self:
+    def around(cls, breast: Box, chest_wall: ChestWall, shape: tuple[int, ...], longest: int) -> Self:
         """Return the frame of the ``breast`` in a picture of that ``shape``: it fits into a heatmap twice."""
         place = _with_margin(breast, chest_wall, shape)
         width, height = place[2] - place[0], place[3] - place[1]
@@ -147,7 +145,7 @@ class Frame:
         return slice(top, bottom), slice(left, right)
 
 
-def _with_margin(breast: Box, chest_wall: Side, shape: tuple[int, ...]) -> Box:
+def _with_margin(breast: Box, chest_wall: ChestWall, shape: tuple[int, ...]) -> Box:
     left, top, right, bottom = breast
     margin = round(_MARGIN * max(right - left, bottom - top))
     rows, columns = shape
