@@ -70,7 +70,7 @@ def of_samples(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
 def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
     """Raise Failed where ``values`` wrap around, and another reading of ``samples`` does not."""
     stored = int(header.BitsStored)
-    lines = slice(None, None, max(1, values.size // _EXAMINED))
+    lines = _examined(values)
     sample_lines = values[lines].astype(np.int32)
     if stored > 1 and _background_in_the_middle(
         sample_lines, stored, signed=bool(header.PixelRepresentation)
@@ -87,7 +87,7 @@ def check(header: Dataset, samples: NDArray[Any], values: NDArray[Any]) -> None:
 
 def wrapped_steps(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where ``values`` (rows by columns) begin at the other end: sampled lines by pairs."""
-    lines = values[:: max(1, values.size // _EXAMINED)].astype(np.float32)
+    lines = values[_examined(values)].astype(np.float32)
     if lines.shape[1] < 2 * _BESIDE + 2:
         return np.zeros((len(lines), 1), bool)
     low, high = np.percentile(lines, _TAILS)
@@ -105,6 +105,10 @@ def check_upper_bits(values: NDArray[Any]) -> None:
     """Raise Failed where ``values`` (rows by columns) have lost upper bits, all over the picture."""
     if float(np.mean(wrapped_steps(values))) > MOST_STEPS:
         raise Failed(WRAPPED)
+
+
+def _examined(values: NDArray[Any]) -> slice:
+    return slice(None, None, max(1, values.size // _EXAMINED))
 
 
 def _check_bits(sample_lines: NDArray[np.int32], bits: NDArray[np.int32], stored: int) -> None:
