@@ -161,9 +161,8 @@ def _normalised(grey: NDArray[np.float32], share: NDArray[np.float32]) -> NDArra
     One monotone curve for the whole breast: local contrast keeps its sign and order.
     """
     inside = share > 0.5  # noqa: PLR2004 -- half of the pixel is breast
-    breast = grey / np.maximum(
-        share, np.float32(_SMALL)
-    )  # averages of breast alone, without the masked zeros
+    # averages of breast alone, without the masked zeros
+    breast = grey / np.maximum(share, np.float32(_SMALL))
     if not inside.any():
         return np.zeros_like(grey)
     low, middle, high = (float(level) for level in np.percentile(breast[inside], _PERCENTILES))

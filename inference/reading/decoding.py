@@ -17,14 +17,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import JPEGExtended12Bit
 
 from inference.errors import Failed, Refused
-from inference.reading import (
-    attributes,
-    damage,
-    objections,
-    stored_values,
-    transfer_syntaxes,
-    unknown_vr,
-)
+from inference.reading import attributes, damage, objections, stored_values, transfer_syntaxes, unknown_vr
 
 _ALLOCATED: Final = (8, 16)
 _MOST_PIXELS: Final = 400_000_000
