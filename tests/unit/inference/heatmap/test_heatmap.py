@@ -179,15 +179,8 @@ def test_the_legend_of_a_breast_without_a_region_is_not_at_the_chest_wall(wall):
 
 
 def test_the_score_has_a_line_of_its_own_where_the_flag_has_no_room_for_it():
-    laid_out = legend.strip(
-        results.analysed(results.NORMAL),
-        caption="unknown side, unknown view",
-        identity=results.MODEL,
-        width=1000,
-        unit=1.0,
-        fonts=Fonts(),
-    )
-    lines = [mark.text for mark in laid_out.marks if isinstance(mark, Words)]
+    finding = results.analysed(results.NORMAL)
+    lines = [mark.text for mark in words_of(finding, caption="unknown side, unknown view", width=1000)]
     assert lines[:2] == ["AI result, no region unknown side,", "unknown view"]
     assert lines[2:5] == ["NOT FOR DIAGNOSTIC USE", "Not flagged", "malignant score 1 (flag from 31)"]
 
@@ -244,11 +237,15 @@ def overlap(word, word_after):
     )
 
 
-def legend_text(finding, caption="R CC", width=800):
+def words_of(finding, *, caption, width, unit=1.0):
     laid_out = legend.strip(
-        finding, caption=caption, identity=results.MODEL, width=width, unit=width / 1500, fonts=Fonts()
+        finding, caption=caption, identity=results.MODEL, width=width, unit=unit, fonts=Fonts()
     )
-    return " ".join(mark.text for mark in laid_out.marks if isinstance(mark, Words))
+    return [mark for mark in laid_out.marks if isinstance(mark, Words)]
+
+
+def legend_text(finding, caption="R CC", width=800):
+    return " ".join(mark.text for mark in words_of(finding, caption=caption, width=width, unit=width / 1500))
 
 
 def test_legend_says_what_must_be_said():
@@ -278,10 +275,7 @@ def test_normal_never_stands_alone():
 
 
 def test_legend_can_be_read_where_2048_rows_are_fitted_to_a_window():
-    laid_out = legend.strip(
-        results.analysed(), caption="R MLO", identity=results.MODEL, width=1500, unit=1.0, fonts=Fonts()
-    )
-    words = {mark.text: mark for mark in laid_out.marks if isinstance(mark, Words)}
+    words = {mark.text: mark for mark in words_of(results.analysed(), caption="R MLO", width=1500)}
     assert min(mark.size for mark in words.values()) >= 32
     flag = words["FLAGGED · malignant score 84 (flag from 31)"]
     assert flag.size >= 48
@@ -307,15 +301,8 @@ def test_an_enlarged_breast_stays_within_the_longest_side():
 
 
 def test_the_warning_stands_beside_the_headline_of_a_picture_without_a_region():
-    laid_out = legend.strip(
-        results.analysed(results.NORMAL),
-        caption="L MLO",
-        identity=results.MODEL,
-        width=1500,
-        unit=1.0,
-        fonts=Fonts(),
-    )
-    words = {mark.text: mark for mark in laid_out.marks if isinstance(mark, Words)}
+    finding = results.analysed(results.NORMAL)
+    words = {mark.text: mark for mark in words_of(finding, caption="L MLO", width=1500)}
     headline, warning = words["AI result, no region  L MLO"], words["NOT FOR DIAGNOSTIC USE"]
     assert headline.top < warning.top < headline.top + headline.size
     assert headline.size >= 48
