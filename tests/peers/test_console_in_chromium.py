@@ -16,7 +16,7 @@ from scp.console import access
 from storage import users
 from tests.support import ungated
 from tests.support.in_process import InProcessNode
-from tests.support.mammograms import mammogram, uid
+from tests.support.mammograms import mammogram, standard_views, uid
 from tests.support.peers import missing, require
 from tests.support.web import Console
 
@@ -33,10 +33,7 @@ def observations(tmp_path_factory):
         missing("axe-core and the driver of the browser are not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("chromium")
     node_of_pages = InProcessNode(folder)
-    views = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-    node_of_pages.receive(
-        *(mammogram(side, view, number=n, **SIZE) for n, (side, view) in enumerate(views, start=1))
-    )
+    node_of_pages.receive(*standard_views(**SIZE))
     node_of_pages.work()
     node_of_pages.deliver()
     with node_of_pages.database.write() as tx:

@@ -13,12 +13,10 @@ from scp.network import association, contexts
 from scp.network.association import Unreachable
 from tests.support.authority import Authority
 from tests.support.dcmtk import dcmtk
-from tests.support.mammograms import mammogram, write
+from tests.support.mammograms import standard_views, write
 from tests.support.node_process import NodeProcess, peer
 from tests.support.peers import free_port, require
 from tests.support.storescp import storescp
-
-VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +61,7 @@ def archive(tmp_path, pacs, authority):
 @pytest.mark.timeout(420)
 def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authority, stranger, pacs, archive):
     port = free_port()
-    paths = []
-    for number, (laterality, view) in enumerate(VIEWS, 1):
-        paths.append(tmp_path / f"{number}.dcm")
-        write(mammogram(laterality, view, number=number), paths[-1])
+    paths = [write(image, tmp_path / f"{number}.dcm") for number, image in enumerate(standard_views(), 1)]
     node = NodeProcess(
         tmp_path,
         peers=peer("DCMTK", archive.port, tls="true"),
