@@ -37,7 +37,7 @@ def node(tmp_path, pacs):
 
 
 def killed_at(pacs, node, moment, *, next_step=lambda: None):
-    """Have the node killed at ``moment``, after ``then``; the event is set when it is dead."""
+    """Have the node killed at ``moment``, after ``next_step``; the event is set when it is dead."""
     dead = threading.Event()
 
     def kill():

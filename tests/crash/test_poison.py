@@ -70,14 +70,8 @@ def job_of(node, image):
 def finding_of(node, image):
     with node.database.read() as tx:
         pairs = arrivals.images(tx, str(image.StudyInstanceUID))
-    return next(
-        (
-            own_finding
-            for record, own_finding in pairs
-            if record.sop_instance_uid == str(image.SOPInstanceUID)
-        ),
-        None,
-    )
+    uid = str(image.SOPInstanceUID)
+    return next((finding for record, finding in pairs if record.sop_instance_uid == uid), None)
 
 
 @pytest.mark.timeout(400)

@@ -76,7 +76,7 @@ def require_plugin(archive):
         missing("Orthanc's DICOMweb plugin is not installed")
 
 
-def instance_uids(data_dir, study):
+def image_count(data_dir, study):
     """Return how many images of a study a node has."""
     database = Database.open_for_reading(data_dir)
     try:
@@ -94,7 +94,7 @@ def test_study_is_moved_to_the_running_node_and_skipped_afterwards(node, fetch, 
     (line,) = ended.lines
     assert (line["outcome"], line["images"]) == ("fetched", 2)
     assert line["study_uid"] == str(uid("study", study))
-    assert instance_uids(node.data_dir, study) == 2
+    assert image_count(node.data_dir, study) == 2
     assert ended.code == 0
     (line,) = fetch(*words).lines
     assert (line["outcome"], line["images"]) == ("here already", 0)
@@ -113,7 +113,7 @@ def test_studies_of_a_list_come_to_a_node_that_does_not_run(stopped, fetch, arch
     ]
     assert ended.lines[0]["query"] == "list.csv line 4: accession ACC404"
     assert ended.code == 1
-    assert [instance_uids(stopped, study) for study in "13"] == [2, 2]
+    assert [image_count(stopped, study) for study in "13"] == [2, 2]
     assert not list((stopped / "incoming").iterdir())
 
 
@@ -131,7 +131,7 @@ def test_node_that_is_no_move_destination_fetches_by_c_get(node, fetch, monkeypa
     monkeypatch.setenv("SECONDREAD_NODE__AE_TITLE", "STRANGER")
     (line,) = fetch("--peer", dcmqrscp.TITLE, "--accession", "ACC3").lines
     assert (line["outcome"], line["images"]) == ("fetched", 2)
-    assert instance_uids(node.data_dir, "3") == 2
+    assert image_count(node.data_dir, "3") == 2
 
 
 def test_full_disk_is_a_reason_to_try_again(stopped, fetch, monkeypatch):

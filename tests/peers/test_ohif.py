@@ -44,14 +44,14 @@ def outlined_study(folder):
     views = standard_views(study="outline", **FORM)
     lesion = results.region(*lesion_centre("R", **SIZE), along=180, across=120)
     elsewhere = results.region(610, 800, along=150, across=90)
-    matches = [
+    findings = [
         results.measured(results.MALIGNANT, at=lesion),
         results.measured(results.NORMAL),
         results.measured(results.NORMAL_BUT_REACHED, at=elsewhere),
         results.measured(results.NORMAL),
     ]
     images = [
-        results.study_image(header, finding, folder) for header, finding in zip(views, matches, strict=True)
+        results.study_image(header, finding, folder) for header, finding in zip(views, findings, strict=True)
     ]
     return views, results.objects(images, options=results.with_options(sr_region="outline"))
 
@@ -114,14 +114,14 @@ def walk(request, screens):
 
 def regions(report):
     """The label of every marked region, the UID of its image and its line, in the report's order."""
-    matches = []
+    marked = []
     for group in results.named(report, pydicom.sr.coding.Code("125007", "DCM", "Measurement Group")):
         shape = next(item for item in group.ContentSequence if item.ValueType == "SCOORD")
         if len(shape.GraphicData) != 2 * 9:
             line = np.array(shape.GraphicData, float).reshape(-1, 2)
             image = shape.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
-            matches.append((results.comments(group)[0], image, line))
-    return matches
+            marked.append((results.comments(group)[0], image, line))
+    return marked
 
 
 def on_screen(line, corners):

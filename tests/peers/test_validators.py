@@ -122,8 +122,12 @@ def combo(folder: Path) -> Case:
         for number, (side, view) in enumerate((("R", "CC"), ("L", "MLO")), start=21)
     ]
     views = [*films, *synthetic, *deep]
-    outputs = [*LESION, *NORMAL, *[results.refused("tomosynthesis: only projection images are analysed")] * 2]
-    return views, results.objects(images(views, outputs, folder), kinds=KINDS)
+    findings = [
+        *LESION,
+        *NORMAL,
+        *[results.refused("tomosynthesis: only projection images are analysed")] * 2,
+    ]
+    return views, results.objects(images(views, findings, folder), kinds=KINDS)
 
 
 CASES = (
@@ -320,9 +324,9 @@ def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else
     report, summary, heatmap = read_again(header, tmp_path)
     assert errors(write(report, tmp_path / "report.dcm")) == []
     assert errors(write(summary, tmp_path / "summary.dcm")) == []
-    outputs = errors(write(heatmap, tmp_path / "heatmap.dcm"))
-    assert len(outputs) == 2
-    assert all(MISTAKEN in line for line in outputs)
+    lines = errors(write(heatmap, tmp_path / "heatmap.dcm"))
+    assert len(lines) == 2
+    assert all(MISTAKEN in line for line in lines)
 
 
 def test_dcentvfy_finds_that_sources_and_results_agree(files):

@@ -60,7 +60,7 @@ class Crash(Exception):  # noqa: N818
 
 
 class Conversation:
-    """An association with a peer of certain ``manners``, as far as the CommitmentRequester uses it."""
+    """An association with a peer of certain ``manner``, as far as the CommitmentRequester uses it."""
 
     is_established = True
 

@@ -70,7 +70,7 @@ def waiting(trail):
 
 def _named(objects, meaning):
     return tuple(
-        match.get("ParticipantObjectID")
-        for match in objects
-        if match.find("ParticipantObjectIDTypeCode").get("originalText") == meaning
+        entity.get("ParticipantObjectID")
+        for entity in objects
+        if entity.find("ParticipantObjectIDTypeCode").get("originalText") == meaning
     )

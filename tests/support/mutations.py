@@ -56,8 +56,8 @@ def _renamed(part: bytes, number: int) -> bytes:
 
 def _header_end(data: bytes) -> int:
     """Where the pixels begin: damage before them is told from damage in them."""
-    match = data.rfind(b"\xe0\x7f\x10\x00")
-    return match if match > 0 else len(data)
+    place = data.rfind(b"\xe0\x7f\x10\x00")
+    return place if place > 0 else len(data)
 
 
 def _flip_header(chance, data):

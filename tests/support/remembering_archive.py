@@ -85,8 +85,8 @@ def _encoded(event):
 
 def _named(header):
     """The images of a heatmap's Source Image Sequence, or of a report's evidence."""
-    objects = {str(item.ReferencedSOPInstanceUID) for item in header.get("SourceImageSequence") or []}
+    uids = {str(item.ReferencedSOPInstanceUID) for item in header.get("SourceImageSequence") or []}
     for study in header.get("CurrentRequestedProcedureEvidenceSequence") or []:
         for series in study.ReferencedSeriesSequence:
-            objects |= {str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence}
-    return frozenset(objects)
+            uids |= {str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence}
+    return frozenset(uids)

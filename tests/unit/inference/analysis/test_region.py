@@ -17,8 +17,8 @@ def whole(map_):
 
 
 def located(heat, breast):
-    spot = region.locate(heat, breast)
-    return spot.peak, next(iter(spot.regions), None)
+    trace = region.locate(heat, breast)
+    return trace.peak, next(iter(trace.regions), None)
 
 
 def lengths(spot):
@@ -109,10 +109,10 @@ def test_a_large_map_gives_what_a_full_grid_gives(monkeypatch):
 def test_every_hot_spot_is_told_the_largest_first():
     heat = np.maximum(blob(300, 300, 60, 60, 10, 10), 0.8 * blob(300, 300, 200, 200, 40, 40))
     heat = np.maximum(heat, 0.4 * blob(300, 300, 60, 220, 40, 40))
-    spot = region.locate(heat, whole(heat))
-    assert np.allclose(spot.spots, ((200, 200), (60, 60)), atol=1)
-    assert np.allclose([place.center for place in spot.regions], spot.spots, atol=1)
-    assert spot.at_the_border == 0
+    trace = region.locate(heat, whole(heat))
+    assert np.allclose(trace.spots, ((200, 200), (60, 60)), atol=1)
+    assert np.allclose([place.center for place in trace.regions], trace.spots, atol=1)
+    assert trace.at_the_border == 0
 
 
 def half_disc(size=400):
@@ -123,17 +123,17 @@ def half_disc(size=400):
 
 def test_a_spot_on_the_breasts_outline_is_none():
     on_skin, inside = blob(400, 400, 178, 200, 6, 6), blob(400, 400, 60, 260, 20, 20)
-    spot = region.locate(np.maximum(on_skin, inside), half_disc())
-    assert spot.spots == ((60.5, 260.5),)
-    assert spot.at_the_border == 1
-    assert spot.regions[0].center == pytest.approx((60, 260), abs=1)
+    trace = region.locate(np.maximum(on_skin, inside), half_disc())
+    assert trace.spots == ((60.5, 260.5),)
+    assert trace.at_the_border == 1
+    assert trace.regions[0].center == pytest.approx((60, 260), abs=1)
     alone = region.locate(on_skin, half_disc())
     assert (alone.regions, alone.spots, alone.at_the_border) == ((), (), 1)
 
 
 def test_a_spot_at_the_chest_wall_counts():
-    spot = region.locate(blob(400, 400, 2, 200, 8, 8), half_disc())
-    assert np.allclose(spot.spots, ((2, 200),), atol=1)
+    trace = region.locate(blob(400, 400, 2, 200, 8, 8), half_disc())
+    assert np.allclose(trace.spots, ((2, 200),), atol=1)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -141,7 +141,7 @@ def test_the_nipple_is_the_point_farthest_from_the_chest_wall(side):
     mask = half_disc() if side == "left" else half_disc()[:, ::-1]
     columns = np.flatnonzero(mask.any(axis=0))
     box = (int(columns[0]), 20, int(columns[-1]) + 1, 380)
-    spot = region.landmarks(Breast(mask=mask, box=box, chest_wall=side))
-    assert spot.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
-    assert spot.depth == 180
-    assert spot.chest_wall == side
+    landmarks = region.landmarks(Breast(mask=mask, box=box, chest_wall=side))
+    assert landmarks.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
+    assert landmarks.depth == 180
+    assert landmarks.chest_wall == side

@@ -117,14 +117,14 @@ def test_what_cannot_be_used_is_named_and_counted(tmp_path):
     (data / "1.png").write_bytes(b"no picture")
     (data / "2.png").unlink()
     Image.fromarray(np.full((50, 50), 7, np.uint8)).save(data / "4.png")
-    counts = make(data, tmp_path / "work")
-    reasons = dict(counts.refused)
+    usable = make(data, tmp_path / "work")
+    reasons = dict(usable.refused)
     assert sorted(reasons) == ["1.png", "2.png", "4.png"]
     assert "neither DICOM nor a PNG" in reasons["1.png"]
     assert "cannot be read (No such file" in reasons["2.png"]
     assert "blank" in reasons["4.png"]
-    assert len(counts.examples) == len(counts.positions) == len(counts.lesions) == 37
-    assert not {"1.png", "2.png", "4.png"} & {example.file for example in counts.examples}
+    assert len(usable.examples) == len(usable.positions) == len(usable.lesions) == 37
+    assert not {"1.png", "2.png", "4.png"} & {example.file for example in usable.examples}
 
 
 def test_the_digest_changes_with_an_image_and_with_a_label(tmp_path, prepared):
@@ -272,10 +272,10 @@ def test_too_few_images_for_a_new_head_are_refused(training_set, images, batch, 
 def test_predictions_are_the_models_logits(prepared):
     model = catalogue.build("document-cnn", rows=SIDE, columns=SIDE)
     numbers = np.array([5, 0, 9])
-    counts = train.predict(model, prepared, numbers)
+    logits = train.predict(model, prepared, numbers)
     images = prepared.images[prepared.positions[numbers]][..., None].astype(np.float32) / 255
     scores = np.asarray(model(images))
-    np.testing.assert_allclose(np.asarray(tf.nn.softmax(counts)), scores, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(tf.nn.softmax(logits)), scores, atol=1e-6)
 
 
 def test_every_recipe_builds_its_network():
