@@ -31,7 +31,9 @@ class CommittingArchive(ArchiveSCP):
         """Transaction UID of each report that was answered, and the status."""
         self.at: dict[str, Callable[[], object]] = {}
         self._waiting: list[tuple[object, Dataset]] = []
-        self._asking: set[object] = set()
+        self._answered: dict[object, Callable[[], object]] = {}
+        """What happens when an answer has gone out. It is chosen when the request comes: the next life of a
+        node that was killed at "asked" has a request of its own."""
         self._server.bind(evt.EVT_REQUESTED, self._called)
         self._server.bind(evt.EVT_N_ACTION, self._answer_request)
         self._server.bind(evt.EVT_PDU_SENT, self._sent)
@@ -42,27 +44,29 @@ class CommittingArchive(ArchiveSCP):
             self._reached("called")
 
     def _reached(self, moment):
-        self.at.pop(moment, lambda: None)()
+        self._step(moment)()
+
+    def _step(self, moment):
+        return self.at.pop(moment, lambda: None)
 
     def _answer_request(self, event):
         if self.abort:
             event.assoc.abort()
             return 0x0110, None
         information = event.action_information
+        self._answered[event.assoc] = self._step("answered")
         with self._arrived:
             self.requests.append(information)
             self._arrived.notify_all()
         self._reached("asked")
-        self._asking.add(event.assoc)
         if self.answer == 0 and not self.silent:
             self._waiting.append((event.assoc, information))
         return self.answer, None
 
     def _sent(self, event):
         """The answer to a request has gone out: its report may follow."""
-        if isinstance(event.pdu, P_DATA_TF) and event.assoc in self._asking:
-            self._asking.discard(event.assoc)
-            self._reached("answered")
+        if isinstance(event.pdu, P_DATA_TF) and (step := self._answered.pop(event.assoc, None)):
+            step()
         if isinstance(event.pdu, P_DATA_TF) and self._waiting:
             threading.Thread(target=self._tell, args=self._waiting.pop(), daemon=True).start()
 

@@ -71,6 +71,7 @@ longest_retry_seconds = 2
 
     def launch(self, **environment):
         """Start it and wait for nothing."""
+        assert self.process is None or self.process.poll() is not None, "the node's last life has not ended"
         self.log.touch()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "scp", "--config", str(self.config)],
