@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
 from inference.errors import InferenceError
-from inference.network.manifest import ManifestError
-from scp import logs, terminal
 from scp.configuration.errors import ConfigError
-from scp.configuration.sections import Log
-from scp.configuration.settings import Settings, load
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from scp.configuration.settings import Settings
 
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above
 
@@ -57,7 +56,7 @@ def main() -> int:
         return _print_error(error, WRONG_USAGE)
     except CommandError as error:
         return _print_error(error, error.code)
-    except (StorageError, ManifestError, InferenceError) as error:
+    except (StorageError, InferenceError) as error:
         return _print_error(error, FAILED)
     except BrokenPipeError:
         # the reader of a pipe has gone (`| head`); nothing may be written to it at the end either
@@ -67,6 +66,8 @@ def main() -> int:
 
 
 def _print_error(error: Exception, code: int) -> int:
+    from scp import terminal
+
     terminal.err().print(str(error), soft_wrap=True)
     return code
 
@@ -80,13 +81,17 @@ def start(
 ) -> None:
     """Start the node, unless a command says otherwise."""
     os.umask(0o077)  # results of `analyze --output` hold a patient's name
-    logs.configure(Log(level="warning"))
     context.obj = config
     if version:
+        from scp import terminal
         from scp.product import __version__
 
         terminal.out().print(__version__)
         raise typer.Exit
+    from scp import logs
+    from scp.configuration.sections import Log
+
+    logs.configure(Log(level="warning"))
     if context.invoked_subcommand is None:
         settings = _settings(context, None)
         logs.configure(settings.log)
@@ -98,10 +103,10 @@ def start(
 @app.command()
 def demo(context: typer.Context, *, config: Config = None) -> None:
     """Send two real studies through a node of its own and show what comes back (into ./var/demo)."""
-    path = config or context.obj
     from scp.demo import run
 
-    raise typer.Exit(run.run(Path("var/demo"), Settings() if path is None else load(path, os.environ)))
+    settings = _settings(context, config) if config or context.obj else _defaults()
+    raise typer.Exit(run.run(Path("var/demo"), settings))
 
 
 @app.command()
@@ -117,9 +122,10 @@ def check(context: typer.Context, *, config: Config = None, as_json: Json = Fals
 def console(context: typer.Context, *, config: Config = None) -> None:
     """Show the web pages of a node that is stopped, or has none: studies, results, and Analyse a file."""
     settings = _settings(context, config)
-    logs.configure(settings.log)
+    from scp import logs
     from scp.console import process
 
+    logs.configure(settings.log)
     raise typer.Exit(process.run(settings))
 
 
@@ -131,8 +137,7 @@ def conformance(
     config: Config = None,
 ) -> None:
     """Write the DICOM conformance statement of this node, as it is configured."""
-    missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
-    settings = Settings() if missing else _settings(context, config)
+    settings = _settings_or_defaults(context, config)
     from scp.operating.conformance import command
 
     raise typer.Exit(command.run(settings, output))
@@ -264,8 +269,7 @@ def analyze(
 ) -> None:
     """Analyse files without any network."""
     # no peer and no port is needed here, so the default file may be missing
-    missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
-    settings = Settings() if missing else _settings(context, config)
+    settings = _settings_or_defaults(context, config)
     from scp.operating import analyze
 
     raise typer.Exit(analyze.run(settings, files, output=output, as_json=as_json))
@@ -375,4 +379,18 @@ def _settings(context: typer.Context, config: Path | None) -> Settings:
     path = _path(context, config)
     if path == DEFAULT_CONFIG and not path.exists():
         raise CommandError(FIRST_LINES, code=WRONG_USAGE)
+    from scp.configuration.settings import load
+
     return load(path, os.environ)
+
+
+def _settings_or_defaults(context: typer.Context, config: Path | None) -> Settings:
+    """Read the settings of a command that can do without a file of that name."""
+    missing = _path(context, config) == DEFAULT_CONFIG and not DEFAULT_CONFIG.exists()
+    return _defaults() if missing else _settings(context, config)
+
+
+def _defaults() -> Settings:
+    from scp.configuration.settings import Settings
+
+    return Settings()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from inference.errors import ManifestError
 from inference.network import manifest
-from inference.network.manifest import ManifestError
 from scp import housekeeping, logs, product, schedule
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.analysis.preprocess import PREPROCESSING, READABLE
-from inference.errors import Failed, ModelError
+from inference.errors import Failed, ManifestError, ModelError
 from inference.findings import CLASSES, EXPLAINABLE, ModelIdentity
 from inference.network import catalogue, engine, weights
 from inference.network import manifest as manifests
 from inference.network.engine import keras, tf
-from inference.network.manifest import Manifest, ManifestError
+from inference.network.manifest import Manifest
 
 DEFAULT_THREADS: Final = 2
 """Processor threads of one network; more processes, not more threads, make a node faster."""

@@ -20,11 +20,11 @@ from PIL import Image
 
 from inference.analysis import preprocess
 from inference.analysis.breast import GRID, Breast
-from inference.errors import ModelError
+from inference.errors import ManifestError, ModelError
 from inference.network import efficientnet_lite
 from inference.network import manifest as manifests
 from inference.network.engine import fix_computation, keras, tf
-from inference.network.manifest import Manifest, ManifestError
+from inference.network.manifest import Manifest
 from inference.reading.pixels import Picture
 
 ROWS: Final = 160

@@ -19,25 +19,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from inference.decision import FlagThreshold
+from inference.errors import ManifestError
 from inference.findings import CLASSES, ClassKey
 from inference.network import manifest_file
 from inference.network.manifest_file import Document
-
-DEFAULT: Final = "secondread-1.3.0"
-"""The model that is used where the configuration names no other."""
-SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "secondread-1.3.0": "d003c8e689a70a4176fb04d73cd4806a315e0501344cca4dbdff330bd57e6b88",
-        "document-cnn-1.1.0": "514b7d853c1c9643524759d7936ccd5683aca65f96060ac3e81d2436264675e8",
-    }
-)
-"""SHA-256 of each shipped manifest: with other numbers in it a model is not what its card describes."""
+from inference.network.shipped import DEFAULT, SHIPPED
 
 _FILE_NAME: Final = "manifest.toml"
-
-
-class ManifestError(Exception):
-    """The manifest or the weights that it names cannot be used; the message names key, value and mend."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

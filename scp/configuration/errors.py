@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `--help` needs no pydantic
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
 Location = tuple[int | str, ...]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from inference.network import manifest
+from inference.network import shipped
 from scp.configuration import sent_objects
 from scp.configuration.values import (
     AETitle,
@@ -191,7 +191,7 @@ class Shares(Section):
 class Model(Section):
     """Which trained network reads. Section ``[model]``."""
 
-    name: Annotated[str, Field(min_length=1)] = manifest.DEFAULT
+    name: Annotated[str, Field(min_length=1)] = shipped.DEFAULT
     """A shipped model, or a folder with a manifest (``./my-model``, relative to the configuration file)."""
     manifest_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")] = ""
     """What the manifest's SHA-256 must be; empty: of a shipped model what it was, of another anything."""

@@ -6,12 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
-
 from storage.database import creation
 from storage.database.connection import connect
 from storage.database.engine import NAME, translated
-from storage.database.upgrade import SCRIPTS
+from storage.database.upgrade import SCRIPTS, revisions
 from storage.errors import DatabaseError
 
 
@@ -43,12 +41,12 @@ def inspect(data_dir: Path, *, scripts: Path = SCRIPTS) -> Inspection | None:
     creation.refuse_silent_loss(file)
     if not file.exists():
         return None
-    directory = ScriptDirectory(str(scripts))
-    newest = directory.get_current_head() or ""
+    known_revisions = revisions(scripts)
+    newest = known_revisions[-1]
     with translated(file):
         creation.examine(file)
         revision = _revision(file)
-    if revision not in {script.revision for script in directory.walk_revisions()}:
+    if revision not in known_revisions:
         raise DatabaseError(
             f"database {file} has schema {revision}, newer than the {newest} of this version of SecondRead: "
             "install the version that wrote it or a later one"

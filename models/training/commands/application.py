@@ -8,8 +8,7 @@ import typer
 from rich.console import Console
 
 from inference.analysis.gate import TooFewError
-from inference.errors import ModelError
-from inference.network.manifest import ManifestError
+from inference.errors import ManifestError, ModelError
 from inference.network.weights import WeightsError
 from models.training.commands import compare, gate, measure, prepare, publish, train
 from models.training.comparison.candidate import ComparisonError

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from inference.errors import ManifestError
 from inference.network import manifest
-from inference.network.manifest import ManifestError
 from scp import product, terminal
 from scp.configuration.sections import Model
 from scp.configuration.settings import Settings

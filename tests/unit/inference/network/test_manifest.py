@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.network import manifest
-from inference.network.manifest import ManifestError
+from inference.errors import ManifestError
+from inference.network import manifest, shipped
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()
 TEXT = f"""
@@ -179,7 +179,7 @@ def test_missing_weights_are_not_verified(tmp_path):
 
 
 def test_an_unknown_model_is_refused_with_a_list_of_what_is_shipped():
-    with pytest.raises(ManifestError, match=manifest.DEFAULT):
+    with pytest.raises(ManifestError, match=shipped.DEFAULT):
         manifest.shipped("resnet-9.9.9")
 
 
@@ -235,6 +235,6 @@ def test_a_shipped_manifest_that_was_edited_is_refused(tmp_path, monkeypatch):
 
 def test_every_shipped_manifest_is_pinned():
     home = Path(str(resources.files("models")))
-    assert {path.parent.name for path in home.glob("*/manifest.toml")} == set(manifest.SHIPPED)
-    for name in manifest.SHIPPED:
+    assert {path.parent.name for path in home.glob("*/manifest.toml")} == set(shipped.SHIPPED)
+    for name in shipped.SHIPPED:
         manifest.verify(manifest.load(home / name))

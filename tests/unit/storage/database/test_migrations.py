@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from alembic.script import ScriptDirectory
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
@@ -143,3 +144,8 @@ def test_reports_of_before_there_were_scores_state_none(database_of_0002):
         assert scores.of_report(tx, 7) == [breast(0.3)]
         assert calibrations.in_force(tx, SCANNER, NETWORK) is None
     database.close()
+
+
+def test_names_of_the_migrations_tell_their_revisions_in_order():
+    directory = ScriptDirectory(str(upgrade.SCRIPTS))
+    assert upgrade.revisions() == [script.revision for script in directory.walk_revisions()][::-1]
