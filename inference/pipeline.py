@@ -81,7 +81,9 @@ class AnalysedImage:
         It is zero outside the breast: heat there is the trace of a border, not of a finding.
         """
         small = self.reading.maps[EXPLAINABLE.index(key)]
-        return np.where(self.breast.mask, self.geometry.map_to_source(small), np.float32(0))
+        heat = self.geometry.map_to_source(small)
+        np.copyto(heat, np.float32(0), where=~self.breast.mask)  # in place: a map is as large as the picture
+        return heat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

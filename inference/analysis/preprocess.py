@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from PIL import Image
 from inference.analysis.breast import Breast
 from inference.findings import Point
 from inference.reading.pixels import Picture
+
+Coordinate = TypeVar("Coordinate", float, NDArray[np.floating[Any]])
 
 PREPROCESSING: Final = "breast-crop-2"
 """Identifier of this preprocessing; a manifest names the one that its figures were measured with."""
@@ -69,9 +71,7 @@ class Geometry:
 
     def to_input(self, column: float, row: float) -> Point:
         """Return where a point of the source lies in the input."""
-        left, top, right, bottom = self.box
-        across = right - column if self.mirrored else column - left
-        return across * self.width / (right - left), self.top + (row - top) * self.height / (bottom - top)
+        return self._across(column), self._down(row)
 
     def map_to_source(self, map_: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring a coarse map of the input onto the source, bilinear, zero outside the crop.
@@ -88,13 +88,20 @@ class Geometry:
         """
         left, top, right, bottom = self.box
         height, width = map_.shape
-        lines = np.array([self.to_input(0, row + 0.5)[1] for row in range(top, bottom)])
-        places = np.array([self.to_input(column + 0.5, 0)[0] for column in range(left, right)])
+        lines, places = self._down(np.arange(top, bottom) + 0.5), self._across(np.arange(left, right) + 0.5)
         whole = np.zeros((self.source_rows, self.source_columns), np.float32)
         down = _weights(lines * height / self.rows, height)
         along = _weights(places * width / self.columns, width)
         np.matmul(down @ map_.astype(np.float32), along.T, out=whole[top:bottom, left:right])
         return whole
+
+    def _across(self, column: Coordinate) -> Coordinate:
+        left, _, right, _ = self.box
+        return (right - column if self.mirrored else column - left) * self.width / (right - left)
+
+    def _down(self, row: Coordinate) -> Coordinate:
+        _, top, _, bottom = self.box
+        return self.top + (row - top) * self.height / (bottom - top)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -41,13 +41,13 @@ Activations = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
-def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
-    """Find the map's peak, its hot spots and their regions, all within the breast.
+def locate(heat: Activations, breast_mask: Flags) -> Trace:
+    """Find the peak of a map of the breast, its hot spots and their regions.
 
     Parameters
     ----------
-    map_on_source
-        Rows by columns of the source, not negative, in any unit.
+    heat
+        Rows by columns of the source, not negative, zero outside the breast, in any unit.
     breast_mask
         Rows by columns of the source, true on breast, somewhere true.
 
@@ -57,13 +57,12 @@ def locate(map_on_source: Activations, breast_mask: Flags) -> Trace:
         Its peak is the centre of the hottest pixel. Of a map that is zero or flat within the breast the peak
         is the breast's centre, and there are no spots.
     """
-    heat = np.where(breast_mask, map_on_source, np.float32(0))
-    highest = float(heat.max(initial=0))
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    highest = float(heat[row, column])
     step = max(1, -(-max(heat.shape) // _GRID))
     coarse, inside = heat[::step, ::step], breast_mask[::step, ::step]
     if not _varies(coarse[inside], highest):
         return Trace(peak=_centre_of(breast_mask, step), regions=(), spots=(), at_the_border=0)
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     if coarse.max() < THRESHOLD * highest:  # smaller than the grid's step
         coarse, inside, step = heat, breast_mask, 1
     pieces, count = ndimage.label(coarse >= THRESHOLD * highest)
