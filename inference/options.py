@@ -71,3 +71,8 @@ class Predecessor:
     """How many images it spoke of."""
     made_at: datetime
     instance_number: int
+    issued: tuple[tuple[int, datetime], ...] = ()
+    """Number and time of this report, and of those before it, whose images are all unchanged.
+
+    The newest first. What a picture of them shows may still be so.
+    """

@@ -28,6 +28,8 @@ PATIENTS_DIFFER: Final = "images of this study carry different Patient IDs: chec
 LOW: Final = "low"
 HIGH: Final = "high"
 _MOST_DIGITS: Final = 12
+_COUNTED_TO: Final = 99
+"""More digits would make a Series Description longer than its 64 characters."""
 
 REPORT_SERIES: Final = "report"
 HEATMAP_SERIES: Final = "heatmap"
@@ -72,14 +74,22 @@ def study_title(flagged: Sequence[Laterality | None], *, read: bool, complete: b
     if not read:
         return NO_RESULT
     if not flagged:
-        return "AI: not flagged" if complete else "AI: not flagged, incomplete"
+        return "AI: not flagged" if complete else "AI: not flagged, partial"
     sides = " and ".join(side.value for side in BREASTS if side in flagged)
     return f"AI: flagged {sides}" if sides else "AI: flagged"
 
 
-def series_description(title: str, name: str) -> str:
-    """Return the Series Description of the results ``name`` of a study with that `study_title`."""
-    return f"{title} - {name} - {NOT_FOR_DIAGNOSIS}"
+def series_description(title: str, name: str, issue: int) -> str:
+    """Return the Series Description of the results ``name`` of a study with that `study_title`.
+
+    ``issue`` counts the reports on the study, from 1 on: a list of series shows which results are current.
+    """
+    return f"{title} - {numbered(name, issue)} - {NOT_FOR_DIAGNOSIS}"
+
+
+def numbered(name: str, issue: int) -> str:
+    """Return ``name`` with the number of what has replaced an earlier issue of it."""
+    return name if issue == 1 else f"{name} {min(issue, _COUNTED_TO)}"
 
 
 # Words that several sentences share
@@ -252,9 +262,10 @@ def explanation(explained: ClassKey) -> tuple[str, str]:
     return f"{short}: where the network looked", short
 
 
-def signature(model: ModelIdentity) -> str:
-    """Return the last line of legend and notice page: who says all this."""
-    return f"{model.name} {model.version}, investigational"
+def signature(model: ModelIdentity, issue: int = 1) -> str:
+    """Return the last line of a picture: who says all this, and in which ``issue`` of the results."""
+    signed = f"{model.name} {model.version}, investigational"
+    return signed if issue == 1 else f"{signed}, {numbered('result', issue)}"
 
 
 def derivation(model: ModelIdentity, *, with_map: bool) -> str:

@@ -17,7 +17,6 @@ from PIL import Image
 from scipy import ndimage
 
 from inference.decision import Analysed
-from inference.findings import ModelIdentity
 from inference.heatmap import colormap, legend
 from inference.heatmap.layers import TALLEST, Layers
 from inference.heatmap.legend import Strip
@@ -50,13 +49,14 @@ _AIR: Final = (0, 0, 0)
 
 
 def render(
-    layers: Layers, finding: Analysed, *, caption: str, identity: ModelIdentity, longest: int
+    layers: Layers, finding: Analysed, *, caption: str, signature: str, longest: int
 ) -> NDArray[np.uint8]:
     """Return the heatmap as height by width by 3, legend included.
 
     The map of the explained class is shown only where ``finding`` has a region. ``caption`` names side and
-    view. No side of the result is longer than ``longest``. A breast that is smaller than its legend would be
-    is enlarged by a whole number, each pixel to a square: nothing is shown that its source does not have.
+    view, ``signature`` who says all this. No side of the result is longer than ``longest``. A breast that is
+    smaller than its legend would be is enlarged by a whole number, each pixel to a square: nothing is shown
+    that its source does not have.
     """
     fonts = Fonts()
     layers = layers.enlarged(_enlargement(layers, longest))
@@ -67,7 +67,7 @@ def render(
 
     def strip(strip_width: int) -> Strip:
         return legend.strip(
-            finding, caption=caption, identity=identity, width=strip_width, unit=unit, fonts=fonts
+            finding, caption=caption, signature=signature, width=strip_width, unit=unit, fonts=fonts
         )
 
     right = finding.landmarks.chest_wall == "right"

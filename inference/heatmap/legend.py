@@ -14,7 +14,7 @@ from PIL import Image
 
 from inference import wording
 from inference.decision import Analysed
-from inference.findings import CLASSES, ClassKey, ModelIdentity
+from inference.findings import CLASSES, ClassKey
 from inference.heatmap import colormap
 from inference.heatmap.text import Box, Colour, Fonts, Mark, Words, line_step, paint
 
@@ -46,6 +46,8 @@ _COLUMNS: Final = (4, 2)
 """The classes in one row, else in two, else below each other."""
 _BAR_AT_LEAST: Final = 6
 """Width of the colour bar, in units of the base text, below which its five hues cannot be told apart."""
+_LINES_ASIDE: Final = 2
+"""Lines of half the width: more would make the strip high."""
 _BAR_AT_MOST: Final = 12
 """A longer bar says no more."""
 
@@ -59,9 +61,7 @@ class Strip:
     marks: tuple[Mark, ...]
 
 
-def strip(
-    finding: Analysed, *, caption: str, identity: ModelIdentity, width: int, unit: float, fonts: Fonts
-) -> Strip:
+def strip(finding: Analysed, *, caption: str, signature: str, width: int, unit: float, fonts: Fonts) -> Strip:
     """Lay out the strip for a picture ``width`` pixels wide; colours are explained where a map is shown.
 
     ``unit`` says how large a pixel of `WHOLE` is here.
@@ -75,9 +75,9 @@ def strip(
     layout.scores(finding)
     if finding.region is not None:
         layout.colour_bar(finding.explained)
-        layout.line(wording.outlined(finding), GREY)
-    layout.line(wording.image_alone(finding), GREY)
-    layout.line(wording.signature(identity), GREY)
+        layout.aside(wording.outlined(finding))
+    layout.aside(wording.image_alone(finding))
+    layout.aside(signature)
     return layout.finished()
 
 
@@ -151,6 +151,20 @@ class _Layout:
         size = max(_SMALLEST_TEXT, round(self._base * scale))
         words = Words(text=text, size=size, colour=colour, bold=bold, left=self._margin, top=self._top)
         lines = self._fonts.wrapped(words, self._inner)
+        self._marks += lines
+        self._top = lines[-1].top + line_step(lines[-1].size)
+
+    def aside(self, text: str) -> None:
+        """Write ``text`` in the right half where two lines hold it: the lower left is the viewer's.
+
+        There viewers write window values.
+        """
+        half = (self._inner - self._base) // 2
+        words = replace(self._small(text), left=self._margin + self._inner - half, top=self._top)
+        lines = self._fonts.wrapped(words, half)
+        if len(lines) > _LINES_ASIDE:
+            self.line(text, GREY)
+            return
         self._marks += lines
         self._top = lines[-1].top + line_step(lines[-1].size)
 

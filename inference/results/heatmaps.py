@@ -58,10 +58,10 @@ def _heatmap(
     number: int,
 ) -> Dataset:
     source, maker = image.source, study.maker
-    began = identity.time_key(study.began)
+    began, issue = identity.time_key(study.began), study.issue_of(image)
     if finding.region is None:
-        described = wording.series_description(study.title, wording.NO_REGION_SERIES)
-        series = Series(number=_WITHOUT_REGION, description=described)
+        series = Series(number=_WITHOUT_REGION, description=wording.NO_REGION_SERIES)
+    series = study.titled(series, issue)
     target = secondary_capture.capture(maker, series, number)
     target.SOPInstanceUID = identity.uid(
         "SC",
@@ -86,7 +86,7 @@ def _heatmap(
         layers(),
         finding,
         caption=source.label,
-        identity=maker.model,
+        signature=wording.signature(maker.model, issue),
         longest=maker.options.sc_max_side,
     )
     secondary_capture.embed(target, picture)

@@ -8,7 +8,7 @@ takes what the tables say.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -19,9 +19,6 @@ from inference.results import heatmaps, notice, summary
 from inference.results.markers import cad_report, presentation_state
 from inference.results.report import document
 from inference.results.study import Series, Study
-
-_COUNTED_TO: Final = 99
-"""More digits would make a Series Description longer than its 64 characters."""
 
 
 def _always(_options: OutputOptions) -> bool:
@@ -39,9 +36,10 @@ class OutputKind:
     series: Series
     """Numbers from 9000 on sort behind the series of the modality."""
     titled: bool = True
-    """Whether the description of its series begins with the study's title."""
-    counted: bool = False
-    """Whether the description counts those that replaced an earlier one: a list shows which is current."""
+    """Whether the description of its series begins with the study's title, and counts the reports.
+
+    Builders of a picture for each image say so themselves: a picture that still holds keeps its number.
+    """
     is_on: Callable[[OutputOptions], bool] = _always
     """Reads the option that switches it on."""
     alternatives: Mapping[str, str] = field(default_factory=dict)
@@ -51,11 +49,7 @@ class OutputKind:
         """Return how viewers list this kind's series of ``study``: the list of series tells the result."""
         if not self.titled:
             return self.series
-        name, predecessor = self.series.description, study.predecessor
-        if self.counted and predecessor is not None:
-            name = f"{name} {min(predecessor.instance_number + 1, _COUNTED_TO)}"
-        described = wording.series_description(study.title, name)
-        return replace(self.series, description=described)
+        return study.titled(self.series, study.issue)
 
 
 USUAL: Final = (
@@ -63,20 +57,19 @@ USUAL: Final = (
         name="SR",
         build=document.build,
         series=Series(number=9002, description=wording.REPORT_SERIES),
-        counted=True,
         alternatives=document.ALTERNATIVES,
     ),
     OutputKind(
         name="SUMMARY",
         build=summary.build,
         series=Series(number=9000, description=wording.SUMMARY_SERIES),
-        counted=True,
         is_on=lambda options: options.summary,
     ),
     OutputKind(
         name="SC",
         build=heatmaps.build,
         series=Series(number=9001, description=wording.HEATMAP_SERIES),
+        titled=False,
     ),
     OutputKind(
         name="NOTICE",
@@ -94,7 +87,6 @@ KINDS: Final = (
         name="SR-OUTLINE",
         build=document.build_outlined,
         series=Series(number=9002, description=wording.REPORT_SERIES),
-        counted=True,
         alternatives=document.ALTERNATIVES,
     ),
     OutputKind(
@@ -106,6 +98,7 @@ KINDS: Final = (
         name="GSPS",
         build=presentation_state.build,
         series=Series(number=9010, description=wording.MARKER_SERIES),
+        titled=False,
     ),
 )
 """All. The last ones are for peers that ask for them: they draw again what the report draws."""

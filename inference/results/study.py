@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -44,6 +44,11 @@ class Study:
     """What goes into every UID of the study's objects: patient and study as copied, and who makes them."""
 
     @property
+    def issue(self) -> int:
+        """Which report on the study it is, from 1 on."""
+        return 1 if self.predecessor is None else self.predecessor.instance_number + 1
+
+    @property
     def title(self) -> str:
         """What the study list tells of it."""
         breasts = self.examination.breasts
@@ -52,6 +57,24 @@ class Study:
             read=bool(breasts),
             complete=all(isinstance(image.finding, Analysed) for image in self.images),
         )
+
+    def titled(self, series: Series, issue: int) -> Series:
+        """Return ``series`` with a description that begins with the title, and names that ``issue``."""
+        return replace(series, description=wording.series_description(self.title, series.description, issue))
+
+    def issue_of(self, image: StudyImage) -> int:
+        """Return with which report came first what is shown of an analysed ``image``.
+
+        What is shown follows from all images of its breast, so it holds since the last of them was analysed.
+        """
+        uid = image.source.sop_instance_uid
+        breasts = [
+            {source.sop_instance_uid for source in breast.images} for breast in self.examination.breasts
+        ]
+        together = next(breast for breast in breasts if uid in breast)
+        since = max(read.analysed_at for read in self.images if read.source.sop_instance_uid in together)
+        holding = [] if self.predecessor is None else self.predecessor.issued
+        return min([self.issue, *(number for number, made_at in holding if since <= made_at)])
 
     @classmethod
     def of_examination(

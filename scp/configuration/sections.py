@@ -225,8 +225,8 @@ class Outputs(Section):
     """SOP class of the report: Comprehensive SR or Comprehensive 3D SR."""
     sc_modality: SCModality = "OT"
     """Modality of the heatmaps; MG makes some viewers hang them among the mammograms."""
-    sc_max_side: Annotated[int, Field(ge=256, le=8192)] = 2048
-    """Pixels of the heatmap's longest side; a smaller source is never enlarged."""
+    sc_max_side: Annotated[int, Field(ge=512, le=8192)] = 2048
+    """Pixels of the heatmap's longest side; on less than 512 its legend could not be read."""
     summary: bool = True
     """Whether a page sums the study up: its four views, flag and score of each breast."""
     notice: bool = True

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from inference import wording
 from inference.decision import Analysed, FlagRule, SameForAll, Thresholds
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, NotAnalysed
@@ -179,7 +180,7 @@ def _keep(study: ReadStudy, folder: OutputFolder, settings: Settings, analyst: A
                 file.layers,
                 file.finding,
                 caption=PICTURE_FILE if file.source is None else file.source.label,
-                identity=analyst.identity,
+                signature=wording.signature(analyst.identity),
                 longest=options.sc_max_side,
             )
             folder.keep_overlay(picture, file.path)

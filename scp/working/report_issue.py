@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -35,6 +35,8 @@ class Issue:
     made_at: datetime
     replaced: Report | None
     """The report that it replaces."""
+    issued: tuple[tuple[int, datetime], ...]
+    """Number and time of that report, and of those before it, whose images are all here as they were."""
     repeated: Report | None
     """The report that it is once more, to the byte; None for a new one."""
 
@@ -54,6 +56,7 @@ class Issue:
             images=last.images,
             made_at=last.made_at,
             instance_number=last.sequence,
+            issued=self.issued,
         )
 
 
@@ -67,7 +70,24 @@ def of_edition(
     with database.read() as tx:
         last = reports.last_report(tx, job.study_uid, edition.senders)
         if last is None or last.content_digest != content:
-            return issue(made_at=known_at, replaced=last, repeated=None)
+            issued = tuple(_issued(edition, images, reports.chain(tx, last)))
+            return issue(made_at=known_at, replaced=last, issued=issued, repeated=None)
         # where it was taken back or forgotten meanwhile: the same objects, to the byte
         before = None if last.replaces is None else reports.numbered(tx, job.study_uid, last.replaces)
-        return issue(made_at=last.made_at, replaced=before, repeated=last)
+        issued = tuple(_issued(edition, images, reports.chain(tx, before)))
+        return issue(made_at=last.made_at, replaced=before, issued=issued, repeated=last)
+
+
+def _issued(
+    edition: Edition, images: Sequence[ReportedImage], chain: Iterable[Report]
+) -> Iterator[tuple[int, datetime]]:
+    """Yield number and time of the reports of ``chain``, to the first that does not hold.
+
+    A report holds while patient, study and each of its images are what they were: a corrected image has been
+    analysed since, and may have been one of another breast.
+    """
+    for report in chain:
+        unchanged = sum(image.record.analysed_at <= report.made_at for image in images)
+        if report.identity != edition.identity or report.images != unchanged:
+            return
+        yield report.sequence, report.made_at

@@ -6,7 +6,7 @@ and where it says the same it is the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +52,15 @@ def numbered(tx: Connection, study_uid: str, sequence: int) -> Report | None:
         select(_reports).where(_reports.c.study_uid == study_uid, _reports.c.sequence == sequence)
     ).one_or_none()
     return None if row is None else _report(row)
+
+
+def chain(tx: Connection, last: Report | None) -> Iterator[Report]:
+    """Yield ``last``, the report that it replaced, and so on to the first."""
+    report = last
+    while report is not None:
+        yield report
+        before = report.replaces
+        report = None if before is None else numbered(tx, report.study_uid, before)
 
 
 def finish(

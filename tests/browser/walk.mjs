@@ -34,10 +34,12 @@ async function walk(study) {
   await page.waitForFunction(shown);
   const series = await page.locator(THUMBNAIL).allInnerTexts();
 
-  const heatmap = await open(page, 'S:9001');
+  // what has replaced earlier results has a number
+  const current = Math.max(1, ...series.map(text => Number(text.match(/ report (\d+) /)?.[1] ?? 1)));
+  const result = kind => (current === 1 ? ` ${kind} - ` : ` ${kind} ${current} - `);
+  const heatmap = await open(page, result('heatmap'));
   await picture('heatmap');
-  const current = series.findLast(text => / report \d+ /.test(text)); // of a study with a late image
-  const report = await open(page, current ? / report \d+ / : 'S:9002');
+  const report = await open(page, result('report'));
   await page.getByRole('button', { name: 'Yes', exact: true }).last().click();
   await page.locator('[data-cy="trackedMeasurements-btn"]').click();
   const rows = page.getByText(/^AI .*Not for diagnosis\.$/);
@@ -53,7 +55,7 @@ async function walk(study) {
     await picture(`mark-${number + 1}`);
   }
   await page.close();
-  return { study, series, current: current ?? null, heatmap, report, panel, marks, faults };
+  return { study, series, current, heatmap, report, panel, marks, faults };
 }
 
 // Opens the series whose thumbnail has the text, and returns the image that is then shown.

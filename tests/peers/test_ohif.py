@@ -1,14 +1,15 @@
 """What a radiologist sees: our results in the real OHIF, in a real browser, from Orthanc's DICOMweb.
 
-The study with rectangles went through a running node, and its last image came late; that with outlines is
-drawn by the builders. OHIF and the driver of the browser come with ``npm ci --prefix tests/browser``,
-Chromium and Orthanc's plugin from Debian. `tests/browser/walk.mjs` walks through each study once; the tests
-compare what it saw with what the report says.
+The study with rectangles went through a running node: its last image came late, was named left, and came
+again as what it is; that with outlines is drawn by the builders. OHIF and the driver of the browser come
+with ``npm ci --prefix tests/browser``, Chromium and Orthanc's plugin from Debian. `tests/browser/walk.mjs`
+walks through each study once; the tests compare what it saw with what the report says.
 """
 
 import io
 import json
 import subprocess
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,18 +64,20 @@ def node_that_flags_everything(folder, port):
     return NodeProcess(folder, peers=peer("ORTHANC", port), quiet_seconds=1, extra=flagged)
 
 
-def reports_on_a_late_image(node, orthanc, folder):
-    """Have ``orthanc`` send ``node`` three views, and one more after the report; return both reports.
+def reports_on_a_corrected_image(node, orthanc, folder):
+    """Have ``orthanc`` send ``node`` three views, then a fourth one of the wrong side, then of the right one.
 
-    The current one is the first.
+    Returns the three reports, the current one first.
     """
     views = standard_views(study="rectangle", **FORM)
-    late = views.pop(2)
-    for delivered, reports, arriving in ((5, 1, views), (9, 2, [late])):
+    corrected = views.pop(2)
+    late = deepcopy(corrected)
+    late.ImageLaterality, late.PatientOrientation, late.SeriesDescription = "L", ["A", "FR"], "L MLO"
+    # report, summary, and heatmaps: of all, of the left breast, and of all again
+    for delivered, reports, arriving in ((5, 1, views), (10, 2, [late]), (16, 3, [corrected])):
         files = [write(view, folder / f"{view.SOPInstanceUID}.dcm") for view in arriving]
         sent = orthanc.store({"Resources": [orthanc.upload(file)["ID"] for file in files]})
         assert sent["State"] == "Success"
-        # report, summary, three heatmaps; then those of the late image and of its breast's other view
         node.lines.wait_for("result delivered", times=delivered)
         rows = [row[2] for row in orthanc.instances(late.StudyInstanceUID).values() if row[0] == "SR"]
         assert len(rows) == reports
@@ -84,18 +87,24 @@ def reports_on_a_late_image(node, orthanc, folder):
 
 @pytest.fixture(scope="module")
 def screens(tmp_path_factory):
-    """Return by shape what the walk saw, the current report and the one before, and the pictures' folder."""
+    """Return by shape what the walk saw, the current report and those before, and the pictures' folder."""
     if not OHIF.is_dir() or not DICOMWEB.exists():
         missing("OHIF or Orthanc's DICOMweb is not installed: npm ci --prefix tests/browser")
     program, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("ohif")
     port = free_port()
     node = node_that_flags_everything(folder / "node", port)
-    with Orthanc(folder / "orthanc", node_port=node.port, port=port, plugins=[DICOMWEB]) as orthanc:
+    archive = Orthanc(
+        folder / "orthanc", node_port=node.port, port=port, plugins=[DICOMWEB], OverwriteInstances=True
+    )
+    with archive as orthanc:
         with node:
             views, objects = outlined_study(folder)
             for number, item in enumerate([*views, *objects]):
                 orthanc.upload(write(item, folder / f"{number}.dcm"))
-            reports = {"rectangle": reports_on_a_late_image(node, orthanc, folder), "outline": objects[:1]}
+            reports = {
+                "rectangle": reports_on_a_corrected_image(node, orthanc, folder),
+                "outline": objects[:1],
+            }
         studies = [documents[0].StudyInstanceUID for documents in reports.values()]
         words = [program, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder, *studies]
         process = subprocess.run([str(word) for word in words], capture_output=True, timeout=850, check=False)
@@ -182,17 +191,24 @@ def share_seen(drawn, points):
     return np.mean([square.any() for square in squares])
 
 
-def test_of_a_study_with_a_late_image_both_reports_are_listed_and_the_current_one_is_told_apart(screens):
-    saw, (report, early), _ = screens["rectangle"]
-    (predecessor,) = report.PredecessorDocumentsSequence
-    (series,) = predecessor.ReferencedSeriesSequence
-    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == early.SOPInstanceUID
+def test_after_a_late_and_a_corrected_image_each_report_names_the_one_that_it_replaces(screens):
+    _, reports, _ = screens["rectangle"]
+    for report, replaced in pairwise(reports):
+        (predecessor,) = report.PredecessorDocumentsSequence
+        (series,) = predecessor.ReferencedSeriesSequence
+        assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == replaced.SOPInstanceUID
+    sides = [" ".join(sorted(label.split()[1] for label, _, _ in regions(report))) for report in reports]
+    assert sides == ["L L R R", "L L L R", "L L R"]
+
+
+def test_after_a_late_and_a_corrected_image_all_results_are_listed_and_the_current_ones_told_apart(screens):
+    saw, (report, *_), _ = screens["rectangle"]
     listed = "\n".join(saw["series"])
-    assert report.SeriesDescription == "AI: flagged R and L - report 2 - NOT FOR DIAGNOSTIC USE"
-    assert listed.count("AI: flagged R and L - report 2 - ") == 1
-    assert listed.count("AI: flagged R and L - report - ") == 1
-    assert saw["current"].count("report 2") == 1
-    assert len(regions(report)) == len(regions(early)) + 1
+    assert report.SeriesDescription == "AI: flagged R and L - report 3 - NOT FOR DIAGNOSTIC USE"
+    for kind in ("report", "summary", "heatmap"):
+        for name in (kind, f"{kind} 2", f"{kind} 3"):
+            assert listed.count(f"AI: flagged R and L - {name} - ") == 1
+    assert saw["current"] == 3
 
 
 def test_heatmap_and_report_are_listed_and_shown(walk):

@@ -51,7 +51,8 @@ def build(study: Study, series: Series) -> list[Dataset]:
     states = []
     for image, finding in marked:
         source = image.source
-        state = _identified(source, study, series, numbers[source.sop_instance_uid])
+        titled = study.titled(series, study.issue_of(image))
+        state = _identified(source, study, titled, numbers[source.sop_instance_uid])
         state.SOPInstanceUID = identity.uid(
             "PR",
             source=[source.sop_instance_uid, None],

@@ -61,7 +61,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
         series_instance_uid=identity.uid("series-SR", report=instance_uid),
         series_number=series.number,
         sop_instance_uid=instance_uid,
-        instance_number=1 if predecessor is None else predecessor.instance_number + 1,
+        instance_number=study.issue,
         manufacturer=maker.device.manufacturer,
         is_complete=True,
         series_description=series.description,

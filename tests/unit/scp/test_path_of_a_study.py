@@ -153,6 +153,7 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
     node.receive(*standard_views())
     node.work()
     (first,) = reports(node.deliver())
+    node.now += timedelta(minutes=5)
     node.receive(mammogram("R", "CC", number=5))
     assert JobKind.REPORT not in node.work()
     node.work(later=QUIET)
@@ -163,9 +164,21 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
     assert second.InstanceNumber == first.InstanceNumber + 1
     assert second.SeriesInstanceUID != first.SeriesInstanceUID
     assert "Replaces the report of" in text_of(second)
-    assert (
-        len(heatmaps(results_owed)) == 1
-    )  # those of the other images are there already and are not sent again
+    sent_again = heatmaps(results_owed)  # of its breast; those of the other one are there, and hold still
+    assert [picture.ImageLaterality for picture in sent_again] == ["R"] * 3
+    assert all("heatmap 2" in picture.SeriesDescription for picture in sent_again)
+
+
+def test_a_corrected_image_makes_all_pictures_anew(node):
+    """It may have been one of the other breast: what was said of that holds no longer."""
+    node.receive(*standard_views())
+    node.work()
+    node.deliver()
+    node.now += timedelta(minutes=5)
+    node.receive(mammogram("R", "MLO", number=3, ImageLaterality="L", PatientOrientation=["A", "FR"]))
+    node.work(later=QUIET)
+    pictures = heatmaps(node.results_owed())
+    assert [picture.SeriesDescription.split(" - ")[1] for picture in pictures] == ["heatmap 2"] * 4
 
 
 def test_no_report_is_dated_before_its_heatmaps(node):

@@ -12,6 +12,8 @@ from inference.heatmap.text import Box, Fonts, Words, line_step
 from inference.reading.pixels import Picture
 from tests.support import results
 
+SIGNATURE = wording.signature(results.MODEL)
+
 
 def flat(rows=400, columns=300, grey=0.5):
     return Picture(grey=np.full((rows, columns), grey, np.float32), padding=None)
@@ -30,7 +32,7 @@ def render(picture=None, finding=None, *, caption="R CC", warm=None, longest=204
         at = finding.region or results.region(150, 150)
         warm = results.warm_map(picture.grey.shape, at)
     layers = stored_layers(picture, warm, longest)
-    return heatmap.render(layers, finding, caption=caption, identity=results.MODEL, longest=longest)
+    return heatmap.render(layers, finding, caption=caption, signature=SIGNATURE, longest=longest)
 
 
 def with_map(rendered, rows=400, columns=300):
@@ -161,11 +163,20 @@ def test_longest_side_is_kept(rows, columns):
     assert max(rendered.shape) <= 2048
 
 
-@pytest.mark.parametrize("scores", [results.MALIGNANT, results.NORMAL])
-@pytest.mark.parametrize(("rows", "columns"), [(900, 800), (3000, 400)])
-def test_smaller_limit_is_kept(scores, rows, columns):
+@pytest.mark.parametrize("scores", [results.MALIGNANT, results.NORMAL, results.NORMAL_BUT_REACHED])
+@pytest.mark.parametrize(("rows", "columns"), [(900, 800), (3000, 400), (400, 3000), (7, 2000), (2000, 7)])
+@pytest.mark.parametrize("caption", ["R CC", "unknown side, unknown view"])
+def test_the_smallest_limit_that_can_be_configured_is_kept(scores, rows, columns, caption):
     finding = results.analysed(scores)
-    assert max(render(flat(rows, columns), finding, longest=512).shape) <= 512
+    assert max(render(flat(rows, columns), finding, caption=caption, longest=512).shape) <= 512
+
+
+def test_the_lower_left_corner_is_left_to_the_viewer():
+    """OHIF writes its window values there."""
+    *_, outlined, alone, signature = words_of(results.analysed(), caption="R CC", width=1500)
+    assert signature.text == SIGNATURE
+    assert all(mark.left > 750 for mark in (outlined, alone, signature))
+    assert outlined.top < alone.top < signature.top
 
 
 @pytest.mark.parametrize("wall", ["left", "right"])
@@ -207,7 +218,7 @@ def test_legend_fits(width, scores, caption):
     laid_out = legend.strip(
         results.analysed(scores),
         caption=caption,
-        identity=results.MODEL,
+        signature=SIGNATURE,
         width=width,
         unit=max(legend.LEAST_UNIT, width / 1500),
         fonts=fonts,
@@ -239,7 +250,7 @@ def overlap(word, word_after):
 
 def words_of(finding, *, caption, width, unit=1.0):
     laid_out = legend.strip(
-        finding, caption=caption, identity=results.MODEL, width=width, unit=unit, fonts=Fonts()
+        finding, caption=caption, signature=SIGNATURE, width=width, unit=unit, fonts=Fonts()
     )
     return [mark for mark in laid_out.marks if isinstance(mark, Words)]
 
@@ -287,7 +298,7 @@ def test_a_breast_smaller_than_its_legend_is_enlarged_by_a_whole_number(rows, co
     breast = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) % 251 / 251
     layers = results.layers_of(Picture(grey=breast, padding=None), None)
     finding = results.analysed(results.NORMAL)
-    picture = heatmap.render(layers, finding, caption="R CC", identity=results.MODEL, longest=2048)
+    picture = heatmap.render(layers, finding, caption="R CC", signature=SIGNATURE, longest=2048)
     wall = picture[: times * rows, -times * columns :]
     assert np.array_equal(wall[..., 0], np.kron(layers.grey, np.ones((times, times), np.uint8)))
     assert picture.shape[0] < 1.45 * times * rows
@@ -296,7 +307,7 @@ def test_a_breast_smaller_than_its_legend_is_enlarged_by_a_whole_number(rows, co
 def test_an_enlarged_breast_stays_within_the_longest_side():
     layers = results.layers_of(Picture(grey=np.full((96, 64), 0.5, np.float32), padding=None), None)
     finding = results.analysed(results.NORMAL)
-    picture = heatmap.render(layers, finding, caption="R CC", identity=results.MODEL, longest=512)
+    picture = heatmap.render(layers, finding, caption="R CC", signature=SIGNATURE, longest=512)
     assert max(picture.shape) <= 512
 
 

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from datetime import timedelta, timezone
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from inference import wording
 from inference.findings import Laterality
 from inference.heatmap import heatmap
 from inference.results import secondary_capture
+from inference.results.kinds import KINDS
 from inference.results.notice import draw
 from tests.support import results
 from tests.support.mammograms import mammogram
@@ -73,7 +75,11 @@ def test_picture_is_stored_as_it_was_rendered(tmp_path):
     assert instances.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     [examined] = results.examined([image]).images
     drawn = heatmap.render(
-        image.layers(), examined.finding, caption="R CC", identity=results.MODEL, longest=2048
+        image.layers(),
+        examined.finding,
+        caption="R CC",
+        signature=wording.signature(results.MODEL),
+        longest=2048,
     )
     assert np.array_equal(instances.pixel_array, drawn)
 
@@ -118,7 +124,7 @@ def test_the_list_of_series_tells_the_result(tmp_path):
     assert titles(study(calm, suspicious)) == ["AI: flagged L - report", *["AI: flagged L - heatmap"] * 2]
     assert titles(study(suspicious, suspicious))[0] == "AI: flagged R and L - report"
     assert titles(study(calm, calm))[0] == "AI: not flagged - report"
-    assert titles(study(calm, results.failed()))[0] == "AI: not flagged, incomplete - report"
+    assert titles(study(calm, results.failed()))[0] == "AI: not flagged, partial - report"
     assert titles(study(results.failed(), results.failed()))[0] == "AI: no result - report"
 
 
@@ -135,12 +141,25 @@ def test_a_picture_without_heat_is_called_no_heatmap(tmp_path):
 
 
 def test_descriptions_of_series_fit_into_their_attribute():
-    for title in (wording.study_title([], read=True, complete=False), wording.NO_RESULT):
-        assert len(wording.series_description(title, wording.NO_REGION_SERIES)) <= 64
-    title = wording.study_title([], read=True, complete=False)
-    assert len(wording.series_description(title, f"{wording.REPORT_SERIES} 99")) <= 64
-    title_of_two = wording.study_title([*Laterality], read=True, complete=False)
-    assert len(wording.series_description(title_of_two, wording.HEATMAP_SERIES)) <= 64
+    flagged = wording.study_title([Laterality.RIGHT, Laterality.LEFT], read=True, complete=False)
+    partial = wording.study_title([], read=True, complete=False)
+    names = {kind.series.description for kind in KINDS} - {wording.NOTICE_SERIES} | {wording.NO_REGION_SERIES}
+    for title in (flagged, partial, wording.NO_RESULT):
+        for name in names:
+            assert len(wording.series_description(title, name, 100)) <= 64
+
+
+def test_results_that_replace_others_are_a_series_of_their_own_and_say_so(tmp_path):
+    images = [results.study_image(mammogram(), results.measured(), tmp_path)]
+    [report, *_], [heatmap] = results.objects(images), captures(images)
+    replaced = results.predecessor_of(report, images=1)
+    again = results.objects(images, predecessor=replaced)
+    described = [instance.SeriesDescription.split(" - ")[1] for instance in again]
+    assert described == ["report 2", "summary 2", "heatmap 2"]
+    assert again[2].SeriesInstanceUID != heatmap.SeriesInstanceUID
+    assert again[2].SOPInstanceUID != heatmap.SOPInstanceUID
+    assert not np.array_equal(again[2].pixel_array, heatmap.pixel_array)  # its last line says so, too
+    assert captures(images, predecessor=replace(replaced, issued=((1, results.MADE_AT),))) == [heatmap]
 
 
 def test_modality_is_the_sites_choice(tmp_path):

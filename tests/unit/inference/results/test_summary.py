@@ -100,7 +100,7 @@ def test_the_views_of_a_breast_are_compared(tmp_path, drawn, cranio_caudal, obli
 def test_what_was_not_analysed_is_named(tmp_path, drawn):
     pages(study([CALM, results.failed("pixel data could not be decoded"), CALM, CALM], tmp_path))
     [(title, views, (_, left), footer)] = drawn
-    assert title == "AI: not flagged, incomplete"
+    assert title == "AI: not flagged, partial"
     assert footer.lines == ["Not analysed: L CC: pixel data could not be decoded"]
     assert views[1].remark == "Not analysed"
     assert left.lines[-1] == "Without a result: CC"
