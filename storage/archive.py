@@ -52,10 +52,12 @@ class Archive:
         self.data_dir = data_dir.resolve()
         self.incoming = self.data_dir / INCOMING
         """Unfinished files; on the file system of the finished ones, so that a rename moves them."""
+        self._synced_shelves: set[Path] = set()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.incoming.mkdir(mode=0o700, exist_ok=True)
         for name in FOLDERS:
-            _make_shelves(self.data_dir / name)
+            (self.data_dir / name).mkdir(mode=0o700, exist_ok=True)
+        synced(self.data_dir)
         privacy.close(self.data_dir, (INCOMING, UNCLAIMED, *FOLDERS))
 
     def keep(self, temporary: Path, *, uid: str, digest: str) -> str:
@@ -109,9 +111,7 @@ class Archive:
 
     def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
         """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""
-        return [
-            path for path in self._instance_files() if str(path.relative_to(self.data_dir)) not in referenced
-        ]
+        return [self.data_dir / file for file in self._kept_files() if file not in referenced]
 
     def sweep(self, orphans: Sequence[Path], last_known: Mapping[str, datetime]) -> Swept:
         """Put away ``orphans``. Only at start.
@@ -145,9 +145,12 @@ class Archive:
     def _is_instance(self, path: Path) -> bool:
         return path.is_relative_to(self.data_dir / FOLDERS[0])
 
-    def _instance_files(self) -> Iterator[Path]:
+    def _kept_files(self) -> Iterator[str]:
+        """Return every file in `FOLDERS`, relative to the data directory; paths of text, there are many."""
         for folder in FOLDERS:
-            yield from (path for path in (self.data_dir / folder).rglob("*") if path.is_file())
+            for place, _, names in os.walk(self.data_dir / folder):
+                shelf = os.path.relpath(place, self.data_dir)
+                yield from (f"{shelf}/{name}" for name in names)
 
     def _name(self, folder: str, *, key: str, digest: str, suffix: str) -> str:
         stem = _stem(key)
@@ -158,18 +161,16 @@ class Archive:
     def _place(self, temporary: Path, relative: str) -> None:
         """Rename ``temporary``, already synced, to its name; it and the way to it are on the disk then."""
         target = self.path(relative)
+        shelf = target.parent
+        if shelf not in self._synced_shelves:
+            # another process may have made it and not synced it yet: each syncs it before the first use
+            shelf.mkdir(mode=0o700, exist_ok=True)
+            synced(shelf.parent)
+            self._synced_shelves.add(shelf)
         temporary.replace(target)
-        synced(target.parent)
+        synced(shelf)
         # the same has come again; if no row of it comes to be, the next start puts it away again
         (self.data_dir / UNCLAIMED / target.name).unlink(missing_ok=True)
-
-
-def _make_shelves(folder: Path) -> None:
-    """Make the 256 directories of ``folder`` now: made on demand, one could be used before it is synced."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(256):
-        (folder / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
-    synced(folder)
 
 
 def _stem(key: str) -> str:

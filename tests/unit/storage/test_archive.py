@@ -96,10 +96,22 @@ def test_every_file_is_synced_before_its_rename_and_its_directory_after(archive,
     monkeypatch.setattr(os, "replace", renamed)
     temporary = incoming(archive)
     archive.keep(temporary, uid="1.2.3", digest=DIGEST)
+    # the first file of a shelf: the shelf's own name is synced as well
+    assert steps == ["file", "directory", "rename", "directory"]
+    steps.clear()
+    archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
     assert steps == ["file", "rename", "directory"]
     steps.clear()
     archive.keep_bytes(b"x", folder="heatmaps", key="k", suffix=".png")
-    assert steps == ["file", "rename", "directory"]
+    assert steps == ["file", "directory", "rename", "directory"]
+
+
+def test_shelves_are_made_when_they_are_needed(archive):
+    assert not any((archive.data_dir / "instances").iterdir())
+    kept = archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
+    (shelf,) = (archive.data_dir / "instances").iterdir()
+    assert shelf == archive.path(kept).parent
+    assert shelf.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
