@@ -43,6 +43,7 @@ from scp.working.supervisor import Supervisor
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.upkeep import clean_end
 
 if TYPE_CHECKING:
     from scp.web.server import WebServer
@@ -83,19 +84,25 @@ def run(settings: Settings, *, stop: threading.Event | None = None, path: Path |
     stop = stop or _stop_on_signals()
     try:
         with locks.node_lock(settings.node.data_dir):
-            database = Database.open(settings.node.data_dir)
+            in_order = clean_end.take(settings.node.data_dir)
+            database = Database.open(settings.node.data_dir, whole=not in_order)
             try:
-                _serve(settings, database, stop, path)
+                in_order = _serve(settings, database, stop, path, in_order=in_order)
             finally:
                 database.close()
                 log.info("database closed")
+            if in_order:
+                clean_end.note(settings.node.data_dir)
     except (StartError, LockError, StorageError, ManifestError, OSError) as error:
         log.error("node cannot run", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
         return FAILED
     return OK
 
 
-def _serve(settings: Settings, database: Database, stop: threading.Event, path: Path | None) -> None:
+def _serve(
+    settings: Settings, database: Database, stop: threading.Event, path: Path | None, *, in_order: bool
+) -> bool:
+    """Serve until ``stop``; tell whether all came to its end then, as it had ``in_order`` before."""
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
     trail, end_trail = forwarder.begin(settings)
@@ -144,7 +151,7 @@ def _serve(settings: Settings, database: Database, stop: threading.Event, path: 
         receptions=Receptions(trail=trail),
         more_handlers=(*reports.handlers, *commitment_answers.handlers),
     )
-    tasks.recover()
+    tasks.recover(in_order=in_order)
     tasks.waive_commitments()
     web_server = _listen_web(listener, tasks)
     servers = _listen(listener, settings)
@@ -183,10 +190,11 @@ def _serve(settings: Settings, database: Database, stop: threading.Event, path: 
         alert_watch.stop(ALERT_STOP_SECONDS)
         if web_server is not None:
             web_server.stop(STOP_SECONDS)
-        _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
+        in_order = _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
+    return in_order and web_server is None and not supervisor.workers_died
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
@@ -253,8 +261,10 @@ def _stop(
     end_ticks: Callable[[], None],
     supervisor: Supervisor,
     dispatcher: Dispatcher,
-) -> None:
+) -> bool:
     """Stop in this order, each within its bound; what is cut off is owed and goes on at the next start.
+
+    Tell whether nothing was cut off.
 
     1. Listening stops: nobody new is promised anything. 2. Open associations finish what they send: their
     promises need the database. 3. Ticks stop: nothing new falls due. 4. The worker ends its job or gives its
@@ -264,12 +274,15 @@ def _stop(
     database.hurry(STOP_SECONDS)
     for server in servers:
         server.shutdown()
-    end_associations(servers, STOP_SECONDS)
+    associations_ended = end_associations(servers, STOP_SECONDS)
     end_ticks()
-    if not supervisor.stop(STOP_SECONDS):
+    job_ended = supervisor.stop(STOP_SECONDS)
+    if not job_ended:
         log.warning("job cut off at the end of the time to stop, it is back in the queue")
-    if not dispatcher.stop(STOP_SECONDS):
+    deliveries_ended = dispatcher.stop(STOP_SECONDS)
+    if not deliveries_ended:
         log.warning("delivery cut off at the end of the time to stop, it stays owed")
+    return associations_ended and job_ended and deliveries_ended
 
 
 def _wait(stop: threading.Event) -> None:

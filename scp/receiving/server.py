@@ -102,8 +102,11 @@ def forget_caller(association: Association) -> None:
         server.gate.callers.associated(association)
 
 
-def end_associations(servers: Sequence[Server], seconds: float) -> None:
-    """Let the open associations finish what they send, all within so many ``seconds``; abort the others."""
+def end_associations(servers: Sequence[Server], seconds: float) -> bool:
+    """Let the open associations finish what they send, all within so many ``seconds``; abort the others.
+
+    Tell whether all have finished.
+    """
     associations = list(chain.from_iterable(server.active_associations for server in servers))
     late = _living_after(associations, seconds)
     for association in late:
@@ -112,6 +115,7 @@ def end_associations(servers: Sequence[Server], seconds: float) -> None:
         threading.Thread(target=association.abort, daemon=True).start()
     for association in _living_after(late, ABORT_SECONDS):
         hang_up(association)
+    return not late
 
 
 def _living_after(associations: Sequence[Association], seconds: float) -> list[Association]:

@@ -56,6 +56,8 @@ class Supervisor:
         self._job_under_way = False
         self.ready = threading.Event()
         """Set while there is a worker that has loaded its network."""
+        self.workers_died = 0
+        """How many have ended before they were told to: files of their jobs may be left that no row names."""
 
     def start(self) -> None:
         """Start the worker and keep one alive until `stop`."""
@@ -88,7 +90,9 @@ class Supervisor:
         self.ready.clear()
         with self._wake_lock:
             self._wake_pending = False
-        self._release_job(owner, died=not self._child.stopping.is_set())
+        died = not self._child.stopping.is_set()
+        self.workers_died += died
+        self._release_job(owner, died=died)
         return code
 
     def _watch(self, snapshot: Settings, pipe: Connection, process: BaseProcess) -> None:

@@ -56,7 +56,14 @@ class Database:
     """Device and inode of the file when it was opened for writing."""
 
     @classmethod
-    def open(cls, data_dir: Path, *, patience: float = PATIENCE, scripts: Path = upgrade.SCRIPTS) -> Self:
+    def open(
+        cls,
+        data_dir: Path,
+        *,
+        patience: float = PATIENCE,
+        scripts: Path = upgrade.SCRIPTS,
+        whole: bool = False,
+    ) -> Self:
         """Open the database in ``data_dir``, made if there is none, migrated (after a backup) if it is old.
 
         Parameters
@@ -67,6 +74,8 @@ class Database:
             Seconds to wait for another process's write transaction.
         scripts
             The migrations.
+        whole
+            Whether each page of the file is examined first, as after a crash.
 
         Raises
         ------
@@ -85,7 +94,7 @@ class Database:
         if not file.exists():
             creation.create(file, lambda new: _migrate(new, patience, scripts))
         with translated(file):
-            creation.examine(file)
+            creation.examine(file, whole=whole)
         _migrate(file, patience, scripts)
         shared = Patience(patience)
         return cls(file, _engine(file, shared), shared, _place(file))

@@ -1,0 +1,37 @@
+"""A start may trust the files of an end in order, and of no other."""
+
+import shutil
+
+from storage.database.engine import NAME, Database
+from storage.upkeep import clean_end
+
+
+def ended(data_dir):
+    Database.open(data_dir).close()
+    clean_end.note(data_dir)
+
+
+def test_an_end_in_order_is_believed_once(tmp_path):
+    ended(tmp_path)
+    assert clean_end.take(tmp_path)
+    assert not clean_end.take(tmp_path)
+
+
+def test_a_database_that_was_put_back_is_not_that_of_the_end(tmp_path):
+    ended(tmp_path)
+    shutil.copy2(tmp_path / NAME, tmp_path / "copy")
+    (tmp_path / "copy").replace(tmp_path / NAME)
+    assert not clean_end.take(tmp_path)
+
+
+def test_a_database_that_is_still_open_has_not_ended(tmp_path):
+    database = Database.open(tmp_path)
+    with database.write():
+        clean_end.note(tmp_path)
+    database.close()
+    assert not clean_end.take(tmp_path)
+
+
+def test_a_new_node_has_no_end_before_it(tmp_path):
+    clean_end.note(tmp_path)
+    assert not clean_end.take(tmp_path)
