@@ -60,6 +60,7 @@ check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents o
 bench: $(VENV)/dev ## measure against real peers (DCMTK and Orthanc must be installed)
 	$(BIN)/python bench/receive.py
 	$(BIN)/python bench/end_to_end.py
+	$(BIN)/python bench/growth.py
 
 format: $(VENV)/dev ## format the code
 	$(BIN)/ruff format .

@@ -37,11 +37,11 @@ class ScannerPopulation:
     scanner: Scanner
     network: Network
     examinations: int
-    """All that there are."""
+    """How many there are, counted to `POPULATION`."""
     since_calibration: int
     """How many of them came after the calibration in force; all where there is none."""
     population: tuple[float, ...]
-    """Scores of the last ones, at most 1,000, lowest first."""
+    """Scores of the last ones, at most as many as were asked for, lowest first."""
     calibration: Calibration | None
     """In force."""
     drift: Drift | None
@@ -148,24 +148,32 @@ def score_of(breast: BreastReading, network: Network) -> BreastScore:
     )
 
 
-def scanners(database: Database) -> list[ScannerPopulation]:
-    """Return what is known of every scanner, scored by the network that has scored it last."""
+def scanners(database: Database, *, latest_scores: int = POPULATION) -> list[ScannerPopulation]:
+    """Return what is known of every scanner, scored by the network that has scored it last.
+
+    Each has so many of its latest scores: those that judge a drift are fewer than those of a calibration.
+    """
     with database.read() as tx:
         latest = populations.scanners(tx)
-    return [look(database, scanner, network) for scanner, network in latest.items()]
+    return [
+        look(database, scanner, network, latest_scores=latest_scores) for scanner, network in latest.items()
+    ]
 
 
-def look(database: Database, scanner: Scanner, network: Network) -> ScannerPopulation:
+def look(
+    database: Database, scanner: Scanner, network: Network, *, latest_scores: int = POPULATION
+) -> ScannerPopulation:
     """Gather what is known of ``scanner``."""
     with database.read() as tx:
         accepted = calibrations.in_force(tx, scanner, network)
-        count = populations.count(tx, scanner, network)
-        latest = populations.last(tx, scanner, network, limit=POPULATION)
+        count = populations.count(tx, scanner, network, since=None, most=POPULATION)
+        latest = populations.last(tx, scanner, network, limit=latest_scores)
         if accepted is None:
             since, fresh = count, count - NEEDED
             reference = _sorted(populations.first(tx, scanner, network, limit=NEEDED))
         else:
-            since = fresh = populations.count(tx, scanner, network, since=accepted.accepted_at)
+            at = accepted.accepted_at
+            since = fresh = populations.count(tx, scanner, network, since=at, most=POPULATION)
             reference = accepted.population
     return ScannerPopulation(
         scanner=scanner,

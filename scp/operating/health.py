@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from inference.scanner_calibration import NEEDED
 from scp import calibration
 from scp.calibration import ScannerPopulation
 from scp.configuration.settings import Settings
@@ -146,7 +147,7 @@ def look(database: Database, settings: Settings) -> Health:
             waiting=waits,
             disk=_disk(settings),
             audit=audit_spool.standing(settings.node.data_dir) if settings.audit.on else None,
-            scanners=tuple(map(_scanner, calibration.scanners(database))),
+            scanners=tuple(map(_scanner, calibration.scanners(database, latest_scores=NEEDED))),
         )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Enum, Row, Text
+from sqlalchemy import Column, Connection, DateTime, Dialect, Enum, Row, Text, select, tuple_
 from sqlalchemy.types import TypeDecorator
 
 
@@ -76,6 +76,20 @@ def words(kind: type[StrEnum], name: str) -> Enum:
         length=16,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def distinct(tx: Connection, *columns: Column[str]) -> list[Any]:
+    """Return each combination of values of ``columns`` once, in order; with more than one, as rows.
+
+    An index that begins with them is entered once for each: the many rows between are not read.
+    """
+    rows: list[Any] = []
+    query = select(*columns).order_by(*columns).limit(1)
+    row = tx.execute(query).first()
+    while row is not None:
+        rows.append(row if len(columns) > 1 else row[0])
+        row = tx.execute(query.where(tuple_(*columns) > tuple_(*row))).first()
+    return rows
 
 
 def fields(row: Row[Any]) -> dict[str, Any]:

@@ -56,7 +56,11 @@ studies: Final = Table(
     Column("first_at", Instant, nullable=False),
     # last sign of life of any kind: what retention counts from
     Column("last_at", Instant, nullable=False),
-    Index("ix_studies_changed", "changed"),
+    # True once copies of its images named several patients: `overview.attention` looks whether they still do
+    Column("several_patients", Boolean, nullable=False, server_default=false()),
+    Index("ix_studies_changed", "changed", "last_at", "study_uid"),
+    Index("ix_studies_first", "first_at"),
+    Index("ix_studies_last", "last_at", "study_uid"),
 )
 
 senders: Final = Table(
@@ -97,7 +101,19 @@ instances: Final = Table(
     Column("promised_at", Instant),
     # when retention has put its header in the place of the image
     Column("pixels_removed_at", Instant),
+    Index("ix_instances_received", "received_at", "size"),
 )
+
+_SEVERAL = text("several_patients")
+_WHOLE = text("pixels_removed_at IS NULL")
+
+Index(
+    "ix_studies_several_patients",
+    studies.c.study_uid,
+    sqlite_where=_SEVERAL,
+    postgresql_where=_SEVERAL,
+)
+Index("ix_instances_whole", instances.c.received_at, sqlite_where=_WHOLE, postgresql_where=_WHOLE)
 
 # What each peer said last of an image that it sent: whose it is there, and in which study. The database holds
 # no Patient ID; `identity` is the file of patient and study. Without it, and without digests, what a version
@@ -181,6 +197,7 @@ jobs: Final = Table(
     CheckConstraint("(state = 'RUNNING') = (lease_until IS NOT NULL)", name="running_is_leased"),
     CheckConstraint("(state IN ('DONE', 'PARKED')) = (finished_at IS NOT NULL)", name="finished_has_time"),
     Index("ix_jobs_state", "state", "kind", "id"),
+    Index("ix_jobs_finished", "state", "kind", "finished_at"),
     sqlite_autoincrement=True,
 )
 
@@ -343,6 +360,8 @@ deliveries: Final = Table(
     UniqueConstraint("sop_instance_uid", "destination"),
     CheckConstraint("(state = 'SENT') = (sent_at IS NOT NULL)", name="sent_has_time"),
     Index("ix_deliveries_state", "state", "destination", "not_before"),
+    Index("ix_deliveries_sent", "destination", "sent_at"),
+    Index("ix_deliveries_sent_at", "sent_at"),
     sqlite_autoincrement=True,
 )
 

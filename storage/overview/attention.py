@@ -70,13 +70,9 @@ def parked_jobs(tx: Connection) -> list[ParkedJob]:
 
 def mixed_studies(tx: Connection) -> list[str]:
     """Return the studies that hold images of several patients, by Study Instance UID."""
-    copies, instances = schema.copies, schema.instances
+    studies = schema.studies
     rows = tx.execute(
-        select(instances.c.study_uid)
-        .join(copies, copies.c.sop_instance_uid == instances.c.sop_instance_uid)
-        .group_by(instances.c.study_uid)
-        .having(func.count(copies.c.patient_digest.distinct()) > 1)
-        .order_by(instances.c.study_uid)
+        select(studies.c.study_uid).where(studies.c.several_patients).order_by(studies.c.study_uid)
     )
     return [study_uid for study_uid in rows.scalars().all() if editions.mixes_patients(tx, study_uid)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, select
 
@@ -14,6 +15,9 @@ from storage.overview.studies import StudyOverview
 from storage.states import LIVE, CommitmentState, DeliveryState, JobState
 
 _studies = schema.studies
+
+COUNTED: Final = 500
+"""Studies that are counted beyond a page: nobody turns so many pages, and each costs a look at its images."""
 
 
 class Choice(StrEnum):
@@ -36,7 +40,9 @@ class Page:
 
     studies: tuple[StudyOverview, ...]
     total: int
-    """On all pages together."""
+    """On all pages together, counted to `COUNTED` beyond this one at most."""
+    more: bool
+    """Whether there are more than these."""
 
 
 def page(
@@ -60,10 +66,16 @@ def page(
     matching = select(_studies.c.study_uid).where(
         _has_images(), *_conditions(words, patients), *_chosen(choice)
     )
-    total = tx.execute(select(func.count()).select_from(matching.subquery())).scalar_one()
+    most = offset + limit + COUNTED
+    counted = select(func.count()).select_from(matching.limit(most + 1).subquery())
+    total = int(tx.execute(counted).scalar_one())
     ordered = matching.order_by(_studies.c.last_at.desc(), _studies.c.study_uid)
     uids = tx.execute(ordered.offset(offset).limit(limit)).scalars().all()
-    return Page(studies=tuple(studies.overview(tx, among=uids)) if uids else (), total=int(total))
+    return Page(
+        studies=tuple(studies.overview(tx, among=uids)) if uids else (),
+        total=min(total, most),
+        more=total > most,
+    )
 
 
 def senders(tx: Connection, study_uids: Collection[str]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from storage.database import schema
 from storage.records import JobKind
-from storage.states import DeliveryState, JobState
+from storage.states import JobState
 
 HOUR: Final = timedelta(hours=1)
 HOURS: Final = 24
@@ -42,8 +42,8 @@ def hours(tx: Connection, *, now: datetime) -> list[Hour]:
     analysed = _by_hour(
         tx, jobs.c.finished_at, start, jobs.c.kind == JobKind.ANALYSE, jobs.c.state == JobState.DONE
     )
-    deliveries = schema.deliveries
-    returned = _by_hour(tx, deliveries.c.sent_at, start, deliveries.c.state == DeliveryState.SENT)
+    # what is not sent has no such time: the schema sees to it
+    returned = _by_hour(tx, schema.deliveries.c.sent_at, start)
     seconds = _seconds(tx, start)
     return [
         Hour(
@@ -104,10 +104,15 @@ def _seconds(tx: Connection, start: datetime) -> list[list[float]]:
 def _returns(tx: Connection, start: datetime) -> list[tuple[datetime, float]]:
     """Return when each study was first returned since ``start``, and the seconds since its last image."""
     results, deliveries, instances = schema.results, schema.deliveries, schema.instances
+    lately = (
+        select(results.c.study_uid)
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .where(deliveries.c.sent_at >= start)
+    )
     returns = (
         select(results.c.study_uid, func.min(deliveries.c.sent_at).label("first"))
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
-        .where(deliveries.c.state == DeliveryState.SENT)
+        .where(results.c.study_uid.in_(lately))
         .group_by(results.c.study_uid)
         .having(func.min(deliveries.c.sent_at) >= start)
         .subquery()

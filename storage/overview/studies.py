@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, case, func, select
+from sqlalchemy import Connection, Row, Select, case, exists, func, select
 
 from storage.database import schema
 from storage.records import JobKind
@@ -78,11 +78,16 @@ def overview(
 
     A study whose images all moved to another one has no line.
     """
-    latest = _images().limit(limit)
+    table = schema.studies
+    latest = select(table.c.study_uid).where(
+        exists().where(schema.instances.c.study_uid == table.c.study_uid)
+    )
     if study_uid is not None:
-        latest = latest.where(schema.studies.c.study_uid == study_uid)
+        latest = latest.where(table.c.study_uid == study_uid)
     if among is not None:
-        latest = latest.where(schema.studies.c.study_uid.in_(among))
+        latest = latest.where(table.c.study_uid.in_(among))
+    # the studies are chosen first, then their rows are counted: no row of another study is read
+    latest = latest.order_by(table.c.last_at.desc(), table.c.study_uid).limit(limit)
     chosen = select(latest.subquery().c.study_uid)
     jobs = _jobs(tx, chosen)
     deliveries = _deliveries(tx, chosen)
@@ -98,7 +103,7 @@ def overview(
             last_at=row.last_at,
             deliveries=deliveries.get(row.study_uid, {}),
         )
-        for row in tx.execute(latest)
+        for row in tx.execute(_images().where(table.c.study_uid.in_(chosen)))
     ]
 
 
@@ -189,7 +194,7 @@ def _add_commitments(
         select(results.c.study_uid, deliveries.c.destination, commitments.c.state, func.count())
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
         .join(commitments, commitments.c.delivery_id == deliveries.c.id)
-        .where(results.c.study_uid.in_(among), deliveries.c.state == DeliveryState.SENT)
+        .where(results.c.study_uid.in_(among), deliveries.c.sent_at.is_not(None))
         .group_by(results.c.study_uid, deliveries.c.destination, commitments.c.state)
     ):
         so_far = counts[study_uid][destination]

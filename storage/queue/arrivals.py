@@ -204,6 +204,7 @@ def _change(tx: Connection, instance: Instance, arrival: Arrival, study_uid: str
     study_changes.note(tx, "header changed", study_uid, arrival, now)
     study_changes.restate(tx, study_uid, now)
     if instance.study_uid != study_uid:
+        copies.mark_several_patients(tx, instance.sop_instance_uid)
         study_changes.note(tx, "moved to another study", instance.study_uid, instance, now)
         study_changes.restate(tx, instance.study_uid, now)
     return Recorded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from storage.database import schema
 from storage.records import Arrival, Copy
@@ -47,6 +47,24 @@ def write(tx: Connection, copy: Copy) -> None:
     key = {"sop_instance_uid": copy.sop_instance_uid, "ae_title": copy.ae_title}
     tx.execute(delete(_copies).filter_by(**key))
     tx.execute(insert(_copies).values({name: getattr(copy, name) for name in Copy.__dataclass_fields__}))
+    mark_several_patients(tx, copy.sop_instance_uid)
+
+
+def mark_several_patients(tx: Connection, sop_instance_uid: str) -> None:
+    """Mark the study in which the image is kept where copies of its images name several patients."""
+    instances, studies = schema.instances, schema.studies
+    kept_in = select(instances.c.study_uid).where(instances.c.sop_instance_uid == sop_instance_uid)
+    patients = (
+        select(func.count(_copies.c.patient_digest.distinct()))
+        .join(instances, instances.c.sop_instance_uid == _copies.c.sop_instance_uid)
+        .where(instances.c.study_uid == kept_in.scalar_subquery())
+    )
+    if tx.execute(patients).scalar_one() > 1:
+        tx.execute(
+            update(studies)
+            .where(studies.c.study_uid == kept_in.scalar_subquery())
+            .values(several_patients=true())
+        )
 
 
 def complete(tx: Connection, copy: Copy, *, study_digest: str, patient_digest: str, identity: str) -> None:
@@ -56,6 +74,7 @@ def complete(tx: Connection, copy: Copy, *, study_digest: str, patient_digest: s
         .filter_by(sop_instance_uid=copy.sop_instance_uid, ae_title=copy.ae_title, identity=None)
         .values(study_digest=study_digest, patient_digest=patient_digest, identity=identity)
     )
+    mark_several_patients(tx, copy.sop_instance_uid)
 
 
 def identity_file(tx: Connection, study_digest: str) -> str | None:

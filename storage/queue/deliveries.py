@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 
 from storage import history
 from storage.database import schema
+from storage.database.columns import distinct
 from storage.records import Delivery
 from storage.states import DeliveryEvent, DeliveryState
 from storage.transitions.deliveries import joined, record, take, touch
@@ -207,35 +208,37 @@ def retry(
 
 def counts(tx: Connection) -> dict[str, dict[DeliveryState, int]]:
     """Return how many deliveries stand where, by destination. Every state is named."""
-    numbers: dict[str, dict[DeliveryState, int]] = {}
-    for destination, state, number in tx.execute(
-        select(_deliveries.c.destination, _deliveries.c.state, func.count())
-        .group_by(_deliveries.c.destination, _deliveries.c.state)
-        .order_by(_deliveries.c.destination)
-    ):
-        numbers.setdefault(destination, dict.fromkeys(DeliveryState, 0))[state] = number
-    return numbers
+    return {
+        destination: {state: _how_many(tx, destination, state) for state in DeliveryState}
+        for destination in distinct(tx, _deliveries.c.destination)
+    }
 
 
 def last_success(tx: Connection) -> dict[str, datetime]:
     """Return when each destination last took an object."""
-    return _by_destination(tx, func.max(_deliveries.c.sent_at), DeliveryState.SENT)
+    last: dict[str, datetime] = {}
+    for destination in distinct(tx, _deliveries.c.destination):
+        query = select(func.max(_deliveries.c.sent_at)).where(_deliveries.c.destination == destination)
+        at = tx.execute(query.where(_deliveries.c.sent_at.is_not(None))).scalar_one()
+        if at is not None:
+            last[destination] = at
+    return last
 
 
 def oldest_owed(tx: Connection) -> dict[str, datetime]:
     """Return since when each destination has been owed something."""
-    return _by_destination(tx, func.min(_deliveries.c.created_at), DeliveryState.OWED)
-
-
-def _by_destination(
-    tx: Connection, time: ColumnElement[datetime], state: DeliveryState
-) -> dict[str, datetime]:
     rows = tx.execute(
-        select(_deliveries.c.destination, time.label("at"))
-        .where(_deliveries.c.state == state)
+        select(_deliveries.c.destination, func.min(_deliveries.c.created_at).label("at"))
+        .where(_deliveries.c.state == DeliveryState.OWED)
         .group_by(_deliveries.c.destination)
     )
     return {row.destination: row.at for row in rows}
+
+
+def _how_many(tx: Connection, destination: str, state: DeliveryState) -> int:
+    """Count one stretch of an index: grouping all deliveries would compare the words of each."""
+    query = select(func.count()).where(_deliveries.c.state == state, _deliveries.c.destination == destination)
+    return int(tx.execute(query).scalar_one())
 
 
 def _only(*, study_uid: str | None = None, destination: str | None = None) -> list[ColumnElement[bool]]:

@@ -8,9 +8,10 @@ holder is gone goes back to the queue; one that goes wrong every time is parked.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, case, func, or_, select, update
 
 from storage import history
 from storage.database import schema
@@ -160,12 +161,11 @@ def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime)
 
 def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
     """Return how many jobs stand where. Every kind and state is named."""
-    numbers = {kind: dict.fromkeys(JobState, 0) for kind in JobKind}
-    for kind, state, number in tx.execute(
-        select(_jobs.c.kind, _jobs.c.state, func.count()).group_by(_jobs.c.kind, _jobs.c.state)
-    ):
-        numbers[kind][state] = number
-    return numbers
+    places = list(product(JobKind, JobState))
+    # each is one stretch of an index: grouping all jobs would compare the words of each
+    numbers = tx.execute(select(*(_how_many(*place) for place in places))).one()
+    by_place = dict(zip(places, numbers, strict=True))
+    return {kind: {state: by_place[kind, state] for state in JobState} for kind in JobKind}
 
 
 def oldest_waiting(tx: Connection) -> datetime | None:
@@ -174,6 +174,10 @@ def oldest_waiting(tx: Connection) -> datetime | None:
         select(func.min(_jobs.c.created_at)).where(_jobs.c.state == JobState.WAITING)
     ).scalar_one()
     return oldest
+
+
+def _how_many(kind: JobKind, state: JobState) -> ScalarSelect[int]:
+    return select(func.count()).where(_jobs.c.state == state, _jobs.c.kind == kind).scalar_subquery()
 
 
 def _running(tx: Connection, *conditions: ColumnElement[bool]) -> list[Row[Any]]:

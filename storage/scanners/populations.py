@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, exists, func, select
 
 from storage.database import schema
+from storage.database.columns import distinct
 from storage.scanners.scores import Network, Scanner, columns
 
 _scores = schema.breast_scores
@@ -35,22 +36,23 @@ class Examination:
 def scanners(tx: Connection) -> dict[Scanner, Network]:
     """Return every scanner, sorted, with the network that has scored it last."""
     key = _scores.c.manufacturer, _scores.c.scanner_model, _scores.c.network, _scores.c.network_version
-    rows = tx.execute(select(*key).group_by(*key).order_by(func.max(_scores.c.reported_at)))
-    latest = {
-        Scanner(manufacturer=row.manufacturer, model=row.scanner_model): Network(
-            name=row.network, version=row.network_version
-        )
-        for row in rows
-    }
-    return dict(sorted(latest.items()))
+    latest: dict[Scanner, tuple[datetime, Network]] = {}
+    for row in distinct(tx, *key):
+        scanner = Scanner(manufacturer=row.manufacturer, model=row.scanner_model)
+        network = Network(name=row.network, version=row.network_version)
+        of_both = (_scores.c[name] == value for name, value in columns(scanner, network).items())
+        at = tx.execute(select(func.max(_scores.c.reported_at)).where(*of_both)).scalar_one()
+        latest[scanner] = max(latest.get(scanner, (at, network)), (at, network))
+    return {scanner: network for scanner, (_, network) in sorted(latest.items())}
 
 
-def count(tx: Connection, scanner: Scanner, network: Network, *, since: datetime | None = None) -> int:
-    """Return how many examinations there are, those after ``since`` where it is given."""
+def count(tx: Connection, scanner: Scanner, network: Network, *, since: datetime | None, most: int) -> int:
+    """Return how many examinations there are, those after ``since`` where it is given; at most ``most``."""
     query = _breasts(scanner, network)
     if since is not None:
         query = query.where(_scores.c.reported_at > since)
-    return int(tx.execute(query.with_only_columns(func.count(_scores.c.report_id.distinct()))).scalar_one())
+    reports = query.with_only_columns(_scores.c.report_id).distinct().limit(most).subquery()
+    return int(tx.execute(select(func.count()).select_from(reports)).scalar_one())
 
 
 def last(

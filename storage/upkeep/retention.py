@@ -78,10 +78,11 @@ def with_pixels(tx: Connection, *, before: datetime | None, promised_since: date
     Those alone without a sign of life since ``before``, if that is given, and without an image that was
     promised to a peer after ``promised_since``.
     """
-    whole = exists().where(
-        _instances.c.study_uid == _studies.c.study_uid, _instances.c.pixels_removed_at.is_(None)
-    )
-    query = _settled().where(whole, ~_promised(promised_since))
+    whole = select(_instances.c.study_uid).where(_instances.c.pixels_removed_at.is_(None))
+    if before is not None:
+        # no image is younger than its study's last sign of life: the few that are old are found by index
+        whole = whole.where(_instances.c.received_at < before)
+    query = _settled().where(_studies.c.study_uid.in_(whole), ~_promised(promised_since))
     return list(
         tx.execute(query if before is None else query.where(_studies.c.last_at < before)).scalars().all()
     )

@@ -56,6 +56,7 @@ def show(request: Request) -> Response:
         {
             "lines": lines,
             "total": page.total,
+            "more": page.more,
             "words": words,
             "choice": choice,
             "choices": CHOICES,

@@ -16,6 +16,7 @@ from pydicom.uid import (
 from storage.database import upgrade
 from storage.database.engine import NAME, Database
 from storage.errors import Conflict
+from storage.overview import attention
 from storage.queue import arrivals, editions, reports
 from storage.scanners import calibrations, scores
 from tests.unit.storage.making import NETWORK, SCANNER, START, STUDY, Hand, breast, description
@@ -133,6 +134,29 @@ def test_an_image_kept_before_there_were_descriptions_has_none(tmp_path):
         assert arrivals.find(tx, "1.1") == instance
         arrivals.describe(tx, instance, description())
         assert arrivals.find(tx, "1.1") == replace(instance, description=description())
+    database.close()
+
+
+def test_a_study_of_several_patients_is_marked_when_the_mark_comes(tmp_path):
+    data = tmp_path / "data"
+    Database.open(data, scripts=scripts_until(tmp_path, "0014")).close()
+    with closing(sqlite3.connect(data / NAME)) as old, old:
+        for study, patients in (("1.2.8", "aa"), (STUDY, "ab")):
+            old.execute("INSERT INTO studies VALUES (?, 0, ?, ?, ?)", (study, AT, AT, AT))
+            for number, patient in enumerate(patients):
+                uid = f"{study}.{number}"
+                old.execute(
+                    "INSERT INTO instances VALUES (?, '1.2', '1.3', ?, '1.4', 'h', 'p', 'f', 1, ?, 'RCC', 1, "
+                    "'PACS', ?, NULL, NULL)",
+                    (uid, study, AT, patient),
+                )
+                old.execute(
+                    "INSERT INTO copies VALUES (?, ?, ?, '1.4', 'h', 's', ?, 'identities/1')",
+                    (uid, f"PACS{number}", study, patient),
+                )
+    database = Database.open(data)
+    with database.read() as tx:
+        assert attention.mixed_studies(tx) == [STUDY]
     database.close()
 
 

@@ -39,6 +39,15 @@ def test_pages_come_latest_first_and_count_all(two):
     assert uids(two, offset=2) == (2, [])
 
 
+def test_studies_far_beyond_a_page_are_not_counted(two, monkeypatch):
+    monkeypatch.setattr(pages, "COUNTED", 0)
+    with two.database.read() as tx:
+        first = pages.page(tx, offset=0, limit=1)
+        last = pages.page(tx, offset=1, limit=1)
+    assert (first.total, first.more) == (1, True)
+    assert (last.total, last.more) == (2, False)
+
+
 def test_studies_are_found_by_uid_sender_patient_and_choice(two):
     assert uids(two, words="2.8") == (1, ["1.2.8"])
     assert uids(two, words="modal") == (1, ["1.2.8"])

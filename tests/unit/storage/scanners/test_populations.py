@@ -41,8 +41,9 @@ def test_the_last_ones_come_latest_first_and_the_first_ones_earliest_first(datab
     with database.read() as tx:
         first = populations.first(tx, SCANNER, NETWORK, limit=2)
         assert [examination.score for examination in first] == [0.0, 0.1]
-        assert populations.count(tx, SCANNER, NETWORK) == 5
-        assert populations.count(tx, SCANNER, NETWORK, since=first[1].reported_at) == 3
+        assert populations.count(tx, SCANNER, NETWORK, since=None, most=9) == 5
+        assert populations.count(tx, SCANNER, NETWORK, since=None, most=4) == 4
+        assert populations.count(tx, SCANNER, NETWORK, since=first[1].reported_at, most=9) == 3
 
 
 def test_scanners_and_networks_are_not_mixed(database, examine):
