@@ -108,9 +108,9 @@ def test_every_file_is_synced_before_its_rename_and_its_directory_after(archive,
 
 def test_shelves_are_made_when_they_are_needed(archive):
     assert not any((archive.data_dir / "instances").iterdir())
-    kept = archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
+    file = archive.keep(incoming(archive), uid="1.2.3", digest=DIGEST)
     (shelf,) = (archive.data_dir / "instances").iterdir()
-    assert shelf == archive.path(kept).parent
+    assert shelf == archive.path(file).parent
     assert shelf.stat().st_mode & 0o077 == 0
 
 
