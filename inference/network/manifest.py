@@ -123,7 +123,7 @@ class Manifest:
 
 
 def shipped(name_version: str = DEFAULT) -> Path:
-    """Find the folder of a model that came with this package, for example ``document-cnn-1.1.0``."""
+    """Find the folder of a model that came with this package, for example ``document-cnn-1.2.0``."""
     home = Path(str(resources.files("models")))
     names = sorted(path.parent.name for path in home.glob(f"*/{_FILE_NAME}"))
     if name_version not in names:

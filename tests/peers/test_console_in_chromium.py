@@ -51,7 +51,7 @@ def observations(tmp_path_factory):
 [node]
 data_dir = "data"
 [model]
-name = "{ungated.copy("document-cnn-1.1.0", folder / "model")}"
+name = "{ungated.copy("document-cnn-1.2.0", folder / "model")}"
 [[peers]]
 ae_title = "PACS"
 host = "127.0.0.1"

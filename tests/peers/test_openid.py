@@ -57,7 +57,7 @@ def config(tmp_path_factory, issuer, console_port):
 data_dir = "data"
 
 [model]
-name = "{ungated.copy("document-cnn-1.1.0", folder / "model")}"
+name = "{ungated.copy("document-cnn-1.2.0", folder / "model")}"
 
 [openid]
 issuer = "{issuer}"

@@ -16,7 +16,7 @@ from tests.support.lines import Lines
 from tests.support.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = "document-cnn-1.1.0"
+MODEL = "document-cnn-1.2.0"
 """The quickest that is shipped; nodes that are to open another say so in their configuration."""
 
 

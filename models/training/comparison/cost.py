@@ -12,7 +12,7 @@ from inference.analysis.classifier import Classifier
 from inference.network import manifest as manifests
 from inference.network.engine import keras
 
-_PLAIN: Final = "document-cnn-1.1.0"
+_PLAIN: Final = "document-cnn-1.2.0"
 """Its manifest stands in for one; nothing of it but the size of the input changes what is computed."""
 _READINGS: Final = 9
 """Odd, so that the median is one of them."""

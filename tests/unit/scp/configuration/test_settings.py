@@ -72,7 +72,7 @@ def test_relative_paths_are_relative_to_the_file(tmp_path):
     assert settings.node.data_dir == tmp_path / "data"
     assert settings.model.name == str(tmp_path / "mine")
     assert load(tmp_path, "").node.data_dir == tmp_path / "var"
-    assert load(tmp_path, '[model]\nname = "document-cnn-1.1.0"').model.name == "document-cnn-1.1.0"
+    assert load(tmp_path, '[model]\nname = "document-cnn-1.2.0"').model.name == "document-cnn-1.2.0"
 
 
 def test_whole_numbers_do_for_seconds(tmp_path):

@@ -100,7 +100,7 @@ def console(tmp_path_factory):
     folder = tmp_path_factory.mktemp("guarded")
     Database.open(folder / "data").close()
     config = folder / "config.toml"
-    model = ungated.copy("document-cnn-1.1.0", folder / "model")
+    model = ungated.copy("document-cnn-1.2.0", folder / "model")
     config.write_text(
         f'[node]\ndata_dir = "data"\n[model]\nname = "{model}"\n[audit]\nto = "tcp://127.0.0.1:1"\n'
     )

@@ -257,7 +257,7 @@ def test_what_was_measured_elsewhere_is_gathered_kept_and_drawn(predicted, tmp_p
 
 
 def test_the_card_command_writes_a_folder_again(predicted, tmp_path):
-    shutil.copy(manifest.shipped("document-cnn-1.1.0") / "manifest.toml", tmp_path)
+    shutil.copy(manifest.shipped("document-cnn-1.2.0") / "manifest.toml", tmp_path)
     predictions.write(predicted, tmp_path / predictions.FILE_NAME)
     words = ["card", str(tmp_path), "--rule", "specificity"]
     assert CliRunner().invoke(application.app, words).exit_code == 0

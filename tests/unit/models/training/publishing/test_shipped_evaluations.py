@@ -38,7 +38,7 @@ def figures(shipped, committed):
 
 
 def test_the_models_that_are_shipped_are_found():
-    assert [folder.name for folder in FOLDERS] == ["document-cnn-1.1.0", "secondread-1.3.0"]
+    assert [folder.name for folder in FOLDERS] == ["document-cnn-1.2.0", "secondread-1.3.0"]
 
 
 def test_the_committed_evaluation_follows_from_the_committed_predictions(shipped, figures):

@@ -60,7 +60,7 @@ def console(folder):
 [node]
 data_dir = "data"
 [model]
-name = "{ungated.copy("document-cnn-1.1.0", folder / "model")}"
+name = "{ungated.copy("document-cnn-1.2.0", folder / "model")}"
 [console]
 upload_mb = 8
 [[peers]]
