@@ -61,6 +61,7 @@ studies: Final = Table(
     Index("ix_studies_changed", "changed", "last_at", "study_uid"),
     Index("ix_studies_first", "first_at"),
     Index("ix_studies_last", "last_at", "study_uid"),
+    Index("ix_studies_several_patients", "several_patients", "study_uid"),
 )
 
 senders: Final = Table(
@@ -104,15 +105,8 @@ instances: Final = Table(
     Index("ix_instances_received", "received_at", "size"),
 )
 
-_SEVERAL = text("several_patients")
 _WHOLE = text("pixels_removed_at IS NULL")
 
-Index(
-    "ix_studies_several_patients",
-    studies.c.study_uid,
-    sqlite_where=_SEVERAL,
-    postgresql_where=_SEVERAL,
-)
 Index("ix_instances_whole", instances.c.received_at, sqlite_where=_WHOLE, postgresql_where=_WHOLE)
 
 # What each peer said last of an image that it sent: whose it is there, and in which study. The database holds

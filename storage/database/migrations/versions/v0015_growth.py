@@ -25,7 +25,7 @@ def upgrade() -> None:
         ("studies", "ix_studies_changed", ["changed", "last_at", "study_uid"], None),
         ("studies", "ix_studies_first", ["first_at"], None),
         ("studies", "ix_studies_last", ["last_at", "study_uid"], None),
-        ("studies", "ix_studies_several_patients", ["study_uid"], "several_patients"),
+        ("studies", "ix_studies_several_patients", ["several_patients", "study_uid"], None),
         ("instances", "ix_instances_received", ["received_at", "size"], None),
         ("instances", "ix_instances_whole", ["received_at"], "pixels_removed_at IS NULL"),
         ("jobs", "ix_jobs_finished", ["state", "kind", "finished_at"], None),
