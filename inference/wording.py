@@ -20,6 +20,8 @@ FLAGGED: Final = "FLAGGED"
 NOT_FLAGGED: Final = "Not flagged"
 FLAG_SEPARATOR: Final = " · "
 """Between the flag and its score."""
+HEADLINE_SEPARATOR: Final = "  "
+"""Between what a picture is and side and view."""
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_REGION: Final = "AI result, no region"
 NO_RESULT: Final = "AI: no result"
@@ -244,7 +246,7 @@ def without_results(views: Sequence[str | None]) -> str:
 
 def headline(caption: str, *, with_region: bool) -> str:
     """Return the first line of a heatmap's legend."""
-    return f"AI  {caption}" if with_region else f"{NO_REGION}  {caption}"
+    return HEADLINE_SEPARATOR.join(["AI" if with_region else NO_REGION, caption])
 
 
 def outlined(finding: Analysed) -> str:

@@ -75,9 +75,11 @@ def strip(finding: Analysed, *, caption: str, signature: str, width: int, unit: 
     layout.scores(finding)
     if finding.region is not None:
         layout.colour_bar(finding.explained)
-        layout.aside(wording.outlined(finding))
-    layout.aside(wording.image_alone(finding))
-    layout.aside(signature)
+        layout.aside(wording.outlined(finding), GREY)
+    # a strip beside the breast is too narrow for halves
+    last_line = layout.line if finding.region is None else layout.aside
+    last_line(wording.image_alone(finding), GREY)
+    last_line(signature, GREY)
     return layout.finished()
 
 
@@ -130,7 +132,8 @@ class _Layout:
             self._marks.append(large)
             self._top += line_step(large.size)
         else:
-            self.line(text, WHITE, bold=True, scale=_CAPTION_AT_LEAST)
+            for part in text.split(wording.HEADLINE_SEPARATOR):
+                self.line(part, WHITE, bold=True, scale=_CAPTION_AT_LEAST)
         self.line(warning.text, AMBER, bold=True, scale=_WARNING)
 
     def flag(self, text: str, colour: Colour) -> None:
@@ -154,16 +157,18 @@ class _Layout:
         self._marks += lines
         self._top = lines[-1].top + line_step(lines[-1].size)
 
-    def aside(self, text: str) -> None:
+    def aside(self, text: str, colour: Colour) -> None:
         """Write ``text`` in the right half where two lines hold it: the lower left is the viewer's.
 
         There viewers write window values.
         """
         half = (self._inner - self._base) // 2
-        words = replace(self._small(text), left=self._margin + self._inner - half, top=self._top)
+        words = Words(
+            text=text, size=self._base, colour=colour, left=self._margin + self._inner - half, top=self._top
+        )
         lines = self._fonts.wrapped(words, half)
         if len(lines) > _LINES_ASIDE:
-            self.line(text, GREY)
+            self.line(text, colour)
             return
         self._marks += lines
         self._top = lines[-1].top + line_step(lines[-1].size)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from inference import wording
 from inference.decision import Analysed
@@ -13,6 +13,9 @@ from inference.examination import Examination
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
 from inference.results.identity import Maker
+
+_ISSUES_APART: Final = 100
+"""From a Series Number to that of the next issue: viewers cut descriptions short and sort by the number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +62,11 @@ class Study:
         )
 
     def titled(self, series: Series, issue: int) -> Series:
-        """Return ``series`` with a description that begins with the title, and names that ``issue``."""
-        return replace(series, description=wording.series_description(self.title, series.description, issue))
+        """Return ``series`` with the number and the description of that ``issue``, the title first."""
+        return Series(
+            number=series.number + _ISSUES_APART * (issue - 1),
+            description=wording.series_description(self.title, series.description, issue),
+        )
 
     def issue_of(self, image: StudyImage) -> int:
         """Return with which report came first what is shown of an analysed ``image``.

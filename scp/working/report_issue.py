@@ -90,4 +90,5 @@ def _issued(
         unchanged = sum(image.record.analysed_at <= report.made_at for image in images)
         if report.identity != edition.identity or report.images != unchanged:
             return
-        yield report.sequence, report.made_at
+        # the first one under an identity has no number, though reports of other senders may have come before
+        yield 1 if report.replaces is None else report.sequence, report.made_at

@@ -192,7 +192,7 @@ def test_the_legend_of_a_breast_without_a_region_is_not_at_the_chest_wall(wall):
 def test_the_score_has_a_line_of_its_own_where_the_flag_has_no_room_for_it():
     finding = results.analysed(results.NORMAL)
     lines = [mark.text for mark in words_of(finding, caption="unknown side, unknown view", width=1000)]
-    assert lines[:2] == ["AI result, no region unknown side,", "unknown view"]
+    assert lines[:2] == ["AI result, no region", "unknown side, unknown view"]
     assert lines[2:5] == ["NOT FOR DIAGNOSTIC USE", "Not flagged", "malignant score 1 (flag from 31)"]
 
 

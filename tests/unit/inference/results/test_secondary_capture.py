@@ -156,6 +156,7 @@ def test_results_that_replace_others_are_a_series_of_their_own_and_say_so(tmp_pa
     again = results.objects(images, predecessor=replaced)
     described = [instance.SeriesDescription.split(" - ")[1] for instance in again]
     assert described == ["report 2", "summary 2", "heatmap 2"]
+    assert [instance.SeriesNumber for instance in again] == [9102, 9100, 9101]
     assert again[2].SeriesInstanceUID != heatmap.SeriesInstanceUID
     assert again[2].SOPInstanceUID != heatmap.SOPInstanceUID
     assert not np.array_equal(again[2].pixel_array, heatmap.pixel_array)  # its last line says so, too
