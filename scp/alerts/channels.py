@@ -100,7 +100,10 @@ def _ask_webhook(alerts: Alerts, method: str, content: dict[str, Any] | None) ->
     try:
         with requests.Session() as session:
             web_session.secure(
-                session, authorities=alerts.webhook_authorities, credentials=alerts.webhook_credentials
+                session,
+                authorities=alerts.webhook_authorities,
+                credentials=alerts.webhook_credentials,
+                silence=SECONDS,
             )
             answer = session.request(
                 method,
@@ -108,7 +111,6 @@ def _ask_webhook(alerts: Alerts, method: str, content: dict[str, Any] | None) ->
                 json=content,
                 timeout=SECONDS,
                 allow_redirects=False,
-                stream=True,  # what it answers is read by nobody
             )
     except SecretError as error:
         raise ChannelError(f"[alerts] webhook_credentials: {error}") from error
@@ -117,7 +119,7 @@ def _ask_webhook(alerts: Alerts, method: str, content: dict[str, Any] | None) ->
     except requests.exceptions.SSLError as error:
         raise ChannelError(f"{WEBHOOK}: its certificate or its TLS is not accepted") from error
     except (requests.RequestException, OSError) as error:
-        raise ChannelError(f"{WEBHOOK}: nothing answers there ({type(error).__name__})") from error
+        raise ChannelError(f"{WEBHOOK}: {web_session.no_answer(error)}") from error
     return int(answer.status_code)
 
 

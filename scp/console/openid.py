@@ -243,7 +243,7 @@ class Provider:
             token_endpoint_auth_method="none" if secret is None else method,
             default_timeout=openid_provider.SECONDS,
         )
-        web_session.secure(session, authorities=settings.authorities)
+        web_session.secure(session, authorities=settings.authorities, silence=openid_provider.SECONDS)
         return session
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from requests import Session
 
 SECONDS: Final = 10.0
-"""How long the provider may be silent."""
+"""How long the provider may be silent; an answer as a whole gets this and the time for its size."""
 DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
@@ -35,7 +35,7 @@ def ask(settings: OpenID) -> tuple[dict[str, Any], KeySet]:
     if authorities is not None and not authorities.is_file():
         raise ProviderError(f"[openid] authorities = {authorities} is no file")
     with requests.Session() as session:
-        web_session.secure(session, authorities=authorities)
+        web_session.secure(session, authorities=authorities, silence=SECONDS)
         metadata = _json(session, settings.issuer + DISCOVERY)
         _check(metadata, settings.issuer)
         content = _json(session, metadata["jwks_uri"])
@@ -60,7 +60,7 @@ def _json(session: Session, place: str) -> dict[str, Any]:
     except requests.exceptions.JSONDecodeError as error:
         raise ProviderError(f"{place}: it answers, but not with JSON: is [openid] issuer right?") from error
     except requests.RequestException as error:
-        raise ProviderError(f"{place}: nothing answers there ({type(error).__name__})") from error
+        raise ProviderError(f"{place}: {web_session.no_answer(error)}") from error
     if not isinstance(content, dict):
         raise ProviderError(f"{place}: it answers, but with no JSON object: is [openid] issuer right?")
     return content

@@ -159,17 +159,18 @@ class WebPeerClient:
     def _open_session(self) -> tuple[Session, LimitedAdapter]:
         from requests import Session  # noqa: PLC0415 - see above
 
-        from scp.network.web_answers import LimitedAdapter  # noqa: PLC0415 - see above
-
-        session, adapter = Session(), LimitedAdapter(silence=self._answer_seconds)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
+        session = Session()
         session.max_redirects = 0  # an object that is sent elsewhere is not where it belongs
         authorities = self._peer.url_authorities
         if authorities is not None and not authorities.is_file():
             raise Unreachable(f"{self._place}: url_authorities = {authorities} is no file")
         try:
-            web_session.secure(session, authorities=authorities, credentials=self._peer.url_credentials)
+            adapter = web_session.secure(
+                session,
+                authorities=authorities,
+                credentials=self._peer.url_credentials,
+                silence=self._answer_seconds,
+            )
         except SecretError as error:
             raise Unreachable(f"{self._place}: url_credentials: {error}") from error
         return session, adapter

@@ -14,12 +14,18 @@ from scp.network import secrets
 if TYPE_CHECKING:
     from requests import Session
 
+    from scp.network.web_answers import LimitedAdapter
 
-def secure(session: Session, *, authorities: str | Path | None, credentials: str | None = None) -> None:
-    """Let ``session`` do as the configuration says.
+
+def secure(
+    session: Session, *, authorities: str | Path | None, credentials: str | None = None, silence: float
+) -> LimitedAdapter:
+    """Let ``session`` do as the configuration says; return what bounds its answers.
 
     Parameters
     ----------
+    silence
+        Seconds that the other side may be silent, and that an answer may take besides the time for its size.
     authorities
         PEM file of the authorities that it trusts; None for those of requests.
     credentials
@@ -30,11 +36,31 @@ def secure(session: Session, *, authorities: str | Path | None, credentials: str
     SecretError
         The credentials cannot be had.
     """
+    # where requests is needed: it takes long to import
+    from scp.network.web_answers import LimitedAdapter  # noqa: PLC0415
+
+    adapter = LimitedAdapter(silence=silence)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
     session.trust_env = False  # neither a proxy nor a password that the configuration does not name
     if authorities is not None:
         session.verify = str(authorities)
     if credentials is not None:
         session.headers["Authorization"] = _authorization(secrets.read(credentials))
+    return adapter
+
+
+def no_answer(error: Exception) -> str:
+    """Say what a call came to that ended in ``error`` and not in an answer."""
+    from requests.exceptions import ReadTimeout  # noqa: PLC0415 - see above
+
+    from scp.network.web_answers import AnswerTooLongError  # noqa: PLC0415 - see above
+
+    if isinstance(error, AnswerTooLongError):
+        return f"its answer does not end: {error}"
+    if isinstance(error, ReadTimeout):
+        return "no answer came in time, or not all of it"
+    return f"nothing answers there ({type(error).__name__})"
 
 
 def bearer_token(credentials: str) -> str | None:

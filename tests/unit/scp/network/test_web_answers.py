@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import json
-import time
 
 import pytest
 
@@ -12,30 +11,11 @@ from scp.configuration.settings import Settings
 from scp.network import web_answers
 from scp.network.association import Unreachable
 from scp.network.web import NotGivenError, WebPeerClient
-from tests.support.listening import Listening
+from tests.support.http_answers import OK, Service, dripping, whole, without_end
 from tests.support.mammograms import mammogram
 
 IMAGE = mammogram(rows=32, columns=32)
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n"
 MULTIPART = b'HTTP/1.1 200 OK\r\nContent-Type: multipart/related; type="application/dicom"; boundary=b\r\n'
-
-
-class Service(Listening):
-    """Answers each connection with what ``answer`` yields, as fast as the caller takes it."""
-
-    def __init__(self):
-        self.answer = lambda: ()
-        super().__init__(self._answer)
-        self.url = f"http://127.0.0.1:{self.port}/dicom-web"
-
-    def _answer(self, connection):
-        with connection:
-            connection.recv(65536)
-            try:
-                for piece in self.answer():
-                    connection.sendall(piece)
-            except OSError:
-                pass  # the caller has hung up, which is what is tested
 
 
 @pytest.fixture
@@ -52,23 +32,6 @@ def client(service):
     connected = WebPeerClient(Settings(peers=(peer,), delivery=delivery), peer)
     yield connected
     connected.release()
-
-
-def whole(content, head=OK):
-    return [head + f"Content-Length: {len(content)}\r\n\r\n".encode() + content]
-
-
-def without_end(head=OK):
-    yield head + b"Transfer-Encoding: chunked\r\n\r\n"
-    while True:
-        yield b"1000\r\n" + b" " * 0x1000 + b"\r\n"
-
-
-def dripping(sent):
-    yield sent
-    while True:
-        time.sleep(0.02)  # it is the pace that is tested
-        yield b" "
 
 
 def studies(client):
