@@ -87,11 +87,18 @@ class AuditSpool:
                 file.write(message)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.rename(self._folder / f"{name}{_SUFFIX}")
+            finished = unfinished.rename(self._folder / f"{name}{_SUFFIX}")
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
-        self._sync_folder()
+        try:
+            self._sync_folder()
+        except OSError:
+            try:
+                finished.unlink()  # it counts as lost, so it is not sent
+            except FileNotFoundError:
+                return  # it was sent meanwhile
+            raise
 
     def _sync_folder(self) -> None:
         """Make names durable. Who comes while that is under way shares the next time with all who wait."""

@@ -196,6 +196,16 @@ def test_what_the_disk_does_not_take_is_counted_later(trail, tmp_path, monkeypat
     assert (standing.waiting, standing.lost) == (2, 1)
 
 
+def test_a_message_whose_name_the_disk_does_not_keep_is_counted_and_not_sent(trail, tmp_path, monkeypatch):
+    sync = os.fsync
+    with monkeypatch.context() as patched, capture_logs():
+        patched.setattr("os.fsync", lambda place: _no_room() if _kind(place) == "folder" else sync(place))
+        trail.application(started=True)
+    trail.application(started=False)
+    standing = audit_spool.standing(tmp_path)
+    assert (standing.waiting, standing.lost) == (1, 1)
+
+
 def test_messages_of_many_threads_are_all_there(trail):
     threads = [threading.Thread(target=trail.deleted, args=(f"1.{number}", ["P"])) for number in range(20)]
     for thread in threads:
