@@ -188,13 +188,12 @@ def _serve(
             reloader.stop()
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
-        if web_server is not None:
-            web_server.stop(STOP_SECONDS)
+        requests_ended = web_server is None or web_server.stop(STOP_SECONDS)
         in_order = _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
-    return in_order and web_server is None and not supervisor.workers_died
+    return in_order and requests_ended and not supervisor.workers_died
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:

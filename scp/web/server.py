@@ -31,15 +31,17 @@ class WebServer:
         )
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Take no more requests; give those under way so many ``seconds`` to end."""
+    def stop(self, seconds: float) -> bool:
+        """Take no more requests; give those under way so many ``seconds`` to end; tell whether they did."""
         self._socket.callers.hang_up()
         self._server.should_exit = True
         self._thread.join(seconds)
-        if self._thread.is_alive():
+        cut_off = self._thread.is_alive()
+        if cut_off:
             self._server.force_exit = True
             self._thread.join(1.0)
         self._socket.close()
+        return not cut_off
 
 
 def bind(host: str, port: int) -> Entrance:

@@ -152,6 +152,14 @@ def test_recovery_gives_jobs_back_and_removes_what_no_row_names(node, tasks):
     assert [entry["files"] for entry in logs if "files" in entry] == [1]
 
 
+def test_recovery_after_an_end_in_order_looks_at_no_file_but_gives_jobs_back(node, tasks, monkeypatch):
+    node.receive(mammogram("R", "CC"))
+    claim(node)
+    monkeypatch.setattr(node.archive, "orphans", pytest.fail)
+    tasks.recover(in_order=True)
+    assert of_kind(node, JobKind.ANALYSE) == {JobState.WAITING: 1}
+
+
 def test_recovery_puts_images_aside_that_the_database_does_not_know(node, tasks, tmp_path):
     other_node = InProcessNode(tmp_path / "other")
     other_node.receive(mammogram("R", "CC"))
