@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
-SUMMARY_NUMBER = 9000
-"""Series Number of the page that sums a study up."""
+SUMMARY = " - summary "
+"""In the Series Description of the page that sums a study up, whichever issue it is."""
 
 
 class ArchiveSCP:
@@ -84,5 +84,5 @@ def heatmaps(objects):
     return [
         instance
         for instance in objects
-        if instance.Modality == "OT" and instance.SeriesNumber != SUMMARY_NUMBER
+        if instance.Modality == "OT" and SUMMARY not in instance.SeriesDescription
     ]

@@ -113,11 +113,16 @@ def test_late_image_of_one_archive_is_in_no_result_under_another_patient(archive
     archives.deliver("LOCAL")
     archives.deliver("REGION")
     late = mammogram("R", "CC", number=5, PatientID="REGION-77")
+    archives.now += timedelta(minutes=5)
     archives.receive(late, calling_ae="REGION")
     archives.work(later=QUIET)
     assert archives.results_owed("LOCAL") == []
-    (report,) = reports(archives.results_owed("REGION"))
+    results_owed = archives.results_owed("REGION")
+    (report,) = reports(results_owed)
     assert str(late.SOPInstanceUID) in text_of(report)
+    assert [picture.ImageLaterality for picture in heatmaps(results_owed)] == [
+        "R"
+    ] * 3  # those of the other hold
 
 
 def test_results_after_an_older_database_was_put_back_have_other_bytes_under_other_uids_alone(tmp_path):
