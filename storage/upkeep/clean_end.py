@@ -7,6 +7,7 @@ start looks at everything.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ MARK: Final = "ended-in-order"
 def note(data_dir: Path) -> None:
     """Write the mark, after the database was closed and while nobody else may have it open."""
     if (state := _state(data_dir)) is not None:
-        (data_dir / MARK).write_text(state)
+        with suppress(OSError):  # a full disk: the next start looks at everything, as after a crash
+            (data_dir / MARK).write_text(state)
 
 
 def take(data_dir: Path) -> bool:

@@ -35,3 +35,13 @@ def test_a_database_that_is_still_open_has_not_ended(tmp_path):
 def test_a_new_node_has_no_end_before_it(tmp_path):
     clean_end.note(tmp_path)
     assert not clean_end.take(tmp_path)
+
+
+def test_a_full_disk_takes_no_mark_and_ends_the_node_in_order_all_the_same(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_text", no_room)
+        ended(tmp_path)
+    assert not clean_end.take(tmp_path)
