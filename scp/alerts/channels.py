@@ -118,7 +118,11 @@ def _ask_webhook(alerts: Alerts, method: str, content: dict[str, Any] | None) ->
         raise ChannelError("[alerts] webhook_credentials: a token has ASCII characters alone") from error
     except requests.exceptions.SSLError as error:
         raise ChannelError(f"{WEBHOOK}: its certificate or its TLS is not accepted") from error
-    except (requests.RequestException, OSError) as error:
+    except requests.RequestException as error:
+        if error.response is None:
+            raise ChannelError(f"{WEBHOOK}: {web_session.no_answer(error)}") from error
+        answer = error.response  # its status counts; what else it says has no end, and no reader
+    except OSError as error:
         raise ChannelError(f"{WEBHOOK}: {web_session.no_answer(error)}") from error
     return int(answer.status_code)
 

@@ -65,18 +65,19 @@ class LimitedAdapter(HTTPAdapter):
         requests.exceptions.ReadTimeout
             It takes too long as a whole.
         requests.exceptions.RequestException
-            There is none.
+            There is none. Its ``response`` has the status where the body alone is of no use.
         """
         self.answered, self._received = False, 0
         ended = threading.Event()
         watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
         watch.start()
+        answer = None
         try:
             answer = super().send(request, *more, **{**named, "stream": True})  # type: ignore[arg-type]
             self._take(answer)
         except Exception as error:
             if ended.is_set():
-                raise _slow(request) from error
+                raise _slow(request, answer) from error
             raise
         else:
             if ended.is_set():  # the library takes an end within the headers for that of the headers
@@ -148,16 +149,16 @@ class LimitedAdapter(HTTPAdapter):
             self._received += len(piece)
             if self._received > self.longest:
                 answer.close()
-                raise AnswerTooLongError(f"more than {self.longest} bytes")
+                raise AnswerTooLongError(f"more than {self.longest} bytes", response=answer)
             body += piece
         if _parts(answer, body) > MOST_PARTS:
-            raise AnswerTooLongError(f"more than {MOST_PARTS} parts")
+            raise AnswerTooLongError(f"more than {MOST_PARTS} parts", response=answer)
         answer._content = bytes(body)  # noqa: SLF001 - where the library keeps what it has read
         answer.encoding = answer.encoding or "utf-8"  # it would guess, for minutes
 
 
-def _slow(request: PreparedRequest) -> ReadTimeout:
-    return ReadTimeout("the answer takes too long", request=request)
+def _slow(request: PreparedRequest, answer: Response | None = None) -> ReadTimeout:
+    return ReadTimeout("the answer takes too long", request=request, response=answer)
 
 
 def _parts(answer: Response, body: bytearray) -> int:

@@ -50,9 +50,17 @@ def test_headers_that_come_byte_by_byte_end_with_their_time(service, monkeypatch
     assert time.monotonic() - began < 30  # it would never end
 
 
-@pytest.mark.parametrize(("call", "error"), [(ask_provider, ProviderError), (post, ChannelError)])
-def test_an_answer_without_end_is_cut(service, monkeypatch, call, error):
+@pytest.fixture
+def without_end_served(service, monkeypatch):
     monkeypatch.setattr(web_answers, "LONGEST_WORDS", 100_000)
     service.answer = without_end
-    with pytest.raises(error, match="its answer does not end"):
-        call(service.url)
+    return service.url
+
+
+def test_what_a_provider_says_without_end_is_cut(without_end_served):
+    with pytest.raises(ProviderError, match="its answer does not end"):
+        ask_provider(without_end_served)
+
+
+def test_a_webhook_that_has_answered_is_told_whatever_follows(without_end_served):
+    post(without_end_served)
