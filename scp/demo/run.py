@@ -61,12 +61,16 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     if not any((folder / "archive").iterdir()):
         (folder / "archive").rmdir()
     code = verdict(returned, folder)
-    console.print(
-        f"To see these studies in a browser: {Path(sys.executable).name} -m scp --config {config} console",
-        soft_wrap=True,
-    )
+    command = f"{_python()} -m scp --config {config} console"
+    console.print(f"To see these studies in a browser: {command}", soft_wrap=True)
     against_truth(studies, decisions)
     return code
+
+
+def _python() -> Path:
+    """Return the interpreter as it is called from here: that of the environment that `make` has set up."""
+    running = Path(sys.executable)
+    return running.relative_to(Path.cwd()) if running.is_relative_to(Path.cwd()) else running
 
 
 def _fresh(folder: Path) -> None:

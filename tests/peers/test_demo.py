@@ -53,7 +53,10 @@ def test_demo_shows_what_came_back_and_ends_by_itself(tmp_path, config, images):
     assert ended.returncode == 0, ended.stderr
     for word in (*STUDIES, "R CC", "L MLO", "Malignant", "CC BY 3.0", "regrouped", "investigational"):
         assert word in ended.stdout
-    *_, benign, malignant, caution = ended.stdout.splitlines()
+    *_, how_to_see, benign, malignant, caution = ended.stdout.splitlines()
+    command = how_to_see.removeprefix("To see these studies in a browser: ").split()
+    assert command[0] == sys.executable, "an ordinary shell has no python with this program"
+    assert command[-1] == "console"
     assert benign.startswith("sfm-benign-0: in truth no cancer")
     assert malignant.startswith("sfm-malign-0: in truth cancer in the left breast")
     assert "; the node " in benign
