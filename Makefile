@@ -18,7 +18,8 @@ help: ## list the targets
 
 $(VENV)/run: requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "SecondRead needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + ": say PYTHON=python3.12 make …")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# where Debian's python3-venv was missing, a venv without pip is left: it is made again
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
