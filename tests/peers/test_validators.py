@@ -54,7 +54,9 @@ def late(folder: Path) -> Case:
     views = results.four_views()
     study = images(views, LESION, folder)
     [early] = results.of_kind(study[:3], "SR")
-    return views, [early, *results.objects(study, predecessor=results.predecessor_of(early, images=3))]
+    [outlined] = results.of_kind(study[:3], "SR-OUTLINE")
+    predecessor = results.predecessor_of(early, images=3)
+    return views, [early, outlined, *results.objects(study, kinds=KINDS, predecessor=predecessor)]
 
 
 def unknown_side(folder: Path) -> Case:
