@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from scp.alerts import conditions
+from scp.alerts.conditions import Condition, Kind, RefusalCounts
 from scp.console import rendering, services, visitors
 from scp.console.drawing import charts
 from scp.console.drawing.charts import Chart
@@ -36,6 +38,8 @@ SHOWN_CALLERS: Final = 20
 LATE: Final = timedelta(minutes=15)
 """A peer that is owed something for so long needs a person; before that it is tried again and again."""
 MEGABYTE: Final = 1_000_000
+OF_ALERTS: Final = frozenset({Kind.CERTIFICATE, Kind.COMMITMENTS, Kind.REFUSALS})
+"""What the page says in the words of the alerts; of the other kinds it knows more: reasons, places, links."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,8 @@ class Alarm:
     """A page that shows more."""
     destination: str | None = None
     """A peer to which everything may be tried again."""
+    jobs: bool = False
+    """Whether all that was given up may be tried again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +96,7 @@ class Watch:
     def __init__(self, node: Services) -> None:
         self._services = node
         self._lock = threading.Lock()
+        self._refusals = RefusalCounts()
         self._overview: tuple[float, Overview] | None = None
         self._charts: tuple[float, list[Chart]] | None = None
 
@@ -97,9 +104,14 @@ class Watch:
         """Return how the node is doing now."""
         with self._lock:
             if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
-                overview = look(self._services)
+                overview = look(self._services, self._refusals)
                 self._overview = time.monotonic(), overview
             return self._overview[1]
+
+    def look_again(self) -> None:
+        """Let the next page show what was changed just now."""
+        with self._lock:
+            self._overview = None
 
     def day(self) -> list[Chart]:
         """Return the charts of the last 24 hours."""
@@ -111,10 +123,11 @@ class Watch:
             return self._charts[1]
 
 
-def look(node: Services) -> Overview:
+def look(node: Services, refusals: RefusalCounts) -> Overview:
     """Gather what the overview shows."""
     now = node.now()
     health = node_health.look(node.database, node.settings)
+    observation = conditions.look(node.settings, node.database, refusals, now=now)
     with node.database.read() as tx:
         callers = calls.latest(tx)
         today = recent.studies_since(tx, _midnight(now))
@@ -136,7 +149,7 @@ def look(node: Services) -> Overview:
             (entry.peer, entry.objects, UID(entry.sop_class_uid).name, entry.reason.words, entry.last_at)
             for entry in health.not_kept
         ),
-        alarms=tuple(_alarms(health, now)),
+        alarms=tuple(alarms_of(health, observation.conditions, now)),
     )
 
 
@@ -153,15 +166,16 @@ def show(request: Request) -> Response:
 
 
 async def retry_destination(request: Request) -> Response:
-    """Try everything again that a peer has not taken."""
+    """Try everything again that a peer has not taken, or all that was given up."""
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
     form = await request.form()
     node = services.of(request)
-    destination = str(form.get("destination", ""))
+    destination = None if "jobs" in form else str(form.get("destination", ""))
     await run_in_threadpool(
         retry.bring_back, node.database, study_uid=None, destination=destination, now=node.now()
     )
+    request.app.state.watch.look_again()
     return RedirectResponse("/", 303)
 
 
@@ -235,7 +249,8 @@ def _unreachable(health: Health, now: datetime) -> list[Alarm]:
     ]
 
 
-def _alarms(health: Health, now: datetime) -> list[Alarm]:
+def alarms_of(health: Health, observed: Sequence[Condition], now: datetime) -> list[Alarm]:
+    """Return what needs a person: whatever an alert is sent for (``observed``), and what only pages tell."""
     alarms: list[Alarm] = []
     if not health.node.running:
         alarms.append(
@@ -251,7 +266,7 @@ def _alarms(health: Health, now: datetime) -> list[Alarm]:
     if health.parked_jobs:
         number = len(health.parked_jobs)
         words = "1 job has" if number == 1 else f"{number} jobs have"
-        alarms.append(Alarm(words=f"{words} been given up.", link="/studies?choice=parked"))
+        alarms.append(Alarm(words=f"{words} been given up.", link="/studies?choice=parked", jobs=True))
     for destination in health.destinations:
         if destination.parked:
             reason = next(
@@ -270,6 +285,11 @@ def _alarms(health: Health, now: datetime) -> list[Alarm]:
                 )
             )
     alarms += _unreachable(health, now)
+    alarms += [
+        Alarm(words=condition.words)
+        for condition in observed
+        if condition.kind in OF_ALERTS or (condition.kind is Kind.DISK and health.disk.accepting)
+    ]
     if health.disk.unclaimed:
         alarms.append(
             Alarm(words=f"{health.disk.unclaimed} images are unclaimed: send them to this node again.")

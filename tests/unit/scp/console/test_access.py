@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,8 +19,12 @@ from scp.console.visitors import Role
 from scp.errors import CommandError
 from storage import users
 from storage.database.engine import Database
+from storage.queue import jobs
+from storage.records import JobKind
+from storage.states import JobState
 from tests.support import audit_messages, ungated, web
 from tests.support.web import Browser
+from tests.unit.storage.making import FAILED, Hand, arrival, finding
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -283,3 +288,27 @@ def test_a_user_of_a_provider_keeps_its_name_and_never_takes_anothers(database):
     with pytest.raises(SignInError, match="disabled"):
         enter("paul", "1", "r")
     assert name_of(database, secret="p" * 32) is None
+
+
+def test_an_operator_lets_all_that_was_given_up_start_over(console):
+    """The overview's button: what was given up, whichever study it is of."""
+    database = Database.open(console.settings.node.data_dir)
+    hand = Hand(database)
+    hand.receive(arrival())
+    job = hand.claimed()
+    failed = finding(job.sop_instance_uid, FAILED)
+    with database.write() as tx:
+        jobs.never(tx, job.lease, reason="ValueError", trace="trace", now=hand.now, finding=failed)
+    operator = signed_in(console, "olaf")
+    deadline = time.monotonic() + 30
+    while "1 job has been given up" not in (words := operator.get("/").words):
+        assert time.monotonic() < deadline, words
+        time.sleep(0.2)  # for two seconds the page shows what it saw for somebody else
+    assert "Try all again" in words
+    answer = operator.post("/retry", {"csrf": operator.csrf("/analyse"), "jobs": "all"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert "given up" not in operator.get("/").words
+    with database.read() as tx:
+        states = jobs.counts(tx)[JobKind.ANALYSE]
+    database.close()
+    assert (states[JobState.PARKED], states[JobState.WAITING]) == (0, 1)
