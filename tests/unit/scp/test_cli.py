@@ -408,3 +408,23 @@ def test_parked_jobs_of_a_study_start_over(secondread, config, database):
     assert secondread("retry", "--destination", "PACS", "--json", "--config", config).json["jobs"] == 0
     assert secondread("retry", "--study", "1.2.3", "--json", "--config", config).json["jobs"] == 1
     assert secondread("status", "--json", "--config", config).json["queue"]["analyse"]["waiting"] == 1
+
+
+# backup and restore
+
+
+def test_what_a_running_node_has_is_backed_up_and_put_back_by_another(secondread, config, database, tmp_path):
+    copy, elsewhere = tmp_path / "monday.tar", tmp_path / "elsewhere"
+    with lock_held(tmp_path / "data"):
+        assert secondread("--config", config, "backup", copy).code == 0
+        refused = secondread("--config", config, "restore", copy)
+    assert (refused.code, "the node is running: stop it first" in refused.err) == (1, True)
+    again = secondread("--config", config, "backup", copy)
+    assert (again.code, "exists: name another file" in again.err) == (2, True)
+    config.write_text(config.read_text().replace('"data"', f'"{elsewhere}"'))
+    put_back = secondread("--config", config, "restore", copy)
+    assert put_back.code == 0, put_back.err
+    assert "start the node: what was waiting goes on" in put_back.out
+    assert STUDY in secondread("--config", config, "studies", "--json").out
+    twice = secondread("--config", config, "restore", copy)
+    assert twice.code == 1, "a database is never replaced"
