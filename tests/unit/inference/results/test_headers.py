@@ -252,8 +252,43 @@ def test_all_objects_agree_even_where_the_sources_do_not(tmp_path):
     assert len({instance.StudyDescription for instance in results.objects(images)}) == 1
 
 
+def requested_procedure(tmp_path):
+    """A source that names the request that it answers."""
+    request = pydicom.Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "P1", "S1"
+    return from_disk(
+        mammogram(RequestAttributesSequence=[request], AccessionNumber="ACC1", StudyID="7"), tmp_path
+    )
+
+
+def test_report_names_the_request_that_its_source_answers(tmp_path):
+    """IHE AIR, RAD-136: Referenced Request Sequence (PS3.3 C.17.2)."""
+    source = requested_procedure(tmp_path)
+    report = result_of(source, tmp_path)[0]
+    [request] = report.ReferencedRequestSequence
+    assert request.RequestedProcedureID == "P1"
+    assert request.AccessionNumber == "ACC1"
+    assert request.StudyInstanceUID == source.header.StudyInstanceUID
+
+
+@pytest.mark.parametrize("changed", [{"version": "2"}, {"weights_sha256": "f" * 64}, {"name": "other"}])
+def test_device_uid_of_the_network_changes_with_it(tmp_path, changed):
+    """IHE AIR: the device that analysed, told from its next version; the node stays the equipment."""
+    [image] = [results.study_image(mammogram(), results.measured(), tmp_path)]
+
+    def network_uids(model):
+        objects = results.objects([image], identity=model)
+        assert {instance.DeviceUID for instance in objects} == {results.DEVICE.uid}
+        return {instance.ContributingEquipmentSequence[0].DeviceUID for instance in objects}
+
+    [before] = network_uids(results.MODEL)
+    [after] = network_uids(replace(results.MODEL, **changed))
+    assert before != after
+
+
 def test_equipment_is_the_node(tmp_path):
     for instance in result_of(from_disk(mammogram(), tmp_path), tmp_path):
+        assert instance.StationName == "SECONDREAD"
         assert instance.Manufacturer == "SecondRead"
         assert instance.DeviceSerialNumber == "SECONDREAD"
         assert instance.DeviceUID == results.DEVICE.uid
