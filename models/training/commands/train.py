@@ -19,7 +19,7 @@ from inference.network import engine, secondread
 from models.training.commands import display, options
 from models.training.images import prepare
 from models.training.images.prepare import Prepared
-from models.training.learning import published, train
+from models.training.learning import published, recipes, train
 from models.training.learning.epochs import Epoch
 from models.training.learning.recipes import Recipe, with_epochs
 from models.training.learning.train import NoStartError
@@ -50,15 +50,18 @@ def run(
         Path | None,
         typer.Option(help="ImageNet's weights of EfficientNet-Lite0 (.npz).", exists=True, dir_okay=False),
     ] = None,
-    taken_from: Annotated[
+    start_from: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Train nothing: take the branches of this published model, for `evaluate` to measure.",
+            help="Train the branches of this published model further, each without the fold it has not seen.",
             exists=True,
             file_okay=False,
         ),
     ] = None,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged", help="With --from: train nothing, for `evaluate` to measure it.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     computed_by: Annotated[
         Backend, typer.Option("--backend", help="torch: all of secondread learns, on a card if there is one.")
@@ -72,16 +75,20 @@ def run(
     engine.fix_computation(threads)
     if computed_by is Backend.TORCH:
         _check_torch(network, epochs=epochs, resume=resume)
+    if start_from is None and unchanged:
+        raise typer.BadParameter("--unchanged needs --from")
+    if start_from is not None and (
+        epochs is not None or imagenet is not None or computed_by is Backend.TORCH
+    ):
+        raise typer.BadParameter(
+            "--from trains whole images in TensorFlow: leave out --epochs, --imagenet, --backend"
+        )
     recipe = with_epochs(options.recipe(network), epochs)
+    if start_from is not None:
+        recipe = recipes.unchanged(recipe) if unchanged else recipes.continued(recipe)
     prepared = prepare.load(data, work, rows=recipe.rows, columns=recipe.columns)
     fold_numbers = folds.of(prepared.examples, folds.read())
-    if taken_from is not None:
-        for number in fold or published.held_out(taken_from):
-            folder = options.run_folder(work, network, number)
-            published.run(prepared, fold_numbers, number, folder, recipe, model=taken_from)
-            display.line(f"written: {folder}")
-        return
-    numbers = fold or [*range(folds.FOLDS), train.ALL]
+    numbers = fold or _every_fold(start_from)
     if computed_by is Backend.TORCH:
         runs = {number: options.run_folder(work, network, number) for number in numbers}
         _train_in_torch(prepared, fold_numbers, runs, recipe, imagenet=imagenet, seed=seed, seconds=seconds)
@@ -98,9 +105,15 @@ def run(
                 seed=seed,
                 resume=resume,
                 imagenet=imagenet,
+                start_from=start_from,
                 progress=partial(_track, bars, name),
                 report=lambda epoch, name=name: display.console.print(_line(name, epoch), highlight=False),  # type: ignore[misc]
             )
+
+
+def _every_fold(start_from: Path | None) -> list[int]:
+    """List every fold and `ALL`; of a published model those that its branches have left out."""
+    return [*range(folds.FOLDS), train.ALL] if start_from is None else [*published.held_out(start_from)]
 
 
 def _check_torch(network: str, *, epochs: int | None, resume: bool) -> None:

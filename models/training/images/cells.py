@@ -2,9 +2,10 @@
 
 A trunk that never learns says the same in every epoch, so training reads its cells from a file. To keep what
 augmentation gives, each image goes through the trunk in several variants: the first as the node shows it, the
-others with other grey values and moved, in turn by whole pixels and freely: what is moved freely is blurred a
-little, and the node's images are not. Some are upside down, as images: cells that are turned are not what the
-trunk says of a turned image, for its filters have an up and a down.
+others with other sharpness (`models.training.images.resampling`), other grey values and moved, one half by
+whole pixels and one half freely: what is moved freely is blurred a little, and the node's images are not. One
+half is upside down, as images: cells that are turned are not what the trunk says of a turned image, for its
+filters have an up and a down.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from inference.network import secondread
 from inference.network.engine import keras, tf
-from models.training.images import augmentation, intensity
+from models.training.images import augmentation, intensity, resampling
 from models.training.images.balance import balance
 from models.training.images.prepare import Prepared
 from models.training.sources.labels import Example
@@ -33,8 +34,12 @@ Batch: TypeAlias = tuple[NDArray[Any], ...]
 
 VARIANTS: Final = 5
 """Ways in which each image is shown; each costs some 2 GB for 4,000 images (`compute`)."""
-_UPSIDE_DOWN: Final = frozenset({3, 4})
-"""A breast has no top that says anything about it."""
+AS_SHOWN: Final = 0.2
+"""Share of the images of an epoch that look as the node shows them; the others are of the other variants."""
+_UPSIDE_DOWN: Final = 0.5
+"""Share of the images in the other variants; a breast has no top that says anything about it."""
+_SHARP: Final = 0.5
+"""Share of the images in the other variants that are moved by whole pixels only."""
 _SEED: Final = 7
 _PIECE: Final = 4
 """Images that go through the trunk at once."""
@@ -45,7 +50,8 @@ class Variant:
     """All images in one variant."""
 
     cells: Cells
-    upside_down: bool
+    upside_down: NDArray[np.bool_]
+    """Of every image."""
 
 
 def compute(
@@ -82,12 +88,13 @@ def _variant(  # noqa: PLR0917 - private
     progress: Callable[[Iterable[int], str, int], Iterable[int]],
 ) -> Variant:
     cells = work / f"cells-{digest[:16]}-{number}.npy"
-    turn = -1 if number in _UPSIDE_DOWN else 1
     count, size = len(prepared.positions), (prepared.images.shape[1], prepared.images.shape[2])
     generator = np.random.default_rng([_SEED, number])
     centres = np.tile(augmentation.middle(size), (count, 1))
-    maps = _moves(generator, centres, size, number)
+    maps = _moves(generator, centres, size, still=number == 0)
     grey = intensity.draw(generator, count, intensity.WHOLE)
+    passages = resampling.draw(generator, count, rows=size[0])
+    upside_down = (generator.random(count) < _UPSIDE_DOWN) & (number > 0)
     if not cells.exists():
         unfinished = cells.with_suffix(f".{os.getpid()}")  # another fold's run may be at the same
         shape = (count, *trunk.compute_output_shape((1, *size, 1))[1:])
@@ -96,21 +103,29 @@ def _variant(  # noqa: PLR0917 - private
         starts = range(0, count, _PIECE)
         for start in progress(starts, f"trunk, variant {number + 1}", len(starts)):
             part = slice(start, start + _PIECE)
-            images = prepared.images[prepared.positions[part]][:, ::turn]
+            images = prepared.images[prepared.positions[part]]
+            if number > 0:
+                images = np.stack(
+                    [resampling.apply(*pair) for pair in zip(images, passages[part], strict=True)]
+                )
+            turned = upside_down[part, np.newaxis, np.newaxis]
+            images = np.where(turned, images[:, ::-1], images)
             array[part] = call(images, maps[part], grey[part])
         array.flush()
         unfinished.replace(cells)
     # mapped: runs of several folds side by side share one copy in memory
-    return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=turn < 0)
+    return Variant(cells=np.load(cells, mmap_mode="r"), upside_down=upside_down)
 
 
 def _moves(
-    generator: np.random.Generator, centres: NDArray[np.float64], size: augmentation.Size, number: int
+    generator: np.random.Generator, centres: NDArray[np.float64], size: augmentation.Size, *, still: bool
 ) -> NDArray[np.float32]:
-    sharp = number % 2 == 1
-    limits = augmentation.SHIFTED if sharp else augmentation.WHOLE if number else augmentation.STILL
-    maps = augmentation.draw(generator, centres, size, limits)
-    return augmentation.to_whole_pixels(maps) if sharp else maps
+    if still:
+        return augmentation.draw(generator, centres, size, augmentation.STILL)
+    sharp = generator.random(len(centres)) < _SHARP
+    shifted = augmentation.to_whole_pixels(augmentation.draw(generator, centres, size, augmentation.SHIFTED))
+    free = augmentation.draw(generator, centres, size, augmentation.WHOLE)
+    return np.where(sharp[:, np.newaxis], shifted, free)
 
 
 def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callable[..., tf.Tensor]:
@@ -127,7 +142,11 @@ def _call(trunk: keras.Model, size: augmentation.Size, *, moved: bool) -> Callab
 def _digest(prepared: Prepared, trunk: keras.Model) -> str:
     """Hash what the cells depend on: images and their order, labels, size, trunk, movements."""
     order = [example.file for example in prepared.examples]
-    movements = (_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, sorted(_UPSIDE_DOWN))
+    movements = (
+        *(_SEED, augmentation.SHIFTED, augmentation.WHOLE, intensity.WHOLE, _UPSIDE_DOWN, _SHARP),
+        *(resampling.FEWEST, resampling.UNTOUCHED, resampling.KERNELS, resampling.BACK),
+        *(resampling.NOISY, resampling.NOISE, resampling.RIMMED, resampling.RIM),
+    )
     digest = hashlib.sha256(f"{prepared.digest} {order} {prepared.images.shape} {movements}".encode())
     for variable in trunk.weights:
         digest.update(np.asarray(variable).tobytes())
@@ -152,14 +171,22 @@ def shuffled(data: CellSet, generator: np.random.Generator, *, batch: int) -> It
     order = generator.permutation(len(data.rows))
     for start in range(0, len(order) - batch + 1, batch):
         members = order[start : start + batch]
-        chosen = [data.variants[v] for v in generator.integers(len(data.variants), size=batch)]
+        chosen = [data.variants[v] for v in _draw_variants(generator, len(data.variants), batch)]
         cells = [variant.cells[data.rows[m]] for variant, m in zip(chosen, members, strict=True)]
         places = [
-            data.places[m, :: -1 if variant.upside_down else 1]
+            data.places[m, :: -1 if variant.upside_down[data.rows[m]] else 1]
             for variant, m in zip(chosen, members, strict=True)
         ]
         inputs = np.stack(cells).astype(np.float32)
         yield inputs, *(column[members] for column in columns), np.stack(places)
+
+
+def _draw_variants(generator: np.random.Generator, variants: int, count: int) -> NDArray[np.int64]:
+    """Draw ``count`` numbers of variants: the first for `AS_SHOWN` of the images, the others alike."""
+    if variants == 1:
+        return np.zeros(count, np.int64)
+    changed = 1 + generator.integers(variants - 1, size=count)
+    return np.where(generator.random(count) < AS_SHOWN, 0, changed)
 
 
 def in_order(data: CellSet, *, batch: int) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""Take the branches of a published model as runs of their folds, to measure them on other images or masks.
+"""Begin where a published model ends: a branch of it becomes the network of the fold that it has not seen.
 
 A branch must not be judged on a patient that it has learned from. The model's own table of out-of-fold
 predictions shows which patients each branch left out; they must be the ones that are held out now.
@@ -6,18 +6,16 @@ predictions shows which patients each branch left out; they must be the ones tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from inference.network import catalogue, manifest, secondread, weights
+from inference.network.engine import keras
 from inference.network.manifest import Manifest
 from models.training.evaluation import predictions
-from models.training.images.prepare import Prepared
-from models.training.learning import terms
 from models.training.learning.recipes import Recipe
-from models.training.learning.train import WEIGHTS, UnfinishedRunError
 from models.training.sources.folds import Person
 
 
@@ -25,49 +23,18 @@ class StartError(Exception):
     """The model has no branch for this fold; the message says why."""
 
 
-def run(
-    prepared: Prepared, folds: Sequence[int], fold: int, folder: Path, recipe: Recipe, *, model: Path
-) -> None:
-    """Leave in ``folder`` the branch of the model in the folder ``model`` that has not seen ``fold``.
-
-    Parameters
-    ----------
-    folds
-        Of each prepared image.
-
-    Raises
-    ------
-    UnfinishedRunError
-        Where ``folder`` holds a run already.
-    StartError
-        Where the model has no branch for the fold, has seen one of its patients, or is of another recipe.
-    ManifestError
-        Where its manifest or its weights cannot be used.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        raise UnfinishedRunError(f"{folder} holds a run; name another --work")
-    patients = {
-        example.person for example, number in zip(prepared.examples, folds, strict=True) if number == fold
-    }
-    published = check(model, fold, recipe, patients)
-    branch = list(held_out(model)).index(fold)
-    joined = catalogue.build(published.network, rows=published.rows, columns=published.columns)
-    weights.load_weights(joined, published.weights_path)
-    learned = {variable.path: variable for variable in joined.weights}
-    network = catalogue.build(recipe.network, rows=None, columns=None)
-    for variable in network.weights:
-        variable.assign(learned[secondread.renamed(variable.path, branch)])
-    folder.mkdir(parents=True, exist_ok=True)
-    origin = {"model": f"{published.name} {published.version}", "weights": published.sha256}
-    terms.begin(folder, {**terms.of_images(prepared, folds, fold), "taken_from": origin})
-    weights.save_weights(network, folder / WEIGHTS)
-
-
 def check(folder: Path, fold: int, recipe: Recipe, patients: Collection[Person]) -> Manifest:
     """See that a branch of the model in ``folder`` has not seen ``fold`` and reads what ``recipe`` prepares.
 
     Each of ``patients`` must be known to the model as left out with this fold: one that it does not know may
-    have been seen under another name. Raises as `run` does.
+    have been seen under another name.
+
+    Raises
+    ------
+    StartError
+        Where the model has no branch for the fold, has seen one of its patients, or is of another recipe.
+    ManifestError
+        Where its manifest or its weights cannot be used.
     """
     model = manifest.load(folder)
     manifest.verify(model)
@@ -97,3 +64,13 @@ def held_out(folder: Path) -> dict[int, set[Person]]:
     for example, fold in zip(table.examples, table.folds, strict=True):
         persons[int(fold)].add(example.person)
     return persons
+
+
+def load(network: keras.Model, model: Manifest, fold: int) -> None:
+    """Fill ``network``, of one branch, with the trunk of ``model`` and the branch without ``fold``."""
+    branch = list(held_out(model.directory)).index(fold)
+    joined = catalogue.build(model.network, rows=model.rows, columns=model.columns)
+    weights.load_weights(joined, model.weights_path)
+    learned = {variable.path: variable for variable in joined.weights}
+    for variable in network.weights:
+        variable.assign(learned[secondread.renamed(variable.path, branch)])

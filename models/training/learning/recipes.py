@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from inference.network import secondread
+from models.training.images.cells import VARIANTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,10 @@ class WholeStage:
     head_rate: float
     """How many times faster the new layers learn that judge the whole image."""
     weight_decay: float
+    variants: int = VARIANTS
+    """Of every image: as the node shows it, and with other sharpness and grey values."""
+    validated: bool = True
+    """Whether the held-out images are judged after each epoch, which costs a quarter of one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +103,29 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         ),
     }
 )
+
+
+CONTINUED: Final = WholeStage(
+    epochs=1,
+    batch=8,
+    learning_rate=5e-5,
+    head_rate=1.0,
+    weight_decay=1e-2,
+    variants=2,
+    validated=False,
+)
+"""Whole images for a branch that has learned already: no layer of it begins with nothing."""
+
+
+def continued(recipe: Recipe) -> Recipe:
+    """Give the recipe for a branch of a published model: all behind its trunk on whole images."""
+    lesions = replace(recipe.lesions, epochs=0)
+    return replace(recipe, lesions=lesions, whole=CONTINUED, from_imagenet=False)
+
+
+def unchanged(recipe: Recipe) -> Recipe:
+    """Give the recipe that leaves a branch of a published model as it is, to be measured on these images."""
+    return replace(continued(recipe), whole=replace(CONTINUED, epochs=0))
 
 
 def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:

@@ -67,9 +67,14 @@ def lesions(model: keras.Model, run: Run, stage: LesionStage) -> None:
 
 def whole(model: keras.Model, run: Run, stage: WholeStage) -> None:
     """Train what is behind the trunk of ``model`` on whole images."""
-    variants = cells.compute(run.prepared, model, run.folder.parent, progress=run.progress)
+    if not stage.epochs:
+        return
+    variants = cells.compute(
+        run.prepared, model, run.folder.parent, progress=run.progress, variants=stage.variants
+    )
     learning = _with_cells(run.learning, run.prepared, variants)
-    held_out = None if run.held_out is None else _with_cells(run.held_out, run.prepared, variants)
+    judged = run.held_out if stage.validated else None
+    held_out = None if judged is None else _with_cells(judged, run.prepared, variants)
     epochs.run(
         secondread.reader(model),
         Schedule(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.analysis.preprocess import PREPROCESSING
+from inference.network.manifest import Manifest
 from models.training import json_files
 from models.training.file_digest import sha256
 from models.training.images.prepare import Prepared
@@ -31,6 +32,7 @@ def of(
     *,
     seed: int,
     imagenet: Path | None,
+    start: Manifest | None = None,
 ) -> dict[str, Any]:
     """State the terms of a run.
 
@@ -40,12 +42,16 @@ def of(
         Fold of each prepared image.
     imagenet
         File of ImageNet's weights, where the recipe begins with them.
+    start
+        The published model that the run goes on from, where it does. Its branch has learned from the same
+        patients as the run does, in the images of its own time, and from none of ``fold``.
     """
     return {
         **of_images(prepared, fold_numbers, fold),
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": seed,
         "imagenet": None if imagenet is None else sha256(imagenet),
+        "start": None if start is None else _of_start(start),
     }
 
 
@@ -61,6 +67,14 @@ def of_images(prepared: Prepared, fold_numbers: Sequence[int], fold: int) -> dic
         "preprocessing": PREPROCESSING,
         "rows": prepared.images.shape[1],
         "columns": prepared.images.shape[2],
+    }
+
+
+def _of_start(model: Manifest) -> dict[str, str]:
+    return {
+        "model": f"{model.name} {model.version}",
+        "weights": model.sha256,
+        "images": model.training_data_digest,
     }
 
 

@@ -17,7 +17,7 @@ from inference.network.engine import keras, tf
 from models.training.images import dataset
 from models.training.images.dataset import TrainingSet
 from models.training.images.prepare import Prepared
-from models.training.learning import epochs, head, stages, terms
+from models.training.learning import epochs, head, published, stages, terms
 from models.training.learning.epochs import Epoch, Progress
 from models.training.learning.recipes import HeadStage, Recipe
 from models.training.learning.stages import Run
@@ -62,6 +62,7 @@ def run(
     seed: int,
     resume: bool,
     imagenet: Path | None,
+    start_from: Path | None = None,
     progress: Progress,
     report: Callable[[Epoch], None],
 ) -> None:
@@ -76,6 +77,8 @@ def run(
         run in it is an error.
     imagenet
         File of ImageNet's weights, for the networks that begin with them.
+    start_from
+        Folder of a published model whose branch goes on by a recipe from `recipes.continued` or `unchanged`.
     report
         Told after every epoch.
 
@@ -87,9 +90,15 @@ def run(
         Where the run in the folder was begun with another recipe, seed, fold, start or other images.
     NoStartError
         Where the recipe begins with ImageNet's weights and ``imagenet`` is missing.
+    StartError, ManifestError
+        Where the model in ``start_from`` has no branch that has not seen ``fold``, or cannot be used.
     """
     _check_start(recipe, imagenet)
-    stated = terms.of(prepared, folds, fold, recipe, seed=seed, imagenet=imagenet)
+    patients = {
+        example.person for example, number in zip(prepared.examples, folds, strict=True) if number == fold
+    }
+    start = None if start_from is None else published.check(start_from, fold, recipe, patients)
+    stated = terms.of(prepared, folds, fold, recipe, seed=seed, imagenet=imagenet, start=start)
     if folder.exists() and any(folder.iterdir()):
         if not resume:
             raise UnfinishedRunError(f"{folder} holds a run; add --resume to go on, or name another --work")
@@ -115,6 +124,8 @@ def run(
         note=note,
     )
     model = _begin(recipe, seed, imagenet)
+    if start is not None:
+        published.load(model, start, fold)
     learn(model, training, recipe)
     weights.save_weights(model, folder / WEIGHTS)
 

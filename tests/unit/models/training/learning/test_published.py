@@ -1,6 +1,7 @@
-"""The branches of a published model as runs of their folds, and which are refused."""
+"""Training further where a published model ends, measuring it as it is, and which starts are refused."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from inference.network import catalogue, secondread, weights
 from inference.network.engine import keras
 from models.training.evaluation import predictions
 from models.training.images import prepare
-from models.training.learning import published, terms, train
+from models.training.learning import published, recipes, terms, train
 from models.training.learning.recipes import RECIPES, LesionStage
 from models.training.publishing import export, publish
 from models.training.sources import folds
@@ -73,18 +74,60 @@ def of_fold(prepared, fold_numbers, fold):
     }
 
 
+def go_on(prepared, fold_numbers, fold, folder, recipe, start_from, report):
+    train.run(
+        prepared,
+        fold_numbers,
+        fold,
+        folder,
+        recipe,
+        seed=1,
+        resume=False,
+        imagenet=None,
+        start_from=start_from,
+        progress=plainly,
+        report=report,
+    )
+
+
 @pytest.mark.parametrize("fold", FOLDS)
 def test_the_branch_that_has_not_seen_the_fold_is_taken_as_it_is(
     published_model, prepared, fold_numbers, fold, tmp_path
 ):
     folder, files = published_model
-    published.run(prepared, fold_numbers, fold, tmp_path / "run", RECIPE, model=folder)
+    arguments = (
+        prepared,
+        fold_numbers,
+        fold,
+        tmp_path / "run",
+        recipes.unchanged(RECIPE),
+        folder,
+        pytest.fail,
+    )
+    go_on(*arguments)
     with np.load(files[FOLDS.index(fold)]) as before, np.load(tmp_path / "run" / train.WEIGHTS) as trained:
         for name in trained.files:
             np.testing.assert_array_equal(trained[name], before[name].astype(np.float16))
     terms.check(tmp_path / "run", terms.of_images(prepared, fold_numbers, fold))
     with pytest.raises(train.UnfinishedRunError):
-        published.run(prepared, fold_numbers, fold, tmp_path / "run", RECIPE, model=folder)
+        go_on(*arguments)
+
+
+def test_a_branch_goes_on_with_whole_images_alone_and_its_run_states_the_start(
+    published_model, prepared, fold_numbers, tmp_path
+):
+    folder, files = published_model
+    run, recipe, epochs = tmp_path / "run", recipes.continued(RECIPE), []
+    go_on(prepared, fold_numbers, 3, run, recipe, folder, epochs.append)
+    assert [(epoch.stage, epoch.validation_loss) for epoch in epochs] == [("whole", None)]
+    with np.load(files[1]) as before, np.load(run / train.WEIGHTS) as trained:
+        for name in trained.files:
+            start = before[name].astype(np.float16)
+            assert np.abs(trained[name] - start).max() < 0.05  # of a small learning rate
+            assert secondread.is_branch(name) or np.array_equal(trained[name], start)
+    assert json.loads((run / terms.TERMS).read_text())["start"]["model"] == "secondread 0.0.1"
+    with pytest.raises(terms.OtherTermsError, match="another start"):
+        terms.check(run, terms.of(prepared, fold_numbers, 3, recipe, seed=1, imagenet=None))
 
 
 def test_a_fold_that_no_branch_has_left_out_is_refused(published_model):
