@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +29,9 @@ from scp.operating.analyze_study import Outcome, ReadStudy
 
 FIELD: Final = "image"
 NAME_LENGTH: Final = 120
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+AGAIN: Final = {"Retry-After": "60"}
+"""Sent with what may be tried again."""
 CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
 """Pictures do not change under their address: the browser may keep them for this visit."""
 
@@ -40,20 +47,52 @@ async def show(request: Request) -> Response:
 async def receive(request: Request) -> Response:
     """Take an upload; answer with the page that shows what becomes of it."""
     visitor = visitors.require(request, Role.VIEWER)
-    await visitors.check_form(request)
     node = services.of(request)
     try:
-        upload = await take(node.uploads, await request.form(), visitor.secret)
+        form = await read_form(request, node.uploads)
+        await visitors.check_form(request)
+        upload = await take(node.uploads, form, visitor.secret)
     except Busy as busy:
-        raise HTTPException(503, str(busy), headers={"Retry-After": "60"}) from busy
+        raise HTTPException(busy.status, str(busy), headers=AGAIN) from busy
+    finally:
+        await request.close()
     address = f"/analyse/{upload.key}"
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"address": address}, status_code=201)
     return RedirectResponse(address, 303)
 
 
+async def read_form(request: Request, store: Uploads) -> FormData:
+    """Return the form that is sent. Raises Busy, before anything is written where it can be known before."""
+    size = request.headers.get("content-length", "0")  # the guard has refused what is no number
+    try:
+        store.check_room(int(size))
+        return await request.form()
+    except Busy:
+        await _listen_to_the_end(request)
+        raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        await _listen_to_the_end(request)
+        raise _no_room() from error
+
+
+async def _listen_to_the_end(request: Request) -> None:
+    """Take in and forget what is sent: a client that still sends sees no answer, but a broken connection."""
+    async for _ in request.stream():
+        pass
+
+
+def _no_room() -> Busy:
+    return Busy(
+        "the disk is full. Nothing was kept: try again when the administrator has made room",
+        status=HTTPStatus.INSUFFICIENT_STORAGE,
+    )
+
+
 async def take(store: Uploads, form: FormData, owner: str) -> Upload:
-    """Keep the files of ``form`` and begin to read them. Raises HTTPException 400, Busy."""
+    """Keep the files of ``form`` and begin to read them. Raises HTTPException 400, Busy; then keeps none."""
     files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile) and part.filename]
     if not files:
         raise HTTPException(400, "no file was chosen: choose a DICOM, PNG or JPEG file")
@@ -61,8 +100,11 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
         raise HTTPException(400, f"at most {uploads.MOST_FILES} files are taken at once")
     folder = store.new_folder()
     names = [Path(file.filename or "").name[-NAME_LENGTH:] for file in files]
-    for number, file in enumerate(files):
-        await run_in_threadpool(_copy, file, folder / uploads.file_name(number, names[number]))
+    with contextlib.ExitStack() as undoing:
+        undoing.callback(shutil.rmtree, folder, ignore_errors=True)
+        for number, file in enumerate(files):
+            await run_in_threadpool(_copy, file, folder / uploads.file_name(number, names[number]))
+        undoing.pop_all()
     return store.begin(owner, folder, names)
 
 
@@ -187,7 +229,12 @@ def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
 
 
 def _copy(file: UploadFile, target: Path) -> None:
-    """Move what was received to its own file, in pieces."""
-    with target.open("wb") as copy:
-        while piece := file.file.read(1 << 20):
-            copy.write(piece)
+    """Move what was received to its own file, in pieces. Raises Busy where the disk is full."""
+    try:
+        with target.open("wb") as copy:
+            while piece := file.file.read(1 << 20):
+                copy.write(piece)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _no_room() from error

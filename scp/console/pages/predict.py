@@ -19,7 +19,7 @@ from scp.console import rendering, services, visitors
 from scp.console.pages import analyse
 from scp.console.reading.uploads import Busy, Upload
 from scp.console.services import Services
-from scp.console.visitors import Role, Visitor
+from scp.console.visitors import Role
 from scp.operating import analyze_lines
 from scp.operating.analyze_study import ReadStudy
 
@@ -33,28 +33,20 @@ async def predict(request: Request) -> Response:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return _problem(415, "send multipart/form-data with the file in the field image")
     try:
-        upload = await _take(request, node, visitor)
+        form = await analyse.read_form(request, node.uploads)
+        upload = await analyse.take(node.uploads, form, visitor.secret)
     except Busy as busy:
-        return _problem(503, str(busy), {"Retry-After": "60"})
+        return _problem(busy.status, str(busy), analyse.AGAIN)
     except HTTPException as refusal:
         return _problem(refusal.status_code, refusal.detail)
+    finally:
+        await request.close()
     try:
         await asyncio.gather(*upload.tasks)
         studies = await run_in_threadpool(node.uploads.studies, upload)
         return JSONResponse(_answer(node, upload, studies))
     finally:
         node.uploads.forget(upload)
-
-
-async def _take(request: Request, node: Services, visitor: Visitor) -> Upload:
-    """Keep the files that are sent. Raises HTTPException, and Busy before anything is parsed or written."""
-    try:
-        node.uploads.check_room()
-    except Busy:
-        async for _ in request.stream():  # whoever still sends would see no answer, but a broken connection
-            pass
-        raise
-    return await analyse.take(node.uploads, await request.form(), visitor.secret)
 
 
 def openapi(request: Request) -> Response:
@@ -117,14 +109,21 @@ def description(upload_mb: int) -> dict[str, Any]:
                             },
                         },
                         "400": {"description": "No file, or too many.", **problem},
+                        "401": {"description": "The console has users: send a token.", **problem},
+                        "408": {"description": "The files took too long to come."},
                         "413": {"description": f"More than {upload_mb} MB."},
                         "415": {"description": "No multipart form.", **problem},
                         "503": {"description": "Too many files wait: come again.", **problem},
+                        "507": {"description": "The disk has no room for it now: come again.", **problem},
                     },
                 }
             }
         },
-        "components": {"schemas": _schemas()},
+        "security": [{}, {"token": []}],
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 

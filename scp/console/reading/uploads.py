@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ MOST_FILES: Final = 32
 """Of one upload."""
 MOST_WAITING: Final = 64
 """Files that may wait for an analysis, of all visitors; who comes then is asked to come again."""
+MEGABYTE: Final = 1_000_000
 LOOK_SECONDS: Final = 20.0
 """How often it is looked which sessions are over."""
 
@@ -50,7 +52,11 @@ class Step(StrEnum):
 
 
 class Busy(Exception):  # noqa: N818 - not an error of ours
-    """So many files wait already that no more are taken."""
+    """No more files are taken now: so many wait already, or the disk has no room for them."""
+
+    def __init__(self, words: str, *, status: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -124,14 +130,24 @@ class Uploads:
             for upload in [upload for upload in self._uploads.values() if upload.touched < silent]:
                 self.forget(upload)
 
-    def check_room(self) -> None:
-        """Raise Busy where no more files are taken now."""
+    def check_room(self, size: int) -> None:
+        """Raise Busy where no upload of ``size`` bytes is taken now.
+
+        The reserve of the disk is for what peers send: they lose an image that finds no room, a visitor
+        chooses the file again.
+        """
         if self.analyses.waiting >= MOST_WAITING:
             raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
+        free, reserve = shutil.disk_usage(self._root).free // MEGABYTE, self._settings.node.disk_reserve_mb
+        if free - size // MEGABYTE < reserve:
+            raise Busy(
+                f"the disk has no room for this: {free} MB are free, and {reserve} MB of them are kept for "
+                "images of peers. Nothing was kept: try again when the administrator has made room",
+                status=HTTPStatus.INSUFFICIENT_STORAGE,
+            )
 
     def new_folder(self) -> Path:
-        """Return an empty folder for an upload. Raises Busy."""
-        self.check_room()
+        """Return an empty folder for an upload."""
         folder = self._root / secrets.token_hex(16)
         folder.mkdir(mode=0o700)
         return folder

@@ -75,7 +75,7 @@ def test_what_an_earlier_console_left_is_removed(opened):
 def test_no_more_are_taken_than_may_wait(opened):
     opened.analyses.waiting = MOST_WAITING
     with pytest.raises(Busy, match="try again in a minute"):
-        opened.new_folder()
+        opened.check_room(0)
 
 
 @pytest.mark.parametrize(
