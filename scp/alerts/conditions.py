@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -90,7 +90,7 @@ class RefusalCounts:
 
 def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Observation:
     """Return what needs a person."""
-    conditions = [*_disk(settings), *_certificates(settings, now)]
+    conditions = [*_of_data_directory(settings), *of_certificates(settings, now)]
     try:
         database.check_place()
         conditions += _of_database(settings, database, refusals, now)
@@ -100,13 +100,17 @@ def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now
     return Observation(conditions=tuple(conditions))
 
 
-def _disk(settings: Settings) -> Iterator[Condition]:
-    reserve = settings.node.disk_reserve_mb
+def _of_data_directory(settings: Settings) -> Iterator[Condition]:
     try:
         free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
     except OSError as error:
         yield Condition(kind=Kind.DISK, words=f"The data directory cannot be reached: {error.strerror}.")
         return
+    yield from of_disk(free, settings.node.disk_reserve_mb)
+
+
+def of_disk(free: int, reserve: int) -> Iterator[Condition]:
+    """Give what is to be said of a disk, in MB."""
     if free < reserve * LOW:
         refused = "images are refused" if free < reserve else f"below {reserve} MB images are refused"
         yield Condition(
@@ -114,7 +118,8 @@ def _disk(settings: Settings) -> Iterator[Condition]:
         )
 
 
-def _certificates(settings: Settings, now: datetime) -> Iterator[Condition]:
+def of_certificates(settings: Settings, now: datetime) -> Iterator[Condition]:
+    """Give what is to be said of our own certificates and of the authorities that we trust."""
     try:
         if settings.tls.certificate is not None:
             certificate = tls_files.read(settings.tls.certificate)
@@ -159,19 +164,27 @@ def _of_database(
         if number := by_state[DeliveryState.PARKED]:
             words = f"{name} has refused {_objects(number)}, which are not tried again."
             conditions.append(Condition(kind=Kind.DELIVERIES, subject=name, words=words))
-    for name, by_commitment in sorted(uncommitted.items()):
-        if number := by_commitment[CommitmentState.PARKED]:
-            words = f"{name} does not say whether it keeps {_objects(number)}, and is asked no more."
-            conditions.append(Condition(kind=Kind.COMMITMENTS, subject=name, words=words))
+    conditions += of_commitments(
+        {name: by_state[CommitmentState.PARKED] for name, by_state in uncommitted.items()}
+    )
     if parked:
         words = f"{parked} {'job has' if parked == 1 else 'jobs have'} been given up."
         conditions.append(Condition(kind=Kind.JOBS, words=words))
-    return [*conditions, *_refused(settings, callers, refusals, now)]
+    return [*conditions, *of_refusals(settings, callers, refusals, now)]
 
 
-def _refused(
+def of_commitments(parked: Mapping[str, int]) -> Iterator[Condition]:
+    """Give what is to be said of objects that no answer comes for, counted by peer."""
+    for name, number in sorted(parked.items()):
+        if number:
+            words = f"{name} does not say whether it keeps {_objects(number)}, and is asked no more."
+            yield Condition(kind=Kind.COMMITMENTS, subject=name, words=words)
+
+
+def of_refusals(
     settings: Settings, callers: Iterable[Caller], refusals: RefusalCounts, now: datetime
 ) -> Iterator[Condition]:
+    """Give who was rejected again and again; ``refusals`` has heard of earlier calls."""
     names = {peer.ae_title for peer in settings.peers}
     sums = dict.fromkeys((*names, STRANGERS), 0)
     for caller in callers:

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from pydicom.uid import UID
@@ -14,45 +15,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from scp.alerts import conditions
-from scp.alerts.conditions import Condition, Kind, RefusalCounts
+from scp.alerts.conditions import RefusalCounts
 from scp.console import rendering, services, visitors
 from scp.console.drawing import charts
 from scp.console.drawing.charts import Chart
+from scp.console.pages import alarms
+from scp.console.pages.alarms import Alarm
 from scp.console.services import Services
 from scp.console.visitors import Role
-from scp.console.wording import duration
 from scp.operating import health as node_health
 from scp.operating import retry
 from scp.operating.health import Destination, Health
 from storage import calls
 from storage.calls import Caller
 from storage.overview import recent
-from storage.states import DeliveryState
+from storage.records import Refused
 
 FRESH_SECONDS: Final = 2.0
 """However many look, the database is asked no more often."""
 DAY_FRESH_SECONDS: Final = 30.0
 """The same of the last 24 hours."""
 SHOWN_CALLERS: Final = 20
-LATE: Final = timedelta(minutes=15)
-"""A peer that is owed something for so long needs a person; before that it is tried again and again."""
 MEGABYTE: Final = 1_000_000
-OF_ALERTS: Final = frozenset({Kind.CERTIFICATE, Kind.COMMITMENTS, Kind.REFUSALS})
-"""What the page says in the words of the alerts; of the other kinds it knows more: reasons, places, links."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Alarm:
-    """Something that needs a person."""
-
-    words: str
-    link: str | None = None
-    """A page that shows more."""
-    destination: str | None = None
-    """A peer to which everything may be tried again."""
-    jobs: bool = False
-    """Whether all that was given up may be tried again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +51,11 @@ class PeerLine:
     outstanding: int
     parked: int
     error: str | None
-    """What last went wrong, either way, unless it went well since."""
+    """What last went wrong, either way."""
     error_at: datetime | None
+    """None of what goes wrong still."""
+    mended: bool
+    """Whether it has come, and been let in, since."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +114,6 @@ def look(node: Services, refusals: RefusalCounts) -> Overview:
     """Gather what the overview shows."""
     now = node.now()
     health = node_health.look(node.database, node.settings)
-    observation = conditions.look(node.settings, node.database, refusals, now=now)
     with node.database.read() as tx:
         callers = calls.latest(tx)
         today = recent.studies_since(tx, _midnight(now))
@@ -149,7 +135,7 @@ def look(node: Services, refusals: RefusalCounts) -> Overview:
             (entry.peer, entry.objects, UID(entry.sop_class_uid).name, entry.reason.words, entry.last_at)
             for entry in health.not_kept
         ),
-        alarms=tuple(alarms_of(health, observation.conditions, now)),
+        alarms=tuple(alarms.of(health, alarms.in_words_of_alerts(node, health, callers, refusals), now)),
     )
 
 
@@ -208,19 +194,17 @@ def _peers(health: Health, callers: Sequence[Caller]) -> tuple[PeerLine, ...]:
 
 def _peer(name: str, destination: Destination | None, callers: Sequence[Caller], health: Health) -> PeerLine:
     last_seen = max((caller.admitted_at for caller in callers if caller.admitted_at), default=None)
-    rejected = max(
-        (caller for caller in callers if caller.rejected_at), key=lambda caller: caller.last_at, default=None
-    )
-    error, error_at = None, None
-    if (
-        rejected is not None
-        and rejected.rejected_at
-        and (last_seen is None or rejected.rejected_at > last_seen)
-    ):
-        error, error_at = rejected.reason, rejected.rejected_at
+    errors = [(caller.rejected_at, caller.reason) for caller in callers if caller.rejected_at]
+    errors += [
+        (entry.last_at, f"{UID(entry.sop_class_uid).name} {entry.reason.words}")
+        for entry in health.not_kept
+        if entry.peer == name and entry.reason is not Refused.DROPPED
+    ]
+    error_at, error = max(errors, key=itemgetter(0), default=(None, None))
+    mended = error_at is not None and last_seen is not None and last_seen > error_at
     problem = next((problem for problem in health.problems if problem.destination == name), None)
     if problem is not None:
-        error, error_at = f"{problem.objects} objects not sent: {problem.reason}", None
+        error, error_at, mended = f"{problem.objects} objects not sent: {problem.reason}", None, False
     return PeerLine(
         ae_title=name,
         last_seen=last_seen,
@@ -229,76 +213,5 @@ def _peer(name: str, destination: Destination | None, callers: Sequence[Caller],
         parked=0 if destination is None else destination.parked,
         error=error,
         error_at=error_at,
+        mended=mended,
     )
-
-
-def _unreachable(health: Health, now: datetime) -> list[Alarm]:
-    """Return the peers that have been owed something for long, and why they do not take it."""
-    reasons = {problem.destination: problem.reason for problem in health.problems}
-    return [
-        Alarm(
-            words=f"{entry.ae_title} has been owed results for {duration(late.total_seconds())}: "
-            f"{reasons[entry.ae_title]}.",
-            link="/studies?choice=owed",
-            destination=entry.ae_title,
-        )
-        for entry in health.destinations
-        if entry.ae_title in reasons
-        and entry.oldest_owed is not None
-        and (late := now - entry.oldest_owed) > LATE
-    ]
-
-
-def alarms_of(health: Health, observed: Sequence[Condition], now: datetime) -> list[Alarm]:
-    """Return what needs a person: whatever an alert is sent for (``observed``), and what only pages tell."""
-    alarms: list[Alarm] = []
-    if not health.node.running:
-        alarms.append(
-            Alarm(words="The node is not running: nothing is received, analysed or sent. Start it.")
-        )
-    if not health.disk.accepting:
-        alarms.append(
-            Alarm(
-                words=f"The disk is full: {health.disk.free_mb} MB are free. "
-                "Images are refused until it has room."
-            )
-        )
-    if health.parked_jobs:
-        number = len(health.parked_jobs)
-        words = "1 job has" if number == 1 else f"{number} jobs have"
-        alarms.append(Alarm(words=f"{words} been given up.", link="/studies?choice=parked", jobs=True))
-    for destination in health.destinations:
-        if destination.parked:
-            reason = next(
-                (
-                    problem.reason
-                    for problem in health.problems
-                    if problem.destination == destination.ae_title and problem.state is DeliveryState.PARKED
-                ),
-                "it refused them",
-            )
-            alarms.append(
-                Alarm(
-                    words=f"{destination.ae_title} has not taken {destination.parked} objects: {reason}.",
-                    link="/studies?choice=parked",
-                    destination=destination.ae_title,
-                )
-            )
-    alarms += _unreachable(health, now)
-    alarms += [
-        Alarm(words=condition.words)
-        for condition in observed
-        if condition.kind in OF_ALERTS or (condition.kind is Kind.DISK and health.disk.accepting)
-    ]
-    if health.disk.unclaimed:
-        alarms.append(
-            Alarm(words=f"{health.disk.unclaimed} images are unclaimed: send them to this node again.")
-        )
-    alarms += [
-        Alarm(
-            words=f"{scanner.name}: the scores of its examinations have drifted. Calibrate it.", link="/model"
-        )
-        for scanner in health.scanners
-        if scanner.drifted
-    ]
-    return alarms
