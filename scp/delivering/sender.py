@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-import pydicom
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from pynetdicom.association import Association
 
@@ -21,8 +17,9 @@ from scp.auditing.transfers import Transfers
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
+from scp.delivering.forms import NotSentError, OpenPeer
 from scp.network import association as calling
-from scp.network import contexts, patience, status
+from scp.network import contexts, status
 from scp.network.association import Unreachable
 from scp.network.web import WebPeerClient
 from storage.archive import Archive
@@ -31,9 +28,6 @@ from storage.queue import commitments, deliveries
 from storage.records import Delivery, ResultObject
 
 log = structlog.get_logger(__name__)
-
-_NAMED: Final = 3
-"""So many faults of one object fit into a line of ``status``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +71,13 @@ class Sender:
 
     def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
         association = self._associate(peer, due)
+        opened = OpenPeer.of(self.settings, peer, association)
         audited = Transfers(trail=self.trail, peer=peer.ae_title, address=peer.address, incoming=False)
         taken_objects = 0
         try:
             for number, delivery in enumerate(due):
                 try:
-                    taken_objects += self._send(association, peer, delivery, audited)
+                    taken_objects += self._send(opened, delivery, audited)
                 except Unreachable as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
@@ -104,13 +99,7 @@ class Sender:
             return WebPeerClient(self.settings, peer, proposed)
         return calling.associate(self.settings, peer, proposed)
 
-    def _send(
-        self,
-        association: Association | WebPeerClient,
-        peer: Peer,
-        delivery: Delivery,
-        audited: Transfers,
-    ) -> bool:
+    def _send(self, opened: OpenPeer, delivery: Delivery, audited: Transfers) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
         Raises Unreachable where the association broke: this object and the rest stay owed.
@@ -118,58 +107,28 @@ class Sender:
         with self.database.read() as tx:
             if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
-        accepted: dict[str, set[str]] = {}
-        for context in association.accepted_contexts:
-            accepted.setdefault(str(context.abstract_syntax), set()).add(str(context.transfer_syntax[0]))
-        sop_class = _class_to_send(delivery.result, peer, accepted)
+        peer, path = opened.peer, self.archive.path(delivery.result.file)
+        sop_class = _class_to_send(delivery.result, peer, opened.accepted)
         if sop_class is None:
             self._never(
                 delivery, None, f"{peer.ae_title} accepts no {UID(delivery.result.sop_class_uid).name}"
             )
             return False
         try:
-            path = self.archive.path(delivery.result.file)
-            size = path.stat().st_size
-            data_set: Dataset = pydicom.dcmread(path)
-        except (OSError, InvalidDicomError) as error:
-            self._never(delivery, None, f"the result's file cannot be read ({type(error).__name__})")
-            return False
-        data_set = variants.of_result(data_set, peer, sop_class, accepted[sop_class])
-        if self.settings.delivery.check_objects and (faults := _faults(data_set)):
-            self._never(delivery, None, _not_sent(faults))
-            return False
-        # the library counts from when the object is queued, not from when its last byte has left; a peer that
-        # takes nothing more is given up earlier (`connections.limit_silence`)
-        association.dimse_timeout = patience.seconds(self.settings.delivery.answer_timeout_seconds, size)
-        with audited.instance(transfers.subject(data_set)) as instance:
-            try:
-                answer = association.send_c_store(data_set)
-            except ValueError:
-                self._never(
-                    delivery, None, f"{peer.ae_title} accepts it in no transfer syntax that it can be sent in"
+            data_set = opened.form(path, sop_class)
+            with audited.instance(transfers.subject(data_set)) as instance:
+                data_set, code = opened.store(data_set, path, sop_class)
+                instance.is_kept = self._settle(
+                    peer, delivery, code, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
                 )
-                return False
-            except RuntimeError as error:  # not established, which it may have been a moment ago
-                raise Unreachable("the association broke") from error
-            if "Status" not in answer:
-                raise Unreachable(
-                    "the association broke, or no answer came in time, in the middle of a C-STORE"
-                )
-            instance.is_kept = self._settle(
-                peer, delivery, answer, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
-            )
+        except NotSentError as error:
+            self._never(delivery, None, str(error))
+            return False
         return instance.is_kept
 
-    def _settle(
-        self, peer: Peer, delivery: Delivery, answer: Dataset, *, sop_class: str, sent_as: str
-    ) -> bool:
+    def _settle(self, peer: Peer, delivery: Delivery, code: int, *, sop_class: str, sent_as: str) -> bool:
         """Write the peer's own answer for this object into its row (PS3.4 B.2.3)."""
-        code = int(answer.Status)
         words = status.in_words(code)
-        if comment := str(answer.get("ErrorComment") or ""):
-            log.info(
-                "peer comments", destination=delivery.destination, comment_length=len(comment), status=words
-            )
         if status.delivered(code):
             renamed = None if sent_as == delivery.result.sop_instance_uid else sent_as
             with self.database.write() as tx:
@@ -204,25 +163,6 @@ class Sender:
         )
         with self.database.write() as tx:
             deliveries.never(tx, delivery.id, status=code, reason=reason, now=self.now())
-
-
-def _faults(data_set: Dataset) -> list[str]:
-    """Return what is wrong with an object before it is sent."""
-    # The tables come with highdicom: 0.3 s and 19 MB, which a start of the node does without.
-    from inference.results import validation  # noqa: PLC0415
-
-    return validation.faults(data_set)
-
-
-def _not_sent(faults: Sequence[str]) -> str:
-    """Return why an object with faults stays here, and what can be done."""
-    named = "; ".join(faults[:_NAMED]) + (
-        f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    )
-    return (
-        f"not sent, since it breaks the standard: {named}. This is a fault of the node: report it. "
-        "[delivery] check_objects = false and retry send it all the same"
-    )
 
 
 def _classes(result: ResultObject) -> list[str]:

@@ -88,7 +88,12 @@ def delivered(status: int) -> bool:
 
 def worth_another_try(status: int) -> bool:
     """Tell whether the same object may be kept later: the peer lacked resources or failed in processing."""
-    return status & 0xFF00 == OUT_OF_RESOURCES or status == PROCESSING_FAILURE
+    return lacks_resources(status) or status == PROCESSING_FAILURE
+
+
+def lacks_resources(status: int) -> bool:
+    """Tell whether the peer had no room for an object, whatever the object is like."""
+    return status & 0xFF00 == OUT_OF_RESOURCES
 
 
 def final(status: int) -> bool:
