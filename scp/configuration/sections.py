@@ -129,7 +129,7 @@ class Peer(WebPeer):
     region: Literal["rectangle", "outline"] = "rectangle"
     """How its report draws a region: OHIF lists rectangles under readable names, and keeps outlines."""
     compression: tuple[Compression, ...] = ()
-    """Of the pictures that it is sent, the best first; what it does not accept, or refuses, is sent without."""
+    """Of the pictures that it is sent, the best first; what it refuses compressed is sent without."""
     commitment: bool = False
     """Whether it is asked to commit itself to keep what it was sent (Storage Commitment)."""
 

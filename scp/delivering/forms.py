@@ -69,13 +69,13 @@ class OpenPeer:
             The association broke.
         """
         code = self._store(data_set)
-        taken = self.accepted[sop_class]
-        while _may_be_the_compression(code, data_set) and (taken := taken - {_syntax(data_set)}):
+        syntaxes = self.accepted[sop_class]
+        while _may_be_the_compression(code, data_set) and (syntaxes := syntaxes - {_syntax(data_set)}):
             refused, refusal = _syntax(data_set), code
-            data_set = self._form(path, sop_class, taken)
+            data_set = self._form(path, sop_class, syntaxes)
             code = self._store(data_set)
             if status.delivered(code):
-                self.accepted[sop_class] = taken
+                self.accepted[sop_class] = syntaxes
                 log.warning(
                     "peer does not take this compression",
                     destination=self.peer.ae_title,
@@ -87,10 +87,10 @@ class OpenPeer:
 
     def _form(self, path: Path, sop_class: str, accepted: set[str]) -> Dataset:
         try:
-            kept = pydicom.dcmread(path)
+            result = pydicom.dcmread(path)
         except (OSError, InvalidDicomError) as error:
             raise NotSentError(f"the result's file cannot be read ({type(error).__name__})") from error
-        data_set = variants.of_result(kept, self.peer, sop_class, accepted)
+        data_set = variants.of_result(result, self.peer, sop_class, accepted)
         if self.settings.delivery.check_objects and (faults := _faults(data_set)):
             raise NotSentError(_in_words(faults))
         return data_set

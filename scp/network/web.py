@@ -6,8 +6,9 @@ one starts without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 from pydicom.dataset import Dataset
@@ -17,13 +18,14 @@ from inference.reading import attributes
 from inference.reading.damage import UNREADABLE_DATA_SET
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
-from scp.network import status, web_session
+from scp.network import status, web_reasons, web_session
 from scp.network.association import Unreachable
 from scp.network.secrets import SecretError
+from scp.network.web_reasons import ServiceError, about_the_service, code_of
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
-    from requests import HTTPError, Session
+    from requests import HTTPError, Response, Session
 
     from scp.network.web_answers import LimitedAdapter
 
@@ -31,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
-CREDENTIALS_REFUSED: Final = frozenset({401, 403, 407})
-NO_SERVICE: Final = frozenset({404, 405, 501})
 OBJECT_REFUSED: Final = frozenset({400, 406, 409, 413, 415, 422})
 """Answers about what was sent (RFC 9110 15.5); any other is about the peer, and passes."""
 _HIGHEST_STATUS: Final = 0xFFFF
@@ -47,7 +47,7 @@ class NotGivenError(Exception):
 
 
 class WebPeerClient:
-    """Calls one peer by DICOMweb; the sender uses it as an association that accepts everything.
+    """Calls one peer by DICOMweb; the sender uses it as an association that has accepted all.
 
     Raises
     ------
@@ -108,9 +108,9 @@ class WebPeerClient:
                 study_uid, series_uid, instance_uid, media_types=AS_KEPT
             )
         except HTTPError as error:
-            code = _code(error)
+            code = code_of(error)
             if code not in OBJECT_NOT_GIVEN:
-                raise _about_the_service(self._place, code) from error
+                raise about_the_service(self._place, code) from error
             reason = f"answers HTTP {code} for an image that it has listed: is it lost there?"
             raise NotGivenError(f"{self._place} {reason}") from error
         except AnswerTooLongError as error:
@@ -124,6 +124,14 @@ class WebPeerClient:
         if (data_set.get("StudyInstanceUID"), data_set.get("SOPInstanceUID")) != (study_uid, instance_uid):
             raise NotGivenError(f"{self._place} answers with another image than it was asked for")
         return data_set
+
+    def offer_nothing(self) -> int:
+        """Store no object by STOW-RS; return the HTTP status of the answer. Raises Unreachable."""
+        try:
+            self.call(lambda web: web.store_instances([]))
+        except ServiceError as error:
+            return error.code
+        return HTTPStatus.OK
 
     def call(self, ask: Callable[[DICOMwebClient], Answer]) -> Answer:
         """Return what ``ask`` returns of the client. Raises Unreachable where there is no answer of use."""
@@ -161,6 +169,7 @@ class WebPeerClient:
 
         session = Session()
         session.max_redirects = 0  # an object that is sent elsewhere is not where it belongs
+        session.hooks["response"].append(_media_type_alone)
         authorities = self._peer.url_authorities
         if authorities is not None and not authorities.is_file():
             raise Unreachable(f"{self._place}: url_authorities = {authorities} is no file")
@@ -177,41 +186,19 @@ class WebPeerClient:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         """Say what is wrong, and what to do; a fault of ours is raised as it is."""
-        from requests import HTTPError, exceptions  # noqa: PLC0415 - see above
-
-        from scp.network.web_answers import AnswerTooLongError  # noqa: PLC0415 - see above
-
-        if isinstance(error, HTTPError):
-            return _about_the_service(self._place, _code(error))
-        reasons: Mapping[type[Exception], str] = {
-            AnswerTooLongError: f"its answer does not end: {error}",
-            ValueError: "what answers there is no DICOMweb service: is the url its root?",
-            exceptions.SSLError: f"no TLS: {_tls_reason(error)}",
-            exceptions.ConnectTimeout: "nothing answers there in time: is a firewall between?",
-            exceptions.ReadTimeout: "no answer came in time, or not all of it",
-            exceptions.TooManyRedirects: "it sends elsewhere: correct url to where it sends",
-            exceptions.ConnectionError: "nothing answers there, or it hung up: is it started, the url right?",
-            exceptions.RequestException: f"the request failed ({type(error).__name__})",
-        }
-        for kind, reason in reasons.items():
-            if isinstance(error, kind):
-                return Unreachable(f"{self._place}: {reason}")
+        reason = web_reasons.unreachable(self._place, error)
+        if reason is not None:
+            return reason
         if self._adapter.answered and isinstance(error, (*UNREADABLE_DATA_SET, SyntaxError)):
             return Unreachable(f"{self._place}: its answer cannot be understood ({type(error).__name__})")
         raise error
 
 
-def probe(settings: Settings, peer: Peer) -> str | None:
-    """Ask the peer for one study by QIDO-RS; return what is wrong, None where it answers."""
-    try:
-        client = WebPeerClient(settings, peer)
-        try:
-            client.call(lambda web: web.search_for_studies(limit=1))
-        finally:
-            client.release()
-    except Unreachable as error:
-        return str(error)
-    return None
+def _media_type_alone(answer: Response, **_: object) -> None:
+    """Take ``charset`` from the type of a JSON answer: with it dicomweb-client reads no answer to STOW-RS."""
+    media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type.endswith("json"):
+        answer.headers["Content-Type"] = media_type
 
 
 def _status(answer: Dataset, uid: str) -> Dataset | None:
@@ -231,9 +218,9 @@ def _status(answer: Dataset, uid: str) -> Dataset | None:
 
 def _status_of_refusal(place: str, error: HTTPError, uid: str) -> Dataset:
     """Return the status of an object that was refused; raise Unreachable where the service was not there."""
-    code = _code(error)
+    code = code_of(error)
     if code not in OBJECT_REFUSED:
-        raise _about_the_service(place, code) from error
+        raise about_the_service(place, code) from error
     log.warning("object refused by STOW-RS", place=place, http_status=code)
     try:
         text = "" if error.response is None else error.response.text
@@ -244,27 +231,3 @@ def _status_of_refusal(place: str, error: HTTPError, uid: str) -> Dataset:
         answered = Dataset()
         answered.Status = status.CANNOT_UNDERSTAND
     return answered
-
-
-def _about_the_service(place: str, code: int) -> Unreachable:
-    if code in CREDENTIALS_REFUSED:
-        return Unreachable(f"{place}: HTTP {code}, it does not let this node in: correct url_credentials")
-    if code in NO_SERVICE:
-        return Unreachable(f"{place}: HTTP {code}: is the url the root of its DICOMweb service?")
-    return Unreachable(f"{place}: HTTP {code}, it cannot do it now")
-
-
-def _code(error: HTTPError) -> int:
-    return 0 if error.response is None else int(error.response.status_code)
-
-
-def _tls_reason(error: BaseException | None) -> str:
-    """Return OpenSSL's own words about a certificate, which lie at the bottom of the exception."""
-    while error is not None:
-        message: Any = getattr(error, "verify_message", None)
-        if message:
-            return str(message)
-        inner = [part for part in error.args if isinstance(part, BaseException)]
-        reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else next(iter(inner), error.__context__)
-    return "its certificate or its TLS is not accepted"

@@ -1,13 +1,16 @@
 """DICOMweb with Orthanc's plugin, behind TLS and a password: STOW-RS, QIDO-RS, WADO-RS, and `check`."""
 
 import base64
+import io
 import json
 import re
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
@@ -23,6 +26,7 @@ from storage.database.engine import Database
 from storage.overview import attention
 from storage.queue import deliveries
 from storage.states import DeliveryState
+from tests.support.kinds import ResultKind
 from tests.support.mammograms import standard_views, write
 from tests.support.orthanc import Orthanc
 from tests.support.owed import NOW, owe
@@ -55,11 +59,17 @@ class SecuredOrthanc(Orthanc):
     def upload(self, path):
         return self._ask("/instances", path.read_bytes())
 
+    def file(self, instance):
+        return self._answer(f"/instances/{instance}/file")
+
     def _ask(self, path, body=None):
+        return json.loads(self._answer(path, body))
+
+    def _answer(self, path, body=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}", data=body)
         request.add_header("Authorization", "Basic " + base64.b64encode(LOGIN.encode()).decode())
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+            return answer.read()
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +122,31 @@ def send(database, tmp_path, peer):
         return stored, [(problem.state, problem.reason) for problem in attention.delivery_problems(tx)]
 
 
+def stored(orthanc):
+    """The instances of ``orthanc``, by SOP Instance UID."""
+    return {item["MainDicomTags"]["SOPInstanceUID"]: item["ID"] for item in orthanc.get("/instances?expand")}
+
+
 def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path, orthanc, access):
     uids = owe(database, Archive(tmp_path / "data"))
     assert send(database, tmp_path, access) == (2, [])
-    stored = {item["MainDicomTags"]["SOPInstanceUID"] for item in orthanc.get("/instances?expand")}
-    assert set(uids) <= stored
+    assert set(uids) <= set(stored(orthanc))
     with database.read() as tx:
         assert deliveries.counts(tx)["PACS"][DeliveryState.SENT] == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "syntax"), [("jpeg-ls", JPEGLSLossless), ("jpeg-2000", JPEG2000Lossless), ("rle", RLELossless)]
+)
+def test_picture_is_stored_in_the_compression_that_the_configuration_names(
+    database, tmp_path, orthanc, access, word, syntax
+):
+    (picture,) = owe(database, Archive(tmp_path / "data"), study=word, kinds=[ResultKind.SC], side=64)
+    pixels = [dcmread(path).pixel_array for path in (tmp_path / "data/results").rglob("*.dcm")]
+    assert send(database, tmp_path, access.model_copy(update={"compression": (word,)})) == (1, [])
+    picture_there = dcmread(io.BytesIO(orthanc.file(stored(orthanc)[picture])))
+    assert picture_there.file_meta.TransferSyntaxUID == syntax
+    assert np.array_equal(picture_there.pixel_array, *pixels)
 
 
 WRONG = [
@@ -167,13 +195,17 @@ def test_wrong_root_of_the_service_is_told(database, tmp_path, access):
     wrong_root = access.model_copy(update={"url": f"{access.url}/elsewhere"})
     _, problems = send(database, tmp_path, wrong_root)
     assert "is the url the root of its DICOMweb service?" in problems[0][1]
-    (answered,) = checked_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
-    assert "is the url the root of its DICOMweb service?" in answered.words
+    query, store = checked_peers.probe(wrong_root, Settings(peers=(wrong_root,)))
+    assert "is the url the root of its DICOMweb service?" in query.words
+    assert "HTTP 404, it takes no objects at this url" in store.words
 
 
-def test_check_is_content_with_a_service_that_answers(access):
-    (answered,) = checked_peers.probe(access, Settings(peers=(access,)))
-    assert (answered.outcome, answered.words) == (Outcome.OK, f"answers at {access.url}")
+def test_check_is_content_with_a_service_that_answers_and_leaves_nothing_there(orthanc, access):
+    before = stored(orthanc)
+    query, store = checked_peers.probe(access, Settings(peers=(access,)))
+    assert (query.outcome, query.words) == (Outcome.OK, f"answers at {access.url}")
+    assert (store.outcome, store.words) == (Outcome.OK, "takes objects: it answers a request without any")
+    assert stored(orthanc) == before
 
 
 def source(peer, folder, stored):

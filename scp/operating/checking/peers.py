@@ -16,9 +16,10 @@ from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
 from scp.network import association as calling
-from scp.network import contexts, tls, web
+from scp.network import contexts, tls
 from scp.network.association import Address, Unreachable, echo
 from scp.network.tls import FilesError
+from scp.operating.checking import web_peers
 from scp.operating.checking.outcomes import Check, Offer, Outcome, Registration, failed, note, ok
 
 ECHO_SECONDS: Final = 5.0
@@ -28,8 +29,7 @@ def probe(peer: Peer, settings: Settings) -> Iterator[Check]:
     """Call ``peer``, say what it would take of what it would be sent, and what to register there."""
     subject = f"peer {peer.ae_title}"
     if peer.url is not None:
-        reason = web.probe(settings, peer)
-        yield ok(subject, f"answers at {peer.url}") if reason is None else failed(subject, reason)
+        yield from web_peers.probe(peer, settings)
         return
     if peer.host is None or peer.port is None:
         yield note(subject, "has no host and port: it may store, and is sent nothing")

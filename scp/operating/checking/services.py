@@ -16,7 +16,7 @@ from scp.alerts.channels import ChannelError
 from scp.auditing import syslog
 from scp.configuration.openid import OpenID
 from scp.configuration.settings import Settings
-from scp.network import openid_provider, secrets, tls_reasons, web
+from scp.network import openid_provider, secrets, tls_reasons, web_reasons
 from scp.network.openid_provider import ProviderError
 from scp.network.secrets import SecretError
 from scp.network.tls import FilesError
@@ -63,7 +63,7 @@ def webhook(settings: Settings) -> Iterator[Check]:
     except ChannelError as error:
         yield failed(WEBHOOK, f"{error}; correct [alerts]")
         return
-    if status in web.CREDENTIALS_REFUSED:
+    if status in web_reasons.CREDENTIALS_REFUSED:
         words = f"it answers {status}: correct webhook_credentials, if `alert test` says the same"
         yield note(WEBHOOK, words)
         return

@@ -83,18 +83,18 @@ def stow(server):
         code, failure = server.refusal
         if server.tried[-1] not in server.refused:
             server.kept.append(file)
-            return 200, JSON, said(file, "ReferencedSOPSequence")
+            return 200, JSON, stow_answer(file, "ReferencedSOPSequence")
         return (
             code,
             JSON,
-            failure if isinstance(failure, bytes) else said(file, "FailedSOPSequence", failure),
+            failure if isinstance(failure, bytes) else stow_answer(file, "FailedSOPSequence", failure),
         )
 
     server.answer = answer
     return server
 
 
-def said(file, sequence, failure=None):
+def stow_answer(file, sequence, failure=None):
     """The body of an answer to STOW-RS about ``file`` (PS3.18 annex I)."""
     item, answer = Dataset(), Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = file.SOPClassUID, file.SOPInstanceUID

@@ -75,6 +75,19 @@ def test_object_has_its_own_status(service, client, status, body, expected):
 
 
 @pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/dicom+json; charset=utf-8",
+        "Application/JSON;charset=UTF-8",
+        "application/dicom+json ; q=1",
+    ],
+)
+def test_answer_is_understood_whatever_parameters_its_type_has(service, client, media_type):
+    service.answer = (200, {"Content-Type": media_type}, answer(stored=True))
+    assert client().send_c_store(IMAGE).Status == 0x0000
+
+
+@pytest.mark.parametrize(
     ("status", "headers", "body", "words"),
     [
         (401, {}, b"", "HTTP 401, it does not let this node in"),
