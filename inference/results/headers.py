@@ -17,6 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from inference import wording
+from inference.options import Predecessor
 from inference.reading.digests import PATIENT_AND_STUDY
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, copying
@@ -166,6 +167,20 @@ def referenced_requests(first: SourceImage) -> list[Dataset]:
         request.RequestedProcedureCodeSequence = Sequence([] if coded is None else coded.value)
         requests.append(request)
     return requests
+
+
+def predecessor_document(predecessor: Predecessor) -> Dataset:
+    """Return the item that refers to the replaced report (PS3.3 C.17.2, table C.17-3)."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
+    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    series = Dataset()
+    series.SeriesInstanceUID = predecessor.series_instance_uid
+    series.ReferencedSOPSequence = Sequence([instance])
+    study = Dataset()
+    study.StudyInstanceUID = predecessor.study_instance_uid
+    study.ReferencedSeriesSequence = Sequence([series])
+    return study
 
 
 def image_reference(image: SourceImage) -> Dataset:

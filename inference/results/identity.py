@@ -5,9 +5,9 @@ UID, same bytes: whatever is seen in an object stands in its key, its times too.
 and report and handed in again; where a database was put back they are lost, and it is another object.
 
 The same holds for what a peer wants or takes in another way: a picture with another Modality, a report with
-regions of another shape or in the other SOP class. Comprehensive SR and
-Comprehensive 3D SR carry the same tree here: all coordinates are two-dimensional. What changes is the class,
-and with it the UIDs of the report, of its series and of the report that it replaces.
+regions of another shape or in another SOP class. Comprehensive SR and Comprehensive 3D SR carry the same tree
+here: all coordinates are two-dimensional. Mammography CAD SR has a tree of its own, of the same findings.
+What changes with the class are the UIDs of the report, of its series and of the report that it replaces.
 """
 
 from __future__ import annotations
@@ -149,7 +149,10 @@ def _decision_key(decision: Decision) -> dict[str, Any]:
 
 
 def in_class(report: Dataset, sop_class_uid: str) -> Dataset:
-    """Return ``report`` as an object of ``sop_class_uid``; the same report always gets the same UIDs."""
+    """Return ``report`` as an object of ``sop_class_uid``; the same report always gets the same UIDs.
+
+    So does the report that it replaces, which it names.
+    """
     return _report_variant(report, UID(sop_class_uid), {"sop_class": sop_class_uid})
 
 

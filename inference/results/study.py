@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
 from inference import wording
 from inference.decision import Analysed
 from inference.examination import Examination
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
+from inference.results import copying, headers, identity
 from inference.results.identity import Maker
 
+_REPORT_CLASS: Final = {
+    "comprehensive": ComprehensiveSRStorage,
+    "comprehensive3d": Comprehensive3DSRStorage,
+}
 _ISSUES_APART: Final = 100
 """From a Series Number to that of the next issue: viewers cut descriptions short and sort by the number."""
 
@@ -50,6 +57,40 @@ class Study:
     def issue(self) -> int:
         """Which report on the study it is, from 1 on."""
         return 1 if self.predecessor is None else self.predecessor.instance_number + 1
+
+    @property
+    def replaces(self) -> str | None:
+        """Which report it replaces, in words."""
+        last = self.predecessor
+        if last is None:
+            return None
+        return wording.replacement(headers.local(last.made_at, self.first), last.images)
+
+    @property
+    def report_uid(self) -> str:
+        """SOP Instance UID of the Structured Report, from which those of its other forms follow."""
+        contents = sorted(
+            [
+                [image.source.sop_instance_uid, None, image.source.label, image.source.header_digest],
+                identity.finding_key(image.finding),
+            ]
+            for image in self.images
+        )
+        return identity.uid(
+            "SR",
+            images=contents,
+            patients_differ=copying.patients_differ(image.source.header for image in self.images),
+            sop_class=_REPORT_CLASS[self.maker.options.sr_class],
+            made_at=identity.time_key(self.made_at),
+            began=identity.time_key(self.began),
+            predecessor=None if self.predecessor is None else self.predecessor.sop_instance_uid,
+            **self.key,
+        )
+
+    @property
+    def report_series_uid(self) -> str:
+        """Series Instance UID of the Structured Report."""
+        return identity.uid("series-SR", report=self.report_uid)
 
     @property
     def title(self) -> str:

@@ -124,9 +124,8 @@ def _not_analysed(images: Many[StudyImage]) -> list[str]:
 
 def _warnings(study: Study) -> list[str]:
     warnings = []
-    if study.predecessor is not None:
-        moment = headers.local(study.predecessor.made_at, study.first)
-        warnings.append(f"{wording.replacement(moment, study.predecessor.images)}.")
+    if study.replaces is not None:
+        warnings.append(f"{study.replaces}.")
     if copying.patients_differ(image.source.header for image in study.images):
         warnings.append(f"{wording.sentence(wording.PATIENTS_DIFFER)}.")
     if not all(breast.decision.flagged for breast in study.examination.breasts):

@@ -19,6 +19,8 @@ _results = schema.results
 
 DOCUMENT: Final = "SR"
 """Kind of the object that stands for its report: the next report names it as its predecessor."""
+DOCUMENTS: Final = (DOCUMENT, "SR-OUTLINE", "CAD-SR")
+"""Kinds that say the same in another form, for peers that take nothing else."""
 _AS_MADE: Final = ("made_at", "images", "content_digest", "replaces", "identity", "sr_study_uid")
 """Columns that a new report brings along."""
 

@@ -29,8 +29,8 @@ _results = schema.results
 def last_report(tx: Connection, study_uid: str, senders: Collection[str] | None = None) -> Report | None:
     """Return the study's latest report that a peer has or will have: the predecessor of the next one.
 
-    Only those made under the identity of one of ``senders``, where they are given. A report whose Structured
-    Report was withdrawn everywhere before it was sent does not count.
+    Only those made under the identity of one of ``senders``, where they are given. A report of which every
+    document, in whichever form, was withdrawn everywhere before it was sent does not count.
     """
     rows = tx.execute(
         select(_reports).where(_reports.c.study_uid == study_uid).order_by(_reports.c.sequence.desc())
@@ -39,8 +39,7 @@ def last_report(tx: Connection, study_uid: str, senders: Collection[str] | None 
         (
             _report(row)
             for row in rows
-            if not _wholly_withdrawn(tx, row.sr_sop_instance_uid)
-            and (senders is None or _is_for(tx, row.id, senders))
+            if not _wholly_withdrawn(tx, row.id) and (senders is None or _is_for(tx, row.id, senders))
         ),
         None,
     )
@@ -192,10 +191,12 @@ def _owed_to(tx: Connection, study_uid: str) -> list[tuple[str, str, Sequence[st
     return goals
 
 
-def _wholly_withdrawn(tx: Connection, sop_instance_uid: str | None) -> bool:
+def _wholly_withdrawn(tx: Connection, report_id: int) -> bool:
     states = set(
         tx.execute(
-            select(schema.deliveries.c.state).where(schema.deliveries.c.sop_instance_uid == sop_instance_uid)
+            select(schema.deliveries.c.state)
+            .join(_results, _results.c.sop_instance_uid == schema.deliveries.c.sop_instance_uid)
+            .where(_results.c.report_id == report_id, _results.c.kind.in_(new_reports.DOCUMENTS))
         ).scalars()
     )
     return states == {DeliveryState.WITHDRAWN}

@@ -32,17 +32,21 @@ _MICROMETERS: Final = 1000
 
 
 def build(study: Study, series: Series) -> list[Dataset]:
-    """Return the CAD report on every image of ``study``."""
+    """Return the CAD report on every image of ``study``.
+
+    It is a form of the study's Structured Report: it names the one that it replaces in the same way, which a
+    peer that takes nothing else needs to tell which report counts.
+    """
     maker = study.maker
     report = _tree(study).tree()
     report.SOPClassUID = UID(MammographyCADSRStorage)
-    report.SOPInstanceUID = identity.uid(
-        "CAD-SR", images=_contents(study), made_at=identity.time_key(study.made_at), **study.key
-    )
-    report.SeriesInstanceUID = identity.uid("series-CAD-SR", instance=report.SOPInstanceUID, **study.key)
+    report.SOPInstanceUID = study.report_uid
+    report.SeriesInstanceUID = study.report_series_uid
     report.Modality = "SR"
-    report.SeriesNumber, report.InstanceNumber = series.number, 1
+    report.SeriesNumber, report.InstanceNumber = series.number, study.issue
     report.SeriesDescription = series.description
+    if study.predecessor is not None:
+        report.PredecessorDocumentsSequence = Sequence([headers.predecessor_document(study.predecessor)])
     if requests := headers.referenced_requests(study.first):
         report.ReferencedRequestSequence = Sequence(requests)
     report.ReferencedPerformedProcedureStepSequence = Sequence([])
@@ -54,14 +58,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
     report.VerificationFlag, report.PreliminaryFlag = "UNVERIFIED", "PRELIMINARY"
     report.CurrentRequestedProcedureEvidenceSequence = Sequence([_evidence(study)])
     headers.add_common_modules(report, study.first, maker=maker, made_at=study.made_at)
-    return [report]
-
-
-def _contents(study: Study) -> list[list[object]]:
-    return sorted(
-        [image.source.sop_instance_uid, image.source.header_digest, identity.finding_key(image.finding)]
-        for image in study.images
-    )
+    return [identity.in_class(report, MammographyCADSRStorage)]
 
 
 def _evidence(study: Study) -> Dataset:
@@ -151,6 +148,8 @@ def _impression(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
         for image in missing
         if isinstance(image.finding, NotAnalysed)
     ]
+    if study.replaces is not None:
+        sentences.append(f"{study.replaces}.")
     words = " ".join([*sentences, wording.limitations(study.maker.model)])
     return (
         tree.code(tree.CONTAINS, codes.CAD_SUMMARY, summary)

@@ -26,17 +26,13 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import wording
 from inference.findings import ModelIdentity, NotAnalysed
-from inference.options import Predecessor
 from inference.reading.mammogram import SourceImage
-from inference.results import codes, copying, headers, identity, source_attributes
+from inference.results import codes, headers, identity, source_attributes
 from inference.results.identity import Device
 from inference.results.report import evaluations, image_library, measurements
 from inference.results.study import Series, Study
 
-_CLASSES: Final = {
-    "comprehensive": (ComprehensiveSR, ComprehensiveSRStorage),
-    "comprehensive3d": (Comprehensive3DSR, Comprehensive3DSRStorage),
-}
+_DOCUMENT: Final = {"comprehensive": ComprehensiveSR, "comprehensive3d": Comprehensive3DSR}
 ALTERNATIVES: Final[Mapping[str, str]] = MappingProxyType(
     {
         ComprehensiveSRStorage: str(Comprehensive3DSRStorage),
@@ -53,14 +49,12 @@ def build(study: Study, series: Series) -> list[Dataset]:
     its own: the Stone viewer reads the first report of a series only.
     """
     maker, predecessor = study.maker, study.predecessor
-    document, sop_class = _CLASSES[maker.options.sr_class]
-    instance_uid = _instance_uid(study, sop_class)
-    report: Dataset = document(
+    report: Dataset = _DOCUMENT[maker.options.sr_class](
         evidence=[_evidence(image.source, study.first) for image in study.images],
         content=_content(study),
-        series_instance_uid=identity.uid("series-SR", report=instance_uid),
+        series_instance_uid=study.report_series_uid,
         series_number=series.number,
-        sop_instance_uid=instance_uid,
+        sop_instance_uid=study.report_uid,
         instance_number=study.issue,
         manufacturer=maker.device.manufacturer,
         is_complete=True,
@@ -71,7 +65,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
         report.CompletionFlag = "PARTIAL"
         report.CompletionFlagDescription = wording.incomplete(missing, len(study.images))
     if predecessor is not None:
-        report.PredecessorDocumentsSequence = Sequence([_predecessor_item(predecessor)])
+        report.PredecessorDocumentsSequence = Sequence([headers.predecessor_document(predecessor)])
     if requests := headers.referenced_requests(study.first):
         report.ReferencedRequestSequence = Sequence(requests)
     report.CodingSchemeIdentificationSequence = Sequence([codes.private_scheme(maker.device.manufacturer)])
@@ -102,11 +96,10 @@ def _content(study: Study) -> Dataset:
     position = next(
         number for number, item in enumerate(root.ContentSequence) if item.ValueType == "CONTAINER"
     )
-    replaces = _replaces(study.predecessor, study.first)
     library = image_library.library([image.source for image in study.images])
     root.ContentSequence.insert(position, library)
     root.ContentSequence.insert(position, evaluations.conclusion(study.examination))
-    root.ContentSequence.append(evaluations.container(study.examination, replaces, study.maker.model))
+    root.ContentSequence.append(evaluations.container(study.examination, study.replaces, study.maker.model))
     _separate(root)
     return root
 
@@ -149,43 +142,3 @@ def _evidence(image: SourceImage, first: SourceImage) -> Dataset:
     header.SOPClassUID = image.sop_class_uid
     header.SOPInstanceUID = image.sop_instance_uid
     return header
-
-
-def _instance_uid(study: Study, sop_class: str) -> str:
-    contents = sorted(
-        [
-            [image.source.sop_instance_uid, None, image.source.label, image.source.header_digest],
-            identity.finding_key(image.finding),
-        ]
-        for image in study.images
-    )
-    return identity.uid(
-        "SR",
-        images=contents,
-        patients_differ=copying.patients_differ(image.source.header for image in study.images),
-        sop_class=sop_class,
-        made_at=identity.time_key(study.made_at),
-        began=identity.time_key(study.began),
-        predecessor=None if study.predecessor is None else study.predecessor.sop_instance_uid,
-        **study.key,
-    )
-
-
-def _replaces(predecessor: Predecessor | None, first: SourceImage) -> str | None:
-    if predecessor is None:
-        return None
-    return wording.replacement(headers.local(predecessor.made_at, first), predecessor.images)
-
-
-def _predecessor_item(predecessor: Predecessor) -> Dataset:
-    """Return the reference to the replaced report (PS3.3 table 10-4)."""
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
-    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
-    series = Dataset()
-    series.SeriesInstanceUID = predecessor.series_instance_uid
-    series.ReferencedSOPSequence = Sequence([instance])
-    study = Dataset()
-    study.StudyInstanceUID = predecessor.study_instance_uid
-    study.ReferencedSeriesSequence = Sequence([series])
-    return study

@@ -174,6 +174,39 @@ def test_a_late_image_makes_a_new_report_that_names_its_predecessor(node):
     assert all("heatmap 2" in picture.SeriesDescription for picture in sent_again)
 
 
+@pytest.fixture
+def marked(tmp_path):
+    """A node whose archive takes Mammography CAD SR alone."""
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=104, objects=("cad_sr",))
+    opened = InProcessNode(tmp_path, peers=(peer,))
+    yield opened
+    opened.close()
+
+
+def test_a_peer_that_takes_cad_reports_alone_sees_which_one_counts(marked):
+    marked.receive(*standard_views())
+    marked.work()
+    (first,) = marked.deliver()
+    marked.receive(mammogram("R", "CC", number=5))
+    marked.work(later=QUIET)
+    (second,) = marked.deliver()
+    reference = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert reference.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert reference.ReferencedSOPClassUID == first.SOPClassUID
+    assert (first.InstanceNumber, second.InstanceNumber) == (1, 2)
+
+
+def test_a_cad_report_that_nobody_was_sent_is_nobodys_predecessor(marked):
+    marked.receive(*standard_views(PatientID="WRONG"))
+    marked.work()
+    assert len(marked.results_owed()) == 1
+    marked.receive(*standard_views(PatientID="RIGHT"))
+    marked.work(later=QUIET)
+    (report,) = marked.results_owed()
+    assert "PredecessorDocumentsSequence" not in report
+    assert (report.PatientID, report.InstanceNumber) == ("RIGHT", 1)
+
+
 def test_a_corrected_image_makes_all_pictures_anew(node):
     """It may have been one of the other breast: what was said of that holds no longer."""
     node.receive(*standard_views())

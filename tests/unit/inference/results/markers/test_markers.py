@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import MammographyCADSRStorage
 
 from inference.reading import pixels
 from inference.results import codes
@@ -138,6 +139,25 @@ def test_outlined_report_is_another_object_and_names_the_outlined_one_that_it_re
     series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.SeriesInstanceUID == outlined.SeriesInstanceUID
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == outlined.SOPInstanceUID
+
+
+def test_cad_report_that_replaces_another_one_names_it_and_counts(tmp_path):
+    """A peer that takes CAD SR alone sees which report counts."""
+    (first,), (marks,) = built("SR", tmp_path), built("CAD-SR", tmp_path)
+    images = [results.study_image(header, results.measured(), tmp_path) for header in results.four_views()]
+    (second,) = results.of_kind(images, "CAD-SR", predecessor=results.predecessor_of(first, images=4))
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == marks.StudyInstanceUID
+    (series,) = study.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == marks.SeriesInstanceUID != first.SeriesInstanceUID
+    (named_report,) = series.ReferencedSOPSequence
+    assert named_report.ReferencedSOPClassUID == marks.SOPClassUID == MammographyCADSRStorage
+    assert named_report.ReferencedSOPInstanceUID == marks.SOPInstanceUID != first.SOPInstanceUID
+    assert (marks.InstanceNumber, second.InstanceNumber) == (1, 2)
+    assert "CAD marks 2" in second.SeriesDescription
+    (impression,) = named(second, codes.IMPRESSION)
+    assert "Replaces the report of " in impression.TextValue
+    assert second.SeriesInstanceUID != marks.SeriesInstanceUID
 
 
 def points(report):
