@@ -24,6 +24,7 @@ _SIDES: Final = (Laterality.RIGHT, Laterality.LEFT, Laterality.BOTH)
 _IMPLANT: Final = NotAnalysed(
     status=AnalysisStatus.NOT_ATTEMPTED,
     reason="view with the implant: its implant-displaced view (ID) is read instead",
+    set_aside=True,
 )
 _Key: TypeAlias = tuple[int, str, str]
 
@@ -110,7 +111,8 @@ def read(images: Sequence[MeasuredImage], rule: FlagRule, thresholds: Thresholds
 def _without_implants(images: Sequence[MeasuredImage]) -> list[MeasuredImage]:
     """Set the views with an implant aside whose implant-displaced view has a result.
 
-    Of the eight views of such an examination four show the implant, which the network takes for a finding.
+    Of the eight views of such an examination four show the implant, which the network takes for a finding,
+    or its gate for no mammogram. As without other renderings of a view that is read, nothing is missing.
     """
     displaced = {
         (image.source.laterality, image.source.view)
@@ -120,7 +122,7 @@ def _without_implants(images: Sequence[MeasuredImage]) -> list[MeasuredImage]:
     return [
         replace(image, finding=_IMPLANT, layers=None)
         if (image.source.laterality, image.source.view) in displaced
-        and isinstance(image.finding, Measured)
+        and image.source.objection is None
         and not image.source.implant_displaced
         else image
         for image in images
@@ -150,7 +152,7 @@ def _missing(
     return tuple(
         image.source
         for image in sorted(among, key=_by_uid)
-        if isinstance(image.finding, NotAnalysed) and image.finding != _IMPLANT
+        if isinstance(image.finding, NotAnalysed) and not image.finding.set_aside
     )
 
 

@@ -116,6 +116,8 @@ class NotAnalysed:
 
     status: AnalysisStatus
     reason: str
+    set_aside: bool = False
+    """Whether another image of the same view is read instead, on purpose: nothing is missing."""
 
 
 Finding: TypeAlias = Measured | NotAnalysed

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from inference.decision import Result
-from inference.findings import Finding
+from inference.findings import Finding, NotAnalysed
 from inference.heatmap.layers import Layers
 from inference.reading.mammogram import SourceImage
 
@@ -57,6 +57,12 @@ class StudyImage:
     """When the finding was first made, aware."""
     layers: Callable[[], Layers] | None
     """Opens what its heatmap is drawn from; None where the image was not analysed. Raises OSError."""
+
+    @property
+    def missing(self) -> NotAnalysed | None:
+        """Why its result is missing; None where it has one, or was set aside on purpose."""
+        finding = self.finding
+        return finding if isinstance(finding, NotAnalysed) and not finding.set_aside else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

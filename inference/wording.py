@@ -195,6 +195,11 @@ def image_without_result(label: str, reason: str) -> str:
     return f"AI {label}: no result, {reason}"
 
 
+def image_set_aside(label: str, reason: str) -> str:
+    """Return what stands beside the image ``label`` that was set aside on purpose."""
+    return f"AI {label}: set aside, {reason}"
+
+
 # The summary page
 
 
@@ -308,6 +313,13 @@ def marker_description(label: str, finding: Analysed, number: int) -> str:
 
 
 # The report
+
+
+def set_aside(labels: Sequence[str]) -> str:
+    """Return which views were not read, on purpose: those with an implant whose displaced views were."""
+    verb = "shows the implant" if len(labels) == 1 else "show the implant"
+    words = "implant-displaced views (ID) are read instead, none is missing"
+    return f"Set aside: {', '.join(labels)} {verb}; {words}"
 
 
 def not_analysed(label: str, reason: str) -> str:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from inference import wording
-from inference.findings import ModelIdentity, NotAnalysed
+from inference.findings import ModelIdentity
 from inference.heatmap import legend
 from inference.heatmap.text import Colour, Fonts, Mark, Words, line_step, paint
 from inference.results import headers, identity, secondary_capture
@@ -34,7 +34,7 @@ _SIGNATURE: Final = 22
 
 def build(study: Study, series: Series) -> list[Dataset]:
     """Return the page on all images of ``study`` without a result; none where every image has one."""
-    missing = [(image, image.finding) for image in study.images if isinstance(image.finding, NotAnalysed)]
+    missing = [(image, image.missing) for image in study.images if image.missing is not None]
     if not missing:
         return []
     maker, sources = study.maker, [image.source for image, _ in missing]

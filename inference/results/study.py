@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import wording
-from inference.decision import Analysed
 from inference.examination import Examination
+from inference.findings import NotAnalysed
 from inference.options import Predecessor, StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
 from inference.results import copying, headers, identity
@@ -31,6 +31,21 @@ class Series:
 
     number: int
     description: str
+
+
+def not_read(images: Sequence[StudyImage]) -> list[str]:
+    """Return why images have no result, a sentence each; what was set aside on purpose comes last."""
+    aside = [
+        image.source.label
+        for image in images
+        if image.missing is None and isinstance(image.finding, NotAnalysed)
+    ]
+    missing = [
+        wording.not_analysed(image.source.label, image.missing.reason)
+        for image in images
+        if image.missing is not None
+    ]
+    return [*missing, wording.set_aside(aside)] if aside else missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +114,7 @@ class Study:
         return wording.study_title(
             [breast.side for breast in breasts if breast.decision.flagged],
             read=bool(breasts),
-            complete=all(isinstance(image.finding, Analysed) for image in self.images),
+            complete=all(image.missing is None for image in self.images),
         )
 
     def titled(self, series: Series, issue: int) -> Series:

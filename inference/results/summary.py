@@ -19,14 +19,14 @@ from pydicom.sequence import Sequence
 from inference import wording
 from inference.decision import Analysed
 from inference.examination import STANDARD, BreastReading
-from inference.findings import Laterality, NotAnalysed
+from inference.findings import Laterality
 from inference.heatmap import heatmap, summary
 from inference.heatmap.layers import Layers
 from inference.heatmap.summary import BreastColumn, Footer, HungView
 from inference.options import StudyImage
 from inference.reading.mammogram import STANDARD_VIEWS
 from inference.results import copying, headers, identity, secondary_capture
-from inference.results.study import Series, Study
+from inference.results.study import Series, Study, not_read
 
 AGREES_WITHIN: Final = 0.2
 """Share of a breast's depth (nipple to chest wall) by which the depths of one place may differ in CC and MLO.
@@ -95,7 +95,7 @@ def _drawn(study: Study) -> NDArray[np.uint8]:
         [_hung(place, study.images) for place in STANDARD_VIEWS],
         (right, left),
         Footer(
-            lines=[*_read_alone(breasts), *_not_analysed(study.images)],
+            lines=[*_read_alone(breasts), *not_read(study.images)],
             warnings=_warnings(study),
             notes=[
                 *dict.fromkeys(wording.threshold_in_short(breast.decision) for breast in breasts),
@@ -111,14 +111,6 @@ def _read_alone(breasts: Many[BreastReading]) -> list[str]:
         f"{wording.breast_name(breast.side, breast.views, standard=False)}: {wording.flag(breast.decision)}"
         for breast in breasts
         if not breast.standard
-    ]
-
-
-def _not_analysed(images: Many[StudyImage]) -> list[str]:
-    return [
-        wording.not_analysed(image.source.label, image.finding.reason)
-        for image in images
-        if isinstance(image.finding, NotAnalysed)
     ]
 
 
@@ -139,7 +131,7 @@ def _hung(place: str, images: Many[StudyImage]) -> HungView:
     caption = f"{side.value} {view}"
     candidates = [image for image in images if (image.source.laterality, image.source.view) == (side, view)]
     tiles = [
-        (image.finding, image.layers)
+        (image.finding, image.layers, image.source.label)
         for image in candidates
         if isinstance(image.finding, Analysed) and image.layers is not None
     ]
@@ -150,7 +142,7 @@ def _hung(place: str, images: Many[StudyImage]) -> HungView:
             picture=None,
             remark=wording.empty_place(imaged=bool(candidates), of_side=of_side),
         )
-    finding, layers = max(tiles, key=lambda entry: entry[0].malignant)
+    finding, layers, caption = max(tiles, key=lambda entry: entry[0].malignant)
     picture = _picture(finding, layers())
     if finding.landmarks.chest_wall != _OUTER[side]:
         return HungView(caption=caption, picture=picture)

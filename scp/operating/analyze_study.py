@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,13 @@ def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -
     images = _mentioned(files)
     read = examination.read(images, rule, thresholds) if images else None
     decisions: dict[str, Decision] = {}
+    aside: dict[str, Result] = {}
     if read is not None:
+        aside = {
+            image.source.sop_instance_uid: image.finding
+            for image in read.images
+            if image.missing is None and isinstance(image.finding, NotAnalysed)
+        }
         for breast in read.breasts:
             decisions |= {image.sop_instance_uid: breast.decision for image in breast.images}
     return ReadStudy(
@@ -78,7 +84,7 @@ def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -
             Outcome(
                 path=file.path,
                 source=file.source,
-                finding=_result(file, decisions, rule),
+                finding=_aside(file, aside) or _result(file, decisions, rule),
                 layers=file.layers,
                 seconds=file.seconds,
             )
@@ -103,6 +109,11 @@ def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
             images.setdefault(file.source.sop_instance_uid, image)
     sources = [image.source for image in images.values()]
     return [image for image in images.values() if mammogram.is_mentioned(image.source, sources)]
+
+
+def _aside(file: ReadFile, aside: Mapping[str, Result]) -> Result | None:
+    """Return why the file was set aside on purpose; None where it was not."""
+    return None if file.source is None else aside.get(file.source.sop_instance_uid)
 
 
 def _result(file: ReadFile, decisions: dict[str, Decision], rule: FlagRule) -> Result:

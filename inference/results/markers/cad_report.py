@@ -25,7 +25,7 @@ from inference.results import codes, copying, headers, identity, source_attribut
 from inference.results.identity import Maker
 from inference.results.markers import cad_tree as tree
 from inference.results.markers.cad_tree import Item
-from inference.results.study import Series, Study
+from inference.results.study import Series, Study, not_read
 
 _MICROMETERS: Final = 1000
 """In a millimetre: TID 4020 gives pixel spacing in µm."""
@@ -51,7 +51,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
         report.ReferencedRequestSequence = Sequence(requests)
     report.ReferencedPerformedProcedureStepSequence = Sequence([])
     report.PerformedProcedureCodeSequence = Sequence([])
-    missing = sum(isinstance(image.finding, NotAnalysed) for image in study.images)
+    missing = sum(image.missing is not None for image in study.images)
     report.CompletionFlag = "PARTIAL" if missing else "COMPLETE"
     if missing:
         report.CompletionFlagDescription = wording.incomplete(missing, len(study.images))
@@ -139,15 +139,11 @@ def _impression(study: Study, entries: list[tuple[StudyImage, Item]]) -> Item:
         if isinstance(image.finding, Analysed) and image.finding.flagged
         for number in range(len(image.finding.regions))
     ]
-    missing = [image for image, _ in entries if isinstance(image.finding, NotAnalysed)]
+    missing = [image for image in study.images if image.missing is not None]
     summary = codes.CAD_SUMMARY_OF[(bool(missing), bool(marked))]
     if len(missing) == len(entries):
         summary = codes.NO_ALGORITHM_SUCCEEDED
-    sentences = [
-        f"{wording.not_analysed(image.source.label, image.finding.reason)}."
-        for image in missing
-        if isinstance(image.finding, NotAnalysed)
-    ]
+    sentences = [f"{words}." for words in not_read(study.images)]
     if study.replaces is not None:
         sentences.append(f"{study.replaces}.")
     words = " ".join([*sentences, wording.limitations(study.maker.model)])

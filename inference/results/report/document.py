@@ -25,7 +25,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference import wording
-from inference.findings import ModelIdentity, NotAnalysed
+from inference.findings import ModelIdentity
 from inference.reading.mammogram import SourceImage
 from inference.results import codes, headers, identity, source_attributes
 from inference.results.identity import Device
@@ -60,7 +60,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
         is_complete=True,
         series_description=series.description,
     )
-    missing = sum(isinstance(image.finding, NotAnalysed) for image in study.images)
+    missing = sum(image.missing is not None for image in study.images)
     if missing:
         report.CompletionFlag = "PARTIAL"
         report.CompletionFlagDescription = wording.incomplete(missing, len(study.images))

@@ -19,9 +19,10 @@ from pydicom.sr.coding import Code
 
 from inference import wording
 from inference.examination import BreastReading, Examination
-from inference.findings import CLASSES, AnalysisStatus, ClassKey, ModelIdentity, NotAnalysed
+from inference.findings import CLASSES, AnalysisStatus, ClassKey, ModelIdentity
 from inference.options import StudyImage
 from inference.results import codes, copying
+from inference.results.study import not_read
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 
@@ -60,7 +61,7 @@ def container(examination: Examination, replaces: str | None, model: ModelIdenti
 
 def _status(images: Sequence[StudyImage]) -> Code:
     """Return how the analysis of the study ended (CID 6042)."""
-    failed = [image.finding.status for image in images if isinstance(image.finding, NotAnalysed)]
+    failed = [image.missing.status for image in images if image.missing is not None]
     if not failed:
         return codes.SUCCEEDED
     if len(failed) < len(images):
@@ -70,14 +71,10 @@ def _status(images: Sequence[StudyImage]) -> Code:
 
 
 def _warnings(examination: Examination) -> list[str]:
-    """Return what a reader must know before any score: different patients, and images without a result."""
+    """Return what a reader must know before any score: different patients, and images that were not read."""
     images = examination.images
     differ = copying.patients_differ(image.source.header for image in images)
-    return [wording.sentence(wording.PATIENTS_DIFFER)] * differ + [
-        wording.not_analysed(image.source.label, image.finding.reason)
-        for image in images
-        if isinstance(image.finding, NotAnalysed)
-    ]
+    return [wording.sentence(wording.PATIENTS_DIFFER)] * differ + not_read(images)
 
 
 def _breast(breast: BreastReading) -> Iterator[ContentItem]:

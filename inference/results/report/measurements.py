@@ -122,7 +122,8 @@ def _not_performed(
         finding_sites=_site(image),
         qualitative_evaluations=[_status(codes.STATUS_OF[failure.status])],
     )
-    _comment(group, [wording.image_without_result(image.label, failure.reason)])
+    words = wording.image_set_aside if failure.set_aside else wording.image_without_result
+    _comment(group, [words(image.label, failure.reason)])
     return group
 
 

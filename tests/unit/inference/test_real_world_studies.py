@@ -1,5 +1,7 @@
 """Examinations as sites send them: combo mode, implants, one breast, repeats, priors."""
 
+from dataclasses import replace
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import BreastTomosynthesisImageStorage
@@ -7,6 +9,7 @@ from pydicom.uid import BreastTomosynthesisImageStorage
 from inference.findings import Laterality, NotAnalysed
 from inference.reading import mammogram as exam
 from inference.reading import objections
+from inference.results import codes
 from tests.support import results
 from tests.support.mammograms import mammogram
 
@@ -107,6 +110,47 @@ def test_of_eight_views_the_displaced_ones_are_read(tmp_path):
     assert {image.source.label for image in aside} == {"R CC", "L CC", "R MLO", "L MLO"}
     assert all("implant-displaced view (ID) is read instead" in image.finding.reason for image in aside)
     assert all(image.layers is None for image in aside)
+
+
+@pytest.mark.parametrize(
+    "of_implant",
+    [results.measured(results.MALIGNANT), results.refused("not recognised as a mammogram"), results.failed()],
+    ids=["read", "refused by the gate", "failed"],
+)
+def test_without_the_views_with_an_implant_nothing_is_missing(of_implant, tmp_path):
+    images = eight_views(of_implant, results.measured(results.NORMAL), tmp_path)
+    report, marks = results.of_kind(images, "SR", "CAD-SR")
+    for document in (report, marks):
+        assert document.CompletionFlag == "COMPLETE"
+        assert "AI: not flagged -" in document.SeriesDescription
+    assert results.of_kind(images, "NOTICE") == []
+    aside = (
+        "Set aside: R CC, L CC, R MLO, L MLO show the implant; implant-displaced views (ID) are read instead"
+    )
+    assert aside in results.comments(report)[0]
+    assert "AI R CC: set aside, view with the implant" in " ".join(results.comments(report))
+    status = results.named(report, codes.SUMMARY_OF_ANALYSES)[-1]  # of the study: its evaluations come last
+    assert status.ConceptCodeSequence[0].CodeMeaning == "Succeeded"
+    (summary,) = results.named(marks, codes.CAD_SUMMARY)
+    assert summary.ConceptCodeSequence[0].CodeMeaning == "All algorithms succeeded; without findings"
+    assert aside in results.named(marks, codes.IMPRESSION)[0].TextValue
+
+
+def test_of_a_displaced_view_that_failed_the_report_is_partial(tmp_path):
+    images = eight_views(results.measured(), results.measured(), tmp_path)
+    images[1] = replace(images[1], finding=results.failed(), layers=None)
+    (report, notice) = results.of_kind(images, "SR", "NOTICE")
+    assert report.CompletionFlagDescription == "1 of 8 images not analysed"
+    assert len(notice.SourceImageSequence) == 1
+
+
+def test_a_refused_spot_view_is_not_taken_for_the_view_with_the_implant(tmp_path):
+    images = eight_views(results.measured(), results.measured(), tmp_path)
+    spot = mammogram("R", "CC", number=9, ImageType=SYNTHETIC, **SMALL)
+    images.append(results.study_image(spot, results.refused(), tmp_path))
+    examined = results.examined(images)
+    (missing,) = [image for image in examined.images if image.missing is not None]
+    assert missing.source.sop_instance_uid == spot.SOPInstanceUID
 
 
 def test_a_view_with_the_implant_is_read_where_its_displaced_view_has_no_result(tmp_path):

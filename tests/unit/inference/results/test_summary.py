@@ -128,6 +128,17 @@ def test_an_image_that_is_read_alone_has_a_line(tmp_path, drawn):
     assert drawn[0][3].lines == [line]
 
 
+def test_a_view_with_an_implant_is_named_as_set_aside(tmp_path, drawn):
+    images = study([CALM] * 4, tmp_path)
+    displaced = mammogram("R", "CC", number=9, rows=320, columns=256, ViewPosition="RCCID")
+    pages([*images, results.study_image(displaced, CALM, tmp_path)])
+    [(title, views, _, footer)] = drawn
+    assert title == "AI: not flagged"
+    assert [view.caption for view in views] == ["R CC ID", "L CC", "R MLO", "L MLO"]
+    words = "implant-displaced views (ID) are read instead, none is missing"
+    assert footer.lines == [f"Set aside: R CC shows the implant; {words}"]
+
+
 def test_the_same_study_gives_the_same_page_and_a_later_report_another(tmp_path):
     images = study([pointing_at(0.4), CALM, pointing_at(0.5), CALM], tmp_path)
     [first], [again] = pages(images), pages(images)

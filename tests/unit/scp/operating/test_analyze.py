@@ -375,6 +375,15 @@ def test_nothing_that_is_said_of_a_breast_contradicts_another(
     assert findings <= {breast["label"], images[0]["explained"]}
 
 
+def test_the_view_with_an_implant_has_no_score_beside_its_displaced_view(secondread, tmp_path):
+    whole = write(mammogram("R", "CC", number=1), tmp_path / "whole.dcm")
+    displaced = write(mammogram("R", "CC", number=2, ViewPosition="RCCID"), tmp_path / "displaced.dcm")
+    lines = {line.get("file"): line for line in secondread(whole, displaced, "--json").lines}
+    assert (lines[str(whole)]["status"], lines[str(whole)]["probabilities"]) == ("refused", None)
+    assert "implant-displaced view (ID) is read instead" in lines[str(whole)]["reason"]
+    assert lines[str(displaced)]["status"] == "analysed"
+
+
 def test_the_place_of_a_breast_comes_from_the_database_of_the_node(secondread, tmp_path, image, model):
     data = tmp_path / "data"
     database = Database.open(data)
