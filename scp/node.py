@@ -145,7 +145,7 @@ def _serve(
         receiver=receiver,
         admission=admission,
         association_ended=tasks.complete_studies,
-        refusals=Refusals(database=database, now=_now),
+        refusals=Refusals(database=database, now=_now, settings=settings),
         calls=CallCounts(database=database, now=_now),
         trail=trail,
         receptions=Receptions(trail=trail),
@@ -233,7 +233,7 @@ def _listen_web(listener: Listener, tasks: HousekeepingTasks) -> WebServer | Non
         receptions=listener.receptions,
     )
     try:
-        return WebServer(settings, stow.app())
+        return WebServer(settings, stow.app(), listener.refusals.count_call)
     except OSError as error:
         key = f"[stow] host = {settings.stow.host!r}, port = {settings.stow.port}"
         raise StartError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from storage.refused import Refused
 from storage.states import DeliveryState
 
 
@@ -114,28 +115,6 @@ class Copy:
     """File of patient and study, relative to the data directory; None as with the patient."""
 
 
-class Refused(StrEnum):
-    """Why what came in was not kept."""
-
-    DROPPED = "DROPPED"
-    """It is not for this node, and was answered with success."""
-    FOREIGN = "FOREIGN"
-    """It is not for this node, and was refused for that."""
-    CONFLICT = "CONFLICT"
-    """Its SOP Instance UID is that of another image, patient or study: refused."""
-
-    @property
-    def words(self) -> str:
-        """Say it to a person: in the log, in ``status`` and on the console."""
-        match self:
-            case Refused.DROPPED:
-                return "not for this node: answered with success, not kept"
-            case Refused.FOREIGN:
-                return "not for this node: refused, as [node] foreign says"
-            case Refused.CONFLICT:
-                return "refused: its UID is kept with other pixels or under another patient"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotKept:
     """What of one kind a peer sent that was not kept."""
@@ -144,6 +123,18 @@ class NotKept:
     sop_class_uid: str
     reason: Refused
     objects: int
+    """How many since the database was made."""
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedCalls:
+    """Associations, connections or requests that were refused for one reason."""
+
+    peer: str
+    """Empty for all callers that are no peers."""
+    reason: Refused
+    calls: int
     """How many since the database was made."""
     last_at: datetime
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,22 +15,24 @@ from scp.configuration.settings import Settings
 from scp.network import tls_files
 from scp.network.tls import FilesError
 from scp.network.tls_files import SOON, Certificate
-from storage import calls
-from storage.calls import Caller
+from storage import refusals
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.overview import attention
 from storage.queue import commitments, deliveries, jobs
+from storage.records import RefusedCalls
+from storage.refusals import NO_PEER
+from storage.refused import Refused, Subject
 from storage.states import CommitmentState, DeliveryState, JobState
 
 MEGABYTE: Final = 1_000_000
 LOW: Final = 1.25
 """Below so many disk reserves it is low. At 1.5 delivered studies go early: here none is left that may go."""
 REFUSALS: Final = 10
-"""So many rejected associations within `REFUSED_WITHIN` are more than a mistake that somebody is mending."""
+"""So many refused calls within `REFUSED_WITHIN` are more than a mistake that somebody is mending."""
 REFUSED_WITHIN: Final = timedelta(hours=1)
-STRANGERS: Final = ""
-"""All callers that are no peers: they choose their names, and shall not choose how many alerts come."""
+MISTAKES: Final = frozenset({Refused.TLS, Refused.WRONG_PORT, Refused.NO_TOKEN})
+"""What somebody has to mend, beside rejected associations; other calls that come to nothing are probes."""
 
 
 class Kind(StrEnum):
@@ -69,14 +72,18 @@ class Observation:
     """Kinds that could not be looked at: their alerts stay as they are."""
 
 
+Grounds = tuple[str, Refused]
+"""Whose calls were refused, and why."""
+
+
 class RefusalCounts:
-    """How often associations of each caller were rejected within the last hour, since the node started."""
+    """How often calls of each peer were refused within the last hour, since the node started."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, deque[tuple[datetime, int]]] = {}
+        self._counts: dict[Grounds, deque[tuple[datetime, int]]] = {}
 
-    def grown(self, sums: dict[str, int], *, now: datetime) -> dict[str, int]:
-        """Return by how much each of ``sums``, rejections counted since ever, has grown within an hour."""
+    def grown(self, sums: dict[Grounds, int], *, now: datetime) -> dict[Grounds, int]:
+        """Return by how much each of ``sums``, refusals counted since ever, has grown within an hour."""
         self._counts = {
             name: self._counts.get(name) or deque([(now, number)]) for name, number in sums.items()
         }
@@ -88,12 +95,12 @@ class RefusalCounts:
         return {name: history[-1][1] - history[0][1] for name, history in self._counts.items()}
 
 
-def look(settings: Settings, database: Database, refusals: RefusalCounts, *, now: datetime) -> Observation:
+def look(settings: Settings, database: Database, counts: RefusalCounts, *, now: datetime) -> Observation:
     """Return what needs a person."""
     conditions = [*_of_data_directory(settings), *of_certificates(settings, now)]
     try:
         database.check_place()
-        conditions += _of_database(settings, database, refusals, now)
+        conditions += _of_database(settings, database, counts, now)
     except StorageError as error:
         conditions.append(Condition(kind=Kind.DATABASE, words=f"Nothing is received or sent: {error}."))
         return Observation(conditions=tuple(conditions), unknown=OF_DATABASE)
@@ -141,10 +148,10 @@ def _expiring(words: str, subject: str, certificate: Certificate, now: datetime)
 
 
 def _of_database(
-    settings: Settings, database: Database, refusals: RefusalCounts, now: datetime
+    settings: Settings, database: Database, refusal_counts: RefusalCounts, now: datetime
 ) -> list[Condition]:
     with database.read() as tx:
-        counts, callers = deliveries.counts(tx), calls.latest(tx)
+        counts, refused = deliveries.counts(tx), refusals.calls(tx)
         oldest, last = deliveries.oldest_owed(tx), deliveries.last_success(tx)
         failing = {
             problem.destination
@@ -170,7 +177,7 @@ def _of_database(
     if parked:
         words = f"{parked} {'job has' if parked == 1 else 'jobs have'} been given up."
         conditions.append(Condition(kind=Kind.JOBS, words=words))
-    return [*conditions, *of_refusals(settings, callers, refusals, now)]
+    return [*conditions, *of_refusals(settings, refused, refusal_counts, now)]
 
 
 def of_commitments(parked: Mapping[str, int]) -> Iterator[Condition]:
@@ -182,17 +189,22 @@ def of_commitments(parked: Mapping[str, int]) -> Iterator[Condition]:
 
 
 def of_refusals(
-    settings: Settings, callers: Iterable[Caller], refusals: RefusalCounts, now: datetime
+    settings: Settings, refused: Iterable[RefusedCalls], counts: RefusalCounts, now: datetime
 ) -> Iterator[Condition]:
-    """Give who was rejected again and again; ``refusals`` has heard of earlier calls."""
-    names = {peer.ae_title for peer in settings.peers}
-    sums = dict.fromkeys((*names, STRANGERS), 0)
-    for caller in callers:
-        sums[caller.calling_ae if caller.calling_ae in names else STRANGERS] += caller.rejected
-    for name, number in refusals.grown(sums, now=now).items():
-        if number >= REFUSALS:
-            callers_words = "callers that are no peers" if name == STRANGERS else f"the peer {name}"
-            words = f"{number} associations of {callers_words} were rejected within an hour."
+    """Give whose calls were refused again and again; ``counts`` has heard of earlier ones."""
+    names = (*(peer.ae_title for peer in settings.peers), NO_PEER)
+    reasons = [reason for reason in Refused if reason in MISTAKES or reason.subject is Subject.ASSOCIATION]
+    sums: dict[Grounds, int] = dict.fromkeys(itertools.product(names, reasons), 0)
+    for entry in refused:
+        if (entry.peer, entry.reason) in sums:
+            sums[entry.peer, entry.reason] = entry.calls
+    grown = counts.grown(sums, now=now)
+    for name in names:
+        of_name = {reason: grown[name, reason] for reason in reasons}
+        if (number := sum(of_name.values())) >= REFUSALS:
+            callers = "callers that are no peers" if name == NO_PEER else f"the peer {name}"
+            most = max(reasons, key=lambda reason: of_name[reason]).words
+            words = f"{number} calls of {callers} were refused within an hour, most often: {most}."
             yield Condition(kind=Kind.REFUSALS, subject=name, words=words)
 
 

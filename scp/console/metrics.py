@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -23,6 +24,8 @@ from scp.console.services import Services
 from storage import calls
 from storage.calls import Caller
 from storage.overview import recent
+from storage.refusals import NO_PEER
+from storage.refused import Refused, Subject
 
 MEGABYTE: Final = 1_000_000
 BUCKETS: Final = (5, 10, 20, 30, 60, 120, 300, 900, 3600)
@@ -50,7 +53,7 @@ class NodeCollector(Collector):
         yield _info("secondread_model", "The network", {"name": manifest.name, "version": manifest.version})
         yield from _node(overview, now)
         yield from _deliveries(overview, callers)
-        yield from _refusals(overview, callers)
+        yield from _refusals(overview)
         last = hours[-1]
         yield _gauge("secondread_last_hour_received_images", "Images kept in the last hour", last.received)
         yield _gauge("secondread_last_hour_analysed_images", "Analyses ended in the last hour", last.analysed)
@@ -104,22 +107,27 @@ def _deliveries(overview: Overview, callers: Sequence[Caller]) -> Iterator[Metri
     yield from (states, success, last_seen)
 
 
-def _refusals(overview: Overview, callers: Sequence[Caller]) -> Iterator[Metric]:
+def _refusals(overview: Overview) -> Iterator[Metric]:
     objects = CounterMetricFamily(
         "secondread_not_kept_objects", "Objects received and not kept", labels=("peer", "reason")
     )
-    sums: dict[tuple[str, str], int] = {}
+    sums: Counter[tuple[str, Refused]] = Counter()
     for group in overview.health.not_kept:
-        key = group.peer, group.reason.value.lower()
-        sums[key] = sums.get(key, 0) + group.objects
-    for key, number in sums.items():
-        objects.add_metric(key, number)
+        sums[group.peer, group.reason] += group.objects
+    for (peer, reason), number in sums.items():
+        objects.add_metric((peer, reason.lower()), number)
     yield objects
-    # strangers choose their names: those are no labels
-    rejected = sum(caller.rejected for caller in callers)
-    yield _gauge(
-        "secondread_rejected_associations", "Of the last 500 callers, since they first called", rejected
+    calls_refused = CounterMetricFamily(
+        "secondread_refused_calls",
+        "Associations, connections and requests refused; without a peer those of all callers that are none",
+        labels=("of", "peer", "reason"),
     )
+    # a series that begins with its first refusal hides it from rate() and increase()
+    numbers = {(NO_PEER, reason): 0 for reason in Refused if reason.subject is not Subject.OBJECT}
+    numbers |= {(group.peer, group.reason): group.calls for group in overview.health.refused_calls}
+    for (peer, reason), number in numbers.items():
+        calls_refused.add_metric((reason.subject.value, peer, reason.lower()), number)
+    yield calls_refused
 
 
 def _histogram(seconds: Sequence[float]) -> Metric:

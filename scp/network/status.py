@@ -18,6 +18,8 @@ from pynetdicom.status import (
     code_to_category,
 )
 
+from storage.refused import Refused
+
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH_SOP_CLASS: Final = 0xA900
@@ -40,45 +42,55 @@ COMMENT_LENGTH: Final = 64
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer to the peer, not a fault of ours
-    """An instance that is not kept; knows its status. The message becomes the Error Comment."""
+    """An instance that is not kept; knows its status, and as what it is counted.
+
+    The message becomes the Error Comment.
+    """
 
     status = PROCESSING_FAILURE
+    reason = Refused.FAULT
 
 
 class OutOfResources(Refusal):
     """Nothing can be kept now; the peer should try again later."""
 
     status = OUT_OF_RESOURCES
+    reason = Refused.NO_ROOM
 
 
 class Foreign(Refusal):
     """The instance is not for this node: refused only where ``[node] foreign`` says so."""
 
     status = DOES_NOT_MATCH_SOP_CLASS
+    reason = Refused.FOREIGN
 
 
 class Incomplete(Refusal):
     """The mammogram lacks an attribute without which nothing can be filed or sent back."""
 
     status = DOES_NOT_MATCH_SOP_CLASS
+    reason = Refused.INCOMPLETE
 
 
 class Unreadable(Refusal):
     """The bytes are no data set in the agreed transfer syntax."""
 
     status = CANNOT_UNDERSTAND
+    reason = Refused.UNREADABLE
 
 
 class OtherPixels(Refusal):
     """The SOP Instance UID is already kept with other pixels; the first one stands."""
 
     status = CANNOT_UNDERSTAND
+    reason = Refused.CONFLICT
 
 
 class OtherPatient(Refusal):
     """Its SOP Instance UID or its study is kept under another patient already; what is kept stands."""
 
     status = CANNOT_UNDERSTAND
+    reason = Refused.CONFLICT
 
 
 def delivered(status: int) -> bool:

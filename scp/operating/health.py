@@ -15,7 +15,7 @@ from scp.calibration import ScannerPopulation
 from scp.configuration.settings import Settings
 from scp.operating import waiting
 from scp.process import locks
-from storage import audit_spool, not_kept
+from storage import audit_spool, refusals
 from storage.archive import unclaimed, unfinished
 from storage.audit_spool import AuditQueue
 from storage.database.engine import Database
@@ -23,7 +23,7 @@ from storage.overview import attention, pages
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.overview.pages import Choice
 from storage.queue import commitments, deliveries, jobs
-from storage.records import NotKept
+from storage.records import NotKept, RefusedCalls
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
 
 MEGABYTE: Final = 1_000_000
@@ -109,6 +109,8 @@ class Health:
     parked_jobs: tuple[ParkedJob, ...]
     not_kept: tuple[NotKept, ...]
     """What peers sent that was not kept, counted since the database was made."""
+    refused_calls: tuple[RefusedCalls, ...]
+    """Associations, connections and requests of STOW-RS that were refused, counted in the same way."""
     mixed_studies: tuple[str, ...]
     """Studies that hold images of several patients: each gets results of its own."""
     waiting: Mapping[str, str]
@@ -142,7 +144,8 @@ def look(database: Database, settings: Settings) -> Health:
             problems=tuple(attention.delivery_problems(tx)),
             warnings=tuple(attention.commitment_warnings(tx)),
             parked_jobs=tuple(attention.parked_jobs(tx)),
-            not_kept=tuple(not_kept.counted(tx)),
+            not_kept=tuple(refusals.objects(tx)),
+            refused_calls=tuple(refusals.calls(tx)),
             mixed_studies=tuple(attention.mixed_studies(tx)),
             waiting=waits,
             disk=_disk(settings),

@@ -14,7 +14,7 @@ from scp.operating.database import open_for_reading
 from scp.operating.health import Destination, Health, Node, ScannerStatus, look
 from storage.archive import UNCLAIMED
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
-from storage.records import NotKept
+from storage.records import NotKept, RefusedCalls
 from storage.states import CommitmentState, DeliveryState, JobState
 
 DESTINATION_COLUMNS: Final = (
@@ -136,6 +136,9 @@ def _tables_of_problems(health: Health) -> Iterator[terminal.Listing]:
     if health.not_kept:
         title, columns = "Received and not kept", ["peer", "objects", "class", "why", "last"]
         yield terminal.table(title, columns, map(_not_kept_row, health.not_kept))
+    if health.refused_calls:
+        title, columns = "Callers refused", ["peer", "times", "of", "why", "last"]
+        yield terminal.table(title, columns, map(_refused_row, health.refused_calls))
 
 
 def _problem_row(problem: DeliveryProblem) -> list[object]:
@@ -159,3 +162,14 @@ def _not_kept_row(group: NotKept) -> list[object]:
 
     name = UID(group.sop_class_uid).name
     return [group.peer, group.objects, name, group.reason.words, terminal.moment(group.last_at)]
+
+
+def _refused_row(group: RefusedCalls) -> list[object]:
+    subject = f"{group.reason.subject.value}s"
+    return [
+        group.peer or "(no peer)",
+        group.calls,
+        subject,
+        group.reason.words,
+        terminal.moment(group.last_at),
+    ]

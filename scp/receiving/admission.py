@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings, admission_lines
 from scp.configuration.values import subject_parts
 from scp.network.tls import in_words
+from storage.refused import Refused
 
 Rejection = tuple[int, int, int]
 """Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
@@ -19,12 +22,26 @@ UNKNOWN_CALLER: Final[Rejection] = (1, 1, 3)
 WRONG_CALLED_TITLE: Final[Rejection] = (1, 1, 7)
 LIMIT_EXCEEDED: Final[Rejection] = (2, 3, 2)
 
+REJECTIONS: Final[Mapping[Refused, Rejection]] = MappingProxyType(
+    {
+        Refused.CALLED_TITLE: WRONG_CALLED_TITLE,
+        Refused.CALLING_TITLE: UNKNOWN_CALLER,
+        Refused.OWN_TITLE: UNKNOWN_CALLER,
+        Refused.ADDRESS: UNKNOWN_CALLER,
+        Refused.SECURITY: UNKNOWN_CALLER,
+        Refused.LIMIT: LIMIT_EXCEEDED,
+        Refused.ADDRESS_LIMIT: LIMIT_EXCEEDED,
+        Refused.UNDECIDED: LIMIT_EXCEEDED,
+    }
+)
+"""What is answered for each reason."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
     """The answer to an association request."""
 
-    rejection: Rejection | None
+    refused: Refused | None
     """None admits."""
     reason: str
     """The sentence for the log."""
@@ -32,6 +49,11 @@ class Decision:
     """TOML lines that would admit the caller."""
     only_verification: bool = False
     """Whether the caller may ask whether the node is there, and nothing else."""
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """What is answered; None admits."""
+        return None if self.refused is None else REJECTIONS[self.refused]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +94,7 @@ class Admission:
         node = self._settings.node
         if request.called_ae != node.ae_title:
             return Decision(
-                rejection=WRONG_CALLED_TITLE,
+                refused=Refused.CALLED_TITLE,
                 reason=f"called AE title {request.called_ae!r} is not this node's, {node.ae_title!r}: "
                 "correct it at the peer",
             )
@@ -81,7 +103,7 @@ class Admission:
             return self._decide_about_itself(request)
         if peer is None:
             return Decision(
-                rejection=UNKNOWN_CALLER,
+                refused=Refused.CALLING_TITLE,
                 reason=f"calling AE title {request.calling_ae!r} is not among the configured [[peers]]",
                 remedy=admission_lines(
                     request.calling_ae,
@@ -93,12 +115,12 @@ class Admission:
         if peer.addresses and not _within(request.address, tuple(str(network) for network in peer.addresses)):
             # the same answer as to a stranger, who does not learn so that the title is known
             return Decision(
-                rejection=UNKNOWN_CALLER,
+                refused=Refused.ADDRESS,
                 reason=f"peer {request.calling_ae!r} called from {request.address}, which is not among its "
                 "addresses: add it to them if it is right",
             )
         if (problem := _missing_security(peer, request)) is not None:
-            return Decision(rejection=UNKNOWN_CALLER, reason=problem)
+            return Decision(refused=Refused.SECURITY, reason=problem)
         return self._within_limits(request)
 
     def _decide_about_itself(self, request: Request) -> Decision:
@@ -106,7 +128,7 @@ class Admission:
         if _is_this_machine(request.address, self._settings.node.host):
             return replace(self._within_limits(request), only_verification=True)
         return Decision(
-            rejection=UNKNOWN_CALLER,
+            refused=Refused.OWN_TITLE,
             reason=f"this node's own AE title called from another machine, {request.address}: a peer calls "
             "itself so by mistake",
         )
@@ -116,22 +138,22 @@ class Admission:
         addresses = [request.address for request in self._living()]
         if len(addresses) >= node.max_associations:
             return Decision(
-                rejection=LIMIT_EXCEEDED,
+                refused=Refused.LIMIT,
                 reason=f"{len(addresses)} associations are open: [node] max_associations is reached",
             )
         if (already := addresses.count(request.address)) >= node.max_associations_per_address:
             return Decision(
-                rejection=LIMIT_EXCEEDED,
+                refused=Refused.ADDRESS_LIMIT,
                 reason=f"{already} associations are open from {request.address}: "
                 "[node] max_associations_per_address is reached",
             )
-        return Decision(rejection=None, reason="admitted")
+        return Decision(refused=None, reason="admitted")
 
     def admit(self, association: OpenAssociation, request: Request) -> Decision:
         """Decide about ``request``; count ``association`` at once if admitted: no burst passes the limits."""
         with self._lock:
             decision = self.decide(request)
-            if decision.rejection is None:
+            if decision.refused is None:
                 self._open[association] = request
         return decision
 

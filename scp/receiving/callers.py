@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -76,10 +77,14 @@ class Caller:
 
 
 class Callers:
-    """The callers at one port, in the order of their coming. Safe for use from many threads."""
+    """The callers at one port, in the order of their coming. Safe for use from many threads.
 
-    def __init__(self, most: int) -> None:
+    ``crowded`` is called for each that had to go, since there were too many.
+    """
+
+    def __init__(self, most: int, *, crowded: Callable[[], None] = lambda: None) -> None:
         self._most = most
+        self._crowded = crowded
         self._most_of_address = max(1, most // SHARE)
         self._lock = threading.Lock()
         self._callers: dict[Caller, None] = {}
@@ -158,6 +163,7 @@ class Callers:
         return next((caller for caller in callers if caller.at_gate), callers[0] if callers else None)
 
     def _tell(self, address: str) -> None:
+        self._crowded()
         self._closed += 1
         if (now := time.monotonic()) - self._last_line < BETWEEN_LINES:
             return

@@ -38,7 +38,7 @@ class CallCounts:
             if key not in self._counts and len(self._counts) >= MOST:
                 return
             so_far = self._counts.get(key) or _none_yet(request)
-            if decision.rejection is None:
+            if decision.refused is None:
                 grown = replace(so_far, admitted=so_far.admitted + 1, admitted_at=self.now())
             else:
                 grown = replace(

@@ -22,6 +22,7 @@ from scp.network import tls_reasons
 from scp.network.pynetdicom_fixes import pdu_reader
 from scp.network.pynetdicom_fixes.pdu_reader import BrokenUnit
 from scp.receiving.callers import Caller, Callers
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -46,27 +47,27 @@ class ConnectionGate:
 
     Parameters
     ----------
-    callers
-        Where they are counted.
+    most
+        Callers at one time that have made no request.
     context
         Gives how a TLS caller is answered, for each connection anew; None for a port without TLS.
     seconds
         How long a caller may take for all of its request, its TLS handshake included.
-    strange
-        Called with the address of a caller with which TLS failed, and why.
+    refused
+        Called with the address of a caller that came to no association, the reason, and its words.
 
     """
 
     def __init__(
         self,
-        callers: Callers,
+        most: int,
         *,
         context: Callable[[], ssl.SSLContext] | None,
         seconds: float,
-        strange: Callable[[str, str], None] = lambda *_: None,
+        refused: Callable[[str, Refused, str], None] = lambda *_: None,
     ) -> None:
-        self._strange = strange
-        self.callers = callers
+        self._refused = refused
+        self.callers = Callers(most, crowded=lambda: refused("", Refused.CROWD, ""))
         self._context = context
         self.seconds = seconds
         self._selector = selectors.DefaultSelector()
@@ -121,7 +122,7 @@ class ConnectionGate:
         except OSError as error:
             reason = tls_reasons.reason_of(error)
             log.warning("connection closed: TLS failed", address=caller.address, reason=reason)
-            self._strange(caller.address, f"TLS failed: {reason}")
+            self._refused(caller.address, Refused.TLS, f"TLS failed: {reason}")
             return False
         try:
             while (missing := caller.missing()) and (remaining := caller.deadline - time.monotonic()) > 0:
@@ -130,18 +131,17 @@ class ConnectionGate:
                     return False
                 caller.received += piece
         except BrokenUnit as error:
-            _refuse(caller, error)
+            self._refuse(caller, error)
             return False
         except OSError:
             missing = 1
         if missing:
-            _tell_late(caller, self.seconds)
+            self._tell_late(caller)
         return not missing
 
-    @staticmethod
-    def refuse_unreadable(caller: Caller, error: Exception) -> None:
+    def refuse_unreadable(self, caller: Caller, error: Exception) -> None:
         """Refuse a caller whose request the library cannot read."""
-        _refuse(caller, BrokenUnit(f"the request cannot be read ({type(error).__name__})"))
+        self._refuse(caller, BrokenUnit(f"the request cannot be read ({type(error).__name__})"))
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(AT_ONCE):
@@ -178,7 +178,7 @@ class ConnectionGate:
             return
         except (BrokenUnit, OSError) as error:
             if isinstance(error, BrokenUnit):
-                _refuse(caller, error)
+                self._refuse(caller, error)
             self._close(caller)
             return
         if outcome:
@@ -216,7 +216,7 @@ class ConnectionGate:
 
     def _end_overdue(self) -> None:
         for caller in self.callers.overdue():
-            _tell_late(caller, self.seconds)
+            self._tell_late(caller)
             self._close(caller)
         self.callers.forget_dead()
 
@@ -235,6 +235,25 @@ class ConnectionGate:
         self._woken.close()
         self._closed.set()
 
+    def _refuse(self, caller: Caller, error: BrokenUnit) -> None:
+        """Say in one line of the log what was wrong, and in an A-ABORT where DICOM may be understood."""
+        if isinstance(error, WrongPort):
+            self._refused(caller.address, Refused.WRONG_PORT, str(error))
+            remedy = {"remedy": error.remedy} if error.remedy else {}
+            event = f"connection closed: {error}"
+            log.warning(event, address=caller.address, **remedy)
+            return
+        self._refused(caller.address, Refused.NO_REQUEST, str(error))
+        with contextlib.suppress(OSError):
+            caller.connection.send(pdu_reader.ABORT)
+        log.warning("connection closed: no association request", reason=str(error), address=caller.address)
+
+    def _tell_late(self, caller: Caller) -> None:
+        late = "connection closed: the request did not come in time"
+        event = late if caller.received else "connection closed: nothing came"
+        self._refused(caller.address, Refused.SILENT, event)
+        log.info(event, address=caller.address, seconds=self.seconds)
+
 
 class WrongPort(BrokenUnit):
     """The caller has taken one port of the node for the other, or for something else."""
@@ -242,21 +261,3 @@ class WrongPort(BrokenUnit):
     def __init__(self, reason: str, remedy: str | None = None) -> None:
         super().__init__(reason)
         self.remedy = remedy
-
-
-def _refuse(caller: Caller, error: BrokenUnit) -> None:
-    """Say in one line of the log what was wrong, and in an A-ABORT where DICOM may be understood."""
-    if isinstance(error, WrongPort):
-        remedy = {"remedy": error.remedy} if error.remedy else {}
-        event = f"connection closed: {error}"
-        log.warning(event, address=caller.address, **remedy)
-        return
-    with contextlib.suppress(OSError):
-        caller.connection.send(pdu_reader.ABORT)
-    log.warning("connection closed: no association request", reason=str(error), address=caller.address)
-
-
-def _tell_late(caller: Caller, seconds: float) -> None:
-    late = "connection closed: the request did not come in time"
-    event = late if caller.received else "connection closed: nothing came"
-    log.info(event, address=caller.address, seconds=seconds)

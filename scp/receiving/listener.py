@@ -22,10 +22,10 @@ from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
 from scp.network.pynetdicom_fixes import association_requests, connections, pdu_reader, received_file, timers
 from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
-from scp.network.status import COMMENT_LENGTH, Foreign, OtherPatient, OtherPixels, Refusal
+from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
 from scp.network.tls_files import Renewal
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission, Rejection, Request
-from scp.receiving.callers import Callers, places
+from scp.receiving.callers import places
 from scp.receiving.calls import CallCounts
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.receptions import Receptions
@@ -33,7 +33,7 @@ from scp.receiving.refusals import Refusals, tell_refused_classes
 from scp.receiving.server import Server, forget_caller
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
-from storage.records import Refused
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -83,10 +83,10 @@ class Listener:
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
         gate = ConnectionGate(
-            Callers(places(node.max_associations)),
+            places(node.max_associations),
             context=context,
             seconds=node.acse_timeout_seconds,
-            strange=lambda address, reason: self.trail.refused("", address, reason),
+            refused=self._refuse_connection,
         )
         server = entity.make_server(
             (node.host, port),
@@ -119,6 +119,12 @@ class Listener:
         self.receptions.tell()
         self.calls.write_down()
 
+    def _refuse_connection(self, address: str, reason: Refused, words: str) -> None:
+        """Count a connection that came to no association; one whose TLS failed concerns the audit trail."""
+        self.refusals.count_call(reason)
+        if reason is Refused.TLS:
+            self.trail.refused("", address, words)
+
     def on_open(self, event: Event) -> None:
         """Prepare an association before its first message."""
         node = self.settings.node
@@ -132,10 +138,12 @@ class Listener:
         except Exception:
             # pynetdicom would log it and admit the caller
             log.exception("association rejected: the node could not decide about it")
+            self.refusals.count_call(Refused.UNDECIDED)
             _reject(event.assoc, LIMIT_EXCEEDED)
             return
         self.calls.count(request, decision)
-        if decision.rejection is not None:
+        if decision.refused is not None and decision.rejection is not None:
+            self.refusals.count_call(decision.refused, request.calling_ae)
             log.warning(
                 "association rejected",
                 reason=decision.reason,
@@ -174,7 +182,9 @@ class Listener:
         """Answer one C-STORE request: success means that the instance is on disk and in the database."""
         request = _request(event)
         calling_ae = request.calling_ae
-        if (answer := _unusable(event, calling_ae)) is not None:
+        if (unusable := _unusable(event, calling_ae)) is not None:
+            reason, answer = unusable
+            self._count(event, calling_ae, reason)
             return answer
         try:
             self.receptions.keep(
@@ -187,8 +197,7 @@ class Listener:
         except Foreign as refusal:
             return self._answer_foreign(event, calling_ae, str(refusal))
         except Refusal as refusal:
-            if isinstance(refusal, OtherPatient | OtherPixels):
-                self._count(event, calling_ae, Refused.CONFLICT)
+            self._count(event, calling_ae, refusal.reason)
             log.warning(
                 "instance refused",
                 reason=str(refusal),
@@ -198,9 +207,11 @@ class Listener:
             )
             return _answer(refusal.status, str(refusal))
         except (StorageError, OSError) as error:
+            self._count(event, calling_ae, Refused.NO_ROOM)
             log.exception("instance not kept: the peer is asked to try again later", peer=calling_ae)
             return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({type(error).__name__})")
         except Exception:
+            self._count(event, calling_ae, Refused.FAULT)
             log.exception("instance not kept: this is a fault of the node", peer=calling_ae)
             return _answer(status.PROCESSING_FAILURE, "fault of the node, see its log")
         return status.SUCCESS
@@ -212,7 +223,7 @@ class Listener:
         return status.SUCCESS if drop else _answer(Foreign.status, words)
 
     def _count(self, event: Event, calling_ae: str, reason: Refused) -> None:
-        sop_class = str(event.request.AffectedSOPClassUID)
+        sop_class = str(getattr(event.request, "AffectedSOPClassUID", "") or "")
         self.refusals.count(event.assoc, peer=calling_ae, sop_class_uid=sop_class, reason=reason)
 
 
@@ -227,18 +238,20 @@ def _requested(event: Event) -> Sequence[PresentationContext]:
     return [] if primitive is None else primitive.presentation_context_definition_list
 
 
-def _unusable(event: Event, calling_ae: str) -> Dataset | None:
-    """Return the answer to a C-STORE that names no instance, or whose data set is not on the disk."""
+def _unusable(event: Event, calling_ae: str) -> tuple[Refused, Dataset] | None:
+    """Return reason and answer where a C-STORE names no instance, or its data set is not on the disk."""
     if not getattr(event.request, "AffectedSOPInstanceUID", ""):
         log.warning("instance refused: the C-STORE names no SOP Instance UID", peer=calling_ae)
-        return _answer(status.INVALID_SOP_INSTANCE, "Affected SOP Instance UID (0000,1000) is empty")
+        words = "Affected SOP Instance UID (0000,1000) is empty"
+        return Refused.UNNAMED, _answer(status.INVALID_SOP_INSTANCE, words)
     if (failure := received_file.failure(event.request)) is not None:
         log.error(
             "instance not kept, try again later is the answer: the data directory cannot be written",
             reason=failure.strerror,
             peer=calling_ae,
         )
-        return _answer(status.OUT_OF_RESOURCES, f"node cannot keep it now ({failure.strerror})")
+        words = f"node cannot keep it now ({failure.strerror})"
+        return Refused.NO_ROOM, _answer(status.OUT_OF_RESOURCES, words)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What was refused or dropped: classes when an association begins, objects once when it has ended."""
+"""What was refused or dropped: classes when an association begins, objects when it ends, calls by a tick."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import structlog
 from pydicom.uid import UID
 from pynetdicom.association import Association
 
+from scp.configuration.settings import Settings
 from scp.receiving.admission import OpenAssociation
 from scp.receiving.dataset import UID_PATTERN
-from storage import not_kept
+from storage import refusals
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.not_kept import Kind
-from storage.records import Refused
+from storage.refusals import Kind
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +30,15 @@ NO_UID: Final = "0.0"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusals:
-    """Counts by association, peer and class what is not kept. Safe for use from many threads."""
+    """Counts objects by association, peer and class, and calls by peer. Safe for use from many threads."""
 
     database: Database
     now: Callable[[], datetime]
+    settings: Settings
+    """Knows the peers: other callers are not counted by the names that they choose."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _counts: dict[OpenAssociation, Counter[Kind]] = field(default_factory=dict, init=False)
+    _counts: dict[OpenAssociation | None, Counter[Kind]] = field(default_factory=dict, init=False)
+    """By association; of None what came to none."""
 
     def count(self, association: OpenAssociation, *, peer: str, sop_class_uid: str, reason: Refused) -> None:
         """Count one object that came over ``association``."""
@@ -42,27 +46,34 @@ class Refusals:
         with self._lock:
             self._counts.setdefault(association, Counter())[peer, sop_class, reason] += 1
 
+    def count_call(self, reason: Refused, calling_ae: str = refusals.NO_PEER) -> None:
+        """Count one association, connection or request that was refused."""
+        peer = refusals.NO_PEER if self.settings.peer(calling_ae) is None else calling_ae
+        with self._lock:
+            self._counts.setdefault(None, Counter())[peer, refusals.NO_CLASS, reason] += 1
+
     def tell(self) -> None:
-        """Log and write down what came over associations that have ended since the last call.
+        """Write down what was refused since the last call; log the objects of associations that have ended.
 
         What cannot be written down now is told next time.
         """
         with self._lock:
-            ended = {
-                association: counts
-                for association, counts in self._counts.items()
-                if not association.is_alive()
-            }
-        for association, counts in ended.items():
-            try:
-                with self.database.write() as tx:
-                    not_kept.add(tx, counts, now=self.now())
-            except StorageError as error:
-                log.warning("what was not kept could not be counted, later again", reason=str(error))
-                return
+            ended = [entry for entry in self._counts if entry is None or not entry.is_alive()]
+            counted = {entry: self._counts.pop(entry) for entry in ended}
+        if not counted:
+            return
+        try:
+            with self.database.write() as tx:
+                refusals.add(tx, sum(counted.values(), Counter()), now=self.now())
+        except StorageError as error:
+            log.warning("what was refused could not be counted, later again", reason=str(error))
             with self._lock:
-                del self._counts[association]
-            _log(counts)
+                for entry, counts in counted.items():
+                    self._counts.setdefault(entry, Counter()).update(counts)
+            return
+        for entry, counts in counted.items():
+            if entry is not None:
+                _log(counts)
 
 
 def tell_refused_classes(association: Association, *, peer: str) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
 
 import structlog
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from scp.receiving.callers import Caller, Callers, places
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -46,13 +48,15 @@ class Entrance(socket.socket):
     """A listening socket that counts those whom it accepts. For the event loops of asyncio alone."""
 
     callers: Callers
+    _refused: Callable[[Refused], None]
     _by_name: dict[tuple[str, int], Caller]
 
     @classmethod
-    def at(cls, listener: socket.socket) -> Self:
-        """Take the place of ``listener``."""
+    def at(cls, listener: socket.socket, refused: Callable[[Refused], None]) -> Self:
+        """Take the place of ``listener``; call ``refused`` for each connection that came to no request."""
         entrance = cls(fileno=listener.detach())
-        entrance.callers = Callers(places(0))
+        entrance._refused = refused
+        entrance.callers = Callers(places(0), crowded=lambda: refused(Refused.CROWD))
         entrance._by_name = {}
         return entrance
 
@@ -89,8 +93,9 @@ class Entrance(socket.socket):
             self.callers.leave(caller)
 
     def _end_handshake(self, name: tuple[str, int], caller: Caller) -> None:
-        """Hang up ``caller`` where it has agreed about nothing yet."""
+        """Hang up ``caller`` where it has agreed about nothing yet, or has gone since it could not."""
         if self._by_name.get(name) is caller and caller.deadline < float("inf"):
+            self._refused(Refused.TLS)
             caller.hang_up()
             self.leave(name)
 

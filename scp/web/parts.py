@@ -20,6 +20,7 @@ from inference.reading import damage, transfer_syntaxes
 from scp.network import contexts, status
 from scp.network.status import Foreign, Refusal
 from storage.errors import StorageError
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +55,10 @@ class Parts:
     folder: Path
     keep: Callable[[Path], object]
     """`scp.receiving.store.Receiver.keep`, in the name of the peer."""
-    dropped: Callable[[str], bool]
-    """Counts an object of a class that is foreign to this node; tells whether it is answered with success."""
+    drop_foreign: bool
+    """Whether what is not for this node is answered with success."""
+    refused: Callable[[Refused, str], None]
+    """Counts an object that is not kept, by reason and SOP Class UID."""
     study_uid: str | None
     """The only study whose images are taken; None takes any."""
     stored: list[Stored] = field(default_factory=list, init=False)
@@ -134,31 +137,37 @@ class Parts:
         except damage.UNREADABLE_DATA_SET as error:
             if damage.is_of_the_machine(error):
                 raise
+            self.refused(Refused.UNREADABLE, "")
             return Stored(sop_class_uid="", sop_instance_uid="", status=status.CANNOT_UNDERSTAND)
+        reason: Refused | None
         if sop_class in contexts.IMAGES and transfer_syntax not in transfer_syntaxes.OFFERED:
-            code = TRANSFER_SYNTAX_NOT_SUPPORTED
+            reason, code = Refused.OTHER_SYNTAX, TRANSFER_SYNTAX_NOT_SUPPORTED
         elif self.study_uid is not None and self.study_uid != _study_of(path):
-            code = status.DOES_NOT_MATCH_SOP_CLASS
+            reason, code = Refused.OTHER_STUDY, status.DOES_NOT_MATCH_SOP_CLASS
         else:
-            code = self._status(path, sop_class)
+            reason, code = self._outcome(path)
+        if reason is not None:
+            self.refused(reason, sop_class)
         return Stored(sop_class_uid=sop_class, sop_instance_uid=uid, status=code)
 
-    def _status(self, path: Path, sop_class: str) -> int:
-        """Keep the file; return the status that a C-STORE would have."""
+    def _outcome(self, path: Path) -> tuple[Refused | None, int]:
+        """Keep the file; return why not, and the status that a C-STORE would have."""
         try:
             self.keep(path)
         except Foreign:
-            return status.SUCCESS if self.dropped(sop_class) else Foreign.status
+            if self.drop_foreign:
+                return Refused.DROPPED, status.SUCCESS
+            return Foreign.reason, Foreign.status
         except Refusal as refusal:
             log.warning("instance refused", reason=str(refusal), status=f"0x{refusal.status:04X}")
-            return refusal.status
+            return refusal.reason, refusal.status
         except (StorageError, OSError):
             log.exception("instance not kept: the peer is asked to try again later")
-            return status.OUT_OF_RESOURCES
+            return Refused.NO_ROOM, status.OUT_OF_RESOURCES
         except Exception:
             log.exception("instance not kept: this is a fault of the node")
-            return status.PROCESSING_FAILURE
-        return status.SUCCESS
+            return Refused.FAULT, status.PROCESSING_FAILURE
+        return None, status.SUCCESS
 
 
 def answer(stored: list[Stored]) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from starlette.applications import Starlette
 from scp.configuration.settings import Settings
 from scp.web import entrance
 from scp.web.entrance import Entrance
+from storage.refused import Refused
 
 LONGEST_HEADERS: Final = 16_384
 """Bytes of a request's line and headers."""
@@ -21,8 +23,8 @@ LONGEST_HEADERS: Final = 16_384
 class WebServer:
     """Listens from the moment that it is made. Raises OSError where it cannot."""
 
-    def __init__(self, settings: Settings, app: Starlette) -> None:
-        self._socket = bind(settings.stow.host, settings.stow.port)
+    def __init__(self, settings: Settings, app: Starlette, refused: Callable[[Refused], None]) -> None:
+        self._socket = bind(settings.stow.host, settings.stow.port, refused)
         self.port: int = self._socket.getsockname()[1]
         certificate, key = (settings.tls.certificate, settings.tls.key) if settings.tls.on else (None, None)
         self._server = uvicorn.Server(configuration(app, self._socket, certificate=certificate, key=key))
@@ -44,10 +46,10 @@ class WebServer:
         return not cut_off
 
 
-def bind(host: str, port: int) -> Entrance:
+def bind(host: str, port: int, refused: Callable[[Refused], None] = lambda _: None) -> Entrance:
     """Return the socket that listens at ``host``, an address or a name, and counts. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return Entrance.at(socket.create_server((host, port), family=family))
+    return Entrance.at(socket.create_server((host, port), family=family), refused)
 
 
 def configuration(

@@ -32,7 +32,7 @@ from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
 from scp.web import entrance, parts
 from scp.web.parts import Parts, TooLargeError
-from storage.records import Refused
+from storage.refused import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -81,18 +81,21 @@ class Stow:
         """Answer one request."""
         peer = await run_in_threadpool(self._peer, request)
         if peer is None:
+            self.refusals.count_call(Refused.NO_TOKEN)
             return _words(HTTPStatus.UNAUTHORIZED, "no token of a peer", **{"WWW-Authenticate": "Bearer"})
         boundary = _boundary(request.headers.get("content-type", ""))
         if boundary is None or request.headers.get("content-encoding", "identity").lower() != "identity":
+            self.refusals.count_call(Refused.NO_PARTS, peer.ae_title)
             return _words(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 'multipart/related; type="application/dicom" is taken, without a Content-Encoding',
             )
         if int(request.headers.get("content-length") or 0) > self._longest:
-            return self._too_large()
+            return self._too_large(peer)
         counted = _Request()
         decision = self.admission.admit(counted, self._as_association(request, peer))
-        if decision.rejection is not None:
+        if decision.refused is not None:
+            self.refusals.count_call(decision.refused, peer.ae_title)
             log.warning("STOW-RS request not admitted", reason=decision.reason, peer=peer.ae_title)
             if decision.rejection == LIMIT_EXCEEDED:
                 return _busy("too many requests and associations are open")
@@ -108,11 +111,8 @@ class Stow:
             await run_in_threadpool(self.ended)
 
     async def _receive(self, request: Request, peer: Peer, boundary: bytes, counted: _Request) -> Response:
-        def dropped(sop_class: str) -> bool:
-            drop = self.settings.node.foreign == "drop"
-            reason = Refused.DROPPED if drop else Refused.FOREIGN
+        def refused(reason: Refused, sop_class: str) -> None:
             self.refusals.count(counted, peer=peer.ae_title, sop_class_uid=sop_class, reason=reason)
-            return drop
 
         with Parts(
             boundary=boundary,
@@ -125,23 +125,30 @@ class Stow:
                 address=_address(request),
                 keep=lambda: self.receiver.keep(path, calling_ae=peer.ae_title),
             ),
-            dropped=dropped,
+            drop_foreign=self.settings.node.foreign == "drop",
+            refused=refused,
             study_uid=request.path_params.get("study"),
         ) as received:
             try:
                 await self._take(request, received)
             except TooLargeError:
-                return self._too_large()
+                return self._too_large(peer)
             except MultipartParseError:
+                self.refusals.count_call(Refused.NO_PARTS, peer.ae_title)
                 return _words(HTTPStatus.BAD_REQUEST, "the body is not in parts")
             except TimeoutError:
+                self.refusals.count_call(Refused.TOO_SLOW, peer.ae_title)
                 return _words(HTTPStatus.REQUEST_TIMEOUT, "the body, or the rest of it, came too slowly")
             except ClientDisconnect:
+                self.refusals.count_call(Refused.CUT_OFF, peer.ae_title)
                 log.warning("STOW-RS request ended in the middle of its body", peer=peer.ae_title)
                 return _words(HTTPStatus.BAD_REQUEST, "cut off")
             except OSError as error:
+                self.refusals.count_call(Refused.UNWRITABLE, peer.ae_title)
                 log.exception("STOW-RS request not taken: the data directory cannot be written")
                 return _busy(error.strerror or "no room")
+            if not received.stored or not received.complete:
+                self.refusals.count_call(Refused.NO_PARTS, peer.ae_title)
             return _answer(received)
 
     async def _take(self, request: Request, received: Parts) -> None:
@@ -189,7 +196,8 @@ class Stow:
             tls=self.settings.tls.on,
         )
 
-    def _too_large(self) -> Response:
+    def _too_large(self, peer: Peer) -> Response:
+        self.refusals.count_call(Refused.TOO_LARGE, peer.ae_title)
         return _words(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"at most {self.settings.stow.request_mb} MB and {parts.MOST_PARTS} parts a request",

@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 
 from storage.database.columns import Instant, Numbers, Texts, words
-from storage.records import JobKind, Refused
+from storage.records import JobKind
+from storage.refused import Refused
 from storage.states import CommitmentState, DeliveryState, JobState
 
 UID: Final = String(64)
@@ -415,14 +416,14 @@ commitment_questions: Final = Table(
     Column("not_before", Instant, nullable=False),
 )
 
-# What peers sent that was not kept: it has no row of its own, hence a number.
-not_kept: Final = Table(
-    "not_kept",
+# What was not taken: it has no row of its own, hence a number. No SOP class where it is no object.
+refusals: Final = Table(
+    "refusals",
     metadata,
     Column("peer", AE, primary_key=True),
     Column("sop_class_uid", UID, primary_key=True),
     Column("reason", words(Refused, "reason"), primary_key=True),
-    Column("objects", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
     Column("last_at", Instant, nullable=False),
 )
 

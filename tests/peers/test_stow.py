@@ -12,6 +12,7 @@ from pydicom.uid import CTImageStorage
 from requests import HTTPError, RequestException, Session
 
 from scp.web import entrance, parts
+from storage.refused import Refused
 from tests.support.authority import Authority
 from tests.support.mammograms import uid, write
 from tests.support.node_process import NodeProcess, peer
@@ -76,6 +77,7 @@ def test_stranger_is_sent_away(way, token):
     with pytest.raises(HTTPError, match="401"):
         client(way, token).store_instances([image()])
     assert way.objects() == 0
+    assert way.refused() == {Refused.NO_TOKEN: 1}
 
 
 def test_each_part_has_its_own_answer(way):
@@ -87,6 +89,7 @@ def test_each_part_has_its_own_answer(way):
     assert reasons(answer) == [0xA900, 0xC122]
     assert "0008119A" in json.loads(answer)
     assert way.objects() == 1
+    assert way.refused() == {Refused.INCOMPLETE: 1, Refused.OTHER_SYNTAX: 1, Refused.UNREADABLE: 1}
     assert way.unfinished() == []
 
 
@@ -122,6 +125,7 @@ def test_images_of_another_study_than_the_address_names_are_refused(way):
 def test_body_that_is_none_is_refused_and_leaves_nothing(way, content, more, expected):
     assert post(way, content, **more)[0] == expected
     assert way.unfinished() == []
+    assert way.refused() == {Refused.TOO_LARGE if expected == 413 else Refused.NO_PARTS: 1}
 
 
 def test_body_of_more_parts_than_any_study_has_is_refused(way, monkeypatch):
@@ -248,6 +252,7 @@ def test_stranger_has_the_same_time_for_a_tls_handshake(tmp_path, way, monkeypat
     secure = Way(tmp_path, tls=Authority(tmp_path / "authority").tls("node"))
     try:
         assert rest(silent(secure, b"\x16\x03\x01")) == b""
+        assert secure.refused() == {Refused.TLS: 1}
     finally:
         secure.close()
 

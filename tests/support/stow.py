@@ -14,6 +14,7 @@ from scp.receiving.admission import Admission
 from scp.receiving.refusals import Refusals
 from scp.web.server import WebServer
 from scp.web.stow import Stow
+from storage import refusals
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.overview import studies
@@ -43,7 +44,7 @@ class Way:
         self.database = Database.open(folder / "data")
         self.archive = Archive(folder / "data")
         self.admission = Admission(self.settings)
-        self.refusals = Refusals(database=self.database, now=lambda: NOW)
+        self.refusals = Refusals(database=self.database, now=lambda: NOW, settings=self.settings)
         stow = Stow(
             settings=self.settings,
             receiver=store.receiver(
@@ -53,7 +54,7 @@ class Way:
             refusals=self.refusals,
             ended=self._note,
         )
-        self.server = WebServer(self.settings, stow.app())
+        self.server = WebServer(self.settings, stow.app(), self.refusals.count_call)
         self.url = f"http://127.0.0.1:{self.server.port}"
 
     def _note(self):
@@ -68,6 +69,14 @@ class Way:
         with self.database.read() as tx:
             rows = studies.overview(tx, study_uid=str(uid("study", study)))
         return rows[0].images if rows else 0
+
+    def refused(self):
+        """Return what was counted, by reason."""
+        self.refusals.tell()
+        with self.database.read() as tx:
+            return {row.reason: row.calls for row in refusals.calls(tx)} | {
+                row.reason: row.objects for row in refusals.objects(tx)
+            }
 
     def unfinished(self):
         return list(self.archive.incoming.iterdir())

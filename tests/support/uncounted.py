@@ -2,5 +2,5 @@
 
 from types import SimpleNamespace
 
-UNCOUNTED = SimpleNamespace(count=lambda *_, **__: None, tell=lambda: None)
+UNCOUNTED = SimpleNamespace(count=lambda *_, **__: None, count_call=lambda *_: None, tell=lambda: None)
 UNCOUNTED_CALLS = SimpleNamespace(count=lambda *_: None, write_down=lambda: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +13,6 @@ from scp.alerts.conditions import Condition, RefusalCounts
 from scp.console.services import Services
 from scp.console.wording import duration
 from scp.operating.health import Health
-from storage.calls import Caller
 from storage.states import CommitmentState, DeliveryState
 
 LATE: Final = timedelta(minutes=15)
@@ -33,9 +32,7 @@ class Alarm:
     """Whether all that was given up may be tried again."""
 
 
-def in_words_of_alerts(
-    node: Services, health: Health, callers: Sequence[Caller], refusals: RefusalCounts
-) -> Iterator[Condition]:
+def in_words_of_alerts(node: Services, health: Health, refusals: RefusalCounts) -> Iterator[Condition]:
     """Give what the page says in the words of alerts, out of what was seen; of the rest it knows more."""
     now = node.now()
     if health.disk.accepting:
@@ -46,7 +43,7 @@ def in_words_of_alerts(
         if warning.state is CommitmentState.PARKED:
             unanswered[warning.destination] += warning.objects
     yield from conditions.of_commitments(unanswered)
-    yield from conditions.of_refusals(node.settings, callers, refusals, now)
+    yield from conditions.of_refusals(node.settings, health.refused_calls, refusals, now)
 
 
 def of(health: Health, alerted: Iterable[Condition], now: datetime) -> list[Alarm]:

@@ -29,7 +29,7 @@ from scp.operating.health import Destination, Health
 from storage import calls
 from storage.calls import Caller
 from storage.overview import recent
-from storage.records import Refused
+from storage.refused import Refused
 
 FRESH_SECONDS: Final = 2.0
 """However many look, the database is asked no more often."""
@@ -135,7 +135,7 @@ def look(node: Services, refusals: RefusalCounts) -> Overview:
             (entry.peer, entry.objects, UID(entry.sop_class_uid).name, entry.reason.words, entry.last_at)
             for entry in health.not_kept
         ),
-        alarms=tuple(alarms.of(health, alarms.in_words_of_alerts(node, health, callers, refusals), now)),
+        alarms=tuple(alarms.of(health, alarms.in_words_of_alerts(node, health, refusals), now)),
     )
 
 

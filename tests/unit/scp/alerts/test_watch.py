@@ -16,11 +16,11 @@ from scp.configuration.console import Console
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.errors import CommandError
-from storage import calls
+from storage import refusals
 from storage.archive import Archive
-from storage.calls import Calls
 from storage.database.engine import Database
 from storage.queue import deliveries
+from storage.refused import Refused
 from tests.support.authority import Authority
 from tests.support.mail_server import mail_server
 from tests.support.owed import NOW, owe
@@ -137,14 +137,16 @@ def test_disk_certificates_and_rejected_callers_are_told(settings, database, hoo
     alerts = AlertWatch(settings=settings, database=database, now=lambda: at)
     alerts.look()
     assert kinds(bodies(hook)[0]["raised"]) == [("disk", ""), ("certificate", "[console]")]
-    rejected = {"admitted": 0, "admitted_at": None, "rejected": 6, "rejected_at": at, "reason": "wrong title"}
+    strangers = {Refused.CALLING_TITLE: 5, Refused.TLS: 7, Refused.SILENT: 50}
+    counts = {(refusals.NO_PEER, refusals.NO_CLASS, reason): number for reason, number in strangers.items()}
     with database.write() as tx:
-        calls.add(
-            tx, [Calls(calling_ae=name, address="192.0.2.1", **rejected) for name in ("A", "B", "PACS")]
-        )
+        refusals.add(tx, counts | {("PACS", refusals.NO_CLASS, Refused.ADDRESS): 6}, now=at)
     alerts.look()
-    assert kinds(bodies(hook)[1]["raised"]) == [("refusals", "")]
-    assert bodies(hook)[1]["raised"][0]["words"].startswith("12 associations of callers that are no peers")
+    (raised,) = bodies(hook)[1]["raised"]
+    assert kinds([raised]) == [("refusals", "")]
+    assert raised["words"] == (
+        "12 calls of callers that are no peers were refused within an hour, most often: TLS failed."
+    )
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])

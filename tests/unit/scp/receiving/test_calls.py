@@ -4,15 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scp.receiving.admission import UNKNOWN_CALLER, Decision, Request
+from scp.receiving.admission import Decision, Request
 from scp.receiving.calls import CallCounts
 from storage import calls
 from storage.database.engine import Database
 from storage.errors import DatabaseError
+from storage.refused import Refused
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 REQUEST = Request(calling_ae="STRANGER", called_ae="SECONDREAD", address="192.0.2.9")
-REJECTED = Decision(rejection=UNKNOWN_CALLER, reason="not configured")
+REJECTED = Decision(refused=Refused.CALLING_TITLE, reason="not configured")
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def latest(database):
 def test_counts_are_written_once(database):
     counts = CallCounts(database=database, now=lambda: NOW)
     counts.count(REQUEST, REJECTED)
-    counts.count(REQUEST, Decision(rejection=None, reason="admitted"))
+    counts.count(REQUEST, Decision(refused=None, reason="admitted"))
     counts.write_down()
     counts.write_down()
     (caller,) = latest(database)

@@ -19,6 +19,7 @@ from scp.receiving.admission import Admission
 from scp.receiving.callers import LEAST, MOST, OF_AN_ASSOCIATION, OF_THE_NODE, Caller, Callers
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.listener import Listener
+from storage.refused import Refused
 from tests.support.authority import Authority
 from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
@@ -73,15 +74,18 @@ def test_places_leave_descriptors_for_associations_and_the_node(monkeypatch, des
 
 
 def test_caller_that_waits_longest_makes_room_where_no_descriptor_is_left(connections):
-    callers = Callers(MOST)
-    gate = ConnectionGate(callers, context=None, seconds=30)
+    counted_as = []
+    gate = ConnectionGate(
+        MOST, context=None, seconds=30, refused=lambda _, reason, __: counted_as.append(reason)
+    )
     longest, later = connections("127.0.0.2"), connections("127.0.0.3")
     for caller in (longest, later):
-        callers.enter(caller)
+        gate.callers.enter(caller)
     refused = OSError(errno.EMFILE, "Too many open files")
     gate._accept(SimpleNamespace(accept=lambda: (_ for _ in ()).throw(refused)))
     assert longest.connection.fileno() < 0
     assert later.connection.fileno() >= 0
+    assert counted_as == [Refused.CROWD]
 
 
 @pytest.fixture
@@ -144,10 +148,8 @@ def test_drips_within_a_handshake_have_one_time_and_delay_nobody(tls_port):
 
 
 def test_a_caller_whose_socket_changes_hands_while_the_gate_closes_is_not_waited_for(connections):
-    callers = Callers(10)
     caller = connections("127.0.0.2")
     caller.deadline = time.monotonic() + 3600
-    callers.enter(caller)
 
     class Context:
         """Makes the change of hands take as long as the gate needs to close."""
@@ -159,6 +161,7 @@ def test_a_caller_whose_socket_changes_hands_while_the_gate_closes_is_not_waited
             gate.close()
             return secured
 
-    gate = ConnectionGate(callers, context=Context, seconds=3600)
+    gate = ConnectionGate(10, context=Context, seconds=3600)
+    gate.callers.enter(caller)
     assert not gate.secured(caller)
     caller.connection.close()

@@ -1,5 +1,6 @@
 """The listener over a real loopback socket, with a receiver that keeps in memory what it was handed."""
 
+import contextlib
 import io
 import socket
 import threading
@@ -25,15 +26,16 @@ from inference.reading import transfer_syntaxes
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.network import contexts
-from scp.network.status import Foreign, Incomplete
+from scp.network.status import Foreign, Incomplete, OtherPixels, OutOfResources, Unreadable
 from scp.receiving.admission import Admission
 from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
-from storage import not_kept
+from storage import refusals
 from storage.archive import Archive
 from storage.database.engine import Database
-from storage.records import Refused
+from storage.errors import DatabaseError
+from storage.refused import Refused
 from tests.support.association_request import association_request
 from tests.support.mammograms import mammogram
 from tests.support.owed import NOW
@@ -97,7 +99,7 @@ def listening(settings, keeper, admission, left, database):
         receiver=keeper,
         admission=admission,
         association_ended=left.set,
-        refusals=Refusals(database=database, now=lambda: NOW),
+        refusals=Refusals(database=database, now=lambda: NOW, settings=settings),
         calls=CallCounts(database=database, now=lambda: NOW),
     )
     server = listener.start()
@@ -134,15 +136,63 @@ def test_refusal_carries_status_and_comment_and_the_association_goes_on(listener
     assert len(first.ErrorComment) == 64
 
 
-@pytest.mark.parametrize(("fault", "status"), [(OSError("disk"), 0xA700), (ZeroDivisionError("bug"), 0x0110)])
-def test_fault_of_the_node_is_a_failure_status_never_success(listener, keeper, fault, status):
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        (OSError("disk"), 0xA700, Refused.NO_ROOM),
+        (OutOfResources("disk reserve"), 0xA700, Refused.NO_ROOM),
+        (Unreadable("no data set"), 0xC000, Refused.UNREADABLE),
+        (OtherPixels("kept already"), 0xC000, Refused.CONFLICT),
+        (ZeroDivisionError("bug"), 0x0110, Refused.FAULT),
+    ],
+)
+def test_what_is_not_kept_has_a_failure_status_and_is_counted(
+    listening, keeper, database, fault, status, reason
+):
     keeper.fail = fault
-    assert [answer.Status for answer in store(listener, [mammogram("R", "CC")])] == [status]
+    image = mammogram("R", "CC")
+    assert [answer.Status for answer in store(listening.port, [image])] == [status]
+    assert row_counts(listening, database) == {("PACS", image.SOPClassUID, reason): 1}
 
 
-def test_stranger_is_rejected(listener):
-    association = associate(listener, [build_context(contexts.VERIFICATION)], calling="STRANGER")
-    assert association.is_rejected
+def test_calls_that_come_to_nothing_are_counted_by_peer_and_reason(listening, database):
+    verification = [build_context(contexts.VERIFICATION)]
+    assert associate(listening.port, verification, calling="STRANGER").is_rejected
+    assert associate(listening.port, verification, called="ELSEWHERE").is_rejected
+    for sent in (b"\x16\3\1\0", b"GET / HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", listening.port), timeout=30) as line:
+            line.sendall(sent)
+            with contextlib.suppress(ConnectionResetError):
+                while line.recv(100):
+                    pass
+
+    def counted():
+        listening.listener.clean_up()
+        with database.read() as tx:
+            return {(row.peer, row.reason): row.calls for row in refusals.calls(tx)}
+
+    waiting_for(lambda: len(counted()) == 4)
+    assert counted() == {
+        ("", Refused.CALLING_TITLE): 1,
+        ("PACS", Refused.CALLED_TITLE): 1,
+        ("", Refused.WRONG_PORT): 1,
+        ("", Refused.NO_REQUEST): 1,
+    }
+
+
+def test_counts_that_cannot_be_written_are_written_later(listening, database, monkeypatch):
+    listening.listener.refusals.count_call(Refused.TLS)
+
+    def fail(*_, **__):
+        raise DatabaseError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refusals, "add", fail)
+        listening.listener.clean_up()
+    listening.listener.refusals.count_call(Refused.TLS)
+    listening.listener.clean_up()
+    with database.read() as tx:
+        assert [(row.reason, row.calls) for row in refusals.calls(tx)] == [(Refused.TLS, 2)]
 
 
 def test_unfinished_data_set_leaves_no_file(listener, keeper, left):
@@ -288,7 +338,7 @@ def row_counts(listening, database):
     def look():
         listening.listener.clean_up()
         with database.read() as tx:
-            return {(row.peer, row.sop_class_uid, row.reason): row.objects for row in not_kept.counted(tx)}
+            return {(row.peer, row.sop_class_uid, row.reason): row.objects for row in refusals.objects(tx)}
 
     waiting_for(look)
     return look()

@@ -7,6 +7,7 @@ from scp.network import status
 from scp.network.status import Foreign
 from scp.web import parts
 from scp.web.parts import Parts, TooLargeError
+from storage.refused import Refused
 from tests.support.mammograms import mammogram, write
 
 BOUNDARY = b"edge"
@@ -32,13 +33,24 @@ def body(*contents):
     return whole + b"--" + BOUNDARY + b"--\r\n"
 
 
-def take(folder, sent, *, chunk=4096, keep=lambda _: None, longest=10_000_000, study_uid=None, dropped=True):
+def take(
+    folder,
+    sent,
+    *,
+    chunk=4096,
+    keep=lambda _: None,
+    longest=10_000_000,
+    study_uid=None,
+    dropped=True,
+    refused=lambda *_: None,
+):
     with Parts(
         boundary=BOUNDARY,
         longest=longest,
         folder=folder,
         keep=keep,
-        dropped=lambda _: dropped,
+        drop_foreign=dropped,
+        refused=refused,
         study_uid=study_uid,
     ) as request:
         for first in range(0, len(sent), chunk):
@@ -96,8 +108,10 @@ def test_a_disk_that_fails_asks_to_come_again(folder, encoded):
     def keep(_path):
         raise OSError(28, "No space left on device")
 
-    [part] = take(folder, body(encoded), keep=keep).stored
+    counted = []
+    [part] = take(folder, body(encoded), keep=keep, refused=lambda *counts: counted.append(counts)).stored
     assert part.status == status.OUT_OF_RESOURCES
+    assert counted == [(Refused.NO_ROOM, DigitalMammographyXRayImageStorageForPresentation)]
 
 
 def test_too_many_bytes_and_too_many_parts_end_the_request(folder, encoded, monkeypatch):

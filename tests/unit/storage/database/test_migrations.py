@@ -13,11 +13,13 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from storage import refusals
 from storage.database import upgrade
 from storage.database.engine import NAME, Database
 from storage.errors import Conflict
 from storage.overview import attention
 from storage.queue import arrivals, editions, reports
+from storage.refused import Refused
 from storage.scanners import calibrations, scores
 from tests.unit.storage.making import NETWORK, SCANNER, START, STUDY, Hand, breast, description
 
@@ -173,3 +175,15 @@ def test_reports_of_before_there_were_scores_state_none(database_of_0002):
 def test_names_of_the_migrations_tell_their_revisions_in_order():
     directory = ScriptDirectory(str(upgrade.SCRIPTS))
     assert upgrade.revisions() == [script.revision for script in directory.walk_revisions()][::-1]
+
+
+def test_what_was_counted_as_not_kept_stands_among_the_refusals(tmp_path):
+    data = tmp_path / "data"
+    Database.open(data, scripts=scripts_until(tmp_path, "0015")).close()
+    with closing(sqlite3.connect(data / NAME)) as old, old:
+        old.execute("INSERT INTO not_kept VALUES ('PACS', '1.2', 'DROPPED', 7, ?)", (AT,))
+    database = Database.open(data)
+    with database.read() as tx:
+        (row,) = refusals.objects(tx)
+    database.close()
+    assert (row.peer, row.sop_class_uid, row.reason, row.objects) == ("PACS", "1.2", Refused.DROPPED, 7)

@@ -14,11 +14,11 @@ from scp.configuration.settings import Settings
 from scp.console.pages import alarms, overview
 from scp.console.services import Services
 from scp.operating import health as node_health
-from storage import not_kept
+from storage import refusals
 from storage.archive import Archive
 from storage.calls import Calls, add
 from storage.database.engine import Database
-from storage.records import Refused
+from storage.refused import Refused
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -69,9 +69,9 @@ def node(database, settings, tmp_path):
     return Services(settings=settings, database=database, archive=Archive(tmp_path), uploads=None)
 
 
-def call(database, name, *, admitted_at=None, rejected_at=None, times=1):
+def call(database, name, *, admitted_at=None, rejected_at=None):
     """Let ``name`` call the node, which admits or rejects it."""
-    counts = {"admitted": int(admitted_at is not None), "rejected": times if rejected_at else 0}
+    counts = {"admitted": int(admitted_at is not None), "rejected": int(rejected_at is not None)}
     reason = "it is not configured" if rejected_at else None
     calls = Calls(
         calling_ae=name,
@@ -86,12 +86,14 @@ def call(database, name, *, admitted_at=None, rejected_at=None, times=1):
 
 
 def test_the_conditions_are_those_of_now(database, node):
-    refusals = RefusalCounts()
-    before = {alarm.words for alarm in overview.look(node, refusals).alarms}
+    counts = RefusalCounts()
+    before = {alarm.words for alarm in overview.look(node, counts).alarms}
     assert any(words.startswith("A certificate is of no use") for words in before)
-    call(database, "STRANGER", rejected_at=NOW, times=12)
-    (new,) = {alarm.words for alarm in overview.look(node, refusals).alarms} - before
-    assert new == "12 associations of callers that are no peers were rejected within an hour."
+    strangers = refusals.NO_PEER, refusals.NO_CLASS, Refused.CALLING_TITLE
+    with database.write() as tx:
+        refusals.add(tx, {strangers: 12}, now=NOW)
+    (new,) = {alarm.words for alarm in overview.look(node, counts).alarms} - before
+    assert new.startswith("12 calls of callers that are no peers were refused within an hour")
 
 
 def test_one_look_asks_nothing_twice(database, node):
@@ -127,10 +129,10 @@ def test_an_object_that_was_refused_is_an_error_and_one_that_was_dropped_is_none
     call(database, "PACS", admitted_at=NOW)
     ct = "1.2.840.10008.5.1.4.1.1.2"
     with database.write() as tx:
-        not_kept.add(tx, {("PACS", ct, Refused.DROPPED): 2}, now=NOW + MINUTE)
+        refusals.add(tx, {("PACS", ct, Refused.DROPPED): 2}, now=NOW + MINUTE)
     assert error_of(node, "PACS") == (None, None, False)
     with database.write() as tx:
-        not_kept.add(tx, {("PACS", ct, Refused.FOREIGN): 1}, now=NOW + MINUTE)
+        refusals.add(tx, {("PACS", ct, Refused.FOREIGN): 1}, now=NOW + MINUTE)
     error, error_at, mended = error_of(node, "PACS")
     assert error.startswith("CT Image Storage not for this node: refused")
     assert (error_at, mended) == (NOW + MINUTE, False)

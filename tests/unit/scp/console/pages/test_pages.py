@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from storage import calls, not_kept
+from storage import calls, refusals
 from storage.calls import Calls
 from storage.database import schema
 from storage.database.engine import Database
-from storage.records import JobKind, Refused
+from storage.records import JobKind
+from storage.refused import Refused
 from storage.states import JobState
 from tests.support import ungated
 from tests.support.in_process import InProcessNode
@@ -51,7 +52,9 @@ def console(folder):
     with node.database.write() as tx:
         at = datetime.now(UTC)
         stranger = {"calling_ae": "STRANGER", "address": "192.0.2.9", "rejected": 3, "rejected_at": at}
-        not_kept.add(tx, {("PACS", "1.2.840.10008.5.1.4.1.1.11.1", Refused.DROPPED): 2}, now=at)
+        refused = {("PACS", "1.2.840.10008.5.1.4.1.1.11.1", Refused.DROPPED): 2}
+        refused |= {(refusals.NO_PEER, refusals.NO_CLASS, Refused.CALLING_TITLE): 3}
+        refusals.add(tx, refused, now=at)
         calls.add(tx, [Calls(**stranger, admitted=0, admitted_at=None, reason="it is <b>not</b> configured")])
     node.close()
     config = folder / "config.toml"
@@ -278,7 +281,10 @@ def test_programs_that_watch_are_told(browser):
     lines = metrics.text.splitlines()
     assert "secondread_up 0.0" in lines
     assert any(line.startswith('secondread_deliveries{destination="PACS",state="sent"}') for line in lines)
-    assert "secondread_rejected_associations 3.0" in lines
+    assert 'secondread_not_kept_objects_total{peer="PACS",reason="dropped"} 2.0' in lines
+    refused = 'secondread_refused_calls_total{of="%s",peer="",reason="%s"} %d.0'
+    assert refused % ("association", "calling_title", 3) in lines
+    assert refused % ("connection", "tls", 0) in lines
     assert any(line.startswith("secondread_scanner_malignant_score{") for line in lines)
     dashboard = json.loads((ROOT / "docs" / "grafana-dashboard.json").read_text())
     expected = {
