@@ -40,7 +40,7 @@ from bench.receive import MEGABYTE, send  # noqa: E402
 from scp.console import process as console  # noqa: E402
 from scp.console.reading.process import READER_STEPS  # noqa: E402
 from scp.process import locks  # noqa: E402
-from storage.database import engine  # noqa: E402
+from storage.database.sqlite import backend  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
 from tests.support.node_process import NodeProcess, peer  # noqa: E402
 from tests.support.peers import free_port  # noqa: E402
@@ -143,7 +143,7 @@ def stop_between_writes(pid: int, data_dir: Path) -> None:
     """Stop a process that writes to the database at a moment when it does not hold its lock."""
     while True:
         os.kill(pid, signal.SIGSTOP)
-        with contextlib.closing(sqlite3.connect(data_dir / engine.NAME, timeout=0.5)) as database:
+        with contextlib.closing(sqlite3.connect(data_dir / backend.NAME, timeout=0.5)) as database:
             try:
                 database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:

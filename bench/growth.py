@@ -34,7 +34,8 @@ from scp.operating.database import open_for_reading  # noqa: E402
 from storage.archive import Archive  # noqa: E402
 from storage.database import schema  # noqa: E402
 from storage.database.columns import Instant  # noqa: E402
-from storage.database.engine import NAME, Database  # noqa: E402
+from storage.database.engine import Database  # noqa: E402
+from storage.database.sqlite.backend import NAME  # noqa: E402
 from storage.overview import pages, recent, studies  # noqa: E402
 from storage.records import Job  # noqa: E402
 from storage.upkeep import clean_end, retention  # noqa: E402

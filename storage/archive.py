@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from storage import privacy
-from storage.database.creation import synced
+from storage.database.sqlite.creation import synced
 from storage.errors import Full, OutsideArchive
 
 IDENTITIES: Final = "identities"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from storage.database.engine import NAME
+from storage.database.sqlite.backend import NAME
 
 ACCESS_OF_OTHERS: Final = 0o077
 """What group and others might be allowed (chmod(2))."""

@@ -92,6 +92,6 @@ def _check(settings: Settings) -> None:
         )
     if not inspected.current:
         raise CommandError(
-            f"{inspected.file} has schema {inspected.revision}, this program works with {inspected.newest}: "
+            f"{inspected.name} has schema {inspected.revision}, this program works with {inspected.newest}: "
             "start the node once, it keeps a copy and migrates"
         )

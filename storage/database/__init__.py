@@ -1,4 +1,4 @@
-"""The database itself: its file, its tables, transactions, migrations.
+"""The database itself: its file or server, its tables, transactions, migrations.
 
 Does not know what a row means.
 """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, Dialect, Enum, Row, Text, select, tuple_
+from sqlalchemy import Column, Connection, DateTime, Dialect, Enum, Row, String, Text, select, tuple_
 from sqlalchemy.types import TypeDecorator
 
 
@@ -64,6 +64,14 @@ class Numbers(TypeDecorator[tuple[float, ...]]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[float, ...] | None:  # noqa: ARG002
         """Return what was kept."""
         return None if value is None else tuple(map(float, json.loads(value)))
+
+
+def characters(length: int) -> String:
+    """Return a text column type of at most ``length``, in the order of its bytes in every database.
+
+    The order of PostgreSQL is else that of a language, another one on each server.
+    """
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 def words(kind: type[StrEnum], name: str) -> Enum:

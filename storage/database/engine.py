@@ -1,30 +1,25 @@
-"""One SQLite file, opened so that a committed transaction survives a power cut.
+"""The open database and its transactions: a file of SQLite, or where a url is given, PostgreSQL.
 
-WAL, synchronous=FULL, foreign keys on; every write transaction begins with BEGIN IMMEDIATE, so that two
-processes queue up at its start instead of failing in its middle. The driver's own transaction handling is
-switched off, as SQLAlchemy's documentation of the SQLite dialect says.
+What the two do in their own way stands in `sqlite` and `postgresql`.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy import Connection, Engine
 
-from storage.database import creation, upgrade
-from storage.database.connection import Patience, connect
-from storage.errors import Conflict, DatabaseError, Full
-
-NAME: Final = "secondread.sqlite"
-"""The database's file inside the data directory."""
+from storage.database import upgrade
+from storage.database.backend import Backend
+from storage.database.patience import Patience
+from storage.database.postgresql import backend as postgresql
+from storage.database.sqlite import backend as sqlite
+from storage.errors import DatabaseError
 
 PATIENCE: Final = 30.0
 """Seconds to wait for another process's write transaction."""
@@ -32,203 +27,104 @@ PATIENCE: Final = 30.0
 READING_PATIENCE: Final = 2.0
 """Seconds to wait at most where a database is only looked at."""
 
-_BEGIN = "secondread_begin"
-
-_MENDS: Final = (
-    ("full", Full, "the disk is full: make room, the work goes on by itself"),
-    ("locked", DatabaseError, "another process holds it: stop what else uses it, or wait"),
-    ("readonly", DatabaseError, "it cannot be written: give the node's user write permission to it"),
-    ("malformed", DatabaseError, "it is damaged: stop the node and put a backup in its place"),
-    ("not a database", DatabaseError, "it is damaged: stop the node and put a backup in its place"),
-    ("unable to open", DatabaseError, "it cannot be opened: check path, owner and permissions"),
-    ("disk i/o", DatabaseError, "the disk fails: check it, then the file with `secondread check`"),
-)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Database:
     """The open database. Safe for use from many threads; every process opens its own."""
 
-    file: Path
-    engine: Engine
+    backend: Backend
     patience: Patience
-    place: tuple[int, int] | None = None
-    """Device and inode of the file when it was opened for writing."""
 
     @classmethod
     def open(
         cls,
         data_dir: Path,
         *,
+        url: str | None = None,
         patience: float = PATIENCE,
         scripts: Path = upgrade.SCRIPTS,
         whole: bool = False,
     ) -> Self:
-        """Open the database in ``data_dir``, made if there is none, migrated (after a backup) if it is old.
+        """Open the database of ``data_dir``, made if there is none, migrated if it is old.
 
         Parameters
         ----------
         data_dir
             Made with its parents where missing, for this user alone.
+        url
+            Of a PostgreSQL database; None: the file inside ``data_dir``.
         patience
             Seconds to wait for another process's write transaction.
         scripts
             The migrations.
         whole
-            Whether each page of the file is examined first, as after a crash.
+            Whether each page of a file is examined first, as after a crash.
 
         Raises
         ------
         DatabaseError
-            It is damaged, locked, read-only, newer than this program, or missing although the archive
-            holds images. It is left as it was; never does an empty one silently take its place.
+            It is damaged, locked, read-only, newer than this program, out of reach, or missing although the
+            archive holds images. It is left as it was; never does an empty one silently take its place.
         """
-        file = data_dir / NAME
         try:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            creation.refuse_silent_loss(file)
         except OSError as error:
             raise DatabaseError(
                 f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
             ) from error
-        if not file.exists():
-            creation.create(file, lambda new: _migrate(new, patience, scripts))
-        with translated(file):
-            creation.examine(file, whole=whole)
-        _migrate(file, patience, scripts)
-        shared = Patience(patience)
-        return cls(file, _engine(file, shared), shared, _place(file))
+        waiting = Patience(patience)
+        if url is None:
+            return cls(sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole), waiting)
+        return cls(postgresql.open_for_work(url, data_dir, waiting, scripts=scripts), waiting)
 
     @classmethod
-    def open_for_reading(cls, data_dir: Path, *, patience: float = READING_PATIENCE) -> Self:
+    def open_for_reading(
+        cls, data_dir: Path, *, url: str | None = None, patience: float = READING_PATIENCE
+    ) -> Self:
         """Open a database that `inspection.inspect` found in order, without being able to change it.
 
         Takes no write lock, makes and migrates nothing: a writer and this one do not wait for each other.
         """
-        file = data_dir / NAME
-        engine = create_engine(
-            URL.create("sqlite", database=str(file)),
-            creator=lambda: connect(file, seconds=patience),
-            hide_parameters=True,
-        )
-        event.listen(engine, "begin", _begin)
-        return cls(file, engine, Patience(patience))
+        waiting = Patience(patience)
+        if url is None:
+            return cls(sqlite.open_for_reading(data_dir, waiting), waiting)
+        return cls(postgresql.open_for_reading(url, waiting), waiting)
+
+    @property
+    def engine(self) -> Engine:
+        """What gives connections."""
+        return self.backend.engine
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a transaction that may write: BEGIN IMMEDIATE, then COMMIT, or ROLLBACK if the body raises."""
-        with translated(self.file):
-            connection = self.engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"})
-            with connection, connection.begin():
-                yield connection
+        """Give the one transaction that may write: COMMIT at its end, or ROLLBACK if the body raises."""
+        with self.backend.translated(), self.backend.transaction(writing=True) as tx:
+            yield tx
+            tx.commit()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a transaction that sees one moment of the database and cannot write."""
-        with translated(self.file):
-            connection = self.engine.connect().execution_options(**{_BEGIN: "DEFERRED"})
-            with connection, connection.begin():
-                yield connection
+        with self.backend.translated(), self.backend.transaction(writing=False) as tx:
+            yield tx
+            tx.commit()
 
     def hurry(self, seconds: float) -> None:
         """Let nobody wait for another's write transaction longer than ``seconds`` from now."""
         self.patience.deadline = time.monotonic() + seconds
 
     def check_place(self, *, written: bool = False) -> None:
-        """Raise DatabaseError where the file is no more what was opened: what is written then is lost.
+        """Raise DatabaseError where the database is no more what was opened: what is written then is lost.
 
-        With ``written``, after a commit, the write-ahead log must be there as well: it holds the commit.
+        With ``written``, after a commit, the commit itself must be in its place as well.
         """
-        if self.place is None:
-            return
-        place = _place(self.file)
-        log_exists = not written or self.file.with_name(f"{self.file.name}-wal").exists()
-        if place != self.place or not log_exists:
-            raise DatabaseError(
-                f"database {self.file}: it was removed, moved or replaced while it was open: stop the node, "
-                "put it or a backup in its place, and start"
-            )
+        self.backend.check_place(written=written)
 
     def integrity(self) -> str:
-        """Return ``ok``, or what SQLite finds wrong with the file. Reads all of it."""
+        """Return ``ok``, or what is wrong with what is kept."""
         with self.read() as tx:
-            lines = tx.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            orphans = tx.exec_driver_sql("PRAGMA foreign_key_check").all()
-        problems = [str(line) for line in lines if line != "ok"]
-        problems += [f"a row of {row[0]} names a row of {row[2]} that is missing" for row in orphans]
-        return "\n".join(problems) or "ok"
+            return self.backend.integrity(tx)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-
-@contextmanager
-def translated(file: Path) -> Iterator[None]:
-    """Turn the driver's errors into this room's: a sentence with the file's name and what to do."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise Conflict(f"{file.name} refused the change: {error.orig}") from error
-    except DBAPIError as error:
-        raise _sentence(file, str(error.orig)) from error
-    except StatementError as error:
-        # A value that its column type refuses (a naive datetime): the caller's mistake, not the database's.
-        raise (error.orig or error) from None
-    except sqlite3.DatabaseError as error:
-        raise _sentence(file, str(error)) from error
-
-
-def _sentence(file: Path, message: str) -> DatabaseError:
-    for word, kind, mend in _MENDS:
-        if word in message.lower():
-            return kind(f"database {file}: {message}: {mend}")
-    return DatabaseError(f"database {file}: {message}: check the file with `secondread check`")
-
-
-def _migrate(file: Path, patience: float, scripts: Path) -> None:
-    waiting = Patience(patience)
-    engine = _engine(file, waiting)
-    try:
-        with translated(file), Database(file, engine, waiting).write() as tx:
-            upgrade.bring_up_to_date(tx, file, scripts=scripts)
-    finally:
-        engine.dispose()
-
-
-def _place(file: Path) -> tuple[int, int] | None:
-    """Return device and inode of ``file``, or None where there is none."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _engine(file: Path, patience: Patience) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(file)),
-        creator=lambda: connect(file, "rw", seconds=patience.seconds),
-        hide_parameters=True,
-        # a thread waits for the lock of the database, never for a place in the pool
-        max_overflow=-1,
-    )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", partial(_begin, patience=patience))
-    return engine
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection, patience: Patience | None = None) -> None:
-    kind = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
-    # A write inside read() would be rolled back or lock half way: SQLite refuses it instead.
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if kind == 'DEFERRED' else 'OFF'}")
-    driver = connection.connection.driver_connection
-    if kind == "IMMEDIATE" and patience is not None and isinstance(driver, sqlite3.Connection):
-        patience.begin(driver)
-    else:
-        connection.exec_driver_sql(f"BEGIN {kind}")

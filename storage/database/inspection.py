@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.database import creation
-from storage.database.connection import connect
-from storage.database.engine import NAME, translated
+from storage.database.postgresql import backend as postgresql
+from storage.database.sqlite import backend as sqlite
 from storage.database.upgrade import SCRIPTS, revisions
 from storage.errors import DatabaseError
 
@@ -17,44 +15,37 @@ from storage.errors import DatabaseError
 class Inspection:
     """What a look at the database has shown."""
 
-    file: Path
+    name: str
+    """Its file, or where it is."""
     revision: str
-    """Schema that the file has."""
+    """Schema that it has."""
     newest: str
     """Schema that this program works with."""
 
     @property
     def current(self) -> bool:
-        """Whether the file needs no migration."""
+        """Whether it needs no migration."""
         return self.revision == self.newest
 
 
-def inspect(data_dir: Path, *, scripts: Path = SCRIPTS) -> Inspection | None:
-    """Return what the database in ``data_dir`` is, or None where there is none yet.
+def inspect(data_dir: Path, *, url: str | None = None, scripts: Path = SCRIPTS) -> Inspection | None:
+    """Return what the database of ``data_dir``, or at ``url``, is; None where there is none yet.
 
     Raises
     ------
     DatabaseError
-        It is damaged, of another program, newer than this program, or missing although there are images.
+        It is damaged, of another program, out of reach, newer than this program, or missing although there
+        are images.
     """
-    file = data_dir / NAME
-    creation.refuse_silent_loss(file)
-    if not file.exists():
+    state = sqlite.revision(data_dir) if url is None else postgresql.revision(url, data_dir)
+    if state is None:
         return None
+    name, revision = state
     known_revisions = revisions(scripts)
     newest = known_revisions[-1]
-    with translated(file):
-        creation.examine(file)
-        revision = _revision(file)
     if revision not in known_revisions:
         raise DatabaseError(
-            f"database {file} has schema {revision}, newer than the {newest} of this version of SecondRead: "
+            f"database {name} has schema {revision}, newer than the {newest} of this version of SecondRead: "
             "install the version that wrote it or a later one"
         )
-    return Inspection(file=file, revision=revision, newest=newest)
-
-
-def _revision(file: Path) -> str:
-    with closing(connect(file)) as connection:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else ""
+    return Inspection(name=name, revision=revision, newest=newest)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
@@ -26,16 +25,16 @@ from sqlalchemy import (
     text,
 )
 
-from storage.database.columns import Instant, Numbers, Texts, words
+from storage.database.columns import Instant, Numbers, Texts, characters, words
 from storage.records import JobKind
 from storage.refused import Refused
 from storage.states import CommitmentState, DeliveryState, JobState
 
-UID: Final = String(64)
+UID: Final = characters(64)
 """PS3.5 6.2: a UI has at most 64 characters."""
-AE: Final = String(64)
-FILE: Final = String(255)
-DIGEST: Final = String(64)
+AE: Final = characters(64)
+FILE: Final = characters(255)
+DIGEST: Final = characters(64)
 
 metadata: Final = MetaData(
     naming_convention={
@@ -94,7 +93,7 @@ instances: Final = Table(
     Column("file", FILE, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("received_at", Instant, nullable=False),
-    Column("standard_view", String(4)),
+    Column("standard_view", characters(4)),
     Column("analysable", Boolean, nullable=False),
     Column("source_ae", AE, nullable=False),
     # of the Patient ID; a version before 1.3 has kept none
@@ -133,8 +132,8 @@ descriptions: Final = Table(
     "descriptions",
     metadata,
     Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid"), primary_key=True),
-    Column("laterality", String(1)),
-    Column("view", String(16)),
+    Column("laterality", characters(1)),
+    Column("view", characters(16)),
     Column("objection", Text),
     Column("for_processing", Boolean, nullable=False),
     Column("acquisition_date", Text, nullable=False),
@@ -176,7 +175,7 @@ jobs: Final = Table(
     Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid")),
     Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
     Column("state", words(JobState, "state"), nullable=False),
-    Column("owner", String(128)),
+    Column("owner", characters(128)),
     Column("lease_until", Instant),
     Column("claims", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -264,8 +263,8 @@ report_senders: Final = Table(
 def _scanner_and_network() -> tuple[Column[str], ...]:
     """Return the columns that name what a score depends on: the kind of scanner, and the network."""
     return (
-        Column("manufacturer", String(64), nullable=False),
-        Column("scanner_model", String(64), nullable=False),
+        Column("manufacturer", characters(64), nullable=False),
+        Column("scanner_model", characters(64), nullable=False),
         Column("network", Text, nullable=False),
         Column("network_version", Text, nullable=False),
     )
@@ -279,7 +278,7 @@ breast_scores: Final = Table(
     Column("report_id", Integer, ForeignKey("reports.id"), primary_key=True, autoincrement=False),
     # place in the report, from 0
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("laterality", String(1)),
+    Column("laterality", characters(1)),
     *_scanner_and_network(),
     # on the network's own scale, as the threshold is
     Column("malignant", Float, nullable=False),
@@ -313,7 +312,7 @@ calibrations: Final = Table(
     # scores of the examinations that it was made from, lowest first
     Column("population", Numbers, nullable=False),
     Column("accepted_at", Instant, nullable=False),
-    Column("accepted_by", String(64), nullable=False),
+    Column("accepted_by", characters(64), nullable=False),
     Index("ix_calibrations_scanner", "manufacturer", "scanner_model", "network", "network_version", "id"),
     sqlite_autoincrement=True,
 )
@@ -324,7 +323,7 @@ results: Final = Table(
     Column("sop_instance_uid", UID, primary_key=True),
     Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
     # a word of the code's table of kinds: no CHECK, so that a new kind needs no migration
-    Column("kind", String(16), nullable=False),
+    Column("kind", characters(16), nullable=False),
     Column("sop_class_uid", UID, nullable=False),
     # in which a peer may take it instead, with the same content
     Column("alternative_class_uid", UID),
@@ -447,8 +446,8 @@ callers: Final = Table(
 users: Final = Table(
     "users",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("role", String(16), nullable=False),
+    Column("name", characters(64), primary_key=True),
+    Column("role", characters(16), nullable=False),
     # Argon2, with its salt and its costs
     Column("password_hash", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -466,9 +465,9 @@ credentials: Final = Table(
     "credentials",
     metadata,
     Column("digest", DIGEST, primary_key=True),
-    Column("user_name", String(64), ForeignKey("users.name"), nullable=False, index=True),
+    Column("user_name", characters(64), ForeignKey("users.name"), nullable=False, index=True),
     # of a token; NULL of a browser
-    Column("label", String(64)),
+    Column("label", characters(64)),
     Column("created_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
 )
@@ -477,11 +476,11 @@ credentials: Final = Table(
 alerts: Final = Table(
     "alerts",
     metadata,
-    Column("channel", String(16), primary_key=True),
+    Column("channel", characters(16), primary_key=True),
     # a word of the code: no CHECK, so that a new kind needs no migration
-    Column("kind", String(32), primary_key=True),
+    Column("kind", characters(32), primary_key=True),
     # the peer or certificate that it is about, else empty
-    Column("subject", String(64), primary_key=True),
+    Column("subject", characters(64), primary_key=True),
     Column("words", Text, nullable=False),
     Column("raised_at", Instant, nullable=False),
     # when a person was told last; NULL while nobody was
@@ -495,7 +494,7 @@ events: Final = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("study_uid", UID, nullable=False, index=True),
-    Column("event", String(64), nullable=False),
+    Column("event", characters(64), nullable=False),
     Column("at", Instant, nullable=False),
     Column("fields", Text, nullable=False),
     sqlite_autoincrement=True,

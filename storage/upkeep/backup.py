@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from storage.archive import FOLDERS
-from storage.database import upgrade
-from storage.database.creation import synced
-from storage.database.engine import NAME, Database, translated
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME, translated
+from storage.database.sqlite.creation import back_up, synced
 from storage.errors import DatabaseError
 from storage.upkeep import retention
 
@@ -40,7 +40,7 @@ def write(data_dir: Path, target: Path) -> BackedUp:
     with tempfile.TemporaryDirectory(dir=data_dir, prefix="backup-") as folder:
         copy = Path(folder) / NAME
         with translated(data_dir / NAME):
-            upgrade.back_up(data_dir / NAME, copy)
+            back_up(data_dir / NAME, copy)
         database = Database.open_for_reading(Path(folder))
         try:
             with database.read() as tx:

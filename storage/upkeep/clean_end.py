@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from storage.database.engine import NAME
+from storage.database.sqlite.backend import NAME
 
 MARK: Final = "ended-in-order"
 """The mark's name inside the data directory."""

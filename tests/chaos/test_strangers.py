@@ -26,7 +26,8 @@ from scp.network import contexts
 from scp.network.pynetdicom_fixes import connections
 from scp.node import STOP_SECONDS
 from scp.receiving.callers import MOST, SHARE
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from tests.support.association_request import association_request
 from tests.support.hostile import Drippers, claim, malformed, resident_bytes, threads, wait_for
 from tests.support.mammograms import mammogram

@@ -11,7 +11,8 @@ from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.operating import health
 from storage.archive import unclaimed
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.upkeep import retention
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram

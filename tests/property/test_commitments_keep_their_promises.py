@@ -28,11 +28,13 @@ from scp.delivering.commitment_request import CommitmentRequester
 from scp.network import association
 from scp.network.association import Unreachable
 from storage.database import schema
-from storage.database.engine import NAME
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.queue import commitments
 from storage.queue import deliveries as outbox
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
 from storage.upkeep import retention
+from tests.support import postgresql
 from tests.unit.storage.making import QUIET, Hand, arrival, empty_database, open_hastily
 
 STUDIES = ("1.2.1", "1.2.2")
@@ -95,8 +97,8 @@ class Promises(RuleBasedStateMachine):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self._path = Path(self._directory.name)
-        (self._path / NAME).write_bytes(empty_database())
-        self.hand = Hand(open_hastily(self._path))
+        self.prepare()
+        self.hand = Hand(self.connect())
         self.numbers = itertools.count(1)
         self.fuse: int | None = None
         self.obligations: dict[str, str] = {}
@@ -107,6 +109,14 @@ class Promises(RuleBasedStateMachine):
         """What it was asked about: Transaction UID → SOP Instance UIDs."""
         self.promised: set[str] = set()
         """What it has said that it keeps, and the node has heard it."""
+
+    def prepare(self) -> None:
+        """Make a database without rows."""
+        (self._path / NAME).write_bytes(empty_database())
+
+    def connect(self) -> Database:
+        """Return the database as a node opens it."""
+        return open_hastily(self._path)
 
     def teardown(self) -> None:
         """End with a peer that does all that is wanted: then nothing may be left open."""
@@ -314,7 +324,7 @@ class Promises(RuleBasedStateMachine):
 
     def _restart(self) -> None:
         self.hand.database.close()
-        self.hand.database = open_hastily(self._path)
+        self.hand.database = self.connect()
 
     def _rows(self):
         """How every object stands, by SOP Instance UID."""
@@ -336,7 +346,17 @@ class Promises(RuleBasedStateMachine):
             return {row.sop_instance_uid: row for row in tx.execute(query)}
 
 
-Promises.TestCase.settings = settings(
+class PromisesOnPostgreSQL(Promises):
+    """The same in a database of a server."""
+
+    def prepare(self) -> None:
+        postgresql.emptied()
+
+    def connect(self) -> Database:
+        return postgresql.opened()
+
+
+SETTINGS = settings(
     max_examples=50,
     stateful_step_count=30,
     deadline=None,
@@ -344,4 +364,7 @@ Promises.TestCase.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+Promises.TestCase.settings = SETTINGS
+PromisesOnPostgreSQL.TestCase.settings = settings(SETTINGS, max_examples=6)
 test_commitments_keep_their_promises = Promises.TestCase
+test_commitments_keep_their_promises_on_postgresql = PromisesOnPostgreSQL.TestCase

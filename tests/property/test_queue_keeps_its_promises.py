@@ -1,8 +1,8 @@
 """Claims, endings, deaths, restarts and crashes in any order: no job is lost, none is finished twice.
 
-Two connections work on one real SQLite file, with a clock that only the machine moves. A crash is a
-transaction that is rolled back, or whose connection goes away, before COMMIT. What becomes
-of results once they are sent is tested beside this (`test_commitments_keep_their_promises.py`).
+Two connections work on one real SQLite file, then on one database of PostgreSQL, with a clock that only the
+machine moves. A crash is a transaction that is rolled back, or whose connection goes away, before COMMIT.
+What becomes of results once they are sent is tested beside this (`test_commitments_keep_their_promises.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import Connection, select
 
 from storage.database import schema
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.errors import LeaseLost
 from storage.queue import arrivals, jobs, reports, study_changes
 from storage.records import ArrivalOutcome, Job, JobKind
 from storage.states import LIVE, JobState
+from tests.support import postgresql
 from tests.support.kinds import ResultKind
 from tests.unit.storage.making import (
     FAILED,
@@ -55,8 +57,8 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
         self._path = Path(self._directory.name)
-        (self._path / NAME).write_bytes(empty_database())
-        self.connections = [open_hastily(self._path) for _ in range(2)]
+        self.prepare()
+        self.connections = [self.connect(number) for number in range(2)]
         self.turns = 0
         self.now = START
         self.images: dict[str, tuple[str, int]] = {}
@@ -68,6 +70,14 @@ class Queue(RuleBasedStateMachine):
         self.finished: set[int] = set()
         self.claimed: list[Job] = []
         """Every claim ever made: each may still be settled, rightly or too late."""
+
+    def prepare(self) -> None:
+        """Make a database without rows."""
+        (self._path / NAME).write_bytes(empty_database())
+
+    def connect(self, number: int) -> Database:
+        """Return the database as process ``number`` opens it."""
+        return open_hastily(self._path)
 
     def teardown(self) -> None:
         for connection in self.connections:
@@ -175,7 +185,7 @@ class Queue(RuleBasedStateMachine):
         if ending == "node restarts":
             lost = set(self.holders)
             self.connections[0].close()
-            self.connections[0] = open_hastily(self._path)
+            self.connections[0] = self.connect(0)
         elif ending == "expires":
             self.now += LEASE / 2
             lost = self._run_out()
@@ -301,7 +311,17 @@ class Queue(RuleBasedStateMachine):
         return set(rows.scalars())
 
 
-Queue.TestCase.settings = settings(
+class QueueOnPostgreSQL(Queue):
+    """The same with two processes that reach one server."""
+
+    def prepare(self) -> None:
+        postgresql.emptied()
+
+    def connect(self, number: int) -> Database:
+        return postgresql.opened(number)
+
+
+SETTINGS = settings(
     max_examples=60,
     stateful_step_count=40,
     deadline=None,
@@ -309,4 +329,7 @@ Queue.TestCase.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+Queue.TestCase.settings = SETTINGS
+QueueOnPostgreSQL.TestCase.settings = settings(SETTINGS, max_examples=6)
 test_queue_keeps_its_promises = Queue.TestCase
+test_queue_keeps_its_promises_on_postgresql = QueueOnPostgreSQL.TestCase

@@ -106,7 +106,7 @@ def _database(data_dir: Path) -> Check:
         if not inspected.current:
             return note(
                 subject,
-                f"{inspected.file} has schema {inspected.revision}: the next start keeps a copy and "
+                f"{inspected.name} has schema {inspected.revision}: the next start keeps a copy and "
                 "migrates it",
             )
         database = Database.open(data_dir)
@@ -117,8 +117,8 @@ def _database(data_dir: Path) -> Check:
     except (StorageError, OSError) as error:
         return failed(subject, str(error))
     if integrity != "ok":
-        return failed(subject, f"{inspected.file} is damaged, put a backup in its place: {integrity}")
-    return ok(subject, f"{inspected.file}: sound, schema {inspected.revision}")
+        return failed(subject, f"{inspected.name} is damaged, put a backup in its place: {integrity}")
+    return ok(subject, f"{inspected.name}: sound, schema {inspected.revision}")
 
 
 def _unclaimed(data_dir: Path) -> Iterator[Check]:

@@ -10,7 +10,8 @@ from scp import node, product
 from scp.process import locks
 from storage.archive import Archive
 from storage.database import inspection
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.queue import arrivals, commitments, deliveries, jobs
 from tests.support import owed
 from tests.support.command_line import CommandLine
@@ -167,9 +168,9 @@ def test_looking_does_not_wait_for_a_writer(secondread, config, database, monkey
 
 def test_looking_works_while_no_node_runs_and_leaves_the_database_as_it_is(secondread, config, database):
     database.close()
-    before = database.file.read_bytes()
+    before = database.backend.file.read_bytes()
     assert secondread("status", "--config", config).code == 0
-    assert database.file.read_bytes() == before
+    assert database.backend.file.read_bytes() == before
 
 
 def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_path):
@@ -268,7 +269,7 @@ def test_destination_that_is_not_configured_any_more_is_named(secondread, config
 
 
 def test_old_database_is_left_for_the_node_to_migrate(secondread, config, database, monkeypatch):
-    inspected = inspection.Inspection(file=database.file, revision="0000", newest="0001")
+    inspected = inspection.Inspection(name=str(database.backend.file), revision="0000", newest="0001")
     monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
     ended = secondread("status", "--config", config)
     assert ended.code == 1

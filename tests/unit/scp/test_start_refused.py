@@ -14,7 +14,8 @@ import pytest
 from scp import logs, node
 from scp.configuration.sections import Log, Node
 from scp.configuration.settings import Settings
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from tests.support import logging_state
 
 pytestmark = pytest.mark.usefixtures("loose_umask")  # the node sets its own

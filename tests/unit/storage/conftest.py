@@ -1,16 +1,21 @@
-"""A real SQLite file for each test."""
+"""For each test a real SQLite file, then a real database of PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
+from tests.support import postgresql
 from tests.unit.storage.making import Hand, empty_database
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "postgresql":
+        yield postgresql.emptied()
+        return
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / NAME).write_bytes(empty_database())
     opened = Database.open(tmp_path / "data")

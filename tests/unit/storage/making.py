@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.queue import arrivals, jobs, reports, study_changes
 from storage.queue import deliveries as outbox
 from storage.queue.new_reports import NewReport

@@ -6,7 +6,8 @@ import pytest
 
 from storage import privacy
 from storage.archive import Archive
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 
 pytestmark = pytest.mark.usefixtures("loose_umask")
 

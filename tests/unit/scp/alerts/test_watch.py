@@ -114,7 +114,7 @@ def test_a_database_that_is_gone_is_told_all_the_same(tmp_path, settings, databa
     clock = [NOW]
     alerts = AlertWatch(settings=settings, database=database, now=lambda: clock[0])
     alerts.look()
-    file = database.file
+    file = database.backend.file
     file.rename(tmp_path / "elsewhere")
     alerts.look()
     alerts.look()

@@ -429,6 +429,6 @@ def test_uid_that_is_none_is_refused(keep, keyword, written, database):
 
 def test_image_is_not_acknowledged_where_the_log_of_the_database_has_vanished(keep, database):
     keep(mammogram("R", "CC"))
-    database.file.with_name(f"{database.file.name}-wal").unlink()
+    database.backend.file.with_name(f"{database.backend.file.name}-wal").unlink()
     with pytest.raises(OutOfResources):
         keep(mammogram("L", "CC", number=2))

@@ -10,9 +10,10 @@ from sqlalchemy import create_engine, delete, select, text
 from sqlalchemy.exc import OperationalError
 
 from storage.archive import Archive
-from storage.database import engine as database_file
 from storage.database import schema, upgrade
-from storage.database.engine import NAME, Database, translated
+from storage.database.engine import Database
+from storage.database.sqlite import creation
+from storage.database.sqlite.backend import NAME, translated
 from storage.errors import DatabaseError, Full
 from tests.unit.storage.making import START, STUDY, Hand, arrival
 
@@ -60,6 +61,7 @@ def shape(connection):
     }
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_migrations_lead_to_the_schema_that_the_code_uses(database):
     fresh = create_engine("sqlite://")
     schema.metadata.create_all(fresh)
@@ -68,6 +70,7 @@ def test_migrations_lead_to_the_schema_that_the_code_uses(database):
     fresh.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_an_open_database_survives_a_power_cut(database):
     with database.write() as tx:
         pragmas = {
@@ -200,6 +203,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
         Database.open(tmp_path / "file" / "data")
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_locked_database_says_so(database, tmp_path):
     impatient = Database.open(tmp_path / "data", patience=0.0)
     with (
@@ -213,6 +217,7 @@ def test_a_locked_database_says_so(database, tmp_path):
     impatient.close()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_opening_a_locked_database_says_so(database, tmp_path):
     with database.write(), pytest.raises(DatabaseError, match="locked: another process"):
         Database.open(tmp_path / "data", patience=0.0)
@@ -246,7 +251,7 @@ def test_two_processes_that_begin_at_once_share_one_database(tmp_path):
     def meanwhile(_new):
         file.write_bytes(whole)
 
-    database_file.creation.create(file, meanwhile)
+    creation.create(file, meanwhile)
     assert file.read_bytes() == whole
     Database.open(tmp_path).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faster", NAME]
@@ -270,14 +275,16 @@ def test_every_failure_names_the_file_and_the_mend(tmp_path, sentence, kind, men
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_integrity_names_a_row_whose_partner_is_missing(hand):
     hand.receive(arrival())
-    with closing(sqlite3.connect(hand.database.file)) as connection:
+    with closing(sqlite3.connect(hand.database.backend.file)) as connection:
         connection.execute("DELETE FROM instances")
         connection.commit()
     assert "a row of jobs names a row of instances that is missing" in hand.database.integrity()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("index", ["kept", "lost"])
 def test_what_was_committed_survives_a_kill(hand, tmp_path, index):
     """A killed process leaves its log beside the file; the log's index is made anew."""
@@ -285,7 +292,7 @@ def test_what_was_committed_survives_a_kill(hand, tmp_path, index):
     killed = tmp_path / "killed"
     killed.mkdir()
     for suffix in ("", "-wal", *(["-shm"] if index == "kept" else [])):
-        shutil.copy(f"{hand.database.file}{suffix}", killed)
+        shutil.copy(f"{hand.database.backend.file}{suffix}", killed)
     again = Database.open(killed)
     with again.read() as tx:
         assert tx.execute(select(schema.studies.c.study_uid)).scalars().all() == [STUDY]

@@ -4,7 +4,7 @@ from contextlib import closing
 import pytest
 
 from storage.database import inspection
-from storage.database.engine import NAME
+from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
 
 
@@ -13,10 +13,11 @@ def test_nothing_is_there_and_nothing_is_made(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_database_of_this_program_is_current(database):
-    inspected = inspection.inspect(database.file.parent)
+    inspected = inspection.inspect(database.backend.file.parent)
     assert inspected.current
-    assert inspected.file == database.file
+    assert inspected.name == str(database.backend.file)
 
 
 def revision(file, number):
@@ -25,10 +26,11 @@ def revision(file, number):
         connection.commit()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_newer_database_is_refused(database):
-    revision(database.file, "9999")
+    revision(database.backend.file, "9999")
     with pytest.raises(DatabaseError, match="newer"):
-        inspection.inspect(database.file.parent)
+        inspection.inspect(database.backend.file.parent)
 
 
 def test_look_leaves_the_file_as_it_is(tmp_path):

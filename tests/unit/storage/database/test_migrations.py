@@ -15,7 +15,8 @@ from pydicom.uid import (
 
 from storage import refusals
 from storage.database import upgrade
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.errors import Conflict
 from storage.overview import attention
 from storage.queue import arrivals, editions, reports

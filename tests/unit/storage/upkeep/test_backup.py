@@ -4,7 +4,8 @@ import tarfile
 
 import pytest
 
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
 from storage.upkeep import backup
 from tests.unit.storage.making import STUDY, arrival
@@ -25,6 +26,7 @@ def stored_study(hand, tmp_path):
     return tmp_path / "backup.tar"
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_what_was_backed_up_comes_back(stored_study, tmp_path):
     assert stored_study.stat().st_mode & 0o077 == 0
     assert backup.put_back(stored_study, tmp_path / "new") == 2
@@ -38,6 +40,7 @@ def test_what_was_backed_up_comes_back(stored_study, tmp_path):
     assert count == 2
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_database_is_never_replaced(stored_study, tmp_path):
     with pytest.raises(DatabaseError, match="already"):
         backup.put_back(stored_study, tmp_path / "data")
@@ -53,6 +56,7 @@ def test_what_is_no_backup_of_ours_is_refused(tmp_path, name):
     assert not (tmp_path / "new" / NAME).exists()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_backup_that_is_cut_off_is_refused(stored_study, tmp_path):
     (tmp_path / "cut.tar").write_bytes(stored_study.read_bytes()[:700])
     with pytest.raises(DatabaseError, match="cut off"):

@@ -2,7 +2,8 @@
 
 import shutil
 
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from storage.upkeep import clean_end
 
 

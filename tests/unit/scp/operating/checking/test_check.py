@@ -27,7 +27,8 @@ from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from storage.archive import Archive
 from storage.database import inspection
-from storage.database.engine import NAME, Database
+from storage.database.engine import Database
+from storage.database.sqlite.backend import NAME
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port
@@ -103,7 +104,7 @@ def test_damaged_database_fails_and_is_left_as_it_is(look, tmp_path):
 
 def test_old_database_will_be_migrated_by_the_node_and_not_by_the_check(look, tmp_path, monkeypatch):
     Database.open(tmp_path / "data").close()
-    inspected = inspection.Inspection(file=tmp_path / "data" / NAME, revision="0000", newest="0001")
+    inspected = inspection.Inspection(name=str(tmp_path / "data" / NAME), revision="0000", newest="0001")
     monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
     check = look()["database"]
     assert check.outcome is Outcome.NOTE
@@ -113,7 +114,7 @@ def test_old_database_will_be_migrated_by_the_node_and_not_by_the_check(look, tm
 def test_newer_database_fails(look, tmp_path):
     database = Database.open(tmp_path / "data")
     database.close()
-    with sqlite3.connect(database.file) as connection:
+    with sqlite3.connect(database.backend.file) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     check = look()["database"]

@@ -1,4 +1,4 @@
-"""How a database file comes into being, and how an existing one is looked at before anything is written.
+"""How a database file comes into being or is copied, and how one is looked at before anything is written.
 
 A node that loses its database must not start with an empty one: every promise would be forgotten, and the
 images behind them swept away as files that nobody names.
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from storage.database.connection import connect
+from storage.database.backend import holds_images
+from storage.database.sqlite.connection import connect
 from storage.errors import DatabaseError
 
 
@@ -25,8 +26,7 @@ def refuse_silent_loss(file: Path) -> None:
                 f"database {file} is empty: put a backup in its place, or remove it to start with nothing"
             )
         return
-    image = next((path for path in (file.parent / "instances").rglob("*") if path.is_file()), None)
-    if image is not None:
+    if holds_images(file.parent):
         raise DatabaseError(
             f"database {file} is missing, but {file.parent / 'instances'} holds images: put a backup of the "
             "database in its place, or move the images away to start with nothing"
@@ -58,16 +58,18 @@ def create(file: Path, fill: Callable[[Path], None]) -> None:
             Path(f"{new}{suffix}").unlink(missing_ok=True)
 
 
-def examine(file: Path, *, whole: bool = False) -> None:
-    """Look at ``file`` without writing. Raises DatabaseError or sqlite3.DatabaseError if it is damaged.
+def examine(file: Path, *, whole: bool = False) -> str:
+    """Look at ``file`` without writing; return its revision.
 
-    Its size, header and tables are looked at, and where ``whole``, every page of it.
+    Raises DatabaseError or sqlite3.DatabaseError if it is damaged. Its size, header and tables are looked at,
+    and where ``whole``, every page of it.
     """
     with closing(connect(file)) as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "ok"
         tables = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
         ).fetchone()
+        row = tables[0] and connection.execute("SELECT version_num FROM alembic_version").fetchone()
     verdict = " ".join(verdict.split())
     if verdict != "ok":
         raise DatabaseError(
@@ -78,6 +80,22 @@ def examine(file: Path, *, whole: bool = False) -> None:
         raise DatabaseError(
             f"{file} is a database of another program: move it away, or set [node] data_dir elsewhere"
         )
+    return str(row[0]) if row else ""
+
+
+def back_up(file: Path, backup: Path) -> None:
+    """Copy the database as it was last committed; the copy appears whole or not at all."""
+    unfinished = backup.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    with (
+        closing(connect(file)) as source,
+        closing(sqlite3.connect(unfinished)) as target,
+    ):
+        source.backup(target)
+    unfinished.chmod(0o600)
+    synced(unfinished)
+    unfinished.rename(backup)
+    synced(backup.parent)
 
 
 def _close_cleanly(new: Path) -> None:

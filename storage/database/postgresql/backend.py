@@ -1,0 +1,130 @@
+"""One database of a PostgreSQL server, used as the file is: one transaction writes at a time.
+
+The queue's promises were made, and are tested, for one writer. Here that is an advisory lock, taken at the
+beginning of a transaction and let go of by its end, also where a connection is cut. READ COMMITTED suffices
+under it: each statement sees what writers before have committed. Who reads sees one moment (REPEATABLE READ).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DBAPIError
+
+from storage.database import upgrade
+from storage.database.backend import holds_images
+from storage.database.patience import Patience
+from storage.database.postgresql import connection as server
+from storage.database.postgresql.errors import code, translated
+from storage.errors import DatabaseError
+
+WRITER: Final = 0x5EC0DD
+"""Number of the lock of who writes (PostgreSQL, "Advisory Locks"); it is the database's own."""
+
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Server:
+    """The open database. Satisfies `storage.database.backend.Backend`."""
+
+    name: str
+    engine: Engine
+    patience: Patience
+
+    def transaction(self, *, writing: bool) -> Connection:
+        """Return a connection with the lock for writing, or one that sees one moment and cannot write.
+
+        A connection that a restart of the server has cut shows it here first: then there is a new one.
+        """
+        end = self.patience.end()
+        turn = max(1, round(self.patience.turn * 1000))
+        write = f"BEGIN; SET LOCAL lock_timeout = {turn}; SELECT pg_advisory_xact_lock({WRITER})"
+        renewed = False
+        while True:
+            connection = self.engine.connect()
+            try:
+                # one journey to the server for all three
+                connection.exec_driver_sql(write if writing else _READ).close()
+            except DBAPIError as error:
+                connection.close()
+                if error.connection_invalidated and not renewed:
+                    renewed = True
+                elif code(error) != _LOCK_NOT_AVAILABLE or self.patience.over(end):
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into this room's."""
+        return translated(self.name)
+
+    def check_place(self, *, written: bool) -> None:
+        """Do nothing: a server that has gone answers no commit."""
+
+    def integrity(self, tx: Connection) -> str:  # noqa: ARG002
+        """Return ``ok``: the server checks its rows itself, its administrator its pages (pg_amcheck)."""
+        return "ok"
+
+
+def open_for_work(url: str, data_dir: Path, patience: Patience, *, scripts: Path) -> Server:
+    """Open the database at ``url``, filled with tables if it is empty, migrated if it is old.
+
+    Raises DatabaseError where it cannot be reached, is another program's, newer than this program, or empty
+    although the archive in ``data_dir`` holds images.
+    """
+    parsed = server.parse(url)
+    opened = Server(server.name(parsed), server.make_engine(parsed, writable=True), patience)
+    try:
+        with opened.translated(), opened.transaction(writing=True) as tx:
+            if upgrade.current(tx) is None:
+                _refuse(tx, opened.name, data_dir)
+            upgrade.bring_up_to_date(tx, opened.name, scripts=scripts, before=lambda _: None)
+            tx.commit()
+    except BaseException:
+        opened.engine.dispose()
+        raise
+    return opened
+
+
+def open_for_reading(url: str, patience: Patience) -> Server:
+    """Open the database at ``url`` without being able to change it."""
+    parsed = server.parse(url)
+    return Server(server.name(parsed), server.make_engine(parsed, writable=False), patience)
+
+
+def revision(url: str, data_dir: Path) -> tuple[str, str] | None:
+    """Return the database's name and its revision, looked at alone; None where it is empty.
+
+    Raises DatabaseError where it cannot be reached, is another program's, or empty although there are images.
+    """
+    opened = open_for_reading(url, Patience(0))
+    try:
+        with opened.translated(), opened.transaction(writing=False) as tx:
+            state = upgrade.current(tx)
+            if state is None:
+                _refuse(tx, opened.name, data_dir)
+    finally:
+        opened.engine.dispose()
+    return None if state is None else (opened.name, state)
+
+
+def _refuse(tx: Connection, name: str, data_dir: Path) -> None:
+    """Raise DatabaseError where a database without our tables is no new one."""
+    if inspect(tx).get_table_names():
+        raise DatabaseError(
+            f"{name} is a database of another program: name an empty one in [database] url (createdb)"
+        )
+    if holds_images(data_dir):
+        raise DatabaseError(
+            f"database {name} is empty, but {data_dir / 'instances'} holds images: put a backup of the "
+            "database in its place, or move the images away to start with nothing"
+        )
