@@ -27,7 +27,7 @@ IDENTITY: Final = {
 _DATE_LENGTH: Final = 8
 
 
-def wanted(request: Request, studies: Iterable[str]) -> bool:
+def may_show(request: Request, studies: Iterable[str]) -> bool:
     """Tell whether it is to be shown, and log that. Raises HTTPException 403 where it may not be."""
     if FIELD not in request.query_params:
         return False
@@ -39,7 +39,7 @@ def wanted(request: Request, studies: Iterable[str]) -> bool:
 
 def rows(image: SourceImage) -> list[tuple[str, str]]:
     """Return what the header of ``image`` says of patient and study, each with its name."""
-    return [(words, _shown(name, attributes.text(image.header, name))) for name, words in IDENTITY.items()]
+    return [(words, _readable(name, attributes.text(image.header, name))) for name, words in IDENTITY.items()]
 
 
 def in_short(image: SourceImage) -> str:
@@ -47,7 +47,7 @@ def in_short(image: SourceImage) -> str:
     return " · ".join(filter(None, (value for _, value in rows(image)[:2])))
 
 
-def _shown(name: str, value: str) -> str:
+def _readable(name: str, value: str) -> str:
     """Return a date (PS3.5 6.2, DA) and a person's name (PN) as people write them."""
     if name.endswith("Date") and len(value) == _DATE_LENGTH and value.isdecimal():
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"

@@ -55,7 +55,7 @@ def show(request: Request) -> Response:
     choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
     page, lines = _look(node, words, choice, max(1, number))
-    if identities.wanted(request, [line.study.study_uid for line in lines]):
+    if identities.may_show(request, [line.study.study_uid for line in lines]):
         lines = [replace(line, identity=_identity(node, line.study.study_uid)) for line in lines]
     last = max(1, -(-page.total // PAGE_SIZE))
     return rendering.page(

@@ -47,19 +47,19 @@ def show(request: Request) -> Response:
         events = history.of(tx, study.study_uid)
         results = deliveries.current_results(tx, study.study_uid)
     read = examined.examine(node, study.study_uid)
-    header_wanted = identities.wanted(request, [study.study_uid])
+    identity_shown = identities.may_show(request, [study.study_uid])
     return rendering.page(
         request,
         "study.html",
         {
             "line": listing.line(node, study),
-            "done": _done(request),
+            "done": _outcome(request),
             "study": read,
             "entries": entries,
             "events": events,
             "objects": results,
             "report": _report(node, results),
-            "identity": identities.rows(read.header) if header_wanted and read.header else None,
+            "identity": identities.rows(read.header) if identity_shown and read.header else None,
             "Analysed": Analysed,
             "classes": CLASSES,
             "plain": PLAIN,
@@ -161,7 +161,7 @@ async def analyse_study(request: Request) -> Response:
     return RedirectResponse(f"/studies/{study.study_uid}?again={number}", 303)
 
 
-def _done(request: Request) -> str | None:
+def _outcome(request: Request) -> str | None:
     """Return what the button has done that led to this page."""
     query = request.query_params
     if "retried" in query:
