@@ -62,7 +62,7 @@ def patient_and_study(first: SourceImage) -> Dataset:
 def _move_other_ids(header: Dataset) -> None:
     """Write Other Patient IDs (0010,1000), which is retired, as items of Other Patient IDs Sequence.
 
-    Old units still send it; archives that are no older than 2009 read the sequence (PS3.3 C.7.1.1).
+    Old units still send it; the standard has the sequence alone now (PS3.3 C.7.1.1).
     """
     values = copying.texts(header, "OtherPatientIDs")
     if not values:
