@@ -19,8 +19,6 @@ PATIENT_AND_STUDY: Final = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
-    "OtherPatientIDs",
     "OtherPatientIDsSequence",
     "PatientBirthDate",
     "PatientSex",

@@ -18,6 +18,7 @@ from scp.configuration import source
 from scp.configuration.alerts import Alerts
 from scp.configuration.audit import Audit
 from scp.configuration.console import Console
+from scp.configuration.database import DatabaseServer
 from scp.configuration.errors import ConfigError, sentences
 from scp.configuration.openid import OpenID
 from scp.configuration.sections import (
@@ -47,6 +48,7 @@ class Settings(Section):
     """The whole configuration. Its sections never change; `adopt` alone puts others in the place of some."""
 
     node: Node = Field(default_factory=Node)
+    database: DatabaseServer = DatabaseServer()
     tls: TLS = TLS()
     peers: tuple[Peer, ...] = ()
     study: Study = Study()

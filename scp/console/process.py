@@ -83,7 +83,7 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
     """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
     limits.raise_open_files()
     with _bound(settings) as listener:
-        database = Database.open(settings.node.data_dir)
+        database = Database.open(settings.node.data_dir, url=settings.database.server)
         try:
             _check_access(settings, database)
             console = settings.console

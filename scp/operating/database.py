@@ -29,7 +29,7 @@ def open_for_reading(settings: Settings) -> Iterator[Database]:
         There is none yet, or it has an older schema.
     """
     _check(settings)
-    database = Database.open_for_reading(settings.node.data_dir)
+    database = Database.open_for_reading(settings.node.data_dir, url=settings.database.server)
     try:
         yield database
     finally:
@@ -40,7 +40,7 @@ def open_for_reading(settings: Settings) -> Iterator[Database]:
 def open_for_changes(settings: Settings) -> Iterator[Database]:
     """Give the node's database to change rows of it, closed afterwards. Raises as `open_for_reading` does."""
     _check(settings)
-    database = Database.open(settings.node.data_dir)
+    database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         yield database
     finally:
@@ -51,6 +51,7 @@ def write_backup(settings: Settings, target: Path) -> int:
     """Write database and files into one file."""
     if target.exists():
         raise CommandError(f"{target} exists: name another file", code=WRONG_USAGE)
+    _refuse_server(settings, "pg_dump --format=custom, then copy [node] data_dir")
     with open_for_reading(settings):  # there is one, and it is of this version
         pass
     try:
@@ -67,6 +68,7 @@ def restore(settings: Settings, source: Path) -> int:
     """Put a backup into the data directory, which has none yet."""
     if locks.node_pid(settings.node.data_dir) is not None:
         raise CommandError("the node is running: stop it first")
+    _refuse_server(settings, "pg_restore, after the copy of [node] data_dir is in its place")
     try:
         files = backup.put_back(source, settings.node.data_dir)
     except OSError as error:
@@ -78,15 +80,22 @@ def restore(settings: Settings, source: Path) -> int:
     return OK
 
 
+def _refuse_server(settings: Settings, instead: str) -> None:
+    if settings.database.url:
+        raise CommandError(f"the database is PostgreSQL's, use its own tools: {instead}", code=WRONG_USAGE)
+
+
 def _check(settings: Settings) -> None:
     data_dir = settings.node.data_dir
     try:
-        inspected = inspection.inspect(data_dir)
+        inspected = inspection.inspect(data_dir, url=settings.database.server)
     except PermissionError as error:
         raise CommandError(
             f"{data_dir} cannot be read: run this as the user that the node runs as"
         ) from error
     if inspected is None:
+        if settings.database.url:
+            raise CommandError(f"there is nothing in {settings.database.url} yet: start the node once")
         raise CommandError(
             f"there is no database in {data_dir} yet: start the node once, or correct [node] data_dir"
         )

@@ -94,9 +94,7 @@ def _destination_row(destination: Destination) -> list[object]:
 def _worker(node: Node) -> str:
     if node.worker_pid is None:
         return "worker: NOT ready; it is loading its network, or the log says why it died"
-    if len(node.worker_pids) == 1:
-        return f"worker: ready (process {node.worker_pid})"
-    return f"workers: {len(node.worker_pids)} ready (processes {', '.join(map(str, node.worker_pids))})"
+    return f"worker: ready (process {node.worker_pid})"
 
 
 def _scanner_row(scanner: ScannerStatus) -> list[object]:

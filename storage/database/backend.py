@@ -33,6 +33,9 @@ class Backend(Protocol):
     def check_place(self, *, written: bool) -> None:
         """Raise DatabaseError where what is committed now would be lost, because the database has gone."""
 
+    def close(self) -> None:
+        """Close every connection."""
+
     def integrity(self, tx: Connection) -> str:
         """Return ``ok``, or what is wrong with what is kept."""
 

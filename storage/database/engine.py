@@ -44,6 +44,7 @@ class Database:
         patience: float = PATIENCE,
         scripts: Path = upgrade.SCRIPTS,
         whole: bool = False,
+        alone: bool = False,
     ) -> Self:
         """Open the database of ``data_dir``, made if there is none, migrated if it is old.
 
@@ -59,6 +60,8 @@ class Database:
             The migrations.
         whole
             Whether each page of a file is examined first, as after a crash.
+        alone
+            Whether it is for a node, which no other node may meet at a server; a file has `data_dir`'s lock.
 
         Raises
         ------
@@ -75,7 +78,7 @@ class Database:
         waiting = Patience(patience)
         if url is None:
             return cls(sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole), waiting)
-        return cls(postgresql.open_for_work(url, data_dir, waiting, scripts=scripts), waiting)
+        return cls(postgresql.open_for_work(url, data_dir, waiting, scripts=scripts, alone=alone), waiting)
 
     @classmethod
     def open_for_reading(
@@ -127,4 +130,4 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose()
+        self.backend.close()

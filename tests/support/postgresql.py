@@ -97,9 +97,9 @@ class Cluster:
         with contextlib.closing(self.connect(database)) as connection:
             return connection.execute(statement)
 
-    def create(self, name):
-        """Make an empty database and return its url."""
-        self.execute(f"CREATE DATABASE {name}")
+    def create(self, name, *, template="template1"):
+        """Make a database, an empty one or one like ``template``, and return its url."""
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def url(self, name):
@@ -143,8 +143,17 @@ def emptied():
 
 
 @cache
+def template():
+    """Return the name of a database with tables and without rows, to which nobody connects."""
+    url = shared().create("with_tables")
+    with tempfile.TemporaryDirectory() as folder:
+        Database.open(Path(folder), url=url).close()
+    return "with_tables"
+
+
+@cache
 def _url():
-    return shared().create("storage")
+    return shared().create("storage", template=template())
 
 
 @cache

@@ -14,7 +14,7 @@ from storage.queue import jobs
 EXIT_CODE = 3
 
 
-def answers(settings, number, owner, pipe):
+def answers(settings, owner, pipe):
     """Answer each wake-up, then say that a job is done."""
     pipe.send_bytes(READY)
     while pipe.recv_bytes() == WAKE:
@@ -22,7 +22,7 @@ def answers(settings, number, owner, pipe):
         pipe.send_bytes(FINISHED)
 
 
-def counts(settings, number, owner, pipe):
+def counts(settings, owner, pipe):
     """Answer no wake-up; at the end write down how many came."""
     pipe.send_bytes(READY)
     wakes = 0
@@ -32,33 +32,26 @@ def counts(settings, number, owner, pipe):
     (settings.node.data_dir / "wakes").write_text(str(wakes))
 
 
-def works(settings, number, owner, pipe):
-    """Begin a job and never end it."""
-    pipe.send_bytes(READY)
-    pipe.send_bytes(BEGIN)
-    threading.Event().wait()
-
-
-def loads(settings, number, owner, pipe):
+def loads(settings, owner, pipe):
     """Never get ready: the network takes too long to load."""
     pipe.send_bytes(FINISHED)  # so that the test knows of this process
     threading.Event().wait()
 
 
-def dies(settings, number, owner, pipe):
+def dies(settings, owner, pipe):
     """Claim a job and die of it."""
     pipe.send_bytes(READY)
     _claim(settings, owner)
     os._exit(EXIT_CODE)
 
 
-def lingers(settings, number, owner, pipe):
+def lingers(settings, owner, pipe):
     """Have nothing to do, and end late all the same."""
     pipe.send_bytes(READY)
     threading.Event().wait()
 
 
-def hangs(settings, number, owner, pipe):
+def hangs(settings, owner, pipe):
     """Claim a job and never end it, whatever the supervisor says."""
     pipe.send_bytes(READY)
     _claim(settings, owner)

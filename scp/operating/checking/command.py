@@ -57,7 +57,7 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     """Look at one thing after the other, and call peers and servers at the same time."""
     yield _configuration(settings, path)
     yield _directory(settings.node.data_dir)
-    yield _database(settings.node.data_dir)
+    yield _database(settings)
     yield from _unclaimed(settings.node.data_dir)
     yield from _unfinished(settings.node.data_dir)
     yield _weights(settings.model)
@@ -97,10 +97,11 @@ def _directory(data_dir: Path) -> Check:
     return ok(subject, str(data_dir))
 
 
-def _database(data_dir: Path) -> Check:
+def _database(settings: Settings) -> Check:
     subject = "database"
+    data_dir, url = settings.node.data_dir, settings.database.server
     try:
-        inspected = inspection.inspect(data_dir)
+        inspected = inspection.inspect(data_dir, url=url)
         if inspected is None:
             return ok(subject, "none yet: it will be made at the first start")
         if not inspected.current:
@@ -109,7 +110,7 @@ def _database(data_dir: Path) -> Check:
                 f"{inspected.name} has schema {inspected.revision}: the next start keeps a copy and "
                 "migrates it",
             )
-        database = Database.open(data_dir)
+        database = Database.open(data_dir, url=url)
         try:
             integrity = database.integrity()
         finally:

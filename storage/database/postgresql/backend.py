@@ -19,14 +19,14 @@ from storage.database import upgrade
 from storage.database.backend import holds_images
 from storage.database.patience import Patience
 from storage.database.postgresql import connection as server
-from storage.database.postgresql.errors import code, translated
+from storage.database.postgresql.errors import LOCK_NOT_AVAILABLE, code, translated
+from storage.database.postgresql.guard import Guard
 from storage.errors import DatabaseError
 
 WRITER: Final = 0x5EC0DD
 """Number of the lock of who writes (PostgreSQL, "Advisory Locks"); it is the database's own."""
 
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +36,8 @@ class Server:
     name: str
     engine: Engine
     patience: Patience
+    guard: Guard | None = None
+    """Of a node; who only helps one has none."""
 
     def transaction(self, *, writing: bool) -> Connection:
         """Return a connection with the lock for writing, or one that sees one moment and cannot write.
@@ -55,7 +57,7 @@ class Server:
                 connection.close()
                 if error.connection_invalidated and not renewed:
                     renewed = True
-                elif code(error) != _LOCK_NOT_AVAILABLE or self.patience.over(end):
+                elif code(error) != LOCK_NOT_AVAILABLE or self.patience.over(end):
                     raise
             except BaseException:
                 connection.close()
@@ -68,29 +70,42 @@ class Server:
         return translated(self.name)
 
     def check_place(self, *, written: bool) -> None:
-        """Do nothing: a server that has gone answers no commit."""
+        """Raise DatabaseError where the server has gone, or another node works with the database.
+
+        What was ``written`` needs no look: a server that has gone has answered no commit.
+        """
+        if self.guard is not None and not written:
+            self.guard.check()
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self.guard is not None:
+            self.guard.close()
+        self.engine.dispose()
 
     def integrity(self, tx: Connection) -> str:  # noqa: ARG002
         """Return ``ok``: the server checks its rows itself, its administrator its pages (pg_amcheck)."""
         return "ok"
 
 
-def open_for_work(url: str, data_dir: Path, patience: Patience, *, scripts: Path) -> Server:
+def open_for_work(url: str, data_dir: Path, patience: Patience, *, scripts: Path, alone: bool) -> Server:
     """Open the database at ``url``, filled with tables if it is empty, migrated if it is old.
 
-    Raises DatabaseError where it cannot be reached, is another program's, newer than this program, or empty
-    although the archive in ``data_dir`` holds images.
+    ``alone``: for a node, which another one must not meet. Raises DatabaseError where it cannot be reached,
+    is another program's, newer than this program, or empty although the archive in ``data_dir`` holds images.
     """
     parsed = server.parse(url)
-    opened = Server(server.name(parsed), server.make_engine(parsed, writable=True), patience)
+    name, engine = server.name(parsed), server.make_engine(parsed, writable=True)
+    opened = Server(name, engine, patience, Guard(engine, name) if alone else None)
     try:
+        opened.check_place(written=False)
         with opened.translated(), opened.transaction(writing=True) as tx:
             if upgrade.current(tx) is None:
                 _refuse(tx, opened.name, data_dir)
             upgrade.bring_up_to_date(tx, opened.name, scripts=scripts, before=lambda _: None)
             tx.commit()
     except BaseException:
-        opened.engine.dispose()
+        opened.close()
         raise
     return opened
 

@@ -13,10 +13,12 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from storage.errors import Conflict, DatabaseError, Full, StorageError
 
+LOCK_NOT_AVAILABLE: Final = "55P03"
+
 _MENDS: Final = {
     "53100": (Full, "the server's disk is full: make room, the work goes on by itself"),
     "53": (DatabaseError, "the server has no room for more: raise its limit, or wait"),
-    "55P03": (DatabaseError, "locked: another process holds it: stop what else uses it, or wait"),
+    LOCK_NOT_AVAILABLE: (DatabaseError, "locked: another process holds it: stop what else uses it, or wait"),
     "40": (DatabaseError, "two transactions were in each other's way: it is tried again"),
     "25006": (DatabaseError, "it is readonly here: a standby, or opened to be looked at"),
     "42501": (DatabaseError, "give the node's user the right to it: GRANT, or make it the owner"),

@@ -86,6 +86,10 @@ class File:
                 "put it or a backup in its place, and start"
             )
 
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
     def integrity(self, tx: Connection) -> str:
         """Return ``ok``, or what SQLite finds wrong with the file. Reads all of it."""
         lines = tx.exec_driver_sql("PRAGMA integrity_check").scalars().all()

@@ -179,7 +179,6 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
         "running": False,
         "pid": None,
         "worker_pid": None,
-        "worker_pids": [],
         "ae_title": "SECONDREAD",
         "port": 11112,
         "data_dir": str(tmp_path / "data"),
@@ -271,7 +270,7 @@ def test_destination_that_is_not_configured_any_more_is_named(secondread, config
 
 def test_old_database_is_left_for_the_node_to_migrate(secondread, config, database, monkeypatch):
     inspected = inspection.Inspection(name=str(database.backend.file), revision="0000", newest="0001")
-    monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
+    monkeypatch.setattr(inspection, "inspect", lambda _, **_url: inspected)
     ended = secondread("status", "--config", config)
     assert ended.code == 1
     assert "start the node once" in ended.err

@@ -39,13 +39,11 @@ def supervised(node, monkeypatch):
     def make(script, *, database=None, job_timeout_seconds=SECONDS):
         monkeypatch.setattr(supervisor, "_begin", script)
         limits = sections.Worker.model_construct(
-            processes=1, lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
+            lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
         )
         finished = queue.Queue()
         supervisors.append(
             Supervisor(
-                number=1,
-                loaded=lambda: None,
                 settings=node.settings.model_copy(update={"worker": limits}),
                 database=database or node.database,
                 finished=lambda: finished.put(1),

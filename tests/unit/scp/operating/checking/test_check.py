@@ -105,7 +105,7 @@ def test_damaged_database_fails_and_is_left_as_it_is(look, tmp_path):
 def test_old_database_will_be_migrated_by_the_node_and_not_by_the_check(look, tmp_path, monkeypatch):
     Database.open(tmp_path / "data").close()
     inspected = inspection.Inspection(name=str(tmp_path / "data" / NAME), revision="0000", newest="0001")
-    monkeypatch.setattr(inspection, "inspect", lambda _: inspected)
+    monkeypatch.setattr(inspection, "inspect", lambda _, **_url: inspected)
     check = look()["database"]
     assert check.outcome is Outcome.NOTE
     assert "0000" in check.words

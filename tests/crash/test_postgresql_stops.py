@@ -1,0 +1,68 @@
+"""A node whose rows are in PostgreSQL: the server goes and comes back, and nothing acknowledged is lost."""
+
+import signal
+
+import pytest
+
+from tests.support import postgresql
+from tests.support.archive_scp import ArchiveSCP, heatmaps, reports
+from tests.support.command_line import CommandLine
+from tests.support.mammograms import standard_views
+from tests.support.node_process import NodeProcess, peer
+from tests.support.scu import store
+from tests.support.web import Console
+
+AGAIN = 0xA700
+"""PS3.4 table B.2-1: out of resources."""
+
+
+@pytest.fixture
+def cluster():
+    """A server of this test's own, as careful as it is by default."""
+    own = postgresql.Cluster()
+    yield own.start()
+    own.remove()
+
+
+def complete(received):
+    return len({heatmap.SOPInstanceUID for heatmap in heatmaps(received)}) == 4 and reports(received)
+
+
+def statuses(node, *views):
+    return [answer.Status for answer in store(node.port, views)]
+
+
+def test_node_outlives_its_database_server(tmp_path, cluster, monkeypatch, capsys):
+    url = cluster.create("secondread")
+    first, second, third, fourth = standard_views()
+    with ArchiveSCP("PACS") as pacs:
+        node = NodeProcess(
+            tmp_path / "node", peers=peer("PACS", pacs.port), extra=f'[database]\nurl = "{url}"\n'
+        )
+        with node:
+            assert statuses(node, first) == [0]
+            cluster.stop()
+            assert statuses(node, second) == [AGAIN]
+            cluster.start()
+            assert statuses(node, second, third, fourth) == [0, 0, 0]
+            cluster.stop(signal.SIGQUIT)
+            cluster.start()
+            pacs.wait_for(complete)
+            _commands_and_console(node, CommandLine(monkeypatch, capsys), tmp_path)
+        assert node.process.returncode == 0
+    assert not list(node.data_dir.glob("*.sqlite*"))
+
+
+def _commands_and_console(node, run, tmp_path):
+    standing = run("--config", node.config, "status", "--json")
+    assert (standing.code, standing.json["node"]["running"]) == (0, True)
+    (study,) = run("--config", node.config, "studies", "--json").lines
+    assert (study["images"], study["analysed"]) == (4, 4)
+    assert "sound, schema" in run("--config", node.config, "check").out
+    refused = run("--config", node.config, "backup", tmp_path / "backup.tar")
+    assert (refused.code, "pg_dump" in refused.err) == (2, True)
+    console = Console(node.config)
+    try:
+        assert "PACS" in console.browser().get("/").words
+    finally:
+        console.stop()
