@@ -197,7 +197,7 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> Non
     with node:
         node.lines.wait_for("worker ready", seconds=300)
         node.lines.wait_for("console listening", seconds=300)
-        worker = locks.worker_pid(node.data_dir)
+        worker = locks.worker_pids(node.data_dir)[0]
         stop_between_writes(worker, node.data_dir)
         load = subprocess.Popen(
             ["nice", "-n", "19", sys.executable, __file__, "--load", str(port)],

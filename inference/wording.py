@@ -20,7 +20,7 @@ FLAGGED: Final = "FLAGGED"
 NOT_FLAGGED: Final = "Not flagged"
 FLAG_SEPARATOR: Final = " · "
 """Between the flag and its score."""
-HEADLINE_SEPARATOR: Final = "  "
+CAPTION_SEPARATOR: Final = "  "
 """Between what a picture is and side and view."""
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_REGION: Final = "AI result, no region"
@@ -249,9 +249,9 @@ def without_results(views: Sequence[str | None]) -> str:
 # The heatmap and the notice page
 
 
-def headline(caption: str, *, with_region: bool) -> str:
-    """Return the first line of a heatmap's legend."""
-    return HEADLINE_SEPARATOR.join(["AI" if with_region else NO_REGION, caption])
+def picture_caption(caption: str, *, with_region: bool) -> str:
+    """Return what a picture is, with side and view: the second line of its legend."""
+    return CAPTION_SEPARATOR.join(["AI" if with_region else NO_REGION, caption])
 
 
 def outlined(finding: Analysed) -> str:

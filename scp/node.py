@@ -39,7 +39,7 @@ from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
 from scp.reload import Reloader
-from scp.working.supervisor import Supervisor
+from scp.working.pool import WorkerPool
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
@@ -131,17 +131,17 @@ def _serve(
         commitment_answers=commitment_answers,
         now=_now,
     )
-    supervisor = Supervisor(settings=settings, database=database, finished=dispatcher.wake, now=_now)
+    workers = WorkerPool(settings=settings, database=database, finished=dispatcher.wake, now=_now)
     tasks = HousekeepingTasks(
         settings=settings,
         database=database,
         archive=archive,
         senders=admission.calling_titles,
-        wake_worker=supervisor.wake,
+        wake_worker=workers.wake,
         now=_now,
         trail=trail,
     )
-    receiver = store.receiver(settings, database, archive, now=_now, arrived=supervisor.wake)
+    receiver = store.receiver(settings, database, archive, now=_now, arrived=workers.wake)
     listener = Listener(
         settings=settings,
         receiver=receiver,
@@ -157,7 +157,7 @@ def _serve(
     tasks.waive_commitments()
     web_server = _listen_web(listener, tasks)
     servers = _listen(listener, settings)
-    supervisor.start()
+    workers.start()
     dispatcher.start()
     console = ConsoleSupervisor(settings)
     console.start()
@@ -166,7 +166,7 @@ def _serve(
     followers = [
         lambda: logs.configure(settings.log),
         tasks.waive_commitments,
-        supervisor.follow,
+        workers.follow,
         console.follow,
     ]
     reloader = _reload_on_signal(settings, path, followers)
@@ -191,11 +191,11 @@ def _serve(
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
         requests_ended = web_server is None or web_server.stop(STOP_SECONDS)
-        in_order = _stop(list(servers.values()), database, end_ticks, supervisor, dispatcher)
+        in_order = _stop(list(servers.values()), database, end_ticks, workers, dispatcher)
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
-    return in_order and requests_ended and not supervisor.workers_died
+    return in_order and requests_ended and not workers.workers_died
 
 
 def _listen(listener: Listener, settings: Settings) -> dict[str, Server]:
@@ -260,7 +260,7 @@ def _stop(
     servers: Sequence[Server],
     database: Database,
     end_ticks: Callable[[], None],
-    supervisor: Supervisor,
+    workers: WorkerPool,
     dispatcher: Dispatcher,
 ) -> bool:
     """Stop in this order, each within its bound; what is cut off is owed and goes on at the next start.
@@ -268,8 +268,8 @@ def _stop(
     Tell whether nothing was cut off.
 
     1. Listening stops: nobody new is promised anything. 2. Open associations finish what they send: their
-    promises need the database. 3. Ticks stop: nothing new falls due. 4. The worker ends its job or gives its
-    lease back. 5. Deliveries under way record their answers. Then the database closes.
+    promises need the database. 3. Ticks stop: nothing new falls due. 4. The workers end their jobs or give
+    their leases back. 5. Deliveries under way record their answers. Then the database closes.
     """
     log.info("stopping: no new associations")
     database.hurry(STOP_SECONDS)
@@ -277,13 +277,13 @@ def _stop(
         server.shutdown()
     associations_ended = end_associations(servers, STOP_SECONDS)
     end_ticks()
-    job_ended = supervisor.stop(STOP_SECONDS)
-    if not job_ended:
+    jobs_ended = workers.stop(STOP_SECONDS)
+    if not jobs_ended:
         log.warning("job cut off at the end of the time to stop, it is back in the queue")
     deliveries_ended = dispatcher.stop(STOP_SECONDS)
     if not deliveries_ended:
         log.warning("delivery cut off at the end of the time to stop, it stays owed")
-    return associations_ended and job_ended and deliveries_ended
+    return associations_ended and jobs_ended and deliveries_ended
 
 
 def _wait(stop: threading.Event) -> None:

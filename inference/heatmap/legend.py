@@ -34,13 +34,13 @@ _BASE: Final = 32
 """Font size of all that is no headline: 17 pixels where 2048 rows are fitted to a window of 1080."""
 LEAST_UNIT: Final = _SMALLEST_TEXT / _BASE
 """How much smaller everything may get."""
-_CAPTION: Final = 2.0
+_CAPTION: Final = 1.4
 """Of side and view, in units of the base."""
-_CAPTION_AT_LEAST: Final = 1.5
+_CAPTION_AT_LEAST: Final = 1.25
 """As small as it gets to leave room for the warning on its line."""
 _WARNING: Final = 1.25
-_FLAG: Final = (1.75, 1.5)
-"""Of the line that says whether the breast is flagged: the larger one where it fits on one line."""
+_FLAG: Final = (2.0, 1.5)
+"""Of the headline, which says whether the breast is flagged: the larger one where it fits on one line."""
 _EMPHASIS: Final = 1.1
 _COLUMNS: Final = (4, 2)
 """The classes in one row, else in two, else below each other."""
@@ -67,9 +67,9 @@ def strip(finding: Analysed, *, caption: str, signature: str, width: int, unit: 
     ``unit`` says how large a pixel of `WHOLE` is here.
     """
     layout = _Layout(width, unit, fonts)
-    layout.headline(wording.headline(caption, with_region=finding.region is not None))
     flag_colour = AMBER if finding.flagged else WHITE
     layout.flag(wording.flag(finding.decision), flag_colour)
+    layout.caption(wording.picture_caption(caption, with_region=finding.region is not None))
     for remark in wording.remarks(finding):
         layout.line(remark, AMBER, scale=_EMPHASIS)
     layout.scores(finding)
@@ -102,8 +102,8 @@ class _Layout:
         self._marks: list[Mark] = [_box(0, 0, width, max(1, width // 800), FAINT)]
         self._top = round(self._base * 0.5)
 
-    def headline(self, text: str) -> None:
-        """Write side and view large, and at the other end (or below, for want of room) the warning.
+    def caption(self, text: str) -> None:
+        """Write side and view smaller than the flag, and at the other end, or below, the warning.
 
         Where they do not fit on one line in a size that is still large, they take two.
         """
@@ -132,22 +132,26 @@ class _Layout:
             self._marks.append(large)
             self._top += line_step(large.size)
         else:
-            for part in text.split(wording.HEADLINE_SEPARATOR):
+            for part in text.split(wording.CAPTION_SEPARATOR):
                 self.line(part, WHITE, bold=True, scale=_CAPTION_AT_LEAST)
         self.line(warning.text, AMBER, bold=True, scale=_WARNING)
 
     def flag(self, text: str, colour: Colour) -> None:
-        """Write the line that says whether the breast is flagged, on one line where it can be.
+        """Write the headline, whether the breast is flagged, on one line where it can be.
 
         Else the score has a line of its own.
         """
         largest, smallest = (round(self._base * scale) for scale in _FLAG)
-        words = Words(text=text, size=largest, colour=colour, bold=True)
-        while words.size > smallest and self._fonts.width(words) > self._inner:
-            words = replace(words, size=words.size - 1)
-        fits = self._fonts.width(words) <= self._inner
-        for part in [text] if fits else text.split(wording.FLAG_SEPARATOR):
-            self.line(part, colour, bold=True, scale=words.size / self._base)
+        parts, size = [text], self._fitted(text, largest)
+        if size < smallest:
+            parts = text.split(wording.FLAG_SEPARATOR)
+            size = max(smallest, min(self._fitted(part, largest) for part in parts))
+        for part in parts:
+            self.line(part, colour, bold=True, scale=size / self._base)
+
+    def _fitted(self, text: str, size: int) -> int:
+        """Return the font size, ``size`` at most, in which ``text`` fits on one line."""
+        return self._fonts.fitted(Words(text=text, size=size, colour=WHITE, bold=True), self._inner).size
 
     def line(self, text: str, colour: Colour, *, bold: bool = False, scale: float = 1.0) -> None:
         """Write ``text`` over the whole width, on more lines where it needs them."""

@@ -19,6 +19,8 @@ PATIENT_AND_STUDY: Final = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDs",
     "OtherPatientIDsSequence",
     "PatientBirthDate",
     "PatientSex",

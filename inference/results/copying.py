@@ -29,6 +29,8 @@ _TYPE_1: Final = {"OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID")}
 """What items must have (PS3.3 C.7.1.1)."""
 _DESIGNATORS: Final = frozenset({"IssuerOfAccessionNumberSequence", "AssigningFacilitySequence"})
 """Sequences of the HL7v2 Hierarchic Designator Macro (PS3.3 10.14)."""
+_QUALIFIERS: Final = "IssuerOfPatientIDQualifiersSequence"
+"""Its items may have a Universal Entity ID, then with its type (PS3.3 10.15)."""
 _ACR_NEMA_DATE: Final = re.compile(r"\d{4}\.\d{2}\.\d{2}")
 _ACR_NEMA_TIME: Final = re.compile(r"\d{2}(?::\d{2}){1,2}(?:\.\d{1,6})?")
 _FIXED_FORM: Final = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM"})
@@ -117,8 +119,10 @@ def _is_complete(keyword: str, item: Dataset) -> bool:
         values = [item.get(name) for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if item.get(name)]
         scheme = item.get("CodingSchemeDesignator") or item.get("URNCodeValue")
         return len(values) == 1 and bool(scheme) and bool(item.get("CodeMeaning"))
+    universal = bool(item.get("UniversalEntityID")) == bool(item.get("UniversalEntityIDType"))
+    if keyword == _QUALIFIERS:
+        return universal and len(item) > 0
     if keyword in _DESIGNATORS:
-        universal = bool(item.get("UniversalEntityID")) == bool(item.get("UniversalEntityIDType"))
         return universal and bool(item.get("LocalNamespaceEntityID") or item.get("UniversalEntityID"))
     return all(item.get(name) for name in _TYPE_1.get(keyword, ())) and len(item) > 0
 

@@ -55,7 +55,28 @@ def patient_and_study(first: SourceImage) -> Dataset:
     for keyword in _NEVER_MISSING:
         setattr(header, keyword, "")
     copying.copy_all(first.header, header, PATIENT_AND_STUDY)
+    _move_other_ids(header)
     return header
+
+
+def _move_other_ids(header: Dataset) -> None:
+    """Write Other Patient IDs (0010,1000), which is retired, as items of Other Patient IDs Sequence.
+
+    Old units still send it; the standard has the sequence alone now (PS3.3 C.7.1.1).
+    """
+    values = copying.texts(header, "OtherPatientIDs")
+    if not values:
+        return
+    del header.OtherPatientIDs
+    items = copying.items(header, "OtherPatientIDsSequence")
+    listed = {copying.text(item, "PatientID") for item in items}
+    for value in dict.fromkeys(filter(None, map(str.strip, values))):
+        if value not in listed:
+            identifier = Dataset()
+            identifier.PatientID, identifier.TypeOfPatientID = value, "TEXT"
+            items.append(identifier)
+    if items:
+        header.OtherPatientIDsSequence = Sequence(items)
 
 
 def identity_file(source: SourceImage) -> bytes:

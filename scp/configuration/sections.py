@@ -274,8 +274,10 @@ class Delivery(Section):
 
 
 class Worker(Section):
-    """The process that reads images and writes reports. Section ``[worker]``."""
+    """The processes that read images and write reports. Section ``[worker]``."""
 
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
+    """How many at most; all but the first start when they are needed."""
     lease_seconds: Annotated[float, Field(ge=2, le=3600, allow_inf_nan=False)] = 60
     """How long a job stays with a worker that gives no sign of life."""
     job_timeout_seconds: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = 300

@@ -60,7 +60,7 @@ def examine(services: Services, study_uid: str) -> ExaminedStudy:
     with services.database.read() as tx:
         instances = arrivals.images(tx, study_uid)
         last = reports.last_report(tx, study_uid)
-    sources = {instance.sop_instance_uid: _source(services, instance) for instance, _ in instances}
+    sources = {instance.sop_instance_uid: opened(services, instance) for instance, _ in instances}
     measured = [
         MeasuredImage(source=source, finding=finding, analysed_at=record.analysed_at, layers=None)
         for instance, record in instances
@@ -102,7 +102,7 @@ def _order(pair: tuple[Instance, FindingRecord | None]) -> tuple[int, str]:
     return (names.index(view) if view in names else len(names)), pair[0].sop_instance_uid
 
 
-def _source(services: Services, instance: Instance) -> SourceImage | None:
+def opened(services: Services, instance: Instance) -> SourceImage | None:
     """Open the header of a kept image; None where that cannot be done now."""
     path = services.archive.path(instance.file)
     reading = services.settings.node.reading()

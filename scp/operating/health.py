@@ -38,7 +38,9 @@ class Node:
     running: bool
     pid: int | None
     worker_pid: int | None
-    """Process that analyses; None while it loads its network, or died and is to be started again."""
+    """First process that analyses; None while it loads its network, or died and is to be started again."""
+    worker_pids: tuple[int, ...]
+    """All processes that analyse."""
     ae_title: str
     port: int
     data_dir: Path
@@ -156,10 +158,12 @@ def look(database: Database, settings: Settings) -> Health:
 
 def _node(settings: Settings) -> Node:
     pid = locks.node_pid(settings.node.data_dir)
+    worker_pids = () if pid is None else locks.worker_pids(settings.node.data_dir)
     return Node(
         running=pid is not None,
         pid=pid,
-        worker_pid=None if pid is None else locks.worker_pid(settings.node.data_dir),
+        worker_pid=next(iter(worker_pids), None),
+        worker_pids=worker_pids,
         ae_title=settings.node.ae_title,
         port=settings.node.port,
         data_dir=settings.node.data_dir,

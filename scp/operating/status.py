@@ -94,7 +94,9 @@ def _destination_row(destination: Destination) -> list[object]:
 def _worker(node: Node) -> str:
     if node.worker_pid is None:
         return "worker: NOT ready; it is loading its network, or the log says why it died"
-    return f"worker: ready (process {node.worker_pid})"
+    if len(node.worker_pids) == 1:
+        return f"worker: ready (process {node.worker_pid})"
+    return f"workers: {len(node.worker_pids)} ready (processes {', '.join(map(str, node.worker_pids))})"
 
 
 def _scanner_row(scanner: ScannerStatus) -> list[object]:

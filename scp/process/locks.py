@@ -15,8 +15,8 @@ from typing import Final, TextIO
 LOCK: Final = "node.lock"
 """The file that a running node holds locked and has written its process id into."""
 
-WORKER_LOCK: Final = "worker.lock"
-"""The same of a worker that has loaded its network."""
+WORKER_LOCKS: Final = "worker-{}.lock"
+"""The same of a worker that has loaded its network, by its number."""
 
 
 class LockError(Exception):
@@ -50,9 +50,9 @@ def node_lock(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def worker_lock(data_dir: Path) -> Iterator[None]:
-    """Let everybody see that this process does the jobs of ``data_dir``."""
-    with (data_dir / WORKER_LOCK).open("a+") as lock:
+def worker_lock(data_dir: Path, number: int) -> Iterator[None]:
+    """Let everybody see that this process is the worker ``number`` that does jobs of ``data_dir``."""
+    with (data_dir / WORKER_LOCKS.format(number)).open("a+") as lock:
         # A worker of a killed node may need a moment to end. To be seen is not worth waiting for it.
         with suppress(BlockingIOError):
             _hold(lock)
@@ -64,9 +64,10 @@ def node_pid(data_dir: Path) -> int | None:
     return _holder(data_dir / LOCK)
 
 
-def worker_pid(data_dir: Path) -> int | None:
-    """Return the process id of the worker that does the jobs of ``data_dir``, None where none is ready."""
-    return _holder(data_dir / WORKER_LOCK)
+def worker_pids(data_dir: Path) -> tuple[int, ...]:
+    """Return the process ids of the workers that are ready to do the jobs of ``data_dir``."""
+    holders = map(_holder, sorted(data_dir.glob(WORKER_LOCKS.format("*"))))
+    return tuple(pid for pid in holders if pid is not None)
 
 
 def _hold(lock: TextIO) -> None:

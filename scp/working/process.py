@@ -30,24 +30,30 @@ from storage.records import Job, JobKind
 
 log = structlog.get_logger(__name__)
 
+NICE: Final = 10
+"""Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
 
 
-def main(settings: Settings, owner: str, pipe: Connection) -> None:
-    """Do jobs until told to stop. The parent decides about signals; without it there is nothing to do."""
+def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
+    """Do jobs until told to stop, as the worker ``number`` of the node.
+
+    The parent decides about signals; without it there is nothing to do.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     limits.forbid_core_files()
     parent.end_with_parent()
+    limits.give_way(NICE)
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         worker = _make_worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
         limits.limit_memory(settings.worker.job_memory_mb)
-        with locks.worker_lock(settings.node.data_dir):
+        with locks.worker_lock(settings.node.data_dir, number):
             pipe.send_bytes(READY)
             _do_jobs(worker, pipe, settings)
     except (BrokenPipeError, EOFError):

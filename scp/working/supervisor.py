@@ -31,22 +31,27 @@ log = structlog.get_logger(__name__)
 
 
 class Supervisor:
-    """Owns the worker's process. `start`, `wake` when there is work, `stop` in the end."""
+    """Owns one worker's process. `start`, `wake` when there is work, `stop` in the end."""
 
     def __init__(
         self,
         *,
+        number: int,
         settings: Settings,
         database: Database,
+        loaded: Callable[[], None],
         finished: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
+        """Call ``loaded`` when the worker is ready for jobs, ``finished`` when one has ended."""
+        self._number = number
         self._settings = settings
         self._database = database
+        self._loaded = loaded
         self._finished = finished
         self._now = now
         self._child = Child(
-            "worker",
+            f"worker-{number}",
             stop_message=messages.STOP,
             wait=retry_policy.WORKER_START.wait,
             stable_seconds=retry_policy.STABLE_SECONDS,
@@ -54,10 +59,16 @@ class Supervisor:
         self._wake_lock = threading.Lock()
         self._wake_pending = False
         self._job_under_way = False
+        """Written by the thread that listens to the worker, read by others."""
         self.ready = threading.Event()
         """Set while there is a worker that has loaded its network."""
         self.workers_died = 0
         """How many have ended before they were told to: files of their jobs may be left that no row names."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker has a job under way."""
+        return self._job_under_way
 
     def start(self) -> None:
         """Start the worker and keep one alive until `stop`."""
@@ -86,7 +97,7 @@ class Supervisor:
         """Run one worker to its end, and see to the job that it had; return its exit code."""
         owner = f"worker-{uuid.uuid4().hex}"
         snapshot = self._settings.model_copy()
-        code = self._child.run(_begin, (snapshot, owner), listen=partial(self._watch, snapshot))
+        code = self._child.run(_begin, (snapshot, self._number, owner), listen=partial(self._watch, snapshot))
         self.ready.clear()
         with self._wake_lock:
             self._wake_pending = False
@@ -118,8 +129,9 @@ class Supervisor:
             with self._wake_lock:
                 self._wake_pending = False
         elif message == messages.READY:
-            log.info("worker ready")
+            log.info("worker ready", worker=self._number)
             self.ready.set()
+            self._loaded()
         elif message == messages.FINISHED:
             self._finished()
 
@@ -143,9 +155,9 @@ class Supervisor:
             return
 
 
-def _begin(settings: Settings, owner: str, pipe: Connection) -> None:
+def _begin(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     """Run the worker. Imported in its own process alone: the listener does without TensorFlow."""
     from scp.working import process  # noqa: PLC0415
 
-    process.main(settings, owner, pipe)
+    process.main(settings, number, owner, pipe)
     os._exit(0)  # all is given back; taking TensorFlow apart would take seconds, and nobody needs it

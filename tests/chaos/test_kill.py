@@ -46,7 +46,8 @@ def node(tmp_path):
         peers = peer("PACS", pacs.port)
         for title in SENDERS:
             peers += f'[[peers]]\nae_title = "{title}"\nresults_to = ["PACS"]\n'
-        node_process = NodeProcess(tmp_path, peers=peers, extra=f'[model]\nname = "{model}"\n')
+        extra = f'[model]\nname = "{model}"\n[worker]\nprocesses = 2\n'
+        node_process = NodeProcess(tmp_path, peers=peers, extra=extra)
         node_process.pacs = pacs
         yield node_process
         kills.kill_what_is_left(node_process)

@@ -1,22 +1,25 @@
-"""Every page of the console in a real browser: at three sizes, in both themes, with axe-core, and an upload.
+"""The console as people use it, in a real browser: by links, with dropped files, by keys, without scripts.
 
-The driver and axe-core come with ``npm ci --prefix tests/browser``, Chromium from Debian.
+The driver and axe-core come with ``npm ci --prefix tests/browser``, Chromium from Debian. One browser
+makes the whole visit (`tests/browser/visit.mjs`), each test looks at one part of its record.
 """
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from scp.console import access
 from storage import users
 from tests.support import ungated
 from tests.support.in_process import InProcessNode
-from tests.support.mammograms import mammogram, standard_views, uid
+from tests.support.mammograms import mammogram, standard_views, uid, write
 from tests.support.peers import missing, require
 from tests.support.web import Console
 
@@ -25,27 +28,17 @@ pytestmark = pytest.mark.timeout(600)
 BROWSER = Path(__file__).parents[1] / "browser"
 PASSWORD = "correct horse battery staple"
 SIZE = {"rows": 1280, "columns": 1024}
+MORE_STUDIES = 50
+"""Beside the one that is read: more than one page."""
+PAGES_AND_THEMES = 11 * 3 * 2
 
 
 @pytest.fixture(scope="module")
-def observations(tmp_path_factory):
+def visit(tmp_path_factory):
     if not (BROWSER / "node_modules/axe-core").is_dir():
         missing("axe-core and the driver of the browser are not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("chromium")
-    node_of_pages = InProcessNode(folder)
-    node_of_pages.receive(*standard_views(**SIZE))
-    node_of_pages.work()
-    node_of_pages.deliver()
-    with node_of_pages.database.write() as tx:
-        for name, role in (("ada", "admin"), ("vera", "viewer"), ("olaf", "operator")):
-            password_hash = access.hashed(PASSWORD)
-            users.add(tx, name, role=role, password_hash=password_hash, now=node_of_pages.now)
-        users.grant(tx, "0" * 64, "vera", label="grafana", now=node_of_pages.now)
-        users.set_disabled(tx, "olaf", disabled=True)
-    node_of_pages.close()
-    values = mammogram("L", "CC", lesion=True, **SIZE).pixel_array
-    Image.fromarray((values / values.max() * 255).astype(np.uint8)).save(folder / "left.png")
-    (folder / "words.png").write_bytes(b"no picture")
+    fill(folder)
     (folder / "config.toml").write_text(
         f"""
 [node]
@@ -59,37 +52,182 @@ port = 104
 """
     )
     console = Console(folder / "config.toml")
-    pictures = ",".join(str(folder / name) for name in ("left.png", "words.png"))
     address = f"http://127.0.0.1:{console.port}"
-    words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), pictures]
+    words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), ",".join(files(folder))]
     environment = {**os.environ, "CONSOLE_USER": f"ada:{PASSWORD}"}
-    walk = subprocess.run(
+    process = subprocess.run(
         [str(word) for word in words], capture_output=True, timeout=550, check=False, env=environment
     )
     assert console.stop() == 0
-    assert walk.returncode == 0, walk.stderr.decode()
-    return json.loads(walk.stdout)
+    assert process.returncode == 0, process.stderr.decode()
+    return json.loads(process.stdout)
 
 
-def test_axe_finds_nothing(observations):
-    assert observations["violations"] == []
+def fill(folder):
+    """Make the data of a node: a study that was read and sent, others that wait, and users."""
+    node = InProcessNode(folder)
+    node.receive(*standard_views(**SIZE))
+    node.work()
+    node.deliver()
+    for number in range(MORE_STUDIES):
+        node.receive(mammogram("L", "CC", rows=64, columns=48, study=f"1{number}"))
+    with node.database.write() as tx:
+        for name, role in (("ada", "admin"), ("vera", "viewer"), ("olaf", "operator")):
+            users.add(tx, name, role=role, password_hash=access.hashed(PASSWORD), now=node.now)
+        users.grant(tx, "0" * 64, "vera", label="grafana", now=node.now)
+        users.set_disabled(tx, "olaf", disabled=True)
+    node.close()
 
 
-def test_every_page_fits_from_a_phone_to_a_wall(observations):
-    assert observations["overflows"] == []
+def files(folder):
+    """Make what people send: a picture, no picture, a mammogram as DICOM, and one that is not analysed."""
+    left = mammogram("L", "CC", lesion=True, **SIZE)
+    values = left.pixel_array
+    Image.fromarray((values / values.max() * 255).astype(np.uint8)).save(folder / "left.png")
+    (folder / "words.png").write_bytes(b"no picture")
+    write(left, folder / "left.dcm")
+    capture = mammogram("L", "CC", sop_class=SecondaryCaptureImageStorage, Modality="CT")
+    write(capture, folder / "ct.dcm")
+    return [str(folder / name) for name in ("left.png", "words.png", "left.dcm", "ct.dcm")]
 
 
-def test_no_page_fails_or_asks_anybody_else(observations):
-    assert observations["errors"] == []
-    assert observations["foreign"] == []
+def test_axe_finds_nothing_on_any_page_at_any_size_in_either_theme(visit):
+    assert visit["sweep"]["looks"] == PAGES_AND_THEMES
+    assert visit["sweep"]["violations"] == []
 
 
-def test_an_upload_shows_progress_result_and_alert(observations):
-    result, alert = observations["uploads"]
-    assert "confidence" in result
-    assert alert.startswith("No result")
-    assert observations["faded"] == "0"
+def test_every_page_fits_from_a_phone_to_a_wall(visit):
+    assert visit["sweep"]["overflows"] == []
 
 
-def test_the_keyboard_reaches_the_content_at_once(observations):
-    assert (observations["first"], observations["skipped"]) == ("To the content", "main")
+def test_no_page_fails_or_asks_anybody_else(visit):
+    assert visit["errors"] == []
+    assert visit["foreign"] == []
+
+
+def test_a_wrong_password_is_told_and_the_right_one_opens_the_overview(visit):
+    record = visit["signIn"]
+    assert (record["asked"], record["heading"]) == ("/sign-in", "Overview")
+    assert record["refused"].startswith("Name or password is wrong")
+
+
+def test_links_lead_to_every_page(visit):
+    record = visit["look"]
+    headings = ["Overview", "Studies", "Analyse a file", "document-cnn 1.2.0", "Users", "For programs"]
+    assert record["headings"] == headings
+    assert "The node is not running" in record["overview"]
+    assert "The last 24 hours" in record["overview"]
+
+
+def test_a_viewer_sees_what_it_may(visit):
+    record = visit["look"]
+    assert record["links"] == ["Overview", "Studies", "Analyse a file", "Model"]
+    assert record["buttons"] == 0
+    assert "this needs a user with the role admin" in record["refused"].lower()
+
+
+def test_the_theme_is_what_its_button_says_on_the_next_page_too(visit):
+    dark, light = visit["theme"]["Dark"], visit["theme"]["Light"]
+    assert sum(brightness(dark)) < 100
+    assert sum(brightness(light)) > 600
+    assert visit["theme"]["Auto"] == light  # as the browser of the test prefers
+
+
+def brightness(colour):
+    return [int(number) for number in re.findall(r"\d+", colour)][:3]
+
+
+def test_files_are_dropped_and_shown_at_once(visit):
+    record = visit["analyse"]
+    assert record["over"]
+    pictures = {name for entry in record["shown"] for name in entry["pictures"]}
+    assert pictures >= {"left.png", "left.png: preview", "left.dcm: preview"}
+
+
+def test_bars_of_upload_and_analysis_move(visit):
+    for name in ("Upload", "Analysis of left.png"):
+        values = [value for entry in visit["analyse"]["shown"] for bar, value in entry["bars"] if bar == name]
+        values = values[: values.index(100) + 1] if 100 in values else values  # the second upload begins anew
+        assert values == sorted(values)
+        assert len({value for value in values if 0 < value < 100}) > 1, values
+
+
+def test_a_result_has_label_confidence_and_classes_in_plain_words(visit):
+    picture, words, image = visit["analyse"]["results"]
+    for result in (picture, image):
+        assert re.search(r"confidence \d{1,3}\.\d\d %", result), result
+        assert len(re.findall(r"\d\.\d\d %", result)) == 5
+    assert "left.dcm L CC" in image
+    assert "No result: the file could not be analysed." in words
+    assert len(visit["analyse"]["classes"]) == 4
+    assert "harmless at first sight" in visit["analyse"]["classes"][2]
+
+
+def test_what_is_no_mammogram_is_an_alert_on_a_phone_too(visit):
+    record = visit["analyse"]
+    assert "No result: this was not taken for a mammogram" in record["alert"]
+    assert "left.png" in record["earlier"]
+    assert record["left"] == 1  # the other upload was forgotten when its button was pressed
+
+
+def test_the_list_is_searched_and_paged(visit):
+    record = visit["studies"]
+    assert record["first"] == [50, "page 1 of 2 Older"]
+    assert record["second"] == [1, "Newer page 2 of 2"]
+    assert record["none"] == "No study fits. Show all"
+    assert record["found"].startswith("1 study found")
+    assert record["named"][0] != record["named"][1]
+    assert "Doe, Jane · SYN1" in record["named"][1]
+
+
+def test_a_study_shows_what_was_found(visit):
+    record = visit["studies"]
+    assert record["state"] == "delivered"
+    assert record["beside"]
+    assert record["bars"] == ["10.00 %", "20.00 %", "10.00 %", "60.00 %"]
+    assert "Pixel Data Rows 1280 pixels" in record["report"]
+    assert record["deliveries"].count("0x0000") >= 5
+    assert "received" in record["history"]
+    assert "Patient name Doe, Jane" in record["identity"]
+    assert "Birth date 1960-01-02" in record["identity"]
+
+
+def test_the_slider_fades_the_heatmap_on_the_screen(visit):
+    full, faded, full_again = visit["studies"]["coloured"]
+    assert full == full_again > 0
+    assert faded == 0
+
+
+def test_results_are_downloaded(visit):
+    (bundle, zip_head, _), (report, _, dicom_head) = visit["studies"]["downloads"]
+    assert (bundle[-4:], zip_head) == (".zip", "PK")
+    assert (report[-4:], dicom_head) == (".dcm", "DICM")
+
+
+def test_the_buttons_of_a_study_say_what_they_did(visit):
+    record = visit["studies"]
+    assert record["retried"].startswith("Nothing of this study was given up")
+    assert record["again"].startswith("4 images are analysed again")
+    assert record["stateAgain"] == "being analysed"
+
+
+def test_an_admin_adds_changes_and_removes_a_user(visit):
+    record = visit["users"]
+    assert "operator" in record["added"]
+    assert re.search(r"srt_\w+", record["token"])
+    assert "disabled" in record["disabled"]
+    assert not any("nora" in name for name in record["left"])
+
+
+def test_the_keyboard_is_enough(visit):
+    record = visit["keyboard"]
+    assert (record["first"], record["skipped"], record["faded"]) == ("To the content", "main", "0")
+    assert record["unseen"] == []
+
+
+def test_forms_work_without_javascript(visit):
+    record = visit["withoutScript"]
+    assert record["found"].startswith("1 study found")
+    assert record["report"]
+    assert not record["faders"]
+    assert re.search(r"confidence \d{1,3}\.\d\d %", record["result"])

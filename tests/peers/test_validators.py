@@ -96,6 +96,8 @@ def items_without_content(folder):
     header = mammogram(
         ProcedureCodeSequence=[Dataset(), *lacking],
         OtherPatientIDsSequence=[Dataset(), item(PatientID="77"), item(TypeOfPatientID="TEXT")],
+        OtherPatientIDs=["88", "99"],
+        IssuerOfPatientIDQualifiersSequence=[Dataset(), item(UniversalEntityID="1.2.3")],
         IssuerOfAccessionNumberSequence=[Dataset(), item(UniversalEntityID="1.2.3")],
         AnatomicRegionSequence=[Dataset()],
     )

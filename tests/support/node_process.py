@@ -32,6 +32,8 @@ class NodeProcess:
         self.working = working
         self.config = folder / "config.toml"
         model = "" if "[model]" in extra else f'[model]\nname = "{ungated.copy(MODEL, folder / "model")}"\n'
+        # a second worker would load its network, which takes seconds of every core, for one image or two
+        worker = "" if "[worker]" in extra else "[worker]\nprocesses = 1"
         self.config.write_text(
             f"""
 [node]
@@ -46,6 +48,7 @@ quiet_seconds = {quiet_seconds}
 [delivery]
 first_retry_seconds = 1
 longest_retry_seconds = 2
+{worker}
 {extra}
 {model}
 {peers}

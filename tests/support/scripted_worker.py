@@ -14,7 +14,7 @@ from storage.queue import jobs
 EXIT_CODE = 3
 
 
-def answers(settings, owner, pipe):
+def answers(settings, number, owner, pipe):
     """Answer each wake-up, then say that a job is done."""
     pipe.send_bytes(READY)
     while pipe.recv_bytes() == WAKE:
@@ -22,7 +22,7 @@ def answers(settings, owner, pipe):
         pipe.send_bytes(FINISHED)
 
 
-def counts(settings, owner, pipe):
+def counts(settings, number, owner, pipe):
     """Answer no wake-up; at the end write down how many came."""
     pipe.send_bytes(READY)
     wakes = 0
@@ -32,26 +32,33 @@ def counts(settings, owner, pipe):
     (settings.node.data_dir / "wakes").write_text(str(wakes))
 
 
-def loads(settings, owner, pipe):
+def works(settings, number, owner, pipe):
+    """Begin a job and never end it."""
+    pipe.send_bytes(READY)
+    pipe.send_bytes(BEGIN)
+    threading.Event().wait()
+
+
+def loads(settings, number, owner, pipe):
     """Never get ready: the network takes too long to load."""
     pipe.send_bytes(FINISHED)  # so that the test knows of this process
     threading.Event().wait()
 
 
-def dies(settings, owner, pipe):
+def dies(settings, number, owner, pipe):
     """Claim a job and die of it."""
     pipe.send_bytes(READY)
     _claim(settings, owner)
     os._exit(EXIT_CODE)
 
 
-def lingers(settings, owner, pipe):
+def lingers(settings, number, owner, pipe):
     """Have nothing to do, and end late all the same."""
     pipe.send_bytes(READY)
     threading.Event().wait()
 
 
-def hangs(settings, owner, pipe):
+def hangs(settings, number, owner, pipe):
     """Claim a job and never end it, whatever the supervisor says."""
     pipe.send_bytes(READY)
     _claim(settings, owner)

@@ -76,5 +76,5 @@ def _number(content: Dataset) -> str:
         return _meaning(content.get("NumericValueQualifierCodeSequence")) or "no number"
     unit = measured[0].get("MeasurementUnitsCodeSequence")
     code = str(unit[0].get("CodeValue", "")) if unit else ""
-    suffix = "" if code in {"", "1", "{score}", "{ratio}"} else f" {code}"
-    return f"{measured[0].get('NumericValue', '')}{suffix}"
+    suffix = "" if code in {"", "1", "{score}", "{ratio}"} else f" {code.strip('{}')}"
+    return f"{str(measured[0].get('NumericValue', '')).removesuffix('.0')}{suffix}"

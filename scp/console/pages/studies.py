@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scp.console import rendering, services
+from scp.console import examined, rendering, services
+from scp.console.pages import identities
 from scp.console.services import Services
 from scp.console.wording import STATES, TONES
 from scp.operating import waiting
 from storage.overview import pages
 from storage.overview.pages import Choice, Page
 from storage.overview.studies import StudyOverview
+from storage.queue import arrivals
 
 PAGE_SIZE: Final = 50
 WORDS_LENGTH: Final = 64
@@ -34,6 +38,8 @@ class StudyLine:
     study: StudyOverview
     patient: str | None
     """Pseudonym."""
+    identity: str | None
+    """Who it is, where that was asked for."""
     senders: tuple[str, ...]
     state: str
     tone: str
@@ -49,6 +55,8 @@ def show(request: Request) -> Response:
     choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
     page, lines = _look(node, words, choice, max(1, number))
+    if identities.may_show(request, [line.study.study_uid for line in lines]):
+        lines = [replace(line, identity=_identity(node, line.study.study_uid)) for line in lines]
     last = max(1, -(-page.total // PAGE_SIZE))
     return rendering.page(
         request,
@@ -61,6 +69,8 @@ def show(request: Request) -> Response:
             "choice": choice,
             "choices": CHOICES,
             "number": max(1, number),
+            "address": _address(query),
+            "identified": identities.FIELD in query,
             "last": last,
         },
     )
@@ -85,6 +95,19 @@ def _look(node: Services, words: str, choice: Choice, number: int) -> tuple[Page
     return page, _lines(node, list(page.studies))
 
 
+def _identity(node: Services, study_uid: str) -> str | None:
+    """Return who the patient of a study is, by the header of an image that is kept."""
+    with node.database.read() as tx:
+        images = arrivals.images(tx, study_uid)
+    image = examined.opened(node, images[0][0]) if images else None
+    return None if image is None else identities.in_short(image)
+
+
+def _address(query: QueryParams) -> str:
+    """Return the address of this list without the number of its page."""
+    return "?" + urlencode([(name, value) for name, value in query.items() if name != "page"])
+
+
 def _patients(node: Services, pseudonym: str) -> tuple[str, ...]:
     """Return the digests of the patients who are called so here."""
     with node.database.read() as tx:
@@ -102,6 +125,7 @@ def _lines(node: Services, studies: list[StudyOverview]) -> list[StudyLine]:
         StudyLine(
             study=study,
             patient=node.pseudonym(digests.get(study.study_uid)),
+            identity=None,
             senders=tuple(senders[study.study_uid]),
             state=STATES[study.state],
             tone=TONES[study.state],

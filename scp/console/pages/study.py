@@ -16,10 +16,9 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from inference import wording as result_words
 from inference.decision import Analysed
 from inference.findings import CLASSES
-from inference.reading import attributes
 from scp.console import examined, rendering, services, visitors
 from scp.console.drawing import pictures, report
-from scp.console.examined import ExaminedStudy
+from scp.console.pages import identities
 from scp.console.pages import studies as listing
 from scp.console.services import Services
 from scp.console.visitors import Role
@@ -33,9 +32,8 @@ from storage.records import ResultObject
 
 log = structlog.get_logger(__name__)
 
-IDENTITY: Final = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDate")
-"""What is shown of who the patient is, to those who may see it."""
 UID_LENGTH: Final = 64
+NUMBER_LENGTH: Final = 6
 PICTURES_KEPT: Final = {"Cache-Control": "private, max-age=600"}
 """The page names pictures by what they depend on: the browser may keep them for this visit."""
 
@@ -49,17 +47,19 @@ def show(request: Request) -> Response:
         events = history.of(tx, study.study_uid)
         results = deliveries.current_results(tx, study.study_uid)
     read = examined.examine(node, study.study_uid)
+    identity_shown = identities.may_show(request, [study.study_uid])
     return rendering.page(
         request,
         "study.html",
         {
             "line": listing.line(node, study),
+            "done": _outcome(request),
             "study": read,
             "entries": entries,
             "events": events,
             "objects": results,
             "report": _report(node, results),
-            "identity": _identity(request, read, study.study_uid),
+            "identity": identities.rows(read.header) if identity_shown and read.header else None,
             "Analysed": Analysed,
             "classes": CLASSES,
             "plain": PLAIN,
@@ -139,10 +139,11 @@ async def retry_study(request: Request) -> Response:
     await visitors.check_form(request)
     node = services.of(request)
     study = await run_in_threadpool(_study, node, request)
-    await run_in_threadpool(
+    back = await run_in_threadpool(
         retry.bring_back, node.database, study_uid=study.study_uid, destination=None, now=node.now()
     )
-    return RedirectResponse(f"/studies/{study.study_uid}", 303)
+    number = back.jobs + back.deliveries + back.commitments
+    return RedirectResponse(f"/studies/{study.study_uid}?retried={number}", 303)
 
 
 async def analyse_study(request: Request) -> Response:
@@ -152,12 +153,33 @@ async def analyse_study(request: Request) -> Response:
     node = services.of(request)
     study = await run_in_threadpool(_study, node, request)
 
-    def change() -> None:
+    def change() -> int:
         with node.database.write() as tx:
-            study_changes.analyse_again(tx, study.study_uid, now=node.now())
+            return study_changes.analyse_again(tx, study.study_uid, now=node.now())
 
-    await run_in_threadpool(change)
-    return RedirectResponse(f"/studies/{study.study_uid}", 303)
+    number = await run_in_threadpool(change)
+    return RedirectResponse(f"/studies/{study.study_uid}?again={number}", 303)
+
+
+def _outcome(request: Request) -> str | None:
+    """Return what the button has done that led to this page."""
+    query = request.query_params
+    if "retried" in query:
+        if (number := _number(query["retried"])) == 0:
+            return "Nothing of this study was given up, and nothing waits to be tried again."
+        return f"{number} {'thing is' if number == 1 else 'things are'} tried again now."
+    if "again" in query:
+        if (number := _number(query["again"])) == 0:
+            return (
+                "The pixels of this study were removed after their time: send it again, then it is analysed."
+            )
+        images = "1 image is" if number == 1 else f"{number} images are"
+        return f"{images} analysed again. Results that come out the same are not sent again."
+    return None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) <= NUMBER_LENGTH else 0
 
 
 def _study(node: Services, request: Request) -> StudyOverview:
@@ -181,12 +203,3 @@ def _report(node: Services, results: list[ResultObject]) -> report.Item | None:
     except (OSError, InvalidDicomError) as error:
         log.warning("report cannot be shown", reason=type(error).__name__)
         return None
-
-
-def _identity(request: Request, read: ExaminedStudy, study_uid: str) -> list[tuple[str, str]] | None:
-    """Return who the patient is, where it is asked for by somebody who may know; that is logged."""
-    if "identity" not in request.query_params or read.header is None:
-        return None
-    visitor = visitors.require(request, Role.OPERATOR)
-    log.info("identity of a study shown", study=study_uid, user=visitor.name or "no users")
-    return [(name, attributes.text(read.header.header, name)) for name in IDENTITY]

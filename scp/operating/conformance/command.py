@@ -172,8 +172,16 @@ def _created(settings: Settings) -> Iterator[str]:
     device = product.device(settings.node.ae_title)
     for number, example in enumerate(sample.objects(device, settings.outputs.options()), start=1):
         name = _name(example.rich.SOPClassUID)
-        yield from (f"### 10.{number} {name}: {example.rich.SeriesDescription}", "")
+        title = f"{_asked_for(example.kind)}, {name}: {example.rich.SeriesDescription}"
+        yield from (f"### 10.{number} {title}", "")
         yield from (*tables.of_object(example), "")
+
+
+def _asked_for(kind: str) -> str:
+    """Return by which word of ``objects`` a peer asks for objects of that ``kind``, and with which region."""
+    form = kind.removesuffix("-OUTLINE")
+    word = next(word for word, named in sent_objects.KIND_OF.items() if named == form)
+    return f'`"{word}"`' if form == kind else f'`"{word}"` with `region = "outline"`'
 
 
 def _remedies(ae_title: str) -> Iterator[tuple[str, str]]:

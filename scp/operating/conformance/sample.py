@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
+from pydicom.uid import ComprehensiveSRStorage, DigitalMammographyXRayImageStorageForPresentation
 
 from inference import examination
 from inference.decision import FlagRule, FlagThreshold, SameForAll
@@ -24,7 +24,7 @@ from inference.findings import (
     Trace,
 )
 from inference.heatmap.layers import Layers
-from inference.options import MeasuredImage, OutputOptions
+from inference.options import MeasuredImage, OutputOptions, Predecessor
 from inference.reading import mammogram
 from inference.results.identity import Device, uid
 from inference.results.kinds import KINDS
@@ -67,6 +67,42 @@ _RICH: Final[dict[str, Any]] = {
     "WindowWidth": "4096",
 }
 """What a source may say of itself, and results repeat."""
+_ITEMS: Final[dict[str, dict[str, Any]]] = {
+    "OtherPatientIDsSequence": {
+        "PatientID": "OTHER",
+        "IssuerOfPatientID": "ELSEWHERE",
+        "TypeOfPatientID": "TEXT",
+    },
+    "IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "1.2.3", "UniversalEntityIDType": "ISO"},
+    "IssuerOfAccessionNumberSequence": {"LocalNamespaceEntityID": "RIS"},
+    "ProcedureCodeSequence": {
+        "CodeValue": "24606-6",
+        "CodingSchemeDesignator": "LN",
+        "CodeMeaning": "Mammogram",
+    },
+    "ViewCodeSequence": {
+        "CodeValue": "399162004",
+        "CodingSchemeDesignator": "SCT",
+        "CodeMeaning": "cranio-caudal",
+    },
+}
+"""Sequences of one item, which a source may have as well."""
+_MODIFIER: Final = {
+    "CodeValue": "399209000",
+    "CodingSchemeDesignator": "SCT",
+    "CodeMeaning": "Implant Displaced",
+}
+_TABLES: Final = ("ModalityLUTSequence", "VOILUTSequence")
+"""From stored values to grey, in place of slope and window."""
+_PREDECESSOR: Final = Predecessor(
+    sop_class_uid=str(ComprehensiveSRStorage),
+    sop_instance_uid=uid("sample predecessor"),
+    series_instance_uid=uid("sample predecessor series"),
+    study_instance_uid=uid("sample study"),
+    images=2,
+    made_at=_MADE_AT,
+    instance_number=1,
+)
 _REQUEST: Final = {
     "RequestedProcedureID": "REQUEST",
     "RequestedProcedureDescription": "Requested procedure",
@@ -78,22 +114,55 @@ _REQUEST: Final = {
 class SampleObject:
     """The first object of one kind."""
 
+    kind: str
+    """Its name in the table of kinds."""
     rich: Dataset
     """As made of a source that says much of itself."""
     poor: Dataset
     """As made of a source that says as little as it may."""
+    later: Dataset
+    """As made for a later report, of a source with lookup tables that says little else."""
     source: Dataset
     """The rich source."""
 
 
 def objects(device: Device, options: OutputOptions) -> list[SampleObject]:
     """Return the first object of each kind, in the order in which they are sent."""
-    rich, poor = (_results(device, options, attributes) for attributes in (_RICH, {}))
-    source = _header("R", "CC", _RICH)
-    return [SampleObject(rich=rich[kind], poor=poor[kind], source=source) for kind in rich]
+    more = {name: _sequence(content) for name, content in _ITEMS.items()}
+    more["ViewCodeSequence"][0].ViewModifierCodeSequence = _sequence(_MODIFIER)
+    attributes = {**_RICH, **more, "RequestAttributesSequence": _sequence(_REQUEST)}
+    rich, poor = (_results(device, options, chosen) for chosen in (attributes, {}))
+    later = _results(device, options, dict.fromkeys(_TABLES, _tables()), _PREDECESSOR)
+    source = _header("R", "CC", attributes)
+    return [
+        SampleObject(kind=kind, rich=rich[kind], poor=poor[kind], later=later[kind], source=source)
+        for kind in rich
+    ]
 
 
-def _results(device: Device, options: OutputOptions, attributes: dict[str, Any]) -> dict[str, Dataset]:
+def _sequence(attributes: dict[str, Any]) -> Sequence:
+    """Return a sequence of one item."""
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return Sequence([item])
+
+
+def _tables() -> Sequence:
+    """Return a lookup table of two values."""
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [2, 0, 16])
+    table.add_new("LUTData", "OW", bytes([0, 0, 255, 255]))
+    table.ModalityLUTType = "US"
+    return Sequence([table])
+
+
+def _results(
+    device: Device,
+    options: OutputOptions,
+    attributes: dict[str, Any],
+    predecessor: Predecessor | None = None,
+) -> dict[str, Dataset]:
     """Return by kind the first object of an examination with a flagged breast and a failed image."""
     failed = NotAnalysed(status=AnalysisStatus.FAILED, reason="an example")
     images = [
@@ -108,7 +177,7 @@ def _results(device: Device, options: OutputOptions, attributes: dict[str, Any])
         device=device,
         identity=_NETWORK,
         options=options,
-        predecessor=None,
+        predecessor=predecessor,
         kinds=KINDS,
     ):
         results.setdefault(study_object.kind.name, study_object.dataset)
@@ -127,11 +196,6 @@ def _header(side: str, view: str, attributes: dict[str, Any]) -> Dataset:
     header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 12, 11, 0
     for keyword, value in attributes.items():
         setattr(header, keyword, value)
-    if attributes:
-        request = Dataset()
-        for keyword, text in _REQUEST.items():
-            setattr(request, keyword, text)
-        header.RequestAttributesSequence = Sequence([request])
     return header
 
 

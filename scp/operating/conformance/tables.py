@@ -96,7 +96,12 @@ def _statuses(rows: Iterable[tuple[int, str]]) -> list[str]:
 
 def of_object(sample: SampleObject) -> list[str]:
     """Return the lines of the table of ``sample``, and of its content tree where it has one."""
-    rows = [_row(element, sample) for element in sample.rich if element.keyword != "ContentSequence"]
+    elements = [*sample.rich, *(element for element in sample.later if element.tag not in sample.rich)]
+    rows = [
+        _row(element, sample)
+        for element in sorted(elements, key=lambda element: element.tag)
+        if element.keyword != "ContentSequence"
+    ]
     lines = table(("Attribute", "Tag", "VR", "Presence", "Value"), rows)
     if "ContentSequence" in sample.rich:
         lines += ["", "Content tree (each item once):", "", *_tree(sample.rich)]
@@ -105,7 +110,7 @@ def of_object(sample: SampleObject) -> list[str]:
 
 def _row(element: DataElement, sample: SampleObject) -> tuple[str, ...]:
     in_poor = _element(sample.poor, element.tag)
-    presence = "ANAP" if in_poor is None else "ALWAYS"
+    presence = "ALWAYS" if in_poor is not None and element.tag in sample.later else "ANAP"
     if in_poor is not None and in_poor.is_empty and not element.is_empty:
         presence = "VNAP"
     if in_poor is not None and element.is_empty:
@@ -126,14 +131,19 @@ def _value(element: DataElement, sample: SampleObject) -> str:
     if of_source is not None and of_source.value == element.value and keyword != "Rows":
         return "copied from the source image"
     if element.VR == "SQ":
-        names = sorted({inner.name for item in element.value for inner in item})
+        forms = [_element(form, element.tag) for form in (sample.rich, sample.later)]
+        items = [item for form in forms if form is not None for item in form.value]
+        names = sorted({inner.name for item in items for inner in item})
         return f"{len(element.value)} item(s): {', '.join(names)}" if names else "no item"
     in_poor = _element(sample.poor, element.tag)
     fixed = in_poor is not None and in_poor.value == element.value
     text = str(element.value)
     if element.is_empty or keyword in _OF_THE_DEVICE or element.VR in _MADE_ANEW or not fixed:
         return "" if element.is_empty else "generated"
-    return f"`{text}`" if len(text) <= _LONGEST else "generated"
+    if len(text) > _LONGEST:
+        return "generated"
+    in_later = _element(sample.later, element.tag)
+    return f"`{text}`" if in_later is None or in_later.value == element.value else f"`{text}` at first"
 
 
 def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:

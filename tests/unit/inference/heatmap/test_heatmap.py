@@ -116,7 +116,7 @@ def test_an_image_without_a_region_is_named_so_and_stands_alone():
     beside = rendered[:, :-300]
     assert np.all(beside[:100] == 0)
     assert (beside[-150:] > 200).any()
-    assert legend_text(results.analysed(results.NORMAL)).startswith("AI result, no region  R CC")
+    assert "AI result, no region  R CC" in legend_text(results.analysed(results.NORMAL))
 
 
 def test_map_of_an_image_without_a_region_is_not_shown():
@@ -192,8 +192,8 @@ def test_the_legend_of_a_breast_without_a_region_is_not_at_the_chest_wall(wall):
 def test_the_score_has_a_line_of_its_own_where_the_flag_has_no_room_for_it():
     finding = results.analysed(results.NORMAL)
     lines = [mark.text for mark in words_of(finding, caption="unknown side, unknown view", width=1000)]
-    assert lines[:2] == ["AI result, no region", "unknown side, unknown view"]
-    assert lines[2:5] == ["NOT FOR DIAGNOSTIC USE", "Not flagged", "malignant score 1 (flag from 31)"]
+    assert lines[:2] == ["Not flagged", "malignant score 1 (flag from 31)"]
+    assert lines[2:5] == ["AI result, no region", "unknown side, unknown view", "NOT FOR DIAGNOSTIC USE"]
 
 
 @pytest.mark.parametrize(("wall", "left", "right"), [("left", 1000, 2040), ("right", 960, 2000)])
@@ -311,12 +311,21 @@ def test_an_enlarged_breast_stays_within_the_longest_side():
     assert max(picture.shape) <= 512
 
 
-def test_the_warning_stands_beside_the_headline_of_a_picture_without_a_region():
+def test_the_warning_stands_beside_the_caption_of_a_picture_without_a_region():
     finding = results.analysed(results.NORMAL)
     words = {mark.text: mark for mark in words_of(finding, caption="L MLO", width=1500)}
-    headline, warning = words["AI result, no region  L MLO"], words["NOT FOR DIAGNOSTIC USE"]
-    assert headline.top < warning.top < headline.top + headline.size
-    assert headline.size >= 48
+    caption, warning = words["AI result, no region  L MLO"], words["NOT FOR DIAGNOSTIC USE"]
+    assert caption.top < warning.top < caption.top + caption.size
+    assert caption.size >= 40
+
+
+@pytest.mark.parametrize("scores", [results.MALIGNANT, results.NORMAL])
+def test_the_flag_is_the_headline_first_and_largest(scores):
+    finding = results.analysed(scores)
+    first, *rest = words_of(finding, caption="L MLO", width=2048)
+    assert first.text == wording.flag(finding.decision)
+    assert first.size >= 48
+    assert first.size > max(words.size for words in rest)
 
 
 def test_spots_on_the_outline_are_told():

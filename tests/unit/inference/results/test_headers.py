@@ -105,6 +105,11 @@ CODE = {"CodeValue": "24606-6", "CodingSchemeDesignator": "LN", "CodeMeaning": "
         ("OtherPatientIDsSequence", {"PatientID": "77", "TypeOfPatientID": "TEXT"}, "PatientID"),
         ("OtherPatientIDsSequence", {"PatientID": "77", "TypeOfPatientID": "TEXT"}, "TypeOfPatientID"),
         ("IssuerOfAccessionNumberSequence", {"LocalNamespaceEntityID": "RIS"}, "LocalNamespaceEntityID"),
+        (
+            "IssuerOfPatientIDQualifiersSequence",
+            {"UniversalEntityID": "1.2.3", "UniversalEntityIDType": "ISO"},
+            "UniversalEntityIDType",
+        ),
     ],
 )
 def test_items_without_what_they_must_have_are_left_out(tmp_path, keyword, whole, lacking):
@@ -244,6 +249,21 @@ def test_patient_and_study_are_copied_whole(tmp_path):
     assert copied.TimezoneOffsetFromUTC == "-0300"
     for keyword in ("PatientName", "IssuerOfPatientID", "PatientAge", "StudyInstanceUID", "StudyDescription"):
         assert copied[keyword].value == source.header[keyword].value
+
+
+def test_retired_other_patient_ids_come_as_the_sequence_that_archives_read(tmp_path):
+    """A value that the sequence lists already is not listed twice."""
+    listed = item_with(PatientID="77", TypeOfPatientID="TEXT", IssuerOfPatientID="ELSEWHERE")
+    retired = {"OtherPatientIDs": ["77", " 88", "88", ""]}
+    copied = headers.patient_and_study(
+        from_disk(mammogram(OtherPatientIDsSequence=[listed], **retired), tmp_path)
+    )
+    assert [item.PatientID for item in copied.OtherPatientIDsSequence] == ["77", "88"]
+    assert copied.OtherPatientIDsSequence[0].IssuerOfPatientID == "ELSEWHERE"
+    assert copied.OtherPatientIDsSequence[1].TypeOfPatientID == "TEXT"
+    assert "OtherPatientIDs" not in copied
+    alone = headers.patient_and_study(from_disk(mammogram(OtherPatientIDs="99"), tmp_path))
+    assert [item.PatientID for item in alone.OtherPatientIDsSequence] == ["99"]
 
 
 def test_all_objects_agree_even_where_the_sources_do_not(tmp_path):

@@ -160,6 +160,7 @@ def test_a_viewer_looks_and_changes_nothing(console):
     assert "signed in as vera, viewer" in page.words
     proof = {"csrf": viewer.csrf("/analyse"), "destination": "PACS"}
     assert viewer.post("/retry", proof).status == 403
+    assert viewer.get("/studies?identity=1").status == 403
     assert signed_in(console, "olaf").get("/").status == 200
     before = dict(viewer.cookies)
     assert viewer.post("/sign-out", proof).status == 303

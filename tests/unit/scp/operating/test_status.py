@@ -20,7 +20,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from scp.process import locks
-with locks.worker_lock(Path(sys.argv[1])):
+with locks.worker_lock(Path(sys.argv[1]), 1):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -47,14 +47,20 @@ def node(database, tmp_path):
 
 
 def test_worker_that_is_ready_is_shown_with_its_process(database, tmp_path):
-    with lock_held(tmp_path), locks.worker_lock(tmp_path):
+    with lock_held(tmp_path), locks.worker_lock(tmp_path, 1):
         health = node(database, tmp_path)
     assert health.worker_pid == os.getpid()
     assert _worker(health) == f"worker: ready (process {os.getpid()})"
 
 
+def test_workers_that_are_ready_are_all_shown(database, tmp_path):
+    with lock_held(tmp_path), locks.worker_lock(tmp_path, 1), locks.worker_lock(tmp_path, 2):
+        health = node(database, tmp_path)
+    assert _worker(health) == f"workers: 2 ready (processes {os.getpid()}, {os.getpid()})"
+
+
 def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
-    with locks.worker_lock(tmp_path):
+    with locks.worker_lock(tmp_path, 1):
         pass
     with lock_held(tmp_path):
         health = node(database, tmp_path)
@@ -69,16 +75,16 @@ def test_killed_worker_is_seen_to_be_gone(tmp_path):
     )
     try:
         assert holder.stdout.readline() == b"held\n"
-        assert locks.worker_pid(tmp_path) == holder.pid
+        assert locks.worker_pids(tmp_path) == (holder.pid,)
     finally:
         holder.kill()
         holder.communicate()
-    assert locks.worker_pid(tmp_path) is None
+    assert locks.worker_pids(tmp_path) == ()
 
 
 def test_worker_does_not_wait_for_one_that_is_ending(tmp_path):
-    with lock_held(tmp_path, locks.WORKER_LOCK), locks.worker_lock(tmp_path):
-        assert locks.worker_pid(tmp_path) == os.getpid()
+    with lock_held(tmp_path, locks.WORKER_LOCKS.format(1)), locks.worker_lock(tmp_path, 1):
+        assert locks.worker_pids(tmp_path) == (os.getpid(),)
 
 
 def test_what_is_coming_in_is_shown(database, tmp_path, capsys):

@@ -39,11 +39,13 @@ def supervised(node, monkeypatch):
     def make(script, *, database=None, job_timeout_seconds=SECONDS):
         monkeypatch.setattr(supervisor, "_begin", script)
         limits = sections.Worker.model_construct(
-            lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
+            processes=1, lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
         )
         finished = queue.Queue()
         supervisors.append(
             Supervisor(
+                number=1,
+                loaded=lambda: None,
                 settings=node.settings.model_copy(update={"worker": limits}),
                 database=database or node.database,
                 finished=lambda: finished.put(1),

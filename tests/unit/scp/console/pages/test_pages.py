@@ -165,7 +165,8 @@ def test_a_study_shows_images_report_and_deliveries(browser):
 
 
 def test_who_it_is_is_shown_where_it_is_asked_for(browser):
-    assert PATIENT_NAME in browser.get(f"/studies/{STUDY}?identity=1").words
+    assert "Doe, Jane" in browser.get(f"/studies/{STUDY}?identity=1").words
+    assert len(re.findall(r"Doe, Jane · SYN\d", browser.get("/studies?identity=1").words)) == 3
 
 
 def test_results_are_downloaded_as_dicom(browser):
@@ -193,7 +194,7 @@ def test_buttons_need_the_proof_of_our_own_pages(browser, folder):
     assert browser.post(address, proof, Sec_Fetch_Site="cross-site").status == 403
     assert browser.get("/", Host="evil.example").status == 421
     answer = browser.post(address, proof, Sec_Fetch_Site="same-origin")
-    assert (answer.status, answer.headers["Location"]) == (303, f"/studies/{AGAIN}")
+    assert (answer.status, answer.headers["Location"]) == (303, f"/studies/{AGAIN}?again=4")
     opened = Database.open_for_reading(folder / "data")
     with opened.read() as tx:
         waiting = tx.execute(

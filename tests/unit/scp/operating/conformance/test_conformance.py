@@ -14,6 +14,12 @@ def test_committed_statement_is_that_of_the_code():
     assert COMMITTED.read_text(encoding="utf-8") == command.statement(Settings()), stale
 
 
+def test_every_heading_is_there_once():
+    headings = [line for line in command.statement(Settings()).splitlines() if line.startswith("#")]
+    numbers_left_out = [line.split(" ", 2)[2] for line in headings[1:]]
+    assert len(set(numbers_left_out)) == len(numbers_left_out)
+
+
 def test_statement_of_a_site_names_its_peers(tmp_path, capsys):
     peer = Peer(ae_title="STATION", host="127.0.0.1", port=104, objects=("cad_sr",))
     assert command.run(Settings(peers=(peer,)), tmp_path / "new" / "statement.md") == 0

@@ -1,0 +1,53 @@
+// Looks at every page at three sizes and in both themes: does it fit, what does axe-core say, and pictures of it.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SIZES = { phone: [360, 740], desk: [1920, 1080], wall: [3840, 2160] };
+const THEMES = ["light", "dark"];
+const OF_STRANGERS = { "sign-in": "/sign-in" };
+
+export async function sweep(visit, { result, studies, study, users, folder, names, storageState }) {
+  const pages = {
+    overview: "/", studies, nothing: "/studies?q=ZZZ", study, analyse: "/analyse", result, model: "/model", users, api: "/api",
+    problem: "/studies/1.2.3",
+  };
+  const found = { looks: 0, violations: [], overflows: [] };
+  for (const [size, [width, height]] of Object.entries(SIZES)) {
+    for (const [shown, state] of [[pages, storageState], [OF_STRANGERS, undefined]]) {
+      // the policy of the pages would forbid the test's own script
+      const context = await visit.browser.newContext({ viewport: { width, height }, bypassCSP: true, storageState: state });
+      const page = await context.newPage();
+      for (const name of Object.keys(shown)) {
+        const themes = THEMES.filter((theme) => !names.length || names.includes(`${name}-${size}-${theme}`));
+        if (themes.length) await look(page, `${visit.address}${shown[name]}`, { name, size, themes, folder, found });
+      }
+      await context.close();
+    }
+  }
+  return found;
+}
+
+async function look(page, address, { name, size, themes, folder, found }) {
+  await page.goto(address);
+  if (name === "users") await page.locator("summary").last().click();
+  for (const image of await page.locator("img[loading=lazy]").all()) await image.scrollIntoViewIfNeeded();
+  await page.waitForFunction(() => [...document.images].every((image) => image.complete));
+  await page.evaluate(() => scrollTo(0, 0));
+  if (!folder) await page.evaluate(axe);
+  for (const theme of themes) {
+    await page.emulateMedia({ colorScheme: theme });
+    found.looks += 1;
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (overflow > 0) found.overflows.push(`${name} at ${size}, ${theme}: ${overflow} pixels`);
+    if (folder) await page.screenshot({ path: `${folder}/${name}-${size}-${theme}.png`, fullPage: name !== "model" });
+    else await accuse(page, `${name} at ${size}, ${theme}`, found.violations, theme !== THEMES[0]);
+  }
+}
+
+// A theme changes colours and nothing else: in the second one axe looks at colours alone.
+async function accuse(page, where, violations, coloursAlone) {
+  const options = { resultTypes: ["violations"], ...(coloursAlone && { runOnly: ["color-contrast", "link-in-text-block"] }) };
+  const accused = await page.evaluate((chosen) => axe.run(chosen), options);
+  for (const { id, impact, nodes } of accused.violations) violations.push(`${where}: ${impact} ${id}: ${nodes[0].html.slice(0, 200)}`);
+}
