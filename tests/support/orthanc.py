@@ -82,9 +82,13 @@ class Orthanc:
             return json.load(answer)
 
     def file(self, instance):
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.rest_port}/instances/{instance}/file", timeout=30
-        ) as answer:
+        return self._bytes(f"/instances/{instance}/file")
+
+    def text(self, path):
+        return self._bytes(path).decode()
+
+    def _bytes(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.rest_port}{path}", timeout=30) as answer:
             return answer.read()
 
     def post(self, path, body):
