@@ -65,7 +65,9 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     if not settings.tls.only:
         yield _port(settings)
     if settings.tls.on:
-        yield _tls_port(settings)
+        yield _open_port(settings, "tls", settings.node.host, settings.tls.port)
+    if settings.stow.enabled:
+        yield _open_port(settings, "STOW-RS", settings.stow.host, settings.stow.port)
     yield from tls_files.files(settings.tls, datetime.now(UTC))
     calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
@@ -172,16 +174,15 @@ def _port(settings: Settings) -> Check:
     return _listening(subject, settings, pid)
 
 
-def _tls_port(settings: Settings) -> Check:
-    port = settings.tls.port
-    subject = f"tls port {port}"
+def _open_port(settings: Settings, name: str, host: str, port: int) -> Check:
+    subject = f"{name} port {port}"
     pid = locks.node_pid(settings.node.data_dir)
     if port == 0:
         return ok(subject, "a free one is taken at the start")
     if pid is None:
-        return _free(subject, settings.node.host, port)
+        return _free(subject, host, port)
     # only a connection: who may speak TLS with the node is shown by the peers, not by the node to itself
-    if (unreachable := connect(_loopback(settings.node.host), port, ECHO_SECONDS)) is not None:
+    if (unreachable := connect(_loopback(host), port, ECHO_SECONDS)) is not None:
         return failed(subject, f"the node runs (process {pid}) but: {unreachable}; was it restarted since?")
     return ok(subject, f"the node runs (process {pid}) and listens")
 

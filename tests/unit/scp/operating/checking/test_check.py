@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
+from scp.configuration.web import Stow
 from scp.network.association import Address, echo
 from scp.operating.checking.command import all_checks
 from scp.operating.checking.outcomes import Offer, Outcome, peer_tables
@@ -163,6 +164,29 @@ def test_running_node_must_answer_at_its_port(look, scp, tmp_path):
         assert str(os.getpid()) in check.words
         silent = free_port()
         assert look(port=silent)[f"port {silent}"].outcome is Outcome.FAILED
+
+
+def test_port_of_stow_is_looked_at_where_it_is_open(tmp_path, model):
+    port = free_port()
+    (tmp_path / "data").mkdir()
+    settings = Settings(
+        node=Node(data_dir=tmp_path / "data", port=0, host="127.0.0.1"),
+        peers=(Peer(ae_title="MODALITY", stow_token="env:MODALITY_TOKEN", results_to=()),),
+        stow=Stow(enabled=True, port=port),
+        model=Model(name=str(model)),
+    )
+
+    def look():
+        checks = {check.subject: check for check in all_checks(settings, tmp_path / "config.toml")}
+        return checks[f"STOW-RS port {port}"]
+
+    assert look().outcome is Outcome.OK
+    with socket.create_server(("127.0.0.1", port)):
+        assert "it is not our node that does" in look().words
+        with lock_held(tmp_path / "data"):
+            assert look().outcome is Outcome.OK
+    with lock_held(tmp_path / "data"):
+        assert look().outcome is Outcome.FAILED
 
 
 def test_check_beside_a_living_node_leaves_no_refusal_in_its_log(look, tmp_path):
