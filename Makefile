@@ -11,7 +11,7 @@ CASES ?= 10000
 # As many processes as cores, at most four: each may load TensorFlow. A file's tests stay together, for their fixtures.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo serve train-env test chaos check format bench lock clean help
+.PHONY: demo pictures serve train-env test chaos check format bench lock clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/'
@@ -30,6 +30,11 @@ $(VENV)/dev: $(VENV)/run requirements/dev.txt
 
 demo: $(VENV)/run ## send two real studies through a real node and show what comes back
 	$(BIN)/python -m scp demo
+
+pictures: $(VENV)/dev ## make the pictures of README.md and docs/viewers.md again: by the demo, and by OHIF in Chromium
+	$(BIN)/python -m scp demo
+	$(BIN)/python -m tests.support.docs_pictures var/demo docs
+	SECONDREAD_PICTURES=docs $(BIN)/python -m pytest tests/peers/test_ohif.py
 
 serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for another)
 	$(BIN)/python -m scp --config $(CONFIG)

@@ -37,8 +37,11 @@ async function walk(study) {
   // what has replaced earlier results has a number
   const current = Math.max(1, ...series.map(text => Number(text.match(/ report (\d+) /)?.[1] ?? 1)));
   const result = kind => (current === 1 ? ` ${kind} - ` : ` ${kind} ${current} - `);
-  const heatmap = await open(page, result('heatmap'));
-  await picture('heatmap');
+  const pictures = [];
+  for (const kind of ['summary', 'no region', 'heatmap'].filter(name => series.some(text => text.includes(result(name))))) {
+    await open(page, result(kind));
+    pictures.push(...await leaf(page, kind, picture));
+  }
   const report = await open(page, result('report'));
   await page.getByRole('button', { name: 'Yes', exact: true }).last().click();
   await page.locator('[data-cy="trackedMeasurements-btn"]').click();
@@ -55,7 +58,23 @@ async function walk(study) {
     await picture(`mark-${number + 1}`);
   }
   await page.close();
-  return { study, series, current, heatmap, report, panel, marks, faults };
+  return { study, series, current, pictures, report, panel, marks, faults };
+}
+
+// Takes a picture of each image of the series that is open; returns the images, their places and OHIF's words on them.
+async function leaf(page, kind, picture) {
+  const images = [];
+  const pane = page.locator('[data-cy="viewport-pane"]').first();
+  const count = await page.evaluate(() => window.cornerstone.getEnabledElements()[0].viewport.getImageIds().length);
+  await pane.hover(); // the keys go to where the mouse is
+  for (let number = 1; number <= count; number += 1) {
+    if (number > 1) await page.keyboard.press('ArrowDown');
+    await page.waitForFunction(rendered, images.at(-1)?.image ?? null);
+    const name = `${kind.replace(' ', '-')}-${number}`;
+    await picture(name);
+    images.push({ kind, name, ...await page.evaluate(drawn), words: await pane.innerText() });
+  }
+  return images;
 }
 
 // Opens the series whose thumbnail has the text, and returns the image that is then shown.
@@ -75,6 +94,14 @@ async function open(page, text) {
 
 function shown() {
   return window.cornerstone?.getEnabledElements?.()[0]?.viewport?.csImage?.imageId;
+}
+
+// Resolves with true once another image than the former one has reached the screen.
+function rendered(former) {
+  const { viewport } = window.cornerstone.getEnabledElements()[0];
+  const now = viewport.csImage?.imageId;
+  if (!now || now === former || viewport.viewportStatus !== 'rendered') return false;
+  return new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(() => done(true))); });
 }
 
 function drawnOnOther(image) {

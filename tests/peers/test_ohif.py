@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 from copy import deepcopy
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +19,9 @@ import pydicom
 import pytest
 from PIL import Image
 
-from tests.support import results, ungated
-from tests.support.mammograms import lesion_centre, standard_views, write
+from inference.findings import Landmarks
+from tests.support import docs_pictures, results, ungated
+from tests.support.mammograms import lesion_centre, mammogram, standard_views, write
 from tests.support.node_process import MODEL, NodeProcess, peer
 from tests.support.orthanc import Orthanc
 from tests.support.peers import free_port, missing, require
@@ -34,6 +36,12 @@ FORM = {**SIZE, "VOILUTFunction": None}
 """OHIF 3.13.2 shows no image that has a VOI LUT Function: it takes the first letter for the function."""
 NEAR = 2.5
 """Pixels of the window, about as wide as two lines."""
+SQUARE = 4
+"""Side of the squares, in pixels of the window, whose colours are compared: scaling changes single pixels."""
+SAME = 24
+"""Of 256, so much may a channel of a square differ."""
+COLOURED = 60
+"""Of 256, so much the channels of a square differ that is not grey."""
 REACH = 3
 """Pixels of the window around a point in which its line is looked for."""
 HANDLE = 7
@@ -43,18 +51,27 @@ HANDLE = 7
 def outlined_study(folder):
     """Return sources and results of a study whose right breast is flagged, its regions as outlines."""
     views = standard_views(study="outline", **FORM)
+    views[0] = mammogram("R", "CC", number=1, lesion=True, study="outline", **FORM)
     lesion = results.region(*lesion_centre("R", **SIZE), along=180, across=120)
     elsewhere = results.region(610, 800, along=150, across=90)
     findings = [
-        results.measured(results.MALIGNANT, at=lesion),
-        results.measured(results.NORMAL),
-        results.measured(results.NORMAL_BUT_REACHED, at=elsewhere),
-        results.measured(results.NORMAL),
+        of_side("R", results.measured(results.MALIGNANT, at=lesion)),
+        of_side("L", results.measured(results.NORMAL)),
+        of_side("R", results.measured(results.NORMAL_BUT_REACHED, at=elsewhere)),
+        of_side("L", results.measured(results.NORMAL)),
     ]
     images = [
         results.study_image(header, finding, folder) for header, finding in zip(views, findings, strict=True)
     ]
     return views, results.objects(images, options=results.with_options(sr_region="outline"))
+
+
+def of_side(laterality, finding):
+    """Return ``finding`` with chest wall and nipple where `mammograms.pixel_values` draws them."""
+    depth = 0.72 * SIZE["columns"]
+    wall, nipple = ("left", depth) if laterality == "L" else ("right", SIZE["columns"] - depth)
+    landmarks = Landmarks(chest_wall=wall, nipple=(nipple, SIZE["rows"] / 2), depth=depth)
+    return replace(finding, landmarks=landmarks)
 
 
 def node_that_flags_everything(folder, port):
@@ -78,7 +95,7 @@ def reports_on_a_corrected_image(node, orthanc, folder):
         files = [write(view, folder / f"{view.SOPInstanceUID}.dcm") for view in arriving]
         sent = orthanc.store({"Resources": [orthanc.upload(file)["ID"] for file in files]})
         assert sent["State"] == "Success"
-        node.lines.wait_for("result delivered", times=delivered)
+        node.lines.wait_for("result delivered", times=delivered, seconds=240)
         rows = [row[2] for row in orthanc.instances(late.StudyInstanceUID).values() if row[0] == "SR"]
         assert len(rows) == reports
     read = [pydicom.dcmread(io.BytesIO(orthanc.file(instance))) for instance in rows]
@@ -108,8 +125,18 @@ def screens(tmp_path_factory):
         studies = [documents[0].StudyInstanceUID for documents in reports.values()]
         words = [program, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder, *studies]
         process = subprocess.run([str(word) for word in words], capture_output=True, timeout=850, check=False)
-    assert process.returncode == 0, process.stderr.decode()
-    walks = {walk["study"]: walk for walk in json.loads(process.stdout)}
+        assert process.returncode == 0, process.stderr.decode()
+        walks = {walk["study"]: walk for walk in json.loads(process.stdout)}
+        for study, walk in walks.items():
+            instances = orthanc.instances(study)
+            for seen in walk["pictures"]:
+                identifier = instances[seen["image"].split("/")[-3]][2]
+                seen["sent"] = pydicom.dcmread(io.BytesIO(orthanc.file(identifier)))
+    rectangle, outline = (folder / f"{study}-mark-1.png" for study in studies)
+    summary, heatmap = (folder / f"{studies[1]}-{name}-1.png" for name in ("summary", "heatmap"))
+    docs_pictures.save_ohif(
+        {"rectangle": rectangle, "outline": outline, "heatmap": heatmap, "summary": summary}
+    )
     return {
         shape: (walks[documents[0].StudyInstanceUID], documents, folder)
         for shape, documents in reports.items()
@@ -138,6 +165,21 @@ def on_screen(line, corners):
     (left, top), (right, bottom) = corners
     scale = np.array([(right - left) / SIZE["columns"], (bottom - top) / SIZE["rows"]])
     return line * scale + (left, top)
+
+
+def squares(pixels, corners):
+    """Return the colours of ``pixels`` between ``corners`` of the window, by squares of `SQUARE`."""
+    (left, top), (right, bottom) = corners
+    size = round((right - left) / SQUARE), round((bottom - top) / SQUARE)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), int)
+
+
+def window(folder, study, seen):
+    """Return the colours of the window where the picture lies that was ``seen``, by squares."""
+    (left, top), (right, bottom) = seen["corners"]
+    shot = Image.open(folder / f"{study}-{seen['name']}.png").convert("RGB")
+    part = shot.crop([round(edge) for edge in (left, top, right, bottom)])
+    return squares(np.asarray(part), seen["corners"])
 
 
 def test_every_contour_is_reached_and_tracked_under_its_label(walk):
@@ -211,13 +253,47 @@ def test_after_a_late_and_a_corrected_image_all_results_are_listed_and_the_curre
     assert saw["current"] == 3
 
 
-def test_heatmap_and_report_are_listed_and_shown(walk):
+def test_every_picture_is_listed_and_opened_under_its_description(walk):
     saw, (report, *_), _ = walk
     listed = "\n".join(saw["series"])
     assert report.SeriesDescription in listed
-    assert "S:9001" in listed
+    assert report.SeriesDescription.startswith(
+        ("AI: flagged R and L - report 3 - ", "AI: flagged R - report - ")
+    )
     assert report.SeriesInstanceUID not in saw["report"]  # what is shown is the image that it speaks of
-    assert "/frames/1" in saw["heatmap"]
+    kinds = [seen["kind"] for seen in saw["pictures"]]
+    assert (kinds.count("summary"), kinds.count("heatmap") + kinds.count("no region")) == (1, 4)
+    for seen in saw["pictures"]:
+        assert seen["sent"].SeriesDescription in listed
+        assert seen["sent"].SeriesDescription in seen["words"]
+
+
+def test_what_is_drawn_of_a_picture_is_what_was_sent(walk):
+    saw, _, folder = walk
+    for seen in saw["pictures"]:
+        drawn = window(folder, saw["study"], seen)
+        differences = {}
+        for other in saw["pictures"]:
+            sent = squares(other["sent"].pixel_array, seen["corners"])
+            differences[other["image"]] = np.abs(drawn - sent).max(axis=2)
+        differing = {image: np.mean(difference > SAME) for image, difference in differences.items()}
+        # what OHIF writes over a picture lies over a small part of it
+        assert differing[seen["image"]] < 0.08, seen["name"]
+        assert min(differing, key=differing.get) == seen["image"]
+
+
+def test_heat_is_seen_in_its_colours_at_its_place(walk):
+    saw, _, folder = walk
+    heated = [seen for seen in saw["pictures"] if seen["kind"] == "heatmap"]
+    assert heated
+    for seen in heated:
+        sent = squares(seen["sent"].pixel_array, seen["corners"])
+        picture_rows = round(0.7 * len(sent))  # what is below is the legend
+        colour = np.ptp(sent[:picture_rows], axis=2) > COLOURED
+        assert colour.sum() >= 4
+        drawn = window(folder, saw["study"], seen)[:picture_rows]
+        assert np.mean(np.abs(drawn - sent[:picture_rows]).max(axis=2)[colour] <= SAME) > 0.9
+        assert np.mean(np.ptp(drawn, axis=2)[~colour] > COLOURED) < 0.02
 
 
 def test_ohif_complains_of_nothing(walk):
