@@ -71,13 +71,13 @@ class Sender:
 
     def _send_all(self, peer: Peer, due: Sequence[Delivery]) -> int:
         association = self._associate(peer, due)
-        opened = OpenPeer.of(self.settings, peer, association)
+        open_peer = OpenPeer.of(self.settings, peer, association)
         audited = Transfers(trail=self.trail, peer=peer.ae_title, address=peer.address, incoming=False)
         taken_objects = 0
         try:
             for number, delivery in enumerate(due):
                 try:
-                    taken_objects += self._send(opened, delivery, audited)
+                    taken_objects += self._send(open_peer, delivery, audited)
                 except Unreachable as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
@@ -99,7 +99,7 @@ class Sender:
             return WebPeerClient(self.settings, peer, proposed)
         return calling.associate(self.settings, peer, proposed)
 
-    def _send(self, opened: OpenPeer, delivery: Delivery, audited: Transfers) -> bool:
+    def _send(self, open_peer: OpenPeer, delivery: Delivery, audited: Transfers) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
         Raises Unreachable where the association broke: this object and the rest stay owed.
@@ -107,17 +107,17 @@ class Sender:
         with self.database.read() as tx:
             if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
-        peer, path = opened.peer, self.archive.path(delivery.result.file)
-        sop_class = _class_to_send(delivery.result, peer, opened.accepted)
+        peer, path = open_peer.peer, self.archive.path(delivery.result.file)
+        sop_class = _class_to_send(delivery.result, peer, open_peer.accepted)
         if sop_class is None:
             self._never(
                 delivery, None, f"{peer.ae_title} accepts no {UID(delivery.result.sop_class_uid).name}"
             )
             return False
         try:
-            data_set = opened.form(path, sop_class)
+            data_set = open_peer.form(path, sop_class)
             with audited.instance(transfers.subject(data_set)) as instance:
-                data_set, code = opened.store(data_set, path, sop_class)
+                data_set, code = open_peer.store(data_set, path, sop_class)
                 instance.is_kept = self._settle(
                     peer, delivery, code, sop_class=sop_class, sent_as=str(data_set.SOPInstanceUID)
                 )

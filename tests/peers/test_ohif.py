@@ -38,7 +38,7 @@ NEAR = 2.5
 """Pixels of the window, about as wide as two lines."""
 SQUARE = 4
 """Side of the squares, in pixels of the window, whose colours are compared: scaling changes single pixels."""
-SAME = 24
+TOLERANCE = 24
 """Of 256, so much may a channel of a square differ."""
 COLOURED = 60
 """Of 256, so much the channels of a square differ that is not grey."""
@@ -129,9 +129,9 @@ def screens(tmp_path_factory):
         walks = {walk["study"]: walk for walk in json.loads(process.stdout)}
         for study, walk in walks.items():
             instances = orthanc.instances(study)
-            for seen in walk["pictures"]:
-                identifier = instances[seen["image"].split("/")[-3]][2]
-                seen["sent"] = pydicom.dcmread(io.BytesIO(orthanc.file(identifier)))
+            for picture in walk["pictures"]:
+                identifier = instances[picture["image"].split("/")[-3]][2]
+                picture["sent"] = pydicom.dcmread(io.BytesIO(orthanc.file(identifier)))
     rectangle, outline = (folder / f"{study}-mark-1.png" for study in studies)
     summary, heatmap = (folder / f"{studies[1]}-{name}-1.png" for name in ("summary", "heatmap"))
     docs_pictures.save_ohif(
@@ -174,12 +174,12 @@ def squares(pixels, corners):
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), int)
 
 
-def window(folder, study, seen):
-    """Return the colours of the window where the picture lies that was ``seen``, by squares."""
-    (left, top), (right, bottom) = seen["corners"]
-    shot = Image.open(folder / f"{study}-{seen['name']}.png").convert("RGB")
+def window(folder, study, picture):
+    """Return the colours of the window where ``picture`` lies, by squares."""
+    (left, top), (right, bottom) = picture["corners"]
+    shot = Image.open(folder / f"{study}-{picture['name']}.png").convert("RGB")
     part = shot.crop([round(edge) for edge in (left, top, right, bottom)])
-    return squares(np.asarray(part), seen["corners"])
+    return squares(np.asarray(part), picture["corners"])
 
 
 def test_every_contour_is_reached_and_tracked_under_its_label(walk):
@@ -261,38 +261,38 @@ def test_every_picture_is_listed_and_opened_under_its_description(walk):
         ("AI: flagged R and L - report 3 - ", "AI: flagged R - report - ")
     )
     assert report.SeriesInstanceUID not in saw["report"]  # what is shown is the image that it speaks of
-    kinds = [seen["kind"] for seen in saw["pictures"]]
+    kinds = [picture["kind"] for picture in saw["pictures"]]
     assert (kinds.count("summary"), kinds.count("heatmap") + kinds.count("no region")) == (1, 4)
-    for seen in saw["pictures"]:
-        assert seen["sent"].SeriesDescription in listed
-        assert seen["sent"].SeriesDescription in seen["words"]
+    for picture in saw["pictures"]:
+        assert picture["sent"].SeriesDescription in listed
+        assert picture["sent"].SeriesDescription in picture["words"]
 
 
 def test_what_is_drawn_of_a_picture_is_what_was_sent(walk):
     saw, _, folder = walk
-    for seen in saw["pictures"]:
-        drawn = window(folder, saw["study"], seen)
+    for picture in saw["pictures"]:
+        drawn = window(folder, saw["study"], picture)
         differences = {}
-        for other in saw["pictures"]:
-            sent = squares(other["sent"].pixel_array, seen["corners"])
-            differences[other["image"]] = np.abs(drawn - sent).max(axis=2)
-        differing = {image: np.mean(difference > SAME) for image, difference in differences.items()}
+        for candidate in saw["pictures"]:
+            sent = squares(candidate["sent"].pixel_array, picture["corners"])
+            differences[candidate["image"]] = np.abs(drawn - sent).max(axis=2)
+        differing = {image: np.mean(difference > TOLERANCE) for image, difference in differences.items()}
         # what OHIF writes over a picture lies over a small part of it
-        assert differing[seen["image"]] < 0.08, seen["name"]
-        assert min(differing, key=differing.get) == seen["image"]
+        assert differing[picture["image"]] < 0.08, picture["name"]
+        assert min(differing, key=differing.get) == picture["image"]
 
 
 def test_heat_is_seen_in_its_colours_at_its_place(walk):
     saw, _, folder = walk
-    heated = [seen for seen in saw["pictures"] if seen["kind"] == "heatmap"]
+    heated = [picture for picture in saw["pictures"] if picture["kind"] == "heatmap"]
     assert heated
-    for seen in heated:
-        sent = squares(seen["sent"].pixel_array, seen["corners"])
+    for picture in heated:
+        sent = squares(picture["sent"].pixel_array, picture["corners"])
         picture_rows = round(0.7 * len(sent))  # what is below is the legend
         colour = np.ptp(sent[:picture_rows], axis=2) > COLOURED
         assert colour.sum() >= 4
-        drawn = window(folder, saw["study"], seen)[:picture_rows]
-        assert np.mean(np.abs(drawn - sent[:picture_rows]).max(axis=2)[colour] <= SAME) > 0.9
+        drawn = window(folder, saw["study"], picture)[:picture_rows]
+        assert np.mean(np.abs(drawn - sent[:picture_rows]).max(axis=2)[colour] <= TOLERANCE) > 0.9
         assert np.mean(np.ptp(drawn, axis=2)[~colour] > COLOURED) < 0.02
 
 
