@@ -294,13 +294,16 @@ def restore(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup` has written.")],
     *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of the database; that one stays beside.")
+    ] = False,
     config: Config = None,
 ) -> None:
-    """Put a backup back: the node is stopped, and its data directory has no database."""
+    """Put a backup back, also while the node runs: it starts again with it."""
     settings = _settings(context, config)
     from scp.operating import database
 
-    raise typer.Exit(database.restore(settings, source))
+    raise typer.Exit(database.restore(settings, source, replace=replace))
 
 
 user = typer.Typer(help="Who may use the console.", no_args_is_help=True)

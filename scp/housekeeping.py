@@ -246,13 +246,20 @@ class HousekeepingTasks:
         return patients
 
 
-def ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:
+def ticks(
+    tasks: HousekeepingTasks,
+    *,
+    clean_associations: Callable[[], object],
+    take_images_to_come: Callable[[], object],
+) -> list[Tick]:
     """Return each task with the seconds between two calls of it.
 
-    ``clean_associations`` cleans up after associations that ended without a word.
+    ``clean_associations`` cleans up after associations that ended without a word; ``take_images_to_come``
+    lets images come in again after a restore.
     """
     return [
         Tick(clean_associations, STUDIES_SECONDS),
+        Tick(take_images_to_come, STUDIES_SECONDS),
         Tick(tasks.complete_studies, STUDIES_SECONDS),
         Tick(tasks.repair_times, LEASES_SECONDS),
         Tick(tasks.return_expired_leases, LEASES_SECONDS),

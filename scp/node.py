@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ from scp.process.locks import LockError
 from scp.receiving import store
 from scp.receiving.admission import Admission
 from scp.receiving.calls import CallCounts
+from scp.receiving.coming_again import ImagesToCome
 from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
@@ -43,7 +45,7 @@ from scp.working.pool import WorkerPool
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
-from storage.upkeep import clean_end
+from storage.upkeep import clean_end, restoring
 
 if TYPE_CHECKING:
     from scp.web.server import WebServer
@@ -69,14 +71,21 @@ AUDIT_STOP_SECONDS: Final = 2.0
 """How long the last audit messages may take; what is not sent then is sent after the next start."""
 
 
+class End(threading.Event):
+    """Set when the node is to end; ``again`` where a new one is to take its place."""
+
+    again = False
+
+
 class StartError(Exception):
     """The node cannot start; the message says why and what to do."""
 
 
-def run(settings: Settings, *, stop: threading.Event | None = None, path: Path | None = None) -> int:
+def run(settings: Settings, *, stop: End | None = None, path: Path | None = None) -> int:
     """Run the node until SIGTERM, SIGINT or ``stop``; return the exit code.
 
-    ``path`` is the configuration file, which SIGHUP lets the node read again.
+    ``path`` is the configuration file, which SIGHUP lets the node read again. At SIGUSR1 the process ends in
+    order and becomes a new node, with the same process id: it takes over a backup that `restore` has staged.
     """
     os.umask(0o077)
     limits.forbid_core_files()
@@ -84,6 +93,8 @@ def run(settings: Settings, *, stop: threading.Event | None = None, path: Path |
     stop = stop or _stop_on_signals()
     try:
         with locks.node_lock(settings.node.data_dir):
+            if not settings.database.url:
+                _take_over(settings.node.data_dir)
             in_order = clean_end.take(settings.node.data_dir) and not settings.database.url
             database = Database.open(
                 settings.node.data_dir, url=settings.database.server, whole=not in_order, alone=True
@@ -98,12 +109,24 @@ def run(settings: Settings, *, stop: threading.Event | None = None, path: Path |
     except (StartError, LockError, StorageError, ManifestError, OSError) as error:
         log.error("node cannot run", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
         return FAILED
+    if stop.again:
+        log.info("starting again")
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
     return OK
 
 
-def _serve(
-    settings: Settings, database: Database, stop: threading.Event, path: Path | None, *, in_order: bool
-) -> bool:
+def _take_over(data_dir: Path) -> None:
+    """Put a backup in the place of the database where one is staged."""
+    if (change := restoring.take_over(data_dir)) is not None:
+        log.warning(
+            "a backup has taken the place of the database: images that came after it come in again",
+            images=change.images,
+            database_before="" if change.before is None else str(change.before),
+        )
+
+
+def _serve(settings: Settings, database: Database, stop: End, path: Path | None, *, in_order: bool) -> bool:
     """Serve until ``stop``; tell whether all came to its end then, as it had ``in_order`` before."""
     archive = Archive(settings.node.data_dir)
     manifest.verify(product.read_manifest(settings.model))
@@ -170,7 +193,10 @@ def _serve(
         console.follow,
     ]
     reloader = _reload_on_signal(settings, path, followers)
-    ticks = housekeeping.ticks(tasks, clean_associations=listener.clean_up)
+    images_to_come = ImagesToCome(settings=settings, receiver=receiver)
+    ticks = housekeeping.ticks(
+        tasks, clean_associations=listener.clean_up, take_images_to_come=images_to_come.take_some
+    )
     end_ticks = schedule.start(ticks, tasks.clock)
     log.info(
         "node listening",
@@ -185,7 +211,7 @@ def _serve(
     try:
         _wait(stop)
     finally:
-        parent.notify(parent.STOPPING)
+        parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
         if reloader is not None:
             reloader.stop()
         console.stop(CONSOLE_STOP_SECONDS)
@@ -292,10 +318,16 @@ def _wait(stop: threading.Event) -> None:
         pass
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
+def _stop_on_signals() -> End:
+    stop = End()
+
+    def start_again(*_: object) -> None:
+        stop.again = True
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, start_again)
     signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored: the node is starting"))
     return stop
 

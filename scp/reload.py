@@ -96,7 +96,7 @@ class Reloader:
     def _run(self) -> None:
         while self._requested.wait() and not self._stopping.is_set():
             self._requested.clear()
-            parent.notify(parent.reloading())
+            parent.notify(parent.reloading("reading the configuration again"))
             try:
                 self.reload()
             except Exception:

@@ -1,14 +1,17 @@
 """Opens the database for commands: to look at it without locking anything, or to change a row of it.
 
-Neither makes one or migrates it: only the node does. The commands ``backup``, while the node runs, and
-``restore``, while it is stopped, stand here too.
+Neither makes one or migrates it: only the node does. The commands ``backup`` and ``restore`` stand here too.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from scp import terminal
 from scp.configuration.settings import Settings
@@ -16,7 +19,13 @@ from scp.errors import OK, WRONG_USAGE, CommandError
 from scp.process import locks
 from storage.database import inspection
 from storage.database.engine import Database
-from storage.upkeep import backup
+from storage.database.sqlite.backend import NAME
+from storage.upkeep import backup, restoring
+
+MEGABYTE: Final = 1_000_000
+RESTORE_SECONDS: Final = 120.0
+"""How long a running node may take to end in order and start again with a backup."""
+LOOK_SECONDS: Final = 0.2
 
 
 @contextmanager
@@ -64,18 +73,33 @@ def write_backup(settings: Settings, target: Path) -> int:
     return OK
 
 
-def restore(settings: Settings, source: Path) -> int:
-    """Put a backup into the data directory, which has none yet."""
-    if locks.node_pid(settings.node.data_dir) is not None:
-        raise CommandError("the node is running: stop it first")
+def restore(settings: Settings, source: Path, *, replace: bool) -> int:
+    """Put a backup into the data directory; where a node runs there, let it take the backup over."""
     _refuse_server(settings, "pg_restore, after the copy of [node] data_dir is in its place")
+    data_dir = settings.node.data_dir
+    running = locks.node_pid(data_dir)
+    occupied = (data_dir / NAME).exists()
+    if occupied and not replace:
+        raise CommandError(
+            f"there is a database in {data_dir} already: `restore --replace` puts the backup in its place "
+            "and keeps it beside"
+        )
     try:
-        files = backup.put_back(source, settings.node.data_dir)
+        if running is None and not occupied:
+            files = backup.put_back(source, data_dir)
+        else:
+            files = restoring.stage(source, data_dir, reserve=settings.node.disk_reserve_mb * MEGABYTE)
     except OSError as error:
         raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
-    terminal.out().print(f"the database and {files} files are in {settings.node.data_dir}", soft_wrap=True)
+    terminal.out().print(f"the database and {files} files are in {data_dir}", soft_wrap=True)
+    if running is not None:
+        _let_take_over(data_dir, running)
+        return OK
     terminal.out().print(
-        "start the node: what was waiting goes on, what came after the backup is to be sent again"
+        "start the node: what was waiting goes on, and images that came after the backup come in again"
+        if occupied
+        else "start the node: what was waiting goes on, what came after the backup is to be sent again",
+        soft_wrap=True,
     )
     return OK
 
@@ -83,6 +107,28 @@ def restore(settings: Settings, source: Path) -> int:
 def _refuse_server(settings: Settings, instead: str) -> None:
     if settings.database.url:
         raise CommandError(f"the database is PostgreSQL's, use its own tools: {instead}", code=WRONG_USAGE)
+
+
+def _let_take_over(data_dir: Path, running: int) -> None:
+    """Let the node start again, and wait until it has taken the staged backup over."""
+    try:
+        os.kill(running, signal.SIGUSR1)
+    except (ProcessLookupError, PermissionError) as error:
+        raise CommandError(
+            f"the backup waits in {data_dir / restoring.STAGED}, and the node cannot be told "
+            f"({error.strerror}): stop it and start it, and it takes the backup over"
+        ) from error
+    until = time.monotonic() + RESTORE_SECONDS
+    while restoring.staged(data_dir) or locks.node_pid(data_dir) is None:
+        if time.monotonic() > until:
+            raise CommandError(
+                f"the backup waits in {data_dir / restoring.STAGED}: the node takes it over at its next "
+                "start; its log says why it has not yet"
+            )
+        time.sleep(LOOK_SECONDS)
+    terminal.out().print(
+        "the node has started again with it: images that came after the backup come in again", soft_wrap=True
+    )
 
 
 def _check(settings: Settings) -> None:

@@ -14,11 +14,9 @@ READY: Final = "READY=1\nSTATUS=listening"
 STOPPING: Final = "STOPPING=1\nSTATUS=stopping"
 
 
-def reloading() -> str:
-    """Return what is sent when the configuration is read again; `READY` ends it."""
-    return (
-        f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reading the configuration again"
-    )
+def reloading(words: str) -> str:
+    """Return what is sent when the configuration is read again, or the node starts again; `READY` ends it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS={words}"
 
 
 def notify(state: str) -> None:

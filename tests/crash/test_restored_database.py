@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -10,13 +11,14 @@ from pydicom.uid import RLELossless
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.operating import health
+from scp.process import locks
 from storage.archive import unclaimed
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
-from storage.upkeep import retention
+from storage.upkeep import restoring, retention
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram
-from tests.support.node_process import NodeProcess, peer
+from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.peers import free_port
 from tests.support.scu import store
 
@@ -26,7 +28,7 @@ SEND_AGAIN = ("--decompress-never", "-aet", "PACS", "-aec", "SECONDREAD", "--sca
 
 @pytest.fixture
 def node(tmp_path):
-    with NodeProcess(tmp_path, peers=peer("PACS", free_port())) as started:
+    with NodeProcess(tmp_path, peers=peer("PACS", free_port()), quiet_seconds=3600) as started:
         yield started
 
 
@@ -56,14 +58,16 @@ def contents(data_dir):
         database.close()
 
 
+def images():
+    """Return four images, one of them compressed, one of a kind of which the header alone is kept."""
+    since = [mammogram("L", "CC", number=2), mammogram("R", "MLO", number=3)]
+    since[1].compress(RLELossless, generate_instance_uid=False)
+    header = mammogram("L", "MLO", number=4, sop_class="1.2.840.10008.5.1.4.1.1.13.1.3")
+    return mammogram("R", "CC"), *since, header
+
+
 def test_images_acknowledged_since_the_backup_are_kept_until_they_are_sent_again(node, tmp_path):
-    before, since, squeezed, header = (
-        mammogram("R", "CC"),
-        mammogram("L", "CC", number=2),
-        mammogram("R", "MLO", number=3),
-        mammogram("L", "MLO", number=4, sop_class="1.2.840.10008.5.1.4.1.1.13.1.3"),
-    )
-    squeezed.compress(RLELossless, generate_instance_uid=False)
+    before, since, squeezed, header = images()
     acknowledge(node, before)
     back_up(node.data_dir, tmp_path / "backup.sqlite")
     acknowledge(node, since, squeezed, header)
@@ -74,8 +78,40 @@ def test_images_acknowledged_since_the_backup_are_kept_until_they_are_sent_again
     assert known_uids == {str(before.SOPInstanceUID)}
     assert disk.unclaimed == 3
     assert "images are unclaimed" in node.log.read_text()
-    command = [dcmtk("dcmsend"), *SEND_AGAIN, "127.0.0.1", str(node.port), str(node.data_dir / "unclaimed")]
-    subprocess.run(command, check=True)
+    call = [dcmtk("dcmsend"), *SEND_AGAIN, "127.0.0.1", str(node.port), str(node.data_dir / "unclaimed")]
+    subprocess.run(call, check=True)
     known_uids, disk = contents(node.data_dir)
     assert known_uids == {str(item.SOPInstanceUID) for item in (before, since, squeezed, header)}
     assert disk.unclaimed == unclaimed(node.data_dir) == 0
+
+
+def command(node, *words):
+    subprocess.run(
+        [sys.executable, "-m", "scp", "--config", node.config, *words], cwd=ROOT, check=True, timeout=180
+    )
+
+
+def test_a_running_node_takes_a_backup_over_and_images_since_come_in_again(node, tmp_path):
+    before, since, squeezed, header = images()
+    acknowledge(node, before)
+    command(node, "backup", tmp_path / "monday.tar")
+    acknowledge(node, since, squeezed, header)
+    all_uids = {str(item.SOPInstanceUID) for item in (before, since, squeezed, header)}
+    process = node.process.pid
+
+    command(node, "restore", "--replace", tmp_path / "monday.tar")
+    node.lines.wait_for("a backup has taken the place of the database", "have come in again")
+    assert locks.node_pid(node.data_dir) == process, (
+        "the service goes on under the process id that systemd knows"
+    )
+    known_uids, disk = contents(node.data_dir)
+    assert (known_uids, disk.unclaimed) == (all_uids, 0)
+
+    restoring.stage(tmp_path / "monday.tar", node.data_dir, reserve=0)
+    node.kill()
+    node.start()
+    node.lines.wait_for("a backup has taken the place of the database", "have come in again")
+    known_uids, disk = contents(node.data_dir)
+    assert (known_uids, disk.unclaimed) == (all_uids, 0)
+    assert len(list(node.data_dir.glob("secondread-before-restore-*.sqlite"))) == 2
+    assert node.stop() == 0

@@ -420,7 +420,7 @@ def test_what_a_running_node_has_is_backed_up_and_put_back_by_another(secondread
     with lock_held(tmp_path / "data"):
         assert secondread("--config", config, "backup", copy).code == 0
         refused = secondread("--config", config, "restore", copy)
-    assert (refused.code, "the node is running: stop it first" in refused.err) == (1, True)
+    assert (refused.code, "`restore --replace` puts the backup in its place" in refused.err) == (1, True)
     again = secondread("--config", config, "backup", copy)
     assert (again.code, "exists: name another file" in again.err) == (2, True)
     config.write_text(config.read_text().replace('"data"', f'"{elsewhere}"'))
@@ -429,4 +429,8 @@ def test_what_a_running_node_has_is_backed_up_and_put_back_by_another(secondread
     assert "start the node: what was waiting goes on" in put_back.out
     assert STUDY in secondread("--config", config, "studies", "--json").out
     twice = secondread("--config", config, "restore", copy)
-    assert twice.code == 1, "a database is never replaced"
+    assert twice.code == 1, "a database is never replaced by mistake"
+    replaced = secondread("--config", config, "restore", "--replace", copy)
+    assert (replaced.code, "images that came after the backup come in again" in replaced.out) == (0, True)
+    already = secondread("--config", config, "restore", "--replace", copy)
+    assert (already.code, "a backup waits in" in already.err) == (1, True)

@@ -238,7 +238,7 @@ def test_the_end_waits_for_the_tick_under_way(node):
         assert go_on.wait(60)
         ended.set()
 
-    ticks = housekeeping.ticks(node.tasks, clean_associations=clean_associations)
+    ticks = housekeeping.ticks(node.tasks, clean_associations=clean_associations, take_images_to_come=list)
     end = schedule.start(ticks, node.tasks.clock)
     assert started.wait(60)
     stopping = threading.Thread(target=end)

@@ -189,7 +189,9 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
         monkeypatch.setattr(module, "datetime", Set)
     ticked = threading.Event()
     tasks = tasks_of(node, clocks.watch())
-    end = schedule.start(housekeeping.ticks(tasks, clean_associations=ticked.set), tasks.clock)
+    end = schedule.start(
+        housekeeping.ticks(tasks, clean_associations=ticked.set, take_images_to_come=list), tasks.clock
+    )
     try:
         assert ticked.wait(60)
         shift[0] = DAY

@@ -5,7 +5,6 @@ import json
 import os
 import sqlite3
 import tempfile
-import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("loose_umask")  # the node sets its own
 
 def start(data_dir):
     """Start the node, told to stop at once; return the exit code and what it said."""
-    stop = threading.Event()
+    stop = node.End()
     stop.set()
     with logging_state.preserved():
         stream = io.StringIO()
