@@ -68,7 +68,7 @@ def main() -> int:
 def _print_error(error: Exception, code: int) -> int:
     from scp import terminal
 
-    terminal.err().print(str(error), soft_wrap=True)
+    terminal.say(terminal.err(), str(error))
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -46,6 +47,22 @@ def err() -> Console:
     """Return the console for progress and errors."""
     width = None if sys.stderr.isatty() else WIDTH_OF_A_FILE
     return Console(stderr=True, markup=False, highlight=False, width=width)
+
+
+def say(console: Console, text: str) -> None:
+    """Print sentences: at a terminal no line is wider than it, and no word, such as a path, is cut.
+
+    Into a file or a pipe each stays one line; indented lines, which are to be copied, stay as they are.
+    """
+    lines = text.split("\n")
+    if console.is_terminal:
+        lines = [
+            line
+            if line[:1].isspace()
+            else textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+            for line in lines
+        ]
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def progress() -> Progress:

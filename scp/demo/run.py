@@ -44,7 +44,7 @@ def run(folder: Path, settings: Settings, *, seconds: float = RESULTS_SECONDS) -
     console = terminal.out()
     studies = cases.studies()
     _fresh(folder)
-    console.print(f"{cases.REGROUPED}\n{cases.ATTRIBUTION}\n", soft_wrap=True)
+    terminal.say(console, f"{cases.REGROUPED}\n{cases.ATTRIBUTION}\n")
     archive = DemoArchive(ARCHIVE, folder / "archive")
     config = write_config(folder, archive=ARCHIVE, port=archive.start(), settings=settings)
     try:

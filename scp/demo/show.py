@@ -71,11 +71,11 @@ def show(returned: Sequence[Returned], stored: Mapping[str, float], decisions: M
     rows = [_row(results, image, stored, decisions) for results in returned for image in results.study.images]
     console = terminal.out()
     console.print(terminal.table("What came back: labels and scores", columns, rows))
-    console.print(
+    terminal.say(
+        console,
         "Label and flag are those of the breast, scores those of the image. Seconds: from the node's "
         "acknowledgement of the image to its heatmap in the archive, loading the network included.\n"
         "AI second read, investigational, not for diagnostic use.",
-        soft_wrap=True,
     )
 
 
@@ -100,7 +100,7 @@ def against_truth(studies: Sequence[DemoStudy], decisions: Mapping[str, Result])
     for study in studies:
         if study.truth is not None:
             answer = _answer(study.truth, _flagged(study, decisions))
-            console.print(f"{study.name}: in truth {study.truth.words}; {answer}.", soft_wrap=True)
+            terminal.say(console, f"{study.name}: in truth {study.truth.words}; {answer}.")
     console.print("Two patients prove nothing: docs/model.md says how often the network is right.")
 
 

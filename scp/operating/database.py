@@ -67,7 +67,7 @@ def write_backup(settings: Settings, target: Path) -> int:
         held = backup.write(settings.node.data_dir, target)
     except OSError as error:
         raise CommandError(f"no backup was written ({error.strerror or error}): {target}") from error
-    terminal.out().print(f"{target}: the database and {held.files} files", soft_wrap=True)
+    terminal.say(terminal.out(), f"{target}: the database and {held.files} files")
     if held.missing:
         terminal.out().print(f"{held.missing} files were replaced or removed meanwhile: nothing needs them")
     return OK
@@ -91,15 +91,15 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
             files = restoring.stage(source, data_dir, reserve=settings.node.disk_reserve_mb * MEGABYTE)
     except OSError as error:
         raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
-    terminal.out().print(f"the database and {files} files are in {data_dir}", soft_wrap=True)
+    terminal.say(terminal.out(), f"the database and {files} files are in {data_dir}")
     if running is not None:
         _let_take_over(data_dir, running)
         return OK
-    terminal.out().print(
+    terminal.say(
+        terminal.out(),
         "start the node: what was waiting goes on, and images that came after the backup come in again"
         if occupied
         else "start the node: what was waiting goes on, what came after the backup is to be sent again",
-        soft_wrap=True,
     )
     return OK
 
@@ -126,8 +126,8 @@ def _let_take_over(data_dir: Path, running: int) -> None:
                 "start; its log says why it has not yet"
             )
         time.sleep(LOOK_SECONDS)
-    terminal.out().print(
-        "the node has started again with it: images that came after the backup come in again", soft_wrap=True
+    terminal.say(
+        terminal.out(), "the node has started again with it: images that came after the backup come in again"
     )
 
 

@@ -1,5 +1,6 @@
 """What commands print fits a terminal, and nothing that is to be copied is cut."""
 
+import io
 from datetime import UTC, datetime
 
 import pytest
@@ -40,3 +41,21 @@ def test_rows_that_do_not_fit_are_records_without_empty_cells():
 
 def test_a_time_has_its_zone():
     assert terminal.moment(datetime(2026, 3, 1, 8, 0, tzinfo=UTC)).split()[2]
+
+
+def lines_of(text, *, is_terminal):
+    console = Console(file=io.StringIO(), width=80, force_terminal=is_terminal, markup=False, highlight=False)
+    terminal.say(console, text)
+    return console.file.getvalue().rstrip("\n").split("\n")
+
+
+def test_a_sentence_ends_its_lines_between_words_and_leaves_paths_and_what_is_to_be_copied_whole():
+    path = "/srv/" + "secondread/" * 10
+    sentence = f"there is no database in {path} yet: start the node once, or correct [node] data_dir in it"
+    lines = lines_of(f"{sentence}\n    command {'word ' * 20}", is_terminal=True)
+    assert [len(line) <= 80 for line in lines] == [path not in line for line in lines[:-1]] + [False]
+    assert " ".join(lines[:-1]) == sentence
+
+
+def test_a_sentence_in_a_file_is_one_line():
+    assert len(lines_of("words " * 100, is_terminal=False)) == 1
