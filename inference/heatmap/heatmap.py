@@ -150,10 +150,27 @@ def _outline(image: Image.Image, area: NDArray[np.bool_], width: float) -> None:
     if box is None:
         return
     left, top, right, bottom = box
-    # a pixel of background around the box: where the picture ends, the area has a border too
-    depth = ndimage.distance_transform_edt(np.pad(area[top:bottom, left:right], 1))[1:-1, 1:-1]
     halo = _HALO * width
+    depth = _depth(_without_spikes(area[top:bottom, left:right], halo + width))
     dark = np.clip(2 * halo + width - depth + 0.5, 0, 1) * (depth > 0)
     white = np.clip(np.minimum(depth - halo + 0.5, halo + width - depth + 0.5), 0, 1)
     for colour, cover in (((0, 0, 0), dark), ((255, 255, 255), white)):
         image.paste(colour, (left, top), Image.fromarray(np.round(255 * cover).astype(np.uint8)))
+
+
+def _without_spikes(area: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Return ``area`` without what is thinner than two radii: there the outline would be a line on air.
+
+    A marker on the nipple makes such a spike of the breast. A place that is thin as a whole stays.
+    """
+    core = _depth(area) > radius
+    opened = area & (ndimage.distance_transform_edt(~core) <= radius) if core.any() else core
+    pieces, _ = ndimage.label(area)
+    return opened | (area & ~np.isin(pieces, np.unique(pieces[opened])))
+
+
+def _depth(area: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return how far each pixel of ``area`` lies within it, 0 outside."""
+    # a pixel of background around: where the picture ends, the area has a border too
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(area, 1))[1:-1, 1:-1]
+    return depth

@@ -6,6 +6,7 @@ The fonts are shipped (`inference/heatmap/fonts`), so that a picture looks the s
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -21,6 +22,8 @@ LINE_HEIGHT: Final = 1.25
 """From one base line to the next, in units of the font's size: DejaVu Sans is 1.16 high, lines stay apart."""
 _SMALLEST: Final = 4
 """Font size in pixels at which shrinking ends: smaller is no letter any more, whatever the width."""
+_BREAK: Final = re.compile(r"\s+(?!%)")
+"""Where a line may end: not between a number and its per cent sign."""
 _FILES: Final = {False: "DejaVuSans.ttf", True: "DejaVuSans-Bold.ttf"}
 
 
@@ -80,10 +83,11 @@ class Fonts:
 
     def wrapped(self, words: Words, width: int) -> list[Words]:
         """Return ``words`` on as many lines as ``width`` asks for, the first at the place of ``words``."""
-        longest = max(words.text.split(), key=lambda word: self.width(replace(words, text=word)), default="")
+        parts = [part for part in _BREAK.split(words.text) if part]
+        longest = max(parts, key=lambda word: self.width(replace(words, text=word)), default="")
         size = self.fitted(replace(words, text=longest), width).size
         lines: list[Words] = []
-        for word in words.text.split():
+        for word in parts:
             joined = f"{lines[-1].text} {word}" if lines else word
             longer = replace(words, size=size, text=joined)
             if lines and self.width(longer) <= width:

@@ -350,8 +350,35 @@ def test_layers_are_read_back_as_they_were_kept(tmp_path):
     assert layers.encoded() == layers.encoded()
 
 
+@pytest.mark.parametrize("width", range(60, 400, 20))
+def test_a_line_never_begins_with_a_per_cent_sign(width):
+    fonts, text = Fonts(), "76 % and 36 % of the way"
+    lines = [line.text for line in fonts.wrapped(Words(text=text, size=30, colour=legend.WHITE), width)]
+    assert " ".join(lines) == text
+    assert not any(line.startswith("%") for line in lines)
+
+
 def test_rendering_is_repeatable():
     assert np.array_equal(render(), render())
+
+
+def test_no_line_runs_along_a_spike_of_the_breast():
+    """A marker on the nipple is taken for breast: a line around it would lie on air."""
+    warm = np.zeros((400, 300), np.float32)
+    warm[120:180, 120:180] = 1
+    warm[149:152, 180:230] = 1
+    finding = replace(results.analysed(at=results.region(150, 150)), spots=((150.5, 150.5),))
+    white = with_map(render(finding=finding, warm=warm)).min(axis=2) > 240
+    assert white[120:180, 120:180].any()
+    assert not white[:, 184:].any()
+
+
+def test_a_place_that_is_thin_as_a_whole_is_outlined():
+    warm = np.zeros((400, 300), np.float32)
+    warm[149:153, 100:200] = 1
+    finding = replace(results.analysed(at=results.region(150, 150)), spots=((150.5, 150.5),))
+    dark = with_map(render(finding=finding, warm=warm)).max(axis=2) < 100
+    assert dark[149:153, 110:190].any()
 
 
 def test_outline_is_closed_and_stays_inside():
