@@ -176,7 +176,13 @@ class Listener:
         finally:
             forget_caller(event.assoc)
             if self.admission.forget(event.assoc):
-                self.association_ended()
+                self._look_for_complete_studies()
+
+    def _look_for_complete_studies(self) -> None:
+        try:
+            self.association_ended()
+        except StorageError as error:  # a tick looks every second
+            log.warning("complete studies are looked for later", reason=str(error))
 
     def on_store(self, event: Event) -> int | Dataset:
         """Answer one C-STORE request: success means that the instance is on disk and in the database."""
