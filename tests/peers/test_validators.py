@@ -288,6 +288,10 @@ BRIEFLY = (validated_studies.lesion, validated_studies.broken, validated_studies
 """In `make chaos` all cases, and every document of each as it is made: each takes seconds."""
 
 
+PROCEDURE = "not found in context group 100"
+"""PixelMed calls a source's procedure an error that CID 100 does not list: that is extensible (PS3.16)."""
+
+
 @pytest.mark.timeout(LONGEST + 20)
 def test_pixelmed_finds_no_error_in_any_report(tmp_path):
     """One start for all: it compiles its rules for half a minute."""
@@ -306,4 +310,4 @@ def test_pixelmed_finds_no_error_in_any_report(tmp_path):
     assert len(files) >= (3 * len(CASES) if IN_FULL else len(BRIEFLY))
     assert sum(line.startswith("FILE ") for line in lines) == len(files)
     assert sum(line.startswith("Found Root Template TID_") for line in lines) == len(files)
-    assert [line for line in lines if "Error" in line] == []
+    assert [line for line in lines if "Error" in line and PROCEDURE not in line] == []
