@@ -16,7 +16,7 @@ const found = {};
 try {
   const page = await open();
   if (name) found.signIn = await signIn(page, visit);
-  found.analyse = await analyse(page, visit);
+  found.analyse = await analyse(page, visit, { phone: !folder });
   const storageState = await page.context().storageState();
   const pages = { result: found.analyse.address, studies: "/studies", study: `/studies/${study}`, users: "/users" };
   found.sweep = await sweep(visit, { ...pages, folder, names, storageState });

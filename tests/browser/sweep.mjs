@@ -3,7 +3,9 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SIZES = { phone: [360, 740], desk: [1920, 1080], wall: [3840, 2160] };
+const SIZES = { phone: [360, 740], screen: [1920, 1080], wall: [3840, 2160] };
+const OF_PICTURES = { ...SIZES, desk: [1200, 800] }; // small enough to be read within a page of the docs
+const LONGEST = 1700; // pixels of a picture: the rest is more of the same
 const THEMES = ["light", "dark"];
 const OF_STRANGERS = { "sign-in": "/sign-in" };
 
@@ -13,7 +15,7 @@ export async function sweep(visit, { result, studies, study, users, folder, name
     problem: "/studies/1.2.3",
   };
   const found = { looks: 0, violations: [], overflows: [] };
-  for (const [size, [width, height]] of Object.entries(SIZES)) {
+  for (const [size, [width, height]] of Object.entries(folder ? OF_PICTURES : SIZES)) {
     for (const [shown, state] of [[pages, storageState], [OF_STRANGERS, undefined]]) {
       // the policy of the pages would forbid the test's own script
       const context = await visit.browser.newContext({ viewport: { width, height }, bypassCSP: true, storageState: state });
@@ -40,9 +42,14 @@ async function look(page, address, { name, size, themes, folder, found }) {
     found.looks += 1;
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (overflow > 0) found.overflows.push(`${name} at ${size}, ${theme}: ${overflow} pixels`);
-    if (folder) await page.screenshot({ path: `${folder}/${name}-${size}-${theme}.png`, fullPage: name !== "model" });
+    if (folder) await keep(page, `${folder}/${name}-${size}-${theme}.jpg`);
     else await accuse(page, `${name} at ${size}, ${theme}`, found.violations, theme !== THEMES[0]);
   }
+}
+
+async function keep(page, path) {
+  const [width, height] = await page.evaluate(() => [innerWidth, document.documentElement.scrollHeight]);
+  await page.screenshot({ path, type: "jpeg", quality: 58, fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, LONGEST) } });
 }
 
 // A theme changes colours and nothing else: in the second one axe looks at colours alone.

@@ -22,14 +22,14 @@ export async function signIn(page, { address, name, password }) {
 }
 
 // Drops files at the desk, then chooses one on a phone. What the pages show meanwhile is told by their own changes.
-export async function analyse(page, { address, files }) {
+export async function analyse(page, { address, files }, { phone }) {
   const shown = [];
   await page.exposeBinding("tellShown", (_source, entry) => { if (shown.at(-1) !== entry) shown.push(entry); });
   await page.addInitScript(watchBars);
   await page.goto(address);
   await follow(page, "Analyse a file");
   await slowDown(page, 4_000_000);
-  const dropped = files.slice(0, -1);
+  const dropped = phone ? files.slice(0, -1) : files;
   const over = await drop(page, dropped);
   await page.waitForURL(/\/analyse\/.+/);
   const result = new URL(page.url()).pathname;
@@ -37,12 +37,16 @@ export async function analyse(page, { address, files }) {
   const results = [];
   for (const part of await page.locator(".image").all()) results.push(await text(part));
   const classes = await page.locator(".classes dd").allInnerTexts();
+  const found = { address: result, over, results, classes, shown: shown.map((entry) => JSON.parse(entry)) };
+  return phone ? { ...found, ...(await analyseOnPhone(page, { address, file: files.at(-1), result })) } : found;
+}
 
+async function analyseOnPhone(page, { address, file, result }) {
   await page.setViewportSize({ width: 360, height: 740 });
   await page.getByRole("link", { name: "Analyse another file" }).click();
   const earlier = await text(page.getByRole("region", { name: "In this session" }));
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("input[type=file]").click()]);
-  await chooser.setFiles(files.at(-1));
+  await chooser.setFiles(file);
   await page.waitForURL((url) => /\/analyse\/.+/.test(url.pathname) && url.pathname !== result);
   await ended(page);
   const alert = await text(page.getByRole("alert"));
@@ -50,7 +54,7 @@ export async function analyse(page, { address, files }) {
   await page.waitForURL(`${address}/analyse`);
   const left = await page.getByRole("region", { name: "In this session" }).getByRole("link").count();
   await page.setViewportSize({ width: 1280, height: 900 });
-  return { address: result, over, results, classes, earlier, alert, left, shown: shown.map((entry) => JSON.parse(entry)) };
+  return { earlier, alert, left };
 }
 
 async function slowDown(page, bytesPerSecond) {
@@ -101,10 +105,27 @@ export async function look(page, { browser, address, study, password }) {
   found.buttons = await viewer.locator("main button").count();
   await viewer.goto(`${address}/users`);
   found.refused = await text(viewer.locator("main"));
+  found.silence = await losesTheConsole(viewer, address);
   await viewer.getByRole("button", { name: "Sign out" }).click();
   await viewer.waitForURL(`${address}/sign-in`);
   await context.close();
   return found;
+}
+
+// The overview asks for itself every ten seconds, and says so where nobody answers.
+async function losesTheConsole(page, address) {
+  await page.clock.install();
+  await page.goto(address);
+  const notice = page.locator("[data-silence]");
+  const before = await notice.isVisible();
+  await page.route("**/?fragment=1", (route) => route.abort());
+  await page.clock.runFor(10_000);
+  await notice.waitFor();
+  const words = await text(notice);
+  await page.unroute("**/?fragment=1");
+  await page.clock.runFor(10_000);
+  await notice.waitFor({ state: "hidden" });
+  return { before, words };
 }
 
 export async function useTheme(page) {

@@ -126,6 +126,12 @@ def test_a_viewer_sees_what_it_may(visit):
     assert "this needs a user with the role admin" in record["refused"].lower()
 
 
+def test_the_overview_refreshes_itself_and_says_where_nobody_answers(visit):
+    silence = visit["look"]["silence"]
+    assert not silence["before"]
+    assert silence["words"].startswith("The console does not answer")
+
+
 def test_the_theme_is_what_its_button_says_on_the_next_page_too(visit):
     dark, light = visit["theme"]["Dark"], visit["theme"]["Light"]
     assert sum(brightness(dark)) < 100

@@ -21,6 +21,7 @@ function prepare(part) {
 }
 
 function refresh(part) {
+  const silence = document.querySelector("[data-silence]");
   const again = () => setTimeout(look, 1000 * part.dataset.every);
   async function look() {
     // who reads, selects or types here is not disturbed
@@ -28,13 +29,14 @@ function refresh(part) {
     if (busy) return again();
     try {
       const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
+      silence.hidden = answer.ok;
       if (answer.ok) {
         part.innerHTML = await answer.text();
         prepare(part);
         if (answer.headers.get("X-Ended") === "1") return;
       } else if (answer.status !== 503) return location.reload();
     } catch {
-      // the console is away for a moment: the next look tries again
+      silence.hidden = false; // the next look tries again
     }
     again();
   }
@@ -50,7 +52,7 @@ function upload(form) {
   form.querySelector("[data-no-script]").hidden = true;
 
   function fail(text) {
-    problem.textContent = text;
+    problem.textContent = text.charAt(0).toUpperCase() + text.slice(1);
     problem.hidden = false;
     sending.hidden = true;
     input.disabled = false;
