@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-OF_THE_DEMO = {"summary": "P_00820/summary.png", "heatmap": "P_00820/L-CC-heatmap.png"}
+OF_THE_DEMO = {"summary": "sfm-malign-0/summary.png", "heatmap": "sfm-malign-0/L-CC-heatmap.png"}
 """Names in docs/, and files in the folder of the demo."""
 HEIGHT_ON_README = 800
 OHIF_SIZE = (1050, 675)
