@@ -7,8 +7,9 @@ operations. Not for use from several threads at once. The listening process neve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from inference.analysis.preprocess import PREPROCESSING, READABLE
 from inference.errors import Failed, ManifestError, ModelError
 from inference.findings import CLASSES, EXPLAINABLE, ModelIdentity
-from inference.network import catalogue, engine, weights
+from inference.network import catalogue, engine, graph_file, weights
 from inference.network import manifest as manifests
 from inference.network.engine import keras, tf
+from inference.network.graph_file import Call
 from inference.network.manifest import Manifest
+
+log = logging.getLogger(__name__)
 
 DEFAULT_THREADS: Final = 2
 """Processor threads of one network; more processes, not more threads, make a node faster."""
@@ -42,16 +46,29 @@ class Reading:
 class Classifier:
     """One network with its weights, ready to read images."""
 
-    def __init__(self, network: keras.Model, manifest: Manifest, *, batch: int) -> None:
+    def __init__(self, call: Call, manifest: Manifest, *, batch: int) -> None:
+        """Take the one ``call``, compiled for ``batch`` images: `of` and `open` make it."""
         self.identity = _identity(manifest)
         self.rows = manifest.rows
         self.columns = manifest.columns
         self._batch = batch
-        self._call = _compile(network, manifest, batch)
+        self._call = call
         self._call(tf.zeros((batch, self.rows, self.columns, 1)))  # traced now, not at the first image
 
     @classmethod
-    def open(cls, manifest: Manifest, *, threads: int = DEFAULT_THREADS, batch: int = 1) -> Classifier:
+    def of(cls, network: keras.Model, manifest: Manifest, *, batch: int) -> Classifier:
+        """Compile ``network``, which has its weights."""
+        return cls(_compile(network, manifest, batch), manifest, batch=batch)
+
+    @classmethod
+    def open(
+        cls,
+        manifest: Manifest,
+        *,
+        threads: int = DEFAULT_THREADS,
+        batch: int = 1,
+        cache: Path | None = None,
+    ) -> Classifier:
         """Load the manifest's network, ready and compiled.
 
         Parameters
@@ -62,6 +79,8 @@ class Classifier:
             Processor threads that TensorFlow uses in this whole process.
         batch
             Images of one compiled call. Longer batches are cut into such pieces, shorter ones filled up.
+        cache
+            Folder where the compiled call is kept for the next start, if it can be.
 
         Raises
         ------
@@ -71,13 +90,19 @@ class Classifier:
         _check(manifest)
         try:
             engine.fix_computation(threads)
+            file = None if cache is None else _graph_file(cache, manifest, batch)
+            if file is not None and (call := _stored_call(file, manifest)) is not None:
+                return cls(call, manifest, batch=batch)
             network = catalogue.build(
                 manifest.network, rows=manifest.rows, columns=manifest.columns, classes=len(CLASSES)
             )
             weights.load_weights(network, manifest.weights_path)
         except (RuntimeError, catalogue.UnknownNetworkError, weights.WeightsError) as error:
             raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
-        return cls(network, manifest, batch=batch)
+        call = _compile(network, manifest, batch)
+        if file is not None:
+            _store_call(file, call, network)
+        return cls(call, manifest, batch=batch)
 
     def read(self, batch: NDArray[np.float32]) -> list[Reading | Failed]:
         """Read images one by one in order: scores and maps of each.
@@ -141,7 +166,28 @@ def _identity(manifest: Manifest) -> ModelIdentity:
     )
 
 
-def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[Any], tuple[Any, ...]]:
+def _graph_file(folder: Path, manifest: Manifest, batch: int) -> Path:
+    facts = (manifest.network, manifest.rows, manifest.columns, manifest.temperature, manifest.bias, batch)
+    name = f"{manifest.name}-{manifest.version}"
+    return graph_file.path(folder, name, code=Path(__file__), depends_on=(*facts, CLASSES, EXPLAINABLE))
+
+
+def _stored_call(file: Path, manifest: Manifest) -> Call | None:
+    try:
+        return graph_file.load(file, manifest.weights_path)
+    except graph_file.GraphFileError as error:
+        log.info("the network is compiled, since its kept graph cannot be used: %s", error)
+        return None
+
+
+def _store_call(file: Path, call: Call, network: keras.Model) -> None:
+    try:
+        graph_file.save(file, call, network)
+    except OSError as error:
+        log.info("the compiled network is not kept for the next start: %s", error)
+
+
+def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Call:
     """Make the one call: images to scores and to the maps of all classes that can be explained.
 
     The gradients go back to the last convolution only: three of them cost hardly more than one.
@@ -161,7 +207,7 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Callable[[
         return scores, tf.stack(maps, axis=1)
 
     # no `if` or `for` of ours asks for autograph, which leaves files in TMPDIR where a process ends at once
-    compiled: Callable[[Any], tuple[Any, ...]] = tf.function(call, input_signature=[shape], autograph=False)
+    compiled: Call = tf.function(call, input_signature=[shape], autograph=False)
     return compiled
 
 

@@ -42,16 +42,21 @@ def save_weights(model: keras.Model, path: Path, *, dtype: DTypeLike = np.float3
         np.savez(file, **arrays)
 
 
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file that `save_weights` wrote, by name. Raises WeightsError where it is none."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is not a file of weights: {error}") from error
+
+
 def load_weights(model: keras.Model, path: Path) -> None:
     """Fill ``model`` from a file that `save_weights` wrote, in whatever precision it was kept.
 
     Raises WeightsError where names or shapes differ.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path} is not a file of weights: {error}") from error
+    arrays = read(path)
     variables = {variable.path: variable for variable in model.weights}
     _check_names(path, arrays, variables)
     for name, variable in variables.items():

@@ -30,6 +30,8 @@ from storage.records import Job, JobKind
 
 log = structlog.get_logger(__name__)
 
+NETWORKS: Final = "networks"
+"""Folder of the data directory that keeps compiled networks; who deletes it makes the next start slower."""
 NICE: Final = 10
 """Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
 IDLE_SECONDS: Final = 1.0
@@ -69,8 +71,9 @@ def open_analyst(settings: Settings) -> Analyst:
     from inference.analysis.gate import Gate  # noqa: PLC0415
 
     manifest = product.read_manifest(settings.model)
+    data_dir = settings.node.data_dir
     return Analyst(
-        classifier=Classifier.open(manifest),
+        classifier=Classifier.open(manifest, cache=data_dir / NETWORKS if data_dir.is_dir() else None),
         options=settings.outputs.options(),
         gate=Gate.open(manifest),
         reading=settings.node.reading(),

@@ -26,7 +26,7 @@ def seconds_per_image(model: keras.Model, rows: int, columns: int) -> float:
     The threads are those of this process.
     """
     plain = manifests.load(manifests.shipped(_PLAIN))
-    classifier = Classifier(model, replace(plain, network=model.name, rows=rows, columns=columns), batch=1)
+    classifier = Classifier.of(model, replace(plain, network=model.name, rows=rows, columns=columns), batch=1)
     return of_classifier(classifier)
 
 

@@ -93,7 +93,7 @@ def parts(
         weights.load_weights(network, _weights(runs, fold))
         yield Part(
             fold=fold,
-            classifier=Classifier(network, manifest, batch=1),
+            classifier=Classifier.of(network, manifest, batch=1),
             examples=tuple(
                 example for example, number in zip(examples, fold_numbers, strict=True) if number == fold
             ),
