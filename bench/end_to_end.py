@@ -5,7 +5,7 @@ loopback and waits for the reports in a real Storage SCP. First one study at a t
 once (throughput with the queue full). Beside each: DCMTK's storescu and storescp moving the same files, the
 lower bound of any system that sends and stores them.
 
-    python bench/end_to_end.py [--studies 5]
+    python bench/end_to_end.py [--studies 5] [--workers 2]
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="[worker] processes")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, ArchiveSCP("PACS") as pacs:
         source, sink, home = (Path(scratch, name) for name in ("images", "sink", "node"))
@@ -84,8 +85,13 @@ def main() -> None:
             studies[arguments.studies + 1 :],
         )
         bound = lower_bound([path for paths in together for path in paths], sink)
-        model = f'[model]\nname = "{without_gate(Path(scratch, "model"))}"\n'
-        with NodeProcess(home, peers=peer("PACS", pacs.port), extra=model) as node:
+        extra = f"""
+[model]
+name = "{without_gate(Path(scratch, "model"))}"
+[worker]
+processes = {arguments.workers}
+"""
+        with NodeProcess(home, peers=peer("PACS", pacs.port), extra=extra) as node:
             send(warm_up, node.port, "SECONDREAD")
             pacs.wait_for(lambda received: len(reports(received)) == 1, 300)
             latencies = []
