@@ -256,6 +256,7 @@ def _listen_web(listener: Listener, tasks: HousekeepingTasks) -> WebServer | Non
         receiver=listener.receiver,
         admission=listener.admission,
         refusals=listener.refusals,
+        calls=listener.calls,
         ended=tasks.complete_studies,
         trail=listener.trail,
         receptions=listener.receptions,
@@ -325,8 +326,12 @@ def _stop_on_signals() -> End:
         stop.again = True
         stop.set()
 
+    def end(*_: object) -> None:
+        stop.again = False  # who wants the end has the last word
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     signal.signal(signal.SIGUSR1, start_again)
     signal.signal(signal.SIGHUP, lambda *_: log.warning("SIGHUP ignored: the node is starting"))
     return stop

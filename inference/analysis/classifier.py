@@ -47,13 +47,12 @@ class Classifier:
     """One network with its weights, ready to read images."""
 
     def __init__(self, call: Call, manifest: Manifest, *, batch: int) -> None:
-        """Take the one ``call``, compiled for ``batch`` images: `of` and `open` make it."""
+        """Take the one ``call``, compiled and tried for ``batch`` images: `of` and `open` make it."""
         self.identity = _identity(manifest)
         self.rows = manifest.rows
         self.columns = manifest.columns
         self._batch = batch
         self._call = call
-        self._call(tf.zeros((batch, self.rows, self.columns, 1)))  # traced now, not at the first image
 
     @classmethod
     def of(cls, network: keras.Model, manifest: Manifest, *, batch: int) -> Classifier:
@@ -91,7 +90,7 @@ class Classifier:
         try:
             engine.fix_computation(threads)
             file = None if cache is None else _graph_file(cache, manifest, batch)
-            if file is not None and (call := _stored_call(file, manifest)) is not None:
+            if file is not None and (call := _stored_call(file, manifest, batch)) is not None:
                 return cls(call, manifest, batch=batch)
             network = catalogue.build(
                 manifest.network, rows=manifest.rows, columns=manifest.columns, classes=len(CLASSES)
@@ -167,17 +166,23 @@ def _identity(manifest: Manifest) -> ModelIdentity:
 
 
 def _graph_file(folder: Path, manifest: Manifest, batch: int) -> Path:
-    facts = (manifest.network, manifest.rows, manifest.columns, manifest.temperature, manifest.bias, batch)
-    name = f"{manifest.name}-{manifest.version}"
-    return graph_file.path(folder, name, code=Path(__file__), depends_on=(*facts, CLASSES, EXPLAINABLE))
+    calibration = (manifest.temperature, manifest.bias, CLASSES, EXPLAINABLE)
+    facts = (manifest.version, manifest.network, manifest.rows, manifest.columns, batch, *calibration)
+    return graph_file.path(folder, manifest.name, code=Path(__file__), depends_on=facts)
 
 
-def _stored_call(file: Path, manifest: Manifest) -> Call | None:
+def _black(manifest: Manifest, batch: int) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    return tf.zeros((batch, manifest.rows, manifest.columns, 1))
+
+
+def _stored_call(file: Path, manifest: Manifest, batch: int) -> Call | None:
     try:
-        return graph_file.load(file, manifest.weights_path)
-    except graph_file.GraphFileError as error:
+        call = graph_file.load(file, manifest.weights_path)
+        call(_black(manifest, batch))
+    except (graph_file.GraphFileError, tf.errors.OpError) as error:
         log.info("the network is compiled, since its kept graph cannot be used: %s", error)
         return None
+    return call
 
 
 def _store_call(file: Path, call: Call, network: keras.Model) -> None:
@@ -208,6 +213,7 @@ def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Call:
 
     # no `if` or `for` of ours asks for autograph, which leaves files in TMPDIR where a process ends at once
     compiled: Call = tf.function(call, input_signature=[shape], autograph=False)
+    compiled(_black(manifest, batch))  # traced now, not at the first image
     return compiled
 
 

@@ -39,7 +39,7 @@ def path(folder: Path, name: str, *, code: Path, depends_on: object) -> Path:
     Parameters
     ----------
     name
-        Of the model, with its version.
+        Of the model.
     code
         The source file of what is compiled.
     depends_on
@@ -56,11 +56,22 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
 
     Older files of the same model go. Raises OSError where it cannot be written.
     """
-    concrete = call.get_concrete_function()
-    paths = {id(variable.value.handle): variable.path for variable in network.variables}
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = file.with_suffix(f".{os.getpid()}")  # two workers may be at the same
-    with unfinished.open("wb") as stream:
+    try:
+        _write(unfinished, call, network)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    for older in file.parent.glob(f"{file.stem.partition('.')[0]}.*.npz"):
+        if older != file:
+            older.unlink(missing_ok=True)
+
+
+def _write(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 - TensorFlow ships no types
+    concrete = call.get_concrete_function()
+    paths = {id(variable.value.handle): variable.path for variable in network.variables}
+    with file.open("wb") as stream:
         np.savez(
             stream,
             definition=np.frombuffer(concrete.graph.as_graph_def().SerializeToString(), np.uint8),
@@ -68,11 +79,6 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
             outputs=np.array([tensor.name for tensor in concrete.outputs]),
             weights=np.array([paths[id(handle)] for handle in concrete.captured_inputs]),
         )
-    unfinished.replace(file)
-    model, _, _ = file.stem.rpartition(".")
-    for older in file.parent.glob(f"{model}.*.npz"):
-        if older != file:
-            older.unlink(missing_ok=True)
 
 
 def load(file: Path, weights_path: Path) -> Call:

@@ -53,8 +53,11 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
 
 
 def text(header: Dataset, keyword: str) -> str:
-    """Return the attribute ``keyword`` as text, "" where it is absent or cannot be read."""
-    return str(value(header, keyword) or "")
+    """Return the attribute ``keyword`` as text, "" where it is absent or cannot be read.
+
+    Without NUL, which no value may hold inside (PS3.5 6.2) and no text of PostgreSQL can.
+    """
+    return str(value(header, keyword) or "").replace("\0", "")
 
 
 def number(header: Dataset, keyword: str) -> float | None:

@@ -72,7 +72,11 @@ class OpenPeer:
         syntaxes = self.accepted[sop_class]
         while _may_be_the_compression(code, data_set) and (syntaxes := syntaxes - {_syntax(data_set)}):
             refused, refusal = _syntax(data_set), code
-            data_set = self._form(path, sop_class, syntaxes)
+            try:
+                data_set = self._form(path, sop_class, syntaxes)
+            except NotSentError as error:  # the peer's own answer decides what becomes of it
+                log.warning("result has no other form", destination=self.peer.ae_title, reason=str(error))
+                break
             code = self._store(data_set)
             if status.delivered(code):
                 self.accepted[sop_class] = syntaxes

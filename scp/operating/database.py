@@ -84,6 +84,8 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
             f"there is a database in {data_dir} already: `restore --replace` puts the backup in its place "
             "and keeps it beside"
         )
+    if data_dir.exists() and data_dir.stat().st_uid != os.geteuid():
+        raise CommandError(f"{data_dir} is another user's: run this as the user that the node runs as")
     try:
         if running is None and not occupied:
             files = backup.put_back(source, data_dir)
@@ -92,6 +94,8 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
     except OSError as error:
         raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
     terminal.say(terminal.out(), f"the database and {files} files are in {data_dir}")
+    if occupied:
+        running = locks.node_pid(data_dir)  # systemd may have started it meanwhile
     if running is not None:
         _let_take_over(data_dir, running)
         return OK
@@ -148,5 +152,7 @@ def _check(settings: Settings) -> None:
     if not inspected.current:
         raise CommandError(
             f"{inspected.name} has schema {inspected.revision}, this program works with {inspected.newest}: "
-            "start the node once, it keeps a copy and migrates"
+            + ("take pg_dump, then " if settings.database.url else "")
+            + "start the node once, it migrates"
+            + ("" if settings.database.url else " and keeps a copy")
         )

@@ -25,6 +25,7 @@ from storage.overview.pages import Choice
 from storage.queue import commitments, deliveries, jobs
 from storage.records import NotKept, RefusedCalls
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
+from storage.upkeep import restoring
 
 MEGABYTE: Final = 1_000_000
 SHOWN_STUDIES: Final = 10
@@ -76,6 +77,8 @@ class Disk:
     """Whether images are accepted: free room is above the reserve."""
     unclaimed: int
     """Images that the database does not know, and that wait to be sent to the node again."""
+    coming_again: int
+    """Images that came after the backup that was restored; they come in once more by themselves."""
     incoming: int
     """Files that come in now; while no association is open, what an interrupted one has left."""
     incoming_mb: float
@@ -202,11 +205,13 @@ def _disk(settings: Settings) -> Disk:
     free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
     reserve = settings.node.disk_reserve_mb
     incoming, size = unfinished(settings.node.data_dir)
+    coming_again = len(restoring.to_come(settings.node.data_dir))
     return Disk(
         free_mb=free,
         reserve_mb=reserve,
         accepting=free >= reserve,
-        unclaimed=unclaimed(settings.node.data_dir),
+        unclaimed=max(0, unclaimed(settings.node.data_dir) - coming_again),
+        coming_again=coming_again,
         incoming=incoming,
         incoming_mb=round(size / MEGABYTE, 1),
     )

@@ -51,6 +51,8 @@ def _show(health: Health, console: Console) -> None:
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
     if disk.incoming:
         console.print(f"{disk.incoming} files with {disk.incoming_mb} MB are coming in")
+    if disk.coming_again:
+        console.print(f"{disk.coming_again} images that came after the restored backup come in again")
     if disk.unclaimed:
         console.print(
             f"{disk.unclaimed} images are unclaimed: send {node.data_dir / UNCLAIMED} to this node again"

@@ -34,7 +34,7 @@ class ImagesToCome:
     receiver: Receiver
 
     def take_some(self) -> None:
-        """Keep some of them; those that cannot be kept now come next time. Raises StorageError, OSError."""
+        """Keep some of them; those that cannot be kept now come next time. Raises StorageError."""
         data_dir = self.receiver.archive.data_dir
         if not (images := restoring.to_come(data_dir)):
             return
@@ -44,6 +44,8 @@ class ImagesToCome:
             except OutOfResources as error:
                 log.warning("images wait to come in again after a restore", reason=str(error))
                 break
+            except OSError as error:  # the disk may have lost this one alone
+                log.warning("image stays unclaimed", file=name, peer=sender, reason=error.strerror)
             del images[name]
         restoring.note(data_dir, images)
         if not images:

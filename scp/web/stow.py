@@ -27,6 +27,7 @@ from scp.network import patience, secrets, status, web_session
 from scp.network.secrets import SecretError
 from scp.receiving.admission import LIMIT_EXCEEDED, Admission
 from scp.receiving.admission import Request as AssociationRequest
+from scp.receiving.calls import CallCounts
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.store import Receiver
@@ -63,6 +64,7 @@ class Stow:
     admission: Admission
     """Counts a request as an association, with which it shares its limits."""
     refusals: Refusals
+    calls: CallCounts
     ended: Callable[[], object]
     """Called after each request: its studies may be complete."""
     trail: Trail = NO_TRAIL
@@ -93,7 +95,9 @@ class Stow:
         if int(request.headers.get("content-length") or 0) > self._longest:
             return self._too_large(peer)
         counted = _Request()
-        decision = self.admission.admit(counted, self._as_association(request, peer))
+        association = self._as_association(request, peer)
+        decision = self.admission.admit(counted, association)
+        self.calls.count(association, decision)
         if decision.refused is not None:
             self.refusals.count_call(decision.refused, peer.ae_title)
             log.warning("STOW-RS request not admitted", reason=decision.reason, peer=peer.ae_title)

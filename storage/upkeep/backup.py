@@ -109,6 +109,9 @@ def _extract(bundle: tarfile.TarFile, member: tarfile.TarInfo, data_dir: Path) -
     target = data_dir / member.name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.unfinished")
+    if member.name == NAME:  # the log of a database that was there would be taken for this one's
+        for suffix in ("-wal", "-shm"):
+            target.with_name(f"{NAME}{suffix}").unlink(missing_ok=True)
     with unfinished.open("wb") as file:
         unfinished.chmod(0o600)
         shutil.copyfileobj(content, file)

@@ -31,7 +31,7 @@ from storage.upkeep import backup
 STAGED: Final = "restore"
 """Folder of a whole backup that the next start takes over."""
 UNFINISHED: Final = f"{STAGED}.unfinished"
-"""The same while it is written, or where that was cut off."""
+"""The same while it is written, or where that was cut off; the next command clears it away."""
 TO_COME: Final = "images-to-come-again.json"
 """File in the data directory: names of files in `UNCLAIMED`, with the AE title of their sender."""
 
@@ -91,8 +91,7 @@ def take_over(data_dir: Path) -> TakenOver | None:
 
     Only under the node's lock, before the database is opened. Raises OSError.
     """
-    shutil.rmtree(data_dir / UNFINISHED, ignore_errors=True)
-    folder = data_dir / STAGED
+    folder = data_dir / STAGED  # not `UNFINISHED`: a command may be writing that at this moment
     if not folder.is_dir():
         return None
     _move_files(folder, data_dir)
@@ -140,7 +139,7 @@ def _remove_logs(folder: Path) -> None:
 
 def _move_files(folder: Path, data_dir: Path) -> None:
     """Move all but the database to its place: a file's name says its content, so none there is another."""
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=_raised):
         target = data_dir / Path(place).relative_to(folder)
         files = [name for name in names if Path(place) != folder or not name.startswith(NAME)]
         if files:
@@ -150,6 +149,11 @@ def _move_files(folder: Path, data_dir: Path) -> None:
             (Path(place) / name).replace(target / name)
         if files:
             synced(target)
+
+
+def _raised(error: OSError) -> None:
+    """Let a folder that cannot be read end the walk: it would be taken for an empty one."""
+    raise error
 
 
 def _lay_aside(database: Path, target: Path) -> None:

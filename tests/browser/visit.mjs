@@ -155,7 +155,7 @@ export async function readStudies(page, { study }) {
   await page.getByRole("searchbox").fill(study.slice(-12));
   await page.getByRole("searchbox").press("Enter");
   await page.waitForURL(/q=/);
-  found.found = await text(page.locator("main > p").first());
+  found.found = await text(page.locator("main > p:not([data-silence])").first());
   found.named = [await text(rows.first())];
   await opened(page, page.getByRole("link", { name: "Show who they are" }).click());
   found.named.push(await text(rows.first()));
@@ -289,7 +289,7 @@ export async function useWithoutScript(page, visit) {
   await follow(page, "Studies");
   await page.getByRole("searchbox").fill(study.slice(-12));
   await opened(page, page.getByRole("button", { name: "Search" }).click());
-  const found = await text(page.locator("main > p").first());
+  const found = await text(page.locator("main > p:not([data-silence])").first());
   await opened(page, page.locator("tbody a").first().click());
   await page.getByText("read all of it").click();
   const report = await text(page.locator(".tree").first());

@@ -67,6 +67,8 @@ class Fuzzed:
         )
         self._announced = queue.Queue()
         self.supervisor = Supervisor(
+            number=1,
+            loaded=lambda: None,
             settings=settings,
             database=self.node.database,
             finished=lambda: self._announced.put(1),

@@ -52,6 +52,8 @@ def job_ends(node, monkeypatch):
     monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
     running = Supervisor(
+        number=1,
+        loaded=lambda: None,
         settings=node.settings.model_copy(update={"worker": LIMITS}),
         database=node.database,
         finished=lambda: announced.put(1),

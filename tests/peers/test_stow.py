@@ -12,6 +12,7 @@ from pydicom.uid import CTImageStorage
 from requests import HTTPError, RequestException, Session
 
 from scp.web import entrance, parts
+from storage import calls
 from storage.refused import Refused
 from tests.support.authority import Authority
 from tests.support.mammograms import uid, write
@@ -107,6 +108,14 @@ def test_images_of_another_study_than_the_address_names_are_refused(way):
     assert post(way, body(sent_image), path="/studies/1.2.3")[0] == 409
     assert post(way, body(sent_image), path=f"/studies/{uid('study', 1)}")[0] == 200
     assert way.objects() == 1
+
+
+def test_peer_that_stores_is_seen(way):
+    post(way, body(encoded(image())))
+    way.calls.write_down()
+    with way.database.read() as tx:
+        (caller,) = calls.latest(tx)
+    assert (caller.calling_ae, caller.admitted, caller.rejected) == ("MODALITY", 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,11 @@ disk_reserve_mb = 10
 [study]
 quiet_seconds = {quiet_seconds}
 
+{worker}
+
 [delivery]
 first_retry_seconds = 1
 longest_retry_seconds = 2
-{worker}
 {extra}
 {model}
 {peers}

@@ -34,7 +34,7 @@ class Poisonable(ScriptedAnalyst):
         return super().analyse(path, image)
 
 
-def begin(settings, owner, pipe):
+def begin(settings, number, owner, pipe):
     """Stand in for `scp.working.supervisor._begin`: the same process and loop without loading a network."""
     process.open_analyst = lambda _: Poisonable()
-    process.main(settings, owner, pipe)
+    process.main(settings, number, owner, pipe)

@@ -11,6 +11,7 @@ from scp.configuration.tls import TLS
 from scp.configuration.web import Stow as Section
 from scp.receiving import store
 from scp.receiving.admission import Admission
+from scp.receiving.calls import CallCounts
 from scp.receiving.refusals import Refusals
 from scp.web.server import WebServer
 from scp.web.stow import Stow
@@ -45,6 +46,7 @@ class Way:
         self.archive = Archive(folder / "data")
         self.admission = Admission(self.settings)
         self.refusals = Refusals(database=self.database, now=lambda: NOW, settings=self.settings)
+        self.calls = CallCounts(database=self.database, now=lambda: NOW)
         stow = Stow(
             settings=self.settings,
             receiver=store.receiver(
@@ -52,6 +54,7 @@ class Way:
             ),
             admission=self.admission,
             refusals=self.refusals,
+            calls=self.calls,
             ended=self._note,
         )
         self.server = WebServer(self.settings, stow.app(), self.refusals.count_call)

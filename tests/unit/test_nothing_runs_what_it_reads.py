@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("scp", "inference", "storage", "models")
-OWN_PROGRAM = {"scp/demo/node.py"}
+OWN_PROGRAM = {"scp/demo/node.py", "scp/node.py"}
 """What may start a process: this very program, by a list of words."""
 
 
@@ -74,7 +74,7 @@ def test_no_rule_of_these_is_waived():
         if any(rule in line.partition("noqa:")[2] for rule in ("S102", "S3", "S506", "S6", "TID251"))
     }
     assert {name for name, _ in waived} == OWN_PROGRAM
-    assert {rule for _, rule in waived} == {"S603"}
+    assert {rule for _, rule in waived} == {"S603", "S606"}
 
 
 def test_no_array_is_read_with_pickle():

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from inference import wording as results
@@ -64,10 +64,10 @@ async def receive(request: Request) -> Response:
 
 async def read_form(request: Request, store: Uploads) -> FormData:
     """Return the form that is sent. Raises Busy, before anything is written where it can be known before."""
-    size = request.headers.get("content-length", "0")  # the guard has refused what is no number
+    size = request.headers.get("content-length")  # the guard has refused what is no number
     try:
-        store.check_room(int(size))
-        return await request.form()
+        with store.room(None if size is None else int(size)):
+            return await request.form()
     except Busy:
         await _listen_to_the_end(request)
         raise
@@ -80,8 +80,10 @@ async def read_form(request: Request, store: Uploads) -> FormData:
 
 async def _listen_to_the_end(request: Request) -> None:
     """Take in and forget what is sent: a client that still sends sees no answer, but a broken connection."""
-    async for _ in request.stream():
-        pass
+    # a stream that has been read to its end says so by RuntimeError
+    with contextlib.suppress(RuntimeError, ClientDisconnect):
+        async for _ in request.stream():
+            pass
 
 
 def _no_room() -> Busy:

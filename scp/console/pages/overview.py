@@ -200,6 +200,7 @@ def _peer(name: str, destination: Destination | None, callers: Sequence[Caller],
         for entry in health.not_kept
         if entry.peer == name and entry.reason is not Refused.DROPPED
     ]
+    errors += [(entry.last_at, entry.reason.words) for entry in health.refused_calls if entry.peer == name]
     error_at, error = max(errors, key=itemgetter(0), default=(None, None))
     mended = error_at is not None and last_seen is not None and last_seen > error_at
     problem = next((problem for problem in health.problems if problem.destination == name), None)

@@ -171,7 +171,8 @@ def _outcome(request: Request) -> str | None:
     if "again" in query:
         if (number := _number(query["again"])) == 0:
             return (
-                "The pixels of this study were removed after their time: send it again, then it is analysed."
+                "No image of this study is here to be analysed, or their pixels were removed after their "
+                "time: send it again, then it is analysed."
             )
         images = "1 image is" if number == 1 else f"{number} images are"
         return f"{images} analysed again. Results that come out the same are not sent again."

@@ -10,7 +10,8 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -106,6 +107,8 @@ class Uploads:
         self._rule = rule
         self._root = settings.node.data_dir / FOLDER
         self._uploads: dict[str, Upload] = {}
+        self._coming = 0
+        """Bytes of the uploads that come in now."""
         self._previews = Reader(settings)
         self.analyses = Reader(settings)
 
@@ -130,21 +133,28 @@ class Uploads:
             for upload in [upload for upload in self._uploads.values() if upload.touched < silent]:
                 self.forget(upload)
 
-    def check_room(self, size: int) -> None:
-        """Raise Busy where no upload of ``size`` bytes is taken now.
+    @contextmanager
+    def room(self, size: int | None) -> Iterator[None]:
+        """Let an upload of ``size`` bytes come in meanwhile; None: nobody knows. Raises Busy where none may.
 
         The reserve of the disk is for what peers send: they lose an image that finds no room, a visitor
         chooses the file again.
         """
         if self.analyses.waiting >= MOST_WAITING:
             raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
+        size = self._settings.console.upload_mb * MEGABYTE if size is None else size
         free, reserve = shutil.disk_usage(self._root).free // MEGABYTE, self._settings.node.disk_reserve_mb
-        if free - size // MEGABYTE < reserve:
+        if free - (self._coming + size) // MEGABYTE < reserve:
             raise Busy(
                 f"the disk has no room for this: {free} MB are free, and {reserve} MB of them are kept for "
                 "images of peers. Nothing was kept: try again when the administrator has made room",
                 status=HTTPStatus.INSUFFICIENT_STORAGE,
             )
+        self._coming += size
+        try:
+            yield
+        finally:
+            self._coming -= size
 
     def new_folder(self) -> Path:
         """Return an empty folder for an upload."""

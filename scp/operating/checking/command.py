@@ -28,6 +28,7 @@ from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.upkeep import restoring
 
 MEGABYTE: Final = 1_000_000
 AT_A_TIME: Final = 16
@@ -67,7 +68,9 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     if settings.tls.on:
         yield _open_port(settings, "tls", settings.node.host, settings.tls.port)
     if settings.stow.enabled:
-        yield _open_port(settings, "STOW-RS", settings.stow.host, settings.stow.port)
+        yield _open_port(
+            settings, "STOW-RS", settings.stow.host, settings.stow.port, connecting=not settings.tls.on
+        )
     yield from tls_files.files(settings.tls, datetime.now(UTC))
     calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
@@ -109,8 +112,8 @@ def _database(settings: Settings) -> Check:
         if not inspected.current:
             return note(
                 subject,
-                f"{inspected.name} has schema {inspected.revision}: the next start keeps a copy and "
-                "migrates it",
+                f"{inspected.name} has schema {inspected.revision}: the next start migrates it"
+                + (", take pg_dump before" if url else " and keeps a copy"),
             )
         database = Database.open(data_dir, url=url)
         try:
@@ -125,7 +128,7 @@ def _database(settings: Settings) -> Check:
 
 
 def _unclaimed(data_dir: Path) -> Iterator[Check]:
-    if images := unclaimed(data_dir):
+    if (images := unclaimed(data_dir)) and (images := images - len(restoring.to_come(data_dir))) > 0:
         words = f"{images} that the database does not know: send {data_dir / UNCLAIMED} to the node again"
         yield note("unclaimed images", words)
 
@@ -174,13 +177,17 @@ def _port(settings: Settings) -> Check:
     return _listening(subject, settings, pid)
 
 
-def _open_port(settings: Settings, name: str, host: str, port: int) -> Check:
+def _open_port(settings: Settings, name: str, host: str, port: int, *, connecting: bool = True) -> Check:
     subject = f"{name} port {port}"
     pid = locks.node_pid(settings.node.data_dir)
     if port == 0:
         return ok(subject, "a free one is taken at the start")
     if pid is None:
         return _free(subject, host, port)
+    if not connecting:  # HTTPS counts a handshake that never comes among what it has refused
+        if _cannot_bind(host, port) is None:
+            return failed(subject, f"the node runs (process {pid}) but not here; was it restarted since?")
+        return ok(subject, f"the node runs (process {pid}), and the port is in use")
     # only a connection: who may speak TLS with the node is shown by the peers, not by the node to itself
     if (unreachable := connect(_loopback(host), port, ECHO_SECONDS)) is not None:
         return failed(subject, f"the node runs (process {pid}) but: {unreachable}; was it restarted since?")
@@ -188,18 +195,25 @@ def _open_port(settings: Settings, name: str, host: str, port: int) -> Check:
 
 
 def _free(subject: str, host: str, port: int) -> Check:
+    if (reason := _cannot_bind(host, port)) is not None:
+        return failed(
+            subject,
+            f"cannot listen at {host} ({reason}), and it is not our node that does: stop what "
+            "uses it, or choose another port",
+        )
+    return ok(subject, f"free at {host}; the node is not running")
+
+
+def _cannot_bind(host: str, port: int) -> str | None:
+    """Return why nobody can begin to listen there now, None where one can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener does
         try:
             probe.bind((host, port))
         except OSError as error:
-            return failed(
-                subject,
-                f"cannot listen at {host} ({error.strerror}), and it is not our node that does: stop what "
-                "uses it, or choose another port",
-            )
-    return ok(subject, f"free at {host}; the node is not running")
+            return error.strerror
+    return None
 
 
 def _listening(subject: str, settings: Settings, pid: int) -> Check:

@@ -20,6 +20,7 @@ _MENDS: Final = {
     "53": (DatabaseError, "the server has no room for more: raise its limit, or wait"),
     LOCK_NOT_AVAILABLE: (DatabaseError, "locked: another process holds it: stop what else uses it, or wait"),
     "40": (DatabaseError, "two transactions were in each other's way: it is tried again"),
+    "25P03": (DatabaseError, "the transaction was idle for too long: it is tried again"),
     "25006": (DatabaseError, "it is readonly here: a standby, or opened to be looked at"),
     "42501": (DatabaseError, "give the node's user the right to it: GRANT, or make it the owner"),
     "XX": (DatabaseError, "it is damaged: stop the node and put a backup in its place"),

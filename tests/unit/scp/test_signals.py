@@ -8,6 +8,20 @@ import pytest
 from scp import node
 
 
+def test_who_wants_the_end_has_the_last_word():
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        stop = node._stop_on_signals()
+        signal.raise_signal(signal.SIGUSR1)
+        assert (stop.is_set(), stop.again) == (True, True)
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop.is_set(), stop.again) == (True, False)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="handlers run in the main thread"
 )

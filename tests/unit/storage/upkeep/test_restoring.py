@@ -54,6 +54,21 @@ def as_after_a_restore(data_dir, before):
     return True
 
 
+def test_start_in_the_middle_of_a_command_leaves_what_it_has_written(data_dir):
+    (data_dir / restoring.UNFINISHED).mkdir()
+    assert restoring.take_over(data_dir) is None
+    assert (data_dir / restoring.UNFINISHED).is_dir()
+
+
+def test_log_of_a_database_that_is_gone_does_not_reach_the_one_put_back(tmp_path, data_dir):
+    data_dir = tmp_path / "empty"
+    data_dir.mkdir()
+    for suffix in ("-wal", "-shm"):
+        (data_dir / f"{NAME}{suffix}").write_bytes(b"of another")
+    backup.put_back(tmp_path / "backup.tar", data_dir)
+    assert not list(data_dir.glob(f"{NAME}-*"))
+
+
 def test_the_database_stays_beside_and_images_since_are_to_come_again(data_dir, tmp_path):
     assert restoring.stage(tmp_path / "backup.tar", data_dir, reserve=0) == 1
     (data_dir / "instances" / "0.dcm").unlink()  # retention has removed it meanwhile

@@ -1,6 +1,7 @@
 """Uploads without a reader's process: owners, places, and what is left of an upload that is forgotten."""
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -74,8 +75,23 @@ def test_what_an_earlier_console_left_is_removed(opened):
 
 def test_no_more_are_taken_than_may_wait(opened):
     opened.analyses.waiting = MOST_WAITING
-    with pytest.raises(Busy, match="try again in a minute"):
-        opened.check_room(0)
+    with pytest.raises(Busy, match="try again in a minute"), opened.room(0):
+        pass
+
+
+def test_uploads_side_by_side_leave_the_disk_its_reserve(opened, monkeypatch):
+    reserve = opened._settings.node.disk_reserve_mb
+    free = shutil.disk_usage(opened._root)._replace(free=(reserve + 300) * 1_000_000)
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: free)
+    with opened.room(200_000_000):
+        with pytest.raises(Busy, match="the disk has no room"), opened.room(200_000_000):
+            pass
+        with pytest.raises(Busy, match="the disk has no room"), opened.room(None):  # of unknown size
+            pass
+        with opened.room(50_000_000):
+            pass
+    with opened.room(200_000_000):
+        pass
 
 
 @pytest.mark.parametrize(
