@@ -63,10 +63,8 @@ check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents o
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python -m tests.support.wheel dist/*.whl
 
-bench: $(VENV)/dev ## measure against real peers (DCMTK and Orthanc must be installed)
-	$(BIN)/python bench/receive.py
-	$(BIN)/python bench/end_to_end.py
-	$(BIN)/python bench/growth.py
+bench: $(VENV)/dev ## measure against real peers, five rounds of each bench, into docs/performance.md; goes on where it was ended (DCMTK, Orthanc, PostgreSQL; BENCH_ARGS=--busy beside other work)
+	$(BIN)/python bench/all.py $(BENCH_ARGS)
 
 format: $(VENV)/dev ## format the code
 	$(BIN)/ruff format .

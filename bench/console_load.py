@@ -6,7 +6,7 @@ share the machine. Node and senders are one session, in which the priorities of 
 (sched(7), autogroup). At rest its readers are stopped, too: they would go on with what was uploaded. Whoever
 loads it runs with the lowest priority, since in truth those are other machines.
 
-    python bench/console_load.py [--rounds 6] [--images 4] [--size 4096x3328]
+    python bench/console_load.py [--rounds 6] [--images 4] [--size 4096x3328] [--json]
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def rate(port: int, sent: list[Path]) -> float:
     return size / (time.perf_counter() - started)
 
 
-def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> None:
+def measure(rounds: int, count: int, size: tuple[int, int], folder: Path, *, as_json: bool) -> None:
     """Run everything and print."""
     port = free_port()
     node = NodeProcess(
@@ -237,7 +237,16 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path) -> Non
         os.kill(worker, signal.SIGCONT)
         load.stdin.close()
         load.wait()
+    show(rates, shares, as_json=as_json)
+
+
+def show(rates: dict[str, list[float]], shares: list[dict[str, float]], *, as_json: bool) -> None:
+    """Print the rates of all turns, and what the parts of the node took of the processors."""
     ratios = [under / rest for under, rest in zip(rates["under load"], rates["at rest"], strict=True)]
+    if as_json:
+        medians = {name: round(statistics.median(values), 1) for name, values in rates.items()}
+        print(json.dumps({"ratio": {"kept": round(statistics.median(ratios), 3)}, "MB/s": medians}))
+        return
     print(f"\nload average {os.getloadavg()[0]:.1f}")
     for name, values in {**rates, "ratio": ratios}.items():
         print(f"{name:11} {statistics.median(values):7.2f} [{min(values):.2f}-{max(values):.2f}]")
@@ -251,6 +260,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--images", type=int, default=4, help="of each sender in a turn")
     parser.add_argument("--size", default="4096x3328")
+    parser.add_argument("--json", action="store_true")
     parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load:
@@ -258,7 +268,7 @@ def main() -> None:
         return
     rows, columns = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory(dir=ROOT / "var" if (ROOT / "var").is_dir() else None) as scratch:
-        measure(arguments.rounds, arguments.images, (rows, columns), Path(scratch))
+        measure(arguments.rounds, arguments.images, (rows, columns), Path(scratch), as_json=arguments.json)
 
 
 if __name__ == "__main__":

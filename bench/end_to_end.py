@@ -5,12 +5,13 @@ loopback and waits for the reports in a real Storage SCP. First one study at a t
 once (throughput with the queue full). Beside each: DCMTK's storescu and storescp moving the same files, the
 lower bound of any system that sends and stores them.
 
-    python bench/end_to_end.py [--studies 5] [--workers 2]
+    python bench/end_to_end.py [--studies 5] [--workers 2] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import sys
@@ -73,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="[worker] processes")
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, ArchiveSCP("PACS") as pacs:
         source, sink, home = (Path(scratch, name) for name in ("images", "sink", "node"))
@@ -107,6 +109,14 @@ processes = {arguments.workers}
             pacs.wait_for(lambda received: len(reports(received)) == reported + len(together), 900)
             whole = time.perf_counter() - started
     images = 4 * len(together)
+    if arguments.json:
+        figures = {
+            "ratio": {"queue full / storescp": round(whole / bound, 1)},
+            "last image acknowledged to report acknowledged, s": round(statistics.median(latencies), 2),
+            "images a minute, queue full": round(60 * images / whole, 1),
+        }
+        print(json.dumps(figures))
+        return
     spread = f"{statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}]"
     print(f"last image acknowledged -> report acknowledged: median {spread}, {len(latencies)} studies")
     times = f"{whole / bound:.1f} times what storescp takes to store them"

@@ -5,7 +5,7 @@ association into each of the three, in turn, several rounds. The node syncs ever
 a row before it answers; the two others run as their packages install them. Prints medians, ratios and the
 peak memory of each receiving process (VmHWM).
 
-    python bench/receive.py [--rounds 5] [--images 20]
+    python bench/receive.py [--rounds 5] [--images 20] [--json]
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     speeds: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
@@ -163,15 +164,25 @@ def main() -> None:
                     speeds.setdefault(name, []).append(size / send(images, port, called))
                     memory[name] = max(memory.get(name, 0.0), peak_memory(pid))
                 shutil.rmtree(folder)
+    ratios = {
+        f"node / {name}": [
+            speed / peer_speed for speed, peer_speed in zip(speeds["node"], speeds[name], strict=True)
+        ]
+        for name in ("storescp", "orthanc")
+    }
+    if arguments.json:
+        rates = {name: round(statistics.median(values), 1) for name, values in speeds.items()}
+        medians = {name: round(statistics.median(values), 3) for name, values in ratios.items()}
+        print(json.dumps({"ratio": medians, "MB/s": rates, "peak memory, MB": memory}))
+        return
     print(f"{arguments.images} images of {size / arguments.images:.1f} MB, {arguments.rounds} rounds")
     print("receiver   MB/s median [min-max]   peak memory MB")
     for name, values in speeds.items():
         spread = f"{statistics.median(values):6.0f} [{min(values):.0f}-{max(values):.0f}]"
         print(f"{name:10} {spread:20} {memory[name]:6.0f}")
-    for name in ("storescp", "orthanc"):
-        ratios = [speed / peer_speed for speed, peer_speed in zip(speeds["node"], speeds[name], strict=True)]
-        spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
-        print(f"node / {name}: {spread} round by round")
+    for name, values in ratios.items():
+        spread = f"{statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
+        print(f"{name}: {spread} round by round")
 
 
 if __name__ == "__main__":
