@@ -147,12 +147,15 @@ def test_another_number_of_threads_than_the_process_has_is_refused(opened, tmp_p
         Classifier.open(manifest.load(tmp_path / "m"), threads=1)
 
 
-def test_opening_prints_nothing(tmp_path, model):
+def test_opening_prints_nothing_and_loads_nothing_that_keras_can_do_without(tmp_path, model):
     folder = model_folder(tmp_path / "quiet", model)
     program = (
+        "import sys; from importlib.util import find_spec;"
         "from pathlib import Path; from inference.network import manifest;"
         "from inference.analysis.classifier import Classifier;"
-        f"Classifier.open(manifest.load(Path({str(folder)!r})))"
+        f"Classifier.open(manifest.load(Path({str(folder)!r})));"
+        "assert not {'matplotlib', 'sklearn'} & set(sys.modules);"
+        "assert find_spec('matplotlib') and find_spec('sklearn')"  # whoever wants them has them
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (ended.stdout, ended.stderr) == ("", "")
