@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydicom.uid import UID
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -38,6 +39,7 @@ _environment.filters |= {
     "share": wording.share,
     "duration": wording.duration,
     "sentence": sentence,
+    "class_name": lambda uid: UID(uid).name,
 }
 _environment.globals |= {"Role": Role, "NOT_FOR_DIAGNOSIS": NOT_FOR_DIAGNOSIS, "version": product.__version__}
 

@@ -19,7 +19,7 @@ from scp.alerts.conditions import RefusalCounts
 from scp.console import rendering, services, visitors
 from scp.console.drawing import charts
 from scp.console.drawing.charts import Chart
-from scp.console.pages import alarms
+from scp.console.pages import alarms, outcomes
 from scp.console.pages.alarms import Alarm
 from scp.console.services import Services
 from scp.console.visitors import Role
@@ -73,7 +73,6 @@ class Overview:
     peers: tuple[PeerLine, ...]
     strangers: tuple[Caller, ...]
     """Callers that were turned away, the latest first."""
-    not_kept: tuple[tuple[str, int, str, str, datetime], ...]
     alarms: tuple[Alarm, ...]
 
 
@@ -131,10 +130,6 @@ def look(node: Services, refusals: RefusalCounts) -> Overview:
         days_left=_days_left(health, rate),
         peers=peers,
         strangers=tuple(caller for caller in callers if caller.rejected)[:SHOWN_CALLERS],
-        not_kept=tuple(
-            (entry.peer, entry.objects, UID(entry.sop_class_uid).name, entry.reason.words, entry.last_at)
-            for entry in health.not_kept
-        ),
         alarms=tuple(alarms.of(health, alarms.in_words_of_alerts(node, health, refusals), now)),
     )
 
@@ -147,22 +142,27 @@ def show(request: Request) -> Response:
     return rendering.page(
         request,
         name,
-        {"overview": overview, "charts": watch.day(), "manifest": services.of(request).manifest},
+        {
+            "overview": overview,
+            "charts": watch.day(),
+            "manifest": services.of(request).manifest,
+            "done": outcomes.sentence(request.query_params),
+        },
     )
 
 
 async def retry_destination(request: Request) -> Response:
-    """Try everything again that a peer has not taken, or all that was given up."""
+    """Try everything again that a peer has not taken, or all that was given up; say how much."""
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
     form = await request.form()
     node = services.of(request)
     destination = None if "jobs" in form else str(form.get("destination", ""))
-    await run_in_threadpool(
+    back = await run_in_threadpool(
         retry.bring_back, node.database, study_uid=None, destination=destination, now=node.now()
     )
     request.app.state.watch.look_again()
-    return RedirectResponse("/", 303)
+    return RedirectResponse(outcomes.address("/", back), 303)
 
 
 def _midnight(now: datetime) -> datetime:

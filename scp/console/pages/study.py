@@ -18,7 +18,7 @@ from inference.decision import Analysed
 from inference.findings import CLASSES
 from scp.console import examined, rendering, services, visitors
 from scp.console.drawing import pictures, report
-from scp.console.pages import identities
+from scp.console.pages import identities, outcomes
 from scp.console.pages import studies as listing
 from scp.console.services import Services
 from scp.console.visitors import Role
@@ -33,7 +33,6 @@ from storage.records import ResultObject
 log = structlog.get_logger(__name__)
 
 UID_LENGTH: Final = 64
-NUMBER_LENGTH: Final = 6
 PICTURES_KEPT: Final = {"Cache-Control": "private, max-age=600"}
 """The page names pictures by what they depend on: the browser may keep them for this visit."""
 
@@ -142,8 +141,7 @@ async def retry_study(request: Request) -> Response:
     back = await run_in_threadpool(
         retry.bring_back, node.database, study_uid=study.study_uid, destination=None, now=node.now()
     )
-    number = back.jobs + back.deliveries + back.commitments
-    return RedirectResponse(f"/studies/{study.study_uid}?retried={number}", 303)
+    return RedirectResponse(outcomes.address(f"/studies/{study.study_uid}", back), 303)
 
 
 async def analyse_study(request: Request) -> Response:
@@ -164,23 +162,15 @@ async def analyse_study(request: Request) -> Response:
 def _outcome(request: Request) -> str | None:
     """Return what the button has done that led to this page."""
     query = request.query_params
-    if "retried" in query:
-        if (number := _number(query["retried"])) == 0:
-            return "Nothing of this study was given up, and nothing waits to be tried again."
-        return f"{number} {'thing is' if number == 1 else 'things are'} tried again now."
     if "again" in query:
-        if (number := _number(query["again"])) == 0:
+        if (number := outcomes.number(query["again"])) == 0:
             return (
                 "No image of this study is here to be analysed, or their pixels were removed after their "
                 "time: send it again, then it is analysed."
             )
         images = "1 image is" if number == 1 else f"{number} images are"
         return f"{images} analysed again. Results that come out the same are not sent again."
-    return None
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) <= NUMBER_LENGTH else 0
+    return outcomes.sentence(query)
 
 
 def _study(node: Services, request: Request) -> StudyOverview:
