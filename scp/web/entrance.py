@@ -12,7 +12,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import structlog
 from starlette.requests import Request
@@ -22,6 +22,9 @@ from uvicorn.server import ServerState
 
 from scp.receiving.callers import Caller, Callers, places
 from storage.refused import Refused
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +47,22 @@ def dismiss(request: Request) -> None:
         call()
 
 
+class Connection(socket.socket):
+    """An accepted connection that knows what has come before TLS was agreed about."""
+
+    any_byte = False
+    """Whether a byte has come."""
+    ended = False
+    """Whether the caller has closed its side."""
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Read as any socket does. The event loop reads TLS by this and nothing else."""
+        number = super().recv_into(buffer, nbytes, flags)
+        self.any_byte = self.any_byte or number > 0
+        self.ended = not number
+        return number
+
+
 class Entrance(socket.socket):
     """A listening socket that counts those whom it accepts. For the event loops of asyncio alone."""
 
@@ -63,16 +82,17 @@ class Entrance(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection and count it; where there are too many, one that waits has to go."""
         try:
-            connection, address = super().accept()
+            accepted, address = super().accept()
         except OSError as error:
             if error.errno in _NONE_LEFT:
                 self.callers.free_a_place()
             raise
+        connection = Connection(fileno=accepted.detach())
         caller = Caller(connection=connection, address=address[0], deadline=time.monotonic() + SECONDS)
         self._by_name[address[:2]] = caller
         self._enter(caller)
         # the library's own time for a TLS handshake is four times as long, and nobody counts before it ends
-        asyncio.get_running_loop().call_later(SECONDS, self._end_handshake, address[:2], caller)
+        asyncio.get_running_loop().call_later(SECONDS, self._end_handshake, address[:2], caller, connection)
         return connection, address
 
     def caller_at(self, name: tuple[str, int] | None) -> Caller | None:
@@ -92,10 +112,16 @@ class Entrance(socket.socket):
         if name is not None and (caller := self._by_name.pop(name, None)) is not None:
             self.callers.leave(caller)
 
-    def _end_handshake(self, name: tuple[str, int], caller: Caller) -> None:
-        """Hang up ``caller`` where it has agreed about nothing yet, or has gone since it could not."""
+    def _end_handshake(self, name: tuple[str, int], caller: Caller, connection: Connection) -> None:
+        """Hang up ``caller`` where it has agreed about nothing yet, or has gone since it could not.
+
+        One that has gone without a word has seen that the port is open, as programs that watch ports do.
+        """
         if self._by_name.get(name) is caller and caller.deadline < float("inf"):
-            self._refused(Refused.TLS)
+            if connection.any_byte:
+                self._refused(Refused.TLS)
+            elif not connection.ended:
+                self._refused(Refused.SILENT)
             caller.hang_up()
             self.leave(name)
 
