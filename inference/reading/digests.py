@@ -97,7 +97,12 @@ def study_digest(header: Dataset) -> str:
 
 def patient_digest(header: Dataset) -> str:
     """Return what tells patients apart where no Patient ID may be written down."""
-    return canonical_digest({"PatientID": text(header, "PatientID").strip()})
+    return digest_of_patient_id(text(header, "PatientID"))
+
+
+def digest_of_patient_id(patient_id: str) -> str:
+    """Return the `patient_digest` of all headers with this Patient ID."""
+    return canonical_digest({"PatientID": patient_id.strip()})
 
 
 def canonical_text(value: object) -> str:

@@ -47,6 +47,7 @@ ROUTES: Final = (
     Route("/", overview.show),
     Route("/retry", overview.retry_destination, methods=["POST"]),
     Route("/studies", studies.show),
+    Route("/studies", studies.find, methods=["POST"]),
     Route("/studies/{study}", study.show),
     Route("/studies/{study}/retry", study.retry_study, methods=["POST"]),
     Route("/studies/{study}/analyse", study.analyse_study, methods=["POST"]),

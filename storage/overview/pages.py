@@ -99,6 +99,11 @@ def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -
     return {row.study_uid: row.digest for row in tx.execute(query)}
 
 
+def has_patient(tx: Connection, digest: str) -> bool:
+    """Tell whether there are images of the patient whose Patient ID has this digest."""
+    return bool(tx.execute(select(exists().where(schema.instances.c.patient_digest == digest))).scalar_one())
+
+
 def _conditions(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:
     if not words:
         return []

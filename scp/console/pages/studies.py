@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
-from starlette.datastructures import QueryParams
+import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from scp.console import examined, rendering, services
+from inference.reading import digests
+from scp.console import examined, rendering, services, visitors
 from scp.console.pages import identities
 from scp.console.services import Services
+from scp.console.visitors import Role
 from scp.console.wording import STATES, TONES
 from scp.operating import waiting
 from storage.overview import pages
@@ -20,8 +24,12 @@ from storage.overview.pages import Choice, Page
 from storage.overview.studies import StudyOverview
 from storage.queue import arrivals
 
+log = structlog.get_logger(__name__)
+
 PAGE_SIZE: Final = 50
 WORDS_LENGTH: Final = 64
+FIELDS: Final = ("q", "choice", identities.FIELD)
+"""Fields of the form, and parts of an address of the list."""
 CHOICES: Final = {
     Choice.ALL: "all",
     Choice.OPEN: "not settled",
@@ -49,10 +57,39 @@ class StudyLine:
 
 def show(request: Request) -> Response:
     """Return one page of the list."""
+    return _answer(request, request.query_params)
+
+
+async def find(request: Request) -> Response:
+    """Find what may be a Patient ID.
+
+    None gets into an address, which browsers and proxies keep: one that is known leads to its pseudonym.
+    """
+    visitors.require(request, Role.OPERATOR)
+    await visitors.check_form(request)
+    form = await request.form()
+    query = {name: str(form[name])[:WORDS_LENGTH].strip() for name in FIELDS if name in form}
+    return await run_in_threadpool(_find, request, query)
+
+
+def _find(request: Request, query: dict[str, str]) -> Response:
     node = services.of(request)
-    query = request.query_params
+    digest = digests.digest_of_patient_id(query.get("q", ""))
+    with node.database.read() as tx:
+        has_images = pages.has_patient(tx, digest)
+    if has_images:
+        log.info("studies of a Patient ID looked for", user=visitors.of(request).name or "no users")
+        query["q"] = node.pseudonym(digest) or ""
+    elif not _look(node, query.get("q", ""), _choice(query), 1)[1]:
+        return _answer(request, query)
+    return RedirectResponse(f"/studies?{urlencode(query)}", 303)
+
+
+def _answer(request: Request, query: Mapping[str, str]) -> Response:
+    """Return the page of the list that ``query`` asks for."""
+    node = services.of(request)
     words = query.get("q", "").strip()[:WORDS_LENGTH]
-    choice = Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
+    choice = _choice(query)
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
     page, lines = _look(node, words, choice, max(1, number))
     if identities.may_show(request, [line.study.study_uid for line in lines]):
@@ -74,6 +111,10 @@ def show(request: Request) -> Response:
             "last": last,
         },
     )
+
+
+def _choice(query: Mapping[str, str]) -> Choice:
+    return Choice(query["choice"]) if query.get("choice") in set(Choice) else Choice.ALL
 
 
 def line(node: Services, study: StudyOverview) -> StudyLine:
@@ -103,7 +144,7 @@ def _identity(node: Services, study_uid: str) -> str | None:
     return None if image is None else identities.in_short(image)
 
 
-def _address(query: QueryParams) -> str:
+def _address(query: Mapping[str, str]) -> str:
     """Return the address of this list without the number of its page."""
     return "?" + urlencode([(name, value) for name, value in query.items() if name != "page"])
 

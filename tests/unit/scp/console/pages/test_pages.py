@@ -150,6 +150,26 @@ def test_studies_are_found_under_pseudonyms(browser):
     assert browser.get("/studies?page=9999999&choice=nonsense").status == 200
 
 
+def looked_for(browser, words):
+    """Return the answer to the form of the list, and that of the address to which it leads."""
+    answer = browser.post("/studies", {"csrf": browser.csrf("/studies"), "q": words, "choice": "all"})
+    return answer, browser.get(answer.headers["Location"]) if answer.status == 303 else answer
+
+
+def test_studies_are_found_by_patient_id_which_gets_into_no_address(browser):
+    patient = re.search(r"SYN\d", browser.get("/studies?identity=1").words)[0]
+    answer, page = looked_for(browser, patient)
+    assert re.fullmatch(r"/studies\?q=P-[A-Z2-7]{6}&choice=all", answer.headers["Location"])
+    assert re.search(r"\d stud(y|ies) found", page.words)
+    assert patient not in page.text
+    assert "No study fits" in browser.get(f"/studies?q={patient}").words
+    answer, page = looked_for(browser, "SYN9999")
+    assert (answer.status, "No study fits" in page.words) == (200, True)
+    answer, page = looked_for(browser, STUDY[-12:])
+    assert answer.headers["Location"] == f"/studies?q={STUDY[-12:]}&choice=all"
+    assert "1 study found" in page.words
+
+
 def test_a_study_shows_images_report_and_deliveries(browser):
     page = browser.get(f"/studies/{STUDY}")
     assert page.words.count("60.00 %") >= 4
