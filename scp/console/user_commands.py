@@ -23,7 +23,7 @@ def add(settings: Settings, name: str, *, role: str) -> int:
     """Add a user; the password comes from standard input: asked for twice, or a line of a pipe."""
     password = _password()
     try:
-        with open_for_changes(settings) as database:
+        with open_for_changes(settings, new=True) as database:
             access.add_user(database, name, role=role, password=password, now=datetime.now(UTC))
     except UserError as error:
         raise CommandError(str(error), code=WRONG_USAGE) from error

@@ -1,6 +1,7 @@
 """Opens the database for commands: to look at it without locking anything, or to change a row of it.
 
-Neither makes one or migrates it: only the node does. The commands ``backup`` and ``restore`` stand here too.
+None migrates it: only the node does. The first user may come before the node's first start; nothing else
+makes a database. The commands ``backup`` and ``restore`` stand here too.
 """
 
 from __future__ import annotations
@@ -46,9 +47,12 @@ def open_for_reading(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def open_for_changes(settings: Settings) -> Iterator[Database]:
-    """Give the node's database to change rows of it, closed afterwards. Raises as `open_for_reading` does."""
-    _check(settings)
+def open_for_changes(settings: Settings, *, new: bool = False) -> Iterator[Database]:
+    """Give the node's database to change rows of it, closed afterwards; a ``new`` one if there is none.
+
+    Raises as `open_for_reading` does, and where a new one would lie in another user's directory.
+    """
+    _check(settings, new=new)
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         yield database
@@ -84,8 +88,7 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
             f"there is a database in {data_dir} already: `restore --replace` puts the backup in its place "
             "and keeps it beside"
         )
-    if data_dir.exists() and data_dir.stat().st_uid != os.geteuid():
-        raise CommandError(f"{data_dir} is another user's: run this as the user that the node runs as")
+    _refuse_another_user(data_dir)
     try:
         if running is None and not occupied:
             files = backup.put_back(source, data_dir)
@@ -135,7 +138,12 @@ def _let_take_over(data_dir: Path, running: int) -> None:
     )
 
 
-def _check(settings: Settings) -> None:
+def _refuse_another_user(data_dir: Path) -> None:
+    if data_dir.exists() and data_dir.stat().st_uid != os.geteuid():
+        raise CommandError(f"{data_dir} is another user's: run this as the user that the node runs as")
+
+
+def _check(settings: Settings, *, new: bool = False) -> None:
     data_dir = settings.node.data_dir
     try:
         inspected = inspection.inspect(data_dir, url=settings.database.server)
@@ -144,6 +152,9 @@ def _check(settings: Settings) -> None:
             f"{data_dir} cannot be read: run this as the user that the node runs as"
         ) from error
     if inspected is None:
+        if new:
+            _refuse_another_user(data_dir)
+            return
         if settings.database.url:
             raise CommandError(f"there is nothing in {settings.database.url} yet: start the node once")
         raise CommandError(

@@ -12,7 +12,8 @@ import pytest
 
 from scp.auditing.trail import Trail
 from scp.configuration.console import Console
-from scp.configuration.settings import load
+from scp.configuration.sections import Node
+from scp.configuration.settings import Settings, load
 from scp.console import access, user_commands
 from scp.console.access import LOCKED, MOST_FAILURES, SignInError
 from scp.console.visitors import Role
@@ -189,6 +190,25 @@ def test_a_user_that_cannot_be_added_is_a_sentence(console, monkeypatch, name, r
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{password}\n"))
     with pytest.raises(CommandError, match=words):
         user_commands.add(console.settings, name, role=role)
+
+
+def test_the_first_user_comes_before_the_first_start(tmp_path, monkeypatch):
+    settings = Settings(node=Node(data_dir=tmp_path / "data"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+    user_commands.add(settings, "ada", role="admin")
+    new_database = Database.open(tmp_path / "data")
+    with new_database.read() as tx:
+        assert [user.name for user in users.every(tx)] == ["ada"]
+    new_database.close()
+
+
+def test_the_first_user_makes_no_database_that_the_node_could_not_open(tmp_path, monkeypatch):
+    settings = Settings(node=Node(data_dir=tmp_path))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(CommandError, match="run this as the user that the node runs as"):
+        user_commands.add(settings, "ada", role="admin")
+    assert list(tmp_path.iterdir()) == []
 
 
 def change(browser, name, action, **more):
