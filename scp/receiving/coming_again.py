@@ -6,6 +6,7 @@ nobody among the peers has sent, stays among the unclaimed.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,10 @@ from storage.upkeep import restoring
 
 log = structlog.get_logger(__name__)
 
+PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
+)
+"""What the disk or the process may have room for later. Any other error is one of this image."""
 AT_ONCE: Final = 10
 """Images between two looks at the end of the node."""
 
@@ -44,7 +49,11 @@ class ImagesToCome:
             except OutOfResources as error:
                 log.warning("images wait to come in again after a restore", reason=str(error))
                 break
-            except OSError as error:  # the disk may have lost this one alone
+            except OSError as error:
+                if error.errno in PASSING:
+                    log.warning("images wait to come in again after a restore", reason=error.strerror)
+                    break
+                # the disk may have lost this one alone
                 log.warning("image stays unclaimed", file=name, peer=sender, reason=error.strerror)
             del images[name]
         restoring.note(data_dir, images)

@@ -1,5 +1,7 @@
 """Images that came after a backup come in again: which do, which wait, which stay unclaimed."""
 
+import errno
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.network.status import OtherPixels, OutOfResources
+from scp.receiving import coming_again
 from scp.receiving.coming_again import AT_ONCE, ImagesToCome
 from storage.archive import UNCLAIMED, Archive
 from storage.upkeep import restoring
@@ -59,6 +62,21 @@ def test_a_few_come_at_a_time(come_again):
 def test_a_full_disk_lets_them_wait(come_again):
     _, unclaimed, left = come_again({"1.dcm": "PACS"}, OutOfResources("disk reserve reached"))
     assert (unclaimed, left) == (["1.dcm"], {"1.dcm": "PACS"})
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE])
+def test_a_disk_that_takes_no_name_lets_them_wait(come_again, monkeypatch, number):
+    def link(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(coming_again.os, "link", link)
+    stored, unclaimed, left = come_again({"1.dcm": "PACS"})
+    assert (stored, unclaimed, left) == ([], ["1.dcm"], {"1.dcm": "PACS"})
+
+
+def test_what_the_disk_has_lost_stays_unclaimed_and_holds_nobody_up(come_again):
+    _, unclaimed, left = come_again({"1.dcm": "PACS", "2.dcm": "PACS"}, OSError(errno.EIO, "I/O error"))
+    assert (unclaimed, left) == (["1.dcm", "2.dcm"], {})
 
 
 def test_what_is_refused_stays_unclaimed(come_again):
