@@ -1,10 +1,12 @@
 """Uploads where the disk has no room: a clear sentence, when to come again, and nothing left behind."""
 
 import asyncio
+import errno
 import json
 from types import SimpleNamespace
 
 import pytest
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -88,6 +90,14 @@ def test_a_disk_that_fills_meanwhile_leaves_nothing_of_the_upload(node, monkeypa
     assert refused(node) == (
         "the disk is full. Nothing was kept: try again when the administrator has made room"
     )
+
+
+def test_a_disk_that_fills_while_the_form_comes_is_told_when_all_of_it_has_come(node, monkeypatch):
+    async def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(UploadFile, "write", write)
+    assert refused(node).startswith("the disk is full. Nothing was kept")
 
 
 @pytest.mark.parametrize("node", [NO_LIMIT], indirect=True)
