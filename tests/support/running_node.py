@@ -1,12 +1,18 @@
-"""A data directory that looks as if a node were running on it."""
+"""A data directory that looks as if a node were running on it, and the ports of one."""
 
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+from scp.configuration.settings import Settings
 from scp.process import locks
+from scp.receiving.admission import Admission
+from scp.receiving.listener import Listener
+from storage.archive import Archive
+from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
 @contextmanager
@@ -17,3 +23,15 @@ def lock_held(data_dir: Path, name: str = locks.LOCK) -> Iterator[None]:
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def listener(settings: Settings) -> Listener:
+    """Return a node's listener that keeps and counts nothing."""
+    return Listener(
+        settings=settings,
+        receiver=SimpleNamespace(archive=Archive(settings.node.data_dir)),
+        admission=Admission(settings),
+        association_ended=lambda: None,
+        refusals=UNCOUNTED,
+        calls=UNCOUNTED_CALLS,
+    )

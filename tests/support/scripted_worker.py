@@ -4,14 +4,36 @@ Each stands in for `scp.working.supervisor._begin` in a process of its own, and 
 """
 
 import os
+import queue
 import threading
 from datetime import UTC, datetime, timedelta
 
+from scp.configuration import sections
+from scp.working import supervisor
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, STOP, WAKE
 from storage.database.engine import Database
 from storage.queue import jobs
 
 EXIT_CODE = 3
+SECONDS = 100
+"""So long a test waits for what must come."""
+
+
+def supervisor_arguments(
+    node, monkeypatch, script, *, processes=1, job_timeout_seconds=SECONDS, database=None
+):
+    """Let workers follow ``script``; return what makes their supervisor, and the queue of finished jobs."""
+    monkeypatch.setattr(supervisor, "_begin", script)
+    limits = sections.Worker.model_construct(
+        processes=processes, lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
+    )
+    finished = queue.Queue()
+    return {
+        "settings": node.settings.model_copy(update={"worker": limits}),
+        "database": database or node.database,
+        "finished": lambda: finished.put(1),
+        "now": lambda: datetime.now(UTC),
+    }, finished
 
 
 def answers(settings, number, owner, pipe):

@@ -1,27 +1,13 @@
 """Workers start when they are needed, up to the limit, and end together. No network is loaded."""
 
-import queue
 import time
-from datetime import UTC, datetime
 
 import pytest
 
-from scp.configuration import sections
-from scp.working import supervisor
 from scp.working.pool import WorkerPool
 from tests.support import scripted_worker
-from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
-
-SECONDS = 100
-"""So long a test waits for what must come."""
-
-
-@pytest.fixture
-def node(tmp_path):
-    opened = InProcessNode(tmp_path)
-    yield opened
-    opened.close()
+from tests.support.scripted_worker import SECONDS
 
 
 @pytest.fixture
@@ -30,19 +16,11 @@ def pooled(node, monkeypatch):
     pools = []
 
     def make(script, *, processes):
-        monkeypatch.setattr(supervisor, "_begin", script)
-        limits = sections.Worker.model_construct(
-            processes=processes, lease_seconds=60.0, job_timeout_seconds=SECONDS, job_memory_mb=100
+        arguments, finished = scripted_worker.supervisor_arguments(
+            node, monkeypatch, script, processes=processes
         )
-        finished = queue.Queue()
-        pool = WorkerPool(
-            settings=node.settings.model_copy(update={"worker": limits}),
-            database=node.database,
-            finished=lambda: finished.put(1),
-            now=lambda: datetime.now(UTC),
-        )
-        pools.append(pool)
-        return pool, finished
+        pools.append(WorkerPool(**arguments))
+        return pools[-1], finished
 
     yield make
     for pool in pools:

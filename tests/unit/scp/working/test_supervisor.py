@@ -1,34 +1,20 @@
 """One worker is kept alive: woken, ended, started again, and its job never lost. No network is loaded."""
 
-import queue
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
 from inference import findings
-from scp.configuration import sections
 from scp.process import child
-from scp.working import supervisor
 from scp.working.supervisor import Supervisor
 from storage.database import schema
 from storage.errors import DatabaseError
 from storage.queue import arrivals
 from storage.states import JobState
 from tests.support import scripted_worker
-from tests.support.in_process import InProcessNode
 from tests.support.mammograms import mammogram
-
-SECONDS = 100
-"""So long a test waits for what must come."""
-
-
-@pytest.fixture
-def node(tmp_path):
-    opened = InProcessNode(tmp_path)
-    yield opened
-    opened.close()
+from tests.support.scripted_worker import SECONDS
 
 
 @pytest.fixture
@@ -36,22 +22,9 @@ def supervised(node, monkeypatch):
     """Make supervisors whose worker follows a script; each puts into its queue when a job is done."""
     supervisors = []
 
-    def make(script, *, database=None, job_timeout_seconds=SECONDS):
-        monkeypatch.setattr(supervisor, "_begin", script)
-        limits = sections.Worker.model_construct(
-            processes=1, lease_seconds=60.0, job_timeout_seconds=job_timeout_seconds, job_memory_mb=100
-        )
-        finished = queue.Queue()
-        supervisors.append(
-            Supervisor(
-                number=1,
-                loaded=lambda: None,
-                settings=node.settings.model_copy(update={"worker": limits}),
-                database=database or node.database,
-                finished=lambda: finished.put(1),
-                now=lambda: datetime.now(UTC),
-            )
-        )
+    def make(script, **more):
+        arguments, finished = scripted_worker.supervisor_arguments(node, monkeypatch, script, **more)
+        supervisors.append(Supervisor(number=1, loaded=lambda: None, **arguments))
         return supervisors[-1], finished
 
     yield make

@@ -3,7 +3,6 @@ import os
 import socket
 import sqlite3
 import threading
-from types import SimpleNamespace
 
 import pytest
 from pynetdicom import AE
@@ -24,17 +23,13 @@ from scp.configuration.web import Stow
 from scp.network.association import Address, echo
 from scp.operating.checking.command import all_checks
 from scp.operating.checking.outcomes import Offer, Outcome, peer_tables
-from scp.receiving.admission import Admission
-from scp.receiving.listener import Listener
-from storage.archive import Archive
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from tests.support import model_folder
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port
-from tests.support.running_node import lock_held
-from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
+from tests.support.running_node import listener, lock_held
 
 
 @pytest.fixture(scope="module")
@@ -193,14 +188,7 @@ def test_check_beside_a_living_node_leaves_no_refusal_in_its_log(look, tmp_path)
     (tmp_path / "data").mkdir()
     peers = (Peer(ae_title="PACS", addresses=("192.0.2.7",), results_to=()),)
     settings = Settings(node=Node(host="127.0.0.1", port=0, data_dir=tmp_path / "data"), peers=peers)
-    server = Listener(
-        settings=settings,
-        receiver=SimpleNamespace(archive=Archive(tmp_path / "data")),
-        admission=Admission(settings),
-        association_ended=lambda: None,
-        refusals=UNCOUNTED,
-        calls=UNCOUNTED_CALLS,
-    ).start()
+    server = listener(settings).start()
     port = server.server_address[1]
     with capture_logs() as entries, lock_held(tmp_path / "data"):
         check = look(*peers, port=port)[f"port {port}"]

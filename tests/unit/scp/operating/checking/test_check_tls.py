@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,14 +8,10 @@ from scp.configuration.settings import Settings
 from scp.configuration.tls import TLS
 from scp.operating.checking import command, tls_files
 from scp.operating.checking.outcomes import Outcome
-from scp.receiving.admission import Admission
-from scp.receiving.listener import Listener
-from storage.archive import Archive
 from tests.support import model_folder
 from tests.support.authority import Authority
 from tests.support.peers import free_port
-from tests.support.running_node import lock_held
-from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
+from tests.support.running_node import listener, lock_held
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +100,7 @@ def test_check_beside_a_living_node_leaves_nothing_in_its_log(section, tmp_path,
         tls=section.model_copy(update={"port": free_port(), "only": True}),
         model=Model(name=str(model_folder.make(tmp_path_factory.mktemp("model")))),
     )
-    server = Listener(
-        settings=settings,
-        receiver=SimpleNamespace(archive=Archive(tmp_path / "data")),
-        admission=Admission(settings),
-        association_ended=lambda: None,
-        refusals=UNCOUNTED,
-        calls=UNCOUNTED_CALLS,
-    ).start_tls()
+    server = listener(settings).start_tls()
     with capture_logs() as entries, lock_held(tmp_path / "data"):
         checks = {item.subject: item for item in command.all_checks(settings, tmp_path / "config.toml")}
         server.shutdown()
