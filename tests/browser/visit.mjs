@@ -21,40 +21,38 @@ export async function signIn(page, { address, name, password }) {
   return { asked, refused, heading: await heading(page) };
 }
 
-// Drops files at the desk, then chooses one on a phone. What the pages show meanwhile is told by their own changes.
-export async function analyse(page, { address, files }, { phone }) {
+// Drops files. What the pages show meanwhile is told by their own changes.
+export async function analyse(page, { address, files }) {
   const shown = [];
   await page.exposeBinding("tellShown", (_source, entry) => { if (shown.at(-1) !== entry) shown.push(entry); });
   await page.addInitScript(watchBars);
   await page.goto(address);
   await follow(page, "Analyse a file");
   await slowDown(page, 4_000_000);
-  const dropped = phone ? files.slice(0, -1) : files;
-  const over = await drop(page, dropped);
+  const over = await drop(page, files);
   await page.waitForURL(/\/analyse\/.+/);
   const result = new URL(page.url()).pathname;
   await ended(page);
   const results = [];
   for (const part of await page.locator(".image").all()) results.push(await text(part));
   const classes = await page.locator(".classes dd").allInnerTexts();
-  const found = { address: result, over, results, classes, shown: shown.map((entry) => JSON.parse(entry)) };
-  return phone ? { ...found, ...(await analyseOnPhone(page, { address, file: files.at(-1), result })) } : found;
+  return { address: result, over, results, classes, shown: shown.map((entry) => JSON.parse(entry)) };
 }
 
-async function analyseOnPhone(page, { address, file, result }) {
-  await page.setViewportSize({ width: 360, height: 740 });
-  await page.getByRole("link", { name: "Analyse another file" }).click();
+// Chooses files, sees what became of them, fades the heatmap, and has them forgotten.
+export async function analyseChosen(page, { address, files }) {
+  await follow(page, "Analyse a file");
   const earlier = await text(page.getByRole("region", { name: "In this session" }));
   const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.locator("input[type=file]").click()]);
-  await chooser.setFiles(file);
-  await page.waitForURL((url) => /\/analyse\/.+/.test(url.pathname) && url.pathname !== result);
+  await chooser.setFiles(files);
+  await page.waitForURL(/\/analyse\/.+/);
   await ended(page);
-  const alert = await text(page.getByRole("alert"));
+  const found = { earlier, answer: await text(page.locator(".answer")), alert: await text(page.getByRole("alert")) };
+  found.coloured = await faded(page);
   await page.getByRole("button", { name: "Forget these files now" }).click();
   await page.waitForURL(`${address}/analyse`);
-  const left = await page.getByRole("region", { name: "In this session" }).getByRole("link").count();
-  await page.setViewportSize({ width: 1280, height: 900 });
-  return { earlier, alert, left };
+  found.left = await page.getByRole("region", { name: "In this session" }).getByRole("link").count();
+  return found;
 }
 
 async function slowDown(page, bytesPerSecond) {
@@ -83,11 +81,14 @@ async function ended(page) {
 
 // Every page by its link, as an administrator and as a viewer.
 export async function look(page, { browser, address, study, password }) {
-  const found = { headings: [], plots: 0 };
+  const found = { headings: [], plots: [] };
   for (const name of ["Overview", "Studies", "Analyse a file", "Model", "Users"]) {
     await follow(page, name);
     found.headings.push(await heading(page));
-    if (name === "Model") found.plots = await page.locator(".card img").count();
+    if (name === "Model") {
+      await drawn(page);
+      found.plots = await page.getByRole("region", { name: "Plots" }).locator("img").evaluateAll((plots) => plots.map((plot) => plot.naturalWidth));
+    }
   }
   await opened(page, page.getByRole("link", { name: "For programs" }).click());
   found.headings.push(await heading(page));
@@ -119,13 +120,26 @@ async function losesTheConsole(page, address) {
   const notice = page.locator("[data-silence]");
   const before = await notice.isVisible();
   await page.route("**/?fragment=1", (route) => route.abort());
-  await page.clock.runFor(10_000);
-  await notice.waitFor();
+  await looksUntil(page, notice, true);
   const words = await text(notice);
   await page.unroute("**/?fragment=1");
-  await page.clock.runFor(10_000);
-  await notice.waitFor({ state: "hidden" });
+  await looksUntil(page, notice, false);
   return { before, words };
+}
+
+// A look that is under way sets no clock: on a busy machine the next ten seconds may be the ones that count.
+async function looksUntil(page, notice, seen) {
+  for (let looks = 0; looks < 1000 && (await notice.isVisible()) !== seen; looks += 1) await page.clock.runFor(10_000);
+}
+
+// Mends what the overview says needs a person, with its button.
+export async function sendAgain(page, destination) {
+  const needs = page.locator(".alarms li");
+  const alarm = needs.filter({ hasText: destination });
+  const found = { alarm: await text(alarm), background: await page.evaluate(() => getComputedStyle(document.body).backgroundColor) };
+  await opened(page, alarm.getByRole("button", { name: "Send again" }).click());
+  const peer = page.getByRole("region", { name: "Peers" }).locator("tbody tr").filter({ hasText: destination });
+  return { ...found, said: await text(page.getByRole("status")), left: await needs.allInnerTexts(), peer: await peer.locator("td").allInnerTexts() };
 }
 
 export async function useTheme(page) {
@@ -149,6 +163,9 @@ export async function readStudies(page, { study }) {
   await page.getByRole("link", { name: "Newer" }).click();
   await page.waitForURL(/page=1/);
   await page.getByLabel("Show").selectOption("need a person");
+  await opened(page, page.getByRole("button", { name: "Search" }).click());
+  found.needed = await text(page.locator("main > p:not([data-silence])").first());
+  await page.getByRole("searchbox").fill("ZZZ");
   await page.getByRole("button", { name: "Search" }).click();
   found.none = await text(page.locator(".empty"));
   await page.getByRole("link", { name: "Show all" }).click();
@@ -165,14 +182,7 @@ export async function readStudies(page, { study }) {
 
 async function readStudy(page) {
   const found = { state: await text(page.locator("h1 .state")) };
-  for (const image of await page.locator("img").all()) await image.scrollIntoViewIfNeeded();
-  await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.naturalWidth > 100));
-  const fader = page.locator("[data-fader]").first();
-  found.coloured = [await coloured(page)];
-  for (const key of ["Home", "End"]) {
-    await fader.press(key);
-    found.coloured.push(await coloured(page));
-  }
+  found.coloured = await faded(page);
   const sides = await page.locator(".pair").first().locator("figure").evaluateAll((figures) => figures.map((figure) => figure.getBoundingClientRect().left));
   found.beside = sides[0] < sides[1];
   found.bars = await page.locator(".image").first().locator(".scores .number").allInnerTexts();
@@ -188,6 +198,24 @@ async function readStudy(page) {
   await opened(page, page.getByRole("button", { name: "Analyse again" }).click());
   found.again = await text(page.getByRole("status"));
   found.stateAgain = await text(page.locator("h1 .state"));
+  return found;
+}
+
+// Waits until every picture is on the page, wherever it scrolls to.
+async function drawn(page) {
+  for (const image of await page.locator("img").all()) await image.scrollIntoViewIfNeeded();
+  await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.naturalWidth > 100));
+}
+
+// Fades the first heatmap with its slider: its colours before, without it, and with all of it again.
+async function faded(page) {
+  await drawn(page);
+  const fader = page.locator("[data-fader]").first();
+  const found = [await coloured(page)];
+  for (const key of ["Home", "End"]) {
+    await fader.press(key);
+    found.push(await coloured(page));
+  }
   return found;
 }
 
@@ -281,10 +309,13 @@ async function tabTo(page, selector, unseen) {
   throw new Error(`the key Tab does not reach ${selector}`);
 }
 
-// Forms do without a script: sign in, change the theme, search, send a file, see what becomes of it.
+// Forms do without a script: sign in, bring back what was given up, change the theme, search, send a file, see what
+// becomes of it.
 export async function useWithoutScript(page, visit) {
   const { study, files } = visit;
   await signIn(page, visit);
+  await opened(page, page.getByRole("button", { name: "Try all again" }).click());
+  const again = await text(page.getByRole("status"));
   await opened(page, page.getByRole("button", { name: "Dark", exact: true }).click());
   await follow(page, "Studies");
   await page.getByRole("searchbox").fill(study.slice(-12));
@@ -300,7 +331,7 @@ export async function useWithoutScript(page, visit) {
   await page.waitForURL(/\/analyse\/.+/);
   await page.locator(".answer").waitFor({ timeout: 250_000 });
   const result = await text(page.locator(".answer"));
-  return { found, report, faders, result };
+  return { again, found, report, faders, result };
 }
 
 // Runs in the page: tells of every change what bars and pictures are there.

@@ -7,7 +7,9 @@ makes the whole visit (`tests/browser/visit.mjs`), each test looks at one part o
 import json
 import os
 import re
+import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,14 @@ import pytest
 from PIL import Image
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from inference.network import manifest
+from scp.configuration.sections import Peer
 from scp.console import access
+from scp.console.pages.model import PLOTS
 from storage import users
+from storage.queue import deliveries
 from tests.support import ungated
-from tests.support.in_process import InProcessNode
+from tests.support.in_process import InProcessNode, ScriptedAnalyst
 from tests.support.mammograms import mammogram, standard_views, uid, write
 from tests.support.peers import missing, require
 from tests.support.web import Console
@@ -27,9 +33,15 @@ pytestmark = pytest.mark.timeout(600)
 
 BROWSER = Path(__file__).parents[1] / "browser"
 PASSWORD = "correct horse battery staple"
-SIZE = {"rows": 1280, "columns": 1024}
+STUDIES = {"desk": "1", "phone": "2", "wall": "3"}
+"""Those that are read, each in a window of its own size."""
+GIVEN_UP = "4"
+"""The study that nobody has taken, and whose images could not be analysed."""
+DESTINATIONS = {"desk": "ONE", "phone": "TWO", "wall": "THREE"}
+"""Those who have not taken it: each is mended in a window of its own size."""
+SIZES = pytest.mark.parametrize("size", list(STUDIES))
 MORE_STUDIES = 50
-"""Beside the one that is read: more than one page."""
+"""Beside those: more than one page."""
 PAGES_AND_THEMES = 11 * 3 * 2
 
 
@@ -39,12 +51,15 @@ def visit(tmp_path_factory):
         missing("axe-core and the driver of the browser are not installed: npm ci --prefix tests/browser")
     node, chromium, folder = require("node"), require("chromium"), tmp_path_factory.mktemp("chromium")
     fill(folder)
+    model = ungated.copy("document-cnn-1.2.0", folder / "model")
+    for name in ("card.md", *PLOTS):
+        shutil.copy(manifest.shipped("document-cnn-1.2.0") / name, model)
     (folder / "config.toml").write_text(
         f"""
 [node]
 data_dir = "data"
 [model]
-name = "{ungated.copy("document-cnn-1.2.0", folder / "model")}"
+name = "{model}"
 [[peers]]
 ae_title = "PACS"
 host = "127.0.0.1"
@@ -53,7 +68,8 @@ port = 104
     )
     console = Console(folder / "config.toml")
     address = f"http://127.0.0.1:{console.port}"
-    words = [node, BROWSER / "console.mjs", address, chromium, uid("study", "1"), ",".join(files(folder))]
+    studies = ",".join(uid("study", study) for study in STUDIES.values())
+    words = [node, BROWSER / "console.mjs", address, chromium, studies, ",".join(files(folder))]
     environment = {**os.environ, "CONSOLE_USER": f"ada:{PASSWORD}"}
     process = subprocess.run(
         [str(word) for word in words], capture_output=True, timeout=550, check=False, env=environment
@@ -64,11 +80,19 @@ port = 104
 
 
 def fill(folder):
-    """Make the data of a node: a study that was read and sent, others that wait, and users."""
-    node = InProcessNode(folder)
-    node.receive(*standard_views(**SIZE))
-    node.work()
+    """Make the data of a node: studies that were read and sent, one given up, others that wait, and users."""
+    clinic = Peer(ae_title="CLINIC", results_to=tuple(DESTINATIONS.values()))
+    reachable = [Peer(ae_title=name, host="127.0.0.1", port=104) for name in ("PACS", *DESTINATIONS.values())]
+    node = InProcessNode(folder, peers=(clinic, *reachable), analyst=FaultyAnalyst())
+    for study in STUDIES.values():
+        node.receive(*standard_views(rows=640, columns=512, study=study))
+    node.receive(mammogram("L", "CC", rows=64, columns=48, study=GIVEN_UP), calling_ae="CLINIC")
+    node.work(later=timedelta(hours=1))
     node.deliver()
+    with node.database.write() as tx:
+        for rows_owed in deliveries.due(tx, now=node.now).values():
+            for delivery in rows_owed:
+                deliveries.never(tx, delivery.id, status=0xA700, reason="it has no room", now=node.now)
     for number in range(MORE_STUDIES):
         node.receive(mammogram("L", "CC", rows=64, columns=48, study=f"1{number}"))
     with node.database.write() as tx:
@@ -79,9 +103,18 @@ def fill(folder):
     node.close()
 
 
+class FaultyAnalyst(ScriptedAnalyst):
+    """Stumbles over small images, as a fault of ours would make it."""
+
+    def analyse(self, path, image):
+        if image.rows == 64:
+            raise RuntimeError("a fault of the test")
+        return super().analyse(path, image)
+
+
 def files(folder):
     """Make what people send: a picture, no picture, a mammogram as DICOM, and one that is not analysed."""
-    left = mammogram("L", "CC", lesion=True, **SIZE)
+    left = mammogram("L", "CC", lesion=True, rows=1280, columns=1024)
     values = left.pixel_array
     Image.fromarray((values / values.max() * 255).astype(np.uint8)).save(folder / "left.png")
     (folder / "words.png").write_bytes(b"no picture")
@@ -117,6 +150,25 @@ def test_links_lead_to_every_page(visit):
     assert record["headings"] == headings
     assert "The node is not running" in record["overview"]
     assert "The last 24 hours" in record["overview"]
+
+
+def test_the_plots_of_the_card_are_seen(visit):
+    assert len(visit["look"]["plots"]) == len(PLOTS)
+    assert min(visit["look"]["plots"]) > 100
+
+
+@SIZES
+def test_a_button_of_the_overview_sends_again_and_says_what(visit, size):
+    record, name = visit["walks"][size]["again"], DESTINATIONS[size]
+    number = re.match(rf"{name} has not taken (\d+) objects: it has no room", record["alarm"])[1]
+    assert record["said"] == f"{number} results will be sent again."
+    assert not any(name in need for need in record["left"])
+    assert record["peer"][3:5] == [number, "0"]  # owed, and none parked
+
+
+def test_windows_are_dark_where_the_machine_is(visit):
+    assert sum(brightness(visit["walks"]["wall"]["again"]["background"])) < 100
+    assert sum(brightness(visit["walks"]["phone"]["again"]["background"])) > 600
 
 
 def test_a_viewer_sees_what_it_may(visit):
@@ -159,7 +211,7 @@ def test_bars_of_upload_and_analysis_move(visit):
 
 
 def test_a_result_has_label_confidence_and_classes_in_plain_words(visit):
-    picture, words, image = visit["analyse"]["results"]
+    picture, words, image, _ = visit["analyse"]["results"]
     for result in (picture, image):
         assert re.search(r"confidence \d{1,3}\.\d\d %", result), result
         assert len(re.findall(r"\d\.\d\d %", result)) == 5
@@ -169,50 +221,59 @@ def test_a_result_has_label_confidence_and_classes_in_plain_words(visit):
     assert "harmless at first sight" in visit["analyse"]["classes"][2]
 
 
-def test_what_is_no_mammogram_is_an_alert_on_a_phone_too(visit):
-    record = visit["analyse"]
+@SIZES
+def test_a_chosen_file_is_analysed_and_what_is_no_mammogram_is_an_alert(visit, size):
+    record = visit["walks"][size]["analyse"]
+    assert re.search(r"confidence \d{1,3}\.\d\d %", record["answer"])
     assert "No result: this was not taken for a mammogram" in record["alert"]
     assert "left.png" in record["earlier"]
     assert record["left"] == 1  # the other upload was forgotten when its button was pressed
 
 
-def test_the_list_is_searched_and_paged(visit):
-    record = visit["studies"]
+@SIZES
+@pytest.mark.parametrize("page", ["studies", "analyse"])
+def test_the_slider_fades_the_heatmap_on_the_screen(visit, size, page):
+    full, faded, full_again = visit["walks"][size][page]["coloured"]
+    assert full == full_again > 0
+    assert faded == 0
+
+
+@SIZES
+def test_the_list_is_searched_and_paged(visit, size):
+    record = visit["walks"][size]["studies"]
     assert record["first"] == [50, "page 1 of 2 Older"]
-    assert record["second"] == [1, "Newer page 2 of 2"]
+    assert record["second"] == [4, "Newer page 2 of 2"]
+    assert record["needed"].startswith("1 study found")
     assert record["none"] == "No study fits. Show all"
     assert record["found"].startswith("1 study found")
     assert record["named"][0] != record["named"][1]
     assert "Doe, Jane · SYN1" in record["named"][1]
 
 
-def test_a_study_shows_what_was_found(visit):
-    record = visit["studies"]
+@SIZES
+def test_a_study_shows_what_was_found(visit, size):
+    record = visit["walks"][size]["studies"]
     assert record["state"] == "delivered"
     assert record["beside"]
     assert record["bars"] == ["10.00 %", "20.00 %", "10.00 %", "60.00 %"]
-    assert "Pixel Data Rows 1280 pixels" in record["report"]
+    assert "Pixel Data Rows 640 pixels" in record["report"]
     assert record["deliveries"].count("0x0000") >= 5
     assert "received" in record["history"]
     assert "Patient name Doe, Jane" in record["identity"]
     assert "Birth date 1960-01-02" in record["identity"]
 
 
-def test_the_slider_fades_the_heatmap_on_the_screen(visit):
-    full, faded, full_again = visit["studies"]["coloured"]
-    assert full == full_again > 0
-    assert faded == 0
-
-
-def test_results_are_downloaded(visit):
-    (bundle, zip_head, _), (report, _, dicom_head) = visit["studies"]["downloads"]
+@SIZES
+def test_results_are_downloaded(visit, size):
+    (bundle, zip_head, _), (report, _, dicom_head) = visit["walks"][size]["studies"]["downloads"]
     assert (bundle[-4:], zip_head) == (".zip", "PK")
     assert (report[-4:], dicom_head) == (".dcm", "DICM")
 
 
-def test_the_buttons_of_a_study_say_what_they_did(visit):
-    record = visit["studies"]
-    assert record["retried"].startswith("Nothing of this study was given up")
+@SIZES
+def test_the_buttons_of_a_study_say_what_they_did(visit, size):
+    record = visit["walks"][size]["studies"]
+    assert record["retried"].startswith("Nothing here was given up")
     assert record["again"].startswith("4 images are analysed again")
     assert record["stateAgain"] == "being analysed"
 
@@ -233,6 +294,7 @@ def test_the_keyboard_is_enough(visit):
 
 def test_forms_work_without_javascript(visit):
     record = visit["withoutScript"]
+    assert record["again"] == "1 job starts over."
     assert record["found"].startswith("1 study found")
     assert record["report"]
     assert not record["faders"]
