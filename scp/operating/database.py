@@ -21,7 +21,7 @@ from scp.process import locks
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
-from storage.upkeep import backup, restoring
+from storage.upkeep import backup, restoring, server_backup
 
 MEGABYTE: Final = 1_000_000
 RESTORE_SECONDS: Final = 120.0
@@ -64,11 +64,13 @@ def write_backup(settings: Settings, target: Path) -> int:
     """Write database and files into one file."""
     if target.exists():
         raise CommandError(f"{target} exists: name another file", code=WRONG_USAGE)
-    _refuse_server(settings, "pg_dump --format=custom, then copy [node] data_dir")
     with open_for_reading(settings):  # there is one, and it is of this version
         pass
     try:
-        held = backup.write(settings.node.data_dir, target)
+        if (url := settings.database.server) is None:
+            held = backup.write(settings.node.data_dir, target)
+        else:
+            held = server_backup.write(settings.node.data_dir, url, target)
     except OSError as error:
         raise CommandError(f"no backup was written ({error.strerror or error}): {target}") from error
     terminal.say(terminal.out(), f"{target}: the database and {held.files} files")
@@ -79,8 +81,9 @@ def write_backup(settings: Settings, target: Path) -> int:
 
 def restore(settings: Settings, source: Path, *, replace: bool) -> int:
     """Put a backup into the data directory; where a node runs there, let it take the backup over."""
-    _refuse_server(settings, "pg_restore, after the copy of [node] data_dir is in its place")
     data_dir = settings.node.data_dir
+    if (url := settings.database.server) is not None:
+        return _restore_to_server(source, data_dir, url, replace=replace)
     running = locks.node_pid(data_dir)
     occupied = (data_dir / NAME).exists()
     if occupied and not replace:
@@ -111,9 +114,27 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
     return OK
 
 
-def _refuse_server(settings: Settings, instead: str) -> None:
-    if settings.database.url:
-        raise CommandError(f"the database is PostgreSQL's, use its own tools: {instead}", code=WRONG_USAGE)
+def _restore_to_server(source: Path, data_dir: Path, url: str, *, replace: bool) -> int:
+    """Put a backup into the data directory and an empty database of PostgreSQL."""
+    if replace:
+        raise CommandError(
+            "--replace is for SQLite: stop the node, make an empty database (createdb), name it in "
+            "[database] url and restore into it; the old one stays as it is",
+            code=WRONG_USAGE,
+        )
+    if locks.node_pid(data_dir) is not None:
+        raise CommandError("the node is running: stop it first")
+    _refuse_another_user(data_dir)
+    try:
+        files = server_backup.put_back(source, data_dir, url)
+    except OSError as error:
+        raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
+    terminal.say(terminal.out(), f"{files} files are in {data_dir}, the rows in the database")
+    terminal.say(
+        terminal.out(),
+        "start the node: what was waiting goes on, what came after the backup is to be sent again",
+    )
+    return OK
 
 
 def _let_take_over(data_dir: Path, running: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -34,13 +34,19 @@ class BackedUp:
     """Files that went while it was written: what named them is done with them."""
 
 
-def write(data_dir: Path, target: Path) -> BackedUp:
-    """Write a backup of ``data_dir`` to ``target``, whole or not at all. Raises DatabaseError, OSError."""
+def write(data_dir: Path, target: Path, copy_rows: Callable[[Path], None] | None = None) -> BackedUp:
+    """Write a backup of ``data_dir`` to ``target``, whole or not at all. Raises DatabaseError, OSError.
+
+    ``copy_rows`` makes the copy of a database that is no file there, at the path that it is given.
+    """
     unfinished = target.with_name(f"{target.name}.unfinished")
     with tempfile.TemporaryDirectory(dir=data_dir, prefix="backup-") as folder:
         copy = Path(folder) / NAME
-        with translated(data_dir / NAME):
-            back_up(data_dir / NAME, copy)
+        if copy_rows is None:
+            with translated(data_dir / NAME):
+                back_up(data_dir / NAME, copy)
+        else:
+            copy_rows(copy)
         database = Database.open_for_reading(Path(folder))
         try:
             with database.read() as tx:

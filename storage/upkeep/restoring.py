@@ -94,7 +94,7 @@ def take_over(data_dir: Path) -> TakenOver | None:
     folder = data_dir / STAGED  # not `UNFINISHED`: a command may be writing that at this moment
     if not folder.is_dir():
         return None
-    _move_files(folder, data_dir)
+    move_files(folder, data_dir)
     before, new = None, folder / NAME
     if new.exists():
         if (data_dir / NAME).exists():
@@ -137,7 +137,7 @@ def _remove_logs(folder: Path) -> None:
         (folder / f"{NAME}{suffix}").unlink(missing_ok=True)
 
 
-def _move_files(folder: Path, data_dir: Path) -> None:
+def move_files(folder: Path, data_dir: Path) -> None:
     """Move all but the database to its place: a file's name says its content, so none there is another."""
     for place, _, names in os.walk(folder, onerror=_raised):
         target = data_dir / Path(place).relative_to(folder)

@@ -62,8 +62,11 @@ def _commands_and_console(node, run, tmp_path):
     (study,) = run("--config", node.config, "studies", "--json").lines
     assert (study["images"], study["analysed"]) == (4, 4)
     assert "sound, schema" in run("--config", node.config, "check").out
-    refused = run("--config", node.config, "backup", tmp_path / "backup.tar")
-    assert (refused.code, "pg_dump" in refused.err) == (2, True)
+    backup = tmp_path / "backup.tar"
+    assert run("--config", node.config, "backup", backup).code == 0
+    for words, sentence in (((), "the node is running"), (("--replace",), "--replace is for SQLite")):
+        refused = run("--config", node.config, "restore", *words, backup)
+        assert sentence in refused.err
     console = Console(node.config)
     try:
         assert "PACS" in console.browser().get("/").words

@@ -13,7 +13,7 @@ from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.queue import arrivals, commitments, deliveries, jobs
-from tests.support import owed
+from tests.support import owed, postgresql
 from tests.support.command_line import CommandLine
 from tests.support.mammograms import uid
 from tests.support.running_node import lock_held
@@ -434,3 +434,20 @@ def test_what_a_running_node_has_is_backed_up_and_put_back_by_another(secondread
     assert (replaced.code, "images that came after the backup come in again" in replaced.out) == (0, True)
     already = secondread("--config", config, "restore", "--replace", copy)
     assert (already.code, "a backup waits in" in already.err) == (1, True)
+
+
+def test_a_backup_of_sqlite_moves_into_postgresql(secondread, config, database, tmp_path):
+    copy, elsewhere = tmp_path / "monday.tar", tmp_path / "elsewhere"
+    assert secondread("--config", config, "backup", copy).code == 0
+    url = postgresql.shared().create("moved")
+    text = config.read_text().replace('"data"', f'"{elsewhere}"')
+    config.write_text(f'{text}[database]\nurl = "{url}"\n')
+    put_back = secondread("--config", config, "restore", copy)
+    assert (put_back.code, put_back.err) == (0, "")
+    assert "the rows in the database" in put_back.out
+    assert STUDY in secondread("--config", config, "studies", "--json").out
+    twice = secondread("--config", config, "restore", copy)
+    assert (twice.code, "there are rows in" in twice.err) == (1, True)
+    replaced = secondread("--config", config, "restore", "--replace", copy)
+    assert (replaced.code, "--replace is for SQLite" in replaced.err) == (2, True)
+    assert secondread("--config", config, "backup", tmp_path / "tuesday.tar").code == 0

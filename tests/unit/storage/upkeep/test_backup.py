@@ -4,11 +4,13 @@ import tarfile
 
 import pytest
 
+from storage.database import schema
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
-from storage.upkeep import backup
-from tests.unit.storage.making import STUDY, arrival
+from storage.upkeep import backup, server_backup
+from tests.support import postgresql
+from tests.unit.storage.making import STUDY, Hand, arrival
 
 
 @pytest.fixture
@@ -38,6 +40,30 @@ def test_what_was_backed_up_comes_back(stored_study, tmp_path):
         (count,) = tx.exec_driver_sql("SELECT count(*) FROM instances WHERE study_uid = ?", (STUDY,)).one()
     opened.close()
     assert count == 2
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_a_server_keeps_is_backed_up_and_comes_back(hand, tmp_path):
+    data_dir = tmp_path / "data"
+    (data_dir / "instances").mkdir(parents=True)
+    (data_dir / "instances" / "0.dcm").write_bytes(b"image")
+    for number in range(2):
+        hand.receive(arrival(number))
+    cluster = postgresql.shared()
+    held = server_backup.write(data_dir, cluster.url("storage"), tmp_path / "backup.tar")
+    assert (held.files, held.missing) == (1, 1)
+    url = cluster.create("put_back")
+    assert server_backup.put_back(tmp_path / "backup.tar", data_dir, url) == 1
+    assert sorted(path.name for path in data_dir.iterdir()) == ["instances"]
+    opened = Database.open(data_dir, url=url)
+    with hand.database.read() as before, opened.read() as after:
+        for table in schema.metadata.sorted_tables:
+            query = table.select().order_by(*table.primary_key)
+            assert after.execute(query).all() == before.execute(query).all()
+    Hand(opened).receive(arrival(2))  # its job has a number of its own
+    opened.close()
+    with pytest.raises(DatabaseError, match="there are rows in"):
+        server_backup.put_back(tmp_path / "backup.tar", data_dir, url)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
