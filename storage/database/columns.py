@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, Connection, DateTime, Dialect, Enum, Row, String, Text, select, tuple_
+from sqlalchemy import Column, Connection, DateTime, Dialect, Enum, Row, Select, String, Text, select
 from sqlalchemy.types import TypeDecorator
 
 
@@ -92,12 +93,28 @@ def distinct(tx: Connection, *columns: Column[str]) -> list[Any]:
     An index that begins with them is entered once for each: the many rows between are not read.
     """
     rows: list[Any] = []
-    query = select(*columns).order_by(*columns).limit(1)
-    row = tx.execute(query).first()
+    query: Any = select(*columns).order_by(*columns).limit(1)
+    row: Any = tx.execute(query).first()
     while row is not None:
         rows.append(row if len(columns) > 1 else row[0])
-        row = tx.execute(query.where(tuple_(*columns) > tuple_(*row))).first()
+        row = _next(tx, query, columns, row)
     return rows
+
+
+def _next(
+    tx: Connection, query: Select[Any], columns: Sequence[Column[str]], row: Row[Any]
+) -> Row[Any] | None:
+    """Return the combination after ``row``: other in its last column, else in the one before, and so on.
+
+    Of a comparison of rows, ``(a, b) > (?, ?)``, SQLite takes the first column alone to enter an index, and
+    reads all that begin with it.
+    """
+    for place in reversed(range(len(columns))):
+        alike = [column == value for column, value in zip(columns[:place], row, strict=False)]
+        after = tx.execute(query.where(*alike, columns[place] > row[place])).first()
+        if after is not None:
+            return after
+    return None
 
 
 def fields(row: Row[Any]) -> dict[str, Any]:

@@ -415,6 +415,16 @@ commitment_questions: Final = Table(
     Column("not_before", Instant, nullable=False),
 )
 
+# How many rows have come to an end, by kind of job or destination: see `transitions.tallies`.
+tallies: Final = Table(
+    "tallies",
+    metadata,
+    Column("subject", characters(16), primary_key=True),
+    Column("name", AE, primary_key=True),
+    Column("state", characters(16), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
 # What was not taken: it has no row of its own, hence a number. No SOP class where it is no object.
 refusals: Final = Table(
     "refusals",

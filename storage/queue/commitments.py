@@ -15,8 +15,10 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from storage.database import schema
 from storage.records import Delivery
-from storage.states import CommitmentEvent, CommitmentState, DeliveryState
+from storage.states import UNCOMMITTED, CommitmentEvent, CommitmentState, DeliveryState
+from storage.transitions import tallies
 from storage.transitions.commitments import Commitment, joined, record, take
+from storage.transitions.tallies import Subject
 
 _commitments = schema.commitments
 _deliveries = schema.deliveries
@@ -167,15 +169,18 @@ def waive_all_but(tx: Connection, destinations: Collection[str]) -> int:
 
 def counts(tx: Connection) -> dict[str, dict[CommitmentState, int]]:
     """Return how many commitments stand where, by destination. Every state is named."""
-    numbers: dict[str, dict[CommitmentState, int]] = {}
+    by_place = tallies.standing(tx, Subject.COMMITMENTS)
     for destination, state, number in tx.execute(
         select(_deliveries.c.destination, _commitments.c.state, func.count())
         .join(_commitments, _commitments.c.delivery_id == _deliveries.c.id)
+        .where(_commitments.c.state.in_(UNCOMMITTED))
         .group_by(_deliveries.c.destination, _commitments.c.state)
-        .order_by(_deliveries.c.destination)
     ):
-        numbers.setdefault(destination, dict.fromkeys(CommitmentState, 0))[state] = number
-    return numbers
+        by_place[destination, state] = number
+    return {
+        destination: {state: by_place.get((destination, state), 0) for state in CommitmentState}
+        for destination in sorted({destination for destination, _ in by_place})
+    }
 
 
 def _askable(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -17,7 +17,9 @@ from storage.database import schema
 from storage.database.columns import distinct
 from storage.records import Delivery
 from storage.states import DeliveryEvent, DeliveryState
+from storage.transitions import tallies
 from storage.transitions.deliveries import joined, record, take, touch
+from storage.transitions.tallies import TALLIED, Subject
 
 Taking: TypeAlias = Callable[[str, str], bool]
 """Whether a destination is sent objects of a kind."""
@@ -208,8 +210,14 @@ def retry(
 
 def counts(tx: Connection) -> dict[str, dict[DeliveryState, int]]:
     """Return how many deliveries stand where, by destination. Every state is named."""
+    settled = tallies.standing(tx, Subject.DELIVERIES)
     return {
-        destination: {state: _how_many(tx, destination, state) for state in DeliveryState}
+        destination: {
+            state: settled.get((destination, state), 0)
+            if state in TALLIED[Subject.DELIVERIES]
+            else _how_many(tx, destination, state)
+            for state in DeliveryState
+        }
         for destination in distinct(tx, _deliveries.c.destination)
     }
 

@@ -19,7 +19,8 @@ from storage.errors import LeaseLost
 from storage.queue import findings
 from storage.records import FindingRecord, Job, JobKind, Lease
 from storage.states import LIVE, JobEvent, JobState
-from storage.transitions import jobs
+from storage.transitions import jobs, tallies
+from storage.transitions.tallies import TALLIED, Subject
 
 _jobs = schema.jobs
 
@@ -161,11 +162,12 @@ def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime)
 
 def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
     """Return how many jobs stand where. Every kind and state is named."""
-    places = list(product(JobKind, JobState))
+    finished = tallies.standing(tx, Subject.JOBS)
+    places = [place for place in product(JobKind, JobState) if place[1] not in TALLIED[Subject.JOBS]]
     # each is one stretch of an index: grouping all jobs would compare the words of each
     numbers = tx.execute(select(*(_how_many(*place) for place in places))).one()
-    by_place = dict(zip(places, numbers, strict=True))
-    return {kind: {state: by_place[kind, state] for state in JobState} for kind in JobKind}
+    by_place = finished | dict(zip(places, numbers, strict=True))
+    return {kind: {state: by_place.get((kind, state), 0) for state in JobState} for kind in JobKind}
 
 
 def oldest_waiting(tx: Connection) -> datetime | None:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row, Select, select, update
 from storage.database import schema
 from storage.errors import IllegalMove, Unknown
 from storage.states import CommitmentEvent, CommitmentState, DeliveryState, move_commitment
+from storage.transitions import tallies
+from storage.transitions.tallies import Subject
 
 _commitments = schema.commitments
 _deliveries = schema.deliveries
@@ -68,11 +70,13 @@ def take(tx: Connection, delivery_id: int, event: CommitmentEvent, **values: obj
     row = tx.execute(query).one_or_none()
     if row is None:
         raise Unknown(f"there is no commitment of delivery {delivery_id} (any more)")
+    state = move_commitment(row.state, event)
     moved = tx.execute(
         update(_commitments)
         .where(_commitments.c.delivery_id == delivery_id, _commitments.c.state == row.state)
-        .values(**values, state=move_commitment(row.state, event))
+        .values(**values, state=state)
     )
     if moved.rowcount != 1:
         raise IllegalMove("commitment that changed meanwhile", row.state, event)
+    tallies.move(tx, Subject.COMMITMENTS, row.destination, row.state, state)
     return record(row)

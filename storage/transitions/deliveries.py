@@ -11,6 +11,8 @@ from storage.database import schema
 from storage.errors import IllegalMove, Unknown
 from storage.records import Delivery, ResultObject
 from storage.states import DeliveryEvent, move_delivery
+from storage.transitions import tallies
+from storage.transitions.tallies import Subject
 
 _deliveries = schema.deliveries
 _results = schema.results
@@ -41,6 +43,7 @@ def take(tx: Connection, delivery_id: int, event: DeliveryEvent, **values: objec
     )
     if moved.rowcount != 1:
         raise IllegalMove("delivery that changed meanwhile", row.state, event)
+    tallies.move(tx, Subject.DELIVERIES, row.destination, row.state, state)
     return row
 
 

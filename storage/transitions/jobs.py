@@ -11,6 +11,8 @@ from storage.database import schema
 from storage.errors import LeaseLost
 from storage.records import Job, JobKind, Lease
 from storage.states import LIVE, JobEvent, JobState, move_job
+from storage.transitions import tallies
+from storage.transitions.tallies import Subject
 
 _jobs = schema.jobs
 
@@ -50,6 +52,7 @@ def take(tx: Connection, row: Row[Any], event: JobEvent, *, now: datetime, **val
     )
     if moved.rowcount != 1:
         raise LeaseLost(row.id)
+    tallies.move(tx, Subject.JOBS, row.kind, row.state, state)
 
 
 def held(tx: Connection, lease: Lease) -> Row[Any]:

@@ -9,6 +9,7 @@ again.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,8 @@ from storage.database import schema
 from storage.queue import reports
 from storage.records import Instance, JobKind
 from storage.states import LIVE, UNCOMMITTED, DeliveryState, JobState
+from storage.transitions import tallies
+from storage.transitions.tallies import Subject
 
 _studies = schema.studies
 _jobs = schema.jobs
@@ -191,6 +194,7 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
     last = reports.last_report(tx, study_uid)
     images = select(_instances.c.sop_instance_uid).where(_instances.c.study_uid == study_uid)
     objects = select(_results.c.sop_instance_uid).where(_results.c.study_uid == study_uid)
+    _take_off_tallies(tx, study_uid)
     _forget_commitments(tx, select(_deliveries.c.id).where(_deliveries.c.sop_instance_uid.in_(objects)))
     tx.execute(delete(_deliveries).where(_deliveries.c.sop_instance_uid.in_(objects)))
     for table in (schema.findings, schema.descriptions, schema.copies):
@@ -199,6 +203,25 @@ def _forget(tx: Connection, study_uid: str) -> Forgotten:
         tx.execute(delete(table).where(table.c.study_uid == study_uid))
     reports.leave_behind(tx, study_uid, last)
     return forgotten
+
+
+def _take_off_tallies(tx: Connection, study_uid: str) -> None:
+    """Count the study's rows no more that have come to an end."""
+    deliveries = (
+        select(_deliveries.c.destination, _deliveries.c.state)
+        .join(_results, _results.c.sop_instance_uid == _deliveries.c.sop_instance_uid)
+        .where(_results.c.study_uid == study_uid)
+    )
+    states = {
+        Subject.JOBS: select(_jobs.c.kind, _jobs.c.state).where(_jobs.c.study_uid == study_uid),
+        Subject.DELIVERIES: deliveries,
+        Subject.COMMITMENTS: deliveries.join(
+            _commitments, _commitments.c.delivery_id == _deliveries.c.id
+        ).with_only_columns(_deliveries.c.destination, _commitments.c.state),
+    }
+    for subject, query in states.items():
+        for (name, state), number in Counter(map(tuple, tx.execute(query))).items():
+            tallies.add(tx, subject, name, state, -number)
 
 
 def _forget_commitments(tx: Connection, deliveries: Select[Any]) -> None:

@@ -35,7 +35,7 @@ from storage.queue import deliveries as outbox
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
 from storage.upkeep import retention
 from tests.support import postgresql
-from tests.unit.storage.making import QUIET, Hand, arrival, empty_database, open_hastily
+from tests.unit.storage.making import QUIET, Hand, arrival, assert_counted, empty_database, open_hastily
 
 STUDIES = ("1.2.1", "1.2.2")
 TIMEOUT = timedelta(hours=6)
@@ -251,6 +251,10 @@ class Promises(RuleBasedStateMachine):
         assert self.promised == {
             uid for uid, row in rows.items() if row.commitment == CommitmentState.COMMITTED
         }
+
+    @invariant()
+    def what_is_counted_is_what_there_is(self) -> None:
+        assert_counted(self.database)
 
     @invariant()
     def nothing_owed_disappears(self) -> None:

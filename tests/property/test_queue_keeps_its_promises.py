@@ -33,6 +33,7 @@ from tests.unit.storage.making import (
     QUIET,
     START,
     arrival,
+    assert_counted,
     empty_database,
     finding,
     new_report,
@@ -232,6 +233,10 @@ class Queue(RuleBasedStateMachine):
             )
         for study in {study for study, _ in self.images.values()}:
             assert study in changed | open_reports | current, f"study {study} was lost"
+
+    @invariant()
+    def what_is_counted_is_what_there_is(self) -> None:
+        assert_counted(self.database)
 
     @invariant()
     def the_holders_are_those_of_the_model(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from tests.support import postgresql
-from tests.unit.storage.making import Hand, empty_database
+from tests.unit.storage.making import Hand, assert_counted, empty_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -24,5 +24,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 @pytest.fixture
-def hand(database: Database) -> Hand:
-    return Hand(database)
+def hand(database: Database) -> Iterator[Hand]:
+    yield Hand(database)
+    assert_counted(database)

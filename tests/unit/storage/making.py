@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
+from storage.database import schema
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
-from storage.queue import arrivals, jobs, reports, study_changes
+from storage.queue import arrivals, commitments, jobs, reports, study_changes
 from storage.queue import deliveries as outbox
 from storage.queue.new_reports import NewReport
 from storage.records import (
@@ -37,6 +38,28 @@ VIEWS = ("RCC", "LCC", "RMLO", "LMLO")
 STUDY = "1.2.9"
 SUCCEEDED = '{"status": "Succeeded"}'
 FAILED = '{"status": "Failed", "reason": "stopped"}'
+
+
+def assert_counted(database: Database) -> None:
+    """Look whether what is counted is what there is: rows that wait, and tallies of all others."""
+    tables = schema.jobs, schema.deliveries, schema.commitments
+    jobs_table, deliveries_table, commitments_table = tables
+    joined = commitments_table.join(deliveries_table)
+    places = {
+        jobs: (jobs_table, jobs_table.c.kind, jobs_table.c.state),
+        outbox: (deliveries_table, deliveries_table.c.destination, deliveries_table.c.state),
+        commitments: (joined, deliveries_table.c.destination, commitments_table.c.state),
+    }
+    with database.read() as tx:
+        for room, (table, name, state) in places.items():
+            rows = tx.execute(select(name, state, func.count()).select_from(table).group_by(name, state))
+            counted = {
+                (label, place): number
+                for label, numbers in room.counts(tx).items()
+                for place, number in numbers.items()
+                if number
+            }
+            assert counted == {(row[0], row[1]): row[2] for row in rows}, room.__name__
 
 
 @cache

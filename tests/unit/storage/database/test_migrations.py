@@ -12,17 +12,28 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     SecondaryCaptureImageStorage,
 )
+from sqlalchemy import text
 
 from storage import refusals
-from storage.database import upgrade
+from storage.database import schema, upgrade
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import Conflict
 from storage.overview import attention
-from storage.queue import arrivals, editions, reports
+from storage.queue import arrivals, commitments, editions, reports
 from storage.refused import Refused
 from storage.scanners import calibrations, scores
-from tests.unit.storage.making import NETWORK, SCANNER, START, STUDY, Hand, breast, description
+from tests.support import postgresql
+from tests.unit.storage.making import (
+    NETWORK,
+    SCANNER,
+    START,
+    STUDY,
+    Hand,
+    assert_counted,
+    breast,
+    description,
+)
 
 AT = "2026-03-01 08:00:00.000000"
 RESULTS = [
@@ -176,6 +187,28 @@ def test_reports_of_before_there_were_scores_state_none(database_of_0002):
 def test_names_of_the_migrations_tell_their_revisions_in_order():
     directory = ScriptDirectory(str(upgrade.SCRIPTS))
     assert upgrade.revisions() == [script.revision for script in directory.walk_revisions()][::-1]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_came_to_an_end_is_counted_when_tallies_come(tmp_path, kind):
+    url = (
+        postgresql.shared().create("untallied", template=postgresql.template()) if kind != "sqlite" else None
+    )
+    database = Database.open(tmp_path, url=url)
+    hand = Hand(database)
+    hand.answer_study("1.1", "1.2")
+    due = hand.due()
+    hand.send_all()
+    with database.write() as tx:
+        for delivery in due:
+            commitments.want(tx, delivery, sop_class_uid="1.2", sop_instance_uid="1.3", now=START)
+        commitments.waive_all_but(tx, [])
+        schema.tallies.drop(tx)
+        tx.execute(text("UPDATE alembic_version SET version_num = '0016'"))
+    database.close()
+    database = Database.open(tmp_path, url=url)
+    assert_counted(database)
+    database.close()
 
 
 def test_what_was_counted_as_not_kept_stands_among_the_refusals(tmp_path):
