@@ -306,6 +306,23 @@ def restore(
     raise typer.Exit(database.restore(settings, source, replace=replace))
 
 
+@app.command("move-database")
+def move_database(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="postgresql+psycopg://USER@HOST/DATABASE, or sqlite."),
+    ],
+    *,
+    config: Config = None,
+) -> None:
+    """Move the database of a stopped node to PostgreSQL, or back to the file in [node] data_dir."""
+    settings = _settings(context, config)
+    from scp.operating import database
+
+    raise typer.Exit(database.move(settings, target))
+
+
 user = typer.Typer(help="Who may use the console.", no_args_is_help=True)
 app.add_typer(user, name="user")
 

@@ -14,19 +14,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from scp import terminal
+from scp.configuration.database import DatabaseServer
 from scp.configuration.settings import Settings
 from scp.errors import OK, WRONG_USAGE, CommandError
 from scp.process import locks
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
-from storage.upkeep import backup, restoring, server_backup
+from storage.upkeep import backup, moving, restoring, server_backup
 
 MEGABYTE: Final = 1_000_000
 RESTORE_SECONDS: Final = 120.0
 """How long a running node may take to end in order and start again with a backup."""
 LOOK_SECONDS: Final = 0.2
+SQLITE: Final = "sqlite"
+"""What `move-database` calls the file in the data directory."""
 
 
 @contextmanager
@@ -134,6 +139,23 @@ def _restore_to_server(source: Path, data_dir: Path, url: str, *, replace: bool)
         terminal.out(),
         "start the node: what was waiting goes on, what came after the backup is to be sent again",
     )
+    return OK
+
+
+def move(settings: Settings, target: str) -> int:
+    """Move the database of a stopped node to another place."""
+    try:
+        url = None if target == SQLITE else DatabaseServer(url=target).server
+    except ValidationError as error:
+        reason = "; ".join(problem["msg"] for problem in error.errors())
+        raise CommandError(f"there is no such place for a database: {reason}", code=WRONG_USAGE) from None
+    try:
+        with locks.node_lock(settings.node.data_dir):
+            rows = moving.move(settings.node.data_dir, settings.database.server, url)
+    except locks.LockError as error:
+        raise CommandError(str(error)) from error
+    instead = "remove [database] url" if url is None else f'set [database] url = "{url}"'
+    terminal.say(terminal.out(), f"{rows} rows are in their new place: {instead}, then start the node")
     return OK
 
 

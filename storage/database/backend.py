@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,33 @@ class Backend(Protocol):
 
     def integrity(self, tx: Connection) -> str:
         """Return ``ok``, or what is wrong with what is kept."""
+
+
+class Place(Protocol):
+    """Where a database is that is moved, or where it is to be."""
+
+    @property
+    def url(self) -> str | None:
+        """Its url, None where it is the file in the data directory."""
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it."""
+
+    def revision(self) -> str | None:
+        """Return what stands in the place of its revision; None where there is no database yet."""
+
+    def make_filled(self, fill: Callable[[Connection], None]) -> None:
+        """Make a database of this version's tables and of what ``fill`` writes, whole or not at all."""
+
+    def opened(self) -> Backend:
+        """Return the database that is not in force yet, open for changes."""
+
+    def last_numbers(self, tx: Connection) -> dict[str, int]:
+        """Return the last number that a row of each table has had."""
+
+    def write_last_numbers(self, tx: Connection, numbers: Mapping[str, int]) -> None:
+        """Let the next row of each table have the number after that."""
 
 
 def holds_images(data_dir: Path) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from storage.database.postgresql import backend as postgresql
 from storage.database.sqlite import backend as sqlite
-from storage.database.upgrade import SCRIPTS, revisions
-from storage.errors import DatabaseError
+from storage.database.upgrade import SCRIPTS, revisions, unusable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +43,5 @@ def inspect(data_dir: Path, *, url: str | None = None, scripts: Path = SCRIPTS) 
     known_revisions = revisions(scripts)
     newest = known_revisions[-1]
     if revision not in known_revisions:
-        raise DatabaseError(
-            f"database {name} has schema {revision}, newer than the {newest} of this version of SecondRead: "
-            "install the version that wrote it or a later one"
-        )
+        raise unusable(name, revision, newest)
     return Inspection(name=name, revision=revision, newest=newest)

@@ -509,3 +509,10 @@ events: Final = Table(
     Column("fields", Text, nullable=False),
     sqlite_autoincrement=True,
 )
+
+
+def numbered() -> list[str]:
+    """Return the tables whose rows have numbers that are never used again."""
+    return [
+        table.name for table in metadata.sorted_tables if table.dialect_kwargs.get("sqlite_autoincrement")
+    ]

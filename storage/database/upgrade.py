@@ -18,6 +18,11 @@ from storage.errors import DatabaseError
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 """The migrations that this program ships."""
 
+MOVED: Final = "moved-"
+"""Begins what stands in the place of a revision where a database was moved away: then a number."""
+MOVING: Final = "moving-"
+"""The same of one that is made by a move which has not ended."""
+
 
 def bring_up_to_date(
     tx: Connection, name: str, *, scripts: Path = SCRIPTS, before: Callable[[str], None]
@@ -45,16 +50,27 @@ def bring_up_to_date(
     config.attributes["connection"] = tx
     if revision is not None:
         if revision not in known_revisions:
-            raise DatabaseError(
-                f"database {name} has schema {revision}, newer than the {newest} of this version of "
-                "SecondRead: install the version that wrote it or a later one; it was left as it is"
-            )
+            raise unusable(name, revision, newest)
         before(newest)
     if revision is None and tx.dialect.name != "sqlite":
         schema.metadata.create_all(tx)
         command.stamp(config, "head")
     else:
         command.upgrade(config, "head")
+
+
+def unusable(name: str, revision: str, newest: str) -> DatabaseError:
+    """Return the error that says why a database of an unknown revision is not worked with."""
+    if revision.startswith(MOVED):
+        return DatabaseError(f"database {name} was moved: name its new place in [database] url")
+    if revision.startswith(MOVING):
+        return DatabaseError(
+            f"the move to the database {name} did not end: run `move-database` again, as it was run before"
+        )
+    return DatabaseError(
+        f"database {name} has schema {revision}, newer than the {newest} of this version of SecondRead: "
+        "install the version that wrote it or a later one; it was left as it is"
+    )
 
 
 def revisions(scripts: Path = SCRIPTS) -> list[str]:
@@ -68,3 +84,8 @@ def current(tx: Connection) -> str | None:
         return None
     revision: str | None = tx.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return revision
+
+
+def write_revision(tx: Connection, revision: str) -> None:
+    """Write ``revision`` in the place where Alembic has written it."""
+    tx.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})

@@ -121,6 +121,11 @@ def open_for_work(data_dir: Path, patience: Patience, *, scripts: Path, whole: b
     return File(file, _engine(file, patience), _place(file))
 
 
+def open_file(file: Path, patience: Patience) -> File:
+    """Open the file as it is, whatever its revision, able to change it."""
+    return File(file, _engine(file, patience))
+
+
 def open_for_reading(data_dir: Path, patience: Patience) -> File:
     """Open the file in ``data_dir`` without being able to change it."""
     file = data_dir / NAME
@@ -170,7 +175,7 @@ def _sentence(file: Path, message: str) -> DatabaseError:
 
 
 def _migrate(file: Path, patience: Patience, scripts: Path) -> None:
-    opened = File(file, _engine(file, patience))
+    opened = open_file(file, patience)
 
     def keep_copy(newest: str) -> None:
         creation.back_up(file, file.with_name(f"{file.stem}-before-{newest}.sqlite"))

@@ -412,6 +412,25 @@ def test_parked_jobs_of_a_study_start_over(secondread, config, database):
     assert secondread("status", "--json", "--config", config).json["queue"]["analyse"]["waiting"] == 1
 
 
+# move-database
+
+
+def test_move_database_goes_there_says_what_to_write_and_refuses_under_a_node(
+    secondread, config, database, tmp_path
+):
+    database.close()
+    nowhere = secondread("--config", config, "move-database", "mysql://somewhere/else")
+    assert (nowhere.code, "no such place" in nowhere.err) == (2, True)
+    url = postgresql.shared().create("moved_by_command")
+    with lock_held(tmp_path / "data"):
+        refused = secondread("--config", config, "move-database", url)
+    assert (refused.code, "stop it" in refused.err) == (1, True)
+    moved = secondread("--config", config, "move-database", url)
+    assert (moved.code, f'set [database] url = "{url}"' in " ".join(moved.out.split())) == (0, True)
+    left = secondread("--config", config, "status")
+    assert (left.code, "was moved: name its new place" in " ".join(left.err.split())) == (1, True)
+
+
 # backup and restore
 
 
