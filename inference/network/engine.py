@@ -39,9 +39,10 @@ def _native_stderr_off() -> Iterator[None]:
 
 @contextmanager
 def _quick_import() -> Iterator[None]:
-    """Hide what Keras does without, and collect no garbage: four tenths of the processor time of a start.
+    """Hide what Keras does without, and collect no garbage: half of the processor time of a start.
 
-    Importing makes some hundred thousand objects that stay; the collector would look at them again and again.
+    Importing makes some hundred thousand objects that stay: the collector would look at them again and again,
+    also later.
     """
     hidden = [name for name in _UNWANTED if name not in sys.modules]
     collecting = gc.isenabled()
@@ -50,6 +51,7 @@ def _quick_import() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
         if collecting:
             gc.enable()
         for name in hidden:
