@@ -4,6 +4,7 @@ A test's own archive would else write what it receives into the folder of a node
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,9 @@ SWITCHES = (
 )
 
 
+# containers often forbid it, and each of hundreds of processes would compile all modules anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # a node of a test has no web pages unless the test wants them: each would take a process and the same port
 os.environ.setdefault("SECONDREAD_CONSOLE__ENABLED", "false")
 
