@@ -1,5 +1,6 @@
 """A backup of the database is put in its place: what was acknowledged since is kept, and comes in again."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from tests.support.scu import store
 
 SEND_AGAIN = ("--decompress-never", "-aet", "PACS", "-aec", "SECONDREAD", "--scan-directories")
 """As docs/operating.md says."""
+IN_FULL = "SECONDREAD_CHAOS_ROUNDS" in os.environ
+"""`make chaos` kills the node also between the two steps of a restore: one more life, which takes seconds."""
 
 
 @pytest.fixture
@@ -106,12 +109,13 @@ def test_a_running_node_takes_a_backup_over_and_images_since_come_in_again(node,
     )
     known_uids, disk = contents(node.data_dir)
     assert (known_uids, disk.unclaimed) == (all_uids, 0)
-
-    restoring.stage(tmp_path / "monday.tar", node.data_dir, reserve=0)
-    node.kill()
-    node.start()
-    node.lines.wait_for("a backup has taken the place of the database", "have come in again")
-    known_uids, disk = contents(node.data_dir)
-    assert (known_uids, disk.unclaimed) == (all_uids, 0)
-    assert len(list(node.data_dir.glob("secondread-before-restore-*.sqlite"))) == 2
+    if IN_FULL:
+        restoring.stage(tmp_path / "monday.tar", node.data_dir, reserve=0)
+        node.kill()
+        node.start()
+        node.lines.wait_for("a backup has taken the place of the database", "have come in again")
+        known_uids, disk = contents(node.data_dir)
+        assert (known_uids, disk.unclaimed) == (all_uids, 0)
+    copies = list(node.data_dir.glob("secondread-before-restore-*.sqlite"))
+    assert len(copies) == (2 if IN_FULL else 1)
     assert node.stop() == 0

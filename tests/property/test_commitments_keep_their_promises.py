@@ -8,6 +8,7 @@ at the clock.
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -361,7 +362,7 @@ class PromisesOnPostgreSQL(Promises):
 
 
 SETTINGS = settings(
-    max_examples=50,
+    max_examples=50 if "SECONDREAD_CHAOS_ROUNDS" in os.environ else 20,  # make chaos: all
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

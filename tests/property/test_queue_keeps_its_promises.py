@@ -7,6 +7,7 @@ What becomes of results once they are sent is tested beside this (`test_commitme
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -327,7 +328,7 @@ class QueueOnPostgreSQL(Queue):
 
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=60 if "SECONDREAD_CHAOS_ROUNDS" in os.environ else 25,  # make chaos: all
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
