@@ -77,6 +77,13 @@ def start(
     context: typer.Context,
     *,
     config: Config = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="receive, work, deliver, console or all: what this process does; [node] role.",
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     """Start the node, unless a command says otherwise."""
@@ -92,6 +99,8 @@ def start(
     from scp.configuration.sections import Log
 
     logs.configure(Log(level="warning"))
+    if role is not None:
+        os.environ["SECONDREAD_NODE__ROLE"] = role  # as if it stood there: SIGHUP reads it again
     if context.invoked_subcommand is None:
         settings = _settings(context, None)
         logs.configure(settings.log)

@@ -61,6 +61,8 @@ class HousekeepingTasks:
     now: Callable[[], datetime]
     trail: Trail = NO_TRAIL
     """Is told which studies are removed."""
+    living: Callable[[], Collection[str] | None] = lambda: None
+    """Returns the machines that live, where there are several (`storage.machines`)."""
     clock: ClockWatch = field(default_factory=ClockWatch)
     """Tells whether that time can be believed."""
     database_gone: threading.Event = field(default_factory=threading.Event)
@@ -120,8 +122,9 @@ class HousekeepingTasks:
         """
         if not self.clock.steady_for(self.settings.worker.lease_seconds):
             return
+        living = self.living()
         with self.database.write() as tx:
-            if jobs.expire(tx, now=self.now(), epitaph=INTERRUPTED_ANALYSIS):
+            if jobs.expire(tx, now=self.now(), epitaph=INTERRUPTED_ANALYSIS, living=living):
                 self.wake_worker()
 
     def repair_times(self) -> None:
@@ -258,12 +261,23 @@ def ticks(
     lets images come in again after a restore.
     """
     return [
-        Tick(clean_associations, STUDIES_SECONDS),
+        *entrance_ticks(tasks, clean_associations=clean_associations),
         Tick(take_images_to_come, STUDIES_SECONDS),
+        *upkeep_ticks(tasks),
+    ]
+
+
+def entrance_ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:
+    """Return what every process does that listens."""
+    return [Tick(clean_associations, STUDIES_SECONDS), Tick(tasks.watch_database, DATABASE_SECONDS)]
+
+
+def upkeep_ticks(tasks: HousekeepingTasks) -> list[Tick]:
+    """Return what one process does for all."""
+    return [
         Tick(tasks.complete_studies, STUDIES_SECONDS),
         Tick(tasks.repair_times, LEASES_SECONDS),
         Tick(tasks.return_expired_leases, LEASES_SECONDS),
-        Tick(tasks.watch_database, DATABASE_SECONDS),
         Tick(tasks.calibrate_scanners, CALIBRATION_SECONDS),
         Tick(tasks.remove_old_studies, RETENTION_SECONDS),
         Tick(tasks.free_disk_space, DISK_SECONDS),

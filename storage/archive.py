@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -98,16 +99,35 @@ class Archive:
             raise OutsideArchive(f"{relative!r} is no name of a file of the archive")
         return path
 
+    def holds(self, relative: str) -> bool:
+        """Tell whether the file ``relative`` is there now.
+
+        It is opened: a client of NFS asks the server then, and else answers from memory (nfs(5), "DATA AND
+        METADATA COHERENCE").
+        """
+        try:
+            os.close(os.open(self.path(relative), os.O_RDONLY))
+        except FileNotFoundError:
+            return False
+        return True
+
     def remove(self, relative: str) -> None:
         """Remove the file ``relative``; one that is gone is fine."""
         self.path(relative).unlink(missing_ok=True)
 
-    def clear_incoming(self) -> int:
-        """Remove what interrupted receptions left. Only at start: it asks nobody. Returns how many."""
-        left = [path for path in self.incoming.iterdir() if path.is_file()]
-        for path in left:
-            path.unlink()
-        return len(left)
+    def clear_incoming(self, *, older_than: float = 0.0) -> int:
+        """Remove what interrupted receptions left. Returns how many.
+
+        It asks nobody: only at start, or what is ``older_than`` seconds that nobody takes for one file.
+        """
+        newest = time.time() - older_than if older_than else float("inf")
+        removed = 0
+        for path in self.incoming.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # whoever writes it has just finished
+                if path.is_file() and path.stat().st_mtime < newest:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
         """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterable
@@ -48,6 +49,8 @@ class AuditSpool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         privacy.close(data_dir, (AUDIT,))
         self._most = most
+        self._word = f"{os.getpid()}-{secrets.token_hex(4)}"
+        """Nobody else has it: machines that share the folder have the same process ids."""
         self._numbers = itertools.count()
         self._renamed = itertools.count()
         self._lock = threading.Lock()
@@ -80,7 +83,7 @@ class AuditSpool:
         return there_was_room
 
     def _write(self, message: bytes) -> None:
-        name = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers)}"
+        name = f"{time.time_ns():020d}-{self._word}-{next(self._numbers)}"
         unfinished = self._folder / f"{name}{_UNFINISHED}"
         try:
             with unfinished.open("wb") as file:

@@ -83,7 +83,15 @@ def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
         return NO_TRAIL, lambda _: None
     wake = threading.Event()
     trail = Trail(settings=settings, added=wake.set)
+    return trail, forward(settings, trail, wake)
+
+
+def forward(settings: Settings, trail: Trail, wake: threading.Event | None = None) -> Callable[[float], None]:
+    """Begin to send what waits for ``trail``; return what ends it within so many seconds."""
+    if not settings.audit.on:
+        return lambda _: None
     trail.spool.remove_unfinished()
-    forwarder = Forwarder(trail.spool, syslog.transport(settings.audit, settings.tls), wake)
+    transport = syslog.transport(settings.audit, settings.tls)
+    forwarder = Forwarder(trail.spool, transport, wake or threading.Event())
     forwarder.start()
-    return trail, forwarder.stop
+    return forwarder.stop

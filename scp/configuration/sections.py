@@ -50,6 +50,8 @@ class Node(Section):
     """Address to listen at; 0.0.0.0 is every address of this machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     """Port to listen at; 0 takes a free one, which the log names."""
+    role: Literal["all", "receive", "work", "deliver", "console"] = "all"
+    """What this process does; all but "all" share a PostgreSQL database and a data directory with others."""
     data_dir: Path = DEFAULT_DATA_DIR
     """Where images, database and results are kept; relative to the configuration file."""
     disk_reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 2000
@@ -73,6 +75,11 @@ class Node(Section):
     """What becomes of captures with marks in their pixels: other systems' results, mostly."""
     character_set: CharacterSet = ""
     """Of names whose header declares none, or a wrong one; empty: UTF-8 where it can be, else Latin-1."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether this process shares the work with others."""
+        return self.role != "all"
 
     def reading(self) -> ReadingOptions:
         """Return how headers are read, in the words of `inference`."""

@@ -20,6 +20,7 @@ from scp.configuration.audit import Audit
 from scp.configuration.console import Console
 from scp.configuration.database import DatabaseServer
 from scp.configuration.errors import ConfigError, sentences
+from scp.configuration.health import Health
 from scp.configuration.openid import OpenID
 from scp.configuration.sections import (
     DEFAULT_DATA_DIR,
@@ -62,6 +63,7 @@ class Settings(Section):
     stow: Stow = Stow()
     alerts: Alerts = Alerts()
     audit: Audit = Audit()
+    health: Health = Health()
     log: Log = Log()
 
     @field_validator("peers")

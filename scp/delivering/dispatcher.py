@@ -31,12 +31,15 @@ class Dispatcher:
         commitment_requester: CommitmentRequester,
         commitment_answers: CommitmentAnswers,
         now: Callable[[], datetime],
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``may_send`` tells whether it is still for this process to speak to peers."""
         self._database = database
         self._sender = sender
         self._commitment_requester = commitment_requester
         self._commitment_answers = commitment_answers
         self._now = now
+        self._may_send = may_send
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
@@ -91,6 +94,8 @@ class Dispatcher:
 
     def _deliver(self, destination: str) -> None:
         """Send what is due, ask for its commitment, tell what is kept; a fault in one stops no other."""
+        if self._ending():
+            return
         try:
             while self._sender.deliver(destination) and not self._stopping.is_set():
                 pass  # more may have fallen due meanwhile
@@ -98,17 +103,21 @@ class Dispatcher:
             # An unforeseen fault with one destination must not end the deliveries to the others.
             log.exception("delivery failed, trying again later", destination=destination)
             self._sender.postpone(destination)
-        if self._stopping.is_set():
+        if self._ending():
             return
         try:
             self._commitment_requester.ask(destination)
         except Exception:
             log.exception("storage commitment failed, trying again later", destination=destination)
             self._commitment_requester.postpone(destination)
-        if self._stopping.is_set():
+        if self._ending():
             return
         try:
             self._commitment_answers.tell(destination)
         except Exception:
             log.exception("peer not told what is kept, trying again later", peer=destination)
             self._commitment_answers.postpone(destination)
+
+    def _ending(self) -> bool:
+        """Tell whether nothing new is begun, because the node ends or another process has taken over."""
+        return self._stopping.is_set() or not self._may_send()

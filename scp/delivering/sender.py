@@ -40,6 +40,8 @@ class Sender:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     trail: Trail = NO_TRAIL
+    may_send: Callable[[], bool] = lambda: True
+    """Whether it is still for this process to send: another may have taken over."""
 
     def deliver(self, destination: str) -> int:
         """Send all that is due to ``destination``; return how many objects it has kept."""
@@ -107,6 +109,8 @@ class Sender:
         with self.database.read() as tx:
             if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
+        if not self.may_send():
+            return False
         peer, path = open_peer.peer, self.archive.path(delivery.result.file)
         sop_class = _class_to_send(delivery.result, peer, open_peer.accepted)
         if sop_class is None:

@@ -21,6 +21,7 @@ from scp.configuration.database import DatabaseServer
 from scp.configuration.settings import Settings
 from scp.errors import OK, WRONG_USAGE, CommandError
 from scp.process import locks
+from storage import machines
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
@@ -63,6 +64,14 @@ def open_for_changes(settings: Settings, *, new: bool = False) -> Iterator[Datab
         yield database
     finally:
         database.close()
+
+
+def node_runs(settings: Settings, database: Database) -> bool:
+    """Tell whether somebody does what is due: a node, or any process of one that runs in several."""
+    if locks.node_pid(settings.node.data_dir) is not None:
+        return True
+    with database.read() as tx:
+        return bool(machines.living(tx, now=database.now()))
 
 
 def write_backup(settings: Settings, target: Path) -> int:

@@ -19,8 +19,7 @@ from scp.fetching.pace import Hours, Pace
 from scp.fetching.query import Query
 from scp.fetching.source import Keeper, Source
 from scp.fetching.studies import Fetcher, Line, Outcome
-from scp.operating.database import open_for_changes
-from scp.process import locks
+from scp.operating.database import node_runs, open_for_changes
 from scp.receiving import store
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -74,8 +73,9 @@ def run(
                     terminal.print_json(terminal.as_fields(line))
         except KeyboardInterrupt:
             interrupted = True
+        running = node_runs(settings, database)
     if not as_json:
-        _show(lines, peer, interrupted=interrupted, running=_running(settings))
+        _show(lines, peer, interrupted=interrupted, running=running)
     if interrupted:
         return INTERRUPTED
     outcomes = {line.outcome for line in lines}
@@ -117,7 +117,7 @@ def _source(settings: Settings, peer: Peer, database: Database) -> Source:
         peer=peer,
         keeper=keeper,
         incoming=archive.incoming,
-        moves=_running(settings),
+        moves=node_runs(settings, database),
         recognised=partial(_recognised, database),
     )
 
@@ -127,13 +127,9 @@ def _recognised(database: Database, uids: Collection[str]) -> Collection[str]:
         return arrivals.recognised(tx, set(uids))
 
 
-def _running(settings: Settings) -> bool:
-    return locks.node_pid(settings.node.data_dir) is not None
-
-
 def _waiting(settings: Settings, database: Database) -> int:
     """Return how many images wait for the node; none where it does not run: they wait for nobody."""
-    if not _running(settings):
+    if not node_runs(settings, database):
         return 0
     with database.read() as tx:
         counts = jobs.counts(tx)[JobKind.ANALYSE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,11 @@ from scp.calibration import ScannerPopulation
 from scp.configuration.settings import Settings
 from scp.operating import waiting
 from scp.process import locks
-from storage import audit_spool, refusals
+from storage import audit_spool, machines, refusals
 from storage.archive import unclaimed, unfinished
 from storage.audit_spool import AuditQueue
 from storage.database.engine import Database
+from storage.machines import Machine
 from storage.overview import attention, pages
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.overview.pages import Choice
@@ -41,10 +42,25 @@ class Node:
     worker_pid: int | None
     """First process that analyses; None while it loads its network, or died and is to be started again."""
     worker_pids: tuple[int, ...]
-    """All processes that analyse."""
+    """All processes that analyse; where there are machines, those of them that do."""
     ae_title: str
     port: int
     data_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineStatus:
+    """One process of a node that runs in several, and its last sign of life."""
+
+    role: str
+    host: str
+    pid: int
+    alive: bool
+    """Whether it has given a sign of life lately; else it has died, or is cut off."""
+    ready: bool
+    """Whether it does its work; of those that deliver one does, the others wait for its end."""
+    started_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +121,8 @@ class Health:
     """All of it, as ``status --json`` prints it."""
 
     node: Node
+    machines: tuple[MachineStatus, ...]
+    """The processes with roles, where the node runs in several."""
     queue: Mapping[str, Mapping[str, int]]
     """Jobs by kind and state."""
     oldest_waiting: datetime | None
@@ -132,8 +150,12 @@ def look(database: Database, settings: Settings) -> Health:
         unsettled = pages.page(tx, choice=Choice.OPEN, offset=0, limit=SHOWN_STUDIES).studies
     waits = waiting.of_studies(database, settings, unsettled, now=datetime.now(UTC))
     with database.read() as tx:
+        processes = tuple(
+            _machine(machine, alive=machine.alive(database.now())) for machine in machines.every(tx)
+        )
         return Health(
-            node=_node(settings),
+            node=_node(settings, [process for process in processes if process.alive]),
+            machines=processes,
             queue={
                 kind.value.lower(): {state.value.lower(): number for state, number in by_state.items()}
                 for kind, by_state in jobs.counts(tx).items()
@@ -159,11 +181,24 @@ def look(database: Database, settings: Settings) -> Health:
         )
 
 
-def _node(settings: Settings) -> Node:
+def _machine(machine: Machine, *, alive: bool) -> MachineStatus:
+    return MachineStatus(
+        role=machine.role,
+        host=machine.host,
+        pid=machine.pid,
+        alive=alive,
+        ready=alive and machine.ready,
+        started_at=machine.started_at,
+        seen_at=machine.seen_at,
+    )
+
+
+def _node(settings: Settings, processes: Sequence[MachineStatus]) -> Node:
     pid = locks.node_pid(settings.node.data_dir)
     worker_pids = () if pid is None else locks.worker_pids(settings.node.data_dir)
+    worker_pids += tuple(process.pid for process in processes if process.role == "work" and process.ready)
     return Node(
-        running=pid is not None,
+        running=pid is not None or any(process.role == "receive" for process in processes),
         pid=pid,
         worker_pid=next(iter(worker_pids), None),
         worker_pids=worker_pids,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK, WRONG_USAGE, CommandError
-from scp.operating.database import open_for_changes
-from scp.process import locks
+from scp.operating.database import node_runs, open_for_changes
 from storage.database.engine import Database
 from storage.overview import studies
 from storage.queue import commitments, deliveries, jobs
@@ -46,7 +45,8 @@ def run(
         )
     with open_for_changes(settings) as database:
         _check(database, settings, study_uid, destination)
-        back = bring_back(database, study_uid=study_uid, destination=destination, now=datetime.now(UTC))
+        back = bring_back(database, study_uid=study_uid, destination=destination, now=database.now())
+        running = node_runs(settings, database)
     if as_json:
         terminal.print_json(terminal.as_fields(back))
         return OK
@@ -54,7 +54,7 @@ def run(
     console.print(f"{back.jobs} parked jobs start over, {back.deliveries} deliveries are due now")
     if back.commitments:
         console.print(f"{back.commitments} objects that were sent are asked about again now")
-    if back.jobs + back.deliveries + back.commitments and locks.node_pid(settings.node.data_dir) is None:
+    if back.jobs + back.deliveries + back.commitments and not running:
         console.print("the node is not running: they are done when it is started")
     return OK
 

@@ -11,7 +11,7 @@ from scp import terminal
 from scp.configuration.settings import Settings
 from scp.errors import OK
 from scp.operating.database import open_for_reading
-from scp.operating.health import Destination, Health, Node, ScannerStatus, look
+from scp.operating.health import Destination, Health, MachineStatus, Node, ScannerStatus, look
 from storage.archive import UNCLAIMED
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.records import NotKept, RefusedCalls
@@ -43,7 +43,8 @@ def run(settings: Settings, *, as_json: bool) -> int:
 
 def _show(health: Health, console: Console) -> None:
     node, disk = health.node, health.disk
-    state = f"running (process {node.pid})" if node.running else "NOT running"
+    where = f"process {node.pid}" if node.pid is not None else f"{_living(health)} processes"
+    state = f"running ({where})" if node.running else "NOT running"
     console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
     if node.running:
         console.print(_worker(node))
@@ -66,7 +67,14 @@ def _show(health: Health, console: Console) -> None:
     _show_tables(health, console)
 
 
+def _living(health: Health) -> int:
+    return sum(machine.alive for machine in health.machines)
+
+
 def _show_tables(health: Health, console: Console) -> None:
+    if health.machines:
+        columns = ["role", "host", "process", "", "last seen"]
+        console.print(terminal.table("Machines", columns, map(_machine_row, health.machines)))
     states = [state.value.lower() for state in JobState]
     rows = ([kind, *(counts[state] for state in states)] for kind, counts in health.queue.items())
     console.print(terminal.table("Jobs", ["", *states], rows))
@@ -76,6 +84,16 @@ def _show_tables(health: Health, console: Console) -> None:
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     for table in _tables_of_problems(health):
         console.print(table)
+
+
+def _machine_row(machine: MachineStatus) -> list[object]:
+    if not machine.alive:
+        state = "GONE: it has died, or is cut off"
+    elif machine.ready:
+        state = "at work"
+    else:
+        state = "waits for the end of another" if machine.role == "deliver" else "NOT ready"
+    return [machine.role, machine.host, machine.pid, state, terminal.moment(machine.seen_at)]
 
 
 def _destination_row(destination: Destination) -> list[object]:

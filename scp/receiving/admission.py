@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -84,8 +84,10 @@ class Admission:
     fixed order, and the last event not at all where the thread died of an exception.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, changed: Callable[[], None] = lambda: None) -> None:
+        """Call ``changed`` when an association was admitted, before it hears so, and when one has ended."""
         self._settings = settings
+        self._changed = changed
         self._lock = threading.RLock()
         self._open: dict[OpenAssociation, Request] = {}
 
@@ -155,12 +157,17 @@ class Admission:
             decision = self.decide(request)
             if decision.refused is None:
                 self._open[association] = request
+        if decision.refused is None:
+            self._changed()
         return decision
 
     def forget(self, association: OpenAssociation) -> bool:
         """Forget an association; tell whether it had been admitted."""
         with self._lock:
-            return self._open.pop(association, None) is not None
+            known = self._open.pop(association, None) is not None
+        if known:
+            self._changed()
+        return known
 
     def forget_dead(self) -> list[OpenAssociation]:
         """Forget and return the associations that ended without an event."""
@@ -168,6 +175,8 @@ class Admission:
             dead = [association for association in self._open if not association.is_alive()]
             for association in dead:
                 del self._open[association]
+        if dead:
+            self._changed()
         return dead
 
     def calling_titles(self) -> frozenset[str]:

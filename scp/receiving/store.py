@@ -158,7 +158,7 @@ class Receiver:
                     takes=self.takes,
                     now=self.now(),
                 )
-                if not all(self.archive.path(file).exists() for file in (arrival.file, identity)):
+                if not all(map(self.archive.holds, (arrival.file, identity))):
                     # retention forgot this very instance between the lines above: let the peer send again
                     raise FileNotFoundError(f"instance {arrival.sop_instance_uid} was being forgotten")
             self._check_database(written=True)

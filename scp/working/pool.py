@@ -32,8 +32,12 @@ class WorkerPool:
         database: Database,
         finished: Callable[[], None],
         now: Callable[[], datetime],
+        machine: str = "",
     ) -> None:
-        """``finished`` is called whenever a job of any worker has ended."""
+        """``finished`` is called whenever a job of any worker has ended.
+
+        ``machine`` names this process in leases, where there are others (`storage.machines`).
+        """
         self._database = database
         self._supervisors = tuple(
             Supervisor(
@@ -43,6 +47,7 @@ class WorkerPool:
                 loaded=self._share_backlog,
                 finished=finished,
                 now=now,
+                machine=machine,
             )
             for number in range(1, settings.worker.processes + 1)
         )
@@ -54,6 +59,11 @@ class WorkerPool:
     def workers_died(self) -> int:
         """How many have ended before they were told to: files of their jobs may be left that no row names."""
         return sum(supervisor.workers_died for supervisor in self._running())
+
+    @property
+    def ready(self) -> bool:
+        """Whether one of them has loaded its network."""
+        return any(supervisor.ready.is_set() for supervisor in self._running())
 
     def start(self) -> None:
         """Start the first worker, and keep each that was started alive until `stop`."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
@@ -36,6 +38,8 @@ NICE: Final = 10
 """Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
+SHARING_IDLE_SECONDS: Final = 5.0
+"""The same where there are many workers on one database, which are woken over it."""
 
 
 def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
@@ -55,7 +59,9 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     try:
         worker = _make_worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
         limits.limit_memory(settings.worker.job_memory_mb)
-        with locks.worker_lock(settings.node.data_dir, number):
+        # where there are roles, others have workers of that number in the same data directory
+        shared = settings.node.shares
+        with nullcontext() if shared else locks.worker_lock(settings.node.data_dir, number):
             pipe.send_bytes(READY)
             _do_jobs(worker, pipe, settings)
     except (BrokenPipeError, EOFError):
@@ -72,8 +78,11 @@ def open_analyst(settings: Settings) -> Analyst:
 
     manifest = product.read_manifest(settings.model)
     data_dir = settings.node.data_dir
+    cache = data_dir / NETWORKS
+    if settings.node.shares:
+        cache /= socket.gethostname()  # it is compiled for the processor of this machine
     return Analyst(
-        classifier=Classifier.open(manifest, cache=data_dir / NETWORKS if data_dir.is_dir() else None),
+        classifier=Classifier.open(manifest, cache=cache if data_dir.is_dir() else None),
         options=settings.outputs.options(),
         gate=Gate.open(manifest),
         reading=settings.node.reading(),
@@ -83,6 +92,7 @@ def open_analyst(settings: Settings) -> Analyst:
 def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
     """Do jobs, and between them what the messages say."""
     stop = holds_a_job = False
+    idle = SHARING_IDLE_SECONDS if settings.node.shares else IDLE_SECONDS
     while not stop:
         try:
             if holds_a_job:
@@ -94,7 +104,7 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
             busy, holds_a_job = False, True
         if busy:
             pipe.send_bytes(FINISHED)
-        while pipe.poll(0 if busy else IDLE_SECONDS):
+        while pipe.poll(0 if busy else idle):
             busy = True  # look for work at once, then wait again
             message = pipe.recv_bytes()
             if message == STOP:
@@ -112,7 +122,7 @@ def _make_worker(
 ) -> Worker:
     archive = Archive(settings.node.data_dir)
     analyst = open_analyst(settings)
-    analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=_now)
+    analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=database.now)
     rule = product.flag_rule(settings.model)
     report = ReportJob(
         database=database,
@@ -124,7 +134,7 @@ def _make_worker(
         takes=settings.takes,
         kinds=partial(needed_kinds, settings),
         reading=settings.node.reading(),
-        now=_now,
+        now=database.now,
     )
 
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:
@@ -140,9 +150,5 @@ def _make_worker(
         archive=archive,
         lease=timedelta(seconds=settings.worker.lease_seconds),
         do={JobKind.ANALYSE: announced(analyse), JobKind.REPORT: announced(report)},
-        now=_now,
+        now=database.now,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

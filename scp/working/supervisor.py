@@ -23,6 +23,7 @@ from scp.configuration.settings import Settings
 from scp.process.child import Child, received
 from scp.working import messages
 from scp.working.worker import INTERRUPTED_ANALYSIS
+from storage import machines
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import jobs
@@ -42,6 +43,7 @@ class Supervisor:
         loaded: Callable[[], None],
         finished: Callable[[], None],
         now: Callable[[], datetime],
+        machine: str = "",
     ) -> None:
         """Call ``loaded`` when the worker is ready for jobs, ``finished`` when one has ended."""
         self._number = number
@@ -50,6 +52,7 @@ class Supervisor:
         self._loaded = loaded
         self._finished = finished
         self._now = now
+        self._machine = machine
         self._child = Child(
             f"worker-{number}",
             stop_message=messages.STOP,
@@ -95,7 +98,7 @@ class Supervisor:
 
     def _live(self) -> int | None:
         """Run one worker to its end, and see to the job that it had; return its exit code."""
-        owner = f"worker-{uuid.uuid4().hex}"
+        owner = machines.owner(self._machine, f"worker-{uuid.uuid4().hex}")
         snapshot = self._settings.model_copy()
         code = self._child.run(_begin, (snapshot, self._number, owner), listen=partial(self._watch, snapshot))
         self.ready.clear()

@@ -59,7 +59,7 @@ class Worker:
 
         Raises StorageError where not even the job's failure could be written down: `give_back`, later.
         """
-        with self.database.write() as tx:
+        with self.database.write_beside_others() as tx:
             job = jobs.claim(tx, owner=self.owner, now=self.now(), lease=self.lease)
         if job is None:
             return None
@@ -102,7 +102,7 @@ class Worker:
         def beat() -> None:
             while not stop.wait(self.lease.total_seconds() / 4):
                 try:
-                    with self.database.write() as tx:
+                    with self.database.write_beside_others() as tx:
                         jobs.heartbeat(tx, lease, now=self.now(), duration=self.lease)
                 except StorageError as error:
                     log.warning("heartbeat failed", job=lease.job_id, reason=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -21,12 +22,16 @@ class Backend(Protocol):
     def engine(self) -> Engine:
         """What gives connections."""
 
-    def transaction(self, *, writing: bool) -> Connection:
+    def transaction(self, *, writing: bool, alone: bool = True) -> Connection:
         """Return a connection in a transaction that is closed by its end.
 
-        One that is ``writing`` has the lock: there is one at a time. Any other sees one moment of the
-        database and cannot write.
+        One that is ``writing`` has the lock: there is one at a time. Where it need not be ``alone``, because
+        it locks each row that it changes, it may be one of several. Any other sees one moment of the database
+        and cannot write.
         """
+
+    def now(self) -> datetime:
+        """Return the time by which leases run: the same for all that use the database."""
 
     def translated(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into this room's: a sentence with the database's name and what to do."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -18,6 +19,8 @@ from storage.database import upgrade
 from storage.database.backend import Backend
 from storage.database.patience import Patience
 from storage.database.postgresql import backend as postgresql
+from storage.database.postgresql.backend import Server
+from storage.database.postgresql.guard import Company
 from storage.database.sqlite import backend as sqlite
 from storage.errors import DatabaseError
 
@@ -44,7 +47,7 @@ class Database:
         patience: float = PATIENCE,
         scripts: Path = upgrade.SCRIPTS,
         whole: bool = False,
-        alone: bool = False,
+        company: Company | None = None,
     ) -> Self:
         """Open the database of ``data_dir``, made if there is none, migrated if it is old.
 
@@ -60,8 +63,8 @@ class Database:
             The migrations.
         whole
             Whether each page of a file is examined first, as after a crash.
-        alone
-            Whether it is for a node, which no other node may meet at a server; a file has `data_dir`'s lock.
+        company
+            For a node: whom it may meet at a server; a file has `data_dir`'s lock. None: for who helps one.
 
         Raises
         ------
@@ -78,7 +81,8 @@ class Database:
         waiting = Patience(patience)
         if url is None:
             return cls(sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole), waiting)
-        return cls(postgresql.open_for_work(url, data_dir, waiting, scripts=scripts, alone=alone), waiting)
+        server = postgresql.open_for_work(url, data_dir, waiting, scripts=scripts, company=company)
+        return cls(server, waiting)
 
     @classmethod
     def open_for_reading(
@@ -106,11 +110,35 @@ class Database:
             tx.commit()
 
     @contextmanager
+    def write_beside_others(self) -> Iterator[Connection]:
+        """Give a transaction as `write`, which other writers do not wait for, nor it for them.
+
+        For what changes rows that it has locked itself, and rests on no other row: a claim, a heartbeat.
+        """
+        with self.backend.translated(), self.backend.transaction(writing=True, alone=False) as tx:
+            yield tx
+            tx.commit()
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a transaction that sees one moment of the database and cannot write."""
         with self.backend.translated(), self.backend.transaction(writing=False) as tx:
             yield tx
             tx.commit()
+
+    def now(self) -> datetime:
+        """Return the time by which leases run: that of the server, or of this machine where it has a file."""
+        return self.backend.now()
+
+    @property
+    def server(self) -> Server:
+        """The server that several machines use. Raises DatabaseError where there is a file."""
+        if isinstance(self.backend, Server):
+            return self.backend
+        raise DatabaseError(
+            f"{self.backend.name} is a file of SQLite, for one node that does everything: for "
+            'roles set [database] url to a PostgreSQL database, or leave [node] role = "all"'
+        )
 
     def hurry(self, seconds: float) -> None:
         """Let nobody wait for another's write transaction longer than ``seconds`` from now."""

@@ -499,6 +499,22 @@ alerts: Final = Table(
     Column("gone_at", Instant),
 )
 
+# Processes that share the work, where there are roles: each has a row while it lives.
+machines: Final = Table(
+    "machines",
+    metadata,
+    Column("name", characters(96), primary_key=True),
+    Column("role", characters(16), nullable=False),
+    Column("host", characters(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    # whether it does its work now; a second one that delivers waits for the first to end
+    Column("ready", Boolean, nullable=False),
+    # AE titles that have an association open with it
+    Column("busy", Texts, nullable=False),
+)
+
 events: Final = Table(
     "events",
     metadata,

@@ -7,13 +7,14 @@ holder is gone goes back to the queue; one that goes wrong every time is parked.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, case, func, or_, select, update
 
-from storage import history
+from storage import history, machines
 from storage.database import schema
 from storage.errors import LeaseLost
 from storage.queue import findings
@@ -29,6 +30,20 @@ DEATHS: Final = 2
 
 RELEASES: Final = 5
 """A job during which the node was killed so often is parked, as it may be what kills it."""
+
+
+class Blame(NamedTuple):
+    """What the end of its holder counts against a job."""
+
+    deaths: int
+    releases: int
+
+
+BLAMELESS: Final = Blame(0, 0)
+DIED: Final = Blame(1, 0)
+"""Its worker has died of it, or hung."""
+RELEASED: Final = Blame(0, 1)
+"""Its node, or its machine, has ended while it ran."""
 
 
 def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job | None:
@@ -135,17 +150,28 @@ def release_owner(tx: Connection, owner: str, *, now: datetime, died: bool, epit
     reported all the same.
     """
     rows = _running(tx, _jobs.c.owner == owner)
-    return _all_back(tx, rows, now=now, epitaph=epitaph, deaths=int(died))
+    return _all_back(tx, rows, lambda _: DIED if died else BLAMELESS, now=now, epitaph=epitaph)
 
 
-def expire(tx: Connection, *, now: datetime, epitaph: str) -> list[Job]:
-    """Put back every job whose lease ran out; that counts as a death. Returns the jobs parked."""
-    return _all_back(tx, _running(tx, _jobs.c.lease_until <= now), now=now, epitaph=epitaph, deaths=1)
+def expire(
+    tx: Connection, *, now: datetime, epitaph: str, living: Collection[str] | None = None
+) -> list[Job]:
+    """Put back every job whose lease ran out; that counts as a death. Returns the jobs parked.
+
+    Where there are several machines, ``living`` names those that live: a job of another one was not what
+    ended it, as far as anybody knows, and counts as after the end of a node.
+    """
+
+    def blame(row: Row[Any]) -> Blame:
+        gone = living is not None and machines.machine_of(row.owner) not in living
+        return RELEASED if gone else DIED
+
+    return _all_back(tx, _running(tx, _jobs.c.lease_until <= now), blame, now=now, epitaph=epitaph)
 
 
 def release_all(tx: Connection, *, now: datetime, epitaph: str) -> list[Job]:
     """Put back every job, because the node that held them is gone. Only at start. Returns the jobs parked."""
-    return _all_back(tx, _running(tx), now=now, epitaph=epitaph, releases=1)
+    return _all_back(tx, _running(tx), lambda _: RELEASED, now=now, epitaph=epitaph)
 
 
 def retry_parked(tx: Connection, *, study_uid: str | None = None, now: datetime) -> int:
@@ -190,10 +216,11 @@ def _running(tx: Connection, *conditions: ColumnElement[bool]) -> list[Row[Any]]
 
 
 def _all_back(
-    tx: Connection, rows: list[Row[Any]], *, now: datetime, epitaph: str, deaths: int = 0, releases: int = 0
+    tx: Connection, rows: list[Row[Any]], blame: Callable[[Row[Any]], Blame], *, now: datetime, epitaph: str
 ) -> list[Job]:
     parked = []
     for row in rows:
+        deaths, releases = blame(row)
         blamed = {"deaths": row.deaths + deaths, "releases": row.releases + releases}
         if blamed["deaths"] < DEATHS and blamed["releases"] < RELEASES:
             jobs.take(tx, row, JobEvent.LEASE_LOST, now=now, not_before=now, **blamed)

@@ -10,6 +10,7 @@ again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,6 +114,16 @@ def referenced_files(tx: Connection) -> set[str]:
     return {
         file for column in _FILES for file in tx.execute(select(column).where(column.is_not(None))).scalars()
     }
+
+
+def unnamed(tx: Connection, files: Collection[str]) -> set[str]:
+    """Return those of ``files`` that no row names; some hundred at a time."""
+    named = {
+        file
+        for column in _FILES
+        for file in tx.execute(select(column).where(column.in_(list(files)))).scalars()
+    }
+    return set(files) - named
 
 
 def last_known(tx: Connection) -> dict[str, datetime]:

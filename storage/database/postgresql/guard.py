@@ -1,12 +1,14 @@
-"""One node for a database: a lock that a session of its own holds for as long as the node runs.
+"""Who works with a database: one node alone, or the roles of one. A session of its own holds the lock.
 
-What the lock of the data directory is to a file. The server lets go of it when the session ends, however that
-comes; after a restart of the server it is taken again at the next look, unless another node was faster.
+What the lock of the data directory is to a file: a node alone holds it, roles share it. The server lets go
+of it when the session ends, however that comes; after a restart of the server it is taken again at the next
+look, unless another node was faster.
 """
 
 from __future__ import annotations
 
 import threading
+from enum import Enum
 from typing import Final
 
 from sqlalchemy import Engine, PoolProxiedConnection
@@ -18,16 +20,34 @@ from storage.errors import DatabaseError
 NODE: Final = 0x5EC0DE
 """Number of the lock (PostgreSQL, "Advisory Locks"); it is the database's own."""
 
-_TAKE: Final = f"SET lock_timeout = 5000; SELECT pg_advisory_lock({NODE})"
+
+class Company(Enum):
+    """Whom a node may meet at its database."""
+
+    NOBODY = f"pg_advisory_lock({NODE})"
+    """It does everything: no other process of a node."""
+    ROLES = f"pg_advisory_lock_shared({NODE})"
+    """It has one role: all that have roles, too."""
+
+
+_TAKE: Final = "SET lock_timeout = 5000; SELECT {}"
 """The session of a node that was killed may need a moment to end."""
+
+_MEETS: Final = {
+    Company.NOBODY: "another node works with the database {}: stop it, or give this one another "
+    "[database] url",
+    Company.ROLES: 'a node with [node] role = "all" works with the database {}: stop it, or give it a role '
+    "as well",
+}
 
 
 class Guard:
     """Holds the lock of ``engine``'s database, which sentences call ``name``. Safe for many threads."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, company: Company) -> None:
         self._engine = engine
         self._name = name
+        self._company = company
         self._mutex = threading.Lock()
         self._session: PoolProxiedConnection | None = None
 
@@ -51,15 +71,12 @@ class Guard:
             self._session = connection.connection
             self._session.detach()  # the pool would keep the session, and the lock with it
             try:
-                connection.exec_driver_sql(_TAKE).close()
+                connection.exec_driver_sql(_TAKE.format(self._company.value)).close()
             except DBAPIError as error:
                 self._end()
                 if code(error) != LOCK_NOT_AVAILABLE:
                     raise
-                raise DatabaseError(
-                    f"another node works with the database {self._name}: stop it, or give this one another "
-                    "[database] url"
-                ) from None
+                raise DatabaseError(_MEETS[self._company].format(self._name)) from None
 
     def _end(self) -> None:
         session, self._session = self._session, None

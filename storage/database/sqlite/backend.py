@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -54,8 +55,11 @@ class File:
         """The file, as it was named."""
         return str(self.file)
 
-    def transaction(self, *, writing: bool) -> Connection:
-        """Return a connection after BEGIN IMMEDIATE, or one that is refused every change."""
+    def transaction(self, *, writing: bool, alone: bool = True) -> Connection:  # noqa: ARG002
+        """Return a connection after BEGIN IMMEDIATE, or one that is refused every change.
+
+        A file knows one lock: who writes is ``alone`` always.
+        """
         kind = "IMMEDIATE" if writing else "DEFERRED"
         connection = self.engine.connect().execution_options(**{_BEGIN: kind})
         try:
@@ -64,6 +68,10 @@ class File:
             connection.close()
             raise
         return connection
+
+    def now(self) -> datetime:
+        """Return this machine's time: no other uses the file."""
+        return datetime.now(UTC)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

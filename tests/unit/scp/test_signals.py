@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from scp import node
+from scp.roles import signals
 
 
 def test_who_wants_the_end_has_the_last_word():
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     try:
-        stop = node._stop_on_signals()
+        stop = signals.stop_on_signals()
         signal.raise_signal(signal.SIGUSR1)
         assert (stop.is_set(), stop.again) == (True, True)
         signal.raise_signal(signal.SIGTERM)
@@ -26,7 +26,7 @@ def test_who_wants_the_end_has_the_last_word():
     threading.current_thread() is not threading.main_thread(), reason="handlers run in the main thread"
 )
 def test_signal_that_another_thread_takes_ends_the_wait(monkeypatch):
-    monkeypatch.setattr(node, "SIGNAL_SECONDS", 0.01)
+    monkeypatch.setattr(signals, "SIGNAL_SECONDS", 0.01)
     stop, end_of_test = threading.Event(), threading.Event()
 
     def take():
@@ -37,7 +37,7 @@ def test_signal_that_another_thread_takes_ends_the_wait(monkeypatch):
     thread = threading.Thread(target=take)
     try:
         threading.Timer(0.2, thread.start).start()
-        node._wait(stop)
+        signals.wait(stop)
     finally:
         end_of_test.set()
         signal.signal(signal.SIGUSR1, before)

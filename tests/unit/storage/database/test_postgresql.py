@@ -13,6 +13,7 @@ from storage.database import inspection, schema
 from storage.database.engine import Database
 from storage.database.postgresql import connection, guard
 from storage.database.postgresql.errors import translated
+from storage.database.postgresql.guard import Company
 from storage.errors import Conflict, DatabaseError, Full
 from tests.support import postgresql
 from tests.unit.storage.database.test_engine import NEWEST, NEXT, newer_scripts
@@ -219,21 +220,21 @@ def test_value_that_no_text_can_hold_is_refused(database):
 
 def test_one_node_alone_works_with_a_database(url, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "500"))
-    with contextlib.closing(Database.open(tmp_path, url=url, alone=True)):
+    with contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)):
         Database.open(tmp_path, url=url).close()  # its worker and its console
         with pytest.raises(DatabaseError, match="another node works with the database"):
-            Database.open(tmp_path, url=url, alone=True)
-    Database.open(tmp_path, url=url, alone=True).close()
+            Database.open(tmp_path, url=url, company=Company.NOBODY)
+    Database.open(tmp_path, url=url, company=Company.NOBODY).close()
 
 
 def test_node_takes_its_lock_again_unless_another_was_faster(url, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "1000"))
-    with contextlib.closing(Database.open(tmp_path, url=url, alone=True)) as node:
+    with contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)) as node:
         cut(url)
         node.check_place()
         cut(url)
         with (
-            contextlib.closing(Database.open(tmp_path, url=url, alone=True)),
+            contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)),
             pytest.raises(DatabaseError, match="another node works with the database"),
         ):
             node.check_place()

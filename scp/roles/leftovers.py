@@ -1,0 +1,81 @@
+"""What machines that have died leave behind: files that nobody finished or names, rows of the dead.
+
+No start clears anything away here, since the files of others lie there, too. Age decides: nothing takes a
+day from its first byte to its row, and who begins anew writes a new file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from scp.roles.surroundings import Surroundings
+from scp.schedule import Tick
+from storage import machines
+from storage.upkeep import retention
+
+log = structlog.get_logger(__name__)
+
+OLD_SECONDS: Final = 86_400.0
+SWEEP_SECONDS: Final = 6 * 3600.0
+"""All files are listed: on a large archive that takes minutes."""
+MACHINES_SECONDS: Final = 600.0
+AT_A_TIME: Final = 500
+"""Files in one transaction: images that come in wait for no more."""
+
+
+def ticks(place: Surroundings) -> list[Tick]:
+    """Return each task with the seconds between two calls of it."""
+
+    def forget_machines() -> None:
+        with place.database.write() as tx:
+            machines.forget_gone(tx, now=place.database.now())
+
+    return [
+        Tick(forget_machines, MACHINES_SECONDS),
+        Tick(lambda: place.archive.clear_incoming(older_than=OLD_SECONDS), SWEEP_SECONDS),
+        Tick(lambda: sweep(place), SWEEP_SECONDS),
+    ]
+
+
+def sweep(place: Surroundings, *, older_than: float = OLD_SECONDS) -> None:
+    """Put away old files that no row names; no transaction is open while files are listed."""
+    with place.database.read() as tx:
+        referenced = retention.referenced_files(tx)
+    orphans = [path for path in place.archive.orphans(referenced) if _age(path) > older_than]
+    if not orphans:
+        return
+    with place.database.read() as tx:
+        last_known = retention.last_known(tx)
+    remaining = iter(orphans)
+    while some := list(islice(remaining, AT_A_TIME)):
+        _put_away(place, some, last_known, older_than)
+
+
+def _put_away(
+    place: Surroundings, orphans: Sequence[Path], last_known: Mapping[str, datetime], older_than: float
+) -> None:
+    """Look again under the lock of who writes: nobody can come to need one of the files meanwhile."""
+    names = {str(path.relative_to(place.archive.data_dir)): path for path in orphans}
+    with place.database.write() as tx:
+        unnamed = retention.unnamed(tx, names)
+        old = [names[name] for name in unnamed if _age(names[name]) > older_than]
+        swept = place.archive.sweep(old, last_known)
+    if swept.removed or swept.unclaimed:
+        log.warning(
+            "files that nothing names were put away", removed=swept.removed, unclaimed=swept.unclaimed
+        )
+
+
+def _age(path: Path) -> float:
+    """Return the age of a file in seconds; one that has gone meanwhile is new."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

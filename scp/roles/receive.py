@@ -1,0 +1,102 @@
+"""The role of who listens: from a connection to a committed row, C-STORE and STOW-RS."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from scp import housekeeping, schedule
+from scp.auditing.trail import Trail
+from scp.delivering.commitment_answer import CommitmentAnswers
+from scp.delivering.commitment_report import Reports
+from scp.receiving import store
+from scp.receiving.admission import Admission
+from scp.receiving.calls import CallCounts
+from scp.receiving.listener import Listener
+from scp.receiving.receptions import Receptions
+from scp.receiving.refusals import Refusals
+from scp.receiving.server import Server, end_associations
+from scp.roles import entrances
+from scp.roles.bell import JOBS
+from scp.roles.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from scp.web.server import WebServer
+
+log = structlog.get_logger(__name__)
+
+
+class Receive:
+    """Listens. Satisfies `scp.roles.surroundings.Role`."""
+
+    def __init__(self, place: Surroundings, trail: Trail) -> None:
+        settings, database = place.settings, place.database
+        self._place = place
+        self._admission = Admission(settings, changed=place.presence.tell_if_possible)
+        place.presence.busy = self._admission.calling_titles
+        receiver = store.receiver(
+            settings, database, place.archive, now=database.now, arrived=lambda: place.bell.ring(JOBS)
+        )
+        reports = Reports(settings=settings, database=database, now=database.now, jitter=random.random)
+        answers = CommitmentAnswers(
+            settings=settings,
+            database=database,
+            archive=place.archive,
+            now=database.now,
+            jitter=random.random,
+        )
+        self._tasks = place.tasks(trail)
+        self._listener = Listener(
+            settings=settings,
+            receiver=receiver,
+            admission=self._admission,
+            association_ended=self._tasks.complete_studies,
+            refusals=Refusals(database=database, now=database.now, settings=settings),
+            calls=CallCounts(database=database, now=database.now),
+            trail=trail,
+            receptions=Receptions(trail=trail),
+            more_handlers=(*reports.handlers, *answers.handlers),
+        )
+        self.followers: tuple[Callable[[], object], ...] = ()
+        self.heard: dict[str, Callable[[], None]] = {}
+        self._servers: dict[str, Server] = {}
+        self._web: WebServer | None = None
+        self._end_ticks: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Open the ports. Raises StartError."""
+        self._web = entrances.listen_web(self._listener)
+        self._servers = entrances.listen(self._listener)
+        ticks = housekeeping.entrance_ticks(self._tasks, clean_associations=self._listener.clean_up)
+        self._end_ticks = schedule.start(ticks, self._tasks.clock)
+        log.info(
+            "node listening",
+            ae_title=self._place.settings.node.ae_title,
+            host=self._place.settings.node.host,
+            **{name: server.server_address[1] for name, server in self._servers.items()},
+            **({} if self._web is None else {"stow_port": self._web.port}),
+            peers=len(self._place.settings.peers),
+        )
+
+    def obstacles(self) -> list[str]:
+        """Return why images are refused now."""
+        reserve = self._place.settings.node.disk_reserve_mb * housekeeping.MEGABYTE
+        full = self._place.archive.free_bytes() < reserve
+        return [
+            *([] if self._servers else ["it does not listen yet"]),
+            *(["the disk is full: images are refused"] if full else []),
+        ]
+
+    def stop(self, seconds: float) -> bool:
+        """Take nobody new, let open associations end; tell whether none was cut off."""
+        requests_ended = self._web is None or self._web.stop(seconds)
+        servers = list(self._servers.values())
+        for server in servers:
+            server.shutdown()
+        associations_ended = end_associations(servers, seconds)
+        self._end_ticks()
+        self._listener.clean_up()
+        return requests_ended and associations_ended

@@ -1,0 +1,121 @@
+"""One process with a role, from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from scp import logs
+from scp.auditing.trail import NO_TRAIL, Trail
+from scp.configuration.settings import Settings
+from scp.errors import OK
+from scp.process import parent
+from scp.roles import signals
+from scp.roles.bell import Bell
+from scp.roles.deliver import Deliver
+from scp.roles.entrances import StartError
+from scp.roles.health_port import HealthPort
+from scp.roles.presence import Presence
+from scp.roles.receive import Receive
+from scp.roles.signals import End
+from scp.roles.surroundings import Role, Surroundings
+from scp.roles.work import Work
+from storage.archive import Archive
+from storage.database.engine import Database
+from storage.database.postgresql.guard import Company
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS: Final = 10.0
+"""How long what is under way may take to end after SIGTERM."""
+CONSOLE: Final = "console"
+ROLES: Final[Mapping[str, Callable[[Surroundings, Trail], Role]]] = MappingProxyType(
+    {"receive": Receive, "work": Work, "deliver": Deliver}
+)
+
+
+def run(settings: Settings, *, stop: End, path: Path | None) -> int:
+    """Do what the role of ``settings`` wants until ``stop``; return the exit code.
+
+    Raises StartError, StorageError, ManifestError or OSError where it cannot.
+    """
+    role = settings.node.role
+    if settings.database.server is None:
+        raise StartError(
+            f"[node] role = {role!r} shares the work with other processes, which needs [database] url of a "
+            'PostgreSQL database; a file of SQLite serves one node that does everything: role = "all"'
+        )
+    database = Database.open(settings.node.data_dir, url=settings.database.server, company=Company.ROLES)
+    try:
+        presence = Presence(database, role)
+        return (
+            _console(settings, presence)
+            if role == CONSOLE
+            else _serve(settings, database, presence, stop=stop, path=path)
+        )
+    finally:
+        database.close()
+        log.info("database closed")
+
+
+def _console(settings: Settings, presence: Presence) -> int:
+    """Show the web pages until SIGTERM; the console opens the database itself, as beside any node."""
+    # imported here: no other role needs a web server
+    from scp.console import process  # noqa: PLC0415
+
+    presence.ready = lambda: True
+    presence.start()
+    try:
+        return process.run(settings)
+    finally:
+        presence.stop()
+
+
+def _serve(
+    settings: Settings, database: Database, presence: Presence, *, stop: End, path: Path | None
+) -> int:
+    trail = Trail(settings=settings) if settings.audit.on else NO_TRAIL
+    bell = Bell(database.server)
+    place = Surroundings(
+        settings=settings,
+        database=database,
+        archive=Archive(settings.node.data_dir),
+        presence=presence,
+        bell=bell,
+    )
+    presence.ready = lambda: not role.obstacles()
+    role = ROLES[settings.node.role](place, trail)
+
+    def obstacles() -> list[str]:
+        return [*([] if presence.seen else ["the database cannot be reached"]), *role.obstacles()]
+
+    health_port = HealthPort(settings, obstacles)
+    try:
+        presence.start()
+        role.start()
+        bell.start(role.heard)
+        followers = [lambda: logs.configure(settings.log), *role.followers]
+        reloader = signals.reload_on_signal(settings, path, followers)
+        log.info("role begun", role=settings.node.role, machine=presence.name)
+        trail.application(started=True)
+        parent.notify(parent.READY)
+        try:
+            signals.wait(stop)
+        finally:
+            parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
+            if reloader is not None:
+                reloader.stop()
+            log.info("stopping", role=settings.node.role)
+            database.hurry(STOP_SECONDS)
+            if not role.stop(STOP_SECONDS):
+                log.warning("what was cut off is in the queue or owed, and goes on elsewhere")
+            trail.application(started=False)
+            bell.stop()
+    finally:
+        presence.stop()
+        health_port.stop()
+    return OK

@@ -1,0 +1,61 @@
+"""Starts nodes as ``python -m scp`` does, whose workers say the same of every image and load no network.
+
+What a node imports is imported once; each is a fork of that. It takes lines from standard input, ``start``
+with JSON or ``wait`` with a process id, and answers each with a number.
+"""
+
+import ctypes
+import json
+import os
+import sys
+from pathlib import Path
+
+from scp import cli, node  # noqa: F401 - forks find it imported
+from scp.working import process, supervisor
+from tests.support import poisoned_worker
+
+CLONE_NEWNET = 0x40000000
+"""Of setns(2), from linux/sched.h."""
+
+
+def run(arguments, environment, output, namespace):
+    """Become a node whose lines go to the pipe ``output``, inside a network ``namespace``."""
+    if namespace:
+        with Path("/var/run/netns", namespace).open() as file:
+            assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) == 0
+    os.setpgid(0, 0)
+    pipe = os.open(output, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(pipe, stream)
+    os.environ.update(environment)
+    sys.argv = sys.orig_argv[:1] + arguments
+    try:
+        code = cli.main()
+    except SystemExit as error:
+        code = error.code
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def answer(number):
+    """Answer with one line."""
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def begin(settings, number, owner, pipe):
+    """Stand in for `scp.working.supervisor._begin`; no test waits for who gives way to all others."""
+    process.NICE = 0
+    poisoned_worker.begin(settings, number, owner, pipe)
+
+
+if __name__ == "__main__":
+    supervisor._begin = begin
+    for line in sys.stdin:
+        word, _, rest = line.partition(" ")
+        if word == "wait":
+            answer(os.waitstatus_to_exitcode(os.waitpid(int(rest), 0)[1]))
+        elif pid := os.fork():
+            answer(pid)
+        else:
+            run(**json.loads(rest))
