@@ -14,7 +14,7 @@ _table = schema.machines
 
 ALIVE: Final = timedelta(seconds=15)
 """Who has given no sign of life for so long is taken for dead, or cut off."""
-KEPT: Final = timedelta(hours=1)
+MEMORY: Final = timedelta(hours=1)
 """So long `status` shows a machine that has gone without a word."""
 
 
@@ -64,7 +64,7 @@ def leave(tx: Connection, name: str) -> None:
 
 def forget_gone(tx: Connection, *, now: datetime) -> None:
     """Forget the machines that have given no sign of life for long."""
-    tx.execute(delete(_table).where(_table.c.seen_at <= now - KEPT))
+    tx.execute(delete(_table).where(_table.c.seen_at <= now - MEMORY))
 
 
 def every(tx: Connection) -> list[Machine]:

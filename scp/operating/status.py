@@ -43,8 +43,8 @@ def run(settings: Settings, *, as_json: bool) -> int:
 
 def _show(health: Health, console: Console) -> None:
     node, disk = health.node, health.disk
-    where = f"process {node.pid}" if node.pid is not None else f"{_living(health)} processes"
-    state = f"running ({where})" if node.running else "NOT running"
+    place = f"process {node.pid}" if node.pid is not None else f"{_living(health)} processes"
+    state = f"running ({place})" if node.running else "NOT running"
     console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
     if node.running:
         console.print(_worker(node))

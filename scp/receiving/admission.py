@@ -164,10 +164,10 @@ class Admission:
     def forget(self, association: OpenAssociation) -> bool:
         """Forget an association; tell whether it had been admitted."""
         with self._lock:
-            known = self._open.pop(association, None) is not None
-        if known:
+            was_open = self._open.pop(association, None) is not None
+        if was_open:
             self._changed()
-        return known
+        return was_open
 
     def forget_dead(self) -> list[OpenAssociation]:
         """Forget and return the associations that ended without an event."""

@@ -31,11 +31,11 @@ class Bell:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, heard: Mapping[str, Callable[[], None]]) -> None:
+    def start(self, handlers: Mapping[str, Callable[[], None]]) -> None:
         """Call what was heard of a channel, from now on; once at the beginning and after each silence."""
         tasks: list[Callable[[], None]] = [self._ring]
-        if heard:
-            tasks.append(lambda: self._listen(heard))
+        if handlers:
+            tasks.append(lambda: self._listen(handlers))
         self._threads = [threading.Thread(target=task, name="bell", daemon=True) for task in tasks]
         for thread in self._threads:
             thread.start()
@@ -68,10 +68,10 @@ class Bell:
             if not channels and self._stopping.is_set():
                 return
 
-    def _listen(self, heard: Mapping[str, Callable[[], None]]) -> None:
+    def _listen(self, handlers: Mapping[str, Callable[[], None]]) -> None:
         while not self._stopping.is_set():
             try:
-                self._server.listen(tuple(heard), lambda channel: heard[channel](), self._stopping)
+                self._server.listen(tuple(handlers), lambda channel: handlers[channel](), self._stopping)
             except StorageError as error:
                 log.warning("wake-ups are not heard now, the work goes on more slowly", reason=str(error))
                 self._stopping.wait(AGAIN_SECONDS)

@@ -55,7 +55,7 @@ class Deliver:
         self._thread = threading.Thread(target=self._live, name="duty", daemon=True)
         place.presence.ready = self._on_duty.is_set
         self.followers: tuple[Callable[[], object], ...] = (self._waive_commitments,)
-        self.heard = {DELIVERIES: self._wake}
+        self.bell_handlers = {DELIVERIES: self._wake}
 
     def start(self) -> None:
         """Begin to look for the duty."""

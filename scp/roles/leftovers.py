@@ -54,8 +54,8 @@ def sweep(place: Surroundings, *, older_than: float = OLD_SECONDS) -> None:
     with place.database.read() as tx:
         last_known = retention.last_known(tx)
     remaining = iter(orphans)
-    while some := list(islice(remaining, AT_A_TIME)):
-        _put_away(place, some, last_known, older_than)
+    while batch := list(islice(remaining, AT_A_TIME)):
+        _put_away(place, batch, last_known, older_than)
 
 
 def _put_away(

@@ -47,15 +47,15 @@ class Presence:
         )
         self._database = database
         self._lock = threading.Lock()
-        self._seen = float("-inf")
+        self._last_beat = float("-inf")
         self._stopping = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     @property
-    def seen(self) -> bool:
+    def recent(self) -> bool:
         """Whether the database has taken a sign of life lately."""
-        return time.monotonic() - self._seen < machines.ALIVE.total_seconds()
+        return time.monotonic() - self._last_beat < machines.ALIVE.total_seconds()
 
     def start(self) -> None:
         """Begin to live. Raises StorageError."""
@@ -67,14 +67,14 @@ class Presence:
         with self._lock:  # what was asked later is written later
             self._database.check_place()
             with self._database.write_beside_others() as tx:
-                told = replace(
+                row = replace(
                     self._machine,
                     seen_at=self._database.now(),
                     ready=self.ready(),
                     busy=tuple(sorted(self.busy())),
                 )
-                machines.beat(tx, told)
-            self._seen = time.monotonic()
+                machines.beat(tx, row)
+            self._last_beat = time.monotonic()
 
     def tell_if_possible(self) -> None:
         """Write down how things stand; where that cannot be done now, the next sign of life does it."""

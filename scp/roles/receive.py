@@ -61,7 +61,7 @@ class Receive:
             more_handlers=(*reports.handlers, *answers.handlers),
         )
         self.followers: tuple[Callable[[], object], ...] = ()
-        self.heard: dict[str, Callable[[], None]] = {}
+        self.bell_handlers: dict[str, Callable[[], None]] = {}
         self._servers: dict[str, Server] = {}
         self._web: WebServer | None = None
         self._end_ticks: Callable[[], None] = lambda: None

@@ -91,13 +91,13 @@ def _serve(
     role = ROLES[settings.node.role](place, trail)
 
     def obstacles() -> list[str]:
-        return [*([] if presence.seen else ["the database cannot be reached"]), *role.obstacles()]
+        return [*([] if presence.recent else ["the database cannot be reached"]), *role.obstacles()]
 
     health_port = HealthPort(settings, obstacles)
     try:
         presence.start()
         role.start()
-        bell.start(role.heard)
+        bell.start(role.bell_handlers)
         followers = [lambda: logs.configure(settings.log), *role.followers]
         reloader = signals.reload_on_signal(settings, path, followers)
         log.info("role begun", role=settings.node.role, machine=presence.name)

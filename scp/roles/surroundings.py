@@ -55,7 +55,7 @@ class Role(Protocol):
 
     followers: tuple[Callable[[], object], ...]
     """Called once settings were read again."""
-    heard: Mapping[str, Callable[[], None]]
+    bell_handlers: Mapping[str, Callable[[], None]]
     """What is done when a channel of the bell is called."""
 
     def start(self) -> None:

@@ -26,7 +26,7 @@ class Work:
             machine=place.presence.name,
         )
         self.followers: tuple[Callable[[], object], ...] = (self._workers.follow,)
-        self.heard = {JOBS: self._workers.wake}
+        self.bell_handlers = {JOBS: self._workers.wake}
 
     def start(self) -> None:
         """Start the first worker."""

@@ -104,6 +104,8 @@ class Worker:
                 try:
                     with self.database.write_beside_others() as tx:
                         jobs.heartbeat(tx, lease, now=self.now(), duration=self.lease)
+                except LeaseLost:
+                    return  # the job has just ended, or its commit finds out that it was taken over
                 except StorageError as error:
                     log.warning("heartbeat failed", job=lease.job_id, reason=str(error))
 

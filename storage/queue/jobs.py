@@ -163,8 +163,8 @@ def expire(
     """
 
     def blame(row: Row[Any]) -> Blame:
-        gone = living is not None and machines.machine_of(row.owner) not in living
-        return RELEASED if gone else DIED
+        alive = living is None or machines.machine_of(row.owner) in living
+        return DIED if alive else RELEASED
 
     return _all_back(tx, _running(tx, _jobs.c.lease_until <= now), blame, now=now, epitaph=epitaph)
 

@@ -36,7 +36,7 @@ def test_one_of_each_role_is_killed(site, pacs):
     for role in ("receive", "work", "deliver", "receive", "work"):
         site.launch(role)
     for process in site.processes:
-        process.begun()
+        process.wait()
     for process in site.of("work"):
         process.lines.wait_for("worker ready", seconds=SECONDS)
     (deliver,), (first, second), (worker, _) = map(site.of, ("deliver", "receive", "work"))

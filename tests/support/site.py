@@ -23,7 +23,7 @@ from tests.support.scu import associate
 
 MODALITY = "MODALITY"
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-BEGUN = "role begun"
+BEGINNING = "role begun"
 PATIENCE = 0.2
 """Seconds before a modality that was cut off calls again, at the next listener."""
 
@@ -151,7 +151,7 @@ class RoleProcess:
         pipe = self.site.folder / f"{self.role}-{self.number}.pipe"
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe)
-        what = {
+        request = {
             "arguments": ["--config", str(self.site.config), "--role", self.role],
             "environment": {
                 "SECONDREAD_NODE__PORT": str(self.port),
@@ -160,12 +160,12 @@ class RoleProcess:
             "output": str(pipe),
             "namespace": self.site.hosts.namespace(self.number),
         }
-        self.pid = self.site.starter.ask("start", json.dumps(what))
+        self.pid = self.site.starter.ask("start", json.dumps(request))
         self.lines = Lines(pipe.open("rb"), copy=pipe.with_suffix(".log"))
 
-    def begun(self, seconds=120):
+    def wait(self, seconds=120):
         """Wait until it does its work."""
-        self.lines.wait_for(BEGUN, seconds=seconds)
+        self.lines.wait_for(BEGINNING, seconds=seconds)
         return self
 
     def kill(self):

@@ -96,9 +96,9 @@ class Server:
         """Wake the processes that listen to ``channel``. Raises DatabaseError."""
         notices.notify(self.engine, self.name, channel)
 
-    def listen(self, channels: Collection[str], heard: Callable[[str], None], stopping: Event) -> None:
-        """Call ``heard`` with each channel that is called, until ``stopping``. Raises DatabaseError."""
-        notices.listen(self.engine, self.name, channels, heard, stopping)
+    def listen(self, channels: Collection[str], handler: Callable[[str], None], stopping: Event) -> None:
+        """Call ``handler`` with each channel that is called, until ``stopping``. Raises DatabaseError."""
+        notices.listen(self.engine, self.name, channels, handler, stopping)
 
     def check_place(self, *, written: bool) -> None:
         """Raise DatabaseError where the server has gone, or another node works with the database.

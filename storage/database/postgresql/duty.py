@@ -41,13 +41,13 @@ class Duty:
                 self._session = connection.connection
                 self._session.detach()  # the pool would keep the session, and the lock with it
                 try:
-                    taken = bool(connection.exec_driver_sql(_TAKE).scalar_one())
+                    success = bool(connection.exec_driver_sql(_TAKE).scalar_one())
                 except DBAPIError:
                     self._end()
                     raise
-                if not taken:
+                if not success:
                     self._end()
-                return taken
+                return success
 
     def held(self) -> bool:
         """Tell whether this process has the lock now: the server is asked."""

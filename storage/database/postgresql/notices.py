@@ -25,10 +25,10 @@ def listen(
     engine: Engine,
     name: str,
     channels: Collection[str],
-    heard: Callable[[str], None],
+    handler: Callable[[str], None],
     stopping: threading.Event,
 ) -> None:
-    """Call ``heard`` with the channel of each notice until ``stopping``; once for each at the beginning.
+    """Call ``handler`` with the channel of each notice until ``stopping``; once for each at the beginning.
 
     Raises DatabaseError where the session ends; what was said between two calls nobody has heard, so each
     call begins as if everything had been said.
@@ -39,12 +39,12 @@ def listen(
             for channel in channels:
                 session.cursor().execute(f"LISTEN {channel}")
             for channel in channels:
-                heard(channel)
+                handler(channel)
             driver: Any = session.dbapi_connection
             while not stopping.is_set():
                 notices = driver.notifies(timeout=LOOK_SECONDS, stop_after=1)
                 for channel in {notice.channel for notice in notices}:
-                    heard(channel)
+                    handler(channel)
         except engine.dialect.loaded_dbapi.Error as error:
             raise DatabaseError(f"database {name}: the session that listens has ended") from error
         finally:
