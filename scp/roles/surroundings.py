@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,10 +53,13 @@ class Surroundings:
 class Role(Protocol):
     """What a process with a role does. `start`, and `stop` in the end."""
 
-    followers: tuple[Callable[[], object], ...]
-    """Called once settings were read again."""
-    bell_handlers: Mapping[str, Callable[[], None]]
-    """What is done when a channel of the bell is called."""
+    @property
+    def followers(self) -> Sequence[Callable[[], object]]:
+        """What is called once settings were read again."""
+
+    @property
+    def bell_handlers(self) -> Mapping[str, Callable[[], None]]:
+        """What is done when a channel of the bell is called."""
 
     def start(self) -> None:
         """Begin. Raises StartError."""
