@@ -21,6 +21,7 @@ from sqlalchemy import Connection, func, insert, select
 from storage.database import inspection, schema, upgrade
 from storage.database.backend import Place
 from storage.database.engine import Database
+from storage.database.postgresql.guard import Company
 from storage.database.postgresql.place import ServerPlace
 from storage.database.sqlite.place import FilePlace
 from storage.database.upgrade import MOVED, MOVING
@@ -75,7 +76,7 @@ def _place(data_dir: Path, url: str | None) -> Place:
 def _copy(data_dir: Path, source: Place, target: Place) -> None:
     """Fill the target, commit it, then let the source be left; nobody else writes meanwhile."""
     number = secrets.token_hex(8)
-    database = Database.open(data_dir, url=source.url, alone=True)
+    database = Database.open(data_dir, url=source.url, company=Company.NOBODY)
     try:
         with database.write() as tx:
             target.make_filled(partial(_fill, source, tx, target, number))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Integer, Table, exists, false, func, insert, 
 
 from storage.database import schema
 from storage.database.engine import Database
+from storage.database.postgresql.guard import Company
 from storage.database.sqlite.backend import NAME
 from storage.database.sqlite.creation import back_up
 from storage.errors import DatabaseError
@@ -53,7 +54,7 @@ def put_back(source: Path, data_dir: Path, url: str) -> int:
     unfinished = data_dir / restoring.UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     server = Database.open(
-        unfinished, url=url, alone=True
+        unfinished, url=url, company=Company.NOBODY
     )  # a folder without images: they may be there again
     try:
         with server.read() as tx:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from storage.database import schema, upgrade
 from storage.database.engine import Database
+from storage.database.postgresql.guard import Company
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
 from storage.queue import commitments
@@ -106,7 +107,7 @@ def test_nothing_is_moved_where_there_is_nothing_or_a_node_works(data, tmp_path,
     with pytest.raises(DatabaseError, match=r"nothing in .* to move"):
         moving.move(tmp_path / "elsewhere", None, url)
     moving.move(data, None, url)
-    node = Database.open(data, url=url, alone=True)
+    node = Database.open(data, url=url, company=Company.NOBODY)
     with pytest.raises(DatabaseError, match="another node"):
         moving.move(data, url, None)
     node.close()
