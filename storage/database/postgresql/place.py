@@ -11,7 +11,7 @@ from storage.database import schema, upgrade
 from storage.database.patience import Patience
 from storage.database.postgresql import connection as server
 from storage.database.postgresql.backend import Server, open_for_reading
-from storage.database.postgresql.guard import Guard
+from storage.database.postgresql.guard import Company, Guard
 from storage.errors import DatabaseError
 
 
@@ -59,7 +59,7 @@ class ServerPlace:
         """Return the database that is not in force yet, open for changes. Raises where a node is on it."""
         parsed = server.parse(self.url)
         engine = server.make_engine(parsed, writable=True)
-        opened = Server(self.name, engine, Patience(0), Guard(engine, self.name))
+        opened = Server(self.name, engine, Patience(0), Guard(engine, self.name, Company.NOBODY))
         try:
             opened.check_place(written=False)
         except BaseException:
