@@ -247,7 +247,7 @@ def test_the_list_is_searched_and_paged(visit, size):
     assert record["none"] == "No study fits. Show all"
     assert record["found"].startswith("1 study found")
     assert record["named"][0] != record["named"][1]
-    assert "Doe, Jane · SYN1" in record["named"][1]
+    assert f"Doe, Jane · SYN{STUDIES[size]}" in record["named"][1]
 
 
 @SIZES
