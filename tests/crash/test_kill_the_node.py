@@ -4,66 +4,59 @@ from collections import defaultdict
 
 import pytest
 
+from tests.support import audit
 from tests.support.archive_scp import ArchiveSCP, digest, heatmaps, reports
 from tests.support.mammograms import mammogram, standard_views
 from tests.support.node_process import NodeProcess, peer
+from tests.support.peers import free_port
 from tests.support.scu import store
+
+pytestmark = pytest.mark.timeout(600)
 
 
 def complete(received):
     return len({heatmap.SOPInstanceUID for heatmap in heatmaps(received)}) == 4 and reports(received)
 
 
-HAND_OVERS = {
-    "acknowledged, nothing analysed": "instance received",
-    "first analysis done": "kind=ANALYSE",
-    "report made": "kind=REPORT",
-    "first result delivered": "result delivered",
-}
-"""What the node logs then."""
+BEFORE_DELIVERY = ("instance received", "kind=ANALYSE", "kind=REPORT")
+"""What the node logs at a hand-over while its peer is away: acknowledged, one analysis done, report made."""
 
 
-@pytest.mark.parametrize("hand_over", HAND_OVERS)
-def test_killed_node_goes_on_where_it_was(tmp_path, hand_over):
-    with ArchiveSCP("PACS") as pacs:
-        node = NodeProcess(tmp_path, peers=peer("PACS", pacs.port))
-        with node:
-            answers = store(node.port, standard_views())
-            assert [answer.Status for answer in answers] == [0] * 4
-            node.lines.wait_for(HAND_OVERS[hand_over])
-            node.kill()
-            node.start()
+def kill_at(node, hand_over):
+    """Kill the node when this life of it logs ``hand_over``, and start it again."""
+    node.lines.wait_for(hand_over)
+    node.kill()
+    node.start()
+
+
+def test_node_killed_at_each_hand_over_goes_on_where_it_was_and_repeats_no_recorded_success(tmp_path):
+    """One study and one node for all: each life has to load its network."""
+    port = free_port()
+    with NodeProcess(tmp_path, peers=peer("PACS", port)) as node:
+        assert [answer.Status for answer in store(node.port, standard_views())] == [0] * 4
+        for hand_over in BEFORE_DELIVERY:
+            kill_at(node, hand_over)
+        with ArchiveSCP("PACS", port=port) as pacs:
+            kill_at(node, "result delivered")
             received = pacs.wait_for(complete)
-        assert len(reports(received)) >= 1
-        by_uid = defaultdict(set)
-        for instance in received:
-            by_uid[instance.SOPInstanceUID].add(digest(instance))
-        assert all(len(digests) == 1 for digests in by_uid.values()), (
-            "a repeated C-STORE must have the same bytes"
-        )
-        assert len({report.SOPInstanceUID for report in reports(received)}) == 1
-
-
-def test_nothing_is_sent_again_after_a_recorded_success(tmp_path):
-    with ArchiveSCP("PACS") as pacs:
-        node = NodeProcess(tmp_path, peers=peer("PACS", pacs.port))
-        with node:
-            store(node.port, standard_views())
-            pacs.wait_for(complete)
-            node.lines.wait_for("result delivered", times=6)
-            before = len(pacs.received)
-            node.kill()
-            node.start()
-            other_image = mammogram("R", "CC", study="2", number=9)
-            store(node.port, [other_image])
-            pacs.wait_for(
-                lambda all_: any(
-                    report.StudyInstanceUID == other_image.StudyInstanceUID for report in reports(all_)
-                )
+            assert audit.wait_until_settled(node.data_dir, 60) == 0
+            by_uid = defaultdict(set)
+            for instance in received:
+                by_uid[instance.SOPInstanceUID].add(digest(instance))
+            assert all(len(digests) == 1 for digests in by_uid.values()), (
+                "a repeated C-STORE must have the same bytes"
             )
-        first = [
-            instance
-            for instance in pacs.received
-            if instance.StudyInstanceUID != other_image.StudyInstanceUID
-        ]
-        assert len(first) == before
+            assert len({report.SOPInstanceUID for report in reports(received)}) == 1
+            _check_that_nothing_is_sent_again(node, pacs)
+
+
+def _check_that_nothing_is_sent_again(node, pacs):
+    before = len(pacs.received)
+    node.kill()
+    node.start()
+    other_image = mammogram("R", "CC", study="2", number=9)
+    store(node.port, [other_image])
+    other_study = other_image.StudyInstanceUID
+    pacs.wait_for(lambda all_: any(report.StudyInstanceUID == other_study for report in reports(all_)))
+    again = [instance for instance in pacs.received if instance.StudyInstanceUID != other_study]
+    assert len(again) == before
