@@ -52,12 +52,15 @@ audit: $(VENV)/run ## look the pinned requirements up among the known vulnerabil
 	test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt) || echo "NOT AUDITED: no package index answers, pip-audit is not installed" >&2
 	PIP_AUDIT=$(AUDIT)/bin/pip-audit $(BIN)/python -m tests.support.dependency_audit requirements/run.txt requirements/dev.txt
 
-check: $(VENV)/dev audit ## format, lint, types, import rules, names, contents of the wheel, known vulnerabilities
+check: $(VENV)/dev audit ## format, lint, types, import rules, names, container, compose file, manifests, contents of the wheel, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docs/container/Containerfile
+	$(BIN)/yamllint --strict docs
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docs/container/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.32 docs/kubernetes/*.yaml
 	$(BIN)/python -m tests.support.names scp inference storage models bench tests
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
