@@ -85,8 +85,11 @@ def _copy(data_dir: Path, source: Place, target: Place) -> None:
         database.close()
 
 
-def _fill(source: Place, old: Connection, target: Place, number: str, new: Connection) -> None:
-    """Copy every row, and the numbers that rows have had. Raises DatabaseError where one is missing then."""
+def copy_rows(source: Place, old: Connection, target: Place, new: Connection) -> None:
+    """Copy every row into empty tables, and the numbers that rows have had.
+
+    Raises DatabaseError where one is missing then.
+    """
     for table in schema.metadata.sorted_tables:
         rows = old.execute(select(table).execution_options(yield_per=_PIECE))
         for piece in rows.mappings().partitions():
@@ -95,6 +98,10 @@ def _fill(source: Place, old: Connection, target: Place, number: str, new: Conne
         if old.execute(count).scalar_one() != new.execute(count).scalar_one():
             raise DatabaseError(f"not every row of {table.name} came over; nothing was changed: report this")
     target.write_last_numbers(new, source.last_numbers(old))
+
+
+def _fill(source: Place, old: Connection, target: Place, number: str, new: Connection) -> None:
+    copy_rows(source, old, target, new)
     upgrade.write_revision(new, MOVING + number)
 
 
