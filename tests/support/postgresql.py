@@ -46,7 +46,14 @@ class Cluster:
         self.log.touch()
         if os.geteuid() == 0:
             os.chown(self.folder, SERVER_USER, SERVER_USER)
-        words = (program("initdb"), "--no-sync", "--auth=trust", f"--username={USER}", *LOCALE)
+        words = (
+            program("initdb"),
+            "--no-sync",
+            "--wal-segsize=1",
+            "--auth=trust",
+            f"--username={USER}",
+            *LOCALE,
+        )
         outcome = subprocess.run(
             self._own(*words, "--pgdata", self.folder / "data"), capture_output=True, text=True, check=False
         )
@@ -59,6 +66,8 @@ class Cluster:
             "unix_socket_directories": str(self.folder),
             "shared_buffers": "16MB",
             "max_connections": "200",
+            "min_wal_size": "4MB",  # by default 1 GB may lie in each cluster's log of changes
+            "max_wal_size": "32MB",
             **self.settings,
         }
         words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
