@@ -4,7 +4,7 @@ One study is written by the storage room's own functions, then copied row by row
 that a day holds the same in both; no figure reads their files, which are not made. The two are measured in
 turn, several rounds; ratios are of medians. Starts are those after an end in order.
 
-    python bench/growth.py [--images 100000] [--rounds 5] [--json]
+    python bench/growth.py [--images 100000] [--rounds 5] [--backlog 5000] [--json]
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from storage.database.sqlite.backend import NAME  # noqa: E402
 from storage.overview import pages, recent, studies  # noqa: E402
 from storage.records import Job  # noqa: E402
 from storage.upkeep import clean_end, retention  # noqa: E402
-from tests.unit.storage.making import STUDY, Hand, arrival, breast  # noqa: E402
+from tests.unit.storage.making import STUDY, Hand, arrival, breast, open_hastily  # noqa: E402
 
 FEW = 100
 IMAGES = 4
@@ -204,6 +204,30 @@ class Measured:
         retention.with_pixels(tx, before=long_ago, promised_since=long_ago)
 
 
+def drain(folder: Path, images: int, now: datetime) -> dict[str, float]:
+    """Record a backlog, then finish it: seconds of the last tenth / the first, and memory likewise.
+
+    The database does not wait for the disk, whose times are no matter of the backlog's length.
+    """
+    hand = Hand(open_hastily(folder), now=now)
+    for number in range(images):
+        hand.receive(arrival(number % IMAGES, study=f"{STUDY}.{number // IMAGES}"))
+    seconds, memory = [], []
+    for _ in range(10):
+        started = time.perf_counter()
+        for _ in range(images // 10):
+            hand.analyse(hand.claimed())
+        seconds.append(time.perf_counter() - started)
+        memory.append(resident())
+    hand.database.close()
+    return {"drain": seconds[-1] / seconds[0], "memory": memory[-1] / memory[0]}
+
+
+def resident() -> int:
+    """Return the pages of memory that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
 def took(action: Callable[[], object]) -> float:
     """Return the seconds of one call."""
     started = time.perf_counter()
@@ -216,6 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--backlog", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     now = datetime.now(UTC)
@@ -228,9 +253,15 @@ def main() -> None:
         for number in range(len(nodes))
     ]
     ratios = {name: round(medians[1][name] / seconds, 2) for name, seconds in medians[0].items()}
+    with tempfile.TemporaryDirectory() as folder:
+        ratios |= {
+            name: round(ratio, 2) for name, ratio in drain(Path(folder), arguments.backlog, now).items()
+        }
     if arguments.json:
         print(json.dumps({"ratios": ratios}))
         return
+    print(f"a backlog of {arguments.backlog} images, its last tenth / its first: {ratios.pop('drain'):.2f} x")
+    print(f"memory at its end / its beginning: {ratios.pop('memory'):.2f} x")
     for name, ratio in ratios.items():
         few, many = 1000 * medians[0][name], 1000 * medians[1][name]
         print(f"{name:19} {few:8.1f} ms of {FEW} images {many:8.1f} ms of {arguments.images}: {ratio:.2f} x")
