@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG: Final = Path("config.toml")
 CONFORMANCE: Final = Path("docs/conformance.md")
 
+LOOKING: Final = ("status", "studies")
+"""Commands that read rows and print them: there is nothing to log, and the library takes time to load."""
+
 FIRST_LINES: Final = """\
 there is no configuration file here. Name one with --config PATH, or write ./config.toml;
 these lines are enough (with the AE title and address of your PACS):
@@ -95,6 +98,8 @@ def start(
 
         terminal.out().print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand in LOOKING:
+        return
     from scp import logs
     from scp.configuration.sections import Log
 
@@ -293,9 +298,9 @@ def backup(
 ) -> None:
     """Write database, images and results into one file, also while the node runs."""
     settings = _settings(context, config)
-    from scp.operating import database
+    from scp.operating import whole_database
 
-    raise typer.Exit(database.write_backup(settings, target))
+    raise typer.Exit(whole_database.back_up(settings, target))
 
 
 @app.command()
@@ -310,9 +315,9 @@ def restore(
 ) -> None:
     """Put a backup back, also while the node runs: it starts again with it."""
     settings = _settings(context, config)
-    from scp.operating import database
+    from scp.operating import whole_database
 
-    raise typer.Exit(database.restore(settings, source, replace=replace))
+    raise typer.Exit(whole_database.restore(settings, source, replace=replace))
 
 
 @app.command("move-database")
@@ -327,9 +332,9 @@ def move_database(
 ) -> None:
     """Move the database of a stopped node to PostgreSQL, or back to the file in [node] data_dir."""
     settings = _settings(context, config)
-    from scp.operating import database
+    from scp.operating import whole_database
 
-    raise typer.Exit(database.move(settings, target))
+    raise typer.Exit(whole_database.move(settings, target))
 
 
 user = typer.Typer(help="Who may use the console.", no_args_is_help=True)

@@ -107,7 +107,7 @@ instances: Final = Table(
 
 _WHOLE = text("pixels_removed_at IS NULL")
 
-Index("ix_instances_whole", instances.c.received_at, sqlite_where=_WHOLE, postgresql_where=_WHOLE)
+Index("ix_instances_whole", instances.c.received_at, sqlite_where=_WHOLE)
 
 # What each peer said last of an image that it sent: whose it is there, and in which study. The database holds
 # no Patient ID; `identity` is the file of patient and study. Without it, and without digests, what a version
@@ -204,14 +204,12 @@ Index(
     jobs.c.sop_instance_uid,
     unique=True,
     sqlite_where=_OPEN_ANALYSIS,
-    postgresql_where=_OPEN_ANALYSIS,
 )
 Index(
     "one_open_report",
     jobs.c.study_uid,
     unique=True,
     sqlite_where=_OPEN_REPORT,
-    postgresql_where=_OPEN_REPORT,
 )
 
 reports: Final = Table(
@@ -248,7 +246,6 @@ Index(
     reports.c.identity,
     unique=True,
     sqlite_where=_CURRENT,
-    postgresql_where=_CURRENT,
 )
 
 # Under whose identity a report was made. Outlives its study, as reports do; one without is everybody's.

@@ -53,10 +53,21 @@ def bring_up_to_date(
             raise unusable(name, revision, newest)
         before(newest)
     if revision is None and tx.dialect.name != "sqlite":
+        _give_conditions(tx.dialect.name)
         schema.metadata.create_all(tx)
         command.stamp(config, "head")
     else:
         command.upgrade(config, "head")
+
+
+def _give_conditions(dialect: str) -> None:
+    """Let each partial index have its condition in ``dialect`` as well.
+
+    `schema` names them for SQLite alone: a name of another dialect loads it, in every command.
+    """
+    for index in (index for table in schema.metadata.sorted_tables for index in table.indexes):
+        if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:
+            index.dialect_kwargs[f"{dialect}_where"] = condition
 
 
 def unusable(name: str, revision: str, newest: str) -> DatabaseError:

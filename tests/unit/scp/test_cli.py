@@ -63,7 +63,7 @@ def park(database, reason="PACS refused it with status 0xA900"):
 def test_help_names_every_command(secondread):
     ended = secondread("--help")
     assert ended.code == 0
-    for command in ("demo", "check", "status", "studies", "retry", "calibrate", "analyze"):
+    for command in ("demo", "check", "status", "studies", "retry", "calibrate", "analyze", "move-database"):
         assert command in ended.out
 
 
@@ -127,7 +127,7 @@ HEAVY = {"tensorflow", "keras", "highdicom", "pynetdicom", "openjpeg", "alembic"
     ("words", "heavier"),
     [
         (["--help"], {"structlog", "sqlalchemy"}),
-        (["status", "--config", "{config}"], set()),
+        (["status", "--config", "{config}"], {"structlog", "sqlalchemy.dialects.postgresql"}),
         (["retry", "--all", "--config", "{config}"], set()),
     ],
 )

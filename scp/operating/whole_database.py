@@ -1,0 +1,143 @@
+"""The commands that take the database as a whole: ``backup``, ``restore`` and ``move-database``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from scp import terminal
+from scp.configuration.database import DatabaseServer
+from scp.configuration.settings import Settings
+from scp.errors import OK, WRONG_USAGE, CommandError
+from scp.operating.database import open_for_reading, refuse_another_user
+from scp.process import locks
+from storage.database.sqlite.backend import NAME
+from storage.upkeep import backup, moving, restoring, server_backup
+
+MEGABYTE: Final = 1_000_000
+RESTORE_SECONDS: Final = 120.0
+"""How long a running node may take to end in order and start again with a backup."""
+LOOK_SECONDS: Final = 0.2
+SQLITE: Final = "sqlite"
+"""What `move-database` calls the file in the data directory."""
+
+
+def back_up(settings: Settings, target: Path) -> int:
+    """Write database and files into one file."""
+    if target.exists():
+        raise CommandError(f"{target} exists: name another file", code=WRONG_USAGE)
+    with open_for_reading(settings):  # there is one, and it is of this version
+        pass
+    try:
+        if (url := settings.database.server) is None:
+            held = backup.write(settings.node.data_dir, target)
+        else:
+            held = server_backup.write(settings.node.data_dir, url, target)
+    except OSError as error:
+        raise CommandError(f"no backup was written ({error.strerror or error}): {target}") from error
+    terminal.say(terminal.out(), f"{target}: the database and {held.files} files")
+    if held.missing:
+        terminal.out().print(f"{held.missing} files were replaced or removed meanwhile: nothing needs them")
+    return OK
+
+
+def restore(settings: Settings, source: Path, *, replace: bool) -> int:
+    """Put a backup into the data directory; where a node runs there, let it take the backup over."""
+    data_dir = settings.node.data_dir
+    if (url := settings.database.server) is not None:
+        return _restore_to_server(source, data_dir, url, replace=replace)
+    running = locks.node_pid(data_dir)
+    occupied = (data_dir / NAME).exists()
+    if occupied and not replace:
+        raise CommandError(
+            f"there is a database in {data_dir} already: `restore --replace` puts the backup in its place "
+            "and keeps it beside"
+        )
+    refuse_another_user(data_dir)
+    try:
+        if running is None and not occupied:
+            files = backup.put_back(source, data_dir)
+        else:
+            files = restoring.stage(source, data_dir, reserve=settings.node.disk_reserve_mb * MEGABYTE)
+    except OSError as error:
+        raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
+    terminal.say(terminal.out(), f"the database and {files} files are in {data_dir}")
+    if occupied:
+        running = locks.node_pid(data_dir)  # systemd may have started it meanwhile
+    if running is not None:
+        _let_take_over(data_dir, running)
+        return OK
+    terminal.say(
+        terminal.out(),
+        "start the node: what was waiting goes on, and images that came after the backup come in again"
+        if occupied
+        else "start the node: what was waiting goes on, what came after the backup is to be sent again",
+    )
+    return OK
+
+
+def _restore_to_server(source: Path, data_dir: Path, url: str, *, replace: bool) -> int:
+    """Put a backup into the data directory and an empty database of PostgreSQL."""
+    if replace:
+        raise CommandError(
+            "--replace is for SQLite: stop the node, make an empty database (createdb), name it in "
+            "[database] url and restore into it; the old one stays as it is",
+            code=WRONG_USAGE,
+        )
+    if locks.node_pid(data_dir) is not None:
+        raise CommandError("the node is running: stop it first")
+    refuse_another_user(data_dir)
+    try:
+        files = server_backup.put_back(source, data_dir, url)
+    except OSError as error:
+        raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
+    terminal.say(terminal.out(), f"{files} files are in {data_dir}, the rows in the database")
+    terminal.say(
+        terminal.out(),
+        "start the node: what was waiting goes on, what came after the backup is to be sent again",
+    )
+    return OK
+
+
+def move(settings: Settings, target: str) -> int:
+    """Move the database of a stopped node to another place."""
+    try:
+        url = None if target == SQLITE else DatabaseServer(url=target).server
+    except ValidationError as error:
+        reason = "; ".join(problem["msg"] for problem in error.errors())
+        raise CommandError(f"there is no such place for a database: {reason}", code=WRONG_USAGE) from None
+    try:
+        with locks.node_lock(settings.node.data_dir):
+            rows = moving.move(settings.node.data_dir, settings.database.server, url)
+    except locks.LockError as error:
+        raise CommandError(str(error)) from error
+    instead = "remove [database] url" if url is None else f'set [database] url = "{url}"'
+    terminal.say(terminal.out(), f"{rows} rows are in their new place: {instead}, then start the node")
+    return OK
+
+
+def _let_take_over(data_dir: Path, running: int) -> None:
+    """Let the node start again, and wait until it has taken the staged backup over."""
+    try:
+        os.kill(running, signal.SIGUSR1)
+    except (ProcessLookupError, PermissionError) as error:
+        raise CommandError(
+            f"the backup waits in {data_dir / restoring.STAGED}, and the node cannot be told "
+            f"({error.strerror}): stop it and start it, and it takes the backup over"
+        ) from error
+    until = time.monotonic() + RESTORE_SECONDS
+    while restoring.staged(data_dir) or locks.node_pid(data_dir) is None:
+        if time.monotonic() > until:
+            raise CommandError(
+                f"the backup waits in {data_dir / restoring.STAGED}: the node takes it over at its next "
+                "start; its log says why it has not yet"
+            )
+        time.sleep(LOOK_SECONDS)
+    terminal.say(
+        terminal.out(), "the node has started again with it: images that came after the backup come in again"
+    )
