@@ -6,11 +6,13 @@ from sqlalchemy import insert, select, update
 from storage.database import schema
 from storage.errors import Conflict
 from storage.queue import jobs
-from tests.unit.storage.making import LEASE, START, STUDY, arrival
+from tests.unit.storage.making import LEASE, START, STUDY, Hand, arrival
 
 
 @pytest.fixture
-def received(hand):
+def received(database):
+    """A node with one image; what tests write past the code is in no tally."""
+    hand = Hand(database)
     hand.receive(arrival(0))
     return hand
 
