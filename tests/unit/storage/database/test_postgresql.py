@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import threading
+from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
@@ -15,6 +16,7 @@ from storage.database.postgresql import connection, guard
 from storage.database.postgresql.errors import translated
 from storage.database.postgresql.guard import Company
 from storage.errors import Conflict, DatabaseError, Full
+from storage.queue import jobs
 from tests.support import postgresql
 from tests.unit.storage.database.test_engine import NEWEST, NEXT, newer_scripts
 from tests.unit.storage.making import START, STUDY, Hand, arrival
@@ -239,3 +241,63 @@ def test_node_takes_its_lock_again_unless_another_was_faster(url, tmp_path, monk
         ):
             node.check_place()
         node.check_place()
+
+
+def test_roles_meet_each_other_and_no_node_alone(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "500"))
+    with (
+        contextlib.closing(Database.open(tmp_path, url=url, company=Company.ROLES)),
+        contextlib.closing(Database.open(tmp_path, url=url, company=Company.ROLES)),
+        pytest.raises(DatabaseError, match="another node works with the database"),
+    ):
+        Database.open(tmp_path, url=url, company=Company.NOBODY)
+    with (
+        contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)),
+        pytest.raises(DatabaseError, match='a node with \\[node\\] role = "all" works with the database'),
+    ):
+        Database.open(tmp_path, url=url, company=Company.ROLES)
+
+
+def test_duty_is_one_session_s_until_it_ends(url, database):
+    first, second = database.server.duty(), database.server.duty()
+    assert (first.take(), first.take(), first.held()) == (True, True, True)
+    assert (second.take(), second.held()) == (False, False)
+    cut(url)
+    assert second.take()
+    assert (first.held(), first.take(), second.held()) == (False, False, True)
+    second.release()
+    assert first.take()
+    first.release()
+
+
+def test_claim_passes_over_what_another_claims(database):
+    hand = Hand(database)
+    hand.receive_study(images=2)
+    with database.write_beside_others() as first, database.write_beside_others() as second, database.write():
+        claims = [
+            jobs.claim(tx, owner=f"worker-{number}", now=database.now(), lease=timedelta(minutes=1))
+            for number, tx in enumerate((first, second))
+        ]
+    assert len({claim.id for claim in claims}) == 2
+
+
+def test_who_listens_hears_what_is_called(database):
+    stopping, channels = threading.Event(), []
+
+    def hear(channel):
+        channels.append(channel)
+        if len(channels) == 1:  # as if it had been called before; the call that follows is a real one
+            database.server.notify("a_channel")
+        else:
+            stopping.set()
+
+    database.server.listen(["a_channel"], hear, stopping)
+    assert channels == ["a_channel"] * 2
+
+
+def test_file_of_sqlite_is_for_one_node_alone(tmp_path):
+    with (
+        contextlib.closing(Database.open(tmp_path)) as database,
+        pytest.raises(DatabaseError, match="set \\[database\\] url to a PostgreSQL database"),
+    ):
+        _ = database.server

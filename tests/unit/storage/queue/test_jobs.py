@@ -197,6 +197,24 @@ def test_a_lease_that_runs_out_is_a_death(hand):
             assert len(jobs.expire(tx, now=hand.now, epitaph=FAILED)) == parked
 
 
+def test_a_lease_that_runs_out_with_its_machine_is_blamed_on_the_machine(hand):
+    hand.receive(arrival())
+    for parked in (0, 0, 0, 0, 1):
+        assert hand.claimed("gone/worker-1").deaths == 0
+        hand.wait(seconds=60)
+        with hand.database.write() as tx:
+            assert len(jobs.expire(tx, now=hand.now, epitaph=FAILED, living={"other"})) == parked
+
+
+def test_a_lease_that_runs_out_on_a_living_machine_is_a_death(hand):
+    hand.receive(arrival())
+    for parked in (0, 1):
+        hand.claimed("living/worker-1")
+        hand.wait(seconds=60)
+        with hand.database.write() as tx:
+            assert len(jobs.expire(tx, now=hand.now, epitaph=FAILED, living={"living"})) == parked
+
+
 def test_a_job_during_which_the_node_dies_five_times_is_parked(hand):
     hand.receive(arrival())
     for parked in (0, 0, 0, 0, 1):
