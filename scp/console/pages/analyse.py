@@ -115,7 +115,7 @@ async def follow(request: Request) -> Response:
     node = services.of(request)
     upload = _upload(node, request)
     name = "upload_live.html" if "fragment" in request.query_params else "upload.html"
-    studies = await run_in_threadpool(node.uploads.studies, upload)
+    studies = await _studies(node, upload)
     context = {
         "upload": upload,
         "files": _views(node, upload, studies),
@@ -124,6 +124,15 @@ async def follow(request: Request) -> Response:
     }
     headers = {"X-Ended": "1" if upload.ended else "0"}
     return rendering.page(request, name, context, headers=headers)
+
+
+async def _studies(node: Services, upload: Upload) -> list[ReadStudy]:
+    """Return what was read, and no less than the steps say: a file that ended meanwhile had no result."""
+    while True:
+        steps = [file.step for file in upload.files]
+        studies = await run_in_threadpool(node.uploads.studies, upload)
+        if steps == [file.step for file in upload.files]:
+            return studies
 
 
 async def forget(request: Request) -> Response:
