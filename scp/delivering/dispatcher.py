@@ -102,21 +102,26 @@ class Dispatcher:
         except Exception:
             # An unforeseen fault with one destination must not end the deliveries to the others.
             log.exception("delivery failed, trying again later", destination=destination)
-            self._sender.postpone(destination)
+            self._postpone(self._sender.postpone, destination)
         if self._ending():
             return
         try:
             self._commitment_requester.ask(destination)
         except Exception:
             log.exception("storage commitment failed, trying again later", destination=destination)
-            self._commitment_requester.postpone(destination)
+            self._postpone(self._commitment_requester.postpone, destination)
         if self._ending():
             return
         try:
             self._commitment_answers.tell(destination)
         except Exception:
             log.exception("peer not told what is kept, trying again later", peer=destination)
-            self._commitment_answers.postpone(destination)
+            self._postpone(self._commitment_answers.postpone, destination)
+
+    def _postpone(self, postpone: Callable[[str], None], destination: str) -> None:
+        """Put off what is due after a fault; once another process has taken over, that process decides."""
+        if self._may_send():
+            postpone(destination)
 
     def _ending(self) -> bool:
         """Tell whether nothing new is begun, because the node ends or another process has taken over."""

@@ -91,6 +91,8 @@ class Sender:
         return taken_objects
 
     def _again_all(self, due: Sequence[Delivery], reason: str) -> None:
+        if not self.may_send():
+            return  # who may send now has found the same rows due
         for delivery in due:
             self._again(delivery, reason)
 

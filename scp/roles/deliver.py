@@ -95,12 +95,18 @@ class Deliver:
             self._stopping.wait(LOOK_SECONDS)
 
     def _do_duty(self) -> None:
-        """Deliver and keep house until the end, or until the duty is lost."""
+        """Deliver and keep house for one term: until the end, or until the duty is lost."""
         settings, database = self._place.settings, self._place.database
         tasks = self._place.tasks(self._trail)
         tasks.waive_commitments()
+        over = threading.Event()
+
+        def may_send() -> bool:
+            """Ask both: the duty may come back while a thread of this term still waits for a peer."""
+            return not over.is_set() and self._duty.held()
+
         end_forwarding = forwarder.forward(settings, self._trail)
-        self._dispatcher = dispatcher = self._make_dispatcher()
+        self._dispatcher = dispatcher = self._make_dispatcher(may_send)
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(
             [*housekeeping.upkeep_ticks(tasks), *leftovers.ticks(self._place)], tasks.clock
@@ -116,6 +122,7 @@ class Deliver:
             if not self._stopping.is_set():
                 log.warning("the duty was lost: the session with the database has ended")
         finally:
+            over.set()
             self._on_duty.clear()
             self._dispatcher = None
             alert_watch.stop(ALERT_STOP_SECONDS)
@@ -123,7 +130,7 @@ class Deliver:
             self._ended_in_order = dispatcher.stop(STOP_SECONDS)
             end_forwarding(AUDIT_STOP_SECONDS)
 
-    def _make_dispatcher(self) -> Dispatcher:
+    def _make_dispatcher(self, may_send: Callable[[], bool]) -> Dispatcher:
         settings, database, now = self._place.settings, self._place.database, self._place.database.now
         sender = Sender(
             settings=settings,
@@ -132,7 +139,7 @@ class Deliver:
             now=now,
             jitter=random.random,
             trail=self._trail,
-            may_send=self._duty.held,
+            may_send=may_send,
         )
         reports = Reports(settings=settings, database=database, now=now, jitter=random.random)
         requester = CommitmentRequester(
@@ -152,7 +159,7 @@ class Deliver:
             commitment_requester=requester,
             commitment_answers=answers,
             now=now,
-            may_send=self._duty.held,
+            may_send=may_send,
         )
 
 
