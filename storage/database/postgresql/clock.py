@@ -11,6 +11,10 @@ from sqlalchemy import Connection
 ASK_SECONDS: Final = 10.0
 """Between two looks; so long the machine's monotonic clock counts on, which nobody sets."""
 
+SLOW_SECONDS: Final = 0.5
+"""A longer way there and back says too little: half of it may be the error, and looks like a clock that was
+set (`scp.schedule.JUMP`)."""
+
 _ASK: Final = "SELECT extract(epoch FROM clock_timestamp())"
 
 
@@ -29,10 +33,14 @@ class ServerClock:
         return datetime.fromtimestamp(time.monotonic() + self._ahead, UTC)
 
     def follow(self, connection: Connection) -> None:
-        """Ask the server, over a ``connection`` without a transaction, where the last answer is old."""
+        """Ask the server, over a ``connection`` without a transaction, where the last answer is old.
+
+        Where the answer is slow, an older one stands.
+        """
         before = time.monotonic()
         if before - self._asked_at < ASK_SECONDS:
             return
         seconds = float(connection.exec_driver_sql(_ASK).scalar_one())
-        after = time.monotonic()
-        self._ahead, self._asked_at = seconds - (before + after) / 2, after
+        self._asked_at = after = time.monotonic()
+        if self._ahead is None or after - before <= SLOW_SECONDS:
+            self._ahead = seconds - (before + after) / 2
