@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -28,10 +30,18 @@ LOOK_SECONDS: Final = 1.0
 class Forwarder:
     """Empties the spool. `start`, and `stop` in the end. ``wake`` is set where a message was added."""
 
-    def __init__(self, spool: AuditSpool, transport: Transport, wake: threading.Event) -> None:
+    def __init__(
+        self,
+        spool: AuditSpool,
+        transport: Transport,
+        wake: threading.Event,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """``may_send`` tells whether it is still for this process to send: it is asked before each round."""
         self._spool = spool
         self._transport = transport
         self._wake = wake
+        self._may_send = may_send
         self._stopping = threading.Event()
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -62,8 +72,10 @@ class Forwarder:
         self._transport.close()
 
     def _send_all(self) -> None:
-        while files := self._spool.oldest(AT_ONCE):
-            self._transport.send([file.read_bytes() for file in files])
+        while self._may_send() and (files := self._spool.oldest(AT_ONCE)):
+            if not (messages := list(_messages(files))):
+                return  # another process has sent all of these
+            self._transport.send(messages)
             self._spool.remove(files)
             if self._failures:
                 log.warning("audit messages are taken again")
@@ -77,6 +89,13 @@ class Forwarder:
             log.error("audit messages cannot be sent, they wait on the disk", reason=reason)
 
 
+def _messages(files: Iterable[Path]) -> Iterator[bytes]:
+    """Give what is in ``files``, but for those that another process has sent meanwhile."""
+    for file in files:
+        with suppress(FileNotFoundError):
+            yield file.read_bytes()
+
+
 def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
     """Begin to send; return what messages are given to, and what ends it within so many seconds."""
     if not settings.audit.on:
@@ -86,12 +105,20 @@ def begin(settings: Settings) -> tuple[Trail, Callable[[float], None]]:
     return trail, forward(settings, trail, wake)
 
 
-def forward(settings: Settings, trail: Trail, wake: threading.Event | None = None) -> Callable[[float], None]:
-    """Begin to send what waits for ``trail``; return what ends it within so many seconds."""
+def forward(
+    settings: Settings,
+    trail: Trail,
+    wake: threading.Event | None = None,
+    may_send: Callable[[], bool] = lambda: True,
+) -> Callable[[float], None]:
+    """Begin to send what waits for ``trail`` as long as this process ``may_send``.
+
+    Return what ends it within so many seconds.
+    """
     if not settings.audit.on:
         return lambda _: None
     trail.spool.remove_unfinished()
     transport = syslog.transport(settings.audit, settings.tls)
-    forwarder = Forwarder(trail.spool, transport, wake or threading.Event())
+    forwarder = Forwarder(trail.spool, transport, wake or threading.Event(), may_send)
     forwarder.start()
     return forwarder.stop

@@ -105,7 +105,7 @@ class Deliver:
             """Ask both: the duty may come back while a thread of this term still waits for a peer."""
             return not over.is_set() and self._duty.held()
 
-        end_forwarding = forwarder.forward(settings, self._trail)
+        end_forwarding = forwarder.forward(settings, self._trail, may_send=may_send)
         self._dispatcher = dispatcher = self._make_dispatcher(may_send)
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(

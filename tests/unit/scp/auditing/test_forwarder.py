@@ -11,11 +11,13 @@ from structlog.testing import capture_logs
 from scp import retry_policy
 from scp.auditing import forwarder, syslog
 from scp.auditing.syslog import Datagrams, Lines, Stream
+from scp.auditing.trail import Trail
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.retry_policy import Backoff
 from storage import audit_spool
+from storage.audit_spool import AuditSpool
 from tests.support import audit_messages
 from tests.support.listening import Listening
 from tests.support.peers import free_port
@@ -127,6 +129,35 @@ def test_the_last_message_is_sent_before_the_end(tmp_path):
     end(10)
     (line,) = (tmp_path / "audit.log").read_bytes().splitlines()
     assert audit_messages.read(line).kind == "Application Stop"
+
+
+def test_who_lost_the_duty_sends_the_round_under_way_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(forwarder, "AT_ONCE", 1)
+    settings = settings_of(tmp_path, f"file:{tmp_path / 'audit.log'}")
+    trail = Trail(settings=settings)
+    for number in range(3):
+        trail.deleted(f"1.2.{number}", ["P"])
+    terms = iter([True])
+    end = forwarder.forward(settings, trail, may_send=lambda: next(terms, False))
+    end(10)
+    assert len((tmp_path / "audit.log").read_bytes().splitlines()) == 1
+    assert audit_spool.standing(tmp_path).waiting == 2
+
+
+def test_message_that_another_process_has_sent_meanwhile_is_no_failure(tmp_path, monkeypatch):
+    settings = settings_of(tmp_path, f"file:{tmp_path / 'audit.log'}")
+    trail = Trail(settings=settings)
+    trail.deleted("1.2.1", ["P"])
+    oldest = AuditSpool.oldest
+    monkeypatch.setattr(
+        AuditSpool,
+        "oldest",
+        lambda spool, most: [tmp_path / "gone", *files] if (files := oldest(spool, most)) else [],
+    )
+    with capture_logs() as lines:
+        forwarder.forward(settings, trail)(10)
+    assert len((tmp_path / "audit.log").read_bytes().splitlines()) == 1
+    assert lines == []
 
 
 def test_no_trail_is_no_thread_and_no_folder(tmp_path):
