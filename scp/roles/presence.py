@@ -63,8 +63,10 @@ class Presence:
         self._thread.start()
 
     def tell(self) -> None:
-        """Write down how things stand, before this returns. Raises StorageError."""
+        """Write down how things stand, before this returns; nothing after the end. Raises StorageError."""
         with self._lock:  # what was asked later is written later
+            if self._stopping.is_set():
+                return
             self._database.check_place()
             with self._database.write_beside_others() as tx:
                 row = replace(
@@ -92,9 +94,10 @@ class Presence:
     def stop(self) -> None:
         """End: nobody waits for this process any more."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():  # it is not where the first sign of life failed
+            self._thread.join()
         try:
-            with self._database.write_beside_others() as tx:
+            with self._lock, self._database.write_beside_others() as tx:
                 machines.leave(tx, self.name)
         except StorageError as error:
             log.warning("the other machines learn of the end of this one later", reason=str(error))
