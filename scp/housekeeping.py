@@ -25,7 +25,7 @@ from scp.schedule import ClockWatch, Tick
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.archive import IDENTITIES, UNCLAIMED, Archive
 from storage.database.engine import Database
-from storage.errors import DatabaseError
+from storage.errors import DatabaseError, PlaceTaken
 from storage.queue import commitments, jobs, study_changes
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import LongestWaits
@@ -65,6 +65,8 @@ class HousekeepingTasks:
     """Returns the machines that live, where there are several (`storage.machines`)."""
     clock: ClockWatch = field(default_factory=ClockWatch)
     """Tells whether that time can be believed."""
+    displaced: Callable[[PlaceTaken], None] = lambda _: None
+    """Called where another node works with the database: this one must end."""
     database_gone: threading.Event = field(default_factory=threading.Event)
     """Set while `watch_database` finds it gone."""
 
@@ -148,6 +150,8 @@ class HousekeepingTasks:
         try:
             self.database.check_place()
         except DatabaseError as error:
+            if isinstance(error, PlaceTaken):
+                self.displaced(error)
             if not self.database_gone.is_set():
                 self.database_gone.set()
                 log.error("stores are refused (0xA700)", reason=str(error))  # noqa: TRY400 - a sentence, not a trace

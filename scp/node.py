@@ -79,6 +79,9 @@ def run(settings: Settings, *, stop: End | None = None, path: Path | None = None
     except (StartError, LockError, StorageError, ManifestError, CommandError, OSError) as error:
         log.error("node cannot run", reason=str(error))  # noqa: TRY400 - a sentence, not a trace
         return FAILED
+    if stop.fault is not None:
+        log.error("node has ended", reason=str(stop.fault))
+        return FAILED
     if stop.again:
         log.info("starting again")
         sys.stdout.flush()
@@ -158,6 +161,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         wake_worker=workers.wake,
         now=database.now,
         trail=trail,
+        displaced=stop.fail,
     )
     receiver = store.receiver(settings, database, archive, now=database.now, arrived=workers.wake)
     listener = Listener(

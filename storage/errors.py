@@ -3,7 +3,8 @@
 
     StorageError
     ├── DatabaseError   the database cannot be used; the sentence names the file and the mend
-    │   └── Full        no room on the disk: nothing was kept, accept it again later
+    │   ├── Full        no room on the disk: nothing was kept, accept it again later
+    │   └── PlaceTaken  another node works with the database: this one must end
     ├── Conflict        a row contradicts another: a constraint of the schema refused the transaction
     ├── LeaseLost       someone else has the job now: drop the result
     ├── IllegalMove     the state table does not know this step
@@ -24,6 +25,10 @@ class DatabaseError(StorageError):
 
 class Full(DatabaseError):
     """The disk has no room left; nothing was kept."""
+
+
+class PlaceTaken(DatabaseError):
+    """Another node works with the database, which has taken over what this one had: this one must end."""
 
 
 class Conflict(StorageError):

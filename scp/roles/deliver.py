@@ -84,6 +84,7 @@ class Deliver:
     def _live(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._place.database.check_place()  # else a node alone has the duty, without its lock
                 if self._duty.take():
                     self._do_duty()
             except (StorageError, OSError) as error:
@@ -118,7 +119,7 @@ class Deliver:
         log.info("on duty: this process delivers and keeps house")
         try:
             while not self._stopping.wait(HELD_SECONDS) and self._duty.held():
-                pass
+                database.check_place()
             if not self._stopping.is_set():
                 log.warning("the duty was lost: the session with the database has ended")
         finally:

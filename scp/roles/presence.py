@@ -16,7 +16,7 @@ import structlog
 
 from storage import machines
 from storage.database.engine import Database
-from storage.errors import StorageError
+from storage.errors import PlaceTaken, StorageError
 from storage.machines import Machine
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,8 @@ class Presence:
         """Tells whether this process does its work now."""
         self.busy: Callable[[], Collection[str]] = tuple
         """Returns the AE titles that have an association open."""
+        self.displaced: Callable[[PlaceTaken], None] = lambda _: None
+        """Called where another node works with the database: this process must end."""
         now = database.now()
         self._machine = Machine(
             name=self.name, role=role, host=host[:64], pid=os.getpid(), started_at=now, seen_at=now
@@ -83,6 +85,8 @@ class Presence:
         try:
             self.tell()
         except StorageError as error:
+            if isinstance(error, PlaceTaken):
+                self.displaced(error)
             if not self._failing:
                 self._failing = True
                 log.error("no sign of life can be given to the other machines", reason=str(error))  # noqa: TRY400 - a sentence, not a trace

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +29,7 @@ from scp.roles.work import Work
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
+from storage.errors import PlaceTaken
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +55,9 @@ def run(settings: Settings, *, stop: End, path: Path | None) -> int:
     database = Database.open(settings.node.data_dir, url=settings.database.server, company=Company.ROLES)
     try:
         presence = Presence(database, role)
+        presence.displaced = stop.fail
         return (
-            _console(settings, presence)
+            _console(settings, presence, stop)
             if role == CONSOLE
             else _serve(settings, database, presence, stop=stop, path=path)
         )
@@ -62,11 +66,16 @@ def run(settings: Settings, *, stop: End, path: Path | None) -> int:
         log.info("database closed")
 
 
-def _console(settings: Settings, presence: Presence) -> int:
+def _console(settings: Settings, presence: Presence, stop: End) -> int:
     """Show the web pages until SIGTERM; the console opens the database itself, as beside any node."""
     # imported here: no other role needs a web server
     from scp.console import process  # noqa: PLC0415
 
+    def end(fault: PlaceTaken) -> None:
+        stop.fail(fault)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    presence.displaced = end
     presence.ready = lambda: True
     presence.start()
     try:

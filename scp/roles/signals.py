@@ -12,6 +12,7 @@ import structlog
 
 from scp.configuration.settings import Settings
 from scp.reload import Reloader
+from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,13 @@ class End(threading.Event):
     """Set when the node is to end; ``again`` where a new one is to take its place."""
 
     again = False
+    fault: StorageError | None = None
+    """Why it must end although nobody has asked for it."""
+
+    def fail(self, fault: StorageError) -> None:
+        """End the node because of ``fault``."""
+        self.fault = fault
+        self.set()
 
 
 def wait(stop: threading.Event) -> None:

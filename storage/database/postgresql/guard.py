@@ -15,7 +15,7 @@ from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
 from storage.database.postgresql.errors import LOCK_NOT_AVAILABLE, code, translated
-from storage.errors import DatabaseError
+from storage.errors import PlaceTaken
 
 NODE: Final = 0x5EC0DE
 """Number of the lock (PostgreSQL, "Advisory Locks"); it is the database's own."""
@@ -52,7 +52,10 @@ class Guard:
         self._session: PoolProxiedConnection | None = None
 
     def check(self) -> None:
-        """Take the lock where it is not held. Raises DatabaseError where another node has it, or none can."""
+        """Take the lock where it is not held.
+
+        Raises PlaceTaken where another node has it, DatabaseError where the server is away.
+        """
         with self._mutex:
             if self._session is not None and not self._alive(self._session):
                 self._end()
@@ -76,7 +79,7 @@ class Guard:
                 self._end()
                 if code(error) != LOCK_NOT_AVAILABLE:
                     raise
-                raise DatabaseError(_MEETS[self._company].format(self._name)) from None
+                raise PlaceTaken(_MEETS[self._company].format(self._name)) from None
 
     def _end(self) -> None:
         session, self._session = self._session, None

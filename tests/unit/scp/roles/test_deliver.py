@@ -15,7 +15,9 @@ from scp.roles.presence import Presence
 from scp.roles.surroundings import Surroundings
 from storage.archive import Archive
 from storage.database.engine import Database
+from storage.database.postgresql.backend import Server
 from storage.database.postgresql.duty import DUTY
+from storage.errors import PlaceTaken
 from tests.support import postgresql
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.owed import owe
@@ -67,7 +69,7 @@ def end_session_of_the_duty():
 
 
 def test_term_before_sends_nothing_more_once_the_duty_has_come_back(database, tmp_path, at_once):
-    asked = threading.Semaphore(0)
+    requests = threading.Semaphore(0)
     answers = [threading.Event(), threading.Event()]
     to_wait_for = iter(answers)
     stores = []
@@ -75,7 +77,7 @@ def test_term_before_sends_nothing_more_once_the_duty_has_come_back(database, tm
     def status(data_set):
         stores.append(data_set.SOPInstanceUID)
         answer = next(to_wait_for, None)
-        asked.release()
+        requests.release()
         assert answer is None or answer.wait(PATIENCE)
         return 0x0000
 
@@ -83,11 +85,32 @@ def test_term_before_sends_nothing_more_once_the_duty_has_come_back(database, tm
         pacs.status_for = status
         first, _ = owe(database, Archive(tmp_path))
         with delivering(database, tmp_path, Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port)):
-            assert asked.acquire(timeout=PATIENCE)
+            assert requests.acquire(timeout=PATIENCE)
             before = next(thread for thread in threading.enumerate() if thread.name == "deliver-PACS")
             end_session_of_the_duty()
-            assert asked.acquire(timeout=PATIENCE)
+            assert requests.acquire(timeout=PATIENCE)
             answers[0].set()
             before.join(PATIENCE)
             assert stores == [first, first]
             answers[1].set()
+
+
+def test_who_has_lost_the_place_to_a_node_alone_leaves_the_duty_and_takes_it_no_more(
+    database, tmp_path, at_once, monkeypatch
+):
+    place_lost, looks = threading.Event(), threading.Semaphore(0)
+
+    def check_place(*_, **__):
+        if place_lost.is_set():
+            looks.release()
+            raise PlaceTaken("another node")
+
+    monkeypatch.setattr(Server, "check_place", check_place)
+    with delivering(database, tmp_path) as role:
+        assert role._on_duty.wait(PATIENCE)
+        place_lost.set()
+        for _ in ("alerts", "the term", "before the next one"):
+            assert looks.acquire(timeout=PATIENCE)
+        second = database.server.duty()
+        assert second.take()
+        second.release()

@@ -1,14 +1,16 @@
 """The row of a process: it comes, goes, and does not come back."""
 
 import contextlib
+from unittest.mock import Mock
 
 import pytest
 
 from scp.roles.presence import Presence
+from scp.roles.signals import End
 from storage import machines
 from storage.database.engine import Database
 from storage.database.sqlite.backend import File
-from storage.errors import DatabaseError
+from storage.errors import DatabaseError, PlaceTaken
 
 
 @pytest.fixture
@@ -32,11 +34,19 @@ def test_process_that_has_ended_gives_no_sign_of_life_any_more(database):
 
 
 def test_process_whose_first_sign_of_life_fails_ends_with_that_reason(database, monkeypatch):
-    def gone(*_, **__):
-        raise DatabaseError("gone")
-
-    monkeypatch.setattr(File, "check_place", gone)
+    monkeypatch.setattr(File, "check_place", Mock(side_effect=DatabaseError("gone")))
     presence = Presence(database, "receive")
     with pytest.raises(DatabaseError, match="gone"):
         presence.start()
     presence.stop()
+
+
+@pytest.mark.parametrize(("fault", "ends"), [(PlaceTaken("another"), True), (DatabaseError("away"), False)])
+def test_process_ends_where_a_node_alone_has_its_place_and_waits_for_a_server_that_is_away(
+    database, monkeypatch, fault, ends
+):
+    presence, stop = Presence(database, "work"), End()
+    presence.displaced = stop.fail
+    monkeypatch.setattr(File, "check_place", Mock(side_effect=fault))
+    presence.tell_if_possible()
+    assert (stop.is_set(), stop.fault) == (ends, fault if ends else None)

@@ -15,7 +15,7 @@ from storage.database.engine import Database
 from storage.database.postgresql import connection, guard
 from storage.database.postgresql.errors import translated
 from storage.database.postgresql.guard import Company
-from storage.errors import Conflict, DatabaseError, Full
+from storage.errors import Conflict, DatabaseError, Full, PlaceTaken
 from storage.queue import jobs
 from tests.support import postgresql
 from tests.unit.storage.database.test_engine import NEWEST, NEXT, newer_scripts
@@ -237,7 +237,7 @@ def test_node_takes_its_lock_again_unless_another_was_faster(url, tmp_path, monk
         cut(url)
         with (
             contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)),
-            pytest.raises(DatabaseError, match="another node works with the database"),
+            pytest.raises(PlaceTaken, match="another node works with the database"),
         ):
             node.check_place()
         node.check_place()
