@@ -32,6 +32,7 @@ from scp.configuration.settings import Settings  # noqa: E402
 from scp.housekeeping import HousekeepingTasks  # noqa: E402
 from scp.operating import health, waiting  # noqa: E402
 from scp.operating.database import open_for_reading  # noqa: E402
+from scp.schedule import ClockWatch  # noqa: E402
 from storage.archive import Archive  # noqa: E402
 from storage.database import schema  # noqa: E402
 from storage.database.columns import Instant  # noqa: E402
@@ -152,6 +153,7 @@ class Measured:
             senders=tuple,
             wake_worker=lambda: None,
             now=lambda: self.now,
+            clock=ClockWatch(),
         )
         tasks.recover(in_order=in_order)
         tasks.waive_commitments()

@@ -59,12 +59,12 @@ class HousekeepingTasks:
     wake_worker: Callable[[], None]
     """Called when there is work for the worker."""
     now: Callable[[], datetime]
+    clock: ClockWatch
+    """Tells whether that time can be believed: it watches the clock that ``now`` reads."""
     trail: Trail = NO_TRAIL
     """Is told which studies are removed."""
     living: Callable[[], Collection[str] | None] = lambda: None
     """Returns the machines that live, where there are several (`storage.machines`)."""
-    clock: ClockWatch = field(default_factory=ClockWatch)
-    """Tells whether that time can be believed."""
     displaced: Callable[[PlaceTaken], None] = lambda _: None
     """Called where another node works with the database: this one must end."""
     database_gone: threading.Event = field(default_factory=threading.Event)

@@ -39,6 +39,7 @@ from scp.roles import entrances, running, signals
 from scp.roles.deliver import new_uid
 from scp.roles.entrances import StartError
 from scp.roles.signals import End
+from scp.schedule import ClockWatch
 from scp.working.pool import WorkerPool
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -161,6 +162,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         wake_worker=workers.wake,
         now=database.now,
         trail=trail,
+        clock=ClockWatch.of(database.now),
         displaced=stop.fail,
     )
     receiver = store.receiver(settings, database, archive, now=database.now, arrived=workers.wake)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -50,6 +50,11 @@ class ClockWatch:
         self._jumped_at: float | None = None
         self._doubtful_until = monotonic()
 
+    @classmethod
+    def of(cls, now: Callable[[], datetime]) -> Self:
+        """Watch the clock that ``now`` reads, which may be that of another machine."""
+        return cls(wall=lambda: now().timestamp())
+
     def look(self) -> float:
         """Return by how many seconds the wall clock has jumped since the last look: 0 almost always."""
         with self._lock:
@@ -82,7 +87,11 @@ class Tick(NamedTuple):
 
 
 def start(ticks: Iterable[Tick], clock: ClockWatch) -> Callable[[], None]:
-    """Start ``ticks``; return what ends them, once those under way have returned."""
+    """Start ``ticks``; return what ends them, once those under way have returned.
+
+    ``clock`` is the one by which the tasks reckon, that of the database. It is looked at here as well as this
+    machine's own, by which APScheduler plans.
+    """
     scheduler = BackgroundScheduler(timezone="UTC")
     for task, seconds in ticks:
         scheduler.add_job(
@@ -95,7 +104,9 @@ def start(ticks: Iterable[Tick], clock: ClockWatch) -> Callable[[], None]:
         )
     scheduler.start()
     ending = threading.Event()
-    watching = threading.Thread(target=_watch, args=(clock, scheduler, ending), name="clock", daemon=True)
+    watching = threading.Thread(
+        target=_watch, args=(ClockWatch(), clock, scheduler, ending), name="clock", daemon=True
+    )
     watching.start()
 
     def end() -> None:
@@ -120,10 +131,15 @@ def as_tick(task: Callable[[], object]) -> Callable[[], None]:
     return tick
 
 
-def _watch(clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.Event) -> None:
-    """Plan every tick anew when the clock was set: set back by a day, none would come for a day."""
+def _watch(
+    machine: ClockWatch, clock: ClockWatch, scheduler: BackgroundScheduler, ending: threading.Event
+) -> None:
+    """Plan every tick anew when this machine's clock was set: set back by a day, none comes for a day."""
     while not ending.wait(LOOK_SECONDS):
-        if jump := clock.look():
+        jump, jump_of_tasks = machine.look(), clock.look()
+        if jump:
             log.warning("the clock of this machine was set", seconds=round(jump, 1))
             for planned in scheduler.get_jobs():
                 planned.modify(next_run_time=datetime.now(UTC))
+        elif jump_of_tasks:
+            log.warning("the clock of the database was set", seconds=round(jump_of_tasks, 1))

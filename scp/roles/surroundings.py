@@ -37,7 +37,7 @@ class Surroundings:
             wake_worker=lambda: self.bell.ring(JOBS),
             now=self.database.now,
             trail=trail,
-            clock=ClockWatch(wall=lambda: self.database.now().timestamp()),
+            clock=ClockWatch.of(self.database.now),
             living=self._living,
         )
 

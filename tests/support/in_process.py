@@ -27,6 +27,7 @@ from scp.configuration.sections import Node, Peer, Study
 from scp.configuration.settings import Settings
 from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
+from scp.schedule import ClockWatch
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
@@ -127,7 +128,11 @@ class InProcessNode:
             do={JobKind.ANALYSE: AnalysisJob(**common, analyst=analyst), JobKind.REPORT: report},
         )
         self.tasks = HousekeepingTasks(
-            **common, settings=self.settings, senders=lambda: self.busy, wake_worker=lambda: None
+            **common,
+            settings=self.settings,
+            senders=lambda: self.busy,
+            wake_worker=lambda: None,
+            clock=ClockWatch(),
         )
 
     def clock(self):

@@ -185,10 +185,11 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
         def now(cls, tz=None):
             return datetime.now(tz) - shift[0]
 
+    monkeypatch.setattr(schedule, "ClockWatch", clocks.watch)
     for module in (apscheduler.schedulers.base, schedule):
         monkeypatch.setattr(module, "datetime", Set)
     ticked = threading.Event()
-    tasks = tasks_of(node, clocks.watch())
+    tasks = tasks_of(node, ClockWatch())  # that of a server, which nobody sets
     end = schedule.start(
         housekeeping.ticks(tasks, clean_associations=ticked.set, take_images_to_come=list), tasks.clock
     )
@@ -205,6 +206,17 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
         assert ticked.wait(60)
     finally:
         end()
+
+
+def test_server_s_clock_is_doubted_as_soon_as_it_is_set(node):
+    node.receive(*standard_views())
+    node.work(later=QUIET)
+    node.deliver()
+    watch = ClockWatch.of(node.clock)
+    node.now += 30 * DAY
+    assert watch.look() == pytest.approx(30 * 86_400, abs=60)
+    tasks_of(node, watch).remove_old_studies()
+    assert len(node.known_studies()) == 1
 
 
 def test_real_clocks_do_not_part():
