@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -63,19 +63,34 @@ def main(settings: Settings, pipe: Connection) -> None:
         pipe.send_bytes(REFUSED + str(error).encode())
 
 
-def run(settings: Settings) -> int:
-    """Serve without a node, as ``secondread console`` does, until SIGINT or SIGTERM; return the exit code."""
+def run(
+    settings: Settings, *, stop: threading.Event | None = None, ready: Callable[[], None] = lambda: None
+) -> int:
+    """Serve until ``stop``, or as ``secondread console`` does until SIGINT or SIGTERM; return the exit code.
+
+    ``ready`` is called when the port is open.
+    """
     os.umask(0o077)
     limits.forbid_core_files()
+    if stop is None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_, stop=stop: stop.set())
     try:
         with _listening(settings) as (server, listener, address):
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+            threading.Thread(target=_end, args=(server, stop), daemon=True).start()
             log.info("console listening", address=address)
+            ready()
             server.run(sockets=[listener])
     except FilesError as error:
         raise CommandError(str(error), code=FAILED) from error
     return OK
+
+
+def _end(server: Server, stop: threading.Event) -> None:
+    """End the server at ``stop``, also where that was set before it began."""
+    stop.wait()
+    server.should_exit = True
 
 
 @contextlib.contextmanager

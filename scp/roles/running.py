@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +27,6 @@ from scp.roles.work import Work
 from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
-from storage.errors import PlaceTaken
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +54,7 @@ def run(settings: Settings, *, stop: End, path: Path | None) -> int:
         presence = Presence(database, role)
         presence.displaced = stop.fail
         return (
-            _console(settings, presence, stop)
+            _console(settings, presence, stop=stop, path=path)
             if role == CONSOLE
             else _serve(settings, database, presence, stop=stop, path=path)
         )
@@ -66,21 +63,23 @@ def run(settings: Settings, *, stop: End, path: Path | None) -> int:
         log.info("database closed")
 
 
-def _console(settings: Settings, presence: Presence, stop: End) -> int:
-    """Show the web pages until SIGTERM; the console opens the database itself, as beside any node."""
+def _console(settings: Settings, presence: Presence, *, stop: End, path: Path | None) -> int:
+    """Show the web pages until ``stop``; the console opens the database itself, as beside any node."""
     # imported here: no other role needs a web server
     from scp.console import process  # noqa: PLC0415
 
-    def end(fault: PlaceTaken) -> None:
-        stop.fail(fault)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def ready() -> None:
+        presence.ready = lambda: True
+        parent.notify(parent.READY)
 
-    presence.displaced = end
-    presence.ready = lambda: True
     presence.start()
+    reloader = signals.reload_on_signal(settings, path, [lambda: logs.configure(settings.log)])
     try:
-        return process.run(settings)
+        return process.run(settings, stop=stop, ready=ready)
     finally:
+        parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
+        if reloader is not None:
+            reloader.stop()
         presence.stop()
 
 
