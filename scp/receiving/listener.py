@@ -176,9 +176,10 @@ class Listener:
         finally:
             forget_caller(event.assoc)
             if self.admission.forget(event.assoc):
-                self._look_for_complete_studies()
+                self.look_for_complete_studies()
 
-    def _look_for_complete_studies(self) -> None:
+    def look_for_complete_studies(self) -> None:
+        """Let the studies of who has ended become complete; where that fails, what was kept stays kept."""
         try:
             self.association_ended()
         except StorageError as error:  # a tick looks every second

@@ -51,7 +51,7 @@ def listen_web(listener: Listener) -> WebServer | None:
         admission=listener.admission,
         refusals=listener.refusals,
         calls=listener.calls,
-        ended=listener.association_ended,
+        ended=listener.look_for_complete_studies,
         trail=listener.trail,
         receptions=listener.receptions,
     )

@@ -49,6 +49,7 @@ class Presence:
         )
         self._database = database
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._last_beat = float("-inf")
         self._stopping = threading.Event()
         self._failing = False
@@ -81,7 +82,20 @@ class Presence:
             self._last_beat = time.monotonic()
 
     def tell_if_possible(self) -> None:
-        """Write down how things stand; where that cannot be done now, the next sign of life does it."""
+        """Write down how things stand; where that cannot be done now, the next sign of life does it.
+
+        Who arrives waits for a server that is out of reach once at most, and not behind others who wait.
+        """
+        if self._left_to_thread():
+            return
+        with self._turn:
+            if not self._left_to_thread():
+                self._try_to_tell()
+
+    def _left_to_thread(self) -> bool:
+        return self._failing and threading.current_thread() is not self._thread
+
+    def _try_to_tell(self) -> None:
         try:
             self.tell()
         except StorageError as error:

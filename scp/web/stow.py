@@ -95,8 +95,17 @@ class Stow:
         if int(request.headers.get("content-length") or 0) > self._longest:
             return self._too_large(peer)
         counted = _Request()
+        try:
+            return await self._admit(request, peer, boundary, counted)
+        finally:
+            counted.open = False
+            # in a thread, as `admit`: what it calls may write to a database, which may be out of reach
+            if await run_in_threadpool(self.admission.forget, counted):
+                await run_in_threadpool(self.ended)
+
+    async def _admit(self, request: Request, peer: Peer, boundary: bytes, counted: _Request) -> Response:
         association = self._as_association(request, peer)
-        decision = self.admission.admit(counted, association)
+        decision = await run_in_threadpool(self.admission.admit, counted, association)
         self.calls.count(association, decision)
         if decision.refused is not None:
             self.refusals.count_call(decision.refused, peer.ae_title)
@@ -110,9 +119,6 @@ class Stow:
             return await self._receive(request, peer, boundary, counted)
         finally:
             entrance.dismiss(request)
-            counted.open = False
-            self.admission.forget(counted)
-            await run_in_threadpool(self.ended)
 
     async def _receive(self, request: Request, peer: Peer, boundary: bytes, counted: _Request) -> Response:
         def refused(reason: Refused, sop_class: str) -> None:
