@@ -181,19 +181,25 @@ def _migrate(opened: Server, data_dir: Path, scripts: Path) -> None:
 def _migrate_alone(opened: Server, data_dir: Path, scripts: Path) -> None:
     """Migrate while no other role runs: each would go on with tables that it does not know.
 
-    Of several that start together one migrates, the others wait for it.
+    Of several that start together one migrates, the others wait for it, or see that it is done.
     """
+    revisions, state = upgrade.revisions(scripts), _state(opened)
+    if state is not None and state not in revisions:
+        raise upgrade.unusable(opened.name, state, revisions[-1])
     alone = Guard(opened.engine, opened.name, Company.NOBODY)
     try:
         alone.check()
-        _migrate(opened, data_dir, scripts)
     except DatabaseError as error:
-        if opened.guard is not None and _state(opened) is not None:
-            raise DatabaseError(
-                f"{error} (its tables are older than this program: stop every process that uses it, then "
-                "start the new ones)"
-            ) from None
-        raise
+        if (state := _state(opened)) == revisions[-1]:
+            return
+        if state not in revisions:
+            raise
+        raise DatabaseError(
+            f"{error} (its tables are older than this program: stop every process that uses it, then start "
+            "the new ones)"
+        ) from None
+    else:
+        _migrate(opened, data_dir, scripts)
     finally:
         alone.close()
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from storage.database import inspection, schema
+from storage.database import inspection, schema, upgrade
 from storage.database.engine import Database
-from storage.database.postgresql import connection, guard
+from storage.database.postgresql import backend, connection, guard
 from storage.database.postgresql.errors import translated
 from storage.database.postgresql.guard import Company
 from storage.errors import Conflict, DatabaseError, Full, PlaceTaken
@@ -255,6 +255,22 @@ def test_roles_meet_each_other_and_no_node_alone(url, tmp_path, monkeypatch):
         contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)),
         pytest.raises(DatabaseError, match='a node with \\[node\\] role = "all" works with the database'),
     ):
+        Database.open(tmp_path, url=url, company=Company.ROLES)
+
+
+def test_role_migrates_alone_and_says_so_only_where_the_tables_are_older(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "100"))
+    scripts = newer_scripts(tmp_path)
+    with contextlib.closing(Database.open(tmp_path, url=url, company=Company.ROLES)) as role:
+        with pytest.raises(DatabaseError, match="its tables are older than this program"):
+            Database.open(tmp_path, url=url, scripts=scripts, company=Company.ROLES)
+        # it has waited for the lock of one that migrated, and now does its work
+        backend._migrate_alone(role.server, tmp_path, upgrade.SCRIPTS)
+    Database.open(tmp_path, url=url, scripts=scripts, company=Company.ROLES).close()
+    with pytest.raises(DatabaseError, match=r"it was left as it is$"):
+        Database.open(tmp_path, url=url, company=Company.ROLES)
+    postgresql.shared().execute("UPDATE alembic_version SET version_num = 'moved-1'", database="own")
+    with pytest.raises(DatabaseError, match=r"new place in \[database\] url$"):
         Database.open(tmp_path, url=url, company=Company.ROLES)
 
 
