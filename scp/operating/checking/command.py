@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -17,17 +17,19 @@ from inference.network import manifest
 from scp import product, terminal
 from scp.configuration.sections import Model
 from scp.configuration.settings import Settings
-from scp.errors import FAILED, OK
+from scp.errors import FAILED, OK, CommandError
 from scp.network.association import Address, connect, echo
 from scp.operating.checking import peers, services, tls_files
 from scp.operating.checking.outcomes import Check, Offer, Outcome, failed, note, ok, show
 from scp.operating.checking.peers import ECHO_SECONDS
+from scp.operating.database import open_for_reading
 from scp.process import locks
-from storage import privacy
+from storage import machines, privacy
 from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.machines import Machine
 from storage.upkeep import restoring
 
 MEGABYTE: Final = 1_000_000
@@ -60,16 +62,17 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     yield _directory(settings.node.data_dir)
     yield _database(settings)
     yield from _unclaimed(settings.node.data_dir)
-    yield from _unfinished(settings.node.data_dir)
+    running = _running(settings, living := _living(settings))
+    yield from _unfinished(settings.node.data_dir, shared=settings.node.shares or bool(living))
     yield _weights(settings.model)
     yield _disk(settings)
     if not settings.tls.only:
-        yield _port(settings)
+        yield _port(settings, running)
     if settings.tls.on:
-        yield _open_port(settings, "tls", settings.node.host, settings.tls.port)
+        yield _open_port(running, "tls", settings.node.host, settings.tls.port)
     if settings.stow.enabled:
         yield _open_port(
-            settings, "STOW-RS", settings.stow.host, settings.stow.port, connecting=not settings.tls.on
+            running, "STOW-RS", settings.stow.host, settings.stow.port, connecting=not settings.tls.on
         )
     yield from tls_files.files(settings.tls, datetime.now(UTC))
     calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
@@ -133,12 +136,33 @@ def _unclaimed(data_dir: Path) -> Iterator[Check]:
         yield note("unclaimed images", words)
 
 
-def _unfinished(data_dir: Path) -> Iterator[Check]:
+def _living(settings: Settings) -> tuple[Machine, ...]:
+    """Return the processes with roles that live, none where that cannot be seen: the database tells why."""
+    if settings.database.server is None:
+        return ()
+    try:
+        with open_for_reading(settings) as database, database.read() as tx:
+            return tuple(machine for machine in machines.every(tx) if machine.alive(database.now()))
+    except (CommandError, StorageError, OSError):
+        return ()
+
+
+def _running(settings: Settings, living: Sequence[Machine]) -> str | None:
+    """Say who listens on this machine: a node, which holds its lock, or a process with that role."""
+    if (pid := locks.node_pid(settings.node.data_dir)) is not None:
+        return f"the node runs (process {pid})"
+    listeners = [machine for machine in living if machine.role == "receive"]
+    on_this_machine = any(machine.host == socket.gethostname() for machine in listeners)
+    return "the role receive runs" if on_this_machine else None
+
+
+def _unfinished(data_dir: Path, *, shared: bool) -> Iterator[Check]:
     """Say what lies in the folder of unfinished files, where anything does."""
     files, size = unfinished(data_dir)
     if files:
-        running = locks.node_pid(data_dir) is not None
-        end = "they go with their associations" if running else "the next start removes them"
+        end = "the next start removes them"
+        if shared or locks.node_pid(data_dir) is not None:
+            end = "they go with their associations" + (", or when they are a day old" if shared else "")
         yield note(
             "unfinished files", f"{files} with {size / MEGABYTE:.1f} MB in {data_dir / INCOMING}: {end}"
         )
@@ -167,31 +191,29 @@ def _disk(settings: Settings) -> Check:
     return ok(subject, f"{free} MB free, {reserve} MB kept in reserve")
 
 
-def _port(settings: Settings) -> Check:
+def _port(settings: Settings, running: str | None) -> Check:
     subject = f"port {settings.node.port}"
-    pid = locks.node_pid(settings.node.data_dir)
     if settings.node.port == 0:
         return ok(subject, "a free one is taken at the start")
-    if pid is None:
+    if running is None:
         return _free(subject, settings.node.host, settings.node.port)
-    return _listening(subject, settings, pid)
+    return _listening(subject, settings, running)
 
 
-def _open_port(settings: Settings, name: str, host: str, port: int, *, connecting: bool = True) -> Check:
+def _open_port(running: str | None, name: str, host: str, port: int, *, connecting: bool = True) -> Check:
     subject = f"{name} port {port}"
-    pid = locks.node_pid(settings.node.data_dir)
     if port == 0:
         return ok(subject, "a free one is taken at the start")
-    if pid is None:
+    if running is None:
         return _free(subject, host, port)
     if not connecting:  # HTTPS counts a handshake that never comes among what it has refused
         if _cannot_bind(host, port) is None:
-            return failed(subject, f"the node runs (process {pid}) but not here; was it restarted since?")
-        return ok(subject, f"the node runs (process {pid}), and the port is in use")
+            return failed(subject, f"{running} but not here; was it restarted since?")
+        return ok(subject, f"{running}, and the port is in use")
     # only a connection: who may speak TLS with the node is shown by the peers, not by the node to itself
     if (unreachable := connect(_loopback(host), port, ECHO_SECONDS)) is not None:
-        return failed(subject, f"the node runs (process {pid}) but: {unreachable}; was it restarted since?")
-    return ok(subject, f"the node runs (process {pid}) and listens")
+        return failed(subject, f"{running} but: {unreachable}; was it restarted since?")
+    return ok(subject, f"{running} and listens")
 
 
 def _free(subject: str, host: str, port: int) -> Check:
@@ -216,14 +238,14 @@ def _cannot_bind(host: str, port: int) -> str | None:
     return None
 
 
-def _listening(subject: str, settings: Settings, pid: int) -> Check:
+def _listening(subject: str, settings: Settings, running: str) -> Check:
     node = settings.node
     host = _loopback(node.host)
     address = Address(host=host, port=node.port, calling=node.ae_title, called=node.ae_title)
     answer = echo(address, seconds=ECHO_SECONDS)
     if not answer.speaks_dicom:
-        return failed(subject, f"the node runs (process {pid}) but: {answer.reason}; look into its log")
-    return ok(subject, f"the node runs (process {pid}) and answers")
+        return failed(subject, f"{running} but: {answer.reason}; look into its log")
+    return ok(subject, f"{running} and answers")
 
 
 def _loopback(host: str) -> str:

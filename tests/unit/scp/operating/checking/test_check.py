@@ -3,6 +3,7 @@ import os
 import socket
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from pynetdicom import AE
@@ -17,16 +18,18 @@ from pynetdicom.sop_class import (
 from rich.console import Console
 from structlog.testing import capture_logs
 
+from scp.configuration.database import DatabaseServer
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
 from scp.configuration.web import Stow
 from scp.network.association import Address, echo
 from scp.operating.checking.command import all_checks
 from scp.operating.checking.outcomes import Offer, Outcome, peer_tables
+from scp.roles.presence import Presence
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
-from tests.support import model_folder
+from tests.support import model_folder, postgresql
 from tests.support.command_line import CommandLine
 from tests.support.peers import free_port
 from tests.support.running_node import listener, lock_held
@@ -159,6 +162,34 @@ def test_running_node_must_answer_at_its_port(look, scp, tmp_path):
         assert str(os.getpid()) in check.words
         silent = free_port()
         assert look(port=silent)[f"port {silent}"].outcome is Outcome.FAILED
+
+
+def test_port_of_a_process_with_a_role_is_known_by_its_sign_of_life(tmp_path, model, scp):
+    port = scp(ae_title="SECONDREAD")
+    url = postgresql.shared().create("checked", template=postgresql.template())
+    settings = Settings(
+        node=Node(data_dir=tmp_path / "data", port=port, host="127.0.0.1"),
+        database=DatabaseServer(url=url),
+        model=Model(name=str(model)),
+    )
+    (folder := tmp_path / "data" / "incoming").mkdir(parents=True)
+    (folder / "x").write_bytes(b"x")
+
+    def look():
+        checks = {check.subject: check.words for check in all_checks(settings, tmp_path / "config.toml")}
+        return checks[f"port {port}"], checks["unfinished files"]
+
+    try:
+        with closing(Database.open(tmp_path / "data", url=url)) as database:
+            words, unfinished = look()
+            assert "it is not our node that does" in words
+            assert unfinished.endswith("the next start removes them")
+            Presence(database, "receive").tell()
+            words, unfinished = look()
+        assert words == "the role receive runs and answers"
+        assert unfinished.endswith("they go with their associations, or when they are a day old")
+    finally:
+        postgresql.shared().execute("DROP DATABASE checked WITH (FORCE)")
 
 
 def test_port_of_stow_is_looked_at_where_it_is_open(tmp_path, model):
