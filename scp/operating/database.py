@@ -43,6 +43,30 @@ def open_for_changes(settings: Settings, *, new: bool = False) -> Iterator[Datab
     Raises as `open_for_reading` does, and where a new one would lie in another user's directory.
     """
     _check(settings, new=new)
+    with _opened(settings) as database:
+        yield database
+
+
+@contextmanager
+def open_for_long(settings: Settings) -> Iterator[Database]:
+    """Give the node's database as `open_for_changes` does, for hours: it is not moved meanwhile.
+
+    Raises
+    ------
+    CommandError
+        There is none yet, or it has an older schema, or it is being moved.
+    """
+    _check(settings)
+    try:
+        # a database that was moved before the lock was held is not opened
+        with locks.fetch_lock(settings.node.data_dir), _opened(settings) as database:
+            yield database
+    except locks.LockError as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         yield database

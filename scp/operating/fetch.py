@@ -19,7 +19,7 @@ from scp.fetching.pace import Hours, Pace
 from scp.fetching.query import Query
 from scp.fetching.source import Keeper, Source
 from scp.fetching.studies import Fetcher, Line, Outcome
-from scp.operating.database import node_runs, open_for_changes
+from scp.operating.database import node_runs, open_for_long
 from scp.receiving import store
 from storage.archive import Archive
 from storage.database.engine import Database
@@ -51,7 +51,7 @@ def run(
     peer = _peer(settings, peer_name)
     lines: list[Line] = []
     interrupted = False
-    with open_for_changes(settings) as database, terminal.progress() as progress:
+    with open_for_long(settings) as database, terminal.progress() as progress:
         task = progress.add_task("searching", total=None)
         fetcher = Fetcher(
             source=_source(settings, peer, database),

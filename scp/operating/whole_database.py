@@ -112,7 +112,7 @@ def move(settings: Settings, target: str) -> int:
         reason = "; ".join(problem["msg"] for problem in error.errors())
         raise CommandError(f"there is no such place for a database: {reason}", code=WRONG_USAGE) from None
     try:
-        with locks.node_lock(settings.node.data_dir):
+        with locks.node_lock(settings.node.data_dir), locks.move_lock(settings.node.data_dir):
             rows = moving.move(settings.node.data_dir, settings.database.server, url)
     except locks.LockError as error:
         raise CommandError(str(error)) from error

@@ -18,6 +18,9 @@ LOCK: Final = "node.lock"
 WORKER_LOCKS: Final = "worker-{}.lock"
 """The same of a worker that has loaded its network, by its number."""
 
+FETCH_LOCK: Final = "fetch.lock"
+"""The file that every running `fetch` holds, shared: the database stays where it is meanwhile."""
+
 
 class LockError(Exception):
     """A process cannot have the data directory; the message says why and what to do."""
@@ -32,20 +35,29 @@ def node_lock(data_dir: Path) -> Iterator[None]:
     LockError
         The directory cannot be made or written to, or another node runs on it.
     """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = (data_dir / LOCK).open("a+")
-    except OSError as error:
-        raise LockError(
-            f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
-        ) from error
-    with opened as lock:
+    with _opened(data_dir, LOCK) as lock:
         try:
             _hold(lock)
         except BlockingIOError as error:
             raise LockError(
                 f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
             ) from error
+        yield
+
+
+@contextmanager
+def fetch_lock(data_dir: Path) -> Iterator[None]:
+    """Let nobody move the database of ``data_dir``. Raises LockError where somebody does."""
+    with _opened(data_dir, FETCH_LOCK) as lock:
+        _try(lock, fcntl.LOCK_SH, "the database is being moved: try again at its end")
+        yield
+
+
+@contextmanager
+def move_lock(data_dir: Path) -> Iterator[None]:
+    """Let nobody fetch into the database of ``data_dir``. Raises LockError where somebody does."""
+    with _opened(data_dir, FETCH_LOCK) as lock:
+        _try(lock, fcntl.LOCK_EX, "a `fetch` is running: interrupt it, and run it again after the move")
         yield
 
 
@@ -68,6 +80,24 @@ def worker_pids(data_dir: Path) -> tuple[int, ...]:
     """Return the process ids of the workers that are ready to do the jobs of ``data_dir``."""
     holders = map(_holder, sorted(data_dir.glob(WORKER_LOCKS.format("*"))))
     return tuple(pid for pid in holders if pid is not None)
+
+
+def _opened(data_dir: Path, name: str) -> TextIO:
+    """Open a lock of ``data_dir``, both made where they are missing. Raises LockError."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (data_dir / name).open("a+")
+    except OSError as error:
+        raise LockError(
+            f"{data_dir}: {error.strerror}: check path, owner and permissions of [node] data_dir"
+        ) from error
+
+
+def _try(lock: TextIO, mode: int, refusal: str) -> None:
+    try:
+        fcntl.flock(lock, mode | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LockError(refusal) from error
 
 
 def _hold(lock: TextIO) -> None:

@@ -425,6 +425,12 @@ def test_move_database_goes_there_says_what_to_write_and_refuses_under_a_node(
     with lock_held(tmp_path / "data"):
         refused = secondread("--config", config, "move-database", url)
     assert (refused.code, "stop it" in refused.err) == (1, True)
+    with locks.fetch_lock(tmp_path / "data"), locks.fetch_lock(tmp_path / "data"):
+        refused = secondread("--config", config, "move-database", url)
+    assert (refused.code, "interrupt it" in refused.err) == (1, True)
+    with locks.move_lock(tmp_path / "data"):
+        refused = secondread("--config", config, "fetch", "--accession", "1")
+    assert (refused.code, "is being moved" in refused.err) == (1, True)
     moved = secondread("--config", config, "move-database", url)
     assert (moved.code, f'set [database] url = "{url}"' in " ".join(moved.out.split())) == (0, True)
     left = secondread("--config", config, "status")
