@@ -15,6 +15,7 @@ from storage.database import schema
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
 from storage.database.postgresql.place import ServerPlace
+from storage.database.sqlite.backend import NAME
 from storage.database.sqlite.place import FilePlace
 from storage.errors import DatabaseError
 from storage.upkeep import backup, moving, restoring
@@ -61,6 +62,9 @@ def put_back(source: Path, data_dir: Path, url: str) -> int:
         files = backup.put_back(source, unfinished)
         copied = Database.open(unfinished)  # an older one is migrated
         try:
+            # the copy that a migration lays beside: its place in `data_dir` may be that of a real one
+            for before in unfinished.glob(f"{Path(NAME).stem}-before-*"):
+                before.unlink()
             restoring.move_files(unfinished, data_dir)
             with copied.read() as rows, server.write() as tx:
                 moving.copy_rows(FilePlace(unfinished), rows, ServerPlace(url), tx)

@@ -111,6 +111,14 @@ class Cluster:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    @contextlib.contextmanager
+    def database(self, name, *, template="template1"):
+        """Make a database as `create` does, which is gone at the end, and return its url."""
+        try:
+            yield self.create(name, template=template)
+        finally:
+            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
     def url(self, name):
         """Return the url of the database ``name``, as the configuration has it."""
         return f"postgresql+psycopg://{USER}@/{name}?host={self.folder}"

@@ -42,17 +42,22 @@ def test_what_was_backed_up_comes_back(stored_study, tmp_path):
     assert count == 2
 
 
+@pytest.fixture
+def url():
+    """An empty database of a server."""
+    with postgresql.shared().database("put_back") as empty:
+        yield empty
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_what_a_server_keeps_is_backed_up_and_comes_back(hand, tmp_path):
+def test_what_a_server_keeps_is_backed_up_and_comes_back(hand, url, tmp_path):
     data_dir = tmp_path / "data"
     (data_dir / "instances").mkdir(parents=True)
     (data_dir / "instances" / "0.dcm").write_bytes(b"image")
     for number in range(2):
         hand.receive(arrival(number))
-    cluster = postgresql.shared()
-    held = server_backup.write(data_dir, cluster.url("storage"), tmp_path / "backup.tar")
+    held = server_backup.write(data_dir, postgresql.shared().url("storage"), tmp_path / "backup.tar")
     assert (held.files, held.missing) == (1, 1)
-    url = cluster.create("put_back")
     assert server_backup.put_back(tmp_path / "backup.tar", data_dir, url) == 1
     assert sorted(path.name for path in data_dir.iterdir()) == ["instances"]
     opened = Database.open(data_dir, url=url)
@@ -64,6 +69,22 @@ def test_what_a_server_keeps_is_backed_up_and_comes_back(hand, tmp_path):
     opened.close()
     with pytest.raises(DatabaseError, match="there are rows in"):
         server_backup.put_back(tmp_path / "backup.tar", data_dir, url)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_copy_of_an_older_backup_takes_the_place_of_no_other(stored_study, url, tmp_path, monkeypatch):
+    extract = backup.put_back
+
+    def put_back(source, folder):
+        files = extract(source, folder)
+        (folder / "secondread-before-0001.sqlite").write_bytes(b"what its migration has laid beside")
+        return files
+
+    monkeypatch.setattr(backup, "put_back", put_back)
+    copy = tmp_path / "data" / "secondread-before-0001.sqlite"
+    copy.write_bytes(b"of the database that was here")
+    server_backup.put_back(stored_study, tmp_path / "data", url)
+    assert copy.read_bytes() == b"of the database that was here"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
