@@ -415,13 +415,19 @@ def test_parked_jobs_of_a_study_start_over(secondread, config, database):
 # move-database
 
 
+@pytest.fixture
+def url():
+    """An empty database of a server."""
+    with postgresql.shared().database("of_commands") as empty:
+        yield empty
+
+
 def test_move_database_goes_there_says_what_to_write_and_refuses_under_a_node(
-    secondread, config, database, tmp_path
+    secondread, config, database, url, tmp_path
 ):
     database.close()
     nowhere = secondread("--config", config, "move-database", "mysql://somewhere/else")
     assert (nowhere.code, "no such place" in nowhere.err) == (2, True)
-    url = postgresql.shared().create("moved_by_command")
     with lock_held(tmp_path / "data"):
         refused = secondread("--config", config, "move-database", url)
     assert (refused.code, "stop it" in refused.err) == (1, True)
@@ -461,10 +467,9 @@ def test_what_a_running_node_has_is_backed_up_and_put_back_by_another(secondread
     assert (already.code, "a backup waits in" in already.err) == (1, True)
 
 
-def test_a_backup_of_sqlite_moves_into_postgresql(secondread, config, database, tmp_path):
+def test_a_backup_of_sqlite_moves_into_postgresql(secondread, config, database, url, tmp_path):
     copy, elsewhere = tmp_path / "monday.tar", tmp_path / "elsewhere"
     assert secondread("--config", config, "backup", copy).code == 0
-    url = postgresql.shared().create("moved")
     text = config.read_text().replace('"data"', f'"{elsewhere}"')
     config.write_text(f'{text}[database]\nurl = "{url}"\n')
     put_back = secondread("--config", config, "restore", copy)

@@ -189,11 +189,17 @@ def test_names_of_the_migrations_tell_their_revisions_in_order():
     assert upgrade.revisions() == [script.revision for script in directory.walk_revisions()][::-1]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_what_came_to_an_end_is_counted_when_tallies_come(tmp_path, kind):
-    url = (
-        postgresql.shared().create("untallied", template=postgresql.template()) if kind != "sqlite" else None
-    )
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request):
+    """A database of a server without rows, and None for a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with postgresql.shared().database("untallied", template=postgresql.template()) as empty:
+        yield empty
+
+
+def test_what_came_to_an_end_is_counted_when_tallies_come(tmp_path, url):
     database = Database.open(tmp_path, url=url)
     hand = Hand(database)
     hand.answer_study("1.1", "1.2")

@@ -28,15 +28,15 @@ USER = {"name": "a", "role": "admin", "password_hash": "", "created_at": START, 
 @pytest.fixture
 def empty_url():
     """A database of this test's own, without tables."""
-    yield postgresql.shared().create("empty")
-    postgresql.shared().execute("DROP DATABASE empty WITH (FORCE)")
+    with postgresql.shared().database("empty") as empty:
+        yield empty
 
 
 @pytest.fixture
 def url():
     """A database of this test's own, without rows."""
-    yield postgresql.shared().create("own", template=postgresql.template())
-    postgresql.shared().execute("DROP DATABASE own WITH (FORCE)")
+    with postgresql.shared().database("own", template=postgresql.template()) as own:
+        yield own
 
 
 @pytest.fixture

@@ -164,9 +164,15 @@ def test_running_node_must_answer_at_its_port(look, scp, tmp_path):
         assert look(port=silent)[f"port {silent}"].outcome is Outcome.FAILED
 
 
-def test_port_of_a_process_with_a_role_is_known_by_its_sign_of_life(tmp_path, model, scp):
+@pytest.fixture
+def url():
+    """A database of a server, without rows."""
+    with postgresql.shared().database("checked", template=postgresql.template()) as empty:
+        yield empty
+
+
+def test_port_of_a_process_with_a_role_is_known_by_its_sign_of_life(tmp_path, model, scp, url):
     port = scp(ae_title="SECONDREAD")
-    url = postgresql.shared().create("checked", template=postgresql.template())
     settings = Settings(
         node=Node(data_dir=tmp_path / "data", port=port, host="127.0.0.1"),
         database=DatabaseServer(url=url),
@@ -179,17 +185,14 @@ def test_port_of_a_process_with_a_role_is_known_by_its_sign_of_life(tmp_path, mo
         checks = {check.subject: check.words for check in all_checks(settings, tmp_path / "config.toml")}
         return checks[f"port {port}"], checks["unfinished files"]
 
-    try:
-        with closing(Database.open(tmp_path / "data", url=url)) as database:
-            words, unfinished = look()
-            assert "it is not our node that does" in words
-            assert unfinished.endswith("the next start removes them")
-            Presence(database, "receive").tell()
-            words, unfinished = look()
-        assert words == "the role receive runs and answers"
-        assert unfinished.endswith("they go with their associations, or when they are a day old")
-    finally:
-        postgresql.shared().execute("DROP DATABASE checked WITH (FORCE)")
+    with closing(Database.open(tmp_path / "data", url=url)) as database:
+        words, unfinished = look()
+        assert "it is not our node that does" in words
+        assert unfinished.endswith("the next start removes them")
+        Presence(database, "receive").tell()
+        words, unfinished = look()
+    assert words == "the role receive runs and answers"
+    assert unfinished.endswith("they go with their associations, or when they are a day old")
 
 
 def test_port_of_stow_is_looked_at_where_it_is_open(tmp_path, model):
