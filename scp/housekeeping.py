@@ -67,6 +67,8 @@ class HousekeepingTasks:
     """Returns the machines that live, where there are several (`storage.machines`)."""
     displaced: Callable[[PlaceTaken], None] = lambda _: None
     """Called where another node works with the database: this one must end."""
+    ending: Callable[[], bool] = lambda: False
+    """Tells whether what takes long is to stop between two steps: the next one goes on there."""
     database_gone: threading.Event = field(default_factory=threading.Event)
     """Set while `watch_database` finds it gone."""
 
@@ -188,7 +190,7 @@ class HousekeepingTasks:
         if image_days < days:
             self._remove_pixels(before=self.now() - timedelta(days=image_days), shortage=None)
         choose = partial(retention.expired, before=before, limit=STUDIES_AT_A_TIME)
-        while removed := self._remove(choose):
+        while not self.ending() and (removed := self._remove(choose)):
             log.info("delivered studies removed", studies=len(removed), older_than_days=days)
 
     def free_disk_space(self) -> None:
@@ -197,7 +199,7 @@ class HousekeepingTasks:
         shortage = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
         if shortage > 0:
             shortage -= self._remove_pixels(before=None, shortage=shortage)
-        while shortage > 0:
+        while shortage > 0 and not self.ending():
             choose = partial(
                 retention.by_space, shortage=shortage, promised_since=promised_since, limit=STUDIES_AT_A_TIME
             )
@@ -216,7 +218,7 @@ class HousekeepingTasks:
             studies = retention.with_pixels(tx, before=before, promised_since=promised_since)
         freed, reading = 0, self.settings.node.reading()
         for number, study in enumerate(studies):
-            if shortage is not None and freed >= shortage:
+            if self.ending() or (shortage is not None and freed >= shortage):
                 break
             freed += pixel_removal.remove_pixels(study, self.database, self.archive, reading, now=self.now())
             if not number:

@@ -13,11 +13,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -129,9 +130,13 @@ class Archive:
                     removed += 1
         return removed
 
-    def orphans(self, referenced: AbstractSet[str]) -> list[Path]:
-        """Return the kept files that are not among ``referenced`` (`retention.referenced_files`)."""
-        return [self.data_dir / file for file in self._kept_files() if file not in referenced]
+    def orphans(self, referenced: AbstractSet[str], ending: Callable[[], bool] = lambda: False) -> list[Path]:
+        """Return the kept files that are not among ``referenced`` (`retention.referenced_files`).
+
+        To list them takes minutes on a large archive: once ``ending``, those found so far are returned.
+        """
+        files = takewhile(lambda _: not ending(), self._kept_files())
+        return [self.data_dir / file for file in files if file not in referenced]
 
     def sweep(self, orphans: Sequence[Path], last_known: Mapping[str, datetime]) -> Swept:
         """Put away ``orphans``. Only at start.

@@ -11,6 +11,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -98,9 +99,9 @@ class Deliver:
     def _do_duty(self) -> None:
         """Deliver and keep house for one term: until the end, or until the duty is lost."""
         settings, database = self._place.settings, self._place.database
-        tasks = self._place.tasks(self._trail)
-        tasks.waive_commitments()
         over = threading.Event()
+        tasks = replace(self._place.tasks(self._trail), ending=over.is_set)
+        tasks.waive_commitments()
 
         def may_send() -> bool:
             """Ask both: the duty may come back while a thread of this term still waits for a peer."""
@@ -110,7 +111,7 @@ class Deliver:
         self._dispatcher = dispatcher = self._make_dispatcher(may_send)
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(
-            [*housekeeping.upkeep_ticks(tasks), *leftovers.ticks(self._place)], tasks.clock
+            [*housekeeping.upkeep_ticks(tasks), *leftovers.ticks(self._place, over.is_set)], tasks.clock
         )
         dispatcher.start()
         alert_watch.start()
@@ -126,9 +127,9 @@ class Deliver:
             over.set()
             self._on_duty.clear()
             self._dispatcher = None
+            self._ended_in_order = dispatcher.stop(STOP_SECONDS)
             alert_watch.stop(ALERT_STOP_SECONDS)
             end_ticks()
-            self._ended_in_order = dispatcher.stop(STOP_SECONDS)
             end_forwarding(AUDIT_STOP_SECONDS)
 
     def _make_dispatcher(self, may_send: Callable[[], bool]) -> Dispatcher:

@@ -7,7 +7,7 @@ day from its first byte to its row, and who begins anew writes a new file.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -30,8 +30,8 @@ AT_A_TIME: Final = 500
 """Files in one transaction: images that come in wait for no more."""
 
 
-def ticks(place: Surroundings) -> list[Tick]:
-    """Return each task with the seconds between two calls of it."""
+def ticks(place: Surroundings, ending: Callable[[], bool]) -> list[Tick]:
+    """Return each task with the seconds between two calls of it; a sweep stops where it is ``ending``."""
 
     def forget_machines() -> None:
         with place.database.write() as tx:
@@ -40,21 +40,21 @@ def ticks(place: Surroundings) -> list[Tick]:
     return [
         Tick(forget_machines, MACHINES_SECONDS),
         Tick(lambda: place.archive.clear_incoming(older_than=OLD_SECONDS), SWEEP_SECONDS),
-        Tick(lambda: sweep(place), SWEEP_SECONDS),
+        Tick(lambda: sweep(place, ending), SWEEP_SECONDS),
     ]
 
 
-def sweep(place: Surroundings, *, older_than: float = OLD_SECONDS) -> None:
+def sweep(place: Surroundings, ending: Callable[[], bool], *, older_than: float = OLD_SECONDS) -> None:
     """Put away old files that no row names; no transaction is open while files are listed."""
     with place.database.read() as tx:
         referenced = retention.referenced_files(tx)
-    orphans = [path for path in place.archive.orphans(referenced) if _age(path) > older_than]
-    if not orphans:
+    orphans = [path for path in place.archive.orphans(referenced, ending) if _age(path) > older_than]
+    if not orphans or ending():
         return
     with place.database.read() as tx:
         last_known = retention.last_known(tx)
     remaining = iter(orphans)
-    while batch := list(islice(remaining, AT_A_TIME)):
+    while not ending() and (batch := list(islice(remaining, AT_A_TIME))):
         _put_away(place, batch, last_known, older_than)
 
 

@@ -136,6 +136,16 @@ def test_old_studies_are_removed_a_few_at_a_time_and_young_ones_kept(node, tasks
     assert [entry["studies"] for entry in logs] == [housekeeping.STUDIES_AT_A_TIME, 2]
 
 
+def test_removal_of_old_studies_stops_between_two_batches_where_the_process_ends(node, tasks, monkeypatch):
+    monkeypatch.setattr(housekeeping, "STUDIES_AT_A_TIME", 1)
+    node.receive(mammogram("R", "CC", study="1"), mammogram("R", "CC", study="2"))
+    node.work(later=QUIET)
+    node.deliver()
+    node.now += timedelta(days=node.settings.retention.days + 1)
+    replace(tasks, ending=lambda: len(node.known_studies()) < 2).remove_old_studies()
+    assert len(node.known_studies()) == 1
+
+
 def test_recovery_gives_jobs_back_and_removes_what_no_row_names(node, tasks):
     node.receive(mammogram("R", "CC"))
     claim(node)
