@@ -74,7 +74,9 @@ def _node(overview: Overview, now: datetime) -> Iterator[Metric]:
     yield jobs
     oldest = health.oldest_waiting
     age = 0.0 if oldest is None else (now - oldest).total_seconds()
-    yield _gauge("secondread_oldest_waiting_job_seconds", "Age of the oldest job not begun", age)
+    yield _gauge(
+        "secondread_oldest_waiting_job_seconds", "How long the oldest job that is due has waited", age
+    )
     yield _gauge("secondread_studies_today", "Studies that began since midnight", overview.studies_today)
     disk = health.disk
     yield _gauge("secondread_disk_free_bytes", "Free in the data directory", disk.free_mb * MEGABYTE)

@@ -126,6 +126,7 @@ class Health:
     queue: Mapping[str, Mapping[str, int]]
     """Jobs by kind and state."""
     oldest_waiting: datetime | None
+    """Since when the first of the jobs that are due has waited; None where none is due."""
     destinations: tuple[Destination, ...]
     problems: tuple[DeliveryProblem, ...]
     warnings: tuple[CommitmentWarning, ...]
@@ -160,7 +161,7 @@ def look(database: Database, settings: Settings) -> Health:
                 kind.value.lower(): {state.value.lower(): number for state, number in by_state.items()}
                 for kind, by_state in jobs.counts(tx).items()
             },
-            oldest_waiting=jobs.oldest_waiting(tx),
+            oldest_waiting=jobs.oldest_waiting(tx, now=database.now()),
             destinations=_destinations(
                 settings,
                 deliveries.counts(tx),

@@ -97,7 +97,7 @@ class WorkerPool:
         """Start another worker where jobs wait when one is ready: those of before the start wake nobody."""
         try:
             with self._database.read() as tx:
-                waiting = jobs.oldest_waiting(tx) is not None
+                waiting = jobs.oldest_waiting(tx, now=self._database.now()) is not None
         except StorageError as error:
             log.warning("it cannot be seen whether jobs wait for another worker", reason=str(error))
             return

@@ -196,12 +196,15 @@ def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
     return {kind: {state: by_place.get((kind, state), 0) for state in JobState} for kind in JobKind}
 
 
-def oldest_waiting(tx: Connection) -> datetime | None:
-    """Return since when the oldest job that is not begun has been waiting."""
-    oldest: datetime | None = tx.execute(
-        select(func.min(_jobs.c.created_at)).where(_jobs.c.state == JobState.WAITING)
+def oldest_waiting(tx: Connection, *, now: datetime) -> datetime | None:
+    """Return since when the first of the jobs that are due has waited for a worker.
+
+    One that is to be tried again later waits for its time, and more workers do it no sooner.
+    """
+    due: datetime | None = tx.execute(
+        select(func.min(_jobs.c.not_before)).where(_jobs.c.state == JobState.WAITING)
     ).scalar_one()
-    return oldest
+    return None if due is None or due > now else due
 
 
 def _how_many(kind: JobKind, state: JobState) -> ScalarSelect[int]:

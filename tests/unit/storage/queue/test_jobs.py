@@ -302,12 +302,19 @@ def test_a_retried_image_of_a_reported_study_is_reported_again(hand):
 
 def test_what_waits_longest_is_known(hand):
     with hand.database.read() as tx:
-        assert jobs.oldest_waiting(tx) is None
+        assert jobs.oldest_waiting(tx, now=hand.now) is None
     hand.receive(arrival(0))
     hand.wait(hours=1)
     hand.receive(arrival(1))
     with hand.database.read() as tx:
-        assert jobs.oldest_waiting(tx) == START
+        assert jobs.oldest_waiting(tx, now=hand.now) == START
+    first, second = hand.claimed(), hand.claimed()
+    later = hand.now + timedelta(hours=2)
+    with hand.database.write() as tx:
+        for job in (first, second):
+            jobs.again(tx, job.lease, not_before=later, reason="no room", now=hand.now)
+        assert jobs.oldest_waiting(tx, now=hand.now) is None, "no worker could do it sooner"
+        assert jobs.oldest_waiting(tx, now=later) == later
 
 
 def test_a_new_finding_names_the_heatmap_that_it_replaces(hand):
