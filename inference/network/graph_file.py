@@ -9,7 +9,7 @@ cannot be used is made again.
 from __future__ import annotations
 
 import hashlib
-import os
+import secrets
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,7 +57,8 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
     Older files of the same model go. Raises OSError where it cannot be written.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = file.with_suffix(f".{os.getpid()}")  # two workers may be at the same
+    # two workers may be at the same, on two machines with the same process id
+    unfinished = file.with_suffix(f".{secrets.token_hex(8)}")
     try:
         _write(unfinished, call, network)
         unfinished.replace(file)

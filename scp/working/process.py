@@ -6,13 +6,16 @@ TensorFlow is loaded here, by `open_analyst`: the listening process never calls 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -34,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 NETWORKS: Final = "networks"
 """Folder of the data directory that keeps compiled networks; who deletes it makes the next start slower."""
+UNUSED_SECONDS: Final = 30 * 86_400.0
+"""After so long without a start the networks of a machine are removed; it would compile them again."""
 NICE: Final = 10
 """Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
 IDLE_SECONDS: Final = 1.0
@@ -77,16 +82,32 @@ def open_analyst(settings: Settings) -> Analyst:
     from inference.analysis.gate import Gate  # noqa: PLC0415
 
     manifest = product.read_manifest(settings.model)
-    data_dir = settings.node.data_dir
-    cache = data_dir / NETWORKS
-    if settings.node.shares:
-        cache /= socket.gethostname()  # it is compiled for the processor of this machine
     return Analyst(
-        classifier=Classifier.open(manifest, cache=cache if data_dir.is_dir() else None),
+        classifier=Classifier.open(manifest, cache=_compiled(settings)),
         options=settings.outputs.options(),
         gate=Gate.open(manifest),
         reading=settings.node.reading(),
     )
+
+
+def _compiled(settings: Settings) -> Path | None:
+    """Return the folder of this machine's compiled networks; None where there is no data directory.
+
+    Where machines share that, each has a folder, and those of machines that are gone for long go here.
+    """
+    data_dir = settings.node.data_dir
+    if not data_dir.is_dir():
+        return None
+    if not settings.node.shares:
+        return data_dir / NETWORKS
+    folder = data_dir / NETWORKS / socket.gethostname()  # compiled for the processor of this machine
+    with suppress(OSError):  # a folder that cannot be touched or removed costs room alone
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(folder)
+        for machine in folder.parent.iterdir():
+            if machine.is_dir() and time.time() - machine.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(machine, ignore_errors=True)
+    return folder
 
 
 def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
