@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,9 +12,11 @@ from scp import housekeeping, schedule
 from scp.auditing.trail import Trail
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Peer
+from scp.roles.signals import End
 from scp.schedule import ClockWatch
 from storage.archive import unclaimed
-from storage.errors import DatabaseError
+from storage.database.sqlite.backend import File
+from storage.errors import DatabaseError, PlaceTaken
 from storage.queue import commitments, deliveries, jobs
 from storage.records import JobKind
 from storage.states import CommitmentState, JobState
@@ -219,6 +222,16 @@ def test_commitments_of_peers_that_are_not_asked_any_more_are_waived(tmp_path):
     assert commitment_states(node) == {CommitmentState.WAIVED: len(sent)}
     assert [entry["objects"] for entry in logs] == [len(sent)]
     node.close()
+
+
+@pytest.mark.parametrize(("fault", "ends"), [(PlaceTaken("another"), True), (DatabaseError("away"), False)])
+def test_node_ends_where_another_works_with_the_database_not_where_the_server_is_away(
+    tasks, monkeypatch, fault, ends
+):
+    monkeypatch.setattr(File, "check_place", Mock(side_effect=fault))
+    stop = End()
+    replace(tasks, displaced=stop.fail).watch_database()
+    assert (stop.is_set(), stop.fault) == (ends, fault if ends else None)
 
 
 def test_failures_of_storage_and_disk_are_left_to_the_next_tick():
