@@ -27,6 +27,7 @@ _SESSION: Final = {
 
 _LIBPQ: Final = {
     "application_name": "secondread",
+    "client_encoding": "utf8",  # psycopg gives bytes, not text, of a database made with SQL_ASCII
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",

@@ -45,6 +45,16 @@ def database(url, tmp_path):
         yield opened
 
 
+def test_a_database_without_an_encoding_holds_text(tmp_path):
+    url = postgresql.shared().create("bare", template="template0 ENCODING SQL_ASCII LOCALE_PROVIDER libc LOCALE 'C'")
+    with contextlib.closing(Database.open(tmp_path, url=url)) as opened:
+        with opened.write() as tx:
+            tx.execute(schema.users.insert(), {**USER, "name": "Ångström"})
+        with opened.read() as tx:
+            assert tx.execute(select(schema.users.c.name)).scalars().all() == ["Ångström"]
+    postgresql.shared().execute("DROP DATABASE bare WITH (FORCE)")
+
+
 def cut(url):
     """End every session of the database, as a restart of the server does."""
     name = connection.parse(url).database
