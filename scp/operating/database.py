@@ -92,7 +92,7 @@ def _check(settings: Settings, *, new: bool = False) -> None:
         ) from error
     if inspected is None:
         if new:
-            refuse_another_user(data_dir)
+            refuse_another_user(data_dir, shared=bool(settings.database.url))
             return
         if settings.database.url:
             raise CommandError(f"there is nothing in {settings.database.url} yet: start the node once")
@@ -108,7 +108,12 @@ def _check(settings: Settings, *, new: bool = False) -> None:
         )
 
 
-def refuse_another_user(data_dir: Path) -> None:
-    """Raise CommandError where the data directory is not that of who runs the command."""
-    if data_dir.exists() and data_dir.stat().st_uid != os.geteuid():
+def refuse_another_user(data_dir: Path, *, shared: bool = False) -> None:
+    """Raise CommandError where the data directory is not that of who runs the command.
+
+    One that machines share (``shared``) may be its group's.
+    """
+    if not data_dir.exists() or data_dir.stat().st_uid == os.geteuid():
+        return
+    if not shared or os.geteuid() == 0 or not os.access(data_dir, os.W_OK | os.X_OK):
         raise CommandError(f"{data_dir} is another user's: run this as the user that the node runs as")

@@ -91,7 +91,7 @@ def _restore_to_server(source: Path, data_dir: Path, url: str, *, replace: bool)
         )
     if locks.node_pid(data_dir) is not None:
         raise CommandError("the node is running: stop it first")
-    refuse_another_user(data_dir)
+    refuse_another_user(data_dir, shared=True)
     try:
         files = server_backup.put_back(source, data_dir, url)
     except OSError as error:

@@ -57,7 +57,11 @@ class Connection(socket.socket):
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """Read as any socket does. The event loop reads TLS by this and nothing else."""
-        number = super().recv_into(buffer, nbytes, flags)
+        try:
+            number = super().recv_into(buffer, nbytes, flags)
+        except ConnectionError:
+            self.ended = True
+            raise
         self.any_byte = self.any_byte or number > 0
         self.ended = not number
         return number

@@ -103,6 +103,7 @@ instances: Final = Table(
     # when retention has put its header in the place of the image
     Column("pixels_removed_at", Instant),
     Index("ix_instances_received", "received_at", "size"),
+    Index("ix_instances_patient", "patient_digest"),
 )
 
 _WHOLE = text("pixels_removed_at IS NULL")

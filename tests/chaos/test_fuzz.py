@@ -34,7 +34,7 @@ from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 CASES = int(os.environ.get("SECONDREAD_FUZZ_CASES", "80"))
 SEED = int(os.environ.get("SECONDREAD_CHAOS_SEED", "1"))
-BATCH = max(1, min(100, CASES // 2))
+BATCH = max(1, min(100, CASES // 4))
 ANSWERS = frozenset({0x0000, 0xA900, 0xC000})
 """Kept, of another kind, unreadable. 0x0110 would be a fault of the node."""
 GROWTH = 150_000_000

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -262,6 +263,8 @@ def test_stranger_has_the_same_time_for_a_tls_handshake(tmp_path, way, monkeypat
     try:
         with socket.create_connection(("127.0.0.1", secure.server.port)):
             pass  # as programs do that watch whether a port is open: no failure
+        with socket.create_connection(("127.0.0.1", secure.server.port)) as reset:
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert rest(silent(secure, b"\x16\x03\x01")) == b""
         assert rest(silent(secure)) == b""
         assert secure.refused() == {Refused.TLS: 1, Refused.SILENT: 1}

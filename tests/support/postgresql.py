@@ -86,6 +86,11 @@ class Cluster:
             else:
                 return self
 
+    def let_in(self, network):
+        """Let a network in that is written as address/bits; before the start."""
+        with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {network} trust\n")
+
     def stop(self, number=signal.SIGINT):
         """Stop it: SIGINT cuts every connection, SIGQUIT is a crash."""
         self.process.send_signal(number)

@@ -22,16 +22,16 @@ class Stored:
 
 
 class RememberingArchive:
-    """Listens on a free loopback port and answers success."""
+    """Listens on a free port, of loopback unless told otherwise, and answers success."""
 
-    def __init__(self, ae_title="PACS"):
+    def __init__(self, ae_title="PACS", *, host="127.0.0.1"):
         self.stored: list[Stored] = []
         self._lock = threading.Lock()
         entity = AE(ae_title=ae_title)
         entity.supported_contexts = AllStoragePresentationContexts
         entity.add_supported_context(Verification)
         self._server = entity.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+            (host, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
         )
         self.port = self._server.server_address[1]
 

@@ -18,13 +18,12 @@ CLONE_NEWNET = 0x40000000
 """Of setns(2), from linux/sched.h."""
 
 
-def run(arguments, environment, output, namespace):
-    """Become a node whose lines go to the pipe ``output``, inside a network ``namespace``."""
+def run(pipe, arguments, environment, namespace):
+    """Become a node whose lines go to ``pipe``, inside a network ``namespace``."""
     if namespace:
         with Path("/var/run/netns", namespace).open() as file:
             assert ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) == 0
     os.setpgid(0, 0)
-    pipe = os.open(output, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(pipe, stream)
     os.environ.update(environment)
@@ -55,7 +54,11 @@ if __name__ == "__main__":
         word, _, rest = line.partition(" ")
         if word == "wait":
             answer(os.waitstatus_to_exitcode(os.waitpid(int(rest), 0)[1]))
-        elif pid := os.fork():
-            answer(pid)
         else:
-            run(**json.loads(rest))
+            request = json.loads(rest)
+            output = os.open(request.pop("output"), os.O_WRONLY)
+            if pid := os.fork():
+                os.close(output)
+                answer(pid)
+            else:
+                run(output, **request)

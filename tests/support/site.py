@@ -68,7 +68,7 @@ quiet_seconds = {quiet_seconds}
 
 [worker]
 processes = 1
-lease_seconds = 3
+lease_seconds = 15
 
 [delivery]
 first_retry_seconds = 1
@@ -160,8 +160,11 @@ class RoleProcess:
             "output": str(pipe),
             "namespace": self.site.hosts.namespace(self.number),
         }
+        # opened first: the starter opens the other end, which one that dies at once closes
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(reading, True)
         self.pid = self.site.starter.ask("start", json.dumps(request))
-        self.lines = Lines(pipe.open("rb"), copy=pipe.with_suffix(".log"))
+        self.lines = Lines(os.fdopen(reading, "rb"), copy=pipe.with_suffix(".log"))
 
     def wait(self, seconds=120):
         """Wait until it does its work."""

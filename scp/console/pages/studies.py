@@ -63,7 +63,7 @@ def show(request: Request) -> Response:
 async def find(request: Request) -> Response:
     """Find what may be a Patient ID.
 
-    None gets into an address, which browsers and proxies keep: one that is known leads to its pseudonym.
+    One that is known leads to its pseudonym: browsers and proxies keep addresses.
     """
     visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
@@ -76,7 +76,8 @@ def _find(request: Request, query: dict[str, str]) -> Response:
     node = services.of(request)
     digest = digests.digest_of_patient_id(query.get("q", ""))
     with node.database.read() as tx:
-        has_images = pages.has_patient(tx, digest)
+        # images without a Patient ID have a digest too
+        has_images = bool(query.get("q")) and pages.has_patient(tx, digest)
     if has_images:
         log.info("studies of a Patient ID looked for", user=visitors.of(request).name or "no users")
         query["q"] = node.pseudonym(digest) or ""

@@ -1,4 +1,4 @@
-"""The processes that share the work of a node, where it runs on several machines."""
+"""The processes that share the work of a node on several machines; studies found by patient."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table; a text in the order of its bytes, as `columns.characters` has it."""
+    """Make the table and an index; a text in the order of its bytes, as `columns.characters` has it."""
     collation = None if op.get_bind().dialect.name == "sqlite" else "C"
     op.create_table(
         "machines",
@@ -24,3 +24,4 @@ def upgrade() -> None:
         sa.Column("busy", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_machines"),
     )
+    op.create_index("ix_instances_patient", "instances", ["patient_digest"])

@@ -46,7 +46,9 @@ def database(url, tmp_path):
 
 
 def test_a_database_without_an_encoding_holds_text(tmp_path):
-    url = postgresql.shared().create("bare", template="template0 ENCODING SQL_ASCII LOCALE_PROVIDER libc LOCALE 'C'")
+    url = postgresql.shared().create(
+        "bare", template="template0 ENCODING SQL_ASCII LOCALE_PROVIDER libc LOCALE 'C'"
+    )
     with contextlib.closing(Database.open(tmp_path, url=url)) as opened:
         with opened.write() as tx:
             tx.execute(schema.users.insert(), {**USER, "name": "Ångström"})
