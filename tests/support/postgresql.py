@@ -104,7 +104,9 @@ class Cluster:
 
     def connect(self, database):
         """Return a connection of the driver's own, without any transaction."""
-        return psycopg.connect(host=str(self.folder), user=USER, dbname=database, autocommit=True)
+        return psycopg.connect(
+            host=str(self.folder), port=self.settings.get("port"), user=USER, dbname=database, autocommit=True
+        )
 
     def execute(self, statement, *, database="postgres"):
         """Do one statement."""
