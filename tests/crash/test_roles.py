@@ -13,7 +13,7 @@ pytestmark = [
     # pynetdicom's threads die of connections that a kill cuts off
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
-STUDIES = 10
+STUDIES = 6
 SECONDS = 240
 
 

@@ -255,7 +255,7 @@ class Promises(RuleBasedStateMachine):
 
     @invariant()
     def what_is_counted_is_what_there_is(self) -> None:
-        assert_counted(self.database)
+        assert_counted(self.hand.database)
 
     @invariant()
     def nothing_owed_disappears(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy import Connection, MetaData, column, func, inspect, select, table
 
 from storage.database import schema, upgrade
 from storage.database.patience import Patience
@@ -70,13 +70,14 @@ class ServerPlace:
     def last_numbers(self, tx: Connection) -> dict[str, int]:
         """Return the last number that a row of each table has had."""
         last = {}
-        for table in schema.numbered():
-            row = tx.execute(text(f"SELECT last_value, is_called FROM {table}_id_seq")).one()  # noqa: S608
+        for name in schema.numbered():
+            sequence = table(f"{name}_id_seq", column("last_value"), column("is_called"))
+            row = tx.execute(select(sequence)).one()
             if row.is_called:
-                last[table] = int(row.last_value)
+                last[name] = int(row.last_value)
         return last
 
     def write_last_numbers(self, tx: Connection, numbers: Mapping[str, int]) -> None:
         """Let the next row of each table have the number after that."""
-        for table, number in numbers.items():
-            tx.execute(text(f"SELECT setval('{table}_id_seq', :number)"), {"number": number})
+        for name, number in numbers.items():
+            tx.execute(select(func.setval(f"{name}_id_seq", number)))
