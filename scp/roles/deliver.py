@@ -107,7 +107,11 @@ class Deliver:
             """Ask both: the duty may come back while a thread of this term still waits for a peer."""
             return not over.is_set() and self._duty.held()
 
-        end_forwarding = forwarder.forward(settings, self._trail, may_send=may_send)
+        audit_over = threading.Event()
+        """Whether what this term has done stands in the audit trail, and was sent where it could be."""
+        end_forwarding = forwarder.forward(
+            settings, self._trail, may_send=lambda: not audit_over.is_set() and self._duty.held()
+        )
         self._dispatcher = dispatcher = self._make_dispatcher(may_send)
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(
@@ -131,6 +135,7 @@ class Deliver:
             alert_watch.stop(ALERT_STOP_SECONDS)
             end_ticks()
             end_forwarding(AUDIT_STOP_SECONDS)
+            audit_over.set()
 
     def _make_dispatcher(self, may_send: Callable[[], bool]) -> Dispatcher:
         settings, database, now = self._place.settings, self._place.database, self._place.database.now

@@ -18,6 +18,7 @@ from scp.working.supervisor import Supervisor
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.queue import jobs
+from storage.states import JobState
 
 log = structlog.get_logger(__name__)
 
@@ -97,11 +98,11 @@ class WorkerPool:
         """Start another worker where jobs wait when one is ready: those of before the start wake nobody."""
         try:
             with self._database.read() as tx:
-                waiting = jobs.oldest_waiting(tx, now=self._database.now()) is not None
+                counts = jobs.counts(tx).values()
         except StorageError as error:
             log.warning("it cannot be seen whether jobs wait for another worker", reason=str(error))
             return
-        if waiting:
+        if any(states[JobState.WAITING] for states in counts):  # those that are not due yet, too
             self._start_next()
 
     def _start_next(self) -> None:

@@ -52,23 +52,9 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
     A job that has killed a worker comes after all others: its next try delays nobody who is waiting.
     Returns None where nothing is due. The job goes to others when ``lease`` passes without a heartbeat.
     """
-    sibling = _jobs.alias("sibling")
-    images_left = (
-        select(sibling.c.id)
-        .where(
-            sibling.c.study_uid == _jobs.c.study_uid,
-            sibling.c.kind == JobKind.ANALYSE,
-            sibling.c.state.in_(LIVE),
-        )
-        .exists()
-    )
     row = tx.execute(
         select(_jobs)
-        .where(
-            _jobs.c.state == JobState.WAITING,
-            _jobs.c.not_before <= now,
-            or_(_jobs.c.kind == JobKind.ANALYSE, ~images_left),
-        )
+        .where(*_claimable(now))
         .order_by(_jobs.c.deaths, case((_jobs.c.kind == JobKind.REPORT, 0), else_=1), _jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -199,12 +185,31 @@ def counts(tx: Connection) -> dict[JobKind, dict[JobState, int]]:
 def oldest_waiting(tx: Connection, *, now: datetime) -> datetime | None:
     """Return since when the first of the jobs that are due has waited for a worker.
 
-    One that is to be tried again later waits for its time, and more workers do it no sooner.
+    One that is to be tried again later waits for its time, a report for its images; more workers do neither
+    sooner.
     """
-    due: datetime | None = tx.execute(
-        select(func.min(_jobs.c.not_before)).where(_jobs.c.state == JobState.WAITING)
-    ).scalar_one()
-    return None if due is None or due > now else due
+    query = select(_jobs.c.not_before).where(*_claimable(now)).order_by(_jobs.c.not_before).limit(1)
+    due: datetime | None = tx.execute(query).scalar_one_or_none()
+    return due
+
+
+def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Tell what a worker may claim: what is due, a report once none of its study's images is under way."""
+    sibling = _jobs.alias("sibling")
+    images_left = (
+        select(sibling.c.id)
+        .where(
+            sibling.c.study_uid == _jobs.c.study_uid,
+            sibling.c.kind == JobKind.ANALYSE,
+            sibling.c.state.in_(LIVE),
+        )
+        .exists()
+    )
+    return (
+        _jobs.c.state == JobState.WAITING,
+        _jobs.c.not_before <= now,
+        or_(_jobs.c.kind == JobKind.ANALYSE, ~images_left),
+    )
 
 
 def _how_many(kind: JobKind, state: JobState) -> ScalarSelect[int]:

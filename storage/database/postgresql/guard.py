@@ -11,11 +11,11 @@ import threading
 from enum import Enum
 from typing import Final
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine, PoolProxiedConnection, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.database.postgresql.errors import LOCK_NOT_AVAILABLE, code, translated
-from storage.errors import PlaceTaken
+from storage.errors import DatabaseError, PlaceTaken
 
 NODE: Final = 0x5EC0DE
 """Number of the lock (PostgreSQL, "Advisory Locks"); it is the database's own."""
@@ -32,6 +32,12 @@ class Company(Enum):
 
 _TAKE: Final = "SET lock_timeout = 5000; SELECT {}"
 """The session of a node that was killed may need a moment to end."""
+
+_HOLDERS: Final = text(
+    "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+    "WHERE datname = current_database() AND locktype = 'advisory' AND classid = 0 AND objid = :node "
+    "AND granted"
+)
 
 _MEETS: Final = {
     Company.NOBODY: "another node works with the database {}: stop it, or give this one another "
@@ -50,11 +56,14 @@ class Guard:
         self._company = company
         self._mutex = threading.Lock()
         self._session: PoolProxiedConnection | None = None
+        self._process: int | None = None
+        """The server's process of the session that had the lock last."""
 
     def check(self) -> None:
         """Take the lock where it is not held.
 
-        Raises PlaceTaken where another node has it, DatabaseError where the server is away.
+        Raises PlaceTaken where another node has it, DatabaseError where the server is away, or has not seen
+        yet that an earlier session of this process is over.
         """
         with self._mutex:
             if self._session is not None and not self._alive(self._session):
@@ -79,7 +88,20 @@ class Guard:
                 self._end()
                 if code(error) != LOCK_NOT_AVAILABLE:
                     raise
+                if self._is_let_go():
+                    raise DatabaseError(
+                        f"the database {self._name} holds the lock of an earlier session of this process yet"
+                    ) from None
                 raise PlaceTaken(_MEETS[self._company].format(self._name)) from None
+            self._process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+
+    def _is_let_go(self) -> bool:
+        """Tell whether nobody holds the lock but a session of ours that the server does not know to be over.
+
+        A host that was frozen or cut off gives its session up before the server does.
+        """
+        with self._engine.connect() as connection:
+            return set(connection.execute(_HOLDERS, {"node": NODE}).scalars()) <= {self._process}
 
     def _end(self) -> None:
         session, self._session = self._session, None

@@ -255,6 +255,20 @@ def test_node_takes_its_lock_again_unless_another_was_faster(url, tmp_path, monk
         node.check_place()
 
 
+def test_node_whose_session_the_server_holds_to_be_alive_waits_for_its_end(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "500"))
+    with contextlib.closing(Database.open(tmp_path, url=url, company=Company.NOBODY)) as node:
+        session = node.server.guard._session.dbapi_connection
+        with monkeypatch.context() as frozen:
+            frozen.setattr(guard.Guard, "_alive", lambda *_: False)
+            frozen.setattr(session, "close", lambda: None)
+            with pytest.raises(DatabaseError, match="of an earlier session of this process yet") as raised:
+                node.check_place()
+        assert raised.type is DatabaseError
+        session.close()
+        node.check_place()
+
+
 def test_roles_meet_each_other_and_no_node_alone(url, tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "500"))
     with (
