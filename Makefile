@@ -45,7 +45,7 @@ test: $(VENV)/dev ## run all tests, short forms of the chaos tests included, in 
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 chaos: $(VENV)/dev ## kill, cut, fuzz for an hour: the long forms of what make test does briefly (ROUNDS=200 CASES=10000)
-	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos tests/peers/test_validators.py tests/property/test_queue_keeps_its_promises.py tests/property/test_commitments_keep_their_promises.py tests/crash/test_restored_database.py -p no:randomly $(PYTEST_ARGS)
+	SECONDREAD_CHAOS_ROUNDS=$(ROUNDS) SECONDREAD_FUZZ_CASES=$(CASES) $(BIN)/python -m pytest tests/chaos tests/peers/test_validators.py tests/property/test_queue_keeps_its_promises.py tests/property/test_commitments_keep_their_promises.py tests/crash/test_restored_database.py tests/crash/test_postgresql_stops.py -p no:randomly $(PYTEST_ARGS)
 	$(BIN)/python bench/scale_out.py
 
 # pip-audit has an environment of its own: it brings libraries that the program must not come to need.

@@ -1,5 +1,6 @@
 """A node whose rows are in PostgreSQL: the server goes and comes back, and nothing acknowledged is lost."""
 
+import os
 import signal
 
 import pytest
@@ -12,7 +13,11 @@ from tests.support.node_process import NodeProcess, peer
 from tests.support.scu import store
 from tests.support.web import Console
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    # tests/unit/storage/database/test_postgresql.py cuts sessions, tests/crash/test_roles.py kills processes
+    pytest.mark.skipif("SECONDREAD_CHAOS_ROUNDS" not in os.environ, reason="a long form: make chaos"),
+]
 
 AGAIN = 0xA700
 """PS3.4 table B.2-1: out of resources."""
