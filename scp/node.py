@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,11 +17,8 @@ from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.configuration.settings import Settings
 from scp.console.supervisor import ConsoleSupervisor
-from scp.delivering.commitment_answer import CommitmentAnswers
-from scp.delivering.commitment_report import Reports
-from scp.delivering.commitment_request import CommitmentRequester
+from scp.delivering import assembly
 from scp.delivering.dispatcher import Dispatcher
-from scp.delivering.sender import Sender
 from scp.errors import FAILED, OK, CommandError
 from scp.housekeeping import HousekeepingTasks
 from scp.process import limits, locks, parent
@@ -36,7 +32,6 @@ from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
 from scp.roles import entrances, running, signals
-from scp.roles.deliver import new_uid
 from scp.roles.entrances import StartError
 from scp.roles.signals import End
 from scp.schedule import ClockWatch
@@ -126,33 +121,8 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     manifest.verify(product.read_manifest(settings.model))
     trail, end_trail = forwarder.begin(settings)
     admission = Admission(settings)
-    sender = Sender(
-        settings=settings,
-        database=database,
-        archive=archive,
-        now=database.now,
-        jitter=random.random,
-        trail=trail,
-    )
-    reports = Reports(settings=settings, database=database, now=database.now, jitter=random.random)
-    commitment_requester = CommitmentRequester(
-        settings=settings,
-        database=database,
-        reports=reports,
-        now=database.now,
-        jitter=random.random,
-        new_uid=new_uid,
-    )
-    commitment_answers = CommitmentAnswers(
-        settings=settings, database=database, archive=archive, now=database.now, jitter=random.random
-    )
-    dispatcher = Dispatcher(
-        database=database,
-        sender=sender,
-        commitment_requester=commitment_requester,
-        commitment_answers=commitment_answers,
-        now=database.now,
-    )
+    delivering = assembly.assemble(settings, database, archive, trail)
+    dispatcher = delivering.dispatcher
     workers = WorkerPool(settings=settings, database=database, finished=dispatcher.wake, now=database.now)
     tasks = HousekeepingTasks(
         settings=settings,
@@ -175,7 +145,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         calls=CallCounts(database=database, now=database.now),
         trail=trail,
         receptions=Receptions(trail=trail),
-        more_handlers=(*reports.handlers, *commitment_answers.handlers),
+        more_handlers=(*delivering.reports.handlers, *delivering.answers.handlers),
     )
     tasks.recover(in_order=in_order)
     tasks.waive_commitments()

@@ -7,9 +7,7 @@ object that it sends, so that at most the object under way is offered twice: sam
 
 from __future__ import annotations
 
-import random
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -20,11 +18,8 @@ from scp import housekeeping, schedule
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.auditing.trail import Trail
-from scp.delivering.commitment_answer import CommitmentAnswers
-from scp.delivering.commitment_report import Reports
-from scp.delivering.commitment_request import CommitmentRequester
+from scp.delivering import assembly
 from scp.delivering.dispatcher import Dispatcher
-from scp.delivering.sender import Sender
 from scp.roles import leftovers
 from scp.roles.bell import DELIVERIES
 from scp.roles.surroundings import Surroundings
@@ -112,7 +107,8 @@ class Deliver:
         end_forwarding = forwarder.forward(
             settings, self._trail, may_send=lambda: not audit_over.is_set() and self._duty.held()
         )
-        self._dispatcher = dispatcher = self._make_dispatcher(may_send)
+        delivering = assembly.assemble(settings, database, self._place.archive, self._trail, may_send)
+        self._dispatcher = dispatcher = delivering.dispatcher
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(
             [*housekeeping.upkeep_ticks(tasks), *leftovers.ticks(self._place, over.is_set)], tasks.clock
@@ -136,40 +132,3 @@ class Deliver:
             end_ticks()
             end_forwarding(AUDIT_STOP_SECONDS)
             audit_over.set()
-
-    def _make_dispatcher(self, may_send: Callable[[], bool]) -> Dispatcher:
-        settings, database, now = self._place.settings, self._place.database, self._place.database.now
-        sender = Sender(
-            settings=settings,
-            database=database,
-            archive=self._place.archive,
-            now=now,
-            jitter=random.random,
-            trail=self._trail,
-            may_send=may_send,
-        )
-        reports = Reports(settings=settings, database=database, now=now, jitter=random.random)
-        requester = CommitmentRequester(
-            settings=settings,
-            database=database,
-            reports=reports,
-            now=now,
-            jitter=random.random,
-            new_uid=new_uid,
-        )
-        answers = CommitmentAnswers(
-            settings=settings, database=database, archive=self._place.archive, now=now, jitter=random.random
-        )
-        return Dispatcher(
-            database=database,
-            sender=sender,
-            commitment_requester=requester,
-            commitment_answers=answers,
-            now=now,
-            may_send=may_send,
-        )
-
-
-def new_uid() -> str:
-    """Return a UID that nobody had before (PS3.5 B.2)."""
-    return f"2.25.{uuid.uuid4().int}"
