@@ -42,7 +42,7 @@ def work(folder: Path, url: str | None, number: int, images: int, turns: Barrier
                 arrivals.record(tx, new, destinations=["PACS"], now=now)
         turns.wait()
         while True:
-            with database.write() as tx:
+            with database.write_beside_others() as tx:  # as a worker does
                 job = jobs.claim(tx, owner=f"worker-{number}", now=now, lease=LEASE)
             if job is None:
                 break

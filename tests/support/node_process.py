@@ -23,13 +23,27 @@ MODEL = "document-cnn-1.2.0"
 class NodeProcess:
     """Starts, kills and restarts a node on one data directory."""
 
-    def __init__(self, folder: Path, *, peers: str, quiet_seconds=2, extra="", data_dir=None, working=True):
-        """``working``: whether its worker may load its network, which takes seconds of every core."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        peers: str,
+        quiet_seconds=2,
+        extra="",
+        data_dir=None,
+        working=True,
+        module="scp",
+    ):
+        """``working``: whether its worker may load its network, which takes seconds of every core.
+
+        ``module``: what Python runs; with ``tests.support.scripted_node`` no worker loads a network.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.data_dir = data_dir or folder / "data"
         self.working = working
+        self.module = module
         self.config = folder / "config.toml"
         model = "" if "[model]" in extra else f'[model]\nname = "{ungated.copy(MODEL, folder / "model")}"\n'
         # a second worker would load its network, which takes seconds of every core, for one image or two
@@ -78,7 +92,7 @@ longest_retry_seconds = 2
         assert self.process is None or self.process.poll() is not None, "the node's last life has not ended"
         self.log.touch()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "scp", "--config", str(self.config)],
+            [sys.executable, "-m", self.module, "--config", str(self.config)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,7 +1,8 @@
 """Starts nodes as ``python -m scp`` does, whose workers say the same of every image and load no network.
 
 What a node imports is imported once; each is a fork of that. It takes lines from standard input, ``start``
-with JSON or ``wait`` with a process id, and answers each with a number.
+with JSON or ``wait`` with a process id, and answers each with a number. With words on its command line it is
+one such node itself.
 """
 
 import ctypes
@@ -50,6 +51,8 @@ def begin(settings, number, owner, pipe):
 
 if __name__ == "__main__":
     supervisor._begin = begin
+    if sys.argv[1:]:
+        sys.exit(cli.main())
     for line in sys.stdin:
         word, _, rest = line.partition(" ")
         if word == "wait":
