@@ -40,7 +40,7 @@ from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
 from storage.errors import StorageError
-from storage.upkeep import clean_end, restoring
+from storage.upkeep import clean_end, restoring, server_backup
 
 log = structlog.get_logger(__name__)
 
@@ -89,8 +89,7 @@ def _run_alone(settings: Settings, stop: End, path: Path | None) -> int:
     """Do everything in this process and its children."""
     data_dir = settings.node.data_dir
     with locks.node_lock(data_dir):
-        if not settings.database.url:
-            _take_over(data_dir)
+        _take_over(data_dir, settings.database.server)
         in_order = clean_end.take(data_dir) and not settings.database.url
         database = Database.open(
             data_dir, url=settings.database.server, whole=not in_order, company=Company.NOBODY
@@ -105,9 +104,10 @@ def _run_alone(settings: Settings, stop: End, path: Path | None) -> int:
     return OK
 
 
-def _take_over(data_dir: Path) -> None:
+def _take_over(data_dir: Path, url: str | None) -> None:
     """Put a backup in the place of the database where one is staged."""
-    if (change := restoring.take_over(data_dir)) is not None:
+    change = restoring.take_over(data_dir) if url is None else server_backup.take_over(data_dir, url)
+    if change is not None:
         log.warning(
             "a backup has taken the place of the database: images that came after it come in again",
             images=change.images,

@@ -20,7 +20,7 @@ from scp.console import access, app
 from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
-from scp.process import limits, parent
+from scp.process import limits, locks, parent
 from scp.web import server as web
 from scp.web.entrance import Entrance
 from storage import users
@@ -97,7 +97,7 @@ def _end(server: Server, stop: threading.Event) -> None:
 def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]]:
     """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
     limits.raise_open_files()
-    with _bound(settings) as listener:
+    with _held(settings), _bound(settings) as listener:
         database = Database.open(settings.node.data_dir, url=settings.database.server)
         try:
             _check_access(settings, database)
@@ -114,6 +114,16 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
             yield Server(config), listener, f"{'https' if console.certificate else 'http'}://{name}:{port}/"
         finally:
             database.close()
+
+
+@contextlib.contextmanager
+def _held(settings: Settings) -> Iterator[None]:
+    """Let nobody move the database meanwhile: a console that is alone would go on in the old place."""
+    try:
+        with locks.console_lock(settings.node.data_dir):
+            yield
+    except locks.LockError as error:
+        raise CommandError(str(error)) from error
 
 
 def _check_access(settings: Settings, database: Database) -> None:

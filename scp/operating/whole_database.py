@@ -47,61 +47,52 @@ def back_up(settings: Settings, target: Path) -> int:
 
 
 def restore(settings: Settings, source: Path, *, replace: bool) -> int:
-    """Put a backup into the data directory; where a node runs there, let it take the backup over."""
-    data_dir = settings.node.data_dir
-    if (url := settings.database.server) is not None:
-        return _restore_to_server(source, data_dir, url, replace=replace)
-    running = locks.node_pid(data_dir)
-    occupied = (data_dir / NAME).exists()
+    """Put a backup into data directory and database; where a node runs there, let it take the backup over."""
+    data_dir, url = settings.node.data_dir, settings.database.server
+    if replace and settings.node.shares:
+        raise CommandError(
+            "--replace is for a node that does everything: stop all processes with roles, make an empty "
+            "database (createdb), name it in [database] url and restore into it; the old one stays as it is",
+            code=WRONG_USAGE,
+        )
+    occupied = (data_dir / NAME).exists() if url is None else server_backup.occupied(data_dir, url)
     if occupied and not replace:
         raise CommandError(
-            f"there is a database in {data_dir} already: `restore --replace` puts the backup in its place "
-            "and keeps it beside"
+            f"there {f'is a database in {data_dir}' if url is None else f'are rows in {url}'} already: "
+            "`restore --replace` puts the backup in its place and keeps what was there beside"
         )
-    refuse_another_user(data_dir)
+    refuse_another_user(data_dir, shared=url is not None)
     try:
-        if running is None and not occupied:
-            files = backup.put_back(source, data_dir)
-        else:
-            files = restoring.stage(source, data_dir, reserve=settings.node.disk_reserve_mb * MEGABYTE)
+        with locks.no_fetch_lock(data_dir):
+            _put_back(settings, source, occupied=occupied)
     except OSError as error:
         raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
+    except locks.LockError as error:
+        raise CommandError(str(error)) from error
+    return OK
+
+
+def _put_back(settings: Settings, source: Path, *, occupied: bool) -> None:
+    data_dir, url = settings.node.data_dir, settings.database.server
+    running = locks.node_pid(data_dir)
+    if running is not None or occupied:
+        files = restoring.stage(source, data_dir, reserve=settings.node.disk_reserve_mb * MEGABYTE)
+    elif url is None:
+        files = backup.put_back(source, data_dir)
+    else:
+        files = server_backup.put_back(source, data_dir, url)
     terminal.say(terminal.out(), f"the database and {files} files are in {data_dir}")
     if occupied:
         running = locks.node_pid(data_dir)  # systemd may have started it meanwhile
     if running is not None:
         _let_take_over(data_dir, running)
-        return OK
+        return
     terminal.say(
         terminal.out(),
         "start the node: what was waiting goes on, and images that came after the backup come in again"
         if occupied
         else "start the node: what was waiting goes on, what came after the backup is to be sent again",
     )
-    return OK
-
-
-def _restore_to_server(source: Path, data_dir: Path, url: str, *, replace: bool) -> int:
-    """Put a backup into the data directory and an empty database of PostgreSQL."""
-    if replace:
-        raise CommandError(
-            "--replace is for SQLite: stop the node, make an empty database (createdb), name it in "
-            "[database] url and restore into it; the old one stays as it is",
-            code=WRONG_USAGE,
-        )
-    if locks.node_pid(data_dir) is not None:
-        raise CommandError("the node is running: stop it first")
-    refuse_another_user(data_dir, shared=True)
-    try:
-        files = server_backup.put_back(source, data_dir, url)
-    except OSError as error:
-        raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
-    terminal.say(terminal.out(), f"{files} files are in {data_dir}, the rows in the database")
-    terminal.say(
-        terminal.out(),
-        "start the node: what was waiting goes on, what came after the backup is to be sent again",
-    )
-    return OK
 
 
 def move(settings: Settings, target: str) -> int:

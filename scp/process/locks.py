@@ -21,6 +21,12 @@ WORKER_LOCKS: Final = "worker-{}.lock"
 FETCH_LOCK: Final = "fetch.lock"
 """The file that every running `fetch` holds, shared: the database stays where it is meanwhile."""
 
+CONSOLE_LOCK: Final = "console.lock"
+"""The same of every console, beside the node that it belongs to, or alone."""
+
+
+_CHANGING: Final = "the database is being moved or replaced: try again at its end"
+
 
 class LockError(Exception):
     """A process cannot have the data directory; the message says why and what to do."""
@@ -47,17 +53,33 @@ def node_lock(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def fetch_lock(data_dir: Path) -> Iterator[None]:
-    """Let nobody move the database of ``data_dir``. Raises LockError where somebody does."""
+    """Let nobody move or replace the database of ``data_dir``. Raises LockError where somebody does."""
     with _opened(data_dir, FETCH_LOCK) as lock:
-        _try(lock, fcntl.LOCK_SH, "the database is being moved: try again at its end")
+        _try(lock, fcntl.LOCK_SH, _CHANGING)
+        yield
+
+
+@contextmanager
+def no_fetch_lock(data_dir: Path) -> Iterator[None]:
+    """Let nobody fetch into the database of ``data_dir``. Raises LockError where somebody does."""
+    with _opened(data_dir, FETCH_LOCK) as lock:
+        _try(lock, fcntl.LOCK_EX, "a `fetch` is running: interrupt it, and run it again afterwards")
+        yield
+
+
+@contextmanager
+def console_lock(data_dir: Path) -> Iterator[None]:
+    """Let nobody move the database of ``data_dir``. Raises LockError where somebody does."""
+    with _opened(data_dir, CONSOLE_LOCK) as lock:
+        _try(lock, fcntl.LOCK_SH, _CHANGING)
         yield
 
 
 @contextmanager
 def move_lock(data_dir: Path) -> Iterator[None]:
-    """Let nobody fetch into the database of ``data_dir``. Raises LockError where somebody does."""
-    with _opened(data_dir, FETCH_LOCK) as lock:
-        _try(lock, fcntl.LOCK_EX, "a `fetch` is running: interrupt it, and run it again after the move")
+    """Let nobody fetch into the database of ``data_dir`` or show it. Raises LockError where somebody does."""
+    with no_fetch_lock(data_dir), _opened(data_dir, CONSOLE_LOCK) as lock:
+        _try(lock, fcntl.LOCK_EX, "a console is running: stop it, and start it again after the move")
         yield
 
 

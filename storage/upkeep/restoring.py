@@ -98,15 +98,25 @@ def take_over(data_dir: Path) -> TakenOver | None:
     before, new = None, folder / NAME
     if new.exists():
         if (data_dir / NAME).exists():
-            at = datetime.fromtimestamp(new.stat().st_mtime, UTC)
-            before = data_dir / f"secondread-before-restore-{at:%Y%m%dT%H%M%S}.sqlite"
+            before = place_beside(data_dir, new)
             _lay_aside(data_dir / NAME, before)
-            _set_aside(data_dir, _senders(before, new))
+            set_images_aside(data_dir, before, new)
         _remove_logs(data_dir)
         new.replace(data_dir / NAME)
         synced(data_dir)
     shutil.rmtree(folder)
     return TakenOver(before=before, images=len(to_come(data_dir)))
+
+
+def place_beside(data_dir: Path, new: Path) -> Path:
+    """Return where the database goes whose place ``new`` takes: the same at every run of one take-over."""
+    at = datetime.fromtimestamp(new.stat().st_mtime, UTC)
+    return data_dir / f"secondread-before-restore-{at:%Y%m%dT%H%M%S}.sqlite"
+
+
+def set_images_aside(data_dir: Path, before: Path, new: Path) -> None:
+    """Let the images come in again that the database ``before`` knows and ``new`` does not."""
+    _set_aside(data_dir, _senders(before, new))
 
 
 def to_come(data_dir: Path) -> dict[str, str]:

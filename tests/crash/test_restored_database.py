@@ -17,6 +17,7 @@ from storage.archive import unclaimed
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.upkeep import restoring, retention
+from tests.support import postgresql
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram
 from tests.support.node_process import ROOT, NodeProcess, peer
@@ -29,9 +30,20 @@ IN_FULL = "SECONDREAD_CHAOS_ROUNDS" in os.environ
 """`make chaos` kills the node also between the two steps of a restore: one more life, which takes seconds."""
 
 
+@pytest.fixture(params=["sqlite"])
+def url(request):
+    """An empty database of PostgreSQL, or None: a file of SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with postgresql.shared().database("restored") as empty:
+        yield empty
+
+
 @pytest.fixture
-def node(tmp_path):
-    with NodeProcess(tmp_path, peers=peer("PACS", free_port()), quiet_seconds=3600) as started:
+def node(tmp_path, url):
+    extra = "" if url is None else f'[database]\nurl = "{url}"\n'
+    with NodeProcess(tmp_path, peers=peer("PACS", free_port()), quiet_seconds=3600, extra=extra) as started:
         yield started
 
 
@@ -50,9 +62,9 @@ def put_back(file, data_dir):
     (data_dir / NAME).write_bytes(file.read_bytes())
 
 
-def contents(data_dir):
+def contents(data_dir, url=None):
     """What is known of the images, and what `status` says about the disk."""
-    database = Database.open_for_reading(data_dir)
+    database = Database.open_for_reading(data_dir, url=url)
     try:
         with database.read() as tx:
             images = set(retention.last_known(tx))
@@ -94,7 +106,8 @@ def command(node, *words):
     )
 
 
-def test_a_running_node_takes_a_backup_over_and_images_since_come_in_again(node, tmp_path):
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_a_running_node_takes_a_backup_over_and_images_since_come_in_again(node, url, tmp_path):
     before, since, squeezed, header = images()
     acknowledge(node, before)
     command(node, "backup", tmp_path / "monday.tar")
@@ -107,14 +120,14 @@ def test_a_running_node_takes_a_backup_over_and_images_since_come_in_again(node,
     assert locks.node_pid(node.data_dir) == process, (
         "the service goes on under the process id that systemd knows"
     )
-    known_uids, disk = contents(node.data_dir)
+    known_uids, disk = contents(node.data_dir, url)
     assert (known_uids, disk.unclaimed) == (all_uids, 0)
     if IN_FULL:
         restoring.stage(tmp_path / "monday.tar", node.data_dir, reserve=0)
         node.kill()
         node.start()
         node.lines.wait_for("a backup has taken the place of the database", "have come in again")
-        known_uids, disk = contents(node.data_dir)
+        known_uids, disk = contents(node.data_dir, url)
         assert (known_uids, disk.unclaimed) == (all_uids, 0)
     copies = list(node.data_dir.glob("secondread-before-restore-*.sqlite"))
     assert len(copies) == (2 if IN_FULL else 1)

@@ -434,8 +434,14 @@ def test_move_database_goes_there_says_what_to_write_and_refuses_under_a_node(
     with locks.fetch_lock(tmp_path / "data"), locks.fetch_lock(tmp_path / "data"):
         refused = secondread("--config", config, "move-database", url)
     assert (refused.code, "interrupt it" in refused.err) == (1, True)
+    with locks.console_lock(tmp_path / "data"):
+        refused = secondread("--config", config, "move-database", url)
+    assert (refused.code, "a console is running" in refused.err) == (1, True)
     with locks.move_lock(tmp_path / "data"):
         refused = secondread("--config", config, "fetch", "--accession", "1")
+    assert (refused.code, "is being moved" in refused.err) == (1, True)
+    with locks.move_lock(tmp_path / "data"):
+        refused = secondread("--config", config, "console")
     assert (refused.code, "is being moved" in refused.err) == (1, True)
     moved = secondread("--config", config, "move-database", url)
     assert (moved.code, f'set [database] url = "{url}"' in " ".join(moved.out.split())) == (0, True)
@@ -474,10 +480,17 @@ def test_a_backup_of_sqlite_moves_into_postgresql(secondread, config, database, 
     config.write_text(f'{text}[database]\nurl = "{url}"\n')
     put_back = secondread("--config", config, "restore", copy)
     assert (put_back.code, put_back.err) == (0, "")
-    assert "the rows in the database" in put_back.out
+    assert "start the node: what was waiting goes on" in put_back.out
     assert STUDY in secondread("--config", config, "studies", "--json").out
     twice = secondread("--config", config, "restore", copy)
     assert (twice.code, "there are rows in" in twice.err) == (1, True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECONDREAD_NODE__ROLE", "work")
+        replaced = secondread("--config", config, "restore", "--replace", copy)
+    assert (replaced.code, "stop all processes with roles" in replaced.err) == (2, True)
+    with locks.fetch_lock(elsewhere):
+        fetching = secondread("--config", config, "restore", "--replace", copy)
+    assert (fetching.code, "a `fetch` is running" in fetching.err) == (1, True)
     replaced = secondread("--config", config, "restore", "--replace", copy)
-    assert (replaced.code, "--replace is for SQLite" in replaced.err) == (2, True)
+    assert (replaced.code, "images that came after the backup come in again" in replaced.out) == (0, True)
     assert secondread("--config", config, "backup", tmp_path / "tuesday.tar").code == 0

@@ -1,6 +1,5 @@
 """Migrations that move rows: what was promised stands after them."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -34,6 +33,7 @@ from tests.unit.storage.making import (
     breast,
     description,
 )
+from tests.unit.storage.older_program import scripts_until
 
 AT = "2026-03-01 08:00:00.000000"
 RESULTS = [
@@ -42,16 +42,6 @@ RESULTS = [
     ("1.1", "SR", Comprehensive3DSRStorage),
     ("1.2", "SC", SecondaryCaptureImageStorage),
 ]
-
-
-def scripts_until(tmp_path, revision):
-    """The migrations of an older version of the program."""
-    scripts = tmp_path / f"migrations until {revision}"
-    shutil.copytree(upgrade.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in scripts.glob("versions/v*.py"):
-        if file.name[1:5] > revision:
-            file.unlink()
-    return scripts
 
 
 @pytest.fixture

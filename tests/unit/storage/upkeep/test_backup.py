@@ -4,13 +4,14 @@ import tarfile
 
 import pytest
 
-from storage.database import schema
+from storage.database import schema, upgrade
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
 from storage.upkeep import backup, server_backup
 from tests.support import postgresql
 from tests.unit.storage.making import STUDY, Hand, arrival
+from tests.unit.storage.older_program import scripts_until
 
 
 @pytest.fixture
@@ -71,20 +72,17 @@ def test_what_a_server_keeps_is_backed_up_and_comes_back(hand, url, tmp_path):
         server_backup.put_back(tmp_path / "backup.tar", data_dir, url)
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_copy_of_an_older_backup_takes_the_place_of_no_other(stored_study, url, tmp_path, monkeypatch):
-    extract = backup.put_back
-
-    def put_back(source, folder):
-        files = extract(source, folder)
-        (folder / "secondread-before-0001.sqlite").write_bytes(b"what its migration has laid beside")
-        return files
-
-    monkeypatch.setattr(backup, "put_back", put_back)
-    copy = tmp_path / "data" / "secondread-before-0001.sqlite"
+def test_copy_of_an_older_backup_takes_the_place_of_no_other(url, tmp_path):
+    older, data_dir = tmp_path / "older", tmp_path / "data"
+    Database.open(older, scripts=scripts_until(tmp_path, "0002")).close()
+    with tarfile.open(tmp_path / "backup.tar", "w") as bundle:
+        bundle.add(older / NAME, NAME)
+    data_dir.mkdir()
+    copy = data_dir / f"secondread-before-{upgrade.revisions()[-1]}.sqlite"
     copy.write_bytes(b"of the database that was here")
-    server_backup.put_back(stored_study, tmp_path / "data", url)
+    server_backup.put_back(tmp_path / "backup.tar", data_dir, url)
     assert copy.read_bytes() == b"of the database that was here"
+    assert list(data_dir.iterdir()) == [copy]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

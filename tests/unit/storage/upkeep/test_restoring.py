@@ -6,16 +6,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from storage.archive import UNCLAIMED
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
-from storage.upkeep import backup, restoring
-from tests.unit.storage.making import arrival
+from storage.upkeep import backup, restoring, server_backup
+from tests.support import postgresql
+from tests.unit.storage.making import Hand, arrival
 
 PLENTY = 1 << 60
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+FILE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""What a server's rows have nothing to do with."""
 
 
 class KilledError(BaseException):
@@ -23,16 +26,30 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def data_dir(hand, tmp_path):
+def url(database):
+    """Where a server has the rows; None: a file has them."""
+    return None if database.backend.name.endswith(NAME) else postgresql.shared().url("storage")
+
+
+@pytest.fixture
+def data_dir(hand, url, tmp_path):
     """Two images, of which the backup beside it knows the first."""
     folder = tmp_path / "data"
-    (folder / "instances").mkdir(exist_ok=True)
+    (folder / "instances").mkdir(parents=True, exist_ok=True)
     for number in range(2):
         hand.receive(arrival(number))
         (folder / "instances" / f"{number}.dcm").write_bytes(b"image %d" % number)
-        if not number:
+        if number:
+            continue
+        if url is None:
             backup.write(folder, tmp_path / "backup.tar")
+        else:
+            server_backup.write(folder, url, tmp_path / "backup.tar")
     return folder
+
+
+def take_over(data_dir, url):
+    return restoring.take_over(data_dir) if url is None else server_backup.take_over(data_dir, url)
 
 
 def rows(file):
@@ -40,26 +57,31 @@ def rows(file):
         return [name for (name,) in database.execute("SELECT file FROM instances ORDER BY file")]
 
 
-def as_after_a_restore(data_dir, before):
+def as_after_a_restore(data_dir, url, before):
     """Whether all is in its place, and nothing is lost."""
-    assert rows(data_dir / NAME) == ["instances/0.dcm"]
+    opened = Database.open(data_dir, url=url, whole=True)
+    with opened.read() as tx:
+        assert tx.exec_driver_sql("SELECT file FROM instances").scalars().all() == ["instances/0.dcm"]
+    assert opened.integrity() == "ok"
+    Hand(opened).receive(arrival(2))  # its job has a number of its own
+    opened.close()
     assert rows(before) == ["instances/0.dcm", "instances/1.dcm"]
     assert (data_dir / "instances" / "0.dcm").read_bytes() == b"image 0"
     assert (data_dir / UNCLAIMED / "1.dcm").read_bytes() == b"image 1"
     assert restoring.to_come(data_dir) == {"1.dcm": arrival(1).source_ae}
     assert not restoring.staged(data_dir)
-    opened = Database.open(data_dir, whole=True)
-    assert opened.integrity() == "ok"
-    opened.close()
+    expected = {"instances", UNCLAIMED, restoring.TO_COME, before.name}
+    assert {path.name for path in data_dir.iterdir() if not path.name.startswith(NAME)} == expected
     return True
 
 
-def test_start_in_the_middle_of_a_command_leaves_what_it_has_written(data_dir):
+def test_start_in_the_middle_of_a_command_leaves_what_it_has_written(data_dir, url):
     (data_dir / restoring.UNFINISHED).mkdir()
-    assert restoring.take_over(data_dir) is None
+    assert take_over(data_dir, url) is None
     assert (data_dir / restoring.UNFINISHED).is_dir()
 
 
+@FILE
 def test_log_of_a_database_that_is_gone_does_not_reach_the_one_put_back(tmp_path, data_dir):
     data_dir = tmp_path / "empty"
     data_dir.mkdir()
@@ -69,16 +91,16 @@ def test_log_of_a_database_that_is_gone_does_not_reach_the_one_put_back(tmp_path
     assert not list(data_dir.glob(f"{NAME}-*"))
 
 
-def test_the_database_stays_beside_and_images_since_are_to_come_again(data_dir, tmp_path):
+def test_the_database_stays_beside_and_images_since_are_to_come_again(data_dir, url, tmp_path):
     assert restoring.stage(tmp_path / "backup.tar", data_dir, reserve=0) == 1
     (data_dir / "instances" / "0.dcm").unlink()  # retention has removed it meanwhile
-    change = restoring.take_over(data_dir)
+    change = take_over(data_dir, url)
     assert change.images == 1
-    assert as_after_a_restore(data_dir, change.before)
-    assert restoring.take_over(data_dir) is None
+    assert as_after_a_restore(data_dir, url, change.before)
+    assert take_over(data_dir, url) is None
 
 
-def test_a_kill_at_any_step_leaves_a_take_over_that_the_next_start_ends(data_dir, tmp_path, monkeypatch):
+def test_a_kill_at_any_step_leaves_a_take_over_that_the_next_start_ends(data_dir, url, tmp_path, monkeypatch):
     restoring.stage(tmp_path / "backup.tar", data_dir, reserve=0)
     steps, kills = 0, 0
 
@@ -93,20 +115,28 @@ def test_a_kill_at_any_step_leaves_a_take_over_that_the_next_start_ends(data_dir
         return call
 
     with monkeypatch.context() as patch:
-        for owner, name in ((Path, "replace"), (Path, "rename"), (Path, "unlink"), (os, "fsync")):
+        steps_of = (
+            (Path, "replace"),
+            (Path, "rename"),
+            (Path, "unlink"),
+            (os, "fsync"),
+            (Connection, "commit"),
+        )
+        for owner, name in steps_of:
             patch.setattr(owner, name, limited(getattr(owner, name)))
         while restoring.staged(data_dir):
             # one step further each time, from wherever the last kill has left it
             steps = kills
             try:
-                restoring.take_over(data_dir)
+                take_over(data_dir, url)
             except KilledError:
                 kills += 1
     assert kills > 5
     (before,) = data_dir.glob("secondread-before-restore-*.sqlite")
-    assert as_after_a_restore(data_dir, before)
+    assert as_after_a_restore(data_dir, url, before)
 
 
+@FILE
 def test_a_database_that_cannot_be_read_is_kept_as_it_is(data_dir, tmp_path):
     restoring.stage(tmp_path / "backup.tar", data_dir, reserve=0)
     for file in data_dir.glob(f"{NAME}*"):
@@ -118,6 +148,7 @@ def test_a_database_that_cannot_be_read_is_kept_as_it_is(data_dir, tmp_path):
     assert (data_dir / "instances" / "1.dcm").exists(), "the start finds it, and moves it to the unclaimed"
 
 
+@FILE
 @pytest.mark.parametrize(
     ("content", "reserve", "words"), [(None, PLENTY, "must be free"), (b"x", 0, "no backup")]
 )
@@ -129,6 +160,7 @@ def test_what_cannot_be_staged_changes_nothing(data_dir, tmp_path, content, rese
     assert not [path for path in data_dir.iterdir() if path.name.startswith("restore")]
 
 
+@FILE
 def test_a_backup_whose_database_is_damaged_is_not_staged(data_dir, tmp_path):
     restoring.stage(tmp_path / "backup.tar", data_dir, reserve=0)
     with pytest.raises(DatabaseError, match="waits in"):
