@@ -16,11 +16,30 @@ from highdicom._standard_utils import (
     AttributeTypeValues,
     construct_module_tree,
     get_iod_module_map,
+    get_module_attribute_map,
     get_sop_class_iod_map,
 )
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+)
 
+_Modules = tuple[tuple[str, dict[str, Any]], ...]
+"""Names of an IOD's mandatory modules, each with the rules of its attributes."""
+
+_OURS: Final = (
+    ComprehensiveSRStorage,
+    Comprehensive3DSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+)
+"""What is checked again and again."""
 _UID: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
 """PS3.5 section 9.1: no component with a leading zero."""
 _FOREIGN_UID: Final = re.compile(r"[0-9.]+")
@@ -84,7 +103,15 @@ def faults(result: Dataset) -> list[str]:
 
 
 @lru_cache
-def _modules(sop_class: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+def _modules_of_ours() -> dict[str, _Modules]:
+    """Return the modules of the classes that we send; highdicom's tables of all classes go: 60 MB."""
+    modules = {str(sop_class): _modules(sop_class) for sop_class in _OURS}
+    get_module_attribute_map.cache_clear()
+    get_iod_module_map.cache_clear()
+    return modules
+
+
+def _modules(sop_class: str) -> _Modules:
     """Return names and attributes of an IOD's mandatory modules (PS3.3 Annex A), by highdicom's tables."""
     modules = get_iod_module_map()[get_sop_class_iod_map()[sop_class]]
     names = [module["key"] for module in modules if module["usage"] == _MANDATORY and module["key"] != _TREE]
@@ -92,7 +119,7 @@ def _modules(sop_class: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 def _attributes(result: Dataset, sop_class: str) -> Iterator[str]:
-    for name, attributes in _modules(sop_class):
+    for name, attributes in _modules_of_ours().get(sop_class) or _modules(sop_class):
         yield from (f"{fault} (module {name})" for fault in _missing(result, attributes, ""))
 
 

@@ -2,6 +2,7 @@ import io
 
 import pydicom
 import pytest
+from highdicom import _standard_utils
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
@@ -36,6 +37,14 @@ def test_what_is_made_has_no_fault(finished_files, kind):
     assert [validation.faults(pydicom.dcmread(io.BytesIO(file))) for file in finished_files[kind]] == [
         []
     ] * len(finished_files[kind])
+
+
+def test_of_the_tables_of_all_classes_only_those_of_ours_are_kept(finished_files):
+    validation._modules_of_ours.cache_clear()
+    for kind in KINDS:
+        validation.faults(opened(finished_files, kind.name))
+    assert _standard_utils.get_module_attribute_map.cache_info().currsize == 0
+    assert _standard_utils.get_iod_module_map.cache_info().currsize == 0
 
 
 def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(finished_files):
