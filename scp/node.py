@@ -66,6 +66,7 @@ def run(settings: Settings, *, stop: End | None = None, path: Path | None = None
     os.umask(0o077)
     limits.forbid_core_files()
     limits.raise_open_files()
+    limits.keep_no_freed_memory()
     stop = stop or signals.stop_on_signals()
     try:
         if settings.node.shares:
