@@ -32,7 +32,7 @@ from pydicom.uid import (
 _Modules = tuple[tuple[str, dict[str, Any]], ...]
 """Names of an IOD's mandatory modules, each with the rules of its attributes."""
 
-_OURS: Final = (
+_SENT_CLASSES: Final = (
     ComprehensiveSRStorage,
     Comprehensive3DSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
@@ -103,9 +103,9 @@ def faults(result: Dataset) -> list[str]:
 
 
 @lru_cache
-def _modules_of_ours() -> dict[str, _Modules]:
+def _modules_of_sent_classes() -> dict[str, _Modules]:
     """Return the modules of the classes that we send; highdicom's tables of all classes go: 60 MB."""
-    modules = {str(sop_class): _modules(sop_class) for sop_class in _OURS}
+    modules = {str(sop_class): _modules(sop_class) for sop_class in _SENT_CLASSES}
     get_module_attribute_map.cache_clear()
     get_iod_module_map.cache_clear()
     return modules
@@ -119,7 +119,7 @@ def _modules(sop_class: str) -> _Modules:
 
 
 def _attributes(result: Dataset, sop_class: str) -> Iterator[str]:
-    for name, attributes in _modules_of_ours().get(sop_class) or _modules(sop_class):
+    for name, attributes in _modules_of_sent_classes().get(sop_class) or _modules(sop_class):
         yield from (f"{fault} (module {name})" for fault in _missing(result, attributes, ""))
 
 

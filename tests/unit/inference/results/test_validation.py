@@ -40,7 +40,7 @@ def test_what_is_made_has_no_fault(finished_files, kind):
 
 
 def test_of_the_tables_of_all_classes_only_those_of_ours_are_kept(finished_files):
-    validation._modules_of_ours.cache_clear()
+    validation._modules_of_sent_classes.cache_clear()
     for kind in KINDS:
         validation.faults(opened(finished_files, kind.name))
     assert _standard_utils.get_module_attribute_map.cache_info().currsize == 0
