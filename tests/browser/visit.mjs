@@ -170,11 +170,10 @@ export async function readStudies(page, { study }) {
   found.none = await text(page.locator(".empty"));
   await page.getByRole("link", { name: "Show all" }).click();
   await page.getByRole("searchbox").fill(study.slice(-12));
-  await page.getByRole("searchbox").press("Enter");
-  await page.waitForURL(/q=/);
+  await opened(page, page.getByRole("searchbox").press("Enter"));
   found.found = await text(page.locator("main > p:not([data-silence])").first());
   found.named = [await text(rows.first())];
-  await opened(page, page.getByRole("link", { name: "Show who they are" }).click());
+  await opened(page, page.getByRole("button", { name: "Show who they are" }).click());
   found.named.push(await text(rows.first()));
   await opened(page, rows.first().getByRole("link").click());
   return { ...found, ...(await readStudy(page)) };
@@ -284,8 +283,7 @@ export async function useKeyboard(page, { address, name, password, study }) {
   await page.waitForURL(`${address}/studies`);
   await tabTo(page, "#q", unseen);
   await page.keyboard.type(study.slice(-12));
-  await page.keyboard.press("Enter");
-  await page.waitForURL(/q=/);
+  await opened(page, page.keyboard.press("Enter"));
   await tabTo(page, "tbody a", unseen);
   await page.keyboard.press("Enter");
   await page.waitForURL(/studies\/2/);
@@ -321,6 +319,12 @@ export async function useWithoutScript(page, visit) {
   await page.getByRole("searchbox").fill(study.slice(-12));
   await opened(page, page.getByRole("button", { name: "Search" }).click());
   const found = await text(page.locator("main > p:not([data-silence])").first());
+  await page.getByRole("searchbox").fill(study.slice(0, 4));
+  await opened(page, page.getByRole("button", { name: "Search" }).click());
+  await opened(page, page.getByRole("button", { name: "Older" }).click());
+  const older = await text(page.locator("nav.pages"));
+  await page.getByRole("searchbox").fill(study.slice(-12));
+  await opened(page, page.getByRole("button", { name: "Search" }).click());
   await opened(page, page.locator("tbody a").first().click());
   await page.getByText("read all of it").click();
   const report = await text(page.locator(".tree").first());
@@ -331,7 +335,7 @@ export async function useWithoutScript(page, visit) {
   await page.waitForURL(/\/analyse\/.+/);
   await page.locator(".answer").waitFor({ timeout: 250_000 });
   const result = await text(page.locator(".answer"));
-  return { again, found, report, faders, result };
+  return { again, found, older, report, faders, result };
 }
 
 // Runs in the page: tells of every change what bars and pictures are there.

@@ -296,6 +296,7 @@ def test_forms_work_without_javascript(visit):
     record = visit["withoutScript"]
     assert record["again"] == "1 job starts over."
     assert record["found"].startswith("1 study found")
+    assert record["older"] == "Newer page 2 of 2"
     assert record["report"]
     assert not record["faders"]
     assert re.search(r"confidence \d{1,3}\.\d\d %", record["result"])

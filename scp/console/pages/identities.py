@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -16,7 +16,7 @@ from scp.console.visitors import Role
 log = structlog.get_logger(__name__)
 
 FIELD: Final = "identity"
-"""Of an address that asks for it."""
+"""Of an address or a form that asks for it."""
 IDENTITY: Final = {
     "PatientName": "Patient name",
     "PatientID": "Patient ID",
@@ -27,9 +27,9 @@ IDENTITY: Final = {
 _DATE_LENGTH: Final = 8
 
 
-def may_show(request: Request, studies: Iterable[str]) -> bool:
-    """Tell whether it is to be shown, and log that. Raises HTTPException 403 where it may not be."""
-    if FIELD not in request.query_params:
+def may_show(request: Request, studies: Iterable[str], *, query: Mapping[str, str]) -> bool:
+    """Tell whether ``query`` wants it shown, and log that. Raises HTTPException 403 where it may not be."""
+    if FIELD not in query:
         return False
     visitor = visitors.require(request, Role.OPERATOR)
     for study in studies:

@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 PAGE_SIZE: Final = 50
 WORDS_LENGTH: Final = 64
-FIELDS: Final = ("q", "choice", identities.FIELD)
-"""Fields of the form, and parts of an address of the list."""
+FIELDS: Final = ("q", "choice", "page", identities.FIELD)
+"""Fields of forms, and parts of an address of the list."""
 CHOICES: Final = {
     Choice.ALL: "all",
     Choice.OPEN: "not settled",
@@ -61,11 +61,11 @@ def show(request: Request) -> Response:
 
 
 async def find(request: Request) -> Response:
-    """Find what may be a Patient ID.
+    """Answer the form of the list: what somebody types may be a Patient ID, also one that is not known here.
 
-    One that is known leads to its pseudonym: browsers and proxies keep addresses.
+    Browsers and proxies keep addresses. So only a pseudonym gets into one, to which a known Patient ID leads;
+    any other words stay in forms.
     """
-    visitors.require(request, Role.OPERATOR)
     await visitors.check_form(request)
     form = await request.form()
     query = {name: str(form[name])[:WORDS_LENGTH].strip() for name in FIELDS if name in form}
@@ -73,15 +73,15 @@ async def find(request: Request) -> Response:
 
 
 def _find(request: Request, query: dict[str, str]) -> Response:
-    node = services.of(request)
-    digest = digests.digest_of_patient_id(query.get("q", ""))
-    with node.database.read() as tx:
-        # images without a Patient ID have a digest too
-        has_images = bool(query.get("q")) and pages.has_patient(tx, digest)
-    if has_images:
-        log.info("studies of a Patient ID looked for", user=visitors.of(request).name or "no users")
-        query["q"] = node.pseudonym(digest) or ""
-    elif not _look(node, query.get("q", ""), _choice(query), 1)[1]:
+    node, visitor, words = services.of(request), visitors.of(request), query.get("q", "")
+    if words and visitor.may(Role.OPERATOR):
+        digest = digests.digest_of_patient_id(words)
+        with node.database.read() as tx:
+            # images without a Patient ID have a digest too
+            if pages.has_patient(tx, digest):
+                log.info("studies of a Patient ID looked for", user=visitor.name or "no users")
+                query["q"], words = node.pseudonym(digest) or "", ""
+    if words:
         return _answer(request, query)
     return RedirectResponse(f"/studies?{urlencode(query)}", 303)
 
@@ -93,7 +93,7 @@ def _answer(request: Request, query: Mapping[str, str]) -> Response:
     choice = _choice(query)
     number = int(query["page"]) if query.get("page", "").isdecimal() and len(query["page"]) < 7 else 1  # noqa: PLR2004
     page, lines = _look(node, words, choice, max(1, number))
-    if identities.may_show(request, [line.study.study_uid for line in lines]):
+    if identities.may_show(request, [line.study.study_uid for line in lines], query=query):
         lines = [replace(line, identity=_identity(node, line.study.study_uid)) for line in lines]
     last = max(1, -(-page.total // PAGE_SIZE))
     return rendering.page(
@@ -107,7 +107,7 @@ def _answer(request: Request, query: Mapping[str, str]) -> Response:
             "choice": choice,
             "choices": CHOICES,
             "number": max(1, number),
-            "address": _address(query),
+            "address": None if request.method == "POST" else _address(query),
             "identified": identities.FIELD in query,
             "last": last,
         },

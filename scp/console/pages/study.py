@@ -46,7 +46,7 @@ def show(request: Request) -> Response:
         events = history.of(tx, study.study_uid)
         results = deliveries.current_results(tx, study.study_uid)
     read = examined.examine(node, study.study_uid)
-    identity_shown = identities.may_show(request, [study.study_uid])
+    identity_shown = identities.may_show(request, [study.study_uid], query=request.query_params)
     return rendering.page(
         request,
         "study.html",

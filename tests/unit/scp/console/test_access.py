@@ -162,6 +162,8 @@ def test_a_viewer_looks_and_changes_nothing(console):
     proof = {"csrf": viewer.csrf("/analyse"), "destination": "PACS"}
     assert viewer.post("/retry", proof).status == 403
     assert viewer.get("/studies?identity=1").status == 403
+    assert viewer.post("/studies", proof | {"q": "2", "identity": "1"}).status == 403
+    assert "Patient ID" not in viewer.post("/studies", proof | {"q": "2"}).words
     assert signed_in(console, "olaf").get("/").status == 200
     before = dict(viewer.cookies)
     assert viewer.post("/sign-out", proof).status == 303

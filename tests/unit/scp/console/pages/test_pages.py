@@ -165,9 +165,22 @@ def test_studies_are_found_by_patient_id_which_gets_into_no_address(browser):
     assert "No study fits" in browser.get(f"/studies?q={patient}").words
     answer, page = looked_for(browser, "SYN9999")
     assert (answer.status, "No study fits" in page.words) == (200, True)
-    answer, page = looked_for(browser, STUDY[-12:])
-    assert answer.headers["Location"] == f"/studies?q={STUDY[-12:]}&choice=all"
-    assert "1 study found" in page.words
+
+
+def test_nothing_that_was_typed_gets_into_an_address(browser):
+    """A Patient ID that is not known here may be a part of a UID."""
+    part = STUDY[-12:]
+    answer, page = looked_for(browser, part)
+    assert (answer.status, "1 study found" in page.words) == (200, True)
+    links = re.findall(r'(?:src|href|action)="([^"]*)"', page.text)
+    assert not [link for link in links if f"={part}" in link]
+    steps = page.text.partition('id="steps"')[2].partition("</form>")[0]
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', steps))
+    assert (fields["q"], fields["choice"], set(fields)) == (part, "all", {"csrf", "q", "choice"})
+    assert "Doe, Jane" not in page.words
+    page = browser.post("/studies", fields | {"identity": "1"})
+    assert "Doe, Jane · SYN" in page.words
+    assert "No study fits" in browser.post("/studies", fields | {"page": "2"}).words
 
 
 def test_a_study_shows_images_report_and_deliveries(browser):
