@@ -8,8 +8,9 @@ AUDIT := $(VENV)/audit
 CONFIG ?= config.toml
 ROUNDS ?= 200
 CASES ?= 10000
-# As many processes as cores, at most four: each may load TensorFlow. A file's tests stay together, for their fixtures.
-PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process more than cores, for tests wait much of their time, at most four: each may load TensorFlow. A file's tests
+# stay together, for their fixtures.
+PARALLEL ?= --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo pictures serve train-env test chaos check format bench lock clean help
 
@@ -41,7 +42,7 @@ serve: $(VENV)/run ## run the node with config.toml (CONFIG=other.toml for anoth
 
 train-env: $(VENV)/dev ## install what `python -m models.training` needs: the extra train, from the pinned requirements
 
-test: $(VENV)/dev ## run all tests, short forms of the chaos tests included, in one process for each core (PARALLEL=: in this one); peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
+test: $(VENV)/dev ## run all tests, short forms of the chaos tests included, in one process more than there are cores (PARALLEL=: in this one); peers that are not installed are skipped (SECONDREAD_REQUIRE_PEERS=1: they fail)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 chaos: $(VENV)/dev ## kill, cut, fuzz for an hour: the long forms of what make test does briefly (ROUNDS=200 CASES=10000)
@@ -53,16 +54,28 @@ audit: $(VENV)/run ## look the pinned requirements up among the known vulnerabil
 	test -x $(AUDIT)/bin/pip-audit || ($(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt) || echo "NOT AUDITED: no package index answers, pip-audit is not installed" >&2
 	PIP_AUDIT=$(AUDIT)/bin/pip-audit $(BIN)/python -m tests.support.dependency_audit requirements/run.txt requirements/dev.txt
 
-check: $(VENV)/dev audit ## format, lint, types, import rules, names, container, compose file, manifests, contents of the wheel, known vulnerabilities
+# Parts of check, which may be done beside each other: make --jobs 2 check
+CHECKS := types style texts wheel audit
+.PHONY: $(CHECKS)
+
+check: $(CHECKS) ## format, lint, types, import rules, names, container, compose file, manifests, contents of the wheel, known vulnerabilities
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+style: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.names scp inference storage models bench tests
+
+texts: $(VENV)/dev
 	$(BIN)/hadolint docs/container/Containerfile
 	$(BIN)/yamllint --strict docs
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docs/container/compose.yaml
 	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.32 docs/kubernetes/*.yaml
-	$(BIN)/python -m tests.support.names scp inference storage models bench tests
+
+wheel: $(VENV)/dev
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python -m tests.support.wheel dist/*.whl

@@ -1,23 +1,21 @@
-// Walks through studies in OHIF as a reader would, and prints what was seen as JSON; pictures go into a folder.
-// node walk.mjs DIST ORTHANC_PORT CHROMIUM FOLDER STUDY_UID...
+// Walks through a study in OHIF as a reader would, and prints what was seen as JSON; pictures go into a folder.
+// node walk.mjs DIST ORTHANC_PORT CHROMIUM FOLDER STUDY_UID
 import { chromium } from 'playwright-core';
 import { serve } from './serve.mjs';
 
-const [dist, orthancPort, executablePath, folder, ...studies] = process.argv.slice(2);
+const [dist, orthancPort, executablePath, folder, uid] = process.argv.slice(2);
 const THUMBNAIL = '[data-cy^="study-browser-thumbnail"]';
 const PATIENCE = 150_000; // of one step: software draws everything here
 const SOFTWARE_DRAWS = ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'];
 
 const { server, address } = await serve(dist, Number(orthancPort));
 const browser = await chromium.launch({ executablePath, args: SOFTWARE_DRAWS });
-const seen = [];
 try {
-  for (const study of studies) seen.push(await walk(study));
+  console.log(JSON.stringify(await walk(uid)));
 } finally {
   await browser.close();
   server.close();
 }
-console.log(JSON.stringify(seen));
 
 async function walk(study) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });

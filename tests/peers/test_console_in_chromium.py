@@ -71,9 +71,10 @@ port = 104
     studies = ",".join(uid("study", study) for study in STUDIES.values())
     words = [node, BROWSER / "console.mjs", address, chromium, studies, ",".join(files(folder))]
     environment = {**os.environ, "CONSOLE_USER": f"ada:{PASSWORD}"}
-    process = subprocess.run(
-        [str(word) for word in words], capture_output=True, timeout=550, check=False, env=environment
-    )
+    with console.with_quick_readers():
+        process = subprocess.run(
+            [str(word) for word in words], capture_output=True, timeout=550, check=False, env=environment
+        )
     assert console.stop() == 0
     assert process.returncode == 0, process.stderr.decode()
     return json.loads(process.stdout)

@@ -9,6 +9,7 @@ walks through each study once; the tests compare what it saw with what the repor
 import io
 import json
 import subprocess
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
@@ -102,6 +103,24 @@ def reports_on_a_corrected_image(node, orthanc, folder):
     return sorted(read, key=lambda report: -report.InstanceNumber)
 
 
+@contextmanager
+def begun(words):
+    """Start a walk, which does not outlive this."""
+    process = subprocess.Popen(map(str, words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def seen(process):
+    """Return what a walk has seen, at its end."""
+    output, errors = process.communicate(timeout=850)
+    assert process.returncode == 0, errors.decode()
+    return json.loads(output)
+
+
 @pytest.fixture(scope="module")
 def screens(tmp_path_factory):
     """Return by shape what the walk saw, the current report and those before, and the pictures' folder."""
@@ -114,26 +133,25 @@ def screens(tmp_path_factory):
         folder / "orthanc", node_port=node.port, port=port, plugins=[DICOMWEB], OverwriteInstances=True
     )
     with archive as orthanc:
-        with node:
-            views, objects = outlined_study(folder)
-            for number, item in enumerate([*views, *objects]):
-                orthanc.upload(write(item, folder / f"{number}.dcm"))
-            reports = {
-                "rectangle": reports_on_a_corrected_image(node, orthanc, folder),
-                "outline": objects[:1],
-            }
-        studies = [documents[0].StudyInstanceUID for documents in reports.values()]
-        words = [program, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder, *studies]
-        process = subprocess.run([str(word) for word in words], capture_output=True, timeout=850, check=False)
-        assert process.returncode == 0, process.stderr.decode()
-        walks = {walk["study"]: walk for walk in json.loads(process.stdout)}
+        views, objects = outlined_study(folder)
+        for number, item in enumerate([*views, *objects]):
+            orthanc.upload(write(item, folder / f"{number}.dcm"))
+        reports = {"outline": objects[:1]}
+        words = [program, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder]
+        # the first walk goes on while the node reads the other study, and the second beside it
+        with begun([*words, objects[0].StudyInstanceUID]) as of_outline:
+            with node:
+                reports["rectangle"] = reports_on_a_corrected_image(node, orthanc, folder)
+            with begun([*words, reports["rectangle"][0].StudyInstanceUID]) as of_rectangle:
+                walks = {walk["study"]: walk for walk in (seen(of_rectangle), seen(of_outline))}
         for study, walk in walks.items():
             instances = orthanc.instances(study)
             for picture in walk["pictures"]:
                 identifier = instances[picture["image"].split("/")[-3]][2]
                 picture["sent"] = pydicom.dcmread(io.BytesIO(orthanc.file(identifier)))
-    rectangle, outline = (folder / f"{study}-mark-1.png" for study in studies)
-    summary, heatmap = (folder / f"{studies[1]}-{name}-1.png" for name in ("summary", "heatmap"))
+    studies = {shape: documents[0].StudyInstanceUID for shape, documents in reports.items()}
+    rectangle, outline = (folder / f"{studies[shape]}-mark-1.png" for shape in ("rectangle", "outline"))
+    summary, heatmap = (folder / f"{studies['outline']}-{name}-1.png" for name in ("summary", "heatmap"))
     docs_pictures.save_ohif(
         {"rectangle": rectangle, "outline": outline, "heatmap": heatmap, "summary": summary}
     )

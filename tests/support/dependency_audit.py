@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 SECONDS = 300
 """How long the service may take for one file."""
@@ -60,7 +62,9 @@ def judge(file, answer):
 def main(files):
     """Audit ``files``, print what came out; return the exit code."""
     pip_audit = os.environ.get("PIP_AUDIT", "pip-audit")
-    verdicts = [judge(file, answer_of(pip_audit, file)) for file in files]
+    with ThreadPoolExecutor() as beside:  # each waits for the service
+        answers = beside.map(partial(answer_of, pip_audit), files)
+    verdicts = list(map(judge, files, answers))
     sys.stderr.writelines(f"{sentence}\n" for verdict in verdicts for sentence in verdict.sentences)
     return int(any(verdict.vulnerable for verdict in verdicts))
 
