@@ -146,7 +146,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         calls=CallCounts(database=database, now=database.now),
         trail=trail,
         receptions=Receptions(trail=trail),
-        more_handlers=(*delivering.reports.handlers, *delivering.answers.handlers),
+        more_handlers=delivering.commitment.handlers,
     )
     tasks.recover(in_order=in_order)
     tasks.waive_commitments()
@@ -183,9 +183,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     try:
         signals.wait(stop)
     finally:
-        parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
-        if reloader is not None:
-            reloader.stop()
+        signals.tell_end(stop, reloader)
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
         requests_ended = web_server is None or web_server.stop(STOP_SECONDS)

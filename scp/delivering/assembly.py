@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pynetdicom import evt
+
 from scp.auditing.trail import Trail
 from scp.configuration.settings import Settings
 from scp.delivering.commitment_answer import CommitmentAnswers
@@ -19,12 +21,35 @@ from storage.database.engine import Database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delivering:
-    """The dispatcher, and what a listener calls for the sake of storage commitment."""
+class Commitment:
+    """What a listener calls for the sake of storage commitment."""
 
-    dispatcher: Dispatcher
     reports: Reports
     answers: CommitmentAnswers
+
+    @property
+    def handlers(self) -> tuple[evt.EventHandlerType, ...]:
+        """Of a listener's associations."""
+        return (*self.reports.handlers, *self.answers.handlers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivering:
+    """The dispatcher, and what a listener beside it calls."""
+
+    dispatcher: Dispatcher
+    commitment: Commitment
+
+
+def commitment(settings: Settings, database: Database, archive: Archive) -> Commitment:
+    """Put together what a listener calls, wherever that is."""
+    now, jitter = database.now, random.random
+    return Commitment(
+        reports=Reports(settings=settings, database=database, now=now, jitter=jitter),
+        answers=CommitmentAnswers(
+            settings=settings, database=database, archive=archive, now=now, jitter=jitter
+        ),
+    )
 
 
 def assemble(
@@ -36,8 +61,7 @@ def assemble(
 ) -> Delivering:
     """Put it together; ``may_send`` tells whether it is still for this process to speak to peers."""
     now, jitter = database.now, random.random
-    reports = Reports(settings=settings, database=database, now=now, jitter=jitter)
-    answers = CommitmentAnswers(settings=settings, database=database, archive=archive, now=now, jitter=jitter)
+    called = commitment(settings, database, archive)
     dispatcher = Dispatcher(
         database=database,
         sender=Sender(
@@ -50,13 +74,19 @@ def assemble(
             may_send=may_send,
         ),
         commitment_requester=CommitmentRequester(
-            settings=settings, database=database, reports=reports, now=now, jitter=jitter, new_uid=_new_uid
+            settings=settings,
+            database=database,
+            reports=called.reports,
+            now=now,
+            jitter=jitter,
+            new_uid=_new_uid,
+            may_send=may_send,
         ),
-        commitment_answers=answers,
+        commitment_answers=called.answers,
         now=now,
         may_send=may_send,
     )
-    return Delivering(dispatcher=dispatcher, reports=reports, answers=answers)
+    return Delivering(dispatcher=dispatcher, commitment=called)
 
 
 def _new_uid() -> str:

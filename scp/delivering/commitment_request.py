@@ -50,6 +50,8 @@ class CommitmentRequester:
     jitter: Callable[[], float]
     new_uid: Callable[[], str]
     """Gives Transaction UIDs, never one twice."""
+    may_send: Callable[[], bool] = lambda: True
+    """Tells whether it is still for this process to speak to peers; what it may not ask stays due."""
 
     def ask(self, destination: str) -> None:
         """Ask ``destination`` about everything that is due."""
@@ -88,6 +90,8 @@ class CommitmentRequester:
         try:
             accepted = 0
             for start in range(0, len(due), OBJECTS_AT_A_TIME):
+                if not self.may_send():
+                    break
                 accepted += self._request(association, peer, due[start : start + OBJECTS_AT_A_TIME])
             report_handler.wait(accepted, self.settings.delivery.commitment_linger_seconds)
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,7 @@ import structlog
 
 from scp import housekeeping, schedule
 from scp.auditing.trail import Trail
-from scp.delivering.commitment_answer import CommitmentAnswers
-from scp.delivering.commitment_report import Reports
+from scp.delivering import assembly
 from scp.receiving import store
 from scp.receiving.admission import Admission
 from scp.receiving.calls import CallCounts
@@ -40,14 +38,6 @@ class Receive:
         receiver = store.receiver(
             settings, database, place.archive, now=database.now, arrived=lambda: place.bell.ring(JOBS)
         )
-        reports = Reports(settings=settings, database=database, now=database.now, jitter=random.random)
-        answers = CommitmentAnswers(
-            settings=settings,
-            database=database,
-            archive=place.archive,
-            now=database.now,
-            jitter=random.random,
-        )
         self._tasks = place.tasks(trail)
         self._listener = Listener(
             settings=settings,
@@ -58,7 +48,7 @@ class Receive:
             calls=CallCounts(database=database, now=database.now),
             trail=trail,
             receptions=Receptions(trail=trail),
-            more_handlers=(*reports.handlers, *answers.handlers),
+            more_handlers=assembly.commitment(settings, database, place.archive).handlers,
         )
         self.followers: tuple[Callable[[], object], ...] = ()
         self.bell_handlers: dict[str, Callable[[], None]] = {}

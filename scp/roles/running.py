@@ -77,9 +77,7 @@ def _console(settings: Settings, presence: Presence, *, stop: End, path: Path | 
     try:
         return process.run(settings, stop=stop, ready=ready)
     finally:
-        parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
-        if reloader is not None:
-            reloader.stop()
+        signals.tell_end(stop, reloader)
         presence.stop()
 
 
@@ -114,9 +112,7 @@ def _serve(
         try:
             signals.wait(stop)
         finally:
-            parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
-            if reloader is not None:
-                reloader.stop()
+            signals.tell_end(stop, reloader)
             log.info("stopping", role=settings.node.role)
             database.hurry(STOP_SECONDS)
             if not role.stop(STOP_SECONDS):

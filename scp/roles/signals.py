@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from scp.configuration.settings import Settings
+from scp.process import parent
 from scp.reload import Reloader
 from storage.errors import StorageError
 
@@ -41,6 +42,13 @@ def wait(stop: threading.Event) -> None:
     """Wait for ``stop``; let the handler of every signal run meanwhile, whichever thread took the signal."""
     while not stop.wait(SIGNAL_SECONDS):
         pass
+
+
+def tell_end(stop: End, reloader: Reloader | None) -> None:
+    """Tell who has started this process that it ends, and read no configuration any more."""
+    parent.notify(parent.reloading("starting again") if stop.again else parent.STOPPING)
+    if reloader is not None:
+        reloader.stop()
 
 
 def stop_on_signals() -> End:

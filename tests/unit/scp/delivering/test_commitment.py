@@ -1,5 +1,6 @@
 """Storage commitment with a scripted archive: at once, late, twice, with failures, or never."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from scp.configuration import settings
 from scp.configuration.errors import ConfigError
+from scp.delivering import commitment_request
 from scp.delivering.dispatcher import Dispatcher
 from scp.retry_policy import COMMITMENT_REQUEST_TRIES, LOST_OBJECT_TRIES
 from storage.overview import attention
@@ -55,6 +57,18 @@ def test_report_over_the_same_association_commits_what_was_sent(node, pacs):
     assert {item.committed_at for item in node.ledger().values()} == {node.now}
     node.deliver_and_ask(later=LATER)
     assert len(pacs.requests) == 1
+
+
+def test_who_may_not_send_any_more_asks_no_further_and_leaves_the_rest_due(node, pacs, monkeypatch):
+    uids = owe(node.database, node.archive)
+    monkeypatch.setattr(commitment_request, "OBJECTS_AT_A_TIME", 1)
+    node.commitment_requester = replace(node.commitment_requester, may_send=lambda: not pacs.requests)
+    node.deliver_and_ask()
+    assert len(pacs.requests) == 1
+    assert sorted(state for _, state in node.standing().values()) == ["COMMITTED", "DUE"]
+    node.commitment_requester = replace(node.commitment_requester, may_send=lambda: True)
+    node.deliver_and_ask()
+    assert node.standing() == dict.fromkeys(uids, ("SENT", "COMMITTED"))
 
 
 @pytest.fixture
