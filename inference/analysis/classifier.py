@@ -176,6 +176,9 @@ def _black(manifest: Manifest, batch: int) -> Any:  # noqa: ANN401 - TensorFlow 
 
 
 def _stored_call(file: Path, manifest: Manifest, batch: int) -> Call | None:
+    if not file.exists():
+        log.info("the network is compiled, and kept so for the next start")
+        return None
     try:
         call = graph_file.load(file, manifest.weights_path)
         call(_black(manifest, batch))

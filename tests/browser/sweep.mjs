@@ -15,7 +15,8 @@ export async function sweep(visit, { result, studies, study, users, folder, name
     problem: "/studies/1.2.3",
   };
   const found = { looks: 0, violations: [], overflows: [] };
-  for (const [size, [width, height]] of Object.entries(folder ? OF_PICTURES : SIZES)) {
+  // the windows of all sizes at once: each is drawn by a process of its own
+  await Promise.all(Object.entries(folder ? OF_PICTURES : SIZES).map(async ([size, [width, height]]) => {
     for (const [shown, state] of [[pages, storageState], [OF_STRANGERS, undefined]]) {
       // the policy of the pages would forbid the test's own script
       const context = await visit.browser.newContext({ viewport: { width, height }, bypassCSP: true, storageState: state });
@@ -26,7 +27,7 @@ export async function sweep(visit, { result, studies, study, users, folder, name
       }
       await context.close();
     }
-  }
+  }));
   return found;
 }
 

@@ -85,7 +85,7 @@ def _configuration(settings: Settings, path: Path) -> Check:
     subject = "configuration"
     if not settings.peers:
         return note(subject, f"{path}: has no [[peers]], so nobody may store; add the PACS")
-    return ok(subject, f"{path}: {len(settings.peers)} peers")
+    return ok(subject, f"{path}: {len(settings.peers)} peer{'' if len(settings.peers) == 1 else 's'}")
 
 
 def _directory(data_dir: Path) -> Check:
