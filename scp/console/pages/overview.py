@@ -118,7 +118,7 @@ def look(node: Services, refusals: RefusalCounts) -> Overview:
         today = recent.studies_since(tx, _midnight(now))
         rate = recent.bytes_a_day(tx, now=now)
     running = sum(states["running"] for states in health.queue.values())
-    peers = _peers(health, callers)
+    peers = _peers(node, health, callers)
     return Overview(
         health=health,
         worker=_worker(health, running),
@@ -183,9 +183,12 @@ def _days_left(health: Health, rate: float | None) -> float | None:
     return max(0.0, (health.disk.free_mb - health.disk.reserve_mb) * MEGABYTE / rate)
 
 
-def _peers(health: Health, callers: Sequence[Caller]) -> tuple[PeerLine, ...]:
+def _peers(node: Services, health: Health, callers: Sequence[Caller]) -> tuple[PeerLine, ...]:
     names = {destination.ae_title: destination for destination in health.destinations}
     admitted = {caller.calling_ae for caller in callers if caller.admitted}
+    own = node.settings.node.ae_title
+    if node.settings.peer(own) is None:
+        admitted.discard(own)  # `check` calls so, which is no peer
     return tuple(
         _peer(name, names.get(name), [caller for caller in callers if caller.calling_ae == name], health)
         for name in sorted(names.keys() | admitted)

@@ -56,6 +56,8 @@ def console(folder):
         refused |= {(refusals.NO_PEER, refusals.NO_CLASS, Refused.CALLING_TITLE): 3}
         refusals.add(tx, refused, now=at)
         calls.add(tx, [Calls(**stranger, admitted=0, admitted_at=None, reason="it is <b>not</b> configured")])
+        own = {"calling_ae": "SECONDREAD", "address": "127.0.0.1", "admitted": 1, "admitted_at": at}
+        calls.add(tx, [Calls(**own, rejected=0, rejected_at=None, reason=None)])
     node.close()
     config = folder / "config.toml"
     config.write_text(
@@ -114,6 +116,8 @@ def test_the_overview_says_what_needs_a_person(browser):
     assert "PACS" in page.words
     assert "STRANGER" in page.words
     assert "it is &lt;b&gt;not&lt;/b&gt; configured" in page.text
+    assert "<strong>SECONDREAD</strong>" not in page.text, "`check` calls so, which is no peer"
+    assert "<strong>PACS</strong>" in page.text
     assert "<!doctype" not in browser.get("/?fragment=1").text
 
 
