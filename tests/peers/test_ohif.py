@@ -104,7 +104,7 @@ def reports_on_a_corrected_image(node, orthanc, folder):
 
 
 @contextmanager
-def begun(words):
+def walk_in_browser(words):
     """Start a walk, which does not outlive this."""
     process = subprocess.Popen(map(str, words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -114,7 +114,7 @@ def begun(words):
         process.wait()
 
 
-def seen(process):
+def record_of(process):
     """Return what a walk has seen, at its end."""
     output, errors = process.communicate(timeout=850)
     assert process.returncode == 0, errors.decode()
@@ -139,11 +139,11 @@ def screens(tmp_path_factory):
         reports = {"outline": objects[:1]}
         words = [program, BROWSER / "walk.mjs", OHIF, orthanc.rest_port, chromium, folder]
         # the first walk goes on while the node reads the other study, and the second beside it
-        with begun([*words, objects[0].StudyInstanceUID]) as of_outline:
+        with walk_in_browser([*words, objects[0].StudyInstanceUID]) as of_outline:
             with node:
                 reports["rectangle"] = reports_on_a_corrected_image(node, orthanc, folder)
-            with begun([*words, reports["rectangle"][0].StudyInstanceUID]) as of_rectangle:
-                walks = {walk["study"]: walk for walk in (seen(of_rectangle), seen(of_outline))}
+            with walk_in_browser([*words, reports["rectangle"][0].StudyInstanceUID]) as of_rectangle:
+                walks = {walk["study"]: walk for walk in (record_of(of_rectangle), record_of(of_outline))}
         for study, walk in walks.items():
             instances = orthanc.instances(study)
             for picture in walk["pictures"]:
