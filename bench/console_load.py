@@ -36,7 +36,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.receive import MEGABYTE, send  # noqa: E402
+from bench.receivers import MEGABYTE, send  # noqa: E402
 from scp.console import process as console  # noqa: E402
 from scp.console.reading.process import READER_STEPS  # noqa: E402
 from scp.process import locks  # noqa: E402

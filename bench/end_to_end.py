@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.receive import send, storescp  # noqa: E402
+from bench.receivers import send, storescp  # noqa: E402
 from inference.network import manifest  # noqa: E402
 from tests.support.archive_scp import ArchiveSCP, reports  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
@@ -65,8 +65,8 @@ def without_gate(folder: Path) -> Path:
 
 def lower_bound(paths: list[Path], folder: Path) -> float:
     """Return the seconds in which storescp alone takes the same files."""
-    with storescp(folder) as (port, called, _):
-        return send(paths, port, called)
+    with storescp(folder) as receiver:
+        return send(paths, receiver.port, receiver.called)
 
 
 def main() -> None:

@@ -33,10 +33,12 @@ class NodeProcess:
         data_dir=None,
         working=True,
         module="scp",
+        tree=ROOT,
     ):
         """``working``: whether its worker may load its network, which takes seconds of every core.
 
         ``module``: what Python runs; with ``tests.support.scripted_node`` no worker loads a network.
+        ``tree``: the checkout whose code it runs.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -44,6 +46,7 @@ class NodeProcess:
         self.data_dir = data_dir or folder / "data"
         self.working = working
         self.module = module
+        self.tree = tree
         self.config = folder / "config.toml"
         model = "" if "[model]" in extra else f'[model]\nname = "{ungated.copy(MODEL, folder / "model")}"\n'
         # a second worker would load its network, which takes seconds of every core, for one image or two
@@ -93,7 +96,7 @@ longest_retry_seconds = 2
         self.log.touch()
         self.process = subprocess.Popen(
             [sys.executable, "-m", self.module, "--config", str(self.config)],
-            cwd=ROOT,
+            cwd=self.tree,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,  # in our session: in one of its own nice(2) does not count here (sched(7))
