@@ -52,6 +52,14 @@ class TLSSocket(ssl.SSLSocket):
             self.failed(tls_reasons.reason_of(error))
             return b""
 
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:  # noqa: ANN401 - Python's
+        """Do what `recv` does, into ``buffer``; return how many bytes came."""
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        except ssl.SSLError as error:
+            self.failed(tls_reasons.reason_of(error))
+            return 0
+
     def shutdown(self, direction: int) -> None:
         """End the conversation, if the peer has not: pynetdicom closes nothing where this raises."""
         with contextlib.suppress(OSError):

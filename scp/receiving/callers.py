@@ -19,8 +19,8 @@ from typing import Final
 import structlog
 from pynetdicom.association import Association
 
-from scp.network.pynetdicom_fixes import pdu_reader
-from scp.network.pynetdicom_fixes.pdu_reader import HEADER, BrokenUnit
+from scp.network.pynetdicom_fixes import units
+from scp.network.pynetdicom_fixes.units import HEADER, BrokenUnit
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +63,10 @@ class Caller:
     def missing(self) -> int:
         """Return how many bytes to read next of the request; 0 where it is whole. Raises BrokenUnit."""
         if len(self.received) < HEADER:
-            if self.received and self.received[0] != pdu_reader.REQUEST:
+            if self.received and self.received[0] != units.REQUEST:
                 raise BrokenUnit(f"it begins with 0x{self.received[0]:02X}, which is no association request")
             return HEADER - len(self.received)
-        length = pdu_reader.length_of(bytes(self.received[:HEADER]), longest_data=0)
+        length = units.length_of(bytes(self.received[:HEADER]), longest_data=0)
         return HEADER + length - len(self.received)
 
     def hang_up(self) -> None:

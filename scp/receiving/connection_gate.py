@@ -19,8 +19,8 @@ from typing import Final
 import structlog
 
 from scp.network import tls_reasons
-from scp.network.pynetdicom_fixes import pdu_reader
-from scp.network.pynetdicom_fixes.pdu_reader import BrokenUnit
+from scp.network.pynetdicom_fixes import units
+from scp.network.pynetdicom_fixes.units import BrokenUnit
 from scp.receiving.callers import Caller, Callers
 from storage.refused import Refused
 
@@ -208,7 +208,7 @@ class ConnectionGate:
             if first == TLS_HANDSHAKE:
                 raise WrongPort("TLS at the port without TLS", TO_TLS)
             return False
-        if first == pdu_reader.REQUEST:
+        if first == units.REQUEST:
             raise WrongPort("no TLS at the port with TLS", FROM_PLAIN)
         if first != TLS_HANDSHAKE:
             raise WrongPort("neither TLS nor DICOM at the port with TLS")
@@ -245,7 +245,7 @@ class ConnectionGate:
             return
         self._refused(caller.address, Refused.NO_REQUEST, str(error))
         with contextlib.suppress(OSError):
-            caller.connection.send(pdu_reader.ABORT)
+            caller.connection.send(units.ABORT)
         log.warning("connection closed: no association request", reason=str(error), address=caller.address)
 
     def _tell_late(self, caller: Caller) -> None:

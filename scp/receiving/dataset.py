@@ -30,6 +30,7 @@ from inference.reading import damage, mammogram, unknown_vr
 from inference.reading.digests import patient_digest
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
+from scp.network.pynetdicom_fixes.streamed_digest import PixelDigest
 from scp.network.status import Incomplete, Unreadable
 from scp.receiving import descriptions
 from storage.records import Arrival
@@ -83,8 +84,12 @@ def _named(path: Path, keyword: str) -> str:
         raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
 
 
-def read(path: Path, examine: Callable[[Dataset], None] = lambda _: None) -> Incoming:
-    """Read the received file at ``path``.
+def read(
+    path: Path,
+    examine: Callable[[Dataset], None] = lambda _: None,
+    pixels: PixelDigest | None = None,
+) -> Incoming:
+    """Read the received file at ``path``; ``pixels`` is what its reception seems to have digested of it.
 
     ``examine`` is given the header before anything is asked of it, and may raise what ends the reading.
 
@@ -103,7 +108,8 @@ def read(path: Path, examine: Callable[[Dataset], None] = lambda _: None) -> Inc
             header.file_meta.TransferSyntaxUID = transfer_syntax
             examine(header)
             _check(header)
-            digest = _pixels(file, implicit=transfer_syntax.is_implicit_VR)
+            streamed = None if transfer_syntax.is_deflated else pixels
+            digest = _pixels(file, streamed, implicit=transfer_syntax.is_implicit_VR)
     except damage.UNREADABLE_DATA_SET as error:
         if damage.is_of_the_machine(error):
             raise  # the disk has failed: that says nothing about the data set
@@ -213,13 +219,15 @@ def _check(header: Dataset) -> None:
         raise Incomplete("SOP UIDs of command and data set differ")
 
 
-def _pixels(file: IO[bytes], *, implicit: bool) -> str:
+def _pixels(file: IO[bytes], streamed: PixelDigest | None, *, implicit: bool) -> str:
     """Digest the value that follows the element header at the current position.
 
     The header of Pixel Data is 8 bytes in Implicit VR and 12 in Explicit VR (PS3.5 7.1): without it, the
     same native pixels have the same digest in both.
     """
-    file.seek(8 if implicit else 12, 1)
+    start = file.seek(8 if implicit else 12, 1)
+    if streamed is not None and streamed.start == start:
+        return streamed.sha256
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 

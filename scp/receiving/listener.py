@@ -199,7 +199,11 @@ class Listener:
                 event.dataset_path,
                 peer=calling_ae,
                 address=request.address,
-                keep=lambda: self.receiver.keep(event.dataset_path, calling_ae=calling_ae),
+                keep=lambda: self.receiver.keep(
+                    event.dataset_path,
+                    calling_ae=calling_ae,
+                    pixels=received_file.pixel_digest(event.request),
+                ),
             )
         except Foreign as refusal:
             return self._answer_foreign(event, calling_ae, str(refusal))

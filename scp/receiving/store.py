@@ -22,6 +22,7 @@ from inference.results.identity import Device
 from scp import product
 from scp.configuration.settings import Settings
 from scp.network import contexts
+from scp.network.pynetdicom_fixes.streamed_digest import PixelDigest
 from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset, identities, pixel_comparison
 from scp.receiving.dataset import Incoming
@@ -65,22 +66,24 @@ class Receiver:
     )
     """One instance is received by one thread at a time; a UID always meets the same lock."""
 
-    def keep(self, path: Path, *, calling_ae: str) -> ArrivalOutcome | None:
-        """Keep the file at ``path``, which the caller may delete afterwards.
+    def keep(
+        self, path: Path, *, calling_ae: str, pixels: PixelDigest | None = None
+    ) -> ArrivalOutcome | None:
+        """Keep the file at ``path``, which the caller may delete afterwards; ``pixels`` as in `dataset.read`.
 
         Returns what became of it, or None for a result of this node that came back: dropped, with success.
         A return means committed; a raised `Refusal` means that nothing was changed. `Foreign` is raised for
         what is no mammogram: how that is answered, the configuration says.
         """
         try:
-            return self._keep(path, calling_ae)
+            return self._keep(path, calling_ae, pixels)
         except MemoryError as error:
             log.error("no memory to receive an instance, store refused", peer=calling_ae)  # noqa: TRY400
             raise OutOfResources("node has no memory for it now, try again later") from error
 
-    def _keep(self, path: Path, calling_ae: str) -> ArrivalOutcome | None:
+    def _keep(self, path: Path, calling_ae: str, pixels: PixelDigest | None) -> ArrivalOutcome | None:
         try:
-            received = self._read(path)
+            received = self._read(path, pixels)
         except _OwnResultError as own:
             log.info("own result dropped", sop_instance_uid=str(own), peer=calling_ae)
             return None
@@ -89,7 +92,7 @@ class Receiver:
             self.arrived()
         return outcome
 
-    def _read(self, path: Path) -> Incoming:
+    def _read(self, path: Path, pixels: PixelDigest | None) -> Incoming:
         """Read what was received; room on the disk is asked for only where something would be kept.
 
         Raises _OwnResultError, Foreign, and what `dataset.read` raises.
@@ -98,7 +101,7 @@ class Receiver:
         if named in contexts.IMAGES:
             self._check_room()
         try:
-            return dataset.read(path, lambda header: self._examine(header, named))
+            return dataset.read(path, lambda header: self._examine(header, named), pixels)
         except Unreadable as error:
             if named not in contexts.IMAGES:
                 raise Foreign(_not_a_mammogram(named)) from error

@@ -113,7 +113,7 @@ class _Keeper:
     def __init__(self, folder):
         self.archive = Archive(folder)
 
-    def keep(self, _path, *, calling_ae):
+    def keep(self, _path, *, calling_ae, pixels=None):
         return ArrivalOutcome.NEW
 
 

@@ -33,7 +33,7 @@ class Wire:
         )
         self._server = listener.start()
 
-    def keep(self, path, *, calling_ae):
+    def keep(self, path, *, calling_ae, pixels=None):
         self.files.append(self.archive.data_dir / f"{len(self.files)}.dcm")
         shutil.copyfile(path, self.files[-1])
 

@@ -20,6 +20,8 @@ A caller has two threads before it has said        `association_requests`       
 anything, and a rejected one for 30 s more
 Connections with a descriptor above 1023 are       `connections.poll_connections`  no issue
 taken for closed, for select(2)
+Each unit of an image is copied four times and     `pdu_reader.UnitReader`,        no issue
+handed over twice before it is written             `received_file.ReceivedFile`
 Timers run by the wall clock: setting it ends      `timers.MonotonicTimer`         no issue
 associations, or keeps dead ones
 A connection that we open has no timeout: a peer   `connections.limit_silence`     issue 616: the timeout is

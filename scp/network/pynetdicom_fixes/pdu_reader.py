@@ -8,8 +8,8 @@ each byte a timeout of its own, and logs a broken unit in twenty lines without t
 
 from __future__ import annotations
 
+import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 from typing import Final
@@ -18,48 +18,30 @@ import structlog
 from pynetdicom.association import Association
 
 from scp.network import patience
+from scp.network.pynetdicom_fixes import received_file
 from scp.network.pynetdicom_fixes.connections import connection_of
+from scp.network.pynetdicom_fixes.units import (
+    CLOSED,
+    FRAGMENT,
+    HEADER,
+    INVALID,
+    BrokenUnit,
+    is_middle_of_data_set,
+    length_of,
+)
 
 log = structlog.get_logger(__name__)
 
-HEADER: Final = 6
-"""Bytes of type, reserved byte and length, which every unit begins with."""
-LONGEST_ASSOCIATION: Final = 65_536
-"""Bytes of A-ASSOCIATE-RQ and -AC: 128 contexts with all their transfer syntaxes take half of it."""
-SHORT: Final = 4
-"""Bytes of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT (PS3.8 9.3.4 to 9.3.8)."""
-REQUEST, ACCEPTANCE, DATA, KINDS = 0x01, 0x02, 0x04, range(0x01, 0x08)
 PIECE: Final = 65_536
 LONGEST_COMMAND: Final = 65_536
 """Bytes of a command set (PS3.7 6.3.1), over all of its fragments."""
 LONGEST_IDENTIFIER: Final = 2_097_152
 """Bytes of a data set that comes with another command than C-STORE, and is held in memory: 10,000 instances
 to commit have 1.5 million. An empty item has 8, and takes a hundred times as many when it is looked at."""
-ABORT: Final = b"\x07\0\0\0\0\4\0\0\2\1"
-"""A-ABORT by the service provider: unrecognised PDU (PS3.8 9.3.8)."""
-
 DATA_CAME: Final = "Evt10"
-_CLOSED, _INVALID = "Evt17", "Evt19"
-"""Events of the upper layer's state machine (PS3.8 9.2.3): the connection is closed, a PDU is invalid."""
-
-
-class BrokenUnit(Exception):  # noqa: N818 - it is the peer's fault, which ends its association
-    """A peer has sent what is no protocol data unit, or not in time; the message says what."""
-
-    def __init__(self, reason: str, *, event: str = _INVALID) -> None:
-        super().__init__(reason)
-        self.event = event
-
-
-def length_of(header: bytes, *, longest_data: int) -> int:
-    """Return how many bytes follow ``header``. Raises BrokenUnit where it may not claim so many."""
-    kind, _, length = struct.unpack(">BBL", header)
-    if kind not in KINDS:
-        raise BrokenUnit(f"PDU of unknown type 0x{kind:02X}")
-    longest = {REQUEST: LONGEST_ASSOCIATION, ACCEPTANCE: LONGEST_ASSOCIATION, DATA: longest_data}
-    if length > (allowed := longest.get(kind, SHORT)):
-        raise BrokenUnit(f"PDU of type 0x{kind:02X} claims {length} bytes, {allowed} are allowed")
-    return int(length)
+DATA_TRANSFER: Final = "Sta6"
+"""The state in which data are exchanged (PS3.8 9.2.1)."""
+MOMENT_MILLISECONDS: Final = 20
 
 
 class UnitReader:
@@ -82,6 +64,8 @@ class UnitReader:
         self._act: Callable[[str], None] = association.dul.state_machine.do_action
         self._longest_data = longest_data
         self._seconds = seconds
+        self._unit = bytearray(HEADER)
+        """What comes in; it grows to the longest unit that has come."""
         self._received = 0
         self._message_began: float | None = None
         """When the message that is coming in began, by the monotonic clock."""
@@ -101,7 +85,7 @@ class UnitReader:
                 self._read()
         except BrokenUnit as error:
             self._report(str(error))
-            if error.event == _CLOSED:
+            if error.event == CLOSED:
                 self._close()
             else:
                 self._upper_layer.event_queue.put(error.event)
@@ -114,7 +98,7 @@ class UnitReader:
         try:
             self._act(event)
             self._check_message()
-            if event == DATA_CAME and _INVALID in self._upper_layer.event_queue.queue:
+            if event == DATA_CAME and INVALID in self._upper_layer.event_queue.queue:
                 self._report("message is no DIMSE message")
         except Exception as error:  # noqa: BLE001 - whatever a peer's bytes bring the library to
             repeated = self.broken
@@ -123,56 +107,98 @@ class UnitReader:
                 self._end()
             else:
                 self._upper_layer._kill_thread = False  # noqa: SLF001 - the library has given up
-                self._upper_layer.event_queue.put(_INVALID)
+                self._upper_layer.event_queue.put(INVALID)
 
     def _read(self) -> None:
-        deadline = time.monotonic() + self._seconds
-        header = self._receive(HEADER, deadline)
-        if not header:
-            self._upper_layer.event_queue.put(_CLOSED)  # it hung up, as everybody may
-            return
-        unit = header + self._receive(
-            length_of(bytes(header), longest_data=self._longest_data), deadline, started=True
-        )
+        """Read one unit, or those in the middle of a data set, as long as they come.
+
+        The library would write those, too, having copied each four times and handed it from queue to queue.
+        """
+        while True:
+            deadline = time.monotonic() + self._seconds
+            if not self._receive(0, HEADER, deadline):
+                self._upper_layer.event_queue.put(CLOSED)  # it hung up, as everybody may
+                return
+            size = HEADER + length_of(bytes(self._unit[:HEADER]), longest_data=self._longest_data)
+            if len(self._unit) < size:
+                self._unit.extend(bytes(size - len(self._unit)))
+            self._receive(HEADER, size, deadline, started=True)
+            self._received += size
+            file = received_file.in_progress(self._association)
+            if file is None or not is_middle_of_data_set(self._unit, size) or not self._is_at_rest():
+                break
+            with memoryview(self._unit) as unit:
+                file.write(unit[FRAGMENT:size])
+            self._check_message()
+            if not self._more_is_there():
+                return
+        self._hand_over(bytes(self._unit[:size]))
+
+    def _hand_over(self, unit: bytes) -> None:
+        """Give ``unit`` to the library, which does with it what the state of the association says."""
         try:
-            pdu, event = self._upper_layer._decode_pdu(unit)  # noqa: SLF001 - the library's only way
+            pdu, event = self._upper_layer._decode_pdu(bytearray(unit))  # noqa: SLF001 - the library's only way
         except Exception as error:
             raise BrokenUnit(
                 f"PDU of type 0x{unit[0]:02X} cannot be read ({type(error).__name__})"
             ) from error
-        self._received += len(unit)
         self._upper_layer.event_queue.put(event)
         self._upper_layer._recv_pdu.put(pdu)  # noqa: SLF001 - the same
 
-    def _receive(self, size: int, deadline: float, *, started: bool = False) -> bytearray:
-        """Return ``size`` bytes, or none at all where the peer has hung up before the first of a unit."""
-        received = bytearray()
+    def _is_at_rest(self) -> bool:
+        """Tell whether the library's thread would find nothing to do but to read."""
+        layer = self._upper_layer
+        return (
+            layer.state_machine.current_state == DATA_TRANSFER
+            and layer.event_queue.empty()
+            and layer.to_provider_queue.empty()
+            and not layer._kill_thread  # noqa: SLF001 - the library has no other name for it
+        )
+
+    def _more_is_there(self) -> bool:
+        """Wait a moment for the next unit; tell whether to read it here."""
+        connection = self._upper_layer.socket
+        if connection is None or not self._is_at_rest():
+            return False
+        if connection.ready:
+            return True
+        if not self._is_at_rest():  # the connection is gone, which the question has noted
+            return False
+        poll = select.poll()
+        poll.register(self._connection(), select.POLLIN)
+        return bool(poll.poll(MOMENT_MILLISECONDS)) and self._is_at_rest()
+
+    def _receive(self, start: int, end: int, deadline: float, *, started: bool = False) -> bool:
+        """Fill the bytes from ``start`` to ``end`` of a unit; False where the peer has hung up before it."""
         connection = self._connection()
         usual = connection.gettimeout()
+        place = start
         try:
-            while len(received) < size:
-                # 0 would not wait at all, and say so with another error
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
-                piece = connection.recv(min(PIECE, size - len(received)))
-                if not piece and (started or received):
-                    raise BrokenUnit("connection ended within a PDU", event=_CLOSED)
-                if not piece:
-                    break
-                received += piece
+            with memoryview(self._unit) as unit:
+                while place < end:
+                    # 0 would not wait at all, and say so with another error
+                    connection.settimeout(max(0.001, deadline - time.monotonic()))
+                    received = connection.recv_into(unit[place:end])
+                    if not received and (started or place > start):
+                        raise BrokenUnit("connection ended within a PDU", event=CLOSED)
+                    if not received:
+                        return False
+                    place += received
         except TimeoutError as error:
-            raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=_CLOSED) from error
+            raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=CLOSED) from error
         except OSError as error:
-            if started or received:
-                raise BrokenUnit(f"connection lost ({error.strerror})", event=_CLOSED) from error
+            if started or place > start:
+                raise BrokenUnit(f"connection lost ({error.strerror})", event=CLOSED) from error
+            return False
         finally:
             if connection.fileno() >= 0:
                 connection.settimeout(usual)
-        return received
+        return True
 
     def _connection(self) -> socket.socket:
         connection = connection_of(self._association)
         if connection is None:
-            raise BrokenUnit("connection is closed", event=_CLOSED)
+            raise BrokenUnit("connection is closed", event=CLOSED)
         return connection
 
     def _check_message(self) -> None:
@@ -197,7 +223,7 @@ class UnitReader:
         except (OSError, BrokenUnit):
             piece = b""
         if not piece:
-            self._upper_layer.event_queue.put(_CLOSED)
+            self._upper_layer.event_queue.put(CLOSED)
 
     def _close(self) -> None:
         if self._upper_layer.socket is not None:

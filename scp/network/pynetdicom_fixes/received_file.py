@@ -7,11 +7,12 @@ answer: a data set that is cut off, a C-STORE without Message ID, stores sent ah
 from __future__ import annotations
 
 import contextlib
+import io
 import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import structlog
 from pydicom.dataset import FileMetaDataset
@@ -22,12 +23,18 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta
 from pynetdicom.dul import DULServiceProvider
 
+from scp.network.pynetdicom_fixes import write_back
+from scp.network.pynetdicom_fixes.streamed_digest import PixelDigest, StreamedDigest
+
 log = structlog.get_logger(__name__)
 
 NOWHERE: Final = "not-received.dcm"
 """The name of what could not be opened: there is never such a file."""
 NO_UID: Final = UID("0.0")
 """Stands in the file's meta information where the command names no SOP Instance; the answer says so."""
+
+WRITTEN_AHEAD: Final = 4_000_000
+"""Bytes after which the disk begins with what has come of a data set."""
 
 _lock = threading.Lock()
 _files: dict[Association, list[ReceivedFile]] = {}
@@ -46,35 +53,46 @@ class ReceivedFile:
         self.failure: OSError | None = None
         """Why the data set is not in the file; None while it is."""
         self.name = str(folder / NOWHERE)
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
+        self._digest = StreamedDigest()
+        self._size = 0
+        self._ahead = 0
+        """Bytes from the first on that the disk has begun with."""
         try:
-            self._file = tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False)  # noqa: SIM115
+            descriptor, name = tempfile.mkstemp(dir=folder, suffix=suffix)
         except OSError as error:
             self.failure = error
         else:
-            self.name = self._file.name
+            self._file = io.FileIO(descriptor, "wb")
+            self.name = name
 
     @property
     def file(self) -> ReceivedFile:
         """What pynetdicom flushes."""
         return self
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write ``data``, or swallow it where a write has failed; return its length in bytes."""
         if self._file is not None:
             try:
-                self._file.write(data)
+                _write_all(self._file, data)
             except OSError as error:
                 self._fail(error)
+            else:
+                self._digest.update(data)
+                self._size += len(data)
+                if self._size - self._ahead >= WRITTEN_AHEAD:
+                    write_back.begin(self._file.fileno(), self._ahead, self._size - self._ahead)
+                    self._ahead = self._size
         return len(data)
 
     def flush(self) -> None:
-        """Hand what was written to the operating system."""
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                self._fail(error)
+        """Do nothing: what was written is with the operating system."""
+
+    @property
+    def pixel_digest(self) -> PixelDigest | None:
+        """The digest of what looks like pixel data, once all is written; None where nothing does."""
+        return None if self.failure is not None else self._digest.result()
 
     def close(self) -> None:
         """Close the file."""
@@ -112,6 +130,18 @@ def failure(request: Any) -> OSError | None:  # noqa: ANN401 - pynetdicom's prim
     return file.failure if isinstance(file, ReceivedFile) else None
 
 
+def pixel_digest(request: Any) -> PixelDigest | None:  # noqa: ANN401 - as above
+    """Return the digest that was made while the data set of a C-STORE ``request`` came in, if any."""
+    file = getattr(request, "_dataset_file", None)
+    return file.pixel_digest if isinstance(file, ReceivedFile) else None
+
+
+def in_progress(association: Association) -> ReceivedFile | None:
+    """Return the file of the data set that is coming in over ``association``."""
+    file = getattr(association.dimse.message, "_data_set_file", None)
+    return file if isinstance(file, ReceivedFile) else None
+
+
 def remove_unfinished(association: Association) -> bool:
     """Remove the file of the data set that ``association`` ended in the middle of; tell if there was any."""
     message = association.dimse.message
@@ -137,6 +167,13 @@ def remove_left() -> int:
     if left:
         log.warning("data sets without a whole C-STORE were removed", files=len(left))
     return len(left)
+
+
+def _write_all(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write all of ``data``: the system may take a part of it."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _lives(association: Association) -> bool:

@@ -57,7 +57,7 @@ class Keeper:
         self.archive = Archive(folder)
         self.stored = []
 
-    def keep(self, path, *, calling_ae):
+    def keep(self, path, *, calling_ae, pixels=None):
         self.stored.append(path.read_bytes())
 
 

@@ -50,7 +50,7 @@ class Keeper:
         self.stored = []
         self.fail = None
 
-    def keep(self, path, *, calling_ae):
+    def keep(self, path, *, calling_ae, pixels=None):
         if self.fail is not None:
             raise self.fail
         self.stored.append((path.read_bytes(), calling_ae))

@@ -2,16 +2,21 @@
 
 import socket
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.pdu_primitives import A_ABORT
 from pynetdicom.transport import AddressInformation
 
 from scp.network import patience
 from scp.network.pynetdicom_fixes import pdu_reader
-from scp.network.pynetdicom_fixes.pdu_reader import DATA_CAME, HEADER, UnitReader
+from scp.network.pynetdicom_fixes.pdu_reader import DATA_CAME, UnitReader
+from scp.network.pynetdicom_fixes.received_file import ReceivedFile
+from scp.network.pynetdicom_fixes.units import DATA, HEADER
 
 SILENCE = 120.0
 ASSOCIATED = "Sta6"
@@ -41,7 +46,7 @@ def association():
 def take(association, content):
     """Let the peer send a fragment of a command (PS3.8 9.3.5); tell whether the association goes on."""
     value = struct.pack(">LBB", len(content) + 2, 1, 0x01) + content
-    association.peer.sendall(struct.pack(">BBL", pdu_reader.DATA, 0, len(value)) + value)
+    association.peer.sendall(struct.pack(">BBL", DATA, 0, len(value)) + value)
     association.reader.read()
     assert association.library.dul.event_queue.get_nowait() == DATA_CAME
     association.reader.act(DATA_CAME)
@@ -59,3 +64,63 @@ def test_message_of_many_units_has_one_time_that_follows_its_size(association, c
     clock.now = patience.seconds(SILENCE, received + size + 2 * HEADER) + 0.001
     assert not take(association, bytes(size))
     assert association.library.dul.event_queue.get_nowait() == "Evt19"
+
+
+def fragment(content, control=0x00):
+    """A unit with one fragment of a data set."""
+    value = struct.pack(">LBB", len(content) + 2, 1, control) + content
+    return struct.pack(">BBL", DATA, 0, len(value)) + value
+
+
+@pytest.fixture
+def data_set(association, tmp_path):
+    """The file of a C-STORE that comes in."""
+    library = association.library
+    library.dul.socket.ready = True
+    library.dimse.message = DIMSEMessage()
+    library.dimse.message._data_set_file = file = ReceivedFile(tmp_path)
+    yield Path(file.name)
+    file.close()
+
+
+def test_middle_of_a_data_set_is_written_at_once_and_its_end_is_the_library_s(association, data_set):
+    association.peer.sendall(fragment(b"first ") + fragment(b"second ") + fragment(b"last", control=0x02))
+    association.reader.read()
+    assert data_set.read_bytes() == b"first second "
+    assert association.library.dul.event_queue.get_nowait() == DATA_CAME
+    assert association.library.dul.event_queue.empty()
+    ((_, value),) = association.library.dul._recv_pdu.get_nowait().to_primitive().presentation_data_value_list
+    assert value == b"\2last"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        fragment(b"command", control=0x01),
+        fragment(b"one")[:2] + struct.pack(">L", 18) + 2 * fragment(b"one")[6:],
+    ],
+    ids=["a command", "two fragments"],
+)
+def test_what_is_no_fragment_of_a_data_set_alone_is_the_library_s(association, data_set, unit):
+    association.peer.sendall(unit)
+    association.reader.read()
+    assert data_set.read_bytes() == b""
+    assert association.library.dul.event_queue.get_nowait() == DATA_CAME
+
+
+def test_abort_of_ours_is_not_kept_waiting_by_a_data_set_that_comes(association, data_set):
+    association.library.dul.to_provider_queue.put(A_ABORT())
+    association.peer.sendall(fragment(b"first") + fragment(b"second"))
+    association.reader.read()
+    assert association.library.dul.event_queue.get_nowait() == DATA_CAME
+    assert association.library.dul._recv_pdu.qsize() == 1
+    assert data_set.read_bytes() == b""
+
+
+def test_connection_that_ends_within_a_data_set_ends_the_association(association, data_set):
+    association.library.dul.socket.close = lambda: association.library.dul.event_queue.put("Evt17")
+    association.peer.sendall(fragment(b"first") + fragment(b"second")[:9])
+    association.peer.shutdown(socket.SHUT_WR)
+    association.reader.read()
+    assert association.library.dul.event_queue.get_nowait() == "Evt17"
+    assert association.reader.broken
