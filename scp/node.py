@@ -179,6 +179,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         peers=len(settings.peers),
     )
     trail.application(started=True)
+    limits.spare_loaded_modules()
     parent.notify(parent.READY)
     try:
         signals.wait(stop)

@@ -13,7 +13,7 @@ from scp import logs
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.errors import OK
-from scp.process import parent
+from scp.process import limits, parent
 from scp.roles import signals
 from scp.roles.bell import Bell
 from scp.roles.deliver import Deliver
@@ -108,6 +108,7 @@ def _serve(
         reloader = signals.reload_on_signal(settings, path, followers)
         log.info("role begun", role=settings.node.role, machine=presence.name)
         trail.application(started=True)
+        limits.spare_loaded_modules()
         parent.notify(parent.READY)
         try:
             signals.wait(stop)
