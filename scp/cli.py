@@ -20,6 +20,8 @@ from storage.errors import StorageError
 if TYPE_CHECKING:
     from scp.configuration.settings import Settings
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through all installed packages
+
 # ruff: noqa: PLC0415 - imports inside commands are the point, see above
 
 DEFAULT_CONFIG: Final = Path("config.toml")
@@ -109,6 +111,9 @@ def start(
     if context.invoked_subcommand is None:
         settings = _settings(context, None)
         logs.configure(settings.log)
+        from scp.process import limits
+
+        limits.put_off_collection()
         from scp import node
 
         raise typer.Exit(node.run(settings, path=_path(context, None)))

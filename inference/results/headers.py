@@ -20,7 +20,7 @@ from inference import wording
 from inference.options import Predecessor
 from inference.reading.digests import PATIENT_AND_STUDY
 from inference.reading.mammogram import SourceImage
-from inference.results import codes, copying
+from inference.results import copying
 from inference.results.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Device, Maker
 
 _NEVER_MISSING: Final = (
@@ -221,6 +221,9 @@ def _equip(target: Dataset, device: Device) -> None:
 
 def _contribution(first: SourceImage, maker: Maker, made_at: datetime) -> Dataset:
     """Return the network as equipment that contributed (IHE AIR wants each algorithm there)."""
+    # imported here: the dictionaries of pydicom.sr are a fifth of the node's start, which builds no report
+    from inference.results import codes  # noqa: PLC0415
+
     contribution, model = Dataset(), maker.model
     contribution.PurposeOfReferenceCodeSequence = Sequence([codes.item(codes.PROCESSING_EQUIPMENT)])
     contribution.Manufacturer = model.manufacturer

@@ -134,7 +134,7 @@ Compression: TypeAlias = Literal["jpeg-ls", "jpeg-2000", "rle"]
 class Section(BaseModel):
     """What all sections have in common: frozen, nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def folder(info: ValidationInfo) -> Path:

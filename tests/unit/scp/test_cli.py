@@ -120,14 +120,15 @@ def test_without_a_command_the_node_starts_with_the_settings(secondread, config,
     assert path == config
 
 
-HEAVY = {"tensorflow", "keras", "highdicom", "pynetdicom", "openjpeg", "alembic"}
+HEAVY = {"tensorflow", "keras", "highdicom", "pydicom", "pynetdicom", "openjpeg", "alembic", "apscheduler"}
 
 
 @pytest.mark.parametrize(
     ("words", "heavier"),
     [
-        (["--help"], {"structlog", "sqlalchemy"}),
-        (["status", "--config", "{config}"], {"structlog", "sqlalchemy.dialects.postgresql"}),
+        (["--help"], {"structlog", "sqlalchemy", "pydantic", "numpy"}),
+        (["status", "--config", "{config}"], {"structlog", "sqlalchemy.dialects.postgresql", "numpy"}),
+        (["studies", "--config", "{config}"], {"structlog", "sqlalchemy.dialects.postgresql", "numpy"}),
         (["retry", "--all", "--config", "{config}"], set()),
     ],
 )

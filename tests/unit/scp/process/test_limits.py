@@ -1,10 +1,12 @@
-"""What a process may leave behind, and keep: a crash writes no core file, freed memory goes back."""
+"""What a process may take, leave behind and keep: no core file of a crash, no freed memory."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
+from scp.process import limits
 from tests.support.node_process import ROOT
 
 ASK = """
@@ -56,3 +58,15 @@ def test_what_threads_have_freed_is_returned():
         [sys.executable, "-c", SEND], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert int(process.stdout) < 12_000_000, "12 threads had 9 MB each"
+
+
+def test_collector_passes_over_what_was_loaded_and_goes_on():
+    try:
+        limits.put_off_collection()
+        assert not gc.isenabled()
+        limits.spare_loaded_modules()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -8,6 +8,7 @@ import queue
 import resource
 import select
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, _config, dimse_messages, dimse_primitives, evt, timer, transport
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
 from scp.network import contexts
@@ -147,3 +149,10 @@ def test_library_waits_for_ever_for_a_peer_that_takes_nothing(tmp_path, monkeypa
         association = associate(port, [build_context(contexts.VERIFICATION)])
         assert association.dul.socket.socket.gettimeout() is None, "limit_silence can go"
         association.release()
+
+
+def test_library_copies_each_fragment_before_it_is_written():
+    pdu = P_DATA_TF()
+    pdu.decode(struct.pack(">BBLLBB", 4, 0, 12, 8, 1, 0) + b"pixels")
+    ((_, value),) = pdu.to_primitive().presentation_data_value_list
+    assert type(value) is bytes, "UnitReader need write nothing itself"
