@@ -88,8 +88,8 @@ format: $(VENV)/dev ## format the code
 	$(BIN)/ruff check --fix .
 
 lock: ## pin the requirements anew (needs uv)
-	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra postgresql --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
-	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --extra postgresql --group build pyproject.toml --output-file requirements/run.txt
+	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --extra demo --extra postgresql --extra s3 --extra train --group dev --group build pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --constraint requirements/dev.txt --extra demo --extra postgresql --extra s3 --group build pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
 
 clean: ## remove environment and caches; never var, where studies may be waiting

@@ -33,11 +33,11 @@ from scp.housekeeping import HousekeepingTasks  # noqa: E402
 from scp.operating import health, waiting  # noqa: E402
 from scp.operating.database import open_for_reading  # noqa: E402
 from scp.schedule import ClockWatch  # noqa: E402
-from storage.archive import Archive  # noqa: E402
 from storage.database import schema  # noqa: E402
 from storage.database.columns import Instant  # noqa: E402
 from storage.database.engine import Database  # noqa: E402
 from storage.database.sqlite.backend import NAME  # noqa: E402
+from storage.files.folder import FolderArchive  # noqa: E402
 from storage.overview import pages, recent, studies  # noqa: E402
 from storage.records import Job  # noqa: E402
 from storage.upkeep import clean_end, retention  # noqa: E402
@@ -149,7 +149,7 @@ class Measured:
         tasks = HousekeepingTasks(
             settings=self.settings,
             database=database,
-            archive=Archive(self.settings.node.data_dir),
+            archive=FolderArchive(self.settings.node.data_dir),
             senders=tuple,
             wake_worker=lambda: None,
             now=lambda: self.now,

@@ -23,9 +23,9 @@ from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.schedule import ClockWatch, Tick
 from scp.working.worker import INTERRUPTED_ANALYSIS
-from storage.archive import IDENTITIES, UNCLAIMED, Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError, PlaceTaken
+from storage.files.archive import IDENTITIES, Archive
 from storage.queue import commitments, jobs, study_changes
 from storage.upkeep import clock_repair, retention
 from storage.upkeep.clock_repair import LongestWaits
@@ -94,7 +94,7 @@ class HousekeepingTasks:
                 "its place, or a kill before the answer; send those files to this node again "
                 "(docs/operating.md)",
                 images=swept.unclaimed,
-                folder=str(self.archive.data_dir / UNCLAIMED),
+                folder=self.archive.unclaimed,
             )
 
     def waive_commitments(self) -> None:
@@ -194,7 +194,12 @@ class HousekeepingTasks:
             log.info("delivered studies removed", studies=len(removed), older_than_days=days)
 
     def free_disk_space(self) -> None:
-        """Where the disk is nearly full, remove early what is delivered: images first, then studies."""
+        """Where the disk is nearly full, remove early what is delivered: images first, then studies.
+
+        Nothing where the files are elsewhere: that would make no room for images that come in.
+        """
+        if not self.archive.is_on_disk:
+            return
         promised_since = self.now() - timedelta(days=self.settings.retention.days)
         shortage = round(self.settings.node.disk_reserve_mb * MEGABYTE * HEADROOM) - self.archive.free_bytes()
         if shortage > 0:

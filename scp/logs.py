@@ -24,6 +24,7 @@ from scp.configuration.sections import PACKAGES, Log
 
 QUIET: Final[Mapping[str, int]] = {
     "apscheduler": logging.ERROR,
+    "botocore": logging.ERROR,
     "pynetdicom": logging.WARNING,
     "pynetdicom.utils": logging.CRITICAL + 1,
     "pynetdicom.fsm": logging.CRITICAL + 1,

@@ -12,7 +12,7 @@ import structlog
 
 from inference.errors import ManifestError
 from inference.network import manifest
-from scp import housekeeping, logs, product, schedule
+from scp import archives, housekeeping, logs, product, schedule
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.configuration.settings import Settings
@@ -36,7 +36,6 @@ from scp.roles.entrances import StartError
 from scp.roles.signals import End
 from scp.schedule import ClockWatch
 from scp.working.pool import WorkerPool
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
 from storage.errors import StorageError
@@ -91,6 +90,7 @@ def _run_alone(settings: Settings, stop: End, path: Path | None) -> int:
     data_dir = settings.node.data_dir
     with locks.node_lock(data_dir):
         _take_over(data_dir, settings.database.server)
+        archives.check_start(settings)
         in_order = clean_end.take(data_dir) and not settings.database.url
         database = Database.open(
             data_dir, url=settings.database.server, whole=not in_order, company=Company.NOBODY
@@ -118,7 +118,7 @@ def _take_over(data_dir: Path, url: str | None) -> None:
 
 def _serve(settings: Settings, database: Database, stop: End, path: Path | None, *, in_order: bool) -> bool:
     """Serve until ``stop``; tell whether all came to its end then, as it had ``in_order`` before."""
-    archive = Archive(settings.node.data_dir)
+    archive = archives.open_archive(settings)
     manifest.verify(product.read_manifest(settings.model))
     trail, end_trail = forwarder.begin(settings)
     admission = Admission(settings)

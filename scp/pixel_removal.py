@@ -15,8 +15,8 @@ import structlog
 from inference.errors import Failed
 from inference.reading import damage, mammogram
 from inference.reading.options import ReadingOptions
-from storage.archive import IDENTITIES, Archive
 from storage.database.engine import Database
+from storage.files.archive import IDENTITIES, Archive
 from storage.queue import arrivals
 from storage.records import Instance
 from storage.upkeep import retention

@@ -9,7 +9,10 @@
     ├── LeaseLost       someone else has the job now: drop the result
     ├── IllegalMove     the state table does not know this step
     ├── Unknown         no such job or delivery (any more)
-    └── OutsideArchive  a file name that does not stay inside the archive
+    ├── OutsideArchive  a file name that does not stay inside the archive
+    └── BucketError     a bucket cannot be used as the configuration says; the sentence names the mend
+    OSError
+    └── FilesUnavailable  the server that has the files cannot be used now: again, later
 
 No message holds a patient's name, a birth date or the parameters of a statement.
 """
@@ -57,3 +60,15 @@ class Unknown(StorageError):
 
 class OutsideArchive(StorageError):
     """A file name that is absolute or leads out of the archive."""
+
+
+class BucketError(StorageError):
+    """A bucket cannot be used until somebody mends it; the message names it and what to do."""
+
+
+class FilesUnavailable(OSError):
+    """The server that has the files cannot be used now: again, later, as where a disk fails."""
+
+    def __str__(self) -> str:
+        """Return the sentence alone."""
+        return str(self.strerror)

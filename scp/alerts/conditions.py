@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from scp import archives
 from scp.configuration.settings import Settings
 from scp.network import tls_files
 from scp.network.tls import FilesError
@@ -40,6 +41,8 @@ class Kind(StrEnum):
 
     DATABASE = "database"
     DISK = "disk"
+    BUCKET = "bucket"
+    """Files are kept there, and it cannot be used."""
     CERTIFICATE = "certificate"
     PEER = "peer"
     """It takes nothing of what it is owed."""
@@ -97,7 +100,7 @@ class RefusalCounts:
 
 def look(settings: Settings, database: Database, counts: RefusalCounts, *, now: datetime) -> Observation:
     """Return what needs a person."""
-    conditions = [*_of_data_directory(settings), *of_certificates(settings, now)]
+    conditions = [*_of_data_directory(settings), *_of_bucket(settings), *of_certificates(settings, now)]
     try:
         database.check_place()
         conditions += _of_database(settings, database, counts, now)
@@ -114,6 +117,20 @@ def _of_data_directory(settings: Settings) -> Iterator[Condition]:
         yield Condition(kind=Kind.DISK, words=f"The data directory cannot be reached: {error.strerror}.")
         return
     yield from of_disk(free, settings.node.disk_reserve_mb)
+
+
+def _of_bucket(settings: Settings) -> Iterator[Condition]:
+    try:
+        archives.check(settings)
+    except (StorageError, OSError) as error:
+        yield from of_bucket(str(error))
+
+
+def of_bucket(fault: str | None) -> Iterator[Condition]:
+    """Give what is to be said of a bucket with this ``fault``; None: of one that can be used, or of none."""
+    if fault is not None:
+        words = f"Images are refused, and nothing is analysed or sent: {fault}."
+        yield Condition(kind=Kind.BUCKET, words=words)
 
 
 def of_disk(free: int, reserve: int) -> Iterator[Condition]:

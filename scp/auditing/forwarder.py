@@ -18,6 +18,7 @@ from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import tls_reasons
 from scp.network.tls import FilesError
+from scp.process import locks
 from storage.audit_spool import AuditSpool
 
 log = structlog.get_logger(__name__)
@@ -122,3 +123,20 @@ def forward(
     forwarder = Forwarder(trail.spool, transport, wake or threading.Event(), may_send)
     forwarder.start()
     return forwarder.stop
+
+
+def forward_own(settings: Settings, trail: Trail) -> Callable[[float], None]:
+    """Begin to send what waits in this data directory, which no other machine has.
+
+    Of several processes on this machine that share it one sends. Return what ends it within so many seconds.
+    """
+    if not settings.audit.on:
+        return lambda _: None
+    turn = locks.Turn(settings.node.data_dir, locks.AUDIT_LOCK)
+    end = forward(settings, trail, may_send=turn.held)
+
+    def end_and_give_up(seconds: float) -> None:
+        end(seconds)
+        turn.give_up()
+
+    return end_and_give_up

@@ -20,6 +20,7 @@ from scp.configuration.audit import Audit
 from scp.configuration.console import Console
 from scp.configuration.database import DatabaseServer
 from scp.configuration.errors import ConfigError, sentences
+from scp.configuration.files import Files
 from scp.configuration.health import Health
 from scp.configuration.openid import OpenID
 from scp.configuration.sections import (
@@ -50,6 +51,7 @@ class Settings(Section):
 
     node: Node = Field(default_factory=Node)
     database: DatabaseServer = DatabaseServer()
+    files: Files = Files()
     tls: TLS = TLS()
     peers: tuple[Peer, ...] = ()
     study: Study = Study()
@@ -72,6 +74,15 @@ class Settings(Section):
         _check_names(peers)
         _check_destinations(peers)
         return peers
+
+    @model_validator(mode="after")
+    def _bucket_beside_a_server(self) -> Self:
+        if self.files.in_bucket and not self.database.url:
+            raise ValueError(
+                "files.url keeps files in a bucket, which goes with a PostgreSQL database alone: give "
+                '[database] url, or leave it empty ("") to keep files in [node] data_dir'
+            )
+        return self
 
     @model_validator(mode="after")
     def _stow_is_safe(self) -> Self:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from scp import product
+from scp import archives, product
 from scp.configuration.settings import Settings
 from scp.console import access, rendering, services, visitors
 from scp.console.metrics import NodeCollector
@@ -33,9 +33,8 @@ from scp.console.visitors import COOKIE, Role, Visitor
 from scp.network import web_session
 from scp.web import entrance
 from storage import users
-from storage.archive import Archive
 from storage.database.engine import Database
-from storage.errors import StorageError
+from storage.errors import FilesUnavailable, StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +86,7 @@ def build(settings: Settings, database: Database) -> Starlette:
     node = Services(
         settings=settings,
         database=database,
-        archive=Archive(settings.node.data_dir),
+        archive=archives.open_archive(settings),
         uploads=uploads,
     )
 
@@ -119,6 +118,7 @@ def build(settings: Settings, database: Database) -> Starlette:
         exception_handlers={
             HTTPException: _refuse,
             StorageError: _storage_fails,
+            FilesUnavailable: _storage_fails,
             ClientDisconnect: _leave,
             Exception: _fault,
         },

@@ -104,9 +104,9 @@ def _order(pair: tuple[Instance, FindingRecord | None]) -> tuple[int, str]:
 
 def opened(services: Services, instance: Instance) -> SourceImage | None:
     """Open the header of a kept image; None where that cannot be done now."""
-    path = services.archive.path(instance.file)
     reading = services.settings.node.reading()
     try:
+        path = services.archive.path(instance.file)
         description = descriptions.from_row(instance)
         if description is None:
             return mammogram.read(path, reading)
@@ -137,5 +137,9 @@ def _failure(record: FindingRecord | None) -> NotAnalysed | None:
 def _layers(services: Services, record: FindingRecord | None) -> Path | None:
     if record is None or record.heatmap is None:
         return None
-    path = services.archive.path(record.heatmap)
+    try:
+        path = services.archive.path(record.heatmap)
+    except OSError as error:
+        log.warning("picture not opened", sop_instance_uid=record.sop_instance_uid, reason=str(error))
+        return None
     return path if path.exists() else None

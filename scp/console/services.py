@@ -20,8 +20,8 @@ from scp import product
 from scp.auditing.trail import Trail
 from scp.configuration.settings import Settings
 from scp.console.reading.uploads import Uploads
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 
 KEY_FILE: Final = "console.key"
 """The file in the data directory that pseudonyms are made with."""

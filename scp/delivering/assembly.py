@@ -16,8 +16,8 @@ from scp.delivering.commitment_report import Reports
 from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Sender
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,9 +31,9 @@ from scp.delivering.commitment_request import REQUEST_COMMITMENT
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.files.archive import Archive
 from storage.queue import commitment_questions
 from storage.queue.commitment_questions import Question
 from storage.records import Instance
@@ -260,7 +260,7 @@ class CommitmentAnswers:
             return status.SOP_CLASS_NOT_SUPPORTED
         if instance is None or instance.pixels_removed_at is not None:
             return status.NO_SUCH_INSTANCE
-        if not self.archive.path(instance.file).is_file():
+        if not self.archive.holds(instance.file):
             return status.NO_SUCH_INSTANCE
         return None if instance.sop_class_uid == sop_class else status.CLASS_INSTANCE_CONFLICT
 

@@ -22,8 +22,9 @@ from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
 from scp.network.web import WebPeerClient
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.errors import FilesUnavailable
+from storage.files.archive import Archive
 from storage.queue import commitments, deliveries
 from storage.records import Delivery, ResultObject
 
@@ -80,7 +81,7 @@ class Sender:
             for number, delivery in enumerate(due):
                 try:
                     taken_objects += self._send(open_peer, delivery, audited)
-                except Unreachable as error:
+                except (Unreachable, FilesUnavailable) as error:
                     log.warning("delivery interrupted", destination=peer.ae_title, reason=str(error))
                     self._again_all(due[number:], str(error))
                     break
@@ -106,14 +107,20 @@ class Sender:
     def _send(self, open_peer: OpenPeer, delivery: Delivery, audited: Transfers) -> bool:
         """Send one object and settle its row; tell whether the peer has kept it.
 
-        Raises Unreachable where the association broke: this object and the rest stay owed.
+        Raises Unreachable where the association broke, FilesUnavailable where no file can be had now: this
+        object and the rest stay owed.
         """
         with self.database.read() as tx:
             if not deliveries.is_owed(tx, delivery.id):
                 return False  # a newer result replaced it since the association was opened
         if not self.may_send():
             return False
-        peer, path = open_peer.peer, self.archive.path(delivery.result.file)
+        peer = open_peer.peer
+        try:
+            path = self.archive.path(delivery.result.file)
+        except FileNotFoundError:
+            self._never(delivery, None, "the result's file cannot be read (FileNotFoundError)")
+            return False
         sop_class = _class_to_send(delivery.result, peer, open_peer.accepted)
         if sop_class is None:
             self._never(

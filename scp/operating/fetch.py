@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from scp import terminal
+from scp import archives, terminal
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
@@ -21,7 +21,6 @@ from scp.fetching.source import Keeper, Source
 from scp.fetching.studies import Fetcher, Line, Outcome
 from scp.operating.database import node_runs, open_for_long
 from scp.receiving import store
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.queue import arrivals, jobs
 from storage.records import JobKind
@@ -106,7 +105,7 @@ def _peer(settings: Settings, name: str | None) -> Peer:
 
 
 def _source(settings: Settings, peer: Peer, database: Database) -> Source:
-    archive = Archive(settings.node.data_dir)
+    archive = archives.open_archive(settings)
     # a node that runs looks for new rows every second by itself
     receiver = store.receiver(settings, database, archive, now=_now, arrived=lambda: None)
     keeper = Keeper(receive=partial(receiver.keep, calling_ae=peer.ae_title))

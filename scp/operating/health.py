@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from inference.scanner_calibration import NEEDED
-from scp import calibration
+from scp import archives, calibration
 from scp.calibration import ScannerPopulation
 from scp.configuration.settings import Settings
 from scp.operating import waiting
 from scp.process import locks
 from storage import audit_spool, machines, refusals
-from storage.archive import unclaimed, unfinished
 from storage.audit_spool import AuditQueue
 from storage.database.engine import Database
+from storage.errors import StorageError
+from storage.files.local import unfinished
 from storage.machines import Machine
 from storage.overview import attention, pages
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
@@ -91,8 +92,14 @@ class Disk:
     reserve_mb: int
     accepting: bool
     """Whether images are accepted: free room is above the reserve."""
+    bucket: str
+    """Where the files are, if in a bucket: the disk is then for those that come in, and for copies."""
+    bucket_fault: str | None
+    """Why that cannot be used now; None where it can."""
     unclaimed: int
     """Images that the database does not know, and that wait to be sent to the node again."""
+    unclaimed_place: str
+    """Where they are."""
     coming_again: int
     """Images that came after the backup that was restored; they come in once more by themselves."""
     incoming: int
@@ -242,11 +249,20 @@ def _disk(settings: Settings) -> Disk:
     reserve = settings.node.disk_reserve_mb
     incoming, size = unfinished(settings.node.data_dir)
     coming_again = len(restoring.to_come(settings.node.data_dir))
+    unclaimed, fault = 0, None
+    try:
+        archives.check(settings)
+        unclaimed = archives.unclaimed_images(settings)
+    except (StorageError, OSError) as error:
+        fault = str(error)
     return Disk(
         free_mb=free,
         reserve_mb=reserve,
         accepting=free >= reserve,
-        unclaimed=max(0, unclaimed(settings.node.data_dir) - coming_again),
+        bucket=settings.files.url,
+        bucket_fault=fault,
+        unclaimed=unclaimed,
+        unclaimed_place=archives.unclaimed_place(settings),
         coming_again=coming_again,
         incoming=incoming,
         incoming_mb=round(size / MEGABYTE, 1),

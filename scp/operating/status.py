@@ -12,7 +12,6 @@ from scp.configuration.settings import Settings
 from scp.errors import OK
 from scp.operating.database import open_for_reading
 from scp.operating.health import Destination, Health, MachineStatus, Node, ScannerStatus, look
-from storage.archive import UNCLAIMED
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
 from storage.records import NotKept, RefusedCalls
 from storage.states import CommitmentState, DeliveryState, JobState
@@ -48,6 +47,9 @@ def _show(health: Health, console: Console) -> None:
     console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
     if node.running:
         console.print(_worker(node))
+    if disk.bucket:
+        fault = "" if disk.bucket_fault is None else f", which FAILS, images are REFUSED: {disk.bucket_fault}"
+        console.print(f"files: in {disk.bucket}{fault}; a full disk removes no study early there")
     refusing = "" if disk.accepting else ": images are REFUSED (0xA700) until there is room"
     console.print(f"disk: {disk.free_mb} MB free, {disk.reserve_mb} MB kept in reserve{refusing}")
     if disk.incoming:
@@ -56,7 +58,7 @@ def _show(health: Health, console: Console) -> None:
         console.print(f"{disk.coming_again} images that came after the restored backup come in again")
     if disk.unclaimed:
         console.print(
-            f"{disk.unclaimed} images are unclaimed: send {node.data_dir / UNCLAIMED} to this node again"
+            f"{disk.unclaimed} images are unclaimed: send {disk.unclaimed_place} to this node again"
         )
     if health.audit is not None and (health.audit.waiting or health.audit.lost):
         console.print(

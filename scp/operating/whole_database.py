@@ -29,6 +29,7 @@ SQLITE: Final = "sqlite"
 
 def back_up(settings: Settings, target: Path) -> int:
     """Write database and files into one file."""
+    _refuse_bucket(settings, "backup")
     if target.exists():
         raise CommandError(f"{target} exists: name another file", code=WRONG_USAGE)
     with open_for_reading(settings):  # there is one, and it is of this version
@@ -48,6 +49,7 @@ def back_up(settings: Settings, target: Path) -> int:
 
 def restore(settings: Settings, source: Path, *, replace: bool) -> int:
     """Put a backup into data directory and database; where a node runs there, let it take the backup over."""
+    _refuse_bucket(settings, "restore")
     data_dir, url = settings.node.data_dir, settings.database.server
     if replace and settings.node.shares:
         raise CommandError(
@@ -102,6 +104,10 @@ def move(settings: Settings, target: str) -> int:
     except ValidationError as error:
         reason = "; ".join(problem["msg"] for problem in error.errors())
         raise CommandError(f"there is no such place for a database: {reason}", code=WRONG_USAGE) from None
+    if url is None and settings.files.in_bucket:
+        raise CommandError(
+            "[files] url keeps files in a bucket, which goes with a PostgreSQL database alone: it stays there"
+        )
     try:
         with locks.node_lock(settings.node.data_dir), locks.move_lock(settings.node.data_dir):
             rows = moving.move(settings.node.data_dir, settings.database.server, url)
@@ -110,6 +116,15 @@ def move(settings: Settings, target: str) -> int:
     instead = "remove [database] url" if url is None else f'set [database] url = "{url}"'
     terminal.say(terminal.out(), f"{rows} rows are in their new place: {instead}, then start the node")
     return OK
+
+
+def _refuse_bucket(settings: Settings, command: str) -> None:
+    """Raise CommandError where the files are in a bucket: server and database have means of their own."""
+    if settings.files.in_bucket:
+        raise CommandError(
+            f"{command} is for files in [node] data_dir, and these are in {settings.files.url}: use pg_dump "
+            "and pg_restore for the database, a copy or versions of the bucket for them (docs/operating.md)"
+        )
 
 
 def _let_take_over(data_dir: Path, running: int) -> None:

@@ -18,6 +18,9 @@ LOCK: Final = "node.lock"
 WORKER_LOCKS: Final = "worker-{}.lock"
 """The same of a worker that has loaded its network, by its number."""
 
+AUDIT_LOCK: Final = "audit.lock"
+"""The file that the process holds which sends the audit messages of its data directory."""
+
 FETCH_LOCK: Final = "fetch.lock"
 """The file that every running `fetch` holds, shared: the database stays where it is meanwhile."""
 
@@ -91,6 +94,28 @@ def worker_lock(data_dir: Path, number: int) -> Iterator[None]:
         with suppress(BlockingIOError):
             _hold(lock)
         yield
+
+
+class Turn:
+    """The right to do something for a data directory, which one process at a time has until its end."""
+
+    def __init__(self, data_dir: Path, name: str) -> None:
+        """Raise LockError where the directory cannot be made or written to."""
+        self._lock = _opened(data_dir, name)
+        self._is_held = False
+
+    def held(self) -> bool:
+        """Tell whether this process has the right; it is taken where nobody has it."""
+        if not self._is_held:
+            with suppress(BlockingIOError):
+                _hold(self._lock)
+                self._is_held = True
+        return self._is_held
+
+    def give_up(self) -> None:
+        """Let another process have it."""
+        self._lock.close()
+        self._is_held = False
 
 
 def node_pid(data_dir: Path) -> int | None:

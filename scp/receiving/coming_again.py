@@ -18,7 +18,7 @@ import structlog
 from scp.configuration.settings import Settings
 from scp.network.status import OutOfResources, Refusal
 from scp.receiving.store import Receiver
-from storage.archive import UNCLAIMED
+from storage.files.archive import UNCLAIMED
 from storage.upkeep import restoring
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from inference.findings import Laterality
 from inference.reading import mammogram
 from inference.reading.mammogram import ImageDescription
 from inference.reading.options import DEFAULT, ReadingOptions
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 from storage.queue import arrivals
 from storage.records import Description, Instance
 

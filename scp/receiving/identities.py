@@ -7,8 +7,8 @@ from inference.reading.digests import patient_digest
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
 from inference.results import headers
-from storage.archive import IDENTITIES, Archive
 from storage.database.engine import Database
+from storage.files.archive import IDENTITIES, Archive
 from storage.queue import arrivals, copies
 
 
@@ -16,7 +16,7 @@ def keep(image: SourceImage, database: Database, archive: Archive) -> str:
     """Return the name of the file of patient and study of ``image``; it is written where there is none."""
     with database.read() as tx:
         file = copies.identity_file(tx, image.study_digest)
-    if file is not None and archive.path(file).exists():
+    if file is not None and archive.holds(file):
         return file
     return archive.keep_bytes(
         headers.identity_file(image), folder=IDENTITIES, key=image.study_digest, suffix=".dcm"

@@ -26,9 +26,9 @@ from scp.network.pynetdicom_fixes.streamed_digest import PixelDigest
 from scp.network.status import Foreign, OtherPatient, OtherPixels, OutOfResources, Unreadable
 from scp.receiving import dataset, identities, pixel_comparison
 from scp.receiving.dataset import Incoming
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
+from storage.files.archive import Archive
 from storage.queue import arrivals, patients
 from storage.records import Arrival, ArrivalOutcome
 

@@ -104,8 +104,12 @@ class Deliver:
 
         audit_over = threading.Event()
         """Whether what this term has done stands in the audit trail, and was sent where it could be."""
-        end_forwarding = forwarder.forward(
-            settings, self._trail, may_send=lambda: not audit_over.is_set() and self._duty.held()
+        end_forwarding = (
+            (lambda _: None)  # each process sends its own: they share no folder
+            if settings.files.in_bucket
+            else forwarder.forward(
+                settings, self._trail, may_send=lambda: not audit_over.is_set() and self._duty.held()
+            )
         )
         delivering = assembly.assemble(settings, database, self._place.archive, self._trail, may_send)
         self._dispatcher = dispatcher = delivering.dispatcher

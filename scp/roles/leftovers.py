@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -18,6 +17,7 @@ import structlog
 from scp.roles.surroundings import Surroundings
 from scp.schedule import Tick
 from storage import machines
+from storage.files.archive import KeptFile
 from storage.upkeep import retention
 
 log = structlog.get_logger(__name__)
@@ -26,8 +26,8 @@ OLD_SECONDS: Final = 86_400.0
 SWEEP_SECONDS: Final = 6 * 3600.0
 """All files are listed: on a large archive that takes minutes."""
 MACHINES_SECONDS: Final = 600.0
-AT_A_TIME: Final = 500
-"""Files in one transaction: images that come in wait for no more."""
+AT_A_TIME: Final = 100
+"""Files in one transaction: images that come in wait for no more. Of each a bucket is asked three times."""
 
 
 def ticks(place: Surroundings, ending: Callable[[], bool]) -> list[Tick]:
@@ -39,16 +39,23 @@ def ticks(place: Surroundings, ending: Callable[[], bool]) -> list[Tick]:
 
     return [
         Tick(forget_machines, MACHINES_SECONDS),
-        Tick(lambda: place.archive.clear_incoming(older_than=OLD_SECONDS), SWEEP_SECONDS),
+        of_receptions(place),
         Tick(lambda: sweep(place, ending), SWEEP_SECONDS),
     ]
+
+
+def of_receptions(place: Surroundings) -> Tick:
+    """Return what removes the files that interrupted receptions left in this data directory."""
+    return Tick(lambda: place.archive.clear_incoming(older_than=OLD_SECONDS), SWEEP_SECONDS)
 
 
 def sweep(place: Surroundings, ending: Callable[[], bool], *, older_than: float = OLD_SECONDS) -> None:
     """Put away old files that no row names; no transaction is open while files are listed."""
     with place.database.read() as tx:
         referenced = retention.referenced_files(tx)
-    orphans = [path for path in place.archive.orphans(referenced, ending) if _age(path) > older_than]
+    orphans = [
+        orphan for orphan in place.archive.orphans(referenced, ending) if _is_old(orphan.modified, older_than)
+    ]
     if not orphans or ending():
         return
     with place.database.read() as tx:
@@ -59,23 +66,24 @@ def sweep(place: Surroundings, ending: Callable[[], bool], *, older_than: float 
 
 
 def _put_away(
-    place: Surroundings, orphans: Sequence[Path], last_known: Mapping[str, datetime], older_than: float
+    place: Surroundings, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime], older_than: float
 ) -> None:
     """Look again under the lock of who writes: nobody can come to need one of the files meanwhile."""
-    names = {str(path.relative_to(place.archive.data_dir)): path for path in orphans}
+    archive = place.archive
     with place.database.write() as tx:
-        unnamed = retention.unnamed(tx, names)
-        old = [names[name] for name in unnamed if _age(names[name]) > older_than]
-        swept = place.archive.sweep(old, last_known)
+        unnamed = retention.unnamed(tx, [orphan.name for orphan in orphans])
+        times = {name: archive.modified(name) for name in unnamed}
+        old = [
+            KeptFile(name=name, modified=modified)
+            for name, modified in times.items()
+            if modified is not None and _is_old(modified, older_than)
+        ]
+        swept = archive.sweep(old, last_known)
     if swept.removed or swept.unclaimed:
         log.warning(
             "files that nothing names were put away", removed=swept.removed, unclaimed=swept.unclaimed
         )
 
 
-def _age(path: Path) -> float:
-    """Return the age of a file in seconds; one that has gone meanwhile is new."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _is_old(modified: float, seconds: float) -> bool:
+    return time.time() - modified > seconds

@@ -17,7 +17,7 @@ from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
-from scp.roles import entrances
+from scp.roles import entrances, leftovers
 from scp.roles.bell import JOBS
 from scp.roles.surroundings import Surroundings
 
@@ -61,6 +61,8 @@ class Receive:
         self._web = entrances.listen_web(self._listener)
         self._servers = entrances.listen(self._listener)
         ticks = housekeeping.entrance_ticks(self._tasks, clean_associations=self._listener.clean_up)
+        if self._place.settings.files.in_bucket:  # else the process on duty does it for all
+            ticks.append(leftovers.of_receptions(self._place))
         self._end_ticks = schedule.start(ticks, self._tasks.clock)
         log.info(
             "node listening",

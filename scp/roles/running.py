@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from scp import logs
+from scp import archives, logs
+from scp.auditing import forwarder
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.errors import OK
@@ -24,7 +25,6 @@ from scp.roles.receive import Receive
 from scp.roles.signals import End
 from scp.roles.surroundings import Role, Surroundings
 from scp.roles.work import Work
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.guard import Company
 
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 10.0
 """How long what is under way may take to end after SIGTERM."""
+AUDIT_STOP_SECONDS: Final = 2.0
+"""How long the last audit messages may take; what is not sent then is sent after the next start."""
 CONSOLE: Final = "console"
 ROLES: Final[Mapping[str, Callable[[Surroundings, Trail], Role]]] = MappingProxyType(
     {"receive": Receive, "work": Work, "deliver": Deliver}
@@ -49,6 +51,7 @@ def run(settings: Settings, *, stop: End, path: Path | None) -> int:
             f"[node] role = {role!r} shares the work with other processes, which needs [database] url of a "
             'PostgreSQL database; a file of SQLite serves one node that does everything: role = "all"'
         )
+    archives.check_start(settings)
     database = Database.open(settings.node.data_dir, url=settings.database.server, company=Company.ROLES)
     try:
         presence = Presence(database, role)
@@ -73,12 +76,19 @@ def _console(settings: Settings, presence: Presence, *, stop: End, path: Path | 
         parent.notify(parent.READY)
 
     presence.start()
+    end_forwarding = _forward_own(settings, Trail(settings=settings))
     reloader = signals.reload_on_signal(settings, path, [lambda: logs.configure(settings.log)])
     try:
         return process.run(settings, stop=stop, ready=ready)
     finally:
         signals.tell_end(stop, reloader)
+        end_forwarding(AUDIT_STOP_SECONDS)
         presence.stop()
+
+
+def _forward_own(settings: Settings, trail: Trail) -> Callable[[float], None]:
+    """Send the audit messages of this process where it shares no folder with the process on duty."""
+    return forwarder.forward_own(settings, trail) if settings.files.in_bucket else lambda _: None
 
 
 def _serve(
@@ -89,7 +99,7 @@ def _serve(
     place = Surroundings(
         settings=settings,
         database=database,
-        archive=Archive(settings.node.data_dir),
+        archive=archives.open_archive(settings),
         presence=presence,
         bell=bell,
     )
@@ -100,6 +110,7 @@ def _serve(
         return [*([] if presence.recent else ["the database cannot be reached"]), *role.obstacles()]
 
     health_port = HealthPort(settings, obstacles)
+    end_forwarding = _forward_own(settings, trail)
     try:
         presence.start()
         role.start()
@@ -121,6 +132,7 @@ def _serve(
             trail.application(started=False)
             bell.stop()
     finally:
+        end_forwarding(AUDIT_STOP_SECONDS)
         presence.stop()
         health_port.stop()
     return OK

@@ -13,8 +13,8 @@ from scp.roles.bell import JOBS, Bell
 from scp.roles.presence import Presence
 from scp.schedule import ClockWatch
 from storage import machines
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,8 @@ from inference.heatmap.layers import Layers
 from inference.pipeline import Analysis
 from inference.reading.mammogram import ImageDescription
 from scp.receiving import descriptions
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 from storage.queue import arrivals, jobs
 from storage.records import FindingRecord, Job
 

@@ -21,14 +21,13 @@ from typing import Final
 import structlog
 
 from inference.pipeline import Analyst
-from scp import logs, product
+from scp import archives, logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks, parent
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.records import Job, JobKind
@@ -141,7 +140,7 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
 def _make_worker(
     settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]
 ) -> Worker:
-    archive = Archive(settings.node.data_dir)
+    archive = archives.open_archive(settings)
     analyst = open_analyst(settings)
     analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=database.now)
     rule = product.flag_rule(settings.model)

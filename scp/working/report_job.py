@@ -35,8 +35,8 @@ from scp.configuration.settings import Settings
 from scp.receiving import descriptions, identities
 from scp.working import report_issue
 from scp.working.report_issue import Issue, ReportedImage
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.archive import Archive
 from storage.queue import arrivals, editions, reports
 from storage.queue.editions import Edition
 from storage.queue.new_reports import DOCUMENT, NewReport

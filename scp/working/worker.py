@@ -19,9 +19,9 @@ import structlog
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
 from scp import log_privacy, retry_policy
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
+from storage.files.archive import Archive
 from storage.queue import jobs
 from storage.records import FindingRecord, Job, JobKind, Lease
 

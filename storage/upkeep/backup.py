@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from storage.archive import FOLDERS
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME, translated
 from storage.database.sqlite.creation import back_up, synced
 from storage.errors import DatabaseError
+from storage.files.archive import FOLDERS
 from storage.upkeep import retention
 
 KEYS: Final = ("console.key",)

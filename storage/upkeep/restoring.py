@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from storage.archive import UNCLAIMED
 from storage.database import inspection
 from storage.database.sqlite import creation
 from storage.database.sqlite.backend import NAME, translated
 from storage.database.sqlite.connection import connect
 from storage.database.sqlite.creation import synced
 from storage.errors import DatabaseError
+from storage.files.archive import UNCLAIMED
 from storage.upkeep import backup
 
 STAGED: Final = "restore"

@@ -18,8 +18,8 @@ from scp.configuration.sections import Delivery, Peer
 from scp.configuration.settings import Settings
 from scp.delivering.dispatcher import Dispatcher
 from scp.delivering.sender import Sender
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.kinds import ResultKind
 from tests.support.owed import NOW, next_due, owe, states
@@ -44,7 +44,7 @@ class Site:
         self.time = NOW
         self.database = Database.open(folder)
         stack.callback(self.database.close)
-        self.archive = Archive(folder)
+        self.archive = FolderArchive(folder)
         self.pacs, self.second_pacs = (stack.enter_context(ArchiveSCP(title)) for title in TITLES)
         self.wire = stack.enter_context(WickedWire(self.pacs.port))
 

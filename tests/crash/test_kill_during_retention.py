@@ -6,7 +6,7 @@ import signal
 from datetime import timedelta
 
 from scp.configuration.sections import Retention
-from storage.archive import Archive, unclaimed
+from storage.files.folder import FolderArchive, unclaimed
 from storage.queue import arrivals
 from storage.upkeep import retention
 from tests.support.in_process import START, InProcessNode
@@ -14,9 +14,9 @@ from tests.support.mammograms import mammogram, standard_views
 
 LATER = START + timedelta(days=4)
 STEPS = {
-    "the header is on the disk, no row names it": (Archive, "keep_bytes", True),
+    "the header is on the disk, no row names it": (FolderArchive, "keep_bytes", True),
     "a row is about to name it": (retention, "replace_file", False),
-    "the row names it, the image is still there": (Archive, "remove", False),
+    "the row names it, the image is still there": (FolderArchive, "remove", False),
 }
 """Where the process is killed: whose function, which, and whether the call itself is finished before."""
 

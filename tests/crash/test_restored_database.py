@@ -13,9 +13,9 @@ from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.operating import health
 from scp.process import locks
-from storage.archive import unclaimed
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
+from storage.files.folder import unclaimed
 from storage.upkeep import restoring, retention
 from tests.support import postgresql
 from tests.support.dcmtk import dcmtk

@@ -11,7 +11,7 @@ from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from storage import audit_spool
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from storage.records import ArrivalOutcome
 from tests.support import audit_messages
 from tests.support.authority import Authority
@@ -111,7 +111,7 @@ class _Keeper:
     """Stands for the receiver: everything is new."""
 
     def __init__(self, folder):
-        self.archive = Archive(folder)
+        self.archive = FolderArchive(folder)
 
     def keep(self, _path, *, calling_ae, pixels=None):
         return ArrivalOutcome.NEW

@@ -21,8 +21,8 @@ from scp.fetching.query import Query
 from scp.fetching.source import Image, Keeper, SourceClosedError
 from scp.operating.checking import peers as checked_peers
 from scp.operating.checking.outcomes import Outcome
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.overview import attention
 from storage.queue import deliveries
 from storage.states import DeliveryState
@@ -113,7 +113,7 @@ def send(database, tmp_path, peer):
     sender = Sender(
         settings=Settings(peers=(peer,)),
         database=database,
-        archive=Archive(tmp_path / "data"),
+        archive=FolderArchive(tmp_path / "data"),
         now=lambda: NOW,
         jitter=lambda: 0.0,
     )
@@ -128,7 +128,7 @@ def stored(orthanc):
 
 
 def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path, orthanc, access):
-    uids = owe(database, Archive(tmp_path / "data"))
+    uids = owe(database, FolderArchive(tmp_path / "data"))
     assert send(database, tmp_path, access) == (2, [])
     assert set(uids) <= set(stored(orthanc))
     with database.read() as tx:
@@ -141,7 +141,7 @@ def test_report_and_heatmap_are_stored_and_settled_one_by_one(database, tmp_path
 def test_picture_is_stored_in_the_compression_that_the_configuration_names(
     database, tmp_path, orthanc, access, word, syntax
 ):
-    (picture,) = owe(database, Archive(tmp_path / "data"), study=word, kinds=[ResultKind.SC], side=64)
+    (picture,) = owe(database, FolderArchive(tmp_path / "data"), study=word, kinds=[ResultKind.SC], side=64)
     pixels = [dcmread(path).pixel_array for path in (tmp_path / "data/results").rglob("*.dcm")]
     assert send(database, tmp_path, access.model_copy(update={"compression": (word,)})) == (1, [])
     picture_there = dcmread(io.BytesIO(orthanc.file(stored(orthanc)[picture])))
@@ -168,7 +168,7 @@ def wrong(request, access, monkeypatch):
 
 def test_what_is_wrong_with_the_service_is_told_and_nothing_is_parked(database, tmp_path, wrong):
     peer, words = wrong
-    owe(database, Archive(tmp_path / "data"))
+    owe(database, FolderArchive(tmp_path / "data"))
     stored, problems = send(database, tmp_path, peer)
     assert stored == 0
     (problem,) = problems
@@ -191,7 +191,7 @@ def test_fetch_says_what_is_wrong_with_the_service(incoming, wrong):
 
 
 def test_wrong_root_of_the_service_is_told(database, tmp_path, access):
-    owe(database, Archive(tmp_path / "data"))
+    owe(database, FolderArchive(tmp_path / "data"))
     wrong_root = access.model_copy(update={"url": f"{access.url}/elsewhere"})
     _, problems = send(database, tmp_path, wrong_root)
     assert "is the url the root of its DICOMweb service?" in problems[0][1]

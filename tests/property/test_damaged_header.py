@@ -13,8 +13,8 @@ from inference.reading import pixels, rendering
 from scp import product
 from scp.network.status import Foreign, Unreadable
 from scp.receiving.store import Receiver
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.queue import arrivals
 from storage.records import ArrivalOutcome
 from tests.support.mammograms import mammogram
@@ -35,7 +35,7 @@ def receiver(tmp_path):
     database = Database.open(tmp_path / "data")
     yield Receiver(
         database=database,
-        archive=Archive(tmp_path / "data"),
+        archive=FolderArchive(tmp_path / "data"),
         device=product.device("SECONDREAD"),
         disk_reserve=0,
         destinations=lambda _: ("PACS",),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from storage.archive import FOLDERS
 from storage.database import schema
 from storage.database.engine import Database
+from storage.files.archive import FOLDERS
 from storage.queue import jobs
 from storage.records import JobKind
 from storage.states import DeliveryState, JobState

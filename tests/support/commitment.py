@@ -16,8 +16,8 @@ from scp.delivering.commitment_request import CommitmentRequester
 from scp.delivering.sender import Sender
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.overview import deliveries
 from storage.queue import arrivals
 from tests.support.mammograms import uid
@@ -35,7 +35,7 @@ class DeliveringNode:
         self.now = NOW
         self.peer = ae_title
         self.database = Database.open(folder)
-        self.archive = Archive(folder)
+        self.archive = FolderArchive(folder)
         self.settings = Settings(
             node=Node(host="127.0.0.1", port=0, data_dir=folder),
             peers=(

@@ -31,8 +31,8 @@ from scp.schedule import ClockWatch
 from scp.working.analysis_job import AnalysisJob
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.overview import studies
 from storage.queue import deliveries
 from storage.records import JobKind
@@ -89,7 +89,9 @@ class ScriptedAnalyst:
 class InProcessNode:
     """One node on ``folder``; time moves only when the test moves it."""
 
-    def __init__(self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None, rule=RULE):
+    def __init__(
+        self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None, rule=RULE, archive=None
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.now = START
         self.busy = set()
@@ -99,7 +101,7 @@ class InProcessNode:
             study=Study(quiet_seconds=quiet_seconds),
         )
         self.database = Database.open(folder / "data")
-        self.archive = Archive(folder / "data")
+        self.archive = archive or FolderArchive(folder / "data")
         analyst = analyst or ScriptedAnalyst()
         common = {"database": self.database, "archive": self.archive, "now": self.clock}
         device = product.device("SECONDREAD")

@@ -11,7 +11,7 @@ from scp.configuration.settings import Settings
 from scp.process import locks
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
 
@@ -29,7 +29,7 @@ def listener(settings: Settings) -> Listener:
     """Return a node's listener that keeps and counts nothing."""
     return Listener(
         settings=settings,
-        receiver=SimpleNamespace(archive=Archive(settings.node.data_dir)),
+        receiver=SimpleNamespace(archive=FolderArchive(settings.node.data_dir)),
         admission=Admission(settings),
         association_ended=lambda: None,
         refusals=UNCOUNTED,

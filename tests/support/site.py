@@ -45,7 +45,8 @@ class Loopback:
 class Site:
     """Knows the configuration that all processes share."""
 
-    def __init__(self, folder: Path, *, url, pacs_port, hosts=None, quiet_seconds=60):
+    def __init__(self, folder: Path, *, url, pacs_port, hosts=None, quiet_seconds=60, extra=""):
+        """``extra`` is more of the configuration; with a bucket in it each process has its own data_dir."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.hosts = hosts or Loopback()
@@ -77,6 +78,8 @@ longest_retry_seconds = 2
 [console]
 enabled = false
 
+{extra}
+
 [model]
 name = "{model}"
 
@@ -86,6 +89,8 @@ ae_title = "{MODALITY}"
 results_to = ["PACS"]
 """
         )
+        self.is_shared = "[files]" not in extra
+        """Whether all processes have one data directory."""
         self.processes: list[RoleProcess] = []
         self.starter = Starter()
 
@@ -145,6 +150,8 @@ class RoleProcess:
         self.port, self.health_port = free_port(), free_port()
         self.pid = None
         self.lines = None
+        name = "data" if site.is_shared else f"data-{role}-{number}"
+        self.data_dir = site.folder / name
 
     def launch(self):
         """Start it, or another in its place, and wait for nothing."""
@@ -155,6 +162,7 @@ class RoleProcess:
             "arguments": ["--config", str(self.site.config), "--role", self.role],
             "environment": {
                 "SECONDREAD_NODE__PORT": str(self.port),
+                "SECONDREAD_NODE__DATA_DIR": str(self.data_dir),
                 "SECONDREAD_HEALTH__PORT": str(self.health_port),
             },
             "output": str(pipe),

@@ -16,8 +16,8 @@ from scp.receiving.refusals import Refusals
 from scp.web.server import WebServer
 from scp.web.stow import Stow
 from storage import refusals
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.overview import studies
 from tests.support.mammograms import mammogram, uid
 from tests.support.owed import NOW
@@ -43,7 +43,7 @@ class Way:
             tls=tls or TLS(),
         )
         self.database = Database.open(folder / "data")
-        self.archive = Archive(folder / "data")
+        self.archive = FolderArchive(folder / "data")
         self.admission = Admission(self.settings)
         self.refusals = Refusals(database=self.database, now=lambda: NOW, settings=self.settings)
         self.calls = CallCounts(database=self.database, now=lambda: NOW)

@@ -8,7 +8,7 @@ from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from tests.support.scu import store
 from tests.support.uncounted import UNCOUNTED, UNCOUNTED_CALLS
 
@@ -17,7 +17,7 @@ class Wire:
     """A real listener on loopback whose receiver keeps each file under its number."""
 
     def __init__(self, folder):
-        self.archive = Archive(folder)
+        self.archive = FolderArchive(folder)
         self.files = []
         settings = Settings(
             node=Node(host="127.0.0.1", port=0, data_dir=folder),

@@ -37,6 +37,7 @@ def in_words_of_alerts(node: Services, health: Health, refusals: RefusalCounts) 
     now = node.now()
     if health.disk.accepting:
         yield from conditions.of_disk(health.disk.free_mb, health.disk.reserve_mb)
+    yield from conditions.of_bucket(health.disk.bucket_fault)
     yield from conditions.of_certificates(node.settings, now)
     unanswered: Counter[str] = Counter()
     for warning in health.warnings:

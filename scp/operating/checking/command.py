@@ -14,7 +14,7 @@ from typing import Final
 
 from inference.errors import ManifestError
 from inference.network import manifest
-from scp import product, terminal
+from scp import archives, product, terminal
 from scp.configuration.sections import Model
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, CommandError
@@ -25,12 +25,11 @@ from scp.operating.checking.peers import ECHO_SECONDS
 from scp.operating.database import open_for_reading
 from scp.process import locks
 from storage import machines, privacy
-from storage.archive import INCOMING, UNCLAIMED, unclaimed, unfinished
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.errors import StorageError
+from storage.files.local import INCOMING, unfinished
 from storage.machines import Machine
-from storage.upkeep import restoring
 
 MEGABYTE: Final = 1_000_000
 AT_A_TIME: Final = 16
@@ -61,7 +60,7 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     yield _configuration(settings, path)
     yield _directory(settings.node.data_dir)
     yield _database(settings)
-    yield from _unclaimed(settings.node.data_dir)
+    yield from _files(settings)
     running = _running(settings, living := _living(settings))
     yield from _unfinished(settings.node.data_dir, shared=settings.node.shares or bool(living))
     yield _weights(settings.model)
@@ -130,10 +129,21 @@ def _database(settings: Settings) -> Check:
     return ok(subject, f"{inspected.name}: sound, schema {inspected.revision}")
 
 
-def _unclaimed(data_dir: Path) -> Iterator[Check]:
-    if (images := unclaimed(data_dir)) and (images := images - len(restoring.to_come(data_dir))) > 0:
-        words = f"{images} that the database does not know: send {data_dir / UNCLAIMED} to the node again"
-        yield note("unclaimed images", words)
+def _files(settings: Settings) -> Iterator[Check]:
+    """Say whether a bucket can be used, where files are in one, and which images are unclaimed."""
+    try:
+        if settings.files.in_bucket:
+            archives.check(settings)
+            yield ok("files", f"{settings.files.url} answers; the disk is for images that come in")
+        images = archives.unclaimed_images(settings)
+    except (StorageError, OSError) as error:
+        yield failed("files", str(error))
+        return
+    if images:
+        place = archives.unclaimed_place(settings)
+        yield note(
+            "unclaimed images", f"{images} that the database does not know: send {place} to the node again"
+        )
 
 
 def _living(settings: Settings) -> tuple[Machine, ...]:

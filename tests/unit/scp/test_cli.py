@@ -8,10 +8,10 @@ import pytest
 
 from scp import node, product
 from scp.process import locks
-from storage.archive import Archive
 from storage.database import inspection
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
+from storage.files.folder import FolderArchive
 from storage.queue import arrivals, commitments, deliveries, jobs
 from tests.support import owed, postgresql
 from tests.support.command_line import CommandLine
@@ -45,7 +45,7 @@ def config(tmp_path):
 def database(tmp_path):
     """The database of a node that owes PACS two results of one study."""
     opened = Database.open(tmp_path / "data")
-    owed.owe(opened, Archive(tmp_path / "data"))
+    owed.owe(opened, FolderArchive(tmp_path / "data"))
     yield opened
     opened.close()
 
@@ -291,7 +291,7 @@ def test_damaged_database_is_a_sentence(secondread, config, database, tmp_path):
 
 
 def test_studies_are_one_row_each(secondread, config, database, tmp_path):
-    owed.owe(database, Archive(tmp_path / "data"), study="2")
+    owed.owe(database, FolderArchive(tmp_path / "data"), study="2")
     rows = secondread("studies", "--json", "--config", config).lines
     assert {row["study_uid"] for row in rows} == {STUDY, str(uid("owed", "2"))}
     assert rows[0]["state"] == "reported"
@@ -301,7 +301,7 @@ def test_studies_are_one_row_each(secondread, config, database, tmp_path):
 
 
 def test_more_studies_than_the_limit_are_not_passed_over_in_silence(secondread, config, database, tmp_path):
-    owed.owe(database, Archive(tmp_path / "data"), study="2")
+    owed.owe(database, FolderArchive(tmp_path / "data"), study="2")
     assert len(secondread("studies", "--limit", "1", "--json", "--config", config).lines) == 1
     assert "there are more" in secondread("studies", "--limit", "1", "--config", config).out
     assert "there are more" not in secondread("studies", "--limit", "2", "--config", config).out

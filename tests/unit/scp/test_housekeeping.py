@@ -14,9 +14,9 @@ from scp.configuration.audit import Audit
 from scp.configuration.sections import Peer
 from scp.roles.signals import End
 from scp.schedule import ClockWatch
-from storage.archive import unclaimed
 from storage.database.sqlite.backend import File
 from storage.errors import DatabaseError, PlaceTaken
+from storage.files.folder import unclaimed
 from storage.queue import commitments, deliveries, jobs
 from storage.records import JobKind
 from storage.states import CommitmentState, JobState

@@ -10,7 +10,7 @@ import pytest
 from pydicom.uid import BreastTomosynthesisImageStorage
 
 from scp.configuration.sections import Peer
-from storage.archive import Swept
+from storage.files.archive import Swept
 from storage.queue.reports import last_report
 from storage.records import JobKind
 from storage.upkeep import retention

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from scp.configuration.sections import Retention
-from storage.archive import Swept
+from storage.files.archive import Swept
 from storage.queue import arrivals, commitment_questions
 from storage.records import JobKind
 from storage.upkeep import retention

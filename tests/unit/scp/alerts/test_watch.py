@@ -17,8 +17,8 @@ from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings
 from scp.errors import CommandError
 from storage import refusals
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.queue import deliveries
 from storage.refused import Refused
 from tests.support.authority import Authority
@@ -85,7 +85,11 @@ def kinds(entries):
 
 def test_what_needs_a_person_goes_out_once_survives_a_restart_and_ends(tmp_path, settings, database, hook):
     settings = notices_of(settings, webhook_url=hook.url)
-    fail(database, owe(database, Archive(tmp_path / "data"), destinations=("PACS", "VNA")), parked={"VNA"})
+    fail(
+        database,
+        owe(database, FolderArchive(tmp_path / "data"), destinations=("PACS", "VNA")),
+        parked={"VNA"},
+    )
     clock = [NOW + timedelta(minutes=59)]
     alerts = AlertWatch(settings=settings, database=database, now=lambda: clock[0])
     alerts.look()
@@ -161,7 +165,7 @@ def test_mail_goes_encrypted_with_a_login(tmp_path, settings, database, authorit
             mail_login=str(login(tmp_path)),
             mail_authorities=authority.pem,
         )
-        fail(database, owe(database, Archive(tmp_path / "data")), parked={"PACS"})
+        fail(database, owe(database, FolderArchive(tmp_path / "data")), parked={"PACS"})
         AlertWatch(settings=settings, database=database, now=lambda: NOW).look()
     assert box.logins == [True]
     (message,) = box.messages
@@ -173,7 +177,7 @@ def test_mail_goes_encrypted_with_a_login(tmp_path, settings, database, authorit
 def test_a_mail_server_that_fails_is_asked_again_later_and_holds_up_no_webhook(
     tmp_path, settings, database, hook, authority, certificate
 ):
-    fail(database, owe(database, Archive(tmp_path / "data")), parked={"PACS"})
+    fail(database, owe(database, FolderArchive(tmp_path / "data")), parked={"PACS"})
     with mail_server(*certificate) as (box, port), capture_logs() as log:
         box.refusal = "451 try again later"
         alerts = AlertWatch(

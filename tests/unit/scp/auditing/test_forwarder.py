@@ -15,6 +15,7 @@ from scp.auditing.trail import Trail
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
+from scp.process import locks
 from scp.retry_policy import Backoff
 from storage import audit_spool
 from storage.audit_spool import AuditSpool
@@ -142,6 +143,20 @@ def test_who_lost_the_duty_sends_the_round_under_way_and_no_more(tmp_path, monke
     end(10)
     assert len((tmp_path / "audit.log").read_bytes().splitlines()) == 1
     assert audit_spool.standing(tmp_path).waiting == 2
+
+
+def test_of_those_that_share_a_data_directory_one_sends(tmp_path):
+    settings = settings_of(tmp_path, f"file:{tmp_path / 'audit.log'}")
+    trail = Trail(settings=settings)
+    before = locks.Turn(tmp_path, locks.AUDIT_LOCK)
+    assert before.held()
+    trail.deleted("1.2.1", ["P"])
+    forwarder.forward_own(settings, trail)(10)
+    assert audit_spool.standing(tmp_path).waiting == 1
+    before.give_up()
+    forwarder.forward_own(settings, trail)(10)
+    assert audit_spool.standing(tmp_path).waiting == 0
+    assert len((tmp_path / "audit.log").read_bytes().splitlines()) == 1
 
 
 def test_message_that_another_process_has_sent_meanwhile_is_no_failure(tmp_path, monkeypatch):

@@ -7,9 +7,9 @@ import pytest
 
 from scp import retry_policy
 from scp.delivering.dispatcher import Dispatcher
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
+from storage.files.folder import FolderArchive
 from tests.support.owed import NOW, owe
 
 PATIENCE = 30
@@ -70,7 +70,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def archive(tmp_path):
-    return Archive(tmp_path)
+    return FolderArchive(tmp_path)
 
 
 @pytest.fixture

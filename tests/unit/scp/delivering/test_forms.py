@@ -19,8 +19,8 @@ from pynetdicom.presentation import build_context
 from scp.configuration.sections import Delivery, Peer
 from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.kinds import ResultKind
 from tests.support.owed import NOW, owe, states
@@ -39,7 +39,7 @@ def database(tmp_path):
 @pytest.fixture
 def pictures(database, tmp_path):
     """The pixels of two pictures that PACS is owed, by SOP Instance UID."""
-    archive = Archive(tmp_path)
+    archive = FolderArchive(tmp_path)
     uids = owe(database, archive, kinds=[ResultKind.SC, ResultKind.SC], side=32)
     files = [dcmread(path) for path in (tmp_path / "results").rglob("*.dcm")]
     pixels = {str(file.SOPInstanceUID): file.pixel_array for file in files}
@@ -56,7 +56,7 @@ def deliver(database, tmp_path, pictures):
             peers=(Peer(ae_title="PACS", **entry),),
             delivery=Delivery(connect_timeout_seconds=5, answer_timeout_seconds=20),
         )
-        archive = Archive(tmp_path)
+        archive = FolderArchive(tmp_path)
         sender = Sender(
             settings=settings, database=database, archive=archive, now=lambda: NOW, jitter=lambda: 0.0
         )

@@ -1,3 +1,4 @@
+import errno
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,9 +23,10 @@ from scp.configuration.sections import Delivery, Node, Peer
 from scp.configuration.settings import Settings
 from scp.delivering.sender import Sender
 from scp.retry_policy import OBJECT_TRIES
-from storage.archive import Archive
 from storage.database import schema
 from storage.database.engine import Database
+from storage.errors import FilesUnavailable
+from storage.files.folder import FolderArchive
 from storage.queue import deliveries
 from tests.support import audit_messages
 from tests.support.archive_scp import ArchiveSCP, digest
@@ -56,7 +58,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def archive(tmp_path):
-    return Archive(tmp_path)
+    return FolderArchive(tmp_path)
 
 
 @pytest.fixture
@@ -197,6 +199,21 @@ def test_lost_result_file_is_parked_and_does_not_stop_the_others(database, archi
     archive.remove(file)
     assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
     assert states(database)[report] == ("PARKED", "the result's file cannot be read (FileNotFoundError)")
+
+
+def test_what_cannot_be_fetched_now_stays_owed(database, archive, clock, pacs, monkeypatch):
+    owe(database, archive)
+    path, turns = archive.path, iter([True, False])
+
+    def fetched(name):
+        if not next(turns):
+            raise FilesUnavailable(errno.EIO, "the bucket cannot be used now")
+        return path(name)
+
+    monkeypatch.setattr(archive, "path", fetched)
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 1
+    assert ("OWED", "the bucket cannot be used now") in states(database).values()
+    assert len(pacs.received) == 1
 
 
 def test_object_that_breaks_the_standard_is_parked_and_does_not_stop_the_others(

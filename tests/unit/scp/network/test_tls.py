@@ -23,7 +23,7 @@ from scp.network.association import Address, Unreachable, echo
 from scp.receiving.admission import Admission
 from scp.receiving.listener import Listener
 from scp.receiving.server import Server
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from tests.support.authority import Authority, openssl
 from tests.support.mammograms import mammogram
 from tests.support.scu import store
@@ -54,7 +54,7 @@ class Keeper:
     """Stands for the receiver."""
 
     def __init__(self, folder):
-        self.archive = Archive(folder)
+        self.archive = FolderArchive(folder)
         self.stored = []
 
     def keep(self, path, *, calling_ae, pixels=None):

@@ -11,14 +11,15 @@ from scp.configuration.settings import Settings
 from scp.network.status import OtherPixels, OutOfResources
 from scp.receiving import coming_again
 from scp.receiving.coming_again import AT_ONCE, ImagesToCome
-from storage.archive import UNCLAIMED, Archive
+from storage.files.archive import UNCLAIMED
+from storage.files.folder import FolderArchive
 from storage.upkeep import restoring
 
 
 @pytest.fixture
 def archive(tmp_path):
     (tmp_path / UNCLAIMED).mkdir()
-    return Archive(tmp_path)
+    return FolderArchive(tmp_path)
 
 
 @pytest.fixture

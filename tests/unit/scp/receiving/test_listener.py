@@ -32,9 +32,9 @@ from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.refusals import Refusals
 from storage import refusals
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.errors import DatabaseError
+from storage.files.folder import FolderArchive
 from storage.refused import Refused
 from tests.support.association_request import association_request
 from tests.support.mammograms import mammogram
@@ -58,7 +58,7 @@ class Keeper:
 
 @pytest.fixture
 def keeper(tmp_path):
-    return Keeper(Archive(tmp_path))
+    return Keeper(FolderArchive(tmp_path))
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from scp.network.status import Foreign, Incomplete, OtherPatient, OtherPixels, O
 from scp.receiving import dataset
 from scp.receiving.pixel_comparison import UNDECODABLE, same_pixels
 from scp.receiving.store import Receiver
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.queue import arrivals, jobs
 from storage.records import ArrivalOutcome, JobKind
 from storage.states import JobState
@@ -47,7 +47,7 @@ def rings():
 def receiver(tmp_path, database, rings):
     return Receiver(
         database=database,
-        archive=Archive(tmp_path / "data"),
+        archive=FolderArchive(tmp_path / "data"),
         device=product.device("SECONDREAD"),
         disk_reserve=0,
         destinations=lambda _: ("PACS",),
@@ -241,7 +241,7 @@ def test_mammogram_that_is_called_something_else_is_never_dropped(receiver, lyin
 
 
 def test_foreign_object_needs_no_room_on_the_disk(keep, receiver, monkeypatch):
-    monkeypatch.setattr(Archive, "free_bytes", lambda _: -1)
+    monkeypatch.setattr(FolderArchive, "free_bytes", lambda _: -1)
     foreign = mammogram("R", "CC")
     foreign.SOPClassUID = foreign.file_meta.MediaStorageSOPClassUID = CTImageStorage
     with pytest.raises(Foreign):
@@ -283,7 +283,7 @@ def test_corrected_name_of_tomosynthesis_wins_in_any_transfer_syntax(keep, recei
 
 def test_tomosynthesis_never_has_its_pixels_in_the_archive(keep, receiver, monkeypatch):
     tomosynthesis = mammogram("R", "CC", sop_class=BreastTomosynthesisImageStorage)
-    monkeypatch.setattr(Archive, "keep", lambda *_args, **_rest: pytest.fail("the frames were kept"))
+    monkeypatch.setattr(FolderArchive, "keep", lambda *_args, **_rest: pytest.fail("the frames were kept"))
     keep(tomosynthesis)
     assert len(kept_files(receiver)) == 1
 

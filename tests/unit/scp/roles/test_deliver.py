@@ -14,11 +14,11 @@ from scp.roles.bell import Bell
 from scp.roles.deliver import Deliver
 from scp.roles.presence import Presence
 from scp.roles.surroundings import Surroundings
-from storage.archive import Archive
 from storage.database.engine import Database
 from storage.database.postgresql.backend import Server
 from storage.database.postgresql.duty import DUTY
 from storage.errors import PlaceTaken
+from storage.files.folder import FolderArchive
 from tests.support import postgresql
 from tests.support.archive_scp import ArchiveSCP
 from tests.support.owed import owe
@@ -53,7 +53,7 @@ def delivering(database, data_dir, *peers):
     place = Surroundings(
         settings=settings,
         database=database,
-        archive=Archive(data_dir),
+        archive=FolderArchive(data_dir),
         presence=Presence(database, "deliver"),
         bell=Bell(database.server),
     )
@@ -84,7 +84,7 @@ def test_term_before_sends_nothing_more_once_the_duty_has_come_back(database, tm
 
     with ArchiveSCP("PACS") as pacs:
         pacs.status_for = status
-        first, _ = owe(database, Archive(tmp_path))
+        first, _ = owe(database, FolderArchive(tmp_path))
         with delivering(database, tmp_path, Peer(ae_title="PACS", host="127.0.0.1", port=pacs.port)):
             assert requests.acquire(timeout=PATIENCE)
             before = next(thread for thread in threading.enumerate() if thread.name == "deliver-PACS")

@@ -22,8 +22,8 @@ from scp.configuration import sent_objects
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.working.report_job import ReportJob, needed_kinds
-from storage.archive import Archive
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.queue import arrivals, deliveries, jobs, study_changes
 from storage.records import Arrival, FindingRecord
 from tests.support import results
@@ -106,7 +106,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def archive(tmp_path, database):
-    return Archive(tmp_path / "data")
+    return FolderArchive(tmp_path / "data")
 
 
 def receive(database, archive, *, destination):

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import create_engine, delete, select, text
 from sqlalchemy.exc import OperationalError
 
-from storage.archive import Archive
 from storage.database import schema, upgrade
 from storage.database.engine import Database
 from storage.database.sqlite import creation
 from storage.database.sqlite.backend import NAME, translated
 from storage.errors import DatabaseError, Full
+from storage.files.folder import FolderArchive
 from tests.unit.storage.making import START, STUDY, Hand, arrival
 
 NEWEST = max(file.name[1:5] for file in upgrade.SCRIPTS.glob("versions/v*.py"))
@@ -184,7 +184,7 @@ def test_the_database_of_another_program_is_refused(tmp_path):
 
 
 def test_a_missing_database_beside_images_is_no_fresh_start(tmp_path):
-    archive = Archive(tmp_path)
+    archive = FolderArchive(tmp_path)
     (archive.incoming / "x").write_bytes(b"x")
     archive.keep(archive.incoming / "x", uid="1.2.3", digest="ab" * 32)
     with pytest.raises(DatabaseError, match=r"missing, but .*instances holds images"):
@@ -193,7 +193,7 @@ def test_a_missing_database_beside_images_is_no_fresh_start(tmp_path):
 
 
 def test_empty_folders_are_a_fresh_start(tmp_path):
-    Archive(tmp_path)
+    FolderArchive(tmp_path)
     Database.open(tmp_path).close()
 
 

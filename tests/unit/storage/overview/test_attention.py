@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from storage.overview import attention
 from storage.queue import arrivals, deliveries, jobs
 from storage.records import FindingRecord, JobKind
@@ -47,7 +47,7 @@ def test_study_of_several_patients_is_named_and_one_of_two_archives_is_not(datab
 
 
 def test_troubles_are_counted_by_destination_state_and_reason(database, tmp_path):
-    archive = Archive(tmp_path / "data")
+    archive = FolderArchive(tmp_path / "data")
     owed.owe(database, archive, destinations=("PACS", "OTHER"))
     with database.write() as tx:
         due = deliveries.due(tx, now=owed.NOW)

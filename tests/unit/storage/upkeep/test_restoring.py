@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from storage.archive import UNCLAIMED
 from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
+from storage.files.archive import UNCLAIMED
 from storage.upkeep import backup, restoring, server_backup
 from tests.support import postgresql
 from tests.unit.storage.making import Hand, arrival

@@ -15,9 +15,9 @@ from scp.console.pages import alarms, overview
 from scp.console.services import Services
 from scp.operating import health as node_health
 from storage import refusals
-from storage.archive import Archive
 from storage.calls import Calls, add
 from storage.database.engine import Database
+from storage.files.folder import FolderArchive
 from storage.refused import Refused
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_a_full_disk_is_told_once(node, tmp_path):
 def node(database, settings, tmp_path):
     missing = Console(certificate=tmp_path / "missing.pem", key=tmp_path / "missing.key")
     settings = settings.model_copy(update={"console": missing})
-    return Services(settings=settings, database=database, archive=Archive(tmp_path), uploads=None)
+    return Services(settings=settings, database=database, archive=FolderArchive(tmp_path), uploads=None)
 
 
 def call(database, name, *, admitted_at=None, rejected_at=None):

@@ -17,7 +17,7 @@ from scp.console.reading import uploads
 from scp.console.reading.uploads import Uploads
 from scp.console.services import Services
 from scp.console.visitors import Role, Visitor
-from storage.archive import Archive
+from storage.files.folder import FolderArchive
 from tests.support import results
 
 FILE = b"\x89PNG of a breast"
@@ -36,7 +36,7 @@ def node(tmp_path, request):
     settings = Settings(node=Node(data_dir=tmp_path, disk_reserve_mb=request.param))
     every_upload = Uploads(settings, results.RULE)
     every_upload.open()
-    return Services(settings=settings, database=None, archive=Archive(tmp_path), uploads=every_upload)
+    return Services(settings=settings, database=None, archive=FolderArchive(tmp_path), uploads=every_upload)
 
 
 def posted(node, *, length=LENGTH):

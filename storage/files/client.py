@@ -1,0 +1,200 @@
+"""Requests to an S3-compatible server, and what their failures mean. The only user of boto3.
+
+boto3 is imported where a bucket is opened: a node without one needs none of it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from storage.errors import BucketError, FilesUnavailable
+from storage.files.archive import KeptFile
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 20
+"""How long the server may be silent within a request."""
+TRIES: Final = 2
+"""Of each request: a connection that was kept open may have ended. More is for the queue to do."""
+CONNECTIONS: Final = 64
+CHUNK: Final = 1 << 20
+PAGE: Final = 1000
+"""Objects in one answer; no server gives more."""
+
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+"""Codes of an answer for one object; HEAD has no body and so none but its status."""
+_REFUSALS: Final = {
+    "NoSuchBucket": "there is no such bucket: make it, or correct [files] url",
+    "404": "there is no such bucket: make it, or correct [files] url",
+    "InvalidAccessKeyId": "the server does not know this access key: correct [files] credentials",
+    "SignatureDoesNotMatch": "the secret key is wrong: correct [files] credentials",
+    "AccessDenied": "this key may not use the bucket: let it list, read, write and delete there",
+    "NoCredentialsError": "there are no credentials: give [files] credentials",
+    "SSLError": "the server's certificate is not to be trusted: correct [files] endpoint or authorities",
+    "403": "this key may not use the bucket: let it list, read, write and delete there",
+}
+"""What an administrator has to mend, by the code of the answer or what boto3 raises."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a bucket is, and how it is reached."""
+
+    bucket: str
+    prefix: str = ""
+    """What every key begins with: empty, or without a slash at its ends."""
+    endpoint: str = ""
+    """``https://host:port`` of the server; empty: Amazon's own of the region."""
+    region: str = "us-east-1"
+    path_style: bool = True
+    """Whether the bucket stands in the path of a request, and not before the host's name."""
+    authorities: Path | None = None
+    """PEM file: who may have signed the server's certificate; None: those that botocore brings."""
+    key: str = field(default="", repr=False)
+    """Access key; empty: what boto3 finds in its environment."""
+    secret: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """The bucket and prefix, as the configuration has them."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+class Client:
+    """Calls the server. Safe for use from many threads. Objects are named without the prefix.
+
+    Raises
+    ------
+    BucketError
+        boto3 is not installed.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._s3 = _connected(replace(place, prefix=""))
+
+    def check(self) -> None:
+        """List one object. Raises BucketError with what is to be mended, FilesUnavailable."""
+        with self._translated(of_bucket=True):
+            self._s3.list_objects_v2(Bucket=self.place.bucket, Prefix=self._key(""), MaxKeys=1)
+
+    def store(self, name: str, content: bytes | Path) -> None:
+        """Store an object; it is the server's when this returns."""
+        with self._translated():
+            if isinstance(content, bytes):
+                self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=content)
+                return
+            # in one request: nothing of it is left there where it breaks off, and it is read as it is sent
+            with content.open("rb") as file:
+                self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=file)
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write an object to the file ``target``. Raises FileNotFoundError where there is none."""
+        with self._translated(name):
+            body = self._s3.get_object(Bucket=self.place.bucket, Key=self._key(name))["Body"]
+            with target.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK):  # a body that is too short raises in the end
+                    file.write(chunk)
+
+    def modified(self, name: str) -> float | None:
+        """Return when an object was written, at the latest; None where there is none."""
+        try:
+            with self._translated(name):
+                answer = self._s3.head_object(Bucket=self.place.bucket, Key=self._key(name))
+        except FileNotFoundError:
+            return None
+        return _latest(answer["LastModified"])
+
+    def remove(self, name: str) -> None:
+        """Remove an object; one that is gone is fine."""
+        with self._translated():
+            self._s3.delete_object(Bucket=self.place.bucket, Key=self._key(name))
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy an object inside the bucket. Raises FileNotFoundError where there is none."""
+        source = {"Bucket": self.place.bucket, "Key": self._key(name)}
+        with self._translated(name):
+            self._s3.copy_object(Bucket=self.place.bucket, Key=self._key(target), CopySource=source)
+
+    def listed(self, folder: str, ending: Callable[[], bool] = lambda: False) -> Iterator[KeptFile]:
+        """Give every object of ``folder``, `PAGE` in one request, until ``ending``."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.place.bucket, Prefix=self._key(f"{folder}/"), PaginationConfig={"PageSize": PAGE}
+        )
+        start = len(self._key(""))
+        with self._translated():
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield KeptFile(name=entry["Key"][start:], modified=_latest(entry["LastModified"]))
+                if ending():
+                    return
+
+    def _key(self, name: str) -> str:
+        return f"{self.place.prefix}/{name}" if self.place.prefix else name
+
+    @contextmanager
+    def _translated(self, name: str | None = None, *, of_bucket: bool = False) -> Iterator[None]:
+        """Let what boto3 raises mean: no object ``name``, a bucket that is to be mended, or again later."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see above
+
+        try:
+            yield
+        except ClientError as error:
+            code = _code(error)
+            if name is not None and code in _ABSENT:
+                raise FileNotFoundError(errno.ENOENT, "no such object in the bucket", name) from error
+            raise self._failure(code, of_bucket=of_bucket) from error
+        except BotoCoreError as error:
+            raise self._failure(type(error).__name__, of_bucket=of_bucket) from error
+
+    def _failure(self, reason: str, *, of_bucket: bool) -> Exception:
+        if of_bucket and reason in _REFUSALS:
+            return BucketError(f"{self.place.url}: {_REFUSALS[reason]}")
+        return FilesUnavailable(errno.EIO, f"{self.place.url} cannot be used now ({reason}): see its server")
+
+
+@lru_cache(maxsize=8)
+def _connected(place: Place) -> Any:  # noqa: ANN401 - boto3 has no types
+    """Return boto3's client, the same for all: to make one takes long. Raises BucketError without boto3."""
+    try:
+        import boto3  # noqa: PLC0415 - see above
+        from botocore.config import Config  # noqa: PLC0415
+    except ImportError as error:
+        raise BucketError('[files] url needs boto3: pip install "secondread[s3]"') from error
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        s3={"addressing_style": "path" if place.path_style else "virtual"},
+        # servers that are not Amazon's do not know the checksums that boto3 adds since 1.36
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client(
+        "s3",
+        region_name=place.region,
+        endpoint_url=place.endpoint or None,
+        aws_access_key_id=place.key or None,
+        aws_secret_access_key=place.secret or None,
+        verify=None if place.authorities is None else str(place.authorities),
+        config=config,
+    )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _latest(moment: Any) -> float:  # noqa: ANN401 - boto3 has no types
+    """Return the end of the second in which an object was written: the server tells no fraction."""
+    return float(moment.timestamp()) + 1.0
