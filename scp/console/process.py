@@ -97,6 +97,7 @@ def _end(server: Server, stop: threading.Event) -> None:
 def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]]:
     """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
     limits.raise_open_files()
+    limits.keep_no_freed_memory()
     with _held(settings), _bound(settings) as listener:
         database = Database.open(settings.node.data_dir, url=settings.database.server)
         try:
