@@ -23,7 +23,7 @@ import structlog
 from inference.pipeline import Analyst
 from scp import archives, logs, product
 from scp.configuration.settings import Settings
-from scp.process import limits, locks, parent
+from scp.process import limits, locks, memory, parent
 from scp.working.analysis_job import AnalysisJob
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, needed_kinds
@@ -58,6 +58,7 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     limits.forbid_core_files()
     parent.end_with_parent()
     limits.give_way(NICE)
+    memory.keep()
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
@@ -111,7 +112,7 @@ def _compiled(settings: Settings) -> Path | None:
 
 def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
     """Do jobs, and between them what the messages say."""
-    stop = holds_a_job = False
+    stop = holds_a_job = worked = False
     idle = SHARING_IDLE_SECONDS if settings.node.shares else IDLE_SECONDS
     while not stop:
         try:
@@ -124,6 +125,7 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
             busy, holds_a_job = False, True
         if busy:
             pipe.send_bytes(FINISHED)
+            worked = True
         while pipe.poll(0 if busy else idle):
             busy = True  # look for work at once, then wait again
             message = pipe.recv_bytes()
@@ -135,6 +137,9 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
                 logs.configure(settings.log)
             else:
                 pipe.send_bytes(AWAKE)
+        if worked and not busy:  # nothing has come for a while
+            memory.give_back()
+            worked = False
 
 
 def _make_worker(
