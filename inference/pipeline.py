@@ -82,7 +82,9 @@ class AnalysedImage:
         """
         small = self.reading.maps[EXPLAINABLE.index(key)]
         heat = self.geometry.map_to_source(small)
-        np.copyto(heat, np.float32(0), where=~self.breast.mask)  # in place: a map is as large as the picture
+        left, top, right, bottom = self.breast.box  # beyond it the map is zero already
+        box = slice(top, bottom), slice(left, right)
+        np.multiply(heat[box], self.breast.mask[box], out=heat[box])  # in place: it is as large as the picture
         return heat
 
 

@@ -2,7 +2,7 @@
 
 The Grad-CAM explains what is decided about the breast, and the other views of the breast may come later. So
 the analysis keeps the breast without colours and a map for each class that may have to be explained, at the
-size of the heatmap, as one lossless PNG of four channels. Of the air around the breast only a margin is kept:
+size of the heatmap, below each other in one lossless PNG. Of the air around the breast only a margin is kept:
 so the breast is shown larger, and what is written into the air of an image leaves the node no second time.
 """
 
@@ -29,10 +29,14 @@ _MARGIN: Final = 0.02
 
 None is kept at the chest wall, where there is no skin: beside it lie the white frames of scanned films.
 """
+_CHANNELS_OF_OLD: Final = 3
+"""Dimensions of a file that a version before 1.4 kept: the four layers are its channels, not below each other."""
 TALLEST: Final = 0.8
 """Share of a heatmap's longest side that the breast may take; its legend has the rest."""
 _BESIDE: Final = 0.99
 """Of half the width: the rest is the gap between the two pictures of a heatmap."""
+_LINES: Final = 32
+"""Rows that are computed at a time: what lies between fits into a cache."""
 _FAST: Final = 1
 """Compression level: higher ones cost seconds for a tenth of the size."""
 
@@ -80,8 +84,9 @@ class Layers:
         text = PngInfo()
         text.add_text(_PLACE, " ".join(map(str, self.place)))
         file = io.BytesIO()
-        stacked = np.dstack([self.grey, *self.levels])
-        Image.fromarray(stacked).save(file, format="PNG", compress_level=_FAST, pnginfo=text)
+        Image.fromarray(np.concatenate([self.grey, *self.levels])).save(
+            file, format="PNG", compress_level=_FAST, pnginfo=text
+        )
         return file.getvalue()
 
 
@@ -90,12 +95,12 @@ def read(path: Path) -> Layers:
     with Image.open(str(path)) as image:
         image.load()
         left, top, right, bottom = (int(number) for number in str(image.info[_PLACE]).split())
-        stacked = np.asarray(image)
-    return Layers(
-        grey=stacked[..., 0],
-        levels=np.moveaxis(stacked[..., 1:], -1, 0),
-        place=(left, top, right, bottom),
-    )
+        pixels = np.asarray(image)
+    if pixels.ndim == _CHANNELS_OF_OLD:
+        planes = np.moveaxis(pixels, -1, 0)
+    else:
+        planes = pixels.reshape(1 + len(EXPLAINABLE), -1, pixels.shape[1])
+    return Layers(grey=planes[0], levels=planes[1:], place=(left, top, right, bottom))
 
 
 def in_memory(layers: Layers | None) -> Callable[[], Layers] | None:
@@ -132,7 +137,7 @@ class Frame:
 
     def layers(self, picture: Picture, levels: Sequence[NDArray[np.uint8]]) -> Layers:
         """Cut the breast out of ``picture`` and put it beside its ``levels``."""
-        breast = Image.fromarray((picture.grey[self._cut] * 255 + 0.5).astype(np.uint8))
+        breast = Image.fromarray(_in_bytes(picture.grey[self._cut]))
         return Layers(
             grey=np.asarray(breast.resize(self.size, Image.Resampling.LANCZOS, reducing_gap=1.0)),
             levels=np.stack(levels),
@@ -143,6 +148,17 @@ class Frame:
     def _cut(self) -> tuple[slice, slice]:
         left, top, right, bottom = self.place
         return slice(top, bottom), slice(left, right)
+
+
+def _in_bytes(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return ``grey`` (0 to 1) as whole numbers up to 255."""
+    rounded = np.empty(grey.shape, np.uint8)
+    for start in range(0, len(grey), _LINES):
+        lines = slice(start, start + _LINES)
+        scaled = grey[lines] * np.float32(255)
+        scaled += np.float32(0.5)
+        rounded[lines] = scaled  # cut off, not rounded again
+    return rounded
 
 
 def _with_margin(breast: Box, chest_wall: ChestWall, shape: tuple[int, ...]) -> Box:

@@ -26,6 +26,8 @@ _TAILS: Final = (0.005, 0.995)
 kept since version 1.0, no measurement on record."""
 
 _MOST_BITS: Final = 16
+_LOOKED_UP: Final = 64
+"""Rows that are looked up at a time: numpy turns indices into 8 bytes each, which then fit into a cache."""
 _LEAST_ENTRIES: Final = 0.9
 """Share of the entries that the descriptor counts: fewer are no table that somebody meant."""
 
@@ -71,12 +73,20 @@ def render(header: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.float32], 
         raise Failed(
             "the header does not say how its pixel values are shown: a table in it is damaged"
         ) from None
-    index = stored if table.first == 0 else stored.astype(np.int32) - table.first
-    grey = np.take(table.grey, index, mode="clip")
+    grey = np.empty(stored.shape, np.float32)
+    _look_up(table.grey, table.first, stored, grey)
     if not table.padding.any():
         return grey, None
-    padding = np.take(table.padding, index, mode="clip")
+    padding = np.empty(stored.shape, bool)
+    _look_up(table.padding, table.first, stored, padding)
     return grey, padding if padding.any() else None
+
+
+def _look_up(entries: NDArray[Any], first: int, stored: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write the entries for ``stored`` values to ``out``; the first one is for the value ``first``."""
+    for start in range(0, len(stored), _LOOKED_UP):
+        lines = slice(start, start + _LOOKED_UP)
+        np.take(entries, stored[lines].astype(np.intp) - first, mode="clip", out=out[lines])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -92,6 +92,8 @@ def wrapped_steps(values: NDArray[Any]) -> NDArray[np.bool_]:
         return np.zeros((len(lines), 1), bool)
     low, high = np.percentile(lines, _TAILS)
     apart = np.diff(lines, axis=1)
+    if max(float(apart.max()), -float(apart.min())) <= _STEP * (high - low):
+        return np.zeros((len(lines), apart.shape[1] - 2 * _BESIDE), bool)
     plain = (lines == lines.min()) | (lines == lines.max())
     wide = (np.abs(apart) > _STEP * (high - low)) & ~plain[:, :-1] & ~plain[:, 1:]
     inner = slice(_BESIDE, -_BESIDE)
