@@ -84,7 +84,9 @@ class AnalysedImage:
         heat = self.geometry.map_to_source(small)
         left, top, right, bottom = self.breast.box  # beyond it the map is zero already
         box = slice(top, bottom), slice(left, right)
-        np.multiply(heat[box], self.breast.mask[box], out=heat[box])  # in place: it is as large as the picture
+        np.multiply(
+            heat[box], self.breast.mask[box], out=heat[box]
+        )  # in place: it is as large as the picture
         return heat
 
 

@@ -8,6 +8,7 @@ networks are drawn to that edge, and a mark on skin and air tells a radiologist 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,9 @@ _BORDER_GRID: Final = 256
 
 Activations = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+Numbers = NDArray[np.int32]
+Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]
+Place = tuple[slice, slice]
 
 
 def locate(heat: Activations, breast_mask: Flags) -> Trace:
@@ -66,20 +70,30 @@ def locate(heat: Activations, breast_mask: Flags) -> Trace:
     if coarse.max() < THRESHOLD * highest:  # smaller than the grid's step
         coarse, inside, step = heat, breast_mask, 1
     pieces, count = ndimage.label(coarse >= THRESHOLD * highest)
-    numbers = np.arange(1, count + 1)
     core = _core(inside)
+    rows, columns = np.nonzero(pieces)  # a small part of the grid: all that follows is about these pixels
+    numbers, values = pieces[rows, columns], coarse[rows, columns]
+    masses, *moments = (
+        np.bincount(numbers, weights, count + 1) for weights in (values, values * rows, values * columns)
+    )
     counting = [
-        int(number)
-        for number, centre in zip(numbers, ndimage.center_of_mass(coarse, pieces, numbers), strict=True)
-        if _within(centre, core)
+        number
+        for number in range(1, count + 1)
+        if _within((moments[0][number] / masses[number], moments[1][number] / masses[number]), core)
     ]
-    areas = np.bincount(pieces.ravel())
+    areas = np.bincount(numbers)
     counting.sort(key=lambda number: -areas[number])
-    hottest = ndimage.maximum_position(coarse, pieces, counting) if counting else []
+    places = ndimage.find_objects(pieces)
     return Trace(
         peak=(float(column) + 0.5, float(row) + 0.5),
-        regions=tuple(_region(coarse, pieces == number, highest, step, heat.shape) for number in counting),
-        spots=tuple((float(x) * step + 0.5, float(y) * step + 0.5) for y, x in hottest),
+        regions=tuple(
+            _region(coarse, _pixels(pieces, places[number - 1], number), highest, step, heat.shape)
+            for number in counting
+        ),
+        spots=tuple(
+            (float(x) * step + 0.5, float(y) * step + 0.5)
+            for y, x in _hottest(coarse, pieces, counting, places)
+        ),
         at_the_border=count - len(counting),
     )
 
@@ -146,8 +160,29 @@ def _within(place: tuple[float, float], core: Flags) -> bool:
     return bool(core[row, column])
 
 
-def _region(coarse: Activations, spot: Flags, highest: float, step: int, shape: tuple[int, ...]) -> Region:
-    rows, columns = np.nonzero(spot)
+def _pixels(pieces: Numbers, place: Place, number: int) -> Pixels:
+    """Return rows and columns of the piece with this ``number``, which lies in ``place``."""
+    rows, columns = np.nonzero(pieces[place] == number)
+    return rows + place[0].start, columns + place[1].start
+
+
+def _hottest(
+    coarse: Activations, pieces: Numbers, numbers: Sequence[int], places: Sequence[Place]
+) -> list[tuple[int, int]]:
+    """Return row and column of the hottest pixel of each of the pieces with these ``numbers``."""
+    peaks = []
+    for number in numbers:
+        rows, columns = _pixels(pieces, places[number - 1], number)
+        values = coarse[rows, columns]
+        (highest,) = np.nonzero(values == values.max())
+        if len(highest) > 1:  # which of them it is, SciPy's sorting has always decided
+            return list(ndimage.maximum_position(coarse, pieces, numbers))
+        peaks.append((int(rows[highest[0]]), int(columns[highest[0]])))
+    return peaks
+
+
+def _region(coarse: Activations, pixels: Pixels, highest: float, step: int, shape: tuple[int, ...]) -> Region:
+    rows, columns = pixels
     x, y = columns * float(step) + 0.5, rows * float(step) + 0.5
     across, down = _second_moments(x, y, step)
     centre = (float(x.mean()), float(y.mean()))
@@ -160,7 +195,7 @@ def _region(coarse: Activations, spot: Flags, highest: float, step: int, shape: 
             _end(centre, down, -1, limits),
             _end(centre, down, 1, limits),
         ),
-        mean_activation=float(coarse[spot].mean()) / highest,
+        mean_activation=float(coarse[rows, columns].mean()) / highest,
     )
 
 

@@ -9,6 +9,7 @@ A breast without a region stands alone: its legend is beside it, where the pictu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -74,7 +75,7 @@ def render(
     if finding.region is None:
         beside = strip(min(round(_BESIDE * unit), max(longest - gap - width, longest // 2)))
         return _beside(plain, beside, longest=longest, gap=gap, right=right, fonts=fonts)
-    pictures = [plain, marked(plain, layers, finding, line=_LINE * unit)]
+    pictures = [plain, marked(layers, finding, line=_LINE * unit)]
     whole_width = min(longest, max(len(pictures) * width + gap, round(_NARROWEST * unit)))
     below = strip(whole_width)
     share = min(1.0, (longest - below.height) / height, (whole_width - gap) / (len(pictures) * width))
@@ -109,17 +110,17 @@ def _enlargement(layers: Layers, longest: int) -> int:
     return max(1, min(round(legend.LEAST_UNIT / unit), int(fitting)))
 
 
-def marked(picture: Image.Image, layers: Layers, finding: Analysed, *, line: float) -> Image.Image:
-    """Return a copy of ``picture``, the size of ``layers``, with the map's colours and all outlines.
+def marked(layers: Layers, finding: Analysed, *, line: float) -> Image.Image:
+    """Return the grey of ``layers`` with the map's colours and all outlines.
 
     ``line`` is the outlines' width in pixels.
     """
-    copy, level = picture.copy(), layers.level(finding.explained)
-    _blend(copy, level)
+    picture, level = Image.fromarray(layers.grey).convert("RGB"), layers.level(finding.explained)
+    _blend(picture, layers.grey, level)
     pieces, _ = ndimage.label(level >= _HALF)
     numbers = {int(pieces[row, column]) for column, row in map(layers.pixel, finding.spots)} - {0}
-    _outline(copy, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
-    return copy
+    _outline(picture, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
+    return picture
 
 
 def _shrunk(picture: Image.Image, share: float) -> Image.Image:
@@ -129,19 +130,29 @@ def _shrunk(picture: Image.Image, share: float) -> Image.Image:
     return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
-def _blend(image: Image.Image, level: NDArray[np.uint8]) -> None:
-    """Lay the map's colours over ``image``; whole numbers throughout, so that machines agree on the bytes."""
+@lru_cache(maxsize=1)
+def _blended() -> NDArray[np.uint8]:
+    """Return the colour for each level over each grey: 256 by 256 by 3.
+
+    Whole numbers throughout, so that machines agree on the bytes.
+    """
     share = np.clip((np.arange(256) / 255 - _SHOWN_FROM) / (_FULL_FROM - _SHOWN_FROM), 0, 1)
     opacity = np.floor(255 * _OPAQUE_AT_MOST * share).astype(np.uint16)
     colours = colormap.table().astype(np.uint16) * opacity[:, np.newaxis]
+    below = np.arange(256, dtype=np.uint16) * (255 - opacity)[:, np.newaxis]
+    return ((below[..., np.newaxis] + colours[:, np.newaxis] + 127) // 255).astype(np.uint8)
+
+
+def _blend(image: Image.Image, grey: NDArray[np.uint8], level: NDArray[np.uint8]) -> None:
+    """Lay the map's colours over ``image``, which shows ``grey``."""
     box = Image.fromarray(level >= round(255 * _SHOWN_FROM)).getbbox()
     if box is None:
         return
     left, top, right, bottom = box
-    hot = level[top:bottom, left:right]
     # only the box around what is coloured: the rest of a mammogram, most of it, stays as it is
-    below = np.asarray(image.crop(box)) * (255 - opacity[hot])[..., np.newaxis]
-    image.paste(Image.fromarray(((below + colours[hot] + 127) // 255).astype(np.uint8)), (left, top))
+    part = slice(top, bottom), slice(left, right)
+    index = level[part].astype(np.intp) << 8 | grey[part]
+    image.paste(Image.fromarray(np.take(_blended().reshape(-1, 3), index, axis=0)), (left, top))
 
 
 def _outline(image: Image.Image, area: NDArray[np.bool_], width: float) -> None:

@@ -30,7 +30,7 @@ _MARGIN: Final = 0.02
 None is kept at the chest wall, where there is no skin: beside it lie the white frames of scanned films.
 """
 _CHANNELS_OF_OLD: Final = 3
-"""Dimensions of a file that a version before 1.4 kept: the four layers are its channels, not below each other."""
+"""Dimensions of a file that an earlier version kept: the four layers are its channels."""
 TALLEST: Final = 0.8
 """Share of a heatmap's longest side that the breast may take; its legend has the rest."""
 _BESIDE: Final = 0.99

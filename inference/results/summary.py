@@ -151,10 +151,9 @@ def _hung(place: str, images: Many[StudyImage]) -> HungView:
 
 
 def _picture(finding: Analysed, layers: Layers) -> Image.Image:
-    picture = Image.fromarray(layers.grey).convert("RGB")
     if finding.region is None:
-        return picture
-    return heatmap.marked(picture, layers, finding, line=_LINE * picture.height)
+        return Image.fromarray(layers.grey).convert("RGB")
+    return heatmap.marked(layers, finding, line=_LINE * len(layers.grey))
 
 
 def _column(side: Laterality, breast: BreastReading | None, images: Many[StudyImage]) -> BreastColumn:

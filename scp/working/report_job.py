@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -209,7 +209,10 @@ class ReportJob:
         try:
             finding = findings.load(record.finding)
             heatmap = None if record.heatmap is None else self.archive.path(record.heatmap)
-            opened: Callable[[], Layers] | None = None if heatmap is None else partial(layers.read, heatmap)
+            # heatmap and summary page are drawn from the same
+            opened: Callable[[], Layers] | None = (
+                None if heatmap is None else cache(partial(layers.read, heatmap))
+            )
         except OutdatedFindingError:
             if image.instance.pixels_removed_at is not None:
                 raise PixelsRemovedError from None

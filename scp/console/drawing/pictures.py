@@ -28,10 +28,9 @@ def plain(path: Path) -> bytes:
 def marked(path: Path, finding: Analysed) -> bytes:
     """Return the same with the map of what ``finding`` explains; as it is where that shows no region."""
     fitted = _fitted(path)
-    picture = Image.fromarray(fitted.grey).convert("RGB")
-    if finding.region is not None:
-        picture = heatmap.marked(picture, fitted, finding, line=_LINE)
-    return _encoded(picture)
+    if finding.region is None:
+        return _encoded(Image.fromarray(fitted.grey))
+    return _encoded(heatmap.marked(fitted, finding, line=_LINE))
 
 
 def _fitted(path: Path) -> Layers:
