@@ -66,7 +66,9 @@ LIMIT = "limit of "
 
 def _processor() -> float:
     """Return the seconds of processor time of this process and of those that it has waited for."""
-    own, ended = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, ended = (
+        resource.getrusage(processes) for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
 
 
@@ -107,7 +109,7 @@ def forward_only() -> Callable[[Any], Any]:
     weights.load_weights(network, shipped.weights_path)
     shape = tf.TensorSpec((1, shipped.rows, shipped.columns, 1), tf.float32)
     call = tf.function(lambda image: network(image, training=False), input_signature=[shape], autograph=False)
-    call(tf.zeros(shape.shape))
+    call(tf.zeros(shape.shape))  # traced now
     return call
 
 

@@ -1,4 +1,4 @@
-"""The table of contents: one image from its file to its finding and the layers of its heatmap.
+"""The table of contents: an image from its file to its finding and the layers of its heatmap.
 
     file ▶ mammogram: may it be analysed? ▶ pixels ▶ breast ▶ gate ▶ preprocess ▶ classifier ▶ region ▶ layers
 
@@ -8,9 +8,11 @@ a fault of the program or, as OSError and MemoryError, of the machine, and goes 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from inference.analysis import breast, preprocess, region
 from inference.analysis.breast import Breast
 from inference.analysis.classifier import Reading
-from inference.analysis.preprocess import Geometry
+from inference.analysis.preprocess import Geometry, Prepared
 from inference.errors import Failed, Refused
 from inference.findings import (
     EXPLAINABLE,
@@ -38,6 +40,8 @@ from inference.reading.pixels import Picture
 
 PICTURE_FILE = "side and view not known"
 """Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
+
+Result = TypeVar("Result")
 
 
 class Network(Protocol):
@@ -91,6 +95,21 @@ class AnalysedImage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PreparedImage:
+    """One picture, ready for the network."""
+
+    picture: Picture
+    breast: Breast
+    input: Prepared
+
+    def as_read(self, reading: Reading | Failed) -> AnalysedImage:
+        """Return the image with what the network says of it. Raises Failed where that is nothing."""
+        if isinstance(reading, Failed):
+            raise reading
+        return AnalysedImage(breast=self.breast, reading=reading, geometry=self.input.geometry)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Analysis:
     """What came of one image."""
 
@@ -129,27 +148,41 @@ class Analyst:
         image
             What its header says; None where nobody has read it yet.
         """
-        try:
-            image = image or mammogram.read(path, self._reading)
-            if image.objection:
-                return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, image.objection)
-            return self._analysed(pixels.from_dicom(path))
-        except Refused as refusal:
-            return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
-        except Failed as failure:
-            return _not_analysed(AnalysisStatus.FAILED, str(failure))
+        (analysis,) = self.analyse_all([(path, image)])
+        return analysis
+
+    def analyse_all(self, images: Sequence[tuple[Path, ImageDescription | None]]) -> list[Analysis]:
+        """Analyse DICOM files as `analyse` does, with one call of the network for all that can be read."""
+        return self._analysed([partial(self._open, path, image) for path, image in images])
 
     def analyse_image_file(self, path: Path) -> Analysis:
         """Analyse a PNG or JPEG; its side and view are not known. Never raises Refused or Failed."""
-        try:
-            return self._analysed(pixels.from_image_file(path))
-        except Refused as refusal:
-            return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
-        except Failed as failure:
-            return _not_analysed(AnalysisStatus.FAILED, str(failure))
+        (analysis,) = self._analysed([partial(pixels.from_image_file, path)])
+        return analysis
 
-    def _analysed(self, picture: Picture) -> Analysis:
-        image = analysed_image(picture, self._classifier, self._gate)
+    def _open(self, path: Path, image: ImageDescription | None) -> Picture:
+        image = image or mammogram.read(path, self._reading)
+        if image.objection:
+            raise Refused(image.objection)
+        return pixels.from_dicom(path)
+
+    def _analysed(self, pictures: Sequence[Callable[[], Picture]]) -> list[Analysis]:
+        """Open all ``pictures``, let the network read them in one call, and draw what it says of each."""
+        images = [_attempted(partial(self._prepare, picture)) for picture in pictures]
+        values = [image.input.values for image in images if isinstance(image, PreparedImage)]
+        readings = iter(self._classifier.read(np.stack(values)) if values else ())
+        return [
+            _attempted(partial(self._draw, image, next(readings)))
+            if isinstance(image, PreparedImage)
+            else image
+            for image in images
+        ]
+
+    def _prepare(self, picture: Callable[[], Picture]) -> PreparedImage:
+        return prepared_image(picture(), self._classifier, self._gate)
+
+    def _draw(self, prepared: PreparedImage, reading: Reading | Failed) -> Analysis:
+        image, picture = prepared.as_read(reading), prepared.picture
         box, chest_wall = image.breast.box, image.breast.chest_wall
         frame = Frame.around(box, chest_wall, picture.grey.shape, self._options.sc_max_side)
         traces, levels = [], []
@@ -180,14 +213,36 @@ def analysed_image(picture: Picture, network: Network, gate: InputGate | None = 
     Failed
         There is no breast to be found, or the network gives no usable number.
     """
+    prepared = prepared_image(picture, network, gate)
+    (reading,) = network.read(prepared.input.values[np.newaxis])
+    return prepared.as_read(reading)
+
+
+def prepared_image(picture: Picture, network: Network, gate: InputGate | None = None) -> PreparedImage:
+    """Find the breast in ``picture``, and make the network's input of it.
+
+    Raises
+    ------
+    Refused
+        The gate does not take the picture for a mammogram.
+    Failed
+        There is no breast to be found.
+    """
     tissue = breast.find(picture)
     if gate is not None and (reason := gate.objection(picture, tissue)):
         raise Refused(reason)
     prepared = preprocess.prepare(picture, tissue, network.rows, network.columns)
-    (reading,) = network.read(prepared.values[np.newaxis])
-    if isinstance(reading, Failed):
-        raise reading
-    return AnalysedImage(breast=tissue, reading=reading, geometry=prepared.geometry)
+    return PreparedImage(picture=picture, breast=tissue, input=prepared)
+
+
+def _attempted(work: Callable[[], Result]) -> Result | Analysis:
+    """Return what ``work`` does; where it cannot be done, that the image was not analysed, and why."""
+    try:
+        return work()
+    except Refused as refusal:
+        return _not_analysed(AnalysisStatus.NOT_ATTEMPTED, str(refusal))
+    except Failed as failure:
+        return _not_analysed(AnalysisStatus.FAILED, str(failure))
 
 
 def _not_analysed(status: AnalysisStatus, reason: str) -> Analysis:

@@ -68,7 +68,23 @@ with _native_stderr_off(), _quick_import():
 
     tf.config.set_visible_devices([], "GPU")
 
-__all__ = ["fix_computation", "keras", "tf"]
+__all__ = ["fix_computation", "keras", "tf", "use_graphics_cards"]
+
+
+def use_graphics_cards() -> list[str]:
+    """Compute on the graphics cards of this machine instead of its processor; return their names, if any.
+
+    Memory of a card is taken as it is needed: several processes share it. Raises RuntimeError where
+    TensorFlow has already begun to work.
+    """
+    with _native_stderr_off():
+        cards = tf.config.list_physical_devices("GPU")
+        if cards:
+            tf.config.set_visible_devices(cards, "GPU")
+        for card in cards:
+            tf.config.experimental.set_memory_growth(card, True)
+        details = [tf.config.experimental.get_device_details(card) for card in cards]
+    return [str(detail.get("device_name", card.name)) for detail, card in zip(details, cards, strict=True)]
 
 
 def fix_computation(threads: int) -> None:

@@ -291,6 +291,12 @@ class Worker(Section):
     """How long one job may take before its worker is ended."""
     job_memory_mb: Annotated[int, Field(ge=256, le=1_000_000)] = 4000
     """Megabytes that one job may take besides what the loaded network takes."""
+    device: Literal["cpu", "gpu"] = "cpu"
+    """Where the network computes: ``gpu`` needs the extra ``cuda``."""
+    batch: Annotated[int, Field(ge=1, le=64)] = 1
+    """Images that the network reads in one call: more than one for a graphics card."""
+    batch_wait_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0
+    """Milliseconds for which a batch waits for more images."""
 
 
 class Retention(Section):

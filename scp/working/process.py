@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
@@ -80,10 +80,19 @@ def open_analyst(settings: Settings) -> Analyst:
     # imported here: TensorFlow comes with them, and the loop of the worker needs none of it
     from inference.analysis.classifier import Classifier  # noqa: PLC0415
     from inference.analysis.gate import Gate  # noqa: PLC0415
+    from inference.network import engine  # noqa: PLC0415
 
+    if settings.worker.device == "gpu":
+        if cards := engine.use_graphics_cards():
+            log.info("network computes on a graphics card", cards=", ".join(cards))
+        else:
+            log.warning(
+                "no graphics card can be used, the network computes on the processor: "
+                '[worker] device = "gpu" needs a card with NVIDIA\'s driver, and the extra cuda'
+            )
     manifest = product.read_manifest(settings.model)
     return Analyst(
-        classifier=Classifier.open(manifest, cache=_compiled(settings)),
+        classifier=Classifier.open(manifest, batch=settings.worker.batch, cache=_compiled(settings)),
         options=settings.outputs.options(),
         gate=Gate.open(manifest),
         reading=settings.node.reading(),
@@ -162,6 +171,10 @@ def _make_worker(
         now=database.now,
     )
 
+    def analyse_ahead(batch: Sequence[Job]) -> None:
+        announce()
+        analyse.analyse_ahead(batch)
+
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:
         def run(job: Job) -> None:
             announce()
@@ -176,4 +189,7 @@ def _make_worker(
         lease=timedelta(seconds=settings.worker.lease_seconds),
         do={JobKind.ANALYSE: announced(analyse), JobKind.REPORT: announced(report)},
         now=database.now,
+        batch=settings.worker.batch,
+        batch_wait=timedelta(milliseconds=settings.worker.batch_wait_ms),
+        analyse_ahead=analyse_ahead,
     )

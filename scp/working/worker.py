@@ -1,4 +1,7 @@
-"""Claims a job, does it, and records how it ended. One job at a time.
+"""Claims a job, does it, and records how it ended.
+
+One job at a time, or a batch of images that the network reads in one call: each of those has its own lease
+and its own end, and what goes wrong with the batch is tried image by image.
 
 Every step may be killed at any moment: the lease runs out, the job is claimed again, and the same job
 gives the same result. What goes wrong ends in *again, later* or *never, because…*; nothing stops the worker.
@@ -8,8 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +25,7 @@ from scp import log_privacy, retry_policy
 from storage.database.engine import Database
 from storage.errors import LeaseLost, StorageError
 from storage.files.archive import Archive
-from storage.queue import jobs
+from storage.queue import batches, jobs
 from storage.records import FindingRecord, Job, JobKind, Lease
 
 log = structlog.get_logger(__name__)
@@ -48,6 +51,12 @@ class Worker:
     do: Mapping[JobKind, Callable[[Job], None]]
     """What does a job; it commits the result and the job's end in one transaction."""
     now: Callable[[], datetime]
+    batch: int = 1
+    """Images of one call of the network."""
+    batch_wait: timedelta = timedelta(0)
+    """How long a batch waits for more images."""
+    analyse_ahead: Callable[[Sequence[Job]], None] | None = None
+    """Analyses the images of a batch; what `do` does with each of its jobs then is the rest."""
 
     def give_back(self) -> None:
         """Return what this worker still holds to the queue, without blame: storage failed, not the job."""
@@ -55,20 +64,53 @@ class Worker:
             jobs.release_owner(tx, self.owner, now=self.now(), died=False, epitaph=INTERRUPTED_ANALYSIS)
 
     def step(self) -> JobKind | None:
-        """Claim one job and do it. Returns its kind, or None where nothing was due.
+        """Claim a job, or a batch, and do it. Returns its kind, or None where nothing was due.
 
         Raises StorageError where not even the job's failure could be written down: `give_back`, later.
         """
-        with self.database.write_beside_others() as tx:
-            job = jobs.claim(tx, owner=self.owner, now=self.now(), lease=self.lease)
-        if job is None:
+        claimed = self._claim()
+        if not claimed:
             return None
+        with ExitStack() as heartbeats:
+            for job in claimed:
+                heartbeats.enter_context(self._heartbeat(job.lease))
+            if self.analyse_ahead is not None and len(claimed) > 1:
+                self._analyse_ahead(claimed)
+            for job in claimed:
+                self._do(job)
+        return claimed[0].kind
+
+    def _claim(self) -> list[Job]:
+        with self.database.write_beside_others() as tx:
+            claimed = batches.claim(tx, owner=self.owner, now=self.now(), lease=self.lease, most=self.batch)
+        if claimed and len(claimed) < self.batch and self.batch_wait and batches.shares(claimed[0]):
+            time.sleep(self.batch_wait.total_seconds())
+            with self.database.write_beside_others() as tx:
+                claimed += batches.claim_beside(
+                    tx,
+                    claimed[0],
+                    owner=self.owner,
+                    now=self.now(),
+                    lease=self.lease,
+                    most=self.batch - len(claimed),
+                )
+        return claimed
+
+    def _analyse_ahead(self, claimed: Sequence[Job]) -> None:
+        """Analyse a batch at once; where that fails, each image is analysed by itself, and ends by itself."""
+        assert self.analyse_ahead is not None  # noqa: S101 - `step` has seen to it
+        try:
+            self.analyse_ahead(claimed)
+        except Exception as error:  # noqa: BLE001 - whichever image it was, its own job finds out
+            log.warning("a batch failed, its images are analysed one by one", reason=type(error).__name__)
+
+    def _do(self, job: Job) -> None:
         started = time.monotonic()
         try:
             succeeded = self._execute(job)
         except LeaseLost:
             log.warning("job was taken over, its result is dropped", job=job.id)
-            return job.kind
+            return
         if succeeded:
             log.info(
                 "job done",
@@ -77,13 +119,11 @@ class Worker:
                 study=job.study_uid,
                 seconds=round(time.monotonic() - started, 2),
             )
-        return job.kind
 
     def _execute(self, job: Job) -> bool:
         """Do ``job``; tell whether it is done. Raises LeaseLost where someone else has it now."""
         try:
-            with self._heartbeat(job.lease):
-                self.do[job.kind](job)
+            self.do[job.kind](job)
         except LeaseLost:
             raise
         except (StorageError, OSError, MemoryError) as error:  # the machine failed, not the image

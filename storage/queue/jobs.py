@@ -54,13 +54,18 @@ def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta) -> Job
     """
     row = tx.execute(
         select(_jobs)
-        .where(*_claimable(now))
+        .where(*claimable(now))
         .order_by(_jobs.c.deaths, case((_jobs.c.kind == JobKind.REPORT, 0), else_=1), _jobs.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     ).one_or_none()
     if row is None:
         return None
+    return grant(tx, row, owner=owner, now=now, lease=lease)
+
+
+def grant(tx: Connection, row: Row[Any], *, owner: str, now: datetime, lease: timedelta) -> Job:
+    """Let ``owner`` hold the waiting job of ``row``, which is locked, for ``lease``."""
     granted = Lease(job_id=row.id, owner=owner, claim=row.claims + 1)
     jobs.take(
         tx,
@@ -188,12 +193,12 @@ def oldest_waiting(tx: Connection, *, now: datetime) -> datetime | None:
     One that is to be tried again later waits for its time, a report for its images; more workers do neither
     sooner.
     """
-    query = select(_jobs.c.not_before).where(*_claimable(now)).order_by(_jobs.c.not_before).limit(1)
+    query = select(_jobs.c.not_before).where(*claimable(now)).order_by(_jobs.c.not_before).limit(1)
     due: datetime | None = tx.execute(query).scalar_one_or_none()
     return due
 
 
-def _claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def claimable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     """Tell what a worker may claim: what is due, a report once none of its study's images is under way."""
     sibling = _jobs.alias("sibling")
     images_left = (

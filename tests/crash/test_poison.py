@@ -47,14 +47,15 @@ def node(tmp_path):
 
 
 @pytest.fixture
-def job_ends(node, monkeypatch):
+def job_ends(node, monkeypatch, request):
     """What a running supervisor announces: a job is done or parked."""
+    limits = LIMITS.model_copy(update={"batch": getattr(request, "param", 1)})
     monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
     running = Supervisor(
         number=1,
         loaded=lambda: None,
-        settings=node.settings.model_copy(update={"worker": LIMITS}),
+        settings=node.settings.model_copy(update={"worker": limits}),
         database=node.database,
         finished=lambda: announced.put(1),
         now=lambda: datetime.now(UTC),
@@ -93,6 +94,18 @@ def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, job
     for other_image in other_images:
         assert job_of(node, other_image).state is JobState.DONE
         assert finding_of(node, other_image).analysed_at < parked.finished_at
+
+
+@pytest.mark.parametrize("job_ends", [3], indirect=True)
+def test_of_a_batch_that_kills_its_worker_only_the_culprit_is_parked(node, job_ends):
+    running, announced = job_ends
+    images = [mammogram("L", "CC", number=2), poison(CRASH), mammogram("R", "MLO", number=3)]
+    node.receive(*images)
+    running.start()
+    while any(job_of(node, image).state not in {JobState.PARKED, JobState.DONE} for image in images):
+        announced.get(timeout=100)
+    states = [(job_of(node, image).state, job_of(node, image).attempts) for image in images]
+    assert states == [(JobState.DONE, 2), (JobState.PARKED, 2), (JobState.DONE, 2)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a crash leaves is asked of Linux")

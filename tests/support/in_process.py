@@ -58,6 +58,9 @@ class ScriptedAnalyst:
 
     identity = IDENTITY
 
+    def analyse_all(self, images):
+        return [self.analyse(path, image) for path, image in images]
+
     def analyse(self, path, image):
         image = image or mammogram.read(path)
         if (objection := image.objection) is not None:
@@ -90,7 +93,16 @@ class InProcessNode:
     """One node on ``folder``; time moves only when the test moves it."""
 
     def __init__(
-        self, folder, *, analyst=None, peers=(), quiet_seconds=180, options=None, rule=RULE, archive=None
+        self,
+        folder,
+        *,
+        analyst=None,
+        peers=(),
+        quiet_seconds=180,
+        options=None,
+        rule=RULE,
+        archive=None,
+        batch=1,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self.now = START
@@ -123,11 +135,14 @@ class InProcessNode:
             takes=self.settings.takes,
             kinds=lambda: needed_kinds(self.settings),
         )
+        analyse = AnalysisJob(**common, analyst=analyst)
         self.worker = Worker(
             **common,
             owner="test",
             lease=timedelta(minutes=1),
-            do={JobKind.ANALYSE: AnalysisJob(**common, analyst=analyst), JobKind.REPORT: report},
+            do={JobKind.ANALYSE: analyse, JobKind.REPORT: report},
+            batch=batch,
+            analyse_ahead=analyse.analyse_ahead,
         )
         self.tasks = HousekeepingTasks(
             **common,

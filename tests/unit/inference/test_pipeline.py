@@ -76,6 +76,27 @@ def test_the_same_file_gives_the_same_analysis(analyst, tmp_path):
     assert first.layers.encoded() == second.layers.encoded()
 
 
+def test_images_of_one_batch_are_analysed_as_each_alone(tmp_path):
+    folder = model_folder(tmp_path / "model", random_network(), operating_point=1.0)
+    single, batched = (
+        Analyst(Classifier.open(manifest.load(folder), batch=size), OutputOptions()) for size in (1, 3)
+    )
+    files = [
+        write(mammogram(side, view, lesion=lesion), tmp_path / f"{side}{view}.dcm")
+        for side, view, lesion in (("L", "MLO", True), ("R", "CC", False))
+    ]
+    (tmp_path / "b.dcm").write_bytes(b"no image at all")
+    files.insert(1, tmp_path / "b.dcm")
+    together = batched.analyse_all([(file, None) for file in files])
+    assert together[1].finding == single.analyse(files[1]).finding
+    for analysis, file in ((together[0], files[0]), (together[2], files[2])):
+        alone = single.analyse(file)
+        np.testing.assert_allclose(analysis.finding.scores, alone.finding.scores, atol=1e-4)
+        np.testing.assert_allclose(
+            analysis.layers.levels.astype(int), alone.layers.levels.astype(int), atol=1
+        )
+
+
 def test_a_picture_file_is_analysed_like_the_image_that_it_shows(analyst, tmp_path):
     data_set = mammogram(voi="window")
     grey = pixels.from_dicom(write(data_set, tmp_path / "a.dcm")).grey
