@@ -36,7 +36,6 @@ try {
     found.theme = await useTheme(page, visit);
     found.walks = {};
     for (const size of Object.keys(SIZES)) found.walks[size] = await walk(size, storageState);
-    found.users = await manageUsers(page, visit);
     found.keyboard = await useKeyboard(await open(SIZES.desk), visit);
     found.withoutScript = await useWithoutScript(await open({ ...SIZES.desk, javaScriptEnabled: false }), visit);
   }
@@ -45,7 +44,7 @@ try {
 }
 console.log(JSON.stringify({ ...found, errors: visit.errors, foreign: visit.foreign }));
 
-// What people do in any size: mend a peer, read a study, analyse files that they choose.
+// What people do in any size: mend a peer, read a study, analyse files that they choose, say who may.
 async function walk(size, storageState) {
   const page = await open({ ...SIZES[size], storageState });
   await page.goto(address);
@@ -53,6 +52,7 @@ async function walk(size, storageState) {
     again: await sendAgain(page, DESTINATIONS[size]),
     studies: await readStudies(page, { study: studies[size] }),
     analyse: await analyseChosen(page, { ...visit, files: [visit.files[0], visit.files.at(-1)] }),
+    users: await manageUsers(page),
   };
   await page.context().close();
   return seen;

@@ -279,8 +279,9 @@ def test_the_buttons_of_a_study_say_what_they_did(visit, size):
     assert record["stateAgain"] == "being analysed"
 
 
-def test_an_admin_adds_changes_and_removes_a_user(visit):
-    record = visit["users"]
+@SIZES
+def test_an_admin_adds_changes_and_removes_a_user(visit, size):
+    record = visit["walks"][size]["users"]
     assert "operator" in record["added"]
     assert re.search(r"srt_[\w-]{20}", record["token"])
     assert "disabled" in record["disabled"]
