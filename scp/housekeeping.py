@@ -21,7 +21,7 @@ from inference.reading import attributes
 from scp import calibration, pixel_removal, retry_policy
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
-from scp.schedule import ClockWatch, Tick
+from scp.schedule import ClockWatch
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.database.engine import Database
 from storage.errors import DatabaseError, PlaceTaken
@@ -32,13 +32,6 @@ from storage.upkeep.clock_repair import LongestWaits
 from storage.upkeep.retention import Forgotten
 
 log = structlog.get_logger(__name__)
-
-STUDIES_SECONDS: Final = 1
-LEASES_SECONDS: Final = 15
-RETENTION_SECONDS: Final = 600
-CALIBRATION_SECONDS: Final = 600
-DISK_SECONDS: Final = 20
-DATABASE_SECONDS: Final = 3
 
 STUDIES_AT_A_TIME: Final = 5
 """So many are removed in one transaction: images that come in wait for no more."""
@@ -258,38 +251,3 @@ class HousekeepingTasks:
                 continue
             patients.add(attributes.text(header, "PatientID"))
         return patients
-
-
-def ticks(
-    tasks: HousekeepingTasks,
-    *,
-    clean_associations: Callable[[], object],
-    take_images_to_come: Callable[[], object],
-) -> list[Tick]:
-    """Return each task with the seconds between two calls of it.
-
-    ``clean_associations`` cleans up after associations that ended without a word; ``take_images_to_come``
-    lets images come in again after a restore.
-    """
-    return [
-        *entrance_ticks(tasks, clean_associations=clean_associations),
-        Tick(take_images_to_come, STUDIES_SECONDS),
-        *upkeep_ticks(tasks),
-    ]
-
-
-def entrance_ticks(tasks: HousekeepingTasks, *, clean_associations: Callable[[], object]) -> list[Tick]:
-    """Return what every process does that listens."""
-    return [Tick(clean_associations, STUDIES_SECONDS), Tick(tasks.watch_database, DATABASE_SECONDS)]
-
-
-def upkeep_ticks(tasks: HousekeepingTasks) -> list[Tick]:
-    """Return what one process does for all."""
-    return [
-        Tick(tasks.complete_studies, STUDIES_SECONDS),
-        Tick(tasks.repair_times, LEASES_SECONDS),
-        Tick(tasks.return_expired_leases, LEASES_SECONDS),
-        Tick(tasks.calibrate_scanners, CALIBRATION_SECONDS),
-        Tick(tasks.remove_old_studies, RETENTION_SECONDS),
-        Tick(tasks.free_disk_space, DISK_SECONDS),
-    ]

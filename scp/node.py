@@ -12,7 +12,7 @@ import structlog
 
 from inference.errors import ManifestError
 from inference.network import manifest
-from scp import archives, housekeeping, logs, product, schedule
+from scp import archives, logs, product, schedule, ticks
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.configuration.settings import Settings
@@ -166,10 +166,10 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     ]
     reloader = signals.reload_on_signal(settings, path, followers)
     images_to_come = ImagesToCome(settings=settings, receiver=receiver)
-    ticks = housekeeping.ticks(
+    node_ticks = ticks.of_node(
         tasks, clean_associations=listener.clean_up, take_images_to_come=images_to_come.take_some
     )
-    end_ticks = schedule.start(ticks, tasks.clock)
+    end_ticks = schedule.start(node_ticks, tasks.clock)
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from scp import housekeeping, schedule
+from scp import schedule, ticks
 from scp.alerts.watch import AlertWatch
 from scp.auditing import forwarder
 from scp.auditing.trail import Trail
@@ -115,7 +115,7 @@ class Deliver:
         self._dispatcher = dispatcher = delivering.dispatcher
         alert_watch = AlertWatch(settings=settings, database=database, now=database.now)
         end_ticks = schedule.start(
-            [*housekeeping.upkeep_ticks(tasks), *leftovers.ticks(self._place, over.is_set)], tasks.clock
+            [*ticks.of_upkeep(tasks), *leftovers.ticks(self._place, over.is_set)], tasks.clock
         )
         dispatcher.start()
         alert_watch.start()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from scp import housekeeping, schedule
+from scp import housekeeping, schedule, ticks
 from scp.auditing.trail import Trail
 from scp.delivering import assembly
 from scp.receiving import store
@@ -60,10 +60,10 @@ class Receive:
         """Open the ports. Raises StartError."""
         self._web = entrances.listen_web(self._listener)
         self._servers = entrances.listen(self._listener)
-        ticks = housekeeping.entrance_ticks(self._tasks, clean_associations=self._listener.clean_up)
+        entrance = ticks.of_entrance(self._tasks, clean_associations=self._listener.clean_up)
         if self._place.settings.files.in_bucket:  # else the process on duty does it for all
-            ticks.append(leftovers.of_receptions(self._place))
-        self._end_ticks = schedule.start(ticks, self._tasks.clock)
+            entrance.append(leftovers.of_receptions(self._place))
+        self._end_ticks = schedule.start(entrance, self._tasks.clock)
         log.info(
             "node listening",
             ae_title=self._place.settings.node.ae_title,

@@ -1,5 +1,7 @@
 """A sender: stores data sets over the network and returns each one's own answer."""
 
+from contextlib import suppress
+
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
@@ -23,3 +25,29 @@ def store(port, data_sets, *, calling="PACS", called="SECONDREAD"):
         return [association.send_c_store(data_set) for data_set in data_sets]
     finally:
         association.release()
+
+
+def store_rest(port, images, *, calling, host="127.0.0.1", before_each=lambda: None):
+    """Store ``images`` of one kind on one association; return those that were not acknowledged.
+
+    The listener may be away, or go in the middle. ``before_each`` is called before each C-STORE.
+    """
+    context = build_context(images[0].SOPClassUID, images[0].file_meta.TransferSyntaxUID)
+    try:
+        association = associate(port, [context], calling=calling, host=host)
+    except OSError:
+        return images
+    if not association.is_established:
+        return images
+    rest = []
+    for image in images:
+        status = None
+        if association.is_established:
+            before_each()
+            with suppress(RuntimeError):  # the association broke a moment ago
+                status = association.send_c_store(image).get("Status")
+        if status != 0x0000:
+            rest.append(image)
+    if association.is_established:
+        association.release()
+    return rest

@@ -12,14 +12,12 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from pynetdicom.presentation import build_context
-
 from tests.support import ungated
 from tests.support.lines import Lines
 from tests.support.mammograms import mammogram
 from tests.support.node_process import MODEL, ROOT, peer
 from tests.support.peers import free_port
-from tests.support.scu import associate
+from tests.support.scu import store_rest
 
 MODALITY = "MODALITY"
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
@@ -232,30 +230,11 @@ class Modality(threading.Thread):
                     time.sleep(PATIENCE)
 
     def _send(self, listener, images):
-        first = images[0]
-        context = build_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
-        try:
-            association = associate(listener.port, [context], calling=MODALITY, host=listener.address)
-        except OSError:
-            return images
-        if not association.is_established:
-            return images
-        left = [image for image in images if not self._is_kept(association, image)]
-        if association.is_established:
-            association.release()
-        return left
-
-    def _is_kept(self, association, image):
-        if not association.is_established:
-            return False
-        try:
-            answer = association.send_c_store(image)
-        except RuntimeError:  # the association broke a moment ago
-            return False
-        if answer.get("Status") != 0x0000:
-            return False
-        self.acknowledged[str(image.SOPInstanceUID)] = str(image.StudyInstanceUID)
-        return True
+        rest = store_rest(listener.port, images, calling=MODALITY, host=listener.address)
+        for image in images:
+            if image not in rest:
+                self.acknowledged[str(image.SOPInstanceUID)] = str(image.StudyInstanceUID)
+        return rest
 
 
 def missing(pacs, acknowledged):

@@ -3,10 +3,8 @@
 import itertools
 import threading
 
-from pynetdicom.presentation import build_context
-
 from tests.support.mammograms import mammogram
-from tests.support.scu import associate
+from tests.support.scu import store_rest
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 PATIENCE = 0.3
@@ -55,29 +53,13 @@ class SteadySender(threading.Thread):
 
     def _send(self, images):
         """Send ``images`` over one association; return those that were not acknowledged."""
-        first = images[0]
-        context = build_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
-        association = associate(self._port, [context], calling=self._title)
-        if not association.is_established:
-            return images
-        left = [image for image in images if not self._is_kept(association, image)]
-        if association.is_established:
-            association.release()
-        return left
+        rest = store_rest(self._port, images, calling=self._title, before_each=self._begin)
+        self.acknowledged |= {str(image.SOPInstanceUID) for image in images if image not in rest}
+        return rest
 
-    def _is_kept(self, association, image):
-        if not association.is_established:
-            return False
+    def _begin(self):
         self._enough.wait(self._pause)
         self.offered += 1
-        try:
-            answer = association.send_c_store(image)
-        except RuntimeError:  # the association broke a moment ago
-            return False
-        if answer.get("Status") != 0x0000:
-            return False
-        self.acknowledged.add(str(image.SOPInstanceUID))
-        return True
 
 
 def _study(name):

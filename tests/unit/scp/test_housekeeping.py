@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from structlog.testing import capture_logs
 
-from scp import housekeeping, schedule
+from scp import housekeeping, schedule, ticks
 from scp.auditing.trail import Trail
 from scp.configuration.audit import Audit
 from scp.configuration.sections import Peer
@@ -261,8 +261,8 @@ def test_the_end_waits_for_the_tick_under_way(node):
         assert go_on.wait(60)
         ended.set()
 
-    ticks = housekeeping.ticks(node.tasks, clean_associations=clean_associations, take_images_to_come=list)
-    end = schedule.start(ticks, node.tasks.clock)
+    node_ticks = ticks.of_node(node.tasks, clean_associations=clean_associations, take_images_to_come=list)
+    end = schedule.start(node_ticks, node.tasks.clock)
     assert started.wait(60)
     stopping = threading.Thread(target=end)
     stopping.start()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import apscheduler.schedulers.base
 import pytest
 
-from scp import housekeeping, schedule
+from scp import schedule, ticks
 from scp.housekeeping import HousekeepingTasks
 from scp.schedule import ClockWatch
 from scp.working.worker import Worker
@@ -191,14 +191,14 @@ def test_ticks_go_on_when_the_clock_is_set_back(node, clocks, monkeypatch):
     ticked = threading.Event()
     tasks = tasks_of(node, ClockWatch())  # that of a server, which nobody sets
     end = schedule.start(
-        housekeeping.ticks(tasks, clean_associations=ticked.set, take_images_to_come=list), tasks.clock
+        ticks.of_node(tasks, clean_associations=ticked.set, take_images_to_come=list), tasks.clock
     )
     try:
         assert ticked.wait(60)
         shift[0] = DAY
         ticked.clear()
         # one that was planned already may still come
-        ticked.wait(2 * housekeeping.STUDIES_SECONDS)
+        ticked.wait(2 * ticks.STUDIES_SECONDS)
         ticked.clear()
         clocks.set_(-86_400)
         assert ticked.wait(60)
