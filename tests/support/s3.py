@@ -86,6 +86,9 @@ class S3Server:
         """End it as a power cut does, but that the machine goes on."""
         self.process.kill()
         self.process.wait(60)
+        for port in self.ports.values():  # sockets that it makes there, wherever its data are
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - as above
+                path.unlink()
 
     def remove(self):
         """End it and remove all that it had."""
