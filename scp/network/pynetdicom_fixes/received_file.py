@@ -48,12 +48,13 @@ class ReceivedFile:
     and swallows the rest of the data set, so that the C-STORE gets the status that says so.
     """
 
+    _file: io.FileIO | None = None
+
     def __init__(self, folder: Path, *, suffix: str = "", **_options: object) -> None:
         _belongs_to_association(self)
         self.failure: OSError | None = None
         """Why the data set is not in the file; None while it is."""
         self.name = str(folder / NOWHERE)
-        self._file: io.FileIO | None = None
         self._digest = StreamedDigest()
         self._size = 0
         self._ahead = 0
@@ -99,6 +100,10 @@ class ReceivedFile:
         if self._file is not None:
             with contextlib.suppress(OSError):  # all was flushed before: a failure there is known already
                 self._file.close()
+
+    def __del__(self) -> None:
+        """Close the file where pynetdicom has dropped it open: an association has ended within a data set."""
+        self.close()
 
     def _fail(self, error: OSError) -> None:
         """Keep the first failure; remove the part of the data set, which only takes room."""
