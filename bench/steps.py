@@ -109,7 +109,6 @@ def forward_only() -> Callable[[Any], Any]:
     weights.load_weights(network, shipped.weights_path)
     shape = tf.TensorSpec((1, shipped.rows, shipped.columns, 1), tf.float32)
     call = tf.function(lambda image: network(image, training=False), input_signature=[shape], autograph=False)
-    call(tf.zeros(shape.shape))  # traced now
     return call
 
 
