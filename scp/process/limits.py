@@ -103,7 +103,8 @@ def put_off_collection() -> None:
 def spare_loaded_modules() -> None:
     """Let the collector of garbage begin, and pass over what is loaded by now: modules, classes, tables.
 
-    It would hold everything up for 0.1 to 0.3 s again and again: associations make thousands of objects.
+    It would hold everything up for 0.03 s of processor time again and again: associations make thousands of
+    objects.
     """
     gc.freeze()
     gc.enable()
