@@ -108,8 +108,7 @@ def forward_only() -> Callable[[Any], Any]:
     )
     weights.load_weights(network, shipped.weights_path)
     shape = tf.TensorSpec((1, shipped.rows, shipped.columns, 1), tf.float32)
-    call = tf.function(lambda image: network(image, training=False), input_signature=[shape], autograph=False)
-    return call
+    return tf.function(lambda image: network(image, training=False), input_signature=[shape], autograph=False)
 
 
 def analyse(
@@ -208,13 +207,13 @@ class Remembering:
 
 def measured(rounds: int, threads: int) -> Clock:
     """Measure all steps ``rounds`` times."""
-    clock = Clock()
-    shipped = manifest.load(manifest.shipped())
+    clock, shipped = Clock(), manifest.load(manifest.shipped())
     classifier = Classifier.open(shipped, threads=threads)
     gate = Gate.open(shipped, threads=threads)
     if gate is None:
         raise SystemExit(f"{shipped.name} has no gate")
     forward = forward_only()
+    forward(tf.zeros((1, classifier.rows, classifier.columns, 1)))  # traced now
     with tempfile.TemporaryDirectory() as scratch, ArchiveSCP("PACS") as pacs:
         images = Path(scratch, "images")
         images.mkdir()
