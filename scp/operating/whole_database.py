@@ -65,7 +65,9 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
         )
     refuse_another_user(data_dir, shared=url is not None)
     try:
-        with locks.no_fetch_lock(data_dir):
+        # a node that runs has a console of its own, which starts again with it
+        stopped = locks.node_pid(data_dir) is None
+        with locks.unused_lock(data_dir) if stopped else locks.no_fetch_lock(data_dir):
             _put_back(settings, source, occupied=occupied)
     except OSError as error:
         raise CommandError(f"{source} was not put back ({error.strerror or error})") from error
@@ -109,7 +111,7 @@ def move(settings: Settings, target: str) -> int:
             "[files] url keeps files in a bucket, which goes with a PostgreSQL database alone: it stays there"
         )
     try:
-        with locks.node_lock(settings.node.data_dir), locks.move_lock(settings.node.data_dir):
+        with locks.node_lock(settings.node.data_dir), locks.unused_lock(settings.node.data_dir):
             rows = moving.move(settings.node.data_dir, settings.database.server, url)
     except locks.LockError as error:
         raise CommandError(str(error)) from error

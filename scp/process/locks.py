@@ -72,17 +72,17 @@ def no_fetch_lock(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def console_lock(data_dir: Path) -> Iterator[None]:
-    """Let nobody move the database of ``data_dir``. Raises LockError where somebody does."""
+    """Let nobody move or replace the database of ``data_dir``. Raises LockError where somebody does."""
     with _opened(data_dir, CONSOLE_LOCK) as lock:
         _try(lock, fcntl.LOCK_SH, _CHANGING)
         yield
 
 
 @contextmanager
-def move_lock(data_dir: Path) -> Iterator[None]:
+def unused_lock(data_dir: Path) -> Iterator[None]:
     """Let nobody fetch into the database of ``data_dir`` or show it. Raises LockError where somebody does."""
     with no_fetch_lock(data_dir), _opened(data_dir, CONSOLE_LOCK) as lock:
-        _try(lock, fcntl.LOCK_EX, "a console is running: stop it, and start it again after the move")
+        _try(lock, fcntl.LOCK_EX, "a console is running: stop it, and start it again afterwards")
         yield
 
 
@@ -105,8 +105,8 @@ class Turn:
         self._is_held = False
 
     def held(self) -> bool:
-        """Tell whether this process has the right; it is taken where nobody has it."""
-        if not self._is_held:
+        """Tell whether this process has the right. It is taken where nobody has it, until it is given up."""
+        if not self._is_held and not self._lock.closed:
             with suppress(BlockingIOError):
                 _hold(self._lock)
                 self._is_held = True
@@ -114,8 +114,8 @@ class Turn:
 
     def give_up(self) -> None:
         """Let another process have it."""
-        self._lock.close()
         self._is_held = False
+        self._lock.close()
 
 
 def node_pid(data_dir: Path) -> int | None:

@@ -14,6 +14,8 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _LARGEST: Final = 1 << 30
 """Bytes: larger than any array of an image."""
+_LARGEST_BEFORE_2_35: Final = 1 << 25
+"""Bytes: the largest threshold that glibc takes before its version 2.35."""
 
 
 def keep() -> None:
@@ -23,7 +25,8 @@ def keep() -> None:
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+        if not library.mallopt(_M_MMAP_THRESHOLD, _LARGEST):
+            library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BEFORE_2_35)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 
 

@@ -73,6 +73,7 @@ def _console(settings: Settings, presence: Presence, *, stop: End, path: Path | 
 
     def ready() -> None:
         presence.ready = lambda: True
+        limits.spare_loaded_modules()
         parent.notify(parent.READY)
 
     presence.start()

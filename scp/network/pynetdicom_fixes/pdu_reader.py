@@ -121,7 +121,7 @@ class UnitReader:
                 return
             size = HEADER + length_of(bytes(self._unit[:HEADER]), longest_data=self._longest_data)
             if len(self._unit) < size:
-                self._unit.extend(bytes(size - len(self._unit)))
+                self._unit = self._unit[:HEADER] + bytes(size - HEADER)
             self._receive(HEADER, size, deadline, started=True)
             self._received += size
             file = received_file.in_progress(self._association)
@@ -129,6 +129,7 @@ class UnitReader:
                 break
             with memoryview(self._unit) as unit:
                 file.write(unit[FRAGMENT:size])
+            self._upper_layer._idle_timer.restart()  # noqa: SLF001 - as the library does after each read
             self._check_message()
             if not self._more_is_there():
                 return

@@ -106,8 +106,11 @@ class ReceivedFile:
         self.close()
 
     def _fail(self, error: OSError) -> None:
-        """Keep the first failure; remove the part of the data set, which only takes room."""
-        self.failure = error
+        """Keep the first failure; remove the part of the data set, which only takes room.
+
+        Its traceback goes: that would hold the bytes of the unit that could not be written.
+        """
+        self.failure = error.with_traceback(None)
         self.close()
         self._file = None
         with contextlib.suppress(OSError):  # a disk that takes no writes removes nothing: the next start does

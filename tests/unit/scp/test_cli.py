@@ -438,10 +438,10 @@ def test_move_database_goes_there_says_what_to_write_and_refuses_under_a_node(
     with locks.console_lock(tmp_path / "data"):
         refused = secondread("--config", config, "move-database", url)
     assert (refused.code, "a console is running" in refused.err) == (1, True)
-    with locks.move_lock(tmp_path / "data"):
+    with locks.unused_lock(tmp_path / "data"):
         refused = secondread("--config", config, "fetch", "--accession", "1")
     assert (refused.code, "is being moved" in refused.err) == (1, True)
-    with locks.move_lock(tmp_path / "data"):
+    with locks.unused_lock(tmp_path / "data"):
         refused = secondread("--config", config, "console")
     assert (refused.code, "is being moved" in refused.err) == (1, True)
     moved = secondread("--config", config, "move-database", url)
@@ -492,6 +492,9 @@ def test_a_backup_of_sqlite_moves_into_postgresql(secondread, config, database, 
     with locks.fetch_lock(elsewhere):
         fetching = secondread("--config", config, "restore", "--replace", copy)
     assert (fetching.code, "a `fetch` is running" in fetching.err) == (1, True)
+    with locks.console_lock(elsewhere):
+        refusal = secondread("--config", config, "restore", "--replace", copy)
+    assert (refusal.code, "a console is running" in refusal.err) == (1, True)
     replaced = secondread("--config", config, "restore", "--replace", copy)
     assert (replaced.code, "images that came after the backup come in again" in replaced.out) == (0, True)
     assert secondread("--config", config, "backup", tmp_path / "tuesday.tar").code == 0

@@ -1,5 +1,6 @@
 """A message has one time for the whole of it, which follows what has come: by a clock that the test sets."""
 
+import errno
 import socket
 import struct
 from pathlib import Path
@@ -13,7 +14,7 @@ from pynetdicom.pdu_primitives import A_ABORT
 from pynetdicom.transport import AddressInformation
 
 from scp.network import patience
-from scp.network.pynetdicom_fixes import pdu_reader
+from scp.network.pynetdicom_fixes import pdu_reader, received_file
 from scp.network.pynetdicom_fixes.pdu_reader import DATA_CAME, UnitReader
 from scp.network.pynetdicom_fixes.received_file import ReceivedFile
 from scp.network.pynetdicom_fixes.units import DATA, HEADER
@@ -105,6 +106,28 @@ def test_what_is_no_fragment_of_a_data_set_alone_is_the_library_s(association, d
     association.peer.sendall(unit)
     association.reader.read()
     assert data_set.read_bytes() == b""
+    assert association.library.dul.event_queue.get_nowait() == DATA_CAME
+
+
+def test_each_unit_in_the_middle_of_a_data_set_is_a_sign_of_life(association, data_set):
+    restarts = []
+    association.library.dul._idle_timer = SimpleNamespace(
+        restart=lambda: restarts.append(data_set.read_bytes())
+    )
+    association.peer.sendall(fragment(b"first ") + fragment(b"second ") + fragment(b"last", control=0x02))
+    association.reader.read()
+    assert restarts == [b"first ", b"first second "], "the library restarts it after the last"
+
+
+def test_larger_unit_after_a_failed_write_is_swallowed_too(association, data_set, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(received_file, "_write_all", fail)
+    file = association.library.dimse.message._data_set_file
+    association.peer.sendall(fragment(bytes(100)) + fragment(bytes(9_000)) + fragment(b"", control=0x02))
+    association.reader.read()
+    assert file.failure.errno == errno.ENOSPC
     assert association.library.dul.event_queue.get_nowait() == DATA_CAME
 
 
