@@ -26,7 +26,7 @@ COMMITMENT_REQUEST_TRIES: Final = 6
 """A peer that refuses a request may have a passing fault; after so many refusals it means it."""
 
 JOB_TRIES: Final = 8
-"""How often a job is tried again after failures of storage before it is parked: about an hour."""
+"""How often a job may fail by a failure of storage before it is parked: its waits are about ten minutes."""
 
 JOB_TRIES_WITHOUT_MEMORY: Final = 2
 """The same after a lack of memory: a second time it is the job that wants too much."""
@@ -59,6 +59,9 @@ class Backoff:
 
 JOB: Final = Backoff(first=timedelta(seconds=5), longest=timedelta(minutes=15))
 """Between two tries of a job after a failure of storage."""
+
+FILES_AWAY: Final = timedelta(minutes=1)
+"""The wait of a job while the server that has the files cannot be used, however often: that is no try."""
 
 WORKER_START: Final = Backoff(first=timedelta(milliseconds=200), longest=timedelta(minutes=1))
 """Between the death of a worker and the start of the next one."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,7 +23,7 @@ from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
 from scp import log_privacy, retry_policy
 from storage.database.engine import Database
-from storage.errors import LeaseLost, StorageError
+from storage.errors import FilesUnavailable, LeaseLost, StorageError
 from storage.files.archive import Archive
 from storage.queue import batches, jobs
 from storage.records import FindingRecord, Job, JobKind, Lease
@@ -158,18 +158,23 @@ class Worker:
             thread.join()
 
     def _retry_later(self, job: Job, error: Exception) -> None:
+        if isinstance(error, FilesUnavailable):  # it is away for all jobs, as the database may be
+            self._again(job, error, wait=retry_policy.FILES_AWAY, counted=False)
+            return
         lacks_memory = isinstance(error, MemoryError)
         tries = retry_policy.JOB_TRIES_WITHOUT_MEMORY if lacks_memory else retry_policy.JOB_TRIES
         if job.attempts >= tries:
             self._park(job, error)
             return
-        wait = retry_policy.JOB.wait(job.attempts)
+        self._again(job, error, wait=retry_policy.JOB.wait(job.attempts))
+
+    def _again(self, job: Job, error: Exception, *, wait: timedelta, counted: bool = True) -> None:
         log.warning(
             "job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds()
         )
         with self.database.write() as tx:
             now = self.now()
-            jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now)
+            jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now, counted=counted)
 
     def _park(self, job: Job, error: Exception) -> None:
         log.error("job parked", job=job.id, kind=job.kind.value, study=job.study_uid, exc_info=error)
@@ -194,4 +199,5 @@ class Worker:
                 now=now,
             )
         for file in unneeded:
-            self.archive.remove(file)
+            with suppress(FilesUnavailable):  # no row names it: a sweep removes it
+                self.archive.remove(file)

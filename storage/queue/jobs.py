@@ -105,10 +105,20 @@ def finish_analysis(tx: Connection, lease: Lease, record: FindingRecord, *, now:
     return findings.replace(tx, record, study_uid=row.study_uid, now=now)
 
 
-def again(tx: Connection, lease: Lease, *, not_before: datetime, reason: str, now: datetime) -> None:
-    """Put the job back: it may work later. Raises LeaseLost."""
+def again(
+    tx: Connection, lease: Lease, *, not_before: datetime, reason: str, now: datetime, counted: bool = True
+) -> None:
+    """Put the job back: it may work later. An attempt that is not ``counted`` was none. Raises LeaseLost."""
+    row = jobs.held(tx, lease)
+    attempts = row.attempts if counted else row.attempts - 1
     jobs.take(
-        tx, jobs.held(tx, lease), JobEvent.FAILED_FOR_NOW, now=now, not_before=not_before, reason=reason
+        tx,
+        row,
+        JobEvent.FAILED_FOR_NOW,
+        now=now,
+        not_before=not_before,
+        reason=reason,
+        attempts=attempts,
     )
 
 
