@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scp.configuration.files import MEGABYTE
 from scp.configuration.settings import Settings
@@ -14,6 +14,10 @@ from storage.upkeep import restoring
 
 if TYPE_CHECKING:
     from storage.files.bucket import BucketArchive
+
+
+HEADROOM: Final = 1.5
+"""Below so many disk reserves copies or studies go early, so that at one no image need be refused."""
 
 
 def open_archive(settings: Settings) -> Archive:
@@ -75,6 +79,7 @@ def _bucket(settings: Settings) -> BucketArchive:
     from storage.files.client import Place  # noqa: PLC0415
 
     files = settings.files
+    reserve = round(settings.node.disk_reserve_mb * MEGABYTE * HEADROOM)
     key, secret = _credentials(files.credentials)
     place = Place(
         bucket=files.bucket,
@@ -86,7 +91,9 @@ def _bucket(settings: Settings) -> BucketArchive:
         key=key,
         secret=secret,
     )
-    return BucketArchive(settings.node.data_dir, place, copies_bytes=files.copies_mb * MEGABYTE)
+    return BucketArchive(
+        settings.node.data_dir, place, copies_bytes=files.copies_mb * MEGABYTE, free_bytes=reserve
+    )
 
 
 def _credentials(named: str | None) -> tuple[str, str]:

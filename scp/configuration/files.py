@@ -15,7 +15,6 @@ from scp.configuration.web import ENVIRONMENT
 MEGABYTE: Final = 1_000_000
 _URL: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", re.ASCII)
 """A name that every server takes as a bucket's, and a prefix that needs no escape."""
-"""A name that every server takes as a bucket's, and a prefix that needs no escape."""
 
 
 class Files(Section):

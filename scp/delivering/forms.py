@@ -36,6 +36,10 @@ class NotSentError(Exception):
     """The object cannot be sent, now or later; the message says why."""
 
 
+class FileGoneError(NotSentError):
+    """Its file is gone; a copy of one that is elsewhere may be fetched again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenPeer:
     """A peer with the association over which it is sent results, and what it takes."""
@@ -92,6 +96,8 @@ class OpenPeer:
     def _form(self, path: Path, sop_class: str, accepted: set[str]) -> Dataset:
         try:
             result = pydicom.dcmread(path)
+        except FileNotFoundError as error:
+            raise FileGoneError("the result's file cannot be read (FileNotFoundError)") from error
         except (OSError, InvalidDicomError) as error:
             raise NotSentError(f"the result's file cannot be read ({type(error).__name__})") from error
         data_set = variants.of_result(result, self.peer, sop_class, accepted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +18,7 @@ from scp.auditing.transfers import Transfers
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.delivering import variants
-from scp.delivering.forms import NotSentError, OpenPeer
+from scp.delivering.forms import FileGoneError, NotSentError, OpenPeer
 from scp.network import association as calling
 from scp.network import contexts, status
 from scp.network.association import Unreachable
@@ -128,7 +129,12 @@ class Sender:
             )
             return False
         try:
-            data_set = open_peer.form(path, sop_class)
+            try:
+                data_set = open_peer.form(path, sop_class)
+            except FileGoneError:  # a copy made room for others just now
+                with suppress(FileNotFoundError):
+                    path = self.archive.path(delivery.result.file)
+                data_set = open_peer.form(path, sop_class)
             with audited.instance(transfers.subject(data_set)) as instance:
                 data_set, code = open_peer.store(data_set, path, sop_class)
                 instance.is_kept = self._settle(

@@ -73,6 +73,9 @@ class Archive(Protocol):
         Durable when this returns. The same again gives the same name. Raises Full, OSError.
         """
 
+    def require(self) -> None:
+        """Raise FilesUnavailable where the server that has the files, if one has, cannot be used now."""
+
     def path(self, name: str) -> Path:
         """Return where the file ``name`` can be read on this machine, for some minutes at least.
 
@@ -138,6 +141,13 @@ def name(folder: str, *, key: str, digest: str, suffix: str) -> str:
 def name_of_bytes(folder: str, data: bytes, *, key: str, suffix: str) -> str:
     """Return the name of the file of ``key`` that holds ``data``."""
     return name(folder, key=key, digest=hashlib.sha256(data).hexdigest(), suffix=suffix)
+
+
+def has_digest(name: str, path: Path) -> bool:
+    """Tell whether the file at ``path`` is what `name_of_bytes` has made ``name`` of. Raises OSError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return PurePosixPath(name).stem.endswith(f"-{digest[:16]}")
 
 
 def checked(name: str) -> str:

@@ -6,13 +6,14 @@ the disk of this machine and stay there as copies (`storage.files.copies`).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from storage.errors import BucketError
+from storage.errors import BucketError, FilesUnavailable
 from storage.files import archive, local
 from storage.files.archive import FOLDERS, INSTANCES, UNCLAIMED, KeptFile, Swept
 from storage.files.client import Client, Place
@@ -22,22 +23,24 @@ from storage.files.copies import COPIES, LocalCopies
 class BucketArchive:
     """The files at ``place``; copies of at most ``copies_bytes`` in ``data_dir``, made where it is missing.
 
+    Copies go, too, where less than ``free_bytes`` are left on the disk.
+
     Satisfies `storage.files.archive.Archive`. Raises BucketError where boto3 is not installed.
     """
 
     is_on_disk = False
 
-    def __init__(self, data_dir: Path, place: Place, *, copies_bytes: int) -> None:
+    def __init__(self, data_dir: Path, place: Place, *, copies_bytes: int, free_bytes: int = 0) -> None:
         self.data_dir = data_dir.resolve()
         self.incoming = self.data_dir / local.INCOMING
         self.unclaimed = f"{place.url}/{UNCLAIMED}"
         self._client = Client(place)
-        self._copies = LocalCopies(self.data_dir / COPIES, most_bytes=copies_bytes)
+        self._copies = LocalCopies(self.data_dir / COPIES, most_bytes=copies_bytes, free_bytes=free_bytes)
         local.make_folders(self.data_dir, (local.INCOMING, COPIES))
 
     def look_after_copies(self) -> None:
-        """Remove copies that nobody uses, every hour until the process ends."""
-        self._copies.look_hourly()
+        """Remove copies that nobody uses or that the disk has no room for, until the process ends."""
+        self._copies.look_after()
 
     def check(self) -> None:
         """Raise BucketError where an administrator has to mend something, FilesUnavailable where not now."""
@@ -59,7 +62,9 @@ class BucketArchive:
     def keep(self, temporary: Path, *, uid: str, digest: str) -> str:
         """Make the file at ``temporary`` an instance, which the server has then."""
         name = archive.name(INSTANCES, key=uid, digest=digest, suffix=".dcm")
-        self._client.store(name, temporary)
+        # one that comes again stays as old as it is: else it would be younger than what is known of it
+        if self._client.size(name) != temporary.stat().st_size:
+            self._client.store(name, temporary)
         # the same has come again; if no row of it comes to be, the next sweep puts it away again
         self._client.remove(_unclaimed_name(name))
         with suppress(OSError):  # without a copy it is fetched when it is read
@@ -69,7 +74,8 @@ class BucketArchive:
     def keep_bytes(self, data: bytes, *, folder: str, key: str, suffix: str) -> str:
         """Keep ``data``, which the server has then."""
         name = archive.name_of_bytes(folder, data, key=key, suffix=suffix)
-        self._client.store(name, data)
+        if folder != INSTANCES or self._client.size(name) != len(data):
+            self._client.store(name, data)
         if folder == INSTANCES:
             self._client.remove(_unclaimed_name(name))
         with suppress(OSError):
@@ -83,7 +89,7 @@ class BucketArchive:
         """
         archive.checked(name)
         copy = self._copies.find(name)
-        return copy or self._copies.add(name, lambda path: self._client.fetch(name, path))
+        return copy or self._copies.add(name, lambda path: self._fetch(name, path))
 
     def holds(self, name: str) -> bool:
         """Tell whether the server has the file ``name`` now."""
@@ -126,6 +132,15 @@ class BucketArchive:
     def free_bytes(self) -> int:
         """Return how many bytes are free on this machine, where images come in."""
         return local.free_bytes(self.data_dir)
+
+    def _fetch(self, name: str, path: Path) -> None:
+        self._client.fetch(name, path)
+        if not name.startswith(f"{INSTANCES}/") and not archive.has_digest(name, path):
+            raise FilesUnavailable(errno.EIO, f"{name} did not come as it was kept: see the bucket's server")
+
+    def require(self) -> None:
+        """Raise FilesUnavailable where the server cannot be used now."""
+        self._client.require()
 
 
 def _unclaimed_name(name: str) -> str:

@@ -6,7 +6,7 @@ boto3 is imported where a bucket is opened: a node without one needs none of it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -84,34 +84,44 @@ class Client:
     def check(self) -> None:
         """List one object. Raises BucketError with what is to be mended, FilesUnavailable."""
         with self._translated(of_bucket=True):
-            self._s3.list_objects_v2(Bucket=self.place.bucket, Prefix=self._key(""), MaxKeys=1)
+            self._list_one()
+
+    def require(self) -> None:
+        """List one object. Raises FilesUnavailable, whatever is the matter."""
+        with self._translated():
+            self._list_one()
 
     def store(self, name: str, content: bytes | Path) -> None:
         """Store an object; it is the server's when this returns."""
         with self._translated():
             if isinstance(content, bytes):
-                self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=content)
+                answer = self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=content)
+                self._require_object(answer)
                 return
             # in one request: nothing of it is left there where it breaks off, and it is read as it is sent
             with content.open("rb") as file:
-                self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=file)
+                answer = self._s3.put_object(Bucket=self.place.bucket, Key=self._key(name), Body=file)
+            self._require_object(answer)
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to the file ``target``. Raises FileNotFoundError where there is none."""
         with self._translated(name):
-            body = self._s3.get_object(Bucket=self.place.bucket, Key=self._key(name))["Body"]
+            answer = self._s3.get_object(Bucket=self.place.bucket, Key=self._key(name))
+            self._require_object(answer)
+            body = answer["Body"]
             with target.open("wb") as file:
                 for chunk in body.iter_chunks(CHUNK):  # a body that is too short raises in the end
                     file.write(chunk)
 
     def modified(self, name: str) -> float | None:
         """Return when an object was written, at the latest; None where there is none."""
-        try:
-            with self._translated(name):
-                answer = self._s3.head_object(Bucket=self.place.bucket, Key=self._key(name))
-        except FileNotFoundError:
-            return None
-        return _latest(answer["LastModified"])
+        answer = self._head(name)
+        return None if answer is None else _latest(answer["LastModified"])
+
+    def size(self, name: str) -> int | None:
+        """Return how many bytes an object has; None where there is none."""
+        answer = self._head(name)
+        return None if answer is None else int(answer["ContentLength"])
 
     def remove(self, name: str) -> None:
         """Remove an object; one that is gone is fine."""
@@ -136,6 +146,23 @@ class Client:
                     yield KeptFile(name=entry["Key"][start:], modified=_latest(entry["LastModified"]))
                 if ending():
                     return
+
+    def _list_one(self) -> None:
+        self._s3.list_objects_v2(Bucket=self.place.bucket, Prefix=self._key(""), MaxKeys=1)
+
+    def _head(self, name: str) -> dict[str, Any] | None:
+        try:
+            with self._translated(name):
+                answer: dict[str, Any] = self._s3.head_object(Bucket=self.place.bucket, Key=self._key(name))
+        except FileNotFoundError:
+            return None
+        self._require_object(answer, "LastModified")
+        return answer
+
+    def _require_object(self, answer: Mapping[str, Any], *headers: str) -> None:
+        """Raise FilesUnavailable where an answer is not about an object: a proxy may answer 200, too."""
+        if not all(header in answer for header in ("ETag", *headers)):
+            raise self._failure("an answer that is none of S3", of_bucket=False)
 
     def _key(self, name: str) -> str:
         return f"{self.place.prefix}/{name}" if self.place.prefix else name

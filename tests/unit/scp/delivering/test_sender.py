@@ -216,6 +216,15 @@ def test_what_cannot_be_fetched_now_stays_owed(database, archive, clock, pacs, m
     assert len(pacs.received) == 1
 
 
+def test_a_copy_that_makes_room_before_it_is_read_is_fetched_again(
+    database, archive, clock, pacs, monkeypatch, tmp_path
+):
+    owe(database, archive)
+    path, turns = archive.path, iter([True])
+    monkeypatch.setattr(archive, "path", lambda name: tmp_path / "gone" if next(turns, False) else path(name))
+    assert sender(database, archive, clock, pacs.port).deliver("PACS") == 2
+
+
 def test_object_that_breaks_the_standard_is_parked_and_does_not_stop_the_others(
     database, archive, clock, pacs
 ):

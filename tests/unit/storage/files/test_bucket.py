@@ -127,6 +127,7 @@ def test_a_server_that_is_away_is_for_later_and_leaves_nothing(tmp_path):
         lambda: archive.holds(NAME),
         lambda: archive.remove(NAME),
         lambda: archive.orphans(set()),
+        archive.require,
     )
     for attempt in attempts:
         with pytest.raises(FilesUnavailable, match=r"s3://files/nodes/\d+ cannot be used now") as failure:
@@ -149,6 +150,35 @@ def test_a_fetch_that_breaks_off_leaves_no_copy(tmp_path, monkeypatch):
     with pytest.raises(FilesUnavailable):
         archive.path(name)
     assert not any(path.is_file() for path in (tmp_path / "elsewhere" / "data" / "copies").rglob("*"))
+
+
+def test_what_comes_otherwise_than_it_was_kept_is_no_copy(tmp_path):
+    place = s3.place()
+    name = keep(opened(tmp_path / "here", place))
+    s3.shared().client().put_object(Bucket=place.bucket, Key=f"{place.prefix}/{name}", Body=b"<html>")
+    archive = opened(tmp_path / "elsewhere", place)
+    with pytest.raises(FilesUnavailable, match="did not come as it was kept"):
+        archive.path(name)
+    assert not any(path.is_file() for path in (tmp_path / "elsewhere" / "data" / "copies").rglob("*"))
+
+
+def test_an_image_that_comes_again_stays_as_old_as_it_is(tmp_path):
+    archive = opened(tmp_path, place := s3.place())
+    server, keys = s3.shared().client(), {"Bucket": place.bucket}
+
+    def receive():
+        temporary = archive.incoming / "image"
+        temporary.write_bytes(b"pixels")
+        return archive.keep(temporary, uid="1.2.3", digest="0" * 64)
+
+    name = receive()
+    keys["Key"] = f"{place.prefix}/{name}"
+    server.put_object(**keys, Body=b"PIXELS", Metadata={"first": "yes"})
+    assert receive() == name
+    assert server.head_object(**keys)["Metadata"] == {"first": "yes"}
+    server.put_object(**keys, Body=b"half")
+    receive()
+    assert server.get_object(**keys)["Body"].read() == b"pixels"
 
 
 def test_without_room_for_a_copy_it_is_kept_all_the_same(tmp_path, monkeypatch):

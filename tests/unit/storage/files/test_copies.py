@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from storage.files.copies import IN_USE_SECONDS, UNUSED_SECONDS, LocalCopies
+from storage.files import local
+from storage.files.copies import IN_NEED_SECONDS, IN_USE_SECONDS, UNUSED_SECONDS, LocalCopies
 
 ROOM = 1000
 
@@ -55,6 +56,36 @@ def test_what_is_in_use_stays_however_little_room_there_is(copies, tmp_path):
         add(copies, f"results/a/{number:02}", unused_for=IN_USE_SECONDS - 100)
     copies.evict()
     assert len(names(tmp_path)) == 12
+
+
+def test_copies_make_room_on_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    copies = LocalCopies(tmp_path, most_bytes=100 * ROOM, free_bytes=ROOM)
+    for number in range(12):
+        add(copies, f"results/a/{number:02}", unused_for=IN_NEED_SECONDS + 100 - number)
+    add(copies, "results/a/now")
+    monkeypatch.setattr(local, "free_bytes", lambda _: ROOM - 250)
+    copies.evict()
+    assert names(tmp_path) == [*[f"results/a/{number:02}" for number in range(3, 12)], "results/a/now"]
+    monkeypatch.setattr(local, "free_bytes", lambda _: 0)
+    copies.evict()
+    assert names(tmp_path) == ["results/a/now"]
+
+
+def test_a_copy_that_is_asked_for_meanwhile_stays(tmp_path, monkeypatch):
+    copies = LocalCopies(tmp_path, most_bytes=ROOM)
+    add(copies, "results/a/1", unused_for=UNUSED_SECONDS + 100)
+
+    def shortage():
+        monkeypatch.setattr("storage.files.copies.sorted", asked, raising=False)
+        return 0
+
+    def asked(found):
+        assert copies.find("results/a/1")
+        return list(found)
+
+    monkeypatch.setattr(copies, "shortage", shortage)
+    copies.evict()
+    assert names(tmp_path) == ["results/a/1"]
 
 
 def test_what_nobody_uses_goes_although_there_is_room(copies, tmp_path):
