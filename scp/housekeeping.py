@@ -19,12 +19,13 @@ from pydicom.errors import InvalidDicomError
 
 from inference.reading import attributes
 from scp import calibration, pixel_removal, retry_policy
+from scp.archives import HEADROOM
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.schedule import ClockWatch
 from scp.working.worker import INTERRUPTED_ANALYSIS
 from storage.database.engine import Database
-from storage.errors import DatabaseError, PlaceTaken
+from storage.errors import DatabaseError, FilesUnavailable, PlaceTaken
 from storage.files.archive import IDENTITIES, Archive
 from storage.queue import commitments, jobs, study_changes
 from storage.upkeep import clock_repair, retention
@@ -36,8 +37,6 @@ log = structlog.get_logger(__name__)
 STUDIES_AT_A_TIME: Final = 5
 """So many are removed in one transaction: images that come in wait for no more."""
 MEGABYTE: Final = 1_000_000
-HEADROOM: Final = 1.5
-"""Below so many disk reserves delivered studies go early, so that at one no image need be refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,15 +228,22 @@ class HousekeepingTasks:
         Each study's files go inside a short write transaction of their own: nobody can come to need one of
         them between the question and the removal.
         """
+        self.archive.require()  # else the rows were gone and no file
         with self.database.write() as tx:
             removed = choose(tx)
         for study in removed:
             if self.trail.on:
                 self.trail.deleted(study.study_uid, self._patients(study))
             with self.database.write() as tx:
-                for file in retention.unneeded(tx, study):
-                    self.archive.remove(file)
+                self._remove_files(retention.unneeded(tx, study))
         return removed
+
+    def _remove_files(self, files: Collection[str]) -> None:
+        try:
+            for file in files:
+                self.archive.remove(file)
+        except FilesUnavailable as error:
+            log.warning("files of a removed study are left for a sweep", reason=str(error))
 
     def _patients(self, study: Forgotten) -> set[str]:
         """Return the Patient IDs under which images of the study came: of files that are about to go."""

@@ -31,7 +31,7 @@ from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
-from scp.roles import entrances, running, signals
+from scp.roles import entrances, leftovers, running, signals
 from scp.roles.entrances import StartError
 from scp.roles.signals import End
 from scp.schedule import ClockWatch
@@ -169,6 +169,8 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     node_ticks = ticks.of_node(
         tasks, clean_associations=listener.clean_up, take_images_to_come=images_to_come.take_some
     )
+    if settings.files.in_bucket:  # what could not be removed while it was away
+        node_ticks.append(leftovers.of_files(tasks, stop.is_set))
     end_ticks = schedule.start(node_ticks, tasks.clock)
     log.info(
         "node listening",

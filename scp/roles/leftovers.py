@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from scp.roles.surroundings import Surroundings
 from scp.schedule import Tick
 from storage import machines
-from storage.files.archive import KeptFile
+from storage.database.engine import Database
+from storage.files.archive import Archive, KeptFile
 from storage.upkeep import retention
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ def ticks(place: Surroundings, ending: Callable[[], bool]) -> list[Tick]:
     return [
         Tick(forget_machines, MACHINES_SECONDS),
         of_receptions(place),
-        Tick(lambda: sweep(place, ending), SWEEP_SECONDS),
+        of_files(place, ending),
     ]
 
 
@@ -49,7 +50,24 @@ def of_receptions(place: Surroundings) -> Tick:
     return Tick(lambda: place.archive.clear_incoming(older_than=OLD_SECONDS), SWEEP_SECONDS)
 
 
-def sweep(place: Surroundings, ending: Callable[[], bool], *, older_than: float = OLD_SECONDS) -> None:
+class Place(Protocol):
+    """Where files are, and the rows that name them."""
+
+    @property
+    def database(self) -> Database:
+        """The rows."""
+
+    @property
+    def archive(self) -> Archive:
+        """The files."""
+
+
+def of_files(place: Place, ending: Callable[[], bool]) -> Tick:
+    """Return what puts away old files that no row names."""
+    return Tick(lambda: sweep(place, ending), SWEEP_SECONDS)
+
+
+def sweep(place: Place, ending: Callable[[], bool], *, older_than: float = OLD_SECONDS) -> None:
     """Put away old files that no row names; no transaction is open while files are listed."""
     with place.database.read() as tx:
         referenced = retention.referenced_files(tx)
@@ -66,7 +84,7 @@ def sweep(place: Surroundings, ending: Callable[[], bool], *, older_than: float 
 
 
 def _put_away(
-    place: Surroundings, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime], older_than: float
+    place: Place, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime], older_than: float
 ) -> None:
     """Look again under the lock of who writes: nobody can come to need one of the files meanwhile."""
     archive = place.archive

@@ -1,18 +1,20 @@
 """The archive that the configuration wants: a bucket that is refused at the start, used, or away."""
 
-from datetime import timedelta
+import errno
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scp import archives
+from scp import archives, retry_policy
 from scp.configuration import settings as configuration
 from scp.configuration.database import DatabaseServer
 from scp.configuration.errors import ConfigError
 from scp.configuration.files import Files
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
+from scp.roles import leftovers
 from storage.database.engine import Database
-from storage.errors import BucketError
+from storage.errors import BucketError, FilesUnavailable
 from storage.files.bucket import BucketArchive
 from storage.files.folder import FolderArchive
 from storage.records import JobKind
@@ -145,6 +147,44 @@ def test_a_study_goes_its_whole_way_through_a_bucket(tmp_path):
     node.tasks.remove_old_studies()
     assert node.known_studies() == set()
     assert node.archive.orphans(set()) == []
+    node.close()
+
+
+def away(*_):
+    raise FilesUnavailable(errno.EIO, "the bucket cannot be used now")
+
+
+def test_jobs_wait_for_a_bucket_that_is_away_however_long(tmp_path, monkeypatch):
+    node = bucket_node(tmp_path)
+    node.receive(*standard_views())
+    with monkeypatch.context() as outage:
+        outage.setattr(node.archive, "path", away)
+        for _ in range(2 * retry_policy.JOB_TRIES):
+            node.work()
+            node.now += retry_policy.FILES_AWAY
+    assert node.work(later=timedelta(hours=1)) == [*[JobKind.ANALYSE] * 4, JobKind.REPORT]
+    node.close()
+
+
+def test_no_study_goes_while_the_bucket_is_away_and_none_is_stopped_by_a_file(tmp_path, monkeypatch):
+    node = bucket_node(tmp_path)
+    node.now = datetime.now(UTC) + timedelta(hours=1)  # the server has a clock of its own
+    node.receive(*standard_views())
+    node.work(later=timedelta(hours=1))
+    node.deliver()
+    node.now += timedelta(days=1000)
+    with monkeypatch.context() as outage:
+        outage.setattr(node.archive, "require", away)
+        with pytest.raises(FilesUnavailable):
+            node.tasks.remove_old_studies()
+    assert len(node.known_studies()) == 1
+    with monkeypatch.context() as outage:
+        outage.setattr(node.archive, "remove", away)
+        node.tasks.remove_old_studies()
+    assert node.known_studies() == set()
+    leftovers.sweep(node.tasks, lambda: False, older_than=-10.0)
+    assert node.archive.orphans(set()) == []
+    assert node.archive.count_unclaimed() == 0
     node.close()
 
 
