@@ -75,15 +75,11 @@ def test_a_copy_that_is_asked_for_meanwhile_stays(tmp_path, monkeypatch):
     copies = LocalCopies(tmp_path, most_bytes=ROOM)
     add(copies, "results/a/1", unused_for=UNUSED_SECONDS + 100)
 
-    def shortage():
-        monkeypatch.setattr("storage.files.copies.sorted", asked, raising=False)
-        return 0
-
-    def asked(found):
+    def ordered(entries):
         assert copies.find("results/a/1")
-        return list(found)
+        return list(entries)
 
-    monkeypatch.setattr(copies, "shortage", shortage)
+    monkeypatch.setattr("storage.files.copies.sorted", ordered, raising=False)
     copies.evict()
     assert names(tmp_path) == ["results/a/1"]
 
