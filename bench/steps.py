@@ -1,11 +1,11 @@
 """Where the time of one image goes: each step of the worker, beside the least that its work could take.
 
 One study of four 4096 x 3328 mammograms is analysed, reported and sent in this process, by the node's own
-functions, several rounds. Not timed: reception, the rows of the database, the files that an analysis keeps. The
-PACS is in this process too, so that sending, and the sum, have its processor time in them. Each step has its processor time (the least of all rounds, since other
-programs only add to it) and the time by the clock (the median); what is done once a study counts a quarter.
-Beside it what bounds the step: the same bytes read, decoded, copied or compressed and nothing else, the
-network without Grad-CAM, storescu sending the same files.
+functions, several rounds. Each step has its processor time (the least of all rounds, as other programs only
+add to it) and the time by the clock (the median); what is done once a study counts a quarter. Not timed are
+reception, the rows of the database and the files that an analysis keeps. The PACS is in this process too: its
+processor time is in that of sending, and in the sum. Beside each step what bounds it: the same bytes read,
+decoded, copied or compressed and nothing else, the network without Grad-CAM, storescu sending the same files.
 
     python bench/steps.py [--rounds 7] [--threads 2] [--json]
 """
