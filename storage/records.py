@@ -173,6 +173,8 @@ class Job:
     """How often it was claimed since it was made, retried or renewed; 1 at the first claim."""
     deaths: int
     """How many workers it has killed."""
+    releases: int
+    """During how many claims its node, or its machine, has ended."""
     created_at: datetime
     lease: Lease
 

@@ -14,8 +14,8 @@ from storage.records import Job, JobKind
 def claim(tx: Connection, *, owner: str, now: datetime, lease: timedelta, most: int) -> list[Job]:
     """Take the next job that is due for ``owner``, and further ones of its kind, ``most`` in all.
 
-    A report comes alone, and so does a job that has killed a worker: where a batch was the end of a worker,
-    each of its jobs is tried by itself, and only the one to blame kills a second.
+    A report comes alone, and so does a job that has killed a worker, or during which a node ended: where a
+    batch was the end of either, each of its jobs is tried by itself, and only the one to blame ends a second.
     """
     first = jobs.claim(tx, owner=owner, now=now, lease=lease)
     if first is None:
@@ -32,7 +32,12 @@ def claim_beside(
     table = schema.jobs
     rows = tx.execute(
         select(table)
-        .where(*jobs.claimable(now), table.c.kind == JobKind.ANALYSE, table.c.deaths == 0)
+        .where(
+            *jobs.claimable(now),
+            table.c.kind == JobKind.ANALYSE,
+            table.c.deaths == 0,
+            table.c.releases == 0,
+        )
         .order_by(table.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -42,4 +47,4 @@ def claim_beside(
 
 def shares(job: Job) -> bool:
     """Tell whether ``job`` may be done in one batch with others."""
-    return job.kind is JobKind.ANALYSE and job.deaths == 0
+    return job.kind is JobKind.ANALYSE and job.deaths == job.releases == 0

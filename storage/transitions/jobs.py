@@ -117,6 +117,7 @@ def job(row: Row[Any], *, attempts: int, lease: Lease) -> Job:
         study_uid=row.study_uid,
         attempts=attempts,
         deaths=row.deaths,
+        releases=row.releases,
         created_at=row.created_at,
         lease=lease,
     )

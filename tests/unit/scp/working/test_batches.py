@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from scp.working import worker
+from scp.working.heartbeats import Heartbeats
 from storage.database import schema
 from storage.queue import batches, jobs
 from storage.records import JobKind
@@ -107,6 +108,28 @@ def test_jobs_of_a_batch_whose_worker_died_are_tried_one_by_one(opened):
             assert alone.deaths == 1
 
 
+def test_an_image_that_ends_its_node_every_time_parks_no_other_of_its_batch(opened):
+    node = opened(BatchAnalyst(), 4)
+    received(node)
+
+    def claimed():
+        with node.database.write() as tx:
+            return batches.claim(tx, owner="ended", now=node.now, lease=LEASE, most=4)
+
+    def end():
+        with node.database.write() as tx:
+            return jobs.release_all(tx, now=node.now, epitaph=worker.INTERRUPTED_ANALYSIS)
+
+    assert len(claimed()) == 4
+    assert end() == []
+    for _ in range(jobs.RELEASES - 2):
+        (alone,) = claimed()
+        assert end() == []
+    (alone,) = claimed()
+    assert [job.id for job in end()] == [alone.id]
+    assert counts(node) == {JobState.PARKED: 1, JobState.WAITING: 3}
+
+
 def test_a_report_comes_alone(opened):
     node = opened(BatchAnalyst(), 4)
     received(node)
@@ -136,7 +159,7 @@ def test_a_batch_waits_for_more_images_as_long_as_it_may(opened, monkeypatch):
         owner="patient",
         database=node.database,
         archive=node.archive,
-        lease=LEASE,
+        heartbeats=Heartbeats(database=node.database, lease=LEASE, now=node.clock),
         do=node.worker.do,
         now=node.clock,
         batch=4,
