@@ -6,9 +6,9 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import pydicom
 import structlog
@@ -43,6 +43,8 @@ from storage.queue.new_reports import DOCUMENT, NewReport
 from storage.records import FindingRecord, Instance, Job, NewResult
 from storage.scanners.scores import Network
 
+_VIEWS: Final = 4
+"""Pictures that a report keeps decoded, 4 bytes a pixel: those of a summary page, of however many images."""
 KeptImages = list[tuple[Instance, FindingRecord | None]]
 
 log = structlog.get_logger(__name__)
@@ -201,18 +203,18 @@ class ReportJob:
     def _images(self, issue: Issue) -> list[MeasuredImage]:
         assert issue.edition.file is not None  # noqa: S101 - `identities.complete` has seen to it
         identity = pydicom.dcmread(self.archive.path(issue.edition.file))
-        return [self._image(image, issue.edition, identity) for image in issue.images]
+        read = lru_cache(_VIEWS)(layers.read)  # heatmaps and summary page are drawn from the same
+        return [self._image(image, issue.edition, identity, read) for image in issue.images]
 
-    def _image(self, image: ReportedImage, edition: Edition, identity: Dataset) -> MeasuredImage:
+    def _image(
+        self, image: ReportedImage, edition: Edition, identity: Dataset, read: Callable[[Path], Layers]
+    ) -> MeasuredImage:
         """Open the header; what it means is known already, and whose it is the edition says."""
         record, path = image.record, self.archive.path(image.instance.file)
         try:
             finding = findings.load(record.finding)
             heatmap = None if record.heatmap is None else self.archive.path(record.heatmap)
-            # heatmap and summary page are drawn from the same
-            opened: Callable[[], Layers] | None = (
-                None if heatmap is None else cache(partial(layers.read, heatmap))
-            )
+            opened: Callable[[], Layers] | None = None if heatmap is None else partial(read, heatmap)
         except OutdatedFindingError:
             if image.instance.pixels_removed_at is not None:
                 raise PixelsRemovedError from None
