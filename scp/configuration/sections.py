@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 DEFAULT_DATA_DIR: Final = Path("var")
 _ROUNDING: Final = 0.001
 """By so much four rounded shares may miss 1."""
+IMAGE_OF_BATCH_MB: Final = 200
+"""What each image of a batch takes until the network has read it; as much is left to the rest of a job."""
 PACKAGES: Final = ("scp", "inference", "storage", "models")
 
 
@@ -297,6 +299,14 @@ class Worker(Section):
     """Images that the network reads in one call: more than one for a graphics card."""
     batch_wait_ms: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0
     """Milliseconds for which a batch waits for more images."""
+
+    @field_validator("batch")
+    @classmethod
+    def _fits_into_memory(cls, value: int, info: ValidationInfo) -> int:
+        needed = (value + 1) * IMAGE_OF_BATCH_MB
+        if value > 1 and needed > info.data.get("job_memory_mb", needed):
+            raise ValueError(f"with so many images job_memory_mb must be {needed} at least")
+        return value
 
 
 class Retention(Section):

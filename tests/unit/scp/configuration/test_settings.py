@@ -135,6 +135,7 @@ def test_whole_numbers_do_for_seconds(tmp_path):
             peer("A", results_to="[]", certificate_sha256='"AB:CD"'),
             ["peers[1].certificate_sha256 ('A') = \"AB:CD\"", "64 hexadecimal digits"],
         ),
+        ("[worker]\nbatch = 20", ["worker.batch = 20", "job_memory_mb must be 4200 at least"]),
         (
             "[delivery]\nfirst_retry_seconds = 60\nlongest_retry_seconds = 30",
             ["delivery.longest_retry_seconds = 30", "at least first_retry_seconds (60)"],
