@@ -25,6 +25,7 @@ from scp import archives, logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks, memory, parent
 from scp.working.analysis_job import AnalysisJob
+from scp.working.heartbeats import Heartbeats
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
@@ -63,10 +64,13 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         worker = _make_worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
-        limits.limit_memory(settings.worker.job_memory_mb)
         # where there are roles, others have workers of that number in the same data directory
         shared = settings.node.shares
-        with nullcontext() if shared else locks.worker_lock(settings.node.data_dir, number):
+        with (
+            nullcontext() if shared else locks.worker_lock(settings.node.data_dir, number),
+            worker.heartbeats,
+        ):
+            limits.limit_memory(settings.worker.job_memory_mb)
             pipe.send_bytes(READY)
             _do_jobs(worker, pipe, settings)
     except (BrokenPipeError, EOFError):
@@ -186,7 +190,9 @@ def _make_worker(
         owner=owner,
         database=database,
         archive=archive,
-        lease=timedelta(seconds=settings.worker.lease_seconds),
+        heartbeats=Heartbeats(
+            database=database, lease=timedelta(seconds=settings.worker.lease_seconds), now=database.now
+        ),
         do={JobKind.ANALYSE: announced(analyse), JobKind.REPORT: announced(report)},
         now=database.now,
         batch=settings.worker.batch,

@@ -9,10 +9,10 @@ gives the same result. What goes wrong ends in *again, later* or *never, because
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,11 +22,13 @@ import structlog
 from inference import findings
 from inference.findings import AnalysisStatus, NotAnalysed
 from scp import log_privacy, retry_policy
+from scp.process import memory
+from scp.working.heartbeats import Heartbeats
 from storage.database.engine import Database
 from storage.errors import FilesUnavailable, LeaseLost, StorageError
 from storage.files.archive import Archive
 from storage.queue import batches, jobs
-from storage.records import FindingRecord, Job, JobKind, Lease
+from storage.records import FindingRecord, Job, JobKind
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +48,8 @@ class Worker:
     """Names this worker in its leases."""
     database: Database
     archive: Archive
-    lease: timedelta
-    """How long a claim stands without a heartbeat."""
+    heartbeats: Heartbeats
+    """Keeps what is claimed; the caller lets it begin and end."""
     do: Mapping[JobKind, Callable[[Job], None]]
     """What does a job; it commits the result and the job's end in one transaction."""
     now: Callable[[], datetime]
@@ -68,21 +70,23 @@ class Worker:
 
         Raises StorageError where not even the job's failure could be written down: `give_back`, later.
         """
-        claimed = self._claim()
-        if not claimed:
-            return None
-        with ExitStack() as heartbeats:
-            for job in claimed:
-                heartbeats.enter_context(self._heartbeat(job.lease))
+        try:
+            claimed = self._claim()
+            if not claimed:
+                return None
             if self.analyse_ahead is not None and len(claimed) > 1:
                 self._analyse_ahead(claimed)
             for job in claimed:
                 self._do(job)
+        finally:
+            self.heartbeats.drop()
         return claimed[0].kind
 
     def _claim(self) -> list[Job]:
+        lease = self.heartbeats.lease
         with self.database.write_beside_others() as tx:
-            claimed = batches.claim(tx, owner=self.owner, now=self.now(), lease=self.lease, most=self.batch)
+            claimed = batches.claim(tx, owner=self.owner, now=self.now(), lease=lease, most=self.batch)
+        self.heartbeats.hold(job.lease for job in claimed)
         if claimed and len(claimed) < self.batch and self.batch_wait and batches.shares(claimed[0]):
             time.sleep(self.batch_wait.total_seconds())
             with self.database.write_beside_others() as tx:
@@ -91,9 +95,10 @@ class Worker:
                     claimed[0],
                     owner=self.owner,
                     now=self.now(),
-                    lease=self.lease,
+                    lease=lease,
                     most=self.batch - len(claimed),
                 )
+            self.heartbeats.hold(job.lease for job in claimed)
         return claimed
 
     def _analyse_ahead(self, claimed: Sequence[Job]) -> None:
@@ -103,6 +108,8 @@ class Worker:
             self.analyse_ahead(claimed)
         except Exception as error:  # noqa: BLE001 - whichever image it was, its own job finds out
             log.warning("a batch failed, its images are analysed one by one", reason=type(error).__name__)
+            if isinstance(error, MemoryError):
+                _give_back_memory(error)
 
     def _do(self, job: Job) -> None:
         started = time.monotonic()
@@ -134,34 +141,12 @@ class Worker:
             return False
         return True
 
-    @contextmanager
-    def _heartbeat(self, lease: Lease) -> Iterator[None]:
-        """Extend the lease while the job runs; a lost lease is found out when the job commits."""
-        stop = threading.Event()
-
-        def beat() -> None:
-            while not stop.wait(self.lease.total_seconds() / 4):
-                try:
-                    with self.database.write_beside_others() as tx:
-                        jobs.heartbeat(tx, lease, now=self.now(), duration=self.lease)
-                except LeaseLost:
-                    return  # the job has just ended, or its commit finds out that it was taken over
-                except StorageError as error:
-                    log.warning("heartbeat failed", job=lease.job_id, reason=str(error))
-
-        thread = threading.Thread(target=beat, name=f"heartbeat-{lease.job_id}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
     def _retry_later(self, job: Job, error: Exception) -> None:
         if isinstance(error, FilesUnavailable):  # it is away for all jobs, as the database may be
             self._again(job, error, wait=retry_policy.FILES_AWAY, counted=False)
             return
-        lacks_memory = isinstance(error, MemoryError)
+        if lacks_memory := isinstance(error, MemoryError):
+            _give_back_memory(error)
         tries = retry_policy.JOB_TRIES_WITHOUT_MEMORY if lacks_memory else retry_policy.JOB_TRIES
         if job.attempts >= tries:
             self._park(job, error)
@@ -201,3 +186,9 @@ class Worker:
         for file in unneeded:
             with suppress(FilesUnavailable):  # no row names it: a sweep removes it
                 self.archive.remove(file)
+
+
+def _give_back_memory(error: MemoryError) -> None:
+    """Return to the system what the failed attempt took: kept in pieces, it would count against the next."""
+    traceback.clear_frames(error.__traceback__)  # they hold the arrays
+    memory.give_back()

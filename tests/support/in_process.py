@@ -29,6 +29,7 @@ from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
 from scp.schedule import ClockWatch
 from scp.working.analysis_job import AnalysisJob
+from scp.working.heartbeats import Heartbeats
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.database.engine import Database
@@ -139,7 +140,7 @@ class InProcessNode:
         self.worker = Worker(
             **common,
             owner="test",
-            lease=timedelta(minutes=1),
+            heartbeats=Heartbeats(database=self.database, lease=timedelta(minutes=1), now=self.clock),
             do={JobKind.ANALYSE: analyse, JobKind.REPORT: report},
             batch=batch,
             analyse_ahead=analyse.analyse_ahead,

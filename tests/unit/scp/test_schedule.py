@@ -9,6 +9,7 @@ import pytest
 from scp import schedule, ticks
 from scp.housekeeping import HousekeepingTasks
 from scp.schedule import ClockWatch
+from scp.working.heartbeats import Heartbeats
 from scp.working.worker import Worker
 from storage.queue import deliveries, jobs
 from storage.records import JobKind
@@ -151,7 +152,7 @@ def test_clock_set_ahead_takes_no_job_from_a_worker_that_is_alive(node, clocks):
         owner="alive",
         database=node.database,
         archive=node.archive,
-        lease=timedelta(minutes=1),
+        heartbeats=Heartbeats(database=node.database, lease=timedelta(minutes=1), now=node.clock),
         do={JobKind.ANALYSE: meanwhile},
         now=node.clock,
     )
