@@ -243,15 +243,19 @@ class CommitmentAnswers:
 
     def _promise(self, question: Question) -> dict[str, int | None]:
         """Return for each instance why it is not committed; None where it is: from now on it is promised."""
+        with self.database.read() as tx:
+            files = {instance.file for instance in commitment_questions.instances(tx, question).values()}
+        # asked before the lock of who writes: a bucket takes a request for each; files go after their rows
+        held = {file: self.archive.holds(file) for file in files}
         with self.database.write() as tx:
             instances = commitment_questions.instances(tx, question)
             pairs = zip(question.sop_instance_uids, question.sop_class_uids, strict=True)
-            failures = {uid: self._failure(instances.get(uid), sop_class) for uid, sop_class in pairs}
+            failures = {uid: self._failure(instances.get(uid), sop_class, held) for uid, sop_class in pairs}
             promised = [instances[uid] for uid, reason in failures.items() if reason is None]
             commitment_questions.promise(tx, promised, peer=question.peer, now=self.now())
         return failures
 
-    def _failure(self, instance: Instance | None, sop_class: str) -> int | None:
+    def _failure(self, instance: Instance | None, sop_class: str, held: Mapping[str, bool]) -> int | None:
         """Return the Failure Reason (PS3.3 C.14.1.1), None for an instance that is kept whole.
 
         Of tomosynthesis the header alone is kept, as of images whose time is over; of other classes nothing.
@@ -260,7 +264,10 @@ class CommitmentAnswers:
             return status.SOP_CLASS_NOT_SUPPORTED
         if instance is None or instance.pixels_removed_at is not None:
             return status.NO_SUCH_INSTANCE
-        if not self.archive.holds(instance.file):
+        is_held = held.get(instance.file)
+        if is_held is None:  # it came, or was replaced, just now
+            is_held = self.archive.holds(instance.file)
+        if not is_held:
             return status.NO_SUCH_INSTANCE
         return None if instance.sop_class_uid == sop_class else status.CLASS_INSTANCE_CONFLICT
 

@@ -87,12 +87,18 @@ class Watch:
         self._charts: tuple[float, list[Chart]] | None = None
 
     def overview(self) -> Overview:
-        """Return how the node is doing now."""
-        with self._lock:
+        """Return how the node is doing now, or did when it was last looked at while another looks."""
+        last = self._overview
+        if not self._lock.acquire(blocking=last is None):
+            assert last is not None  # noqa: S101 - else it was waited for
+            return last[1]  # a bucket's server that is silent holds up the one that looks alone
+        try:
             if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
                 overview = look(self._services, self._refusals)
                 self._overview = time.monotonic(), overview
             return self._overview[1]
+        finally:
+            self._lock.release()
 
     def look_again(self) -> None:
         """Let the next page show what was changed just now."""

@@ -31,6 +31,8 @@ def ready(request: Request) -> Response:
         obstacles.append("the worker is loading its network")
     if not health.disk.accepting:
         obstacles.append("the disk is full: images are refused")
+    if health.disk.bucket_fault is not None:
+        obstacles.append("the bucket cannot be used: images are refused")
     return JSONResponse(
         {"status": "not ready" if obstacles else "ready", "obstacles": obstacles},
         status_code=503 if obstacles else 200,

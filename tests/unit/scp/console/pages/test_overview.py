@@ -1,5 +1,6 @@
 """Whatever an alert is sent for, the overview names as well: it never says "All is well" meanwhile."""
 
+import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,26 @@ def node(database, settings, tmp_path):
     missing = Console(certificate=tmp_path / "missing.pem", key=tmp_path / "missing.key")
     settings = settings.model_copy(update={"console": missing})
     return Services(settings=settings, database=database, archive=FolderArchive(tmp_path), uploads=None)
+
+
+def test_who_looks_at_a_silent_bucket_holds_up_nobody_else(node, monkeypatch):
+    watch = overview.Watch(node)
+    before = watch.overview()
+    looking, go_on = threading.Event(), threading.Event()
+
+    def look(*_):
+        looking.set()
+        assert go_on.wait(60)
+        return before
+
+    monkeypatch.setattr(overview, "look", look)
+    monkeypatch.setattr(overview, "FRESH_SECONDS", -1.0)
+    looker = threading.Thread(target=watch.overview)
+    looker.start()
+    assert looking.wait(60)
+    assert watch.overview() is before
+    go_on.set()
+    looker.join(60)
 
 
 def call(database, name, *, admitted_at=None, rejected_at=None):
