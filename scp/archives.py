@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from scp.configuration.files import MEGABYTE
@@ -24,7 +25,7 @@ def open_archive(settings: Settings) -> Archive:
     """Return the archive; a bucket is not called yet. Raises BucketError, OSError."""
     if not settings.files.in_bucket:
         return FolderArchive(settings.node.data_dir)
-    archive = _bucket(settings)
+    archive = _bucket(settings, only_asked=False)
     archive.look_after_copies()
     return archive
 
@@ -38,12 +39,19 @@ def check(settings: Settings) -> None:
         _bucket(settings).check()
 
 
+def check_use(settings: Settings) -> None:
+    """Look as `check` does, and whether a file can be written, read and removed. Raises what it raises."""
+    check(settings)
+    if settings.files.in_bucket:
+        _bucket(settings).probe()
+
+
 def check_start(settings: Settings) -> None:
-    """Look as `check` does, and whether there would be a new database beside a bucket with images.
+    """Look as `check_use` does, and whether there would be a new database beside a bucket with images.
 
     Raises what `check` raises, and DatabaseError where the database cannot be reached.
     """
-    check(settings)
+    check_use(settings)
     if (
         settings.files.in_bucket
         and inspection.inspect(settings.node.data_dir, url=settings.database.server) is None
@@ -73,7 +81,7 @@ def unclaimed_place(settings: Settings) -> str:
     return str(settings.node.data_dir / UNCLAIMED)
 
 
-def _bucket(settings: Settings) -> BucketArchive:
+def _bucket(settings: Settings, *, only_asked: bool = True) -> BucketArchive:
     # imported here: what only asks starts sooner without them
     from storage.files.bucket import BucketArchive  # noqa: PLC0415
     from storage.files.client import Place  # noqa: PLC0415
@@ -81,6 +89,8 @@ def _bucket(settings: Settings) -> BucketArchive:
     files = settings.files
     reserve = round(settings.node.disk_reserve_mb * MEGABYTE * HEADROOM)
     key, secret = _credentials(files.credentials)
+    if files.authorities is not None and not files.authorities.is_file():
+        raise BucketError(f"[files] authorities: {files.authorities} is no file")
     place = Place(
         bucket=files.bucket,
         prefix=files.prefix,
@@ -92,7 +102,12 @@ def _bucket(settings: Settings) -> BucketArchive:
         secret=secret,
     )
     return BucketArchive(
-        settings.node.data_dir, place, copies_bytes=files.copies_mb * MEGABYTE, free_bytes=reserve
+        settings.node.data_dir,
+        place,
+        copies_bytes=files.copies_mb * MEGABYTE,
+        free_bytes=reserve,
+        credentials=partial(_credentials, files.credentials),
+        only_asked=only_asked,
     )
 
 

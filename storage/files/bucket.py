@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from storage.errors import BucketError, FilesUnavailable
 from storage.files import archive, local
 from storage.files.archive import FOLDERS, INSTANCES, UNCLAIMED, KeptFile, Swept
-from storage.files.client import Client, Place
+from storage.files.client import ANSWER_SECONDS, LOOK_SECONDS, Client, Place
 from storage.files.copies import COPIES, LocalCopies
 
 
@@ -30,13 +30,28 @@ class BucketArchive:
 
     is_on_disk = False
 
-    def __init__(self, data_dir: Path, place: Place, *, copies_bytes: int, free_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        place: Place,
+        *,
+        copies_bytes: int,
+        free_bytes: int = 0,
+        credentials: Callable[[], tuple[str, str]] | None = None,
+        only_asked: bool = False,
+    ) -> None:
+        """``credentials`` are those of `Client`; where it is ``only_asked`` nothing is made on the disk.
+
+        Nor is its server waited for as long.
+        """
         self.data_dir = data_dir.resolve()
         self.incoming = self.data_dir / local.INCOMING
         self.unclaimed = f"{place.url}/{UNCLAIMED}"
-        self._client = Client(place)
+        seconds = LOOK_SECONDS if only_asked else ANSWER_SECONDS
+        self._client = Client(place, credentials, answer_seconds=seconds)
         self._copies = LocalCopies(self.data_dir / COPIES, most_bytes=copies_bytes, free_bytes=free_bytes)
-        local.make_folders(self.data_dir, (local.INCOMING, COPIES))
+        if not only_asked:
+            local.make_folders(self.data_dir, (local.INCOMING, COPIES))
 
     def look_after_copies(self) -> None:
         """Remove copies that nobody uses or that the disk has no room for, until the process ends."""
@@ -50,6 +65,10 @@ class BucketArchive:
                 f"{', '.join(FOLDERS)} there and move them away (docs/operating.md)"
             )
         self._client.check()
+
+    def probe(self) -> None:
+        """Raise what `check` raises where no file can be written, read and removed."""
+        self._client.probe()
 
     def holds_images(self) -> bool:
         """Tell whether there is an image: then its database cannot be a new one."""

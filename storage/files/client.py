@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
-from storage.errors import BucketError, FilesUnavailable
+from storage.errors import BucketError
+from storage.files import failures
 from storage.files.archive import KeptFile
 
 if TYPE_CHECKING:
@@ -22,26 +24,16 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 20
 """How long the server may be silent within a request."""
+LOOK_SECONDS: Final = 5
+"""The same where somebody only looks how it is."""
 TRIES: Final = 2
 """Of each request: a connection that was kept open may have ended. More is for the queue to do."""
 CONNECTIONS: Final = 64
 CHUNK: Final = 1 << 20
+PROBE: Final = "probe"
+"""Folder, and content, of an object that is there for a moment."""
 PAGE: Final = 1000
 """Objects in one answer; no server gives more."""
-
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
-"""Codes of an answer for one object; HEAD has no body and so none but its status."""
-_REFUSALS: Final = {
-    "NoSuchBucket": "there is no such bucket: make it, or correct [files] url",
-    "404": "there is no such bucket: make it, or correct [files] url",
-    "InvalidAccessKeyId": "the server does not know this access key: correct [files] credentials",
-    "SignatureDoesNotMatch": "the secret key is wrong: correct [files] credentials",
-    "AccessDenied": "this key may not use the bucket: let it list, read, write and delete there",
-    "NoCredentialsError": "there are no credentials: give [files] credentials",
-    "SSLError": "the server's certificate is not to be trusted: correct [files] endpoint or authorities",
-    "403": "this key may not use the bucket: let it list, read, write and delete there",
-}
-"""What an administrator has to mend, by the code of the answer or what boto3 raises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +69,35 @@ class Client:
         boto3 is not installed.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(
+        self,
+        place: Place,
+        credentials: Callable[[], tuple[str, str]] | None = None,
+        *,
+        answer_seconds: int = ANSWER_SECONDS,
+    ) -> None:
+        """``credentials`` returns access key and secret key as they are now, where they may be renewed."""
         self.place = place
-        self._s3 = _connected(replace(place, prefix=""))
+        self._answer_seconds = answer_seconds
+        self._credentials = credentials
+        self._s3 = _connected(replace(place, prefix=""), answer_seconds)
 
     def check(self) -> None:
         """List one object. Raises BucketError with what is to be mended, FilesUnavailable."""
         with self._translated(of_bucket=True):
             self._list_one()
+
+    def probe(self) -> None:
+        """Write, read and remove an object. Raises what `check` raises."""
+        name = {"Bucket": self.place.bucket, "Key": self._key(f"{PROBE}/{uuid4().hex}")}
+        with self._translated(of_bucket=True):
+            self._require_object(self._s3.put_object(**name, Body=PROBE.encode()))
+            try:
+                content = self._s3.get_object(**name)["Body"].read()
+            finally:
+                self._s3.delete_object(**name)
+        if content != PROBE.encode():
+            raise self._no_answer()
 
     def require(self) -> None:
         """List one object. Raises FilesUnavailable, whatever is the matter."""
@@ -105,18 +118,25 @@ class Client:
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to the file ``target``. Raises FileNotFoundError where there is none."""
-        with self._translated(name):
-            answer = self._s3.get_object(Bucket=self.place.bucket, Key=self._key(name))
-            self._require_object(answer)
-            body = answer["Body"]
-            with target.open("wb") as file:
-                for chunk in body.iter_chunks(CHUNK):  # a body that is too short raises in the end
-                    file.write(chunk)
+        try:
+            with self._translated(name):
+                answer = self._s3.get_object(Bucket=self.place.bucket, Key=self._key(name))
+                self._require_object(answer)
+                body = answer["Body"]
+                with target.open("wb") as file:
+                    for chunk in body.iter_chunks(CHUNK):  # a body that is too short raises in the end
+                        file.write(chunk)
+        except FileNotFoundError:
+            self.require()  # a proxy may have answered that
+            raise
 
     def modified(self, name: str) -> float | None:
         """Return when an object was written, at the latest; None where there is none."""
         answer = self._head(name)
-        return None if answer is None else _latest(answer["LastModified"])
+        if answer is None:
+            self.require()  # the answer does not tell whether it is the bucket that is missing
+            return None
+        return _latest(answer["LastModified"])
 
     def size(self, name: str) -> int | None:
         """Return how many bytes an object has; None where there is none."""
@@ -147,8 +167,18 @@ class Client:
                 if ending():
                     return
 
+    def _renew(self) -> None:
+        """Use other credentials from the next request on, where there are."""
+        if self._credentials is not None:
+            with suppress(BucketError):  # the old ones stay
+                key, secret = self._credentials()
+                self.place = replace(self.place, key=key, secret=secret)
+                self._s3 = _connected(replace(self.place, prefix=""), self._answer_seconds)
+
     def _list_one(self) -> None:
-        self._s3.list_objects_v2(Bucket=self.place.bucket, Prefix=self._key(""), MaxKeys=1)
+        answer = self._s3.list_objects_v2(Bucket=self.place.bucket, Prefix=self._key(""), MaxKeys=1)
+        if "Name" not in answer:
+            raise self._no_answer()
 
     def _head(self, name: str) -> dict[str, Any] | None:
         try:
@@ -162,7 +192,10 @@ class Client:
     def _require_object(self, answer: Mapping[str, Any], *headers: str) -> None:
         """Raise FilesUnavailable where an answer is not about an object: a proxy may answer 200, too."""
         if not all(header in answer for header in ("ETag", *headers)):
-            raise self._failure("an answer that is none of S3", of_bucket=False)
+            raise self._no_answer()
+
+    def _no_answer(self) -> Exception:
+        return self._failure("an answer that is none of S3")
 
     def _key(self, name: str) -> str:
         return f"{self.place.prefix}/{name}" if self.place.prefix else name
@@ -171,25 +204,29 @@ class Client:
     def _translated(self, name: str | None = None, *, of_bucket: bool = False) -> Iterator[None]:
         """Let what boto3 raises mean: no object ``name``, a bucket that is to be mended, or again later."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see above
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
             yield
         except ClientError as error:
             code = _code(error)
-            if name is not None and code in _ABSENT:
+            if code in failures.DENIED:
+                self._renew()
+            if name is not None and code in failures.ABSENT:
                 raise FileNotFoundError(errno.ENOENT, "no such object in the bucket", name) from error
             raise self._failure(code, of_bucket=of_bucket) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError, HTTPError, RecursionError) as error:
+            # the second and third: what comes is no answer of S3, or breaks off; the last: botocore follows
+            # a redirection in a circle
             raise self._failure(type(error).__name__, of_bucket=of_bucket) from error
 
-    def _failure(self, reason: str, *, of_bucket: bool) -> Exception:
-        if of_bucket and reason in _REFUSALS:
-            return BucketError(f"{self.place.url}: {_REFUSALS[reason]}")
-        return FilesUnavailable(errno.EIO, f"{self.place.url} cannot be used now ({reason}): see its server")
+    def _failure(self, reason: str, *, of_bucket: bool = False) -> Exception:
+        return failures.failure(self.place.url, reason, of_bucket=of_bucket)
 
 
 @lru_cache(maxsize=8)
-def _connected(place: Place) -> Any:  # noqa: ANN401 - boto3 has no types
+def _connected(place: Place, answer_seconds: int) -> Any:  # noqa: ANN401 - boto3 has no types
     """Return boto3's client, the same for all: to make one takes long. Raises BucketError without boto3."""
     try:
         import boto3  # noqa: PLC0415 - see above
@@ -198,7 +235,7 @@ def _connected(place: Place) -> Any:  # noqa: ANN401 - boto3 has no types
         raise BucketError('[files] url needs boto3: pip install "secondread[s3]"') from error
     config = Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=ANSWER_SECONDS,
+        read_timeout=answer_seconds,
         retries={"mode": "standard", "total_max_attempts": TRIES},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
@@ -219,7 +256,9 @@ def _connected(place: Place) -> Any:  # noqa: ANN401 - boto3 has no types
 
 
 def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
+    """Return the server's code; of a proxy, which gives none, the HTTP status."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "unknown")
+    return str(error.response.get("Error", {}).get("Code") or status)
 
 
 def _latest(moment: Any) -> float:  # noqa: ANN401 - boto3 has no types

@@ -20,6 +20,8 @@ from tests.support.authority import Authority
 from tests.support.peers import free_port, require
 
 KEY, SECRET = "ACCESSKEY", "secret-of-the-tests"
+READER = "READERSKEY"
+"""Of who may list and read, and nothing else."""
 _numbers = itertools.count(1)
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 
@@ -37,7 +39,12 @@ class S3Server:
             "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
             "actions": ["Admin", "Read", "Write", "List"],
         }
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        reader = {
+            "name": "reader",
+            "credentials": [{"accessKey": READER, "secretKey": SECRET}],
+            "actions": ["Read", "List"],
+        }
+        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
         self.ports = {name: free_port() for port in PORTS for name in (port, f"{port}.grpc")}
         authority = Authority(self.folder / "tls")
         self.certificate, self.key = authority.sign("s3")

@@ -133,8 +133,10 @@ def _files(settings: Settings) -> Iterator[Check]:
     """Say whether a bucket can be used, where files are in one, and which images are unclaimed."""
     try:
         if settings.files.in_bucket:
-            archives.check(settings)
-            yield ok("files", f"{settings.files.url} answers; the disk is for images that come in")
+            archives.check_use(settings)
+            yield ok("files", f"{settings.files.url} is in use; the disk is for images that come in")
+            if settings.files.endpoint.startswith("http://"):
+                yield note("files without TLS", "[files] endpoint is http: images can be read on their way")
         images = archives.unclaimed_images(settings)
     except (StorageError, OSError) as error:
         yield failed("files", str(error))

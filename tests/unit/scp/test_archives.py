@@ -119,6 +119,26 @@ def test_a_new_database_beside_images_is_refused(tmp_path, url):
     archives.check_start(settings)
 
 
+def test_authorities_that_are_missing_are_named(tmp_path):
+    with pytest.raises(BucketError, match=r"none\.pem is no file"):
+        archives.open_archive(settings_of(tmp_path, authorities=tmp_path / "none.pem"))
+
+
+def test_check_says_that_images_travel_in_the_clear(tmp_path, secondread, url):
+    checks = secondread("--config", written(tmp_path, s3.place(), url), "check", "--json").json["checks"]
+    assert [check["what"] for check in checks if check["what"].startswith("files")] == [
+        "files",
+        "files without TLS",
+    ]
+
+
+def test_who_only_looks_makes_nothing(tmp_path):
+    settings = configuration.load(written(tmp_path, s3.place()), {})
+    archives.check_use(settings)
+    assert archives.unclaimed_images(settings) == 0
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("change", [{"bucket": "none-such"}, {"secret": "wrong"}])
 def test_start_and_check_name_what_is_wrong(tmp_path, secondread, url, change):
     config = written(tmp_path, s3.place(**change), url)

@@ -1,8 +1,11 @@
 """A bucket of a real server: what it refuses, what happens when it is away, and what is on this machine."""
 
 import errno
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -70,6 +73,70 @@ def test_what_somebody_must_mend_is_said_in_words(tmp_path, change, words):
         archive.check()
     with pytest.raises(FilesUnavailable):
         keep(archive)
+
+
+def test_who_may_only_read_is_told_so_before_an_image_comes(tmp_path):
+    archive = opened(tmp_path, s3.place(key=s3.READER))
+    archive.check()
+    with pytest.raises(BucketError, match="let it list, read, write and delete"):
+        archive.probe()
+    archive = opened(tmp_path, place := s3.place())
+    archive.probe()
+    assert s3.shared().names(place.bucket, place.prefix) == []
+
+
+def test_no_answer_about_a_file_comes_from_a_bucket_that_is_missing(tmp_path):
+    archive = opened(tmp_path, s3.place(bucket="none-such"))
+    with pytest.raises(FilesUnavailable):
+        archive.holds(NAME)
+
+
+def test_credentials_that_were_renewed_are_read_again(tmp_path):
+    place = s3.place(secret="old")
+    archive = BucketArchive(
+        tmp_path / "data", place, copies_bytes=10_000_000, credentials=lambda: (s3.KEY, s3.SECRET)
+    )
+    with pytest.raises(FilesUnavailable):
+        keep(archive)
+    assert archive.holds(keep(archive))
+
+
+@contextmanager
+def proxy(code, **headers):
+    """Let a server answer every request with a page for people; yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(code)
+            for name, value in {**headers, "Content-Type": "text/html", "Content-Length": "13"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(b"<html></html>")
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = answer  # noqa: N815 - the library looks for these names
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("code", [200, 301, 403, 404])
+def test_what_a_proxy_answers_is_believed_to_be_nothing(tmp_path, code):
+    with proxy(code) as endpoint:
+        archive = opened(tmp_path, s3.place(endpoint=endpoint))
+        attempts = (lambda: keep(archive), lambda: archive.path(NAME), lambda: archive.holds(NAME))
+        for attempt in (*attempts, archive.require):
+            with pytest.raises(FilesUnavailable, match=r"cannot be used now \(.+\)"):
+                attempt()
+        with pytest.raises((BucketError, FilesUnavailable)):
+            archive.check()
+    assert not any(path.is_file() for path in (tmp_path / "data" / "copies").rglob("*"))
 
 
 def test_with_tls_the_certificate_is_looked_at(tmp_path):
