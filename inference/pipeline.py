@@ -151,25 +151,37 @@ class Analyst:
         (analysis,) = self.analyse_all([(path, image)])
         return analysis
 
-    def analyse_all(self, images: Sequence[tuple[Path, ImageDescription | None]]) -> list[Analysis]:
-        """Analyse DICOM files as `analyse` does, with one call of the network for all that can be read."""
-        return self._analysed([partial(self._open, path, image) for path, image in images])
+    def analyse_all(
+        self,
+        images: Sequence[tuple[Path, ImageDescription | None]],
+        announce: Callable[[], None] = lambda: None,
+    ) -> list[Analysis]:
+        """Analyse DICOM files as `analyse` does, with one call of the network for all that can be read.
+
+        ``announce`` is called before each file is opened, and before the network is called.
+        """
+        pictures = [partial(self._open, path, image, announce) for path, image in images]
+        return self._analysed(pictures, announce)
 
     def analyse_image_file(self, path: Path) -> Analysis:
         """Analyse a PNG or JPEG; its side and view are not known. Never raises Refused or Failed."""
         (analysis,) = self._analysed([partial(pixels.from_image_file, path)])
         return analysis
 
-    def _open(self, path: Path, image: ImageDescription | None) -> Picture:
+    def _open(self, path: Path, image: ImageDescription | None, announce: Callable[[], None]) -> Picture:
+        announce()
         image = image or mammogram.read(path, self._reading)
         if image.objection:
             raise Refused(image.objection)
         return pixels.from_dicom(path)
 
-    def _analysed(self, pictures: Sequence[Callable[[], Picture]]) -> list[Analysis]:
+    def _analysed(
+        self, pictures: Sequence[Callable[[], Picture]], announce: Callable[[], None] = lambda: None
+    ) -> list[Analysis]:
         """Open all ``pictures``, let the network read them in one call, and draw what it says of each."""
         images = [_attempted(partial(self._prepare, picture)) for picture in pictures]
         values = [image.input.values for image in images if isinstance(image, PreparedImage)]
+        announce()
         readings = iter(self._classifier.read(np.stack(values)) if values else ())
         return [
             _attempted(partial(self._draw, image, next(readings)))

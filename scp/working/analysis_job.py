@@ -25,8 +25,10 @@ class Analyst(Protocol):
     def analyse(self, path: Path, image: ImageDescription | None) -> Analysis:
         """Judge one DICOM file of which ``image`` is known; one that cannot be read is a finding too."""
 
-    def analyse_all(self, images: Sequence[tuple[Path, ImageDescription | None]]) -> list[Analysis]:
-        """Judge several in one call of the network."""
+    def analyse_all(
+        self, images: Sequence[tuple[Path, ImageDescription | None]], announce: Callable[[], None]
+    ) -> list[Analysis]:
+        """Judge several in one call of the network; each step of it calls ``announce`` first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +42,15 @@ class AnalysisJob:
     _ahead: dict[Lease, Analysis] = field(default_factory=dict, init=False)
     """What `analyse_ahead` has found, until `__call__` commits it."""
 
-    def analyse_ahead(self, batch: Sequence[Job]) -> None:
-        """Analyse the images of all jobs of ``batch`` in one call of the network."""
+    def analyse_ahead(self, batch: Sequence[Job], announce: Callable[[], None]) -> None:
+        """Analyse the images of all jobs of ``batch`` in one call of the network.
+
+        Each image, and the network, calls ``announce`` first: the time of a job counts from there.
+        """
         self._ahead.clear()
         images = [self._instance(job) for job in batch]
         analyses = self.analyst.analyse_all(
-            [(self.archive.path(image.file), descriptions.from_row(image)) for image in images]
+            [(self.archive.path(image.file), descriptions.from_row(image)) for image in images], announce
         )
         self._ahead.update(zip((job.lease for job in batch), analyses, strict=True))
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
@@ -63,7 +63,10 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     logs.configure(settings.log)
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
-        worker = _make_worker(settings, owner, database, announce=lambda: pipe.send_bytes(BEGIN))
+        supervisor = _Supervisor(pipe, settings)
+        worker = _make_worker(
+            settings, owner, database, announce=supervisor.announce, proceed=supervisor.proceed
+        )
         # where there are roles, others have workers of that number in the same data directory
         shared = settings.node.shares
         with (
@@ -72,7 +75,7 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
         ):
             limits.limit_memory(settings.worker.job_memory_mb)
             pipe.send_bytes(READY)
-            _do_jobs(worker, pipe, settings)
+            _do_jobs(worker, supervisor, SHARING_IDLE_SECONDS if shared else IDLE_SECONDS)
     except (BrokenPipeError, EOFError):
         return  # the parent is gone
     finally:
@@ -123,11 +126,48 @@ def _compiled(settings: Settings) -> Path | None:
     return folder
 
 
-def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
-    """Do jobs, and between them what the messages say."""
-    stop = holds_a_job = worked = False
-    idle = SHARING_IDLE_SECONDS if settings.node.shares else IDLE_SECONDS
-    while not stop:
+class _Supervisor:
+    """What watches this worker, at the other end of ``pipe``."""
+
+    def __init__(self, pipe: Connection, settings: Settings) -> None:
+        self._pipe = pipe
+        self._settings = settings
+        self.says_stop = False
+
+    def announce(self) -> None:
+        """Say that a job begins."""
+        self._pipe.send_bytes(BEGIN)
+
+    def finished(self) -> None:
+        """Say that a job has ended."""
+        self._pipe.send_bytes(FINISHED)
+
+    def proceed(self) -> bool:
+        """Say that a job of a batch has ended; tell whether the next one may begin."""
+        self.finished()
+        self.listen(0)
+        return not self.says_stop
+
+    def listen(self, seconds: float) -> bool:
+        """Wait so long for a message; do what it says, and those behind it. Tell whether one came."""
+        came = False
+        while not self.says_stop and self._pipe.poll(0 if came else seconds):
+            came = True
+            message = self._pipe.recv_bytes()
+            if message == STOP:
+                self.says_stop = True
+            elif message.startswith(SETTINGS):
+                self._settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
+                logs.configure(self._settings.log)
+            else:
+                self._pipe.send_bytes(AWAKE)
+        return came
+
+
+def _do_jobs(worker: Worker, supervisor: _Supervisor, idle: float) -> None:
+    """Do jobs, and between them what the supervisor says; without any, look again after ``idle`` seconds."""
+    holds_a_job = worked = False
+    while not supervisor.says_stop:
         try:
             if holds_a_job:
                 worker.give_back()
@@ -137,26 +177,21 @@ def _do_jobs(worker: Worker, pipe: Connection, settings: Settings) -> None:
             log.warning("storage fails, the worker waits and tries again", reason=str(error))
             busy, holds_a_job = False, True
         if busy:
-            pipe.send_bytes(FINISHED)
+            supervisor.finished()
             worked = True
-        while pipe.poll(0 if busy else idle):
-            busy = True  # look for work at once, then wait again
-            message = pipe.recv_bytes()
-            if message == STOP:
-                stop = True
-                break
-            if message.startswith(SETTINGS):
-                settings.adopt(Settings.model_validate_json(message.removeprefix(SETTINGS)))
-                logs.configure(settings.log)
-            else:
-                pipe.send_bytes(AWAKE)
+        busy |= supervisor.listen(0 if busy else idle)  # after a message look for work at once
         if worked and not busy:  # nothing has come for a while
             memory.give_back()
             worked = False
 
 
 def _make_worker(
-    settings: Settings, owner: str, database: Database, *, announce: Callable[[], None]
+    settings: Settings,
+    owner: str,
+    database: Database,
+    *,
+    announce: Callable[[], None],
+    proceed: Callable[[], bool],
 ) -> Worker:
     archive = archives.open_archive(settings)
     analyst = open_analyst(settings)
@@ -174,10 +209,6 @@ def _make_worker(
         reading=settings.node.reading(),
         now=database.now,
     )
-
-    def analyse_ahead(batch: Sequence[Job]) -> None:
-        announce()
-        analyse.analyse_ahead(batch)
 
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:
         def run(job: Job) -> None:
@@ -197,5 +228,6 @@ def _make_worker(
         now=database.now,
         batch=settings.worker.batch,
         batch_wait=timedelta(milliseconds=settings.worker.batch_wait_ms),
-        analyse_ahead=analyse_ahead,
+        analyse_ahead=partial(analyse.analyse_ahead, announce=announce),
+        proceed=proceed,
     )

@@ -59,6 +59,8 @@ class Worker:
     """How long a batch waits for more images."""
     analyse_ahead: Callable[[Sequence[Job]], None] | None = None
     """Analyses the images of a batch; what `do` does with each of its jobs then is the rest."""
+    proceed: Callable[[], bool] = lambda: True
+    """Hears that a job of a batch has ended; tells whether the next one may begin, or all go back."""
 
     def give_back(self) -> None:
         """Return what this worker still holds to the queue, without blame: storage failed, not the job."""
@@ -77,6 +79,9 @@ class Worker:
             if self.analyse_ahead is not None and len(claimed) > 1:
                 self._analyse_ahead(claimed)
             for job in claimed:
+                if job is not claimed[0] and not self.proceed():
+                    self.give_back()
+                    break
                 self._do(job)
         finally:
             self.heartbeats.drop()

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pydicom
@@ -59,8 +60,12 @@ class ScriptedAnalyst:
 
     identity = IDENTITY
 
-    def analyse_all(self, images):
-        return [self.analyse(path, image) for path, image in images]
+    def analyse_all(self, images, announce):
+        analyses = []
+        for path, image in images:
+            announce()
+            analyses.append(self.analyse(path, image))
+        return analyses
 
     def analyse(self, path, image):
         image = image or mammogram.read(path)
@@ -143,7 +148,7 @@ class InProcessNode:
             heartbeats=Heartbeats(database=self.database, lease=timedelta(minutes=1), now=self.clock),
             do={JobKind.ANALYSE: analyse, JobKind.REPORT: report},
             batch=batch,
-            analyse_ahead=analyse.analyse_ahead,
+            analyse_ahead=partial(analyse.analyse_ahead, announce=lambda: None),
         )
         self.tasks = HousekeepingTasks(
             **common,

@@ -87,7 +87,9 @@ def test_images_of_one_batch_are_analysed_as_each_alone(tmp_path):
     ]
     (tmp_path / "b.dcm").write_bytes(b"no image at all")
     files.insert(1, tmp_path / "b.dcm")
-    together = batched.analyse_all([(file, None) for file in files])
+    steps = []
+    together = batched.analyse_all([(file, None) for file in files], lambda: steps.append(1))
+    assert len(steps) == len(files) + 1, "each file, and the network"
     assert together[1].finding == single.analyse(files[1]).finding
     for analysis, file in ((together[0], files[0]), (together[2], files[2])):
         alone = single.analyse(file)

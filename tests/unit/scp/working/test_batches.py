@@ -26,7 +26,7 @@ class BatchAnalyst(ScriptedAnalyst):
         self.sizes = []
         self.alone = 0
 
-    def analyse_all(self, images):
+    def analyse_all(self, images, announce):
         self.sizes.append(len(images))
         return [self._analyse(path, image) for path, image in images]
 
@@ -84,11 +84,11 @@ def test_an_image_that_breaks_a_batch_spoils_no_other(opened):
 
 def test_a_job_that_was_taken_over_loses_its_own_result_alone(opened):
     class Overtaken(BatchAnalyst):
-        def analyse_all(self, images):
+        def analyse_all(self, images, announce):
             with node.database.write() as tx:
                 tx.execute(update(schema.jobs).where(schema.jobs.c.id == 2).values(lease_until=node.now))
                 jobs.expire(tx, now=node.now, epitaph="{}")
-            return super().analyse_all(images)
+            return super().analyse_all(images, announce)
 
     node = opened(Overtaken(), 4)
     received(node)
@@ -142,6 +142,18 @@ def test_a_report_comes_alone(opened):
     with node.database.write() as tx:
         (job,) = batches.claim(tx, owner="me", now=node.now, lease=LEASE, most=4)
     assert job.kind is JobKind.REPORT
+
+
+def test_a_batch_that_is_told_to_stop_gives_back_what_is_not_done(opened):
+    node = opened(BatchAnalyst(), 4)
+    received(node)
+    answers = iter((True, False))
+    object.__setattr__(node.worker, "proceed", lambda: next(answers))
+    assert node.worker.step() is JobKind.ANALYSE
+    assert counts(node) == {JobState.DONE: 2, JobState.WAITING: 2}
+    with node.database.write() as tx:
+        job, _ = batches.claim(tx, owner="next", now=node.now, lease=LEASE, most=4)
+    assert (job.deaths, job.releases) == (0, 0)
 
 
 def test_a_batch_waits_for_more_images_as_long_as_it_may(opened, monkeypatch):

@@ -1,5 +1,6 @@
-"""Where a worker finds its compiled networks, and what it removes of machines that are gone."""
+"""Where a worker finds its compiled networks, what it removes of machines that are gone, how it stops."""
 
+import multiprocessing
 import os
 import socket
 import time
@@ -7,6 +8,12 @@ import time
 from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.working import process
+from scp.working.messages import FINISHED, STOP
+from storage.queue import jobs
+from storage.records import JobKind
+from storage.states import JobState
+from tests.support.in_process import InProcessNode
+from tests.support.mammograms import mammogram
 
 
 def test_networks_of_machines_that_are_gone_for_long_go(tmp_path):
@@ -20,3 +27,19 @@ def test_networks_of_machines_that_are_gone_for_long_go(tmp_path):
     settings = Settings(node=Node(data_dir=tmp_path, role="work"))
     assert process._compiled(settings) == networks / socket.gethostname()
     assert {path.name for path in networks.iterdir()} == {"there", socket.gethostname(), "small.0.npz"}
+
+
+def test_stop_during_a_batch_lets_the_image_under_way_end_and_gives_the_rest_back(tmp_path):
+    node = InProcessNode(tmp_path, batch=3)
+    node.receive(*(mammogram("R", "CC", number=number) for number in range(1, 4)))
+    worker_end, supervisor_end = multiprocessing.Pipe()
+    supervisor = process._Supervisor(worker_end, node.settings)
+    object.__setattr__(node.worker, "proceed", supervisor.proceed)
+    supervisor_end.send_bytes(STOP)
+    process._do_jobs(node.worker, supervisor, 0)
+    worker_end.close()
+    assert supervisor_end.recv_bytes() == FINISHED
+    with node.database.read() as tx:
+        states = jobs.counts(tx)[JobKind.ANALYSE]
+    assert (states[JobState.DONE], states[JobState.WAITING]) == (1, 2)
+    node.close()
