@@ -68,7 +68,9 @@ def _sentence(
     key = _key(location) + _peer_name(location, document)
     match mistake["type"]:
         case "extra_forbidden":
-            return f"{key} is unknown; {_known_keys(location, model)}"
+            return (
+                f"{key} is unknown; {_known_keys(location, model)}; take it out if it is of a newer version"
+            )
         case "missing":
             return f"{key} is missing"
         case "value_error" if _is_container(mistake["input"]):
