@@ -64,8 +64,9 @@ class Pace:
 
     def _seconds(self, announce: Callable[[str], None]) -> float:
         now = self.now()
-        if self.hours is not None and not self.hours.open_at(now.astimezone().time()):
-            announce(f"waiting for {self.hours.opening:%H:%M}")
+        local = now.astimezone()
+        if self.hours is not None and not self.hours.open_at(local.time()):
+            announce(f"waiting for {self.hours.opening:%H:%M} {local:%Z}")
             return LONGEST_PAUSE
         if self.last is not None and self.last <= now < self.last + self.interval:
             announce("waiting, for the rate limit")

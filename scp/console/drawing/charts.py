@@ -63,7 +63,7 @@ def _chart(
 ) -> Chart:
     highest = max(values, default=0)
     width = WIDTH / len(values)
-    labels = [f"{hour.begin.astimezone():%H:%M}" for hour in hours]
+    labels = [f"{hour.begin.astimezone():%H:%M %Z}" for hour in hours]
     words = [f"{value:.0f}{unit}" for value in values]
     return Chart(
         title=title,

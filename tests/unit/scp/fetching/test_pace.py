@@ -59,7 +59,7 @@ def test_hours_of_one_day():
 def test_study_waits_for_the_night(clock):
     clock.pace(hours=NIGHT).wait(clock.announced.append)
     assert clock.now.time() == time(22)
-    assert set(clock.announced) == {"waiting for 22:00"}
+    assert set(clock.announced) == {f"waiting for 22:00 {NOON:%Z}"}
 
 
 def test_studies_keep_their_distance(clock):

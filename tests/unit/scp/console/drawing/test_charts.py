@@ -24,6 +24,13 @@ def test_the_highest_bar_fills_the_chart_and_the_others_their_share():
     assert (images.total, images.highest) == ("15", "10")
 
 
+def test_hours_say_their_zone():
+    images, *_ = charts.of_day(hours(10))
+    hour = datetime(2026, 3, 1, 8, 0, tzinfo=UTC).astimezone()
+    assert images.rows == ((f"{hour:%H:%M %Z}", "10"),)
+    assert images.bars[0].words == f"from {hour:%H:%M %Z}: 10"
+
+
 def test_one_among_thousands_is_still_seen():
     images, *_ = charts.of_day(hours(100_000, 1))
     assert images.bars[1].height == 2
