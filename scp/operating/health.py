@@ -146,6 +146,8 @@ class Health:
     """Studies that hold images of several patients: each gets results of its own."""
     waiting: Mapping[str, str]
     """What the latest studies that are not settled wait for, by Study Instance UID."""
+    waiting_unlisted: int
+    """How many studies beside those are not settled, counted to `pages.COUNTED`."""
     disk: Disk
     scanners: tuple[ScannerStatus, ...]
     audit: AuditQueue | None
@@ -155,8 +157,8 @@ class Health:
 def look(database: Database, settings: Settings) -> Health:
     """Gather everything."""
     with database.read() as tx:
-        unsettled = pages.page(tx, choice=Choice.OPEN, offset=0, limit=SHOWN_STUDIES).studies
-    waits = waiting.of_studies(database, settings, unsettled, now=datetime.now(UTC))
+        unsettled = pages.page(tx, choice=Choice.OPEN, offset=0, limit=SHOWN_STUDIES)
+    waits = waiting.of_studies(database, settings, unsettled.studies, now=datetime.now(UTC))
     with database.read() as tx:
         processes = tuple(
             _machine(machine, alive=machine.alive(database.now())) for machine in machines.every(tx)
@@ -183,6 +185,7 @@ def look(database: Database, settings: Settings) -> Health:
             refused_calls=tuple(refusals.calls(tx)),
             mixed_studies=tuple(attention.mixed_studies(tx)),
             waiting=waits,
+            waiting_unlisted=unsettled.total - len(unsettled.studies),
             disk=_disk(settings),
             audit=audit_spool.standing(settings.node.data_dir) if settings.audit.on else None,
             scanners=tuple(map(_scanner, calibration.scanners(database, latest_scores=NEEDED))),

@@ -13,6 +13,7 @@ from scp.errors import OK
 from scp.operating.database import open_for_reading
 from scp.operating.health import Destination, Health, MachineStatus, Node, ScannerStatus, look
 from storage.overview.attention import CommitmentWarning, DeliveryProblem, ParkedJob
+from storage.overview.pages import COUNTED
 from storage.records import NotKept, RefusedCalls
 from storage.states import CommitmentState, DeliveryState, JobState
 
@@ -83,6 +84,9 @@ def _show_tables(health: Health, console: Console) -> None:
     if health.waiting:
         rows = ([study, sentence] for study, sentence in health.waiting.items())
         console.print(terminal.table("Studies that are not settled", ["study", "waits for"], rows))
+        if health.waiting_unlisted:
+            least = " or more" if health.waiting_unlisted == COUNTED else ""
+            console.print(f"and {health.waiting_unlisted}{least} more: `studies`")
     console.print(terminal.table("Results", DESTINATION_COLUMNS, map(_destination_row, health.destinations)))
     for table in _tables_of_problems(health):
         console.print(table)

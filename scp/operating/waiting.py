@@ -55,8 +55,18 @@ def _report(wait: Wait, settings: Settings, now: datetime) -> str:
 
 def _delivery(wait: Wait, now: datetime) -> str:
     if not wait.owed_to:
-        return "the storage commitment of its destination"
+        return _commitment(wait, now)
     names = ", ".join(wait.owed_to)
     if wait.next_try is None or wait.next_try <= now:
         return f"{names} to take its results, due now"
     return f"{names} to take its results, tried at {terminal.moment(wait.next_try)}"
+
+
+def _commitment(wait: Wait, now: datetime) -> str:
+    names = ", ".join(wait.uncommitted)
+    if wait.next_question is None or wait.next_question <= now:
+        return f"{names} to say that it keeps the results (storage commitment), asked now"
+    return (
+        f"{names} to say that it keeps the results (storage commitment), "
+        f"asked again at {terminal.moment(wait.next_question)}"
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, sel
 from storage.database import schema
 from storage.overview import studies
 from storage.overview.studies import StudyOverview
-from storage.states import LIVE, CommitmentState, DeliveryState, JobState
+from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
 _studies = schema.studies
 
@@ -31,7 +31,7 @@ class Choice(StrEnum):
     OWED = "owed"
     """Results are still to be sent."""
     OPEN = "open"
-    """Any of these."""
+    """Any of these, or results are sent whose destination has not said yet that it keeps them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,17 +128,10 @@ def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
         case Choice.ALL:
             return []
         case Choice.PARKED:
-            results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
-            unaskable = (
-                select(results.c.study_uid)
-                .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
-                .join(commitments, commitments.c.delivery_id == deliveries.c.id)
-                .where(commitments.c.state == CommitmentState.PARKED)
-            )
             parked = or_(
                 _job_in(JobState.PARKED),
                 _delivery_in(DeliveryState.PARKED),
-                _studies.c.study_uid.in_(unaskable),
+                _commitment_in(CommitmentState.PARKED),
             )
             return [parked]
         case Choice.WORKING:
@@ -147,7 +140,8 @@ def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
             return [_delivery_in(DeliveryState.OWED)]
         case Choice.OPEN:
             parts = (Choice.PARKED, Choice.WORKING, Choice.OWED)
-            return [or_(*(condition for part in parts for condition in _chosen(part)))]
+            conditions = [condition for part in parts for condition in _chosen(part)]
+            return [or_(*conditions, _commitment_in(*UNCOMMITTED))]
 
 
 def _has_images() -> Exists:
@@ -165,4 +159,14 @@ def _delivery_in(state: DeliveryState) -> ColumnElement[bool]:
         select(results.c.study_uid)
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
         .where(deliveries.c.state == state)
+    )
+
+
+def _commitment_in(*states: CommitmentState) -> ColumnElement[bool]:
+    results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
+    return _studies.c.study_uid.in_(
+        select(results.c.study_uid)
+        .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
+        .join(commitments, commitments.c.delivery_id == deliveries.c.id)
+        .where(commitments.c.state.in_(states))
     )
