@@ -83,17 +83,22 @@ class Answer:
 
 
 class Browser:
-    """Keeps cookies and nothing else."""
+    """Keeps cookies and nothing else; calls by HTTPS where it is given an ``ssl.SSLContext``."""
 
-    def __init__(self, port):
+    def __init__(self, port, *, context=None):
         self.port = port
+        self.context = context
         self.cookies = {}
 
     def get(self, path, **headers):
         return self.request("GET", path, headers=headers)
 
     def request(self, method, path, body=None, *, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=110)
+        address = "127.0.0.1", self.port
+        if self.context is None:
+            connection = http.client.HTTPConnection(*address, timeout=110)
+        else:
+            connection = http.client.HTTPSConnection(*address, timeout=110, context=self.context)
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent = {"Accept": "text/html"} | ({"Cookie": cookies} if cookies else {}) | (headers or {})
         connection.request(
