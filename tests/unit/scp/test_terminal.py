@@ -1,12 +1,16 @@
 """What commands print fits a terminal, and nothing that is to be copied is cut."""
 
 import io
+import re
+import warnings
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from scp import terminal
+from scp import logs, terminal
+from scp.configuration.sections import Log
+from tests.support import logging_state
 
 UID = "1.2.826.0.1.3680043.8.498." + "1" * 38
 
@@ -59,3 +63,21 @@ def test_a_sentence_ends_its_lines_between_words_and_leaves_paths_and_what_is_to
 
 def test_a_sentence_in_a_file_is_one_line():
     assert len(lines_of("words " * 100, is_terminal=False)) == 1
+
+
+def test_a_warning_of_a_library_is_a_line_above_the_progress_bar(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with logging_state.preserved(), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logs.configure(Log(format="console"))
+        with terminal.progress() as bar:
+            bar.add_task("analysing", total=2)
+            bar.refresh()
+            warnings.warn("a fault of a library", stacklevel=1)
+            bar.refresh()
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err))
+    (line,) = [line for line in lines if "a fault of a library" in line]
+    assert "warning of a library" in line
+    assert "analysing" not in line
+    assert any(line.startswith("analysing") for line in lines)

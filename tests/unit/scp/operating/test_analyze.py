@@ -9,12 +9,13 @@ from PIL import Image
 from pydicom.uid import CTImageStorage
 
 from inference.errors import Failed
+from inference.findings import AnalysisStatus
 from inference.heatmap import legend
 from inference.network import manifest
 from inference.reading import pixels
 from inference.results import codes
 from scp import terminal
-from scp.operating import analyze, analyze_files
+from scp.operating import analyze, analyze_files, analyze_lines
 from storage.database.engine import Database
 from storage.scanners.scores import Network, Scanner
 from tests.support import model_folder, results
@@ -140,6 +141,7 @@ def test_table_shows_every_file_and_the_warning(secondread, image, tmp_path):
     assert "L MLO" in ended.out
     assert "FLAGGED" in ended.out
     assert "refused: For Processing" in ended.out
+    assert "\n2 files: 1 analysed, 1 refused\n" in ended.out
     assert "not for diagnostic use" in ended.out
 
 
@@ -275,6 +277,10 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys)
         "null": "no file, but a FIFO, a socket or a device",
     }
     assert selection.unread_files == 1
+    summary = analyze_lines._summary([AnalysisStatus.SUCCEEDED], analyze._unread(selection))
+    no_file = "2 skipped (no file, but a FIFO, a socket or a device)"
+    assert summary.startswith(f"6 files: 1 analysed, {no_file}, 1 skipped (")
+    assert summary.endswith(", 1 skipped (does not look like an image)")
     analyze._show_skipped(selection)
     output = capsys.readouterr().err
     assert "4 files skipped that cannot be read, 1 that do not look like images" in output

@@ -15,6 +15,7 @@ from scp.configuration.settings import Settings
 from scp.console.pages import alarms, overview
 from scp.console.services import Services
 from scp.operating import health as node_health
+from scp.operating.health import ScannerStatus
 from storage import refusals
 from storage.calls import Calls, add
 from storage.database.engine import Database
@@ -55,6 +56,22 @@ def test_all_is_well_where_nothing_is_seen(health):
 @pytest.mark.parametrize("kind", [Kind.CERTIFICATE, Kind.COMMITMENTS, Kind.REFUSALS, Kind.DISK])
 def test_what_the_page_does_not_know_itself_is_told_in_the_words_of_the_alert(health, kind):
     assert sentences(health, Condition(kind=kind, words=SENTENCE)) == [SENTENCE]
+
+
+@pytest.mark.parametrize("drifted", [True, False])
+def test_a_scanner_that_has_drifted_is_named(health, drifted):
+    scanner = ScannerStatus(
+        name="ACME Mammo 3000",
+        network="net 1.0",
+        examinations=400,
+        calibrated_at=None,
+        calibrated_by=None,
+        distance=0.3,
+        limit=0.2,
+        drifted=drifted,
+    )
+    words = "ACME Mammo 3000: the scores of its examinations have drifted. Calibrate it."
+    assert sentences(replace(health, scanners=(scanner,))) == ([words] if drifted else [])
 
 
 def test_a_full_disk_is_told_once(node, tmp_path):
