@@ -36,13 +36,13 @@ def a_job_is_parked(hand, settings, _authority):
 
 def a_commitment_is_parked(hand, settings, _authority):
     hand.answer_study("1.1")
-    owed = hand.due()
+    due = hand.due()
     hand.send_all()
     with hand.database.write() as tx:
-        for delivery in owed:
+        for delivery in due:
             uid = delivery.result.sop_instance_uid
             commitments.want(tx, delivery, sop_class_uid="1.2.840", sop_instance_uid=uid, now=hand.now)
-        commitments.never(tx, [delivery.id for delivery in owed], reason="Doe^Jane")
+        commitments.never(tx, [delivery.id for delivery in due], reason="Doe^Jane")
     return settings
 
 

@@ -86,9 +86,9 @@ def test_a_figure_is_that_of_the_node(samples, name, labels, value):
 
 
 def test_the_documents_list_each_metric_with_its_labels(samples):
-    given = {}
+    labels_by_name = {}
     for name, labels in samples:
-        given.setdefault(name, set()).update(label for label, _ in labels)
+        labels_by_name.setdefault(name, set()).update(label for label, _ in labels)
     listed = {
         name: set(re.findall(r"`(\w+)`", labels))
         for names, labels in re.findall(
@@ -96,7 +96,7 @@ def test_the_documents_list_each_metric_with_its_labels(samples):
         )
         for name in NAME.findall(names)
     }
-    assert listed == given
+    assert listed == labels_by_name
 
 
 @pytest.mark.parametrize("document", ["grafana-dashboard.json", "operating.md", "scaling.md"])

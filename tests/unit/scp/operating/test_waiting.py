@@ -78,7 +78,7 @@ def sent(hand):
         ]
 
 
-def asked(hand):
+def question_open(hand):
     ids = sent(hand)
     with hand.database.write() as tx:
         commitments.accepted(tx, ids, answer_until=hand.now + HOUR, now=hand.now)
@@ -108,7 +108,11 @@ def wait_of(hand, settings):
         (reported, None, "PACS to take its results, due now"),
         (delivery_put_off, HOUR, "PACS to take its results, tried at {}"),
         (sent, None, "PACS to say that it keeps the results (storage commitment), asked now"),
-        (asked, HOUR, "PACS to say that it keeps the results (storage commitment), asked again at {}"),
+        (
+            question_open,
+            HOUR,
+            "PACS to say that it keeps the results (storage commitment), asked again at {}",
+        ),
         (refuses_to_be_asked, None, "a person: PACS does not accept Storage Commitment"),
     ],
 )
