@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from storage.database import schema
 from storage.records import JobKind
@@ -96,7 +96,7 @@ def _deliveries(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[s
 
 def _uncommitted(tx: Connection, study_uids: Collection[str]) -> Sequence[Row[Any]]:
     results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
-    return tx.execute(
+    query: Select[Any] = (
         select(
             results.c.study_uid,
             deliveries.c.destination,
@@ -108,7 +108,8 @@ def _uncommitted(tx: Connection, study_uids: Collection[str]) -> Sequence[Row[An
         .join(commitments, commitments.c.delivery_id == deliveries.c.id)
         .where(results.c.study_uid.in_(study_uids), commitments.c.state.in_(UNCOMMITTED))
         .order_by(deliveries.c.destination, deliveries.c.id)
-    ).all()
+    )
+    return tx.execute(query).all()
 
 
 def _unaskable(uncommitted: Sequence[Row[Any]]) -> dict[str, str]:
