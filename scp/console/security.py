@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -20,6 +20,8 @@ FORM_BYTES: Final = 65_536
 """A request's body may have so many where it brings no files: strangers may send some of them."""
 UPLOADS: Final = frozenset({"/analyse", "/predict"})
 """Addresses that take files; strangers are turned away there before anything is read."""
+OF_PROGRAMS: Final = frozenset({"/predict"})
+"""Addresses that say what is wrong in the field ``problem``."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 HEADERS: Final = {
@@ -70,15 +72,15 @@ class Guard:
         except TooLarge:
             await self._too_large(scope)(scope, receive, _with_headers(send))
         except TimeoutError:
-            await PlainTextResponse("the upload took too long\n", 408)(scope, receive, _with_headers(send))
+            await _refused(scope, 408, "the upload took too long")(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = _hostname(headers.get("host", ""))
         if self.names and host not in self.names:
             # a page elsewhere that has its name resolved to this machine must not be answered
-            return PlainTextResponse(f"this console is not called {host!r}\n", 421)
+            return _refused(scope, 421, f"this console is not called {host!r}")
         if scope["method"] not in SAFE_METHODS and _foreign(headers):
-            return PlainTextResponse("requests that change something come from our own pages alone\n", 403)
+            return _refused(scope, 403, "requests that change something come from our own pages alone")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most_bytes(scope):
             return self._too_large(scope)
@@ -87,12 +89,18 @@ class Guard:
     def _most_bytes(self, scope: Scope) -> int:
         return self.most_bytes if scope["path"] in UPLOADS else FORM_BYTES
 
-    def _too_large(self, scope: Scope) -> PlainTextResponse:
+    def _too_large(self, scope: Scope) -> Response:
         if scope["path"] not in UPLOADS:
-            return PlainTextResponse("a form is shorter\n", 413)
-        return PlainTextResponse(
-            f"an upload has at most {self.most_bytes // 1_000_000} MB ([console] upload_mb)\n", 413
-        )
+            return _refused(scope, 413, "a form is shorter")
+        most = self.most_bytes // 1_000_000
+        return _refused(scope, 413, f"an upload has at most {most} MB ([console] upload_mb)")
+
+
+def _refused(scope: Scope, status: int, words: str) -> Response:
+    """Say what is wrong, as who calls that address reads it."""
+    if scope["path"] in OF_PROGRAMS:
+        return JSONResponse({"problem": words}, status)
+    return PlainTextResponse(f"{words}\n", status)
 
 
 def _hostname(host: str) -> str:

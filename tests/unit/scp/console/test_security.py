@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import ssl
 import sys
 
@@ -9,10 +10,26 @@ import pytest
 
 from scp.configuration.settings import load
 from scp.console import security, user_commands
-from scp.console.security import Guard
+from scp.console.security import LOOPBACK, Guard
 from tests.support import web
 from tests.support.command_line import CommandLine
 from tests.support.web import Browser
+
+MEGABYTE = bytes(1_000_000)
+REFUSALS = pytest.mark.parametrize(
+    ("piece", "headers", "status", "words"),
+    [
+        (b"-", {}, 408, "the upload took too long"),
+        (MEGABYTE, {}, 413, "an upload has at most 2 MB ([console] upload_mb)"),
+        (
+            b"-",
+            {"sec-fetch-site": "cross-site"},
+            403,
+            "requests that change something come from our own pages",
+        ),
+        (b"-", {"host": "evil.example"}, 421, "this console is not called 'evil.example'"),
+    ],
+)
 
 PASSWORD = "correct horse battery"
 NAME = "secondread.hospital.example"
@@ -55,31 +72,51 @@ def test_a_console_for_others_without_users_does_not_start(tmp_path, monkeypatch
     assert "[console] would let others in, and there are no users: add one" in " ".join(ended.err.split())
 
 
-def test_an_upload_has_one_time_for_its_whole_body(monkeypatch):
-    """Who drips, each byte in time, is answered with 408 all the same."""
-    monkeypatch.setattr(security, "BODY_SECONDS", 0.05)
-    answers = []
+async def read_all(_scope, receive, _send):
+    while (await receive())["more_body"]:
+        pass
 
-    async def application(_scope, receive, _send):
-        while (await receive())["more_body"]:
-            pass
+
+def refused(path, piece, headers):
+    """Return status and body of the answer to who drips: one ``piece`` after the other, each in time."""
+    sent = []
 
     async def receive():
         await asyncio.sleep(0.01)
-        return {"type": "http.request", "body": b"-", "more_body": True}
+        return {"type": "http.request", "body": piece, "more_body": True}
 
     async def send(message):
-        answers.append(message)
+        sent.append(message)
 
+    lines = {"host": "127.0.0.1"} | headers
     scope = {
         "type": "http",
         "method": "POST",
         "scheme": "http",
-        "path": "/predict",
-        "headers": [(b"host", b"127.0.0.1")],
+        "path": path,
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
     }
-    guard = Guard(application, names=security.LOOPBACK, most_bytes=1000)
-    asyncio.run(guard(scope, receive, send))
-    assert answers[0]["status"] == 408
-    assert b"took too long" in answers[1]["body"]
-    assert (b"x-frame-options", b"DENY") in answers[0]["headers"]
+    asyncio.run(Guard(read_all, names=LOOPBACK, most_bytes=2_000_000)(scope, receive, send))
+    assert (b"x-frame-options", b"DENY") in sent[0]["headers"]
+    return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
+
+
+@pytest.fixture
+def _short_patience(monkeypatch):
+    monkeypatch.setattr(security, "BODY_SECONDS", 0.5)
+
+
+@REFUSALS
+@pytest.mark.usefixtures("_short_patience")
+def test_programs_read_the_problem(piece, headers, status, words):
+    code, body = refused("/predict", piece, headers)
+    assert code == status
+    assert json.loads(body)["problem"].startswith(words)
+
+
+@REFUSALS
+@pytest.mark.usefixtures("_short_patience")
+def test_browsers_read_a_line(piece, headers, status, words):
+    code, body = refused("/analyse", piece, headers)
+    assert code == status
+    assert body.decode().startswith(words)
