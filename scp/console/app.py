@@ -23,7 +23,18 @@ from scp.configuration.settings import Settings
 from scp.console import access, rendering, services, visitors
 from scp.console.metrics import NodeCollector
 from scp.console.openid import Provider
-from scp.console.pages import analyse, model, openid, overview, predict, sign_in, studies, study, watch
+from scp.console.pages import (
+    analyse,
+    model,
+    openid,
+    overview,
+    predict,
+    sign_in,
+    studies,
+    study,
+    upload_pictures,
+    watch,
+)
 from scp.console.pages import users as users_page
 from scp.console.pages.overview import Watch
 from scp.console.reading.uploads import Uploads
@@ -58,9 +69,9 @@ ROUTES: Final = (
     Route("/analyse", analyse.receive, methods=["POST"]),
     Route("/analyse/{upload}", analyse.follow),
     Route("/analyse/{upload}/forget", analyse.forget, methods=["POST"]),
-    Route("/analyse/{upload}/{file:int}/preview.jpg", analyse.preview),
-    Route("/analyse/{upload}/{file:int}/picture.jpg", analyse.image),
-    Route("/analyse/{upload}/{file:int}/heatmap.jpg", analyse.heat),
+    Route("/analyse/{upload}/{file:int}/preview.jpg", upload_pictures.preview),
+    Route("/analyse/{upload}/{file:int}/picture.jpg", upload_pictures.image),
+    Route("/analyse/{upload}/{file:int}/heatmap.jpg", upload_pictures.heat),
     Route("/healthz", watch.alive),
     Route("/readyz", watch.ready),
     Route("/metrics", watch.metrics),

@@ -15,13 +15,11 @@ from inference.findings import Finding, NotAnalysed, OutdatedFindingError
 from inference.options import MeasuredImage
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
-from scp.calibration import StudyThresholds
 from scp.console.services import Services
 from scp.receiving import descriptions
 from storage.errors import StorageError
 from storage.queue import arrivals, reports
 from storage.records import FindingRecord, Instance
-from storage.scanners.scores import Network
 
 log = structlog.get_logger(__name__)
 
@@ -70,15 +68,7 @@ def examine(services: Services, study_uid: str) -> ExaminedStudy:
     ]
     described = [image.source for image in measured]
     measured = [image for image in measured if mammogram.is_mentioned(image.source, described)]
-    manifest = services.manifest
-    thresholds = StudyThresholds(
-        database=services.database,
-        network=Network(name=manifest.name, version=manifest.version),
-        uncalibrated=services.rule.threshold,
-        study_uid=study_uid,
-        repeated=last,
-    )
-    read = examination.read(measured, services.rule, thresholds)
+    read = examination.read(measured, services.rule, services.thresholds(study_uid, repeated=last))
     results = {image.source.sop_instance_uid: image.finding for image in read.images}
     return ExaminedStudy(
         images=tuple(

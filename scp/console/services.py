@@ -18,10 +18,13 @@ from inference.decision import FlagRule
 from inference.network.manifest import Manifest
 from scp import product
 from scp.auditing.trail import Trail
+from scp.calibration import StudyThresholds
 from scp.configuration.settings import Settings
 from scp.console.reading.uploads import Uploads
 from storage.database.engine import Database
 from storage.files.archive import Archive
+from storage.records import Report
+from storage.scanners.scores import Network
 
 KEY_FILE: Final = "console.key"
 """The file in the data directory that pseudonyms are made with."""
@@ -52,6 +55,16 @@ class Services:
     def rule(self) -> FlagRule:
         """How breasts are flagged."""
         return product.flag_rule(self.settings.model)
+
+    def thresholds(self, study_uid: str, *, repeated: Report | None = None) -> StudyThresholds:
+        """Return what flags the breasts of a study, "" of a picture: what its report, ``repeated``, says."""
+        return StudyThresholds(
+            database=self.database,
+            network=Network(name=self.manifest.name, version=self.manifest.version),
+            uncalibrated=self.rule.threshold,
+            study_uid=study_uid,
+            repeated=repeated,
+        )
 
     @cached_property
     def _key(self) -> bytes:

@@ -13,15 +13,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from inference import wording as results
 from inference.decision import Analysed
 from inference.findings import CLASSES
 from scp.console import rendering, services, visitors
-from scp.console.drawing import pictures
 from scp.console.reading import uploads
-from scp.console.reading.uploads import Busy, Step, Upload, UploadedFile, Uploads
+from scp.console.reading.uploads import Busy, Step, Upload, Uploads
 from scp.console.services import Services
 from scp.console.visitors import Role
 from scp.console.wording import PLAIN
@@ -32,8 +31,6 @@ NAME_LENGTH: Final = 120
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 AGAIN: Final = {"Retry-After": "60"}
 """Sent with what may be tried again."""
-CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
-"""Pictures do not change under their address: the browser may keep them for this visit."""
 
 
 async def show(request: Request) -> Response:
@@ -113,7 +110,7 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
 async def follow(request: Request) -> Response:
     """Return the page of one upload, or its part that changes where a script asks for it."""
     node = services.of(request)
-    upload = _upload(node, request)
+    upload = upload_of(node, request)
     name = "upload_live.html" if "fragment" in request.query_params else "upload.html"
     studies = await _studies(node, upload)
     context = {
@@ -130,7 +127,7 @@ async def _studies(node: Services, upload: Upload) -> list[ReadStudy]:
     """Return what was read, and no less than the steps say: a file that ended meanwhile had no result."""
     while True:
         steps = [file.step for file in upload.files]
-        studies = await run_in_threadpool(node.uploads.studies, upload)
+        studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
         if steps == [file.step for file in upload.files]:
             return studies
 
@@ -139,37 +136,8 @@ async def forget(request: Request) -> Response:
     """Remove an upload before its time."""
     await visitors.check_form(request)
     node = services.of(request)
-    node.uploads.forget(_upload(node, request))
+    node.uploads.forget(upload_of(node, request))
     return RedirectResponse("/analyse", 303)
-
-
-async def preview(request: Request) -> Response:
-    """Return the picture of an uploaded file as soon as it is read."""
-    _, file = _file(services.of(request), request)
-    if not file.preview.exists():
-        raise HTTPException(404, "there is no preview, or not yet")
-    return FileResponse(file.preview, media_type="image/jpeg", headers=CACHE_HEADERS)
-
-
-async def image(request: Request) -> Response:
-    """Return the analysed picture without colours."""
-    _, file = _file(services.of(request), request)
-    if not file.layers.exists():
-        raise HTTPException(404, "this file was not analysed")
-    drawn = await run_in_threadpool(pictures.plain, file.layers)
-    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
-
-
-async def heat(request: Request) -> Response:
-    """Return where the network looked, to be laid over the picture."""
-    node = services.of(request)
-    upload, file = _file(node, request)
-    studies = await run_in_threadpool(node.uploads.studies, upload)
-    outcome = outcomes(studies).get(file.number)
-    if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
-        raise HTTPException(404, "this file was not analysed")
-    drawn = await run_in_threadpool(pictures.marked, file.layers, outcome.finding)
-    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
 
 
 def outcomes(studies: list[ReadStudy]) -> dict[int, Outcome]:
@@ -224,19 +192,12 @@ def _explained(node: Services) -> dict[str, object]:
     }
 
 
-def _upload(node: Services, request: Request) -> Upload:
+def upload_of(node: Services, request: Request) -> Upload:
+    """Return the upload of the address. Raises HTTPException 404 where it is not the visitor's own."""
     upload = node.uploads.find(request.path_params["upload"], visitors.of(request).secret)
     if upload is None:
         raise HTTPException(404, "this upload is forgotten, or was not yours: choose the files again")
     return upload
-
-
-def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
-    upload = _upload(node, request)
-    number = request.path_params["file"]
-    if number >= len(upload.files):
-        raise HTTPException(404, "this upload has no such file")
-    return upload, upload.files[number]
 
 
 def _copy(file: UploadFile, target: Path) -> None:

@@ -43,7 +43,7 @@ async def predict(request: Request) -> Response:
         await request.close()
     try:
         await asyncio.gather(*upload.tasks)
-        studies = await run_in_threadpool(node.uploads.studies, upload)
+        studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
         return JSONResponse(_answer(node, upload, studies))
     finally:
         node.uploads.forget(upload)

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from inference import findings
-from inference.decision import FlagRule, SameForAll
+from inference.decision import FlagRule, Thresholds
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, Finding, NotAnalysed
 from inference.reading import mammogram
@@ -202,14 +202,16 @@ class Uploads:
             task.cancel()
         shutil.rmtree(upload.folder, ignore_errors=True)
 
-    def studies(self, upload: Upload) -> list[ReadStudy]:
-        """Return what is known by now, files of one study read together, as ``analyze`` does."""
+    def studies(self, upload: Upload, thresholds: Callable[[str], Thresholds]) -> list[ReadStudy]:
+        """Return what is known by now, files of one study read together, as ``analyze`` does.
+
+        ``thresholds`` gives those of a study by its Study Instance UID, "" of a picture. Raises StorageError.
+        """
         groups: dict[str, list[ReadFile]] = {}
         for file in upload.files:
             if file.finding is None:
                 continue
-            study = "" if file.source is None else file.source.study_instance_uid
-            groups.setdefault(study or f"file {file.number}", []).append(
+            groups.setdefault(_study(file.source) or f"file {file.number}", []).append(
                 ReadFile(
                     path=Path(f"{file.number} {file.name}"),
                     source=file.source,
@@ -218,8 +220,10 @@ class Uploads:
                     seconds=file.seconds,
                 )
             )
-        thresholds = SameForAll(threshold=self._rule.threshold)
-        return [analyze_study.decided(group, self._rule, thresholds) for group in groups.values()]
+        return [
+            analyze_study.decided(group, self._rule, thresholds(_study(group[0].source)))
+            for group in groups.values()
+        ]
 
     def percent(self, file: UploadedFile) -> int:
         """Return how far the analysis of ``file`` is likely to be: nobody knows it exactly."""
@@ -267,6 +271,11 @@ def file_name(number: int, name: str) -> str:
     """Return how the file that its owner calls ``name`` is called here: with a known ending, or none."""
     suffix = Path(name).suffix.lower()
     return f"{number}.file{suffix if suffix in PICTURE_SUFFIXES else ''}"
+
+
+def _study(source: SourceImage | None) -> str:
+    """Return the Study Instance UID, "" of a picture."""
+    return "" if source is None else source.study_instance_uid
 
 
 def _begin(file: UploadedFile) -> None:

@@ -2,16 +2,29 @@
 
 import asyncio
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
+from inference import findings
+from inference.decision import SameForAll
 from inference.findings import AnalysisStatus
-from scp.configuration.sections import Node
+from scp import calibration
+from scp.configuration.sections import Model, Node
 from scp.configuration.settings import Settings
 from scp.console.reading import uploads
 from scp.console.reading.reader import ReaderError
 from scp.console.reading.uploads import MOST_WAITING, Busy, Step, Uploads
+from scp.console.services import Services
+from storage.database.engine import Database
+from storage.files.folder import FolderArchive
+from storage.scanners.scores import Network, Scanner
 from tests.support import results
+from tests.support.mammograms import mammogram, write
+from tests.support.scored import examine
+
+SCANNER = Scanner(manufacturer="ACME", model="Mammo 3000")
+AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
 class Unable:
@@ -25,6 +38,18 @@ class Unable:
         raise ReaderError("the file could not be analysed")
 
 
+class Able(Unable):
+    """A reader that says the same of every image."""
+
+    async def ask(self, _question, *, began=lambda: None):
+        began()
+        return {"finding": findings.dump(results.measured((0.3, 0.2, 0.1, 0.4))), "seconds": 0.1}
+
+
+def for_all(_study_uid):
+    return SameForAll(threshold=results.RULE.threshold)
+
+
 @pytest.fixture
 def opened(tmp_path):
     every_upload = Uploads(Settings(node=Node(data_dir=tmp_path)), results.RULE)
@@ -33,9 +58,9 @@ def opened(tmp_path):
     return every_upload
 
 
-def upload_of(opened, owner, names=("left.png", "right.png")):
+def upload_of(opened, owner, names=("left.png", "right.png"), *, folder=None):
     async def begin():
-        upload = opened.begin(owner, opened.new_folder(), names)
+        upload = opened.begin(owner, folder or opened.new_folder(), names)
         await asyncio.gather(*upload.tasks)
         return upload
 
@@ -57,7 +82,32 @@ def test_a_file_that_cannot_be_read_ends_with_a_reason(opened):
         (Step.ENDED, AnalysisStatus.FAILED)
     }
     assert [opened.percent(file) for file in upload.files] == [100, 100]
-    assert len(opened.studies(upload)) == 2  # pictures belong to no study
+    assert len(opened.studies(upload, for_all)) == 2  # pictures belong to no study
+
+
+def test_a_dicom_file_is_flagged_from_the_threshold_that_its_scanner_has(opened, tmp_path):
+    """As in a report and by ``analyze``: one image has one answer."""
+    opened._previews = opened.analyses = Able()
+    database = Database.open(tmp_path)
+    settings = opened._settings.model_copy(update={"model": Model(flag=0.3)})
+    node = Services(settings=settings, database=database, archive=FolderArchive(tmp_path), uploads=opened)
+    folder = opened.new_folder()
+    made_by = {"Manufacturer": SCANNER.manufacturer, "ManufacturerModelName": SCANNER.model}
+    write(mammogram("R", rows=320, columns=256, **made_by), folder / uploads.file_name(0, "right.dcm"))
+    upload = upload_of(opened, "ann", ("right.dcm",), folder=folder)
+
+    def decision():
+        (study,) = opened.studies(upload, node.thresholds)
+        (file,) = study.files
+        return file.finding.decision
+
+    assert (decision().flagged, decision().percentile) == (True, None)
+    network = Network(name=node.manifest.name, version=node.manifest.version)
+    examine(database, [number / 250 for number in range(250)], scanner=SCANNER, network=network, at=AT)
+    proposal = calibration.look(database, SCANNER, network).proposed(0.5, at=AT, by="radiology")
+    calibration.accept(database, [proposal])
+    assert (decision().flagged, decision().percentile) == (False, 40)
+    database.close()
 
 
 def test_nothing_is_left_of_an_upload_that_is_forgotten(opened):

@@ -1,0 +1,63 @@
+"""The pictures of an uploaded file: as it came, as it was analysed, and with what the network saw in it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from inference.decision import Analysed
+from scp.console import services
+from scp.console.drawing import pictures
+from scp.console.pages import analyse
+from scp.console.reading.uploads import Upload, UploadedFile
+from scp.console.services import Services
+
+CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
+"""Pictures do not change under their address: the browser may keep them for this visit."""
+
+
+async def preview(request: Request) -> Response:
+    """Return the picture of an uploaded file as soon as it is read."""
+    _, file = _file(services.of(request), request)
+    if not file.preview.exists():
+        raise HTTPException(404, "there is no preview, or not yet")
+    return FileResponse(file.preview, media_type="image/jpeg", headers=CACHE_HEADERS)
+
+
+async def image(request: Request) -> Response:
+    """Return the analysed picture without colours."""
+    _, file = _file(services.of(request), request)
+    if not file.layers.exists():
+        raise HTTPException(404, "this file was not analysed")
+    drawn = await run_in_threadpool(pictures.plain, file.layers)
+    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
+
+
+async def heat(request: Request) -> Response:
+    """Return where the network looked, to be laid over the picture."""
+    node = services.of(request)
+    upload, file = _file(node, request)
+    finding = await _analysed(node, upload, file)
+    drawn = await run_in_threadpool(pictures.marked, file.layers, finding)
+    return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
+
+
+async def _analysed(node: Services, upload: Upload, file: UploadedFile) -> Analysed:
+    """Return what is said of the file. Raises HTTPException 404 where nothing is, or not yet."""
+    studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
+    outcome = analyse.outcomes(studies).get(file.number)
+    if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
+        raise HTTPException(404, "this file was not analysed")
+    return outcome.finding
+
+
+def _file(node: Services, request: Request) -> tuple[Upload, UploadedFile]:
+    upload = analyse.upload_of(node, request)
+    number = request.path_params["file"]
+    if number >= len(upload.files):
+        raise HTTPException(404, "this upload has no such file")
+    return upload, upload.files[number]
