@@ -34,6 +34,7 @@ export async function sweep(visit, { result, studies, study, users, folder, name
 async function look(page, address, { name, size, themes, folder, found }) {
   await page.goto(address);
   if (name === "users") await page.locator("summary").last().click();
+  if (name === "overview" && !folder) await page.locator("#hours summary").click();
   for (const image of await page.locator("img[loading=lazy]").all()) await image.scrollIntoViewIfNeeded();
   await page.waitForFunction(() => [...document.images].every((image) => image.complete));
   await page.evaluate(() => scrollTo(0, 0));

@@ -51,7 +51,7 @@ def of_day(hours: Sequence[Hour]) -> list[Chart]:
         _chart(
             "Receipt to return",
             hours,
-            [hour.seconds or 0.0 for hour in hours],
+            [hour.seconds for hour in hours],
             total=middle,
             unit=" s",
         ),
@@ -59,12 +59,19 @@ def of_day(hours: Sequence[Hour]) -> list[Chart]:
 
 
 def _chart(
-    title: str, hours: Sequence[Hour], values: Sequence[float], *, total: str | None = None, unit: str = ""
+    title: str,
+    hours: Sequence[Hour],
+    measured: Sequence[float | None],
+    *,
+    total: str | None = None,
+    unit: str = "",
 ) -> Chart:
+    """Return the chart of what was ``measured`` in each hour, None where there was nothing to measure."""
+    values = [value or 0.0 for value in measured]
     highest = max(values, default=0)
     width = WIDTH / len(values)
     labels = [f"{hour.begin.astimezone():%H:%M %Z}" for hour in hours]
-    words = [f"{value:.0f}{unit}" for value in values]
+    words = ["none" if value is None else f"{value:.0f}{unit}" for value in measured]
     return Chart(
         title=title,
         total=f"{sum(values):.0f}" if total is None else total,

@@ -31,7 +31,9 @@ function refresh(part) {
       const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
       silence.hidden = answer.ok;
       if (answer.ok) {
+        const unfolded = [...part.querySelectorAll("details[open]")].map(({ id }) => id);
         part.innerHTML = await answer.text();
+        for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
         prepare(part);
         if (answer.headers.get("X-Ended") === "1") return;
       } else if (answer.status !== 503) return location.reload();

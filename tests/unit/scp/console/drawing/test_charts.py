@@ -40,6 +40,7 @@ def test_a_day_without_anything_has_no_bar_and_says_so():
     *_, waiting = charts.of_day(hours(0, 0))
     assert {bar.height for bar in waiting.bars} == {0}
     assert waiting.total == "none yet"
+    assert [value for _, value in waiting.rows] == ["none", "none"]  # no time, which is not no seconds
 
 
 def test_bars_stand_side_by_side():
