@@ -39,6 +39,7 @@ _environment.filters |= {
     "share": wording.share,
     "duration": wording.duration,
     "sentence": sentence,
+    "plainly": wording.plainly,
     "class_name": lambda uid: UID(uid).name,
 }
 _environment.globals |= {"Role": Role, "NOT_FOR_DIAGNOSIS": NOT_FOR_DIAGNOSIS, "version": product.__version__}

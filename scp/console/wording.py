@@ -7,13 +7,15 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from inference.decision import Decision
 from inference.findings import ClassKey
 from storage.overview.studies import StudyState
 from storage.states import CommitmentState, DeliveryState
 
+NOT_EXCLUDED: Final = "This does not exclude cancer."
 PLAIN: Final[Mapping[ClassKey, str]] = MappingProxyType(
     {
-        ClassKey.NORMAL: "Nothing suspicious was seen. This does not exclude cancer.",
+        ClassKey.NORMAL: f"Nothing suspicious was seen. {NOT_EXCLUDED}",
         ClassKey.BENIGN: (
             "Something was seen that resembles findings which were looked at again (a recall, often a "
             "biopsy) and turned out to be harmless."
@@ -69,6 +71,12 @@ COMMITMENTS: Final[Mapping[CommitmentState, str]] = MappingProxyType(
         CommitmentState.WAIVED: "nobody asks",
     }
 )
+
+
+def plainly(decision: Decision) -> str:
+    """Return what a breast's label means; where it is not flagged also, once, what that does not mean."""
+    words = PLAIN[decision.label]
+    return words if decision.flagged or NOT_EXCLUDED in words else f"{words} {NOT_EXCLUDED}"
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -22,7 +22,7 @@ from scp.console.pages import identities, outcomes
 from scp.console.pages import studies as listing
 from scp.console.services import Services
 from scp.console.visitors import Role
-from scp.console.wording import COMMITMENTS, DELIVERIES, PLAIN
+from scp.console.wording import COMMITMENTS, DELIVERIES
 from scp.operating import retry
 from storage import history
 from storage.overview import deliveries, studies
@@ -61,7 +61,6 @@ def show(request: Request) -> Response:
             "identity": identities.rows(read.header) if identity_shown and read.header else None,
             "Analysed": Analysed,
             "classes": CLASSES,
-            "plain": PLAIN,
             "breast_name": lambda breast: result_words.breast_name(
                 breast.side, breast.views, standard=breast.standard
             ),
