@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 Point: TypeAlias = tuple[float, float]
 """Column and row in pixels of the source; 0, 0 is the top-left corner of its first pixel (PS3.3 C.18.6)."""
@@ -121,6 +121,18 @@ class NotAnalysed:
 
 
 Finding: TypeAlias = Measured | NotAnalysed
+
+
+class NamedModel(Protocol):
+    """What a line or a picture says of the network: `ModelIdentity`, or its manifest."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def version(self) -> str:
+        """Which version it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,9 +38,6 @@ from inference.reading.mammogram import ImageDescription
 from inference.reading.options import DEFAULT, ReadingOptions
 from inference.reading.pixels import Picture
 
-PICTURE_FILE = "side and view not known"
-"""Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
-
 Result = TypeVar("Result")
 
 

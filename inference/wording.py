@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from inference.decision import Analysed, Decision, FlagRule
-from inference.findings import CLASSES, ClassKey, Laterality, ModelIdentity
+from inference.findings import CLASSES, ClassKey, Laterality, ModelIdentity, NamedModel
 
 NOT_FOR_DIAGNOSIS: Final = "NOT FOR DIAGNOSTIC USE"
 BANNER: Final = f"AI - {NOT_FOR_DIAGNOSIS}"
@@ -22,6 +22,8 @@ FLAG_SEPARATOR: Final = " · "
 """Between the flag and its score."""
 CAPTION_SEPARATOR: Final = "  "
 """Between what a picture is and side and view."""
+PICTURE_FILE: Final = "side and view not known"
+"""Caption of a PNG or JPEG: such a file does not say what it shows, and its name is not trusted."""
 NOT_EXCLUDED: Final = "this does not exclude cancer"
 NO_REGION: Final = "AI result, no region"
 NO_RESULT: Final = "AI: no result"
@@ -269,7 +271,7 @@ def explanation(explained: ClassKey) -> tuple[str, str]:
     return f"{short}: where the network looked", short
 
 
-def signature(model: ModelIdentity, issue: int = 1) -> str:
+def signature(model: NamedModel, issue: int = 1) -> str:
     """Return the last line of a picture: who says all this, and in which ``issue`` of the results."""
     signed = f"{model.name} {model.version}, investigational"
     return signed if issue == 1 else f"{signed}, {numbered('result', issue)}"

@@ -72,6 +72,7 @@ ROUTES: Final = (
     Route("/analyse/{upload}/{file:int}/preview.jpg", upload_pictures.preview),
     Route("/analyse/{upload}/{file:int}/picture.jpg", upload_pictures.image),
     Route("/analyse/{upload}/{file:int}/heatmap.jpg", upload_pictures.heat),
+    Route("/analyse/{upload}/{file:int}/heatmap.png", upload_pictures.download),
     Route("/healthz", watch.alive),
     Route("/readyz", watch.ready),
     Route("/metrics", watch.metrics),

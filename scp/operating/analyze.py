@@ -20,7 +20,7 @@ from inference.decision import Analysed, FlagRule, SameForAll, Thresholds
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, NotAnalysed
 from inference.heatmap import heatmap
-from inference.pipeline import PICTURE_FILE, Analysis, Analyst
+from inference.pipeline import Analysis, Analyst
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
@@ -179,7 +179,7 @@ def _keep(study: ReadStudy, folder: OutputFolder, settings: Settings, analyst: A
             picture = heatmap.render(
                 file.layers,
                 file.finding,
-                caption=PICTURE_FILE if file.source is None else file.source.label,
+                caption=wording.PICTURE_FILE if file.source is None else file.source.label,
                 signature=wording.signature(analyst.identity),
                 longest=options.sc_max_side,
             )

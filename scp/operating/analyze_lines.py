@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from inference import wording
 from inference.decision import Analysed
 from inference.examination import BreastReading
-from inference.findings import CLASSES, AnalysisStatus, ModelIdentity, NotAnalysed
+from inference.findings import CLASSES, AnalysisStatus, ModelIdentity, NamedModel, NotAnalysed
 from inference.reading.mammogram import SourceImage
 from scp import terminal
 from scp.operating.analyze_study import Outcome, ReadStudy
@@ -20,18 +19,6 @@ WORDS = {
     AnalysisStatus.FAILED: "failed",
 }
 """The ``status`` of ``--json``."""
-
-
-class NamedModel(Protocol):
-    """What a line says of the network: `ModelIdentity`, or its manifest."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def version(self) -> str:
-        """Which version it is."""
 
 
 def of_study(study: ReadStudy, identity: ModelIdentity) -> Iterator[dict[str, object]]:

@@ -49,6 +49,7 @@ export async function analyseChosen(page, { address, files }) {
   await ended(page);
   const found = { earlier, answer: await text(page.locator(".answer")), alert: await text(page.getByRole("alert")) };
   found.coloured = await faded(page);
+  found.heatmap = await kept(page, page.getByRole("link", { name: "Download heatmap" }));
   await page.getByRole("button", { name: "Forget these files now" }).click();
   await page.waitForURL(`${address}/analyse`);
   found.left = await page.getByRole("region", { name: "In this session" }).getByRole("link").count();

@@ -227,6 +227,7 @@ def test_a_chosen_file_is_analysed_and_what_is_no_mammogram_is_an_alert(visit, s
     record = visit["walks"][size]["analyse"]
     assert re.search(r"confidence \d{1,3}\.\d\d %", record["answer"])
     assert "No result: this was not taken for a mammogram" in record["alert"]
+    assert record["heatmap"][:2] == ["heatmap-1.png", "\x89P"]
     assert "left.png" in record["earlier"]
     assert record["left"] == 1  # the other upload was forgotten when its button was pressed
 

@@ -33,6 +33,14 @@ def marked(path: Path, finding: Analysed) -> bytes:
     return _encoded(heatmap.marked(fitted, finding, line=_LINE))
 
 
+def with_legend(path: Path, finding: Analysed, *, caption: str, signature: str, longest: int) -> bytes:
+    """Return the heatmap as it is sent to a PACS, as PNG: `heatmap.render` says how. Raises OSError."""
+    drawn = heatmap.render(layers.read(path), finding, caption=caption, signature=signature, longest=longest)
+    file = io.BytesIO()
+    Image.fromarray(drawn).save(file, format="PNG")
+    return file.getvalue()
+
+
 def _fitted(path: Path) -> Layers:
     """Read the layers, shrunk to the size of a page."""
     whole = layers.read(path)

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from inference import wording
 from inference.decision import Analysed
 from scp.console import services
 from scp.console.drawing import pictures
@@ -44,6 +45,23 @@ async def heat(request: Request) -> Response:
     finding = await _analysed(node, upload, file)
     drawn = await run_in_threadpool(pictures.marked, file.layers, finding)
     return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
+
+
+async def download(request: Request) -> Response:
+    """Return the heatmap with its legend as a PNG to be kept: the picture that ``analyze`` writes."""
+    node = services.of(request)
+    upload, file = _file(node, request)
+    drawn = await run_in_threadpool(
+        pictures.with_legend,
+        file.layers,
+        await _analysed(node, upload, file),
+        caption=wording.PICTURE_FILE if file.source is None else file.source.label,
+        signature=wording.signature(node.manifest),
+        longest=node.settings.outputs.options().sc_max_side,
+    )
+    name = f"heatmap-{file.number + 1}.png"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(drawn, media_type="image/png", headers=headers)
 
 
 async def _analysed(node: Services, upload: Upload, file: UploadedFile) -> Analysed:

@@ -117,6 +117,7 @@ def test_the_overview_says_what_needs_a_person(browser):
     assert "it is &lt;b&gt;not&lt;/b&gt; configured" in page.text
     assert "<strong>SECONDREAD</strong>" not in page.text, "`check` calls so, which is no peer"
     assert "<strong>PACS</strong>" in page.text
+    assert page.text.count('data-label="Images received"') == 24  # hour by hour, for who has no mouse
     assert "<!doctype" not in browser.get("/?fragment=1").text
 
 
@@ -189,6 +190,8 @@ def test_nothing_that_was_typed_gets_into_an_address(browser):
 def test_a_study_shows_images_report_and_deliveries(browser):
     page = browser.get(f"/studies/{STUDY}")
     assert page.words.count("60.00 %") >= 4
+    assert page.words.count("This image alone scores highest for Malignant.") == 4
+    assert page.words.count("turned out to be harmless. This does not exclude cancer.") == 2
     assert "Imaging Measurement Report" in page.words
     assert "waits for" not in page.words
     assert page.words.count("0x0000") >= 5
@@ -258,6 +261,10 @@ def test_an_uploaded_picture_is_analysed_shown_and_forgotten(browser, console, f
     assert "too large" in page.words
     for kind in ("preview", "picture", "heatmap"):
         assert browser.get(f"{address}/0/{kind}.jpg").status == 200
+    download = browser.get(f"{address}/0/heatmap.png")
+    assert download.headers["Content-Disposition"] == 'attachment; filename="heatmap-1.png"'
+    assert Image.open(io.BytesIO(download.body)).format == "PNG"
+    assert browser.get(f"{address}/1/heatmap.png").status == 404
     assert console.browser().get(address).status == 404
     assert list((folder / "data" / "uploads").iterdir())
     assert browser.post(f"{address}/forget", proof).status == 303
@@ -288,7 +295,13 @@ def test_predict_answers_as_analyze_does(browser, tmp_path, folder):
 def test_predict_says_what_is_wrong_with_a_request(browser):
     assert browser.request("POST", "/predict", b"").status == 415
     assert browser.post("/predict").json()["problem"].startswith("no file was chosen")
-    assert browser.post("/predict", files=[("large.png", bytes(9_000_000))]).status == 413
+    large = browser.post("/predict", files=[("large.png", bytes(9_000_000))])
+    assert (large.status, large.json()) == (
+        413,
+        {"problem": "an upload has at most 8 MB ([console] upload_mb)"},
+    )
+    promised = browser.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert all("content" in response for response in promised.values())
     assert browser.get("/predict").status == 405
 
 
