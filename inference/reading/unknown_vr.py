@@ -31,7 +31,9 @@ _FURTHER: Final = 8
 _DEEPEST: Final = 16
 """Sequences within sequences."""
 _LARGEST: Final = 1 << 30
-"""Bytes to which a deflated file may inflate, several times the largest mammogram."""
+"""Bytes to which a deflated file may inflate to the end of its pixels: several of the largest mammogram."""
+_LONGEST_HEADER: Final = 1 << 25
+"""Bytes to which what stands before the pixels may inflate."""
 _META: Final = 132
 """Bytes of preamble and prefix (PS3.10 7.1); the length of what follows them stands 8 bytes behind."""
 _HEADER: Final = 8
@@ -68,19 +70,45 @@ def _meta(file: IO[bytes]) -> tuple[int, UID | None]:
 
 
 def _read_deflated(file: Reader, begin: int, options: dict[str, Any]) -> Dataset:
-    """Read what ``file`` inflates to. Raises zlib.error, ValueError where it is damaged or a bomb."""
+    """Read what ``file`` inflates to, up to the end of its pixels at most.
+
+    What stands behind them says nothing about the image, and may be a thousand times as long as the file.
+    Raises zlib.error, ValueError where it is damaged or a bomb.
+    """
     file.seek(0)
     head, deflated = file.read(begin), file.read()
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = bytearray(stream.decompress(deflated, _LARGEST))
-    if stream.unconsumed_tail:
-        raise ValueError(f"data set inflates to more than {_LARGEST} bytes")
-    if not stream.eof:
-        raise zlib.error("the deflated stream is cut short")
-    for place, vr in _Walk(io.BytesIO(inflated), "<").patches(0):
+    inflated = bytearray(stream.decompress(deflated, _LONGEST_HEADER))
+    walk = _Walk(io.BytesIO(inflated), "<")
+    for place, vr in walk.patches(0):
         inflated[place : place + len(vr)] = vr
+    if walk.pixels is None:
+        if stream.unconsumed_tail:
+            raise ValueError(f"its header inflates to more than {_LONGEST_HEADER} bytes")
+        end = None
+    elif options.get("stop_before_pixels"):
+        end = walk.pixels
+    else:
+        end = _end_of_value(inflated, walk.pixels)
+    most = _LARGEST if end is None else end
+    if most > _LARGEST:
+        raise ValueError(f"its pixels inflate to more than {_LARGEST} bytes")
+    if most > len(inflated):
+        inflated += stream.decompress(stream.unconsumed_tail, most - len(inflated))
+    if end is None and stream.unconsumed_tail:
+        raise ValueError(f"data set inflates to more than {_LARGEST} bytes")
+    if not stream.eof and (end is None or len(inflated) < end):
+        raise zlib.error("the deflated stream is cut short")
+    del inflated[most:]
     again = zlib.compressobj(level=0, wbits=-zlib.MAX_WBITS)
     return pydicom.dcmread(io.BytesIO(head + again.compress(inflated) + again.flush()), **options)
+
+
+def _end_of_value(inflated: bytearray, place: int) -> int | None:
+    """Return where the value of the element of pixels at ``place`` ends; None where it does not say."""
+    vr, short, long = struct.unpack("<2sHL", inflated[place + 4 : place + 12].ljust(8, b"\0"))
+    length = long if vr in _LONG else short
+    return None if length == _UNDEFINED else place + (12 if vr in _LONG else _HEADER) + length
 
 
 class _Walk:
@@ -91,6 +119,8 @@ class _Walk:
         self._order = order
         self._size = file.seek(0, io.SEEK_END)
         self._elements_so_far = 0
+        self.pixels: int | None = None
+        """Where the element of the pixels begins, once the walk has come to it."""
 
     def patches(self, begin: int) -> Iterator[tuple[int, bytes]]:
         """Yield places of VRs that are none, and the bytes that belong there."""
@@ -110,6 +140,7 @@ class _Walk:
                 place += _HEADER
                 break
             if tag == _PIXELS and depth == 0:
+                self.pixels = place
                 return
             if vr not in _REPRESENTATIONS:
                 vr, replaced = self._true_vr(place, tag, short, long, end)

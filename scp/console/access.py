@@ -83,21 +83,25 @@ def digest(secret: str) -> str:
 
 
 def sign_in(database: Database, name: str, password: str, *, secret: str, now: datetime) -> None:
-    """Let the browser with ``secret`` stand for the user. Raises SignInError."""
-    with database.read() as tx:
-        user = users.find(tx, name)
-    locked = user is not None and (
-        user.disabled or (user.locked_until is not None and user.locked_until > now)
-    )
-    correct = _correct(_DUMMY if user is None else user.password_hash, password)
-    if user is None or locked or not correct:
-        if user is not None and not locked:
-            _count_failure(database, name, now)
-        log.warning("sign-in refused", user=name if user is not None else "unknown")
-        raise SignInError(WRONG)
-    with database.write() as tx:
-        users.succeeded(tx, name)
-        users.grant(tx, digest(secret), name, label=None, now=now)
+    """Let the browser with ``secret`` stand for the user. Raises SignInError.
+
+    One at a time: a try that comes while another is checked meets the lock that this one may bring.
+    """
+    with _one_at_a_time:
+        with database.read() as tx:
+            user = users.find(tx, name) if NAME.fullmatch(name) else None
+        locked = user is not None and (
+            user.disabled or (user.locked_until is not None and user.locked_until > now)
+        )
+        correct = _correct(_DUMMY if user is None else user.password_hash, password)
+        if user is None or locked or not correct:
+            if user is not None and not locked:
+                _count_failure(database, name, now)
+            log.warning("sign-in refused", user=name if user is not None else "unknown")
+            raise SignInError(WRONG)
+        with database.write() as tx:
+            users.succeeded(tx, name)
+            users.grant(tx, digest(secret), name, label=None, now=now)
     log.info("signed in", user=name)
 
 
@@ -204,8 +208,7 @@ def _count_failure(database: Database, name: str, now: datetime) -> None:
 
 
 def _correct(password_hash: str, password: str) -> bool:
-    with _one_at_a_time:
-        try:
-            return _hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        return _hasher.verify(password_hash, password)
+    except (VerificationError, InvalidHashError, UnicodeError):  # half of a pair of surrogates is no text
+        return False

@@ -132,6 +132,7 @@ def build(settings: Settings, database: Database) -> Starlette:
             StorageError: _storage_fails,
             FilesUnavailable: _storage_fails,
             ClientDisconnect: _leave,
+            UnicodeEncodeError: _no_text,
             Exception: _fault,
         },
     )
@@ -200,6 +201,10 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _leave(request: Request, _error: Exception) -> Response:
     log.info("a caller left before its request was whole", path=request.url.path)
     return Response(status_code=400)  # nobody reads it
+
+
+async def _no_text(request: Request, _error: Exception) -> Response:
+    return await _problem(request, 400, "a name or text of the request has characters that are none")
 
 
 async def _storage_fails(request: Request, error: Exception) -> Response:

@@ -42,8 +42,8 @@ ENCRYPTED: Final = {"Strict-Transport-Security": "max-age=2592000"}
 """Beside them over HTTPS of our own: for 30 days a browser calls this name by HTTPS alone (RFC 6797)."""
 
 
-class TooLarge(Exception):  # noqa: N818 - what is said of the request, not a fault of ours
-    """The body has more bytes than an upload may have."""
+class Unwanted(Exception):  # noqa: N818 - what is said of the request, not a fault of ours
+    """The body is too long, or took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,17 @@ class Guard:
         if (refusal := self._refusal(scope, headers)) is not None:
             await refusal(scope, receive, _with_headers(send))
             return
+        body = _Body(receive, self._most_bytes(scope))
         try:
-            await self.app(scope, _limited(receive, self._most_bytes(scope)), _with_headers(send))
-        except TooLarge:
-            await self._too_large(scope)(scope, receive, _with_headers(send))
-        except TimeoutError:
-            await _refused(scope, 408, "the upload took too long")(scope, receive, _with_headers(send))
+            await self.app(scope, body.receive, _with_headers(send))
+        except Exception:
+            # what is between wraps what it hears in groups of exceptions; what has happened the body knows
+            if body.late:
+                await _refused(scope, 408, "the upload took too long")(scope, receive, _with_headers(send))
+            elif body.large:
+                await self._too_large(scope)(scope, receive, _with_headers(send))
+            else:
+                raise
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = _hostname(headers.get("host", ""))
@@ -119,27 +124,34 @@ def _foreign(headers: Headers) -> bool:
     return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
-def _limited(receive: Receive, most_bytes: int) -> Receive:
-    """Return ``receive`` that ends a body that is too long or too slow."""
-    count = 0
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + BODY_SECONDS
-    whole = False
+class _Body:
+    """Receives a body, and ends one that is too long or too slow."""
 
-    async def limited() -> Message:
-        nonlocal count, whole
-        if whole:  # the end of the connection may be waited for as long as the answer takes
-            return await receive()
-        async with asyncio.timeout_at(deadline):
-            message = await receive()
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most_bytes = most_bytes
+        self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        self._count = 0
+        self._whole = False
+        self.large = self.late = False
+
+    async def receive(self) -> Message:
+        """Return the next message. Raises Unwanted."""
+        if self._whole:  # the end of the connection may be waited for as long as the answer takes
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError as error:
+            self.late = True
+            raise Unwanted from error
         if message["type"] == "http.request":
-            count += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if count > most_bytes:
-                raise TooLarge
+            self._count += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+            if self._count > self._most_bytes:
+                self.large = True
+                raise Unwanted
         return message
-
-    return limited
 
 
 def _with_headers(send: Send, answer_headers: Mapping[str, str] = HEADERS) -> Send:

@@ -98,7 +98,8 @@ async def check_form(request: Request) -> None:
     """Raise HTTPException 403 unless the form that was sent is one of ours, filled in by this browser."""
     form = await request.form()
     field = form.get(CSRF_FIELD)
-    if not isinstance(field, str) or not hmac.compare_digest(field, of(request).csrf):
+    proof = of(request).csrf.encode()
+    if not isinstance(field, str) or not hmac.compare_digest(field.encode("utf-8", "replace"), proof):
         raise HTTPException(
             403, "this form is from an older session, or cookies are off: load the page again and repeat"
         )

@@ -159,12 +159,11 @@ class Worker:
         self._again(job, error, wait=retry_policy.JOB.wait(job.attempts))
 
     def _again(self, job: Job, error: Exception, *, wait: timedelta, counted: bool = True) -> None:
-        log.warning(
-            "job failed for now", job=job.id, reason=str(error), again_in_seconds=wait.total_seconds()
-        )
+        reason = str(error) or "it takes more memory than a job may ([worker] job_memory_mb)"
+        log.warning("job failed for now", job=job.id, reason=reason, again_in_seconds=wait.total_seconds())
         with self.database.write() as tx:
             now = self.now()
-            jobs.again(tx, job.lease, not_before=now + wait, reason=str(error), now=now, counted=counted)
+            jobs.again(tx, job.lease, not_before=now + wait, reason=reason, now=now, counted=counted)
 
     def _park(self, job: Job, error: Exception) -> None:
         log.error("job parked", job=job.id, kind=job.kind.value, study=job.study_uid, exc_info=error)

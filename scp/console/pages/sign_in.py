@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,6 +20,10 @@ from storage import users
 
 NAME_LENGTH = 64
 PASSWORD_LENGTH = 1024
+MOST_WAITING: Final = 20
+"""Sign-ins that may wait for the check of their passwords, about 0.1 s each."""
+_checks: Final = anyio.CapacityLimiter(1)
+"""The thread that checks passwords: strangers who sign in by the dozen take none of those that make pages."""
 
 
 async def show(request: Request) -> Response:
@@ -37,8 +45,11 @@ async def sign_in(request: Request) -> Response:
     form = await request.form()
     name, password = str(form.get("name", ""))[:NAME_LENGTH], str(form.get("password", ""))[:PASSWORD_LENGTH]
     secret = visitors.new_secret()
+    if _checks.statistics().tasks_waiting >= MOST_WAITING:
+        raise HTTPException(503, "too many sign in at once: try again in some seconds", {"Retry-After": "5"})
+    check = partial(access.sign_in, node.database, name, password, secret=secret, now=node.now())
     try:
-        await run_in_threadpool(access.sign_in, node.database, name, password, secret=secret, now=node.now())
+        await anyio.to_thread.run_sync(check, limiter=_checks)
     except SignInError as error:
         await run_in_threadpool(node.trail.authenticated, name, visitors.address(request), refused=True)
         return page(request, problem=str(error), status=401)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ MOST_FILES: Final = 32
 """Of one upload."""
 MOST_WAITING: Final = 64
 """Files that may wait for an analysis, of all visitors; who comes then is asked to come again."""
+HEADERS_AT_ONCE: Final = 2
+"""A header may take 100 MB of memory while it is read."""
 MEGABYTE: Final = 1_000_000
 LOOK_SECONDS: Final = 20.0
 """How often it is looked which sessions are over."""
@@ -109,13 +112,15 @@ class Uploads:
         self._uploads: dict[str, Upload] = {}
         self._coming = 0
         """Bytes of the uploads that come in now."""
+        self._headers = asyncio.Semaphore(HEADERS_AT_ONCE)
         self._previews = Reader(settings)
         self.analyses = Reader(settings)
 
     def open(self) -> None:
-        """Make the folder, empty."""
+        """Make the folder, empty. What comes in lies there, too, and not in the system's folder."""
         shutil.rmtree(self._root, ignore_errors=True)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.tempdir = str(self._root)
 
     async def close(self) -> None:
         """Forget everything and end the readers."""
@@ -123,6 +128,7 @@ class Uploads:
             self.forget(upload)
         await self._previews.stop()
         await self.analyses.stop()
+        tempfile.tempdir = None
         shutil.rmtree(self._root, ignore_errors=True)
 
     async def watch(self) -> None:
@@ -247,7 +253,8 @@ class Uploads:
 
     async def _analyse(self, file: UploadedFile) -> None:
         try:
-            file.source = await asyncio.to_thread(self._header, file.path)
+            async with self._headers:
+                file.source = await asyncio.to_thread(self._header, file.path)
             file.finding = await self._finding(file)
         except (ReaderError, InferenceError) as error:
             file.finding = NotAnalysed(status=AnalysisStatus.FAILED, reason=str(error))

@@ -9,7 +9,8 @@ import pytest
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from inference.reading import decoding, mammogram
+from inference.errors import Failed
+from inference.reading import decoding, mammogram, unknown_vr
 from tests.support.mammograms import mammogram as new_mammogram
 from tests.support.mammograms import write
 
@@ -69,6 +70,17 @@ def sequence(content, vr=b"SQ"):
     return b"\x19\x00\x20\x10" + vr + OPEN + ITEM + CREATOR + content + END
 
 
+def as_deflated(path, data):
+    """The file with ``data``, which has the meta information of that at ``path``, in the deflated syntax."""
+    begin = 144 + int.from_bytes(data[140:144], "little")
+    meta = pydicom.dcmread(path).file_meta
+    meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    head = io.BytesIO(b"")
+    write_file_meta_info(head, meta)
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return data[:132] + head.getvalue() + stream.compress(data[begin:]) + stream.flush()
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("deflated", [False, True])
 @pytest.mark.parametrize(
@@ -94,15 +106,29 @@ def test_unknown_vrs_in_sequences_and_in_deflated_files_lose_nothing(tmp_path, i
     data = path.read_bytes()
     place = data.index(b"\x20\x00\x0d\x00UI")
     data = data[:place] + inserted + data[place:]
-    if deflated:
-        begin = 144 + int.from_bytes(data[140:144], "little")
-        meta = pydicom.dcmread(path).file_meta
-        meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-        head = io.BytesIO(b"")
-        write_file_meta_info(head, meta)
-        stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        data = data[:132] + head.getvalue() + stream.compress(data[begin:]) + stream.flush()
-    path.write_bytes(data)
+    path.write_bytes(as_deflated(path, data) if deflated else data)
     described = mammogram.read(path)
     assert (described.label, described.rows, described.objection) == ("R CC", 16, None)
     assert decoding.read(path)[1].shape == (16, 16)
+
+
+def private(tag, size):
+    return tag + b"OB\0\0" + size.to_bytes(4, "little") + bytes(size)
+
+
+def test_what_a_deflated_file_has_behind_its_pixels_is_not_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr(unknown_vr, "_LARGEST", 1_000_000)
+    path = write(new_mammogram("R", "CC", rows=16, columns=16), tmp_path / "a.dcm")
+    path.write_bytes(as_deflated(path, path.read_bytes() + private(b"\xe1\x7f\x01\x10", 3_000_000)))
+    assert mammogram.read(path).label == "R CC"
+    assert decoding.read(path)[1].shape == (16, 16)
+
+
+def test_header_that_inflates_without_end_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(unknown_vr, "_LONGEST_HEADER", 100_000)
+    path = write(new_mammogram("R", "CC", rows=16, columns=16), tmp_path / "a.dcm")
+    data = path.read_bytes()
+    place = data.index(b"\x20\x00\x0d\x00UI")
+    path.write_bytes(as_deflated(path, data[:place] + private(b"\x19\x00\x11\x10", 3_000_000) + data[place:]))
+    with pytest.raises(Failed):
+        mammogram.read(path)

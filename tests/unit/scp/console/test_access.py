@@ -6,6 +6,7 @@ import pwd
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,6 +49,28 @@ def sign_in(database, password=PASSWORD, *, now=NOW, secret="s" * 32, name="ann"
 def name_of(database, *, now=NOW, **credential):
     user = access.user_of(database, **({"secret": None, "token": None} | credential), now=now)
     return user and user.name
+
+
+def test_a_try_that_waits_meets_the_lock_that_others_bring(database):
+    with access._one_at_a_time, ThreadPoolExecutor(1) as threads:
+        attempt = threads.submit(sign_in, database)
+        with database.write() as tx:
+            for _ in range(MOST_FAILURES):
+                users.failed(tx, "ann", most=MOST_FAILURES, locked_until=NOW + LOCKED)
+        access._one_at_a_time.release()
+        try:
+            with pytest.raises(SignInError):
+                attempt.result()
+        finally:
+            access._one_at_a_time.acquire()
+    with database.write() as tx:
+        users.succeeded(tx, "ann")
+
+
+def test_text_that_is_none_is_no_name_and_no_password(database):
+    for name, password in (("\ud800", PASSWORD), ("ann", "\ud800")):
+        with pytest.raises(SignInError):
+            sign_in(database, password, name=name)
 
 
 def test_a_browser_stands_for_who_signed_in_until_it_was_idle(database):

@@ -70,8 +70,10 @@ def samples(tmp_path_factory):
         ("studies_today", {}, 1),
         ("last_hour_received_images", {}, 4),
         ("deliveries", {"destination": "PACS", "state": "sent"}, 2),
-        ("peer_last_seen_timestamp_seconds", {"peer": "PACS"}, NOW.timestamp()),
-        ("peer_last_success_timestamp_seconds", {"peer": "PACS"}, NOW.timestamp()),
+        pytest.param("peer_last_seen_timestamp_seconds", {"peer": "PACS"}, NOW.timestamp(), id="last seen"),
+        pytest.param(
+            "peer_last_success_timestamp_seconds", {"peer": "PACS"}, NOW.timestamp(), id="last success"
+        ),
         ("not_kept_objects_total", {"peer": "PACS", "reason": "dropped"}, 2),
         ("refused_calls_total", {"of": "association", "peer": "PACS", "reason": "address"}, 3),
         ("audit_waiting_messages", {}, 10),

@@ -77,7 +77,14 @@ async def read_all(_scope, receive, _send):
         pass
 
 
-def refused(path, piece, headers):
+async def read_in_a_group(scope, receive, send):
+    try:
+        await read_all(scope, receive, send)
+    except Exception as error:
+        raise ExceptionGroup("a task of the middleware", [error]) from error
+
+
+def refused(path, piece, headers, app=read_all):
     """Return status and body of the answer to who drips: one ``piece`` after the other, each in time."""
     sent = []
 
@@ -96,7 +103,7 @@ def refused(path, piece, headers):
         "path": path,
         "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
     }
-    asyncio.run(Guard(read_all, names=LOOPBACK, most_bytes=2_000_000)(scope, receive, send))
+    asyncio.run(Guard(app, names=LOOPBACK, most_bytes=2_000_000)(scope, receive, send))
     assert (b"x-frame-options", b"DENY") in sent[0]["headers"]
     return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
 
@@ -120,3 +127,11 @@ def test_browsers_read_a_line(piece, headers, status, words):
     code, body = refused("/analyse", piece, headers)
     assert code == status
     assert body.decode().startswith(words)
+
+
+@REFUSALS
+@pytest.mark.usefixtures("_short_patience")
+def test_what_middleware_makes_of_it_is_no_fault(piece, headers, status, words):
+    code, body = refused("/predict", piece, headers, read_in_a_group)
+    assert code == status
+    assert json.loads(body)["problem"].startswith(words)
