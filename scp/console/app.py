@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -105,9 +106,11 @@ def build(settings: Settings, database: Database) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
         uploads.open()
+        tempfile.tempdir = str(uploads.root)  # what comes in lies there, too, and not in the system's folder
         watching = asyncio.create_task(uploads.watch())
         yield
         watching.cancel()
+        tempfile.tempdir = None
         await uploads.close()
 
     console = settings.console

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,7 +107,8 @@ class Uploads:
     def __init__(self, settings: Settings, rule: FlagRule) -> None:
         self._settings = settings
         self._rule = rule
-        self._root = settings.node.data_dir / FOLDER
+        self.root = settings.node.data_dir / FOLDER
+        """Where the files lie, and nowhere else."""
         self._uploads: dict[str, Upload] = {}
         self._coming = 0
         """Bytes of the uploads that come in now."""
@@ -117,10 +117,9 @@ class Uploads:
         self.analyses = Reader(settings)
 
     def open(self) -> None:
-        """Make the folder, empty. What comes in lies there, too, and not in the system's folder."""
-        shutil.rmtree(self._root, ignore_errors=True)
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tempfile.tempdir = str(self._root)
+        """Make the folder, empty."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def close(self) -> None:
         """Forget everything and end the readers."""
@@ -128,8 +127,7 @@ class Uploads:
             self.forget(upload)
         await self._previews.stop()
         await self.analyses.stop()
-        tempfile.tempdir = None
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     async def watch(self) -> None:
         """Forget what belongs to sessions that are over, until cancelled."""
@@ -149,7 +147,7 @@ class Uploads:
         if self.analyses.waiting >= MOST_WAITING:
             raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
         size = self._settings.console.upload_mb * MEGABYTE if size is None else size
-        free, reserve = shutil.disk_usage(self._root).free // MEGABYTE, self._settings.node.disk_reserve_mb
+        free, reserve = shutil.disk_usage(self.root).free // MEGABYTE, self._settings.node.disk_reserve_mb
         if free - (self._coming + size) // MEGABYTE < reserve:
             raise Busy(
                 f"the disk has no room for this: {free} MB are free, and {reserve} MB of them are kept for "
@@ -164,7 +162,7 @@ class Uploads:
 
     def new_folder(self) -> Path:
         """Return an empty folder for an upload."""
-        folder = self._root / secrets.token_hex(16)
+        folder = self.root / secrets.token_hex(16)
         folder.mkdir(mode=0o700)
         return folder
 

@@ -131,7 +131,7 @@ def test_no_more_are_taken_than_may_wait(opened):
 
 def test_uploads_side_by_side_leave_the_disk_its_reserve(opened, monkeypatch):
     reserve = opened._settings.node.disk_reserve_mb
-    free = shutil.disk_usage(opened._root)._replace(free=(reserve + 300) * 1_000_000)
+    free = shutil.disk_usage(opened.root)._replace(free=(reserve + 300) * 1_000_000)
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: free)
     with opened.room(200_000_000):
         with pytest.raises(Busy, match="the disk has no room"), opened.room(200_000_000):
