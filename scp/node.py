@@ -21,7 +21,7 @@ from scp.delivering import assembly
 from scp.delivering.dispatcher import Dispatcher
 from scp.errors import FAILED, OK, CommandError
 from scp.housekeeping import HousekeepingTasks
-from scp.process import limits, locks, parent
+from scp.process import limits, locks, memory, parent
 from scp.process.locks import LockError
 from scp.receiving import store
 from scp.receiving.admission import Admission
@@ -65,7 +65,7 @@ def run(settings: Settings, *, stop: End | None = None, path: Path | None = None
     os.umask(0o077)
     limits.forbid_core_files()
     limits.raise_open_files()
-    limits.keep_no_freed_memory()
+    memory.keep_none()
     stop = stop or signals.stop_on_signals()
     try:
         if settings.node.shares:

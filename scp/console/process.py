@@ -20,7 +20,7 @@ from scp.console import access, app
 from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
 from scp.errors import FAILED, OK, WRONG_USAGE, CommandError
 from scp.network.tls import FilesError
-from scp.process import limits, locks, parent
+from scp.process import limits, locks, memory, parent
 from scp.web import server as web
 from scp.web.entrance import Entrance
 from storage import users
@@ -97,7 +97,7 @@ def _end(server: Server, stop: threading.Event) -> None:
 def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]]:
     """Give the server, its bound socket and its address. Raises CommandError, StorageError, FilesError."""
     limits.raise_open_files()
-    limits.keep_no_freed_memory()
+    memory.keep_none()
     with _held(settings), _bound(settings) as listener:
         database = Database.open(settings.node.data_dir, url=settings.database.server)
         try:

@@ -22,10 +22,6 @@ _STATUS: Final = Path("/proc/self/status")
 _DATA: Final = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 _PR_SET_DUMPABLE: Final = 4
 """The option of prctl(2), from linux/prctl.h; Python has no name for it."""
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-"""Parameters of mallopt(3), from glibc's malloc.h."""
-_LARGE: Final = 1 << 20
-"""Bytes: less than a picture that is sent, more than a buffer for protocol data units."""
 
 
 def forbid_core_files() -> None:
@@ -46,18 +42,6 @@ def raise_open_files() -> None:
     number = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     if limit != resource.RLIM_INFINITY and limit < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
-
-
-def keep_no_freed_memory() -> None:
-    """Let this process return what an object took as soon as the object is gone.
-
-    Of itself glibc keeps what has been freed, in an arena for each of many threads: a process that sends
-    results grew for hours. Where the C library is not glibc nothing changes.
-    """
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        library.mallopt(_M_ARENA_MAX, 2)
 
 
 def give_way(steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Memory that is given back is kept for the next image, and returned to the system when there is none.
+"""What a process does with memory that it has freed: a worker keeps it for the next image, others return it.
 
 The C library asks the system for each array of the size of a mammogram, and returns it when the array goes.
 Linux clears each page again when it is first written to: a quarter of a worker's processor time.
@@ -12,10 +12,26 @@ from typing import Final
 # malloc.h of glibc; Python has no names for them
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 _LARGEST: Final = 1 << 30
 """Bytes: larger than any array of an image."""
 _LARGEST_BEFORE_2_35: Final = 1 << 25
 """Bytes: the largest threshold that glibc takes before its version 2.35."""
+
+_LARGE: Final = 1 << 20
+"""Bytes: less than a picture that is sent, more than a buffer for protocol data units."""
+
+
+def keep_none() -> None:
+    """Let this process return what an object took as soon as the object is gone.
+
+    Of itself glibc keeps what has been freed, in an arena for each of many threads: a process that sends
+    results grew for hours. Where the C library is not glibc nothing changes.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_M_ARENA_MAX, 2)
 
 
 def keep() -> None:
