@@ -72,8 +72,8 @@ style: $(VENV)/dev
 texts: $(VENV)/dev
 	$(BIN)/hadolint docs/container/Containerfile
 	$(BIN)/yamllint --strict docs
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docs/container/compose.yaml
-	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.32 docs/kubernetes/*.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docs/container/compose.yaml docs/container/bucket.yaml
+	$(BIN)/kubernetes-validate --strict --quiet --kubernetes-version 1.32 $$(ls docs/kubernetes/base/*.yaml | grep -v kustomization)
 
 wheel: $(VENV)/dev
 	rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null

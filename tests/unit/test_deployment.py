@@ -1,10 +1,12 @@
-"""Compose file and Kubernetes manifests say what the program says: roles, keys, ports, user, version, metric.
+"""Compose files and manifests say what the program says: roles, keys, ports, user, version, metric.
 
 Their form is checked by `make check`: yamllint, the schema of compose files, that of Kubernetes 1.32.
 """
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -18,9 +20,10 @@ from scp.configuration.settings import Settings, load
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CONTAINERFILE = (DOCS / "container" / "Containerfile").read_text("utf-8")
 COMPOSE = yaml.safe_load((DOCS / "container" / "compose.yaml").read_text("utf-8"))
+COMPOSE_BUCKET = yaml.safe_load((DOCS / "container" / "bucket.yaml").read_text("utf-8"))
 OBJECTS = [
     document
-    for path in sorted((DOCS / "kubernetes").glob("*.yaml"))
+    for path in sorted((DOCS / "kubernetes" / "base").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text("utf-8"))
 ]
 ROLES = sorted(set(get_args(Node.model_fields["role"].annotation)) - {"all"})
@@ -132,3 +135,56 @@ def test_the_pacs_to_try_it_with_knows_the_node():
     title, host, port = pacs["DicomModalities"]["secondread"]
     assert (title, port) == (Settings().node.ae_title, Settings().node.port)
     assert host in COMPOSE["services"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_services_keep_their_files_in_a_bucket(role):
+    service = COMPOSE_BUCKET["services"][role]
+    environment = COMPOSE["services"][role]["environment"] | service["environment"]
+    settings = load(DOCS.parent / "config.toml", environ=environment)
+    assert settings.files.bucket
+    assert settings.files.copies_mb == Settings().files.copies_mb
+    (volume,) = service["volumes"]
+    name, _, path = volume.rpartition(":")
+    assert path == re.search("SECONDREAD_NODE__DATA_DIR=(\\S+)", CONTAINERFILE).group(1)
+    assert (name in COMPOSE_BUCKET["volumes"]) == (role in ("receive", "console"))
+
+
+def rendered(folder):
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl here, which renders docs/kubernetes")
+    printed = subprocess.run(
+        [kubectl, "kustomize", str(DOCS / "kubernetes" / folder)], capture_output=True, text=True, check=True
+    )
+    return list(yaml.safe_load_all(printed.stdout))
+
+
+def test_the_base_has_every_manifest():
+    objects = rendered("base")
+    assert len(objects) == len([entry for entry in OBJECTS if entry["kind"] != "Kustomization"])
+
+
+def test_pods_keep_their_files_in_a_bucket(tmp_path):
+    objects = rendered("bucket")
+    kinds = [entry["kind"] for entry in objects]
+    assert "PersistentVolumeClaim" not in kinds
+    (bucket,) = (
+        entry
+        for entry in objects
+        if entry["kind"] == "ConfigMap" and entry["metadata"]["name"].startswith("secondread-bucket-")
+    )
+    file = tmp_path / "config.toml"
+    file.write_text(named("ConfigMap")["secondread"]["data"]["config.toml"], encoding="utf-8")
+    settings = load(file, environ=bucket["data"])
+    assert settings.files.bucket
+    deployments = [entry for entry in objects if entry["kind"] == "Deployment"]
+    assert sorted(entry["metadata"]["name"] for entry in deployments) == ROLES
+    for entry in deployments:
+        spec = entry["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert {"configMapRef": {"name": bucket["metadata"]["name"]}} in container["envFrom"]
+        assert {"secretRef": {"name": "secondread-bucket"}} in container["envFrom"]
+        (data,) = (volume for volume in spec["volumes"] if volume["name"] == "data")
+        size = data["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
+        assert int(size.removesuffix("Gi")) * 1000 > settings.files.copies_mb + settings.node.disk_reserve_mb
