@@ -21,8 +21,6 @@ from scp import calibration, product
 from scp.calibration import ScannerPopulation
 from scp.console.pages.overview import Overview, Watch
 from scp.console.services import Services
-from storage import calls
-from storage.calls import Caller
 from storage.overview import recent
 from storage.refusals import NO_PEER
 from storage.refused import Refused, Subject
@@ -45,14 +43,13 @@ class NodeCollector(Collector):
         node, now = self._services, self._services.now()
         overview = self._watch.overview()
         with node.database.read() as tx:
-            callers = calls.latest(tx)
             hours = recent.hours(tx, now=now)
             seconds = recent.return_seconds(tx, now=now)
         manifest = node.manifest
         yield _info("secondread_build", "The program", {"version": product.__version__})
         yield _info("secondread_model", "The network", {"name": manifest.name, "version": manifest.version})
         yield from _node(overview, now)
-        yield from _deliveries(overview, callers)
+        yield from _deliveries(overview)
         yield from _refusals(overview)
         last = hours[-1]
         yield _gauge("secondread_last_hour_received_images", "Images kept in the last hour", last.received)
@@ -87,7 +84,7 @@ def _node(overview: Overview, now: datetime) -> Iterator[Metric]:
     yield _gauge("secondread_disk_reserve_bytes", "Below it images are refused", disk.reserve_mb * MEGABYTE)
 
 
-def _deliveries(overview: Overview, callers: Sequence[Caller]) -> Iterator[Metric]:
+def _deliveries(overview: Overview) -> Iterator[Metric]:
     states = GaugeMetricFamily(
         "secondread_deliveries", "Objects by destination and state", labels=("destination", "state")
     )
@@ -103,9 +100,9 @@ def _deliveries(overview: Overview, callers: Sequence[Caller]) -> Iterator[Metri
             states.add_metric((entry.ae_title, name), getattr(entry, state))
         if entry.last_success is not None:
             success.add_metric((entry.ae_title,), entry.last_success.timestamp())
-    latest = {caller.calling_ae: caller.admitted_at for caller in reversed(callers) if caller.admitted_at}
-    for name, at in latest.items():
-        last_seen.add_metric((name,), at.timestamp())
+    for peer in overview.peers:
+        if peer.last_seen is not None:
+            last_seen.add_metric((peer.ae_title,), peer.last_seen.timestamp())
     yield from (states, success, last_seen)
 
 

@@ -46,7 +46,9 @@ def samples(tmp_path_factory):
     examine(database, scores, scanner=SCANNER, network=NETWORK, at=NOW - timedelta(minutes=len(scores)))
     call = {"calling_ae": "PACS", "address": "192.0.2.9", "admitted": 1, "admitted_at": NOW}
     with database.write() as tx:
-        calls.add(tx, [Calls(**call, rejected=0, rejected_at=None, reason=None)])
+        for name in ("PACS", settings.node.ae_title):  # `check` calls as the node itself
+            caller = call | {"calling_ae": name}
+            calls.add(tx, [Calls(**caller, rejected=0, rejected_at=None, reason=None)])
         dropped = ("PACS", "1.2.840.10008.5.1.4.1.1.11.1", Refused.DROPPED)
         refusals.add(tx, {dropped: 2, ("PACS", refusals.NO_CLASS, Refused.ADDRESS): 3}, now=NOW)
     trail = Trail(settings=settings)
@@ -85,6 +87,11 @@ def samples(tmp_path_factory):
 )
 def test_a_figure_is_that_of_the_node(samples, name, labels, value):
     assert samples[f"secondread_{name}", frozenset(labels.items())] == pytest.approx(value)
+
+
+def test_the_node_that_called_itself_is_no_peer(samples):
+    peers = {dict(labels)["peer"] for name, labels in samples if name.startswith("secondread_peer_last_seen")}
+    assert peers == {"PACS"}
 
 
 def test_the_documents_list_each_metric_with_its_labels(samples):
