@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from scp import archives, product
+from scp import archives
 from scp.configuration.settings import Settings
 from scp.console import access, rendering, services, visitors
 from scp.console.metrics import NodeCollector
@@ -95,7 +95,7 @@ ROUTES: Final = (
 
 def build(settings: Settings, database: Database) -> Starlette:
     """Return the application. Raises ManifestError where the network's manifest cannot be read."""
-    uploads = Uploads(settings, product.flag_rule(settings.model))
+    uploads = Uploads(settings)
     node = Services(
         settings=settings,
         database=database,

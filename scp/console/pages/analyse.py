@@ -20,7 +20,8 @@ from inference.decision import Analysed
 from inference.findings import CLASSES
 from scp.console import rendering, services, visitors
 from scp.console.reading import uploads
-from scp.console.reading.uploads import Busy, Step, Upload, Uploads
+from scp.console.reading.upload import Step, Upload, file_name
+from scp.console.reading.uploads import Busy, Uploads
 from scp.console.services import Services
 from scp.console.visitors import Role
 from scp.console.wording import PLAIN
@@ -102,7 +103,7 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
     with contextlib.ExitStack() as undoing:
         undoing.callback(shutil.rmtree, folder, ignore_errors=True)
         for number, file in enumerate(files):
-            await run_in_threadpool(_copy, file, folder / uploads.file_name(number, names[number]))
+            await run_in_threadpool(_copy, file, folder / file_name(number, names[number]))
         undoing.pop_all()
     return store.begin(owner, folder, names)
 
@@ -127,7 +128,7 @@ async def _studies(node: Services, upload: Upload) -> list[ReadStudy]:
     """Return what was read, and no less than the steps say: a file that ended meanwhile had no result."""
     while True:
         steps = [file.step for file in upload.files]
-        studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
+        studies = await run_in_threadpool(upload.studies, node.rule, node.thresholds)
         if steps == [file.step for file in upload.files]:
             return studies
 

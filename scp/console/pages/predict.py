@@ -17,7 +17,8 @@ from inference.findings import CLASSES
 from scp import product
 from scp.console import rendering, services, visitors
 from scp.console.pages import analyse
-from scp.console.reading.uploads import Busy, Upload
+from scp.console.reading.upload import Upload
+from scp.console.reading.uploads import Busy
 from scp.console.services import Services
 from scp.console.visitors import Role
 from scp.operating import analyze_lines
@@ -43,7 +44,7 @@ async def predict(request: Request) -> Response:
         await request.close()
     try:
         await asyncio.gather(*upload.tasks)
-        studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
+        studies = await run_in_threadpool(upload.studies, node.rule, node.thresholds)
         return JSONResponse(_answer(node, upload, studies))
     finally:
         node.uploads.forget(upload)

@@ -14,7 +14,7 @@ from inference.decision import Analysed
 from scp.console import services
 from scp.console.drawing import pictures
 from scp.console.pages import analyse
-from scp.console.reading.uploads import Upload, UploadedFile
+from scp.console.reading.upload import Upload, UploadedFile
 from scp.console.services import Services
 
 CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
@@ -66,7 +66,7 @@ async def download(request: Request) -> Response:
 
 async def _analysed(node: Services, upload: Upload, file: UploadedFile) -> Analysed:
     """Return what is said of the file. Raises HTTPException 404 where nothing is, or not yet."""
-    studies = await run_in_threadpool(node.uploads.studies, upload, node.thresholds)
+    studies = await run_in_threadpool(upload.studies, node.rule, node.thresholds)
     outcome = analyse.outcomes(studies).get(file.number)
     if outcome is None or not isinstance(outcome.finding, Analysed) or not file.layers.exists():
         raise HTTPException(404, "this file was not analysed")

@@ -10,10 +10,8 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -21,16 +19,14 @@ from typing import Final
 import structlog
 
 from inference import findings
-from inference.decision import FlagRule, Thresholds
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, Finding, NotAnalysed
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp.configuration.settings import Settings
 from scp.console.reading.reader import ANALYSE, PREVIEW, Reader, ReaderError
-from scp.operating import analyze_study
-from scp.operating.analyze_files import PICTURE_SUFFIXES, is_picture
-from scp.operating.analyze_study import ReadFile, ReadStudy
+from scp.console.reading.upload import Step, Upload, UploadedFile, file_name
+from scp.operating.analyze_files import is_picture
 
 log = structlog.get_logger(__name__)
 
@@ -46,14 +42,6 @@ LOOK_SECONDS: Final = 20.0
 """How often it is looked which sessions are over."""
 
 
-class Step(StrEnum):
-    """Where an uploaded file stands."""
-
-    WAITING = "waiting"
-    ANALYSING = "analysing"
-    ENDED = "ended"
-
-
 class Busy(Exception):  # noqa: N818 - not an error of ours
     """No more files are taken now: so many wait already, or the disk has no room for them."""
 
@@ -62,51 +50,11 @@ class Busy(Exception):  # noqa: N818 - not an error of ours
         self.status = status
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
-class UploadedFile:
-    """One file of an upload."""
-
-    number: int
-    """Its place in the upload, from 0."""
-    name: str
-    """As its owner calls it: shown, never used as a name here."""
-    path: Path
-    preview: Path
-    layers: Path
-    source: SourceImage | None = None
-    """The header of a DICOM file that could be read."""
-    step: Step = Step.WAITING
-    began: float = 0.0
-    """When its analysis began, by the monotonic clock."""
-    finding: Finding | None = None
-    seconds: float = 0.0
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class Upload:
-    """What one visitor has sent at once."""
-
-    key: str
-    owner: str
-    """Secret of the visitor: nobody else gets it to see."""
-    folder: Path
-    files: list[UploadedFile]
-    touched: float
-    """Last sign of life of the visitor, by the monotonic clock."""
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-
-    @property
-    def ended(self) -> bool:
-        """Whether every file has been read, or will not be."""
-        return all(file.step is Step.ENDED for file in self.files)
-
-
 class Uploads:
     """The uploads of all visitors. Lives in one event loop."""
 
-    def __init__(self, settings: Settings, rule: FlagRule) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rule = rule
         self.root = settings.node.data_dir / FOLDER
         """Where the files lie, and nowhere else."""
         self._uploads: dict[str, Upload] = {}
@@ -206,29 +154,6 @@ class Uploads:
             task.cancel()
         shutil.rmtree(upload.folder, ignore_errors=True)
 
-    def studies(self, upload: Upload, thresholds: Callable[[str], Thresholds]) -> list[ReadStudy]:
-        """Return what is known by now, files of one study read together, as ``analyze`` does.
-
-        ``thresholds`` gives those of a study by its Study Instance UID, "" of a picture. Raises StorageError.
-        """
-        groups: dict[str, list[ReadFile]] = {}
-        for file in upload.files:
-            if file.finding is None:
-                continue
-            groups.setdefault(_study(file.source) or f"file {file.number}", []).append(
-                ReadFile(
-                    path=Path(f"{file.number} {file.name}"),
-                    source=file.source,
-                    finding=file.finding,
-                    layers=None,
-                    seconds=file.seconds,
-                )
-            )
-        return [
-            analyze_study.decided(group, self._rule, thresholds(_study(group[0].source)))
-            for group in groups.values()
-        ]
-
     def percent(self, file: UploadedFile) -> int:
         """Return how far the analysis of ``file`` is likely to be: nobody knows it exactly."""
         match file.step:
@@ -270,17 +195,6 @@ class Uploads:
 
     def _header(self, path: Path) -> SourceImage | None:
         return None if is_picture(path) else mammogram.read(path, self._settings.node.reading())
-
-
-def file_name(number: int, name: str) -> str:
-    """Return how the file that its owner calls ``name`` is called here: with a known ending, or none."""
-    suffix = Path(name).suffix.lower()
-    return f"{number}.file{suffix if suffix in PICTURE_SUFFIXES else ''}"
-
-
-def _study(source: SourceImage | None) -> str:
-    """Return the Study Instance UID, "" of a picture."""
-    return "" if source is None else source.study_instance_uid
 
 
 def _begin(file: UploadedFile) -> None:

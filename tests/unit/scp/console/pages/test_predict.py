@@ -18,7 +18,6 @@ from scp.console.reading.uploads import Uploads
 from scp.console.services import Services
 from scp.console.visitors import Role, Visitor
 from storage.files.folder import FolderArchive
-from tests.support import results
 
 FILE = b"\x89PNG of a breast"
 BODY = (
@@ -34,7 +33,7 @@ NO_LIMIT = 100_000_000
 @pytest.fixture(params=[0])
 def node(tmp_path, request):
     settings = Settings(node=Node(data_dir=tmp_path, disk_reserve_mb=request.param))
-    every_upload = Uploads(settings, results.RULE)
+    every_upload = Uploads(settings)
     every_upload.open()
     return Services(settings=settings, database=None, archive=FolderArchive(tmp_path), uploads=every_upload)
 
@@ -86,7 +85,7 @@ def test_an_upload_that_would_use_the_reserve_is_refused_before_it_is_read(node)
 
 
 def test_a_disk_that_fills_meanwhile_leaves_nothing_of_the_upload(node, monkeypatch):
-    monkeypatch.setattr(uploads, "file_name", lambda *_: "/dev/full")
+    monkeypatch.setattr(analyse, "file_name", lambda *_: "/dev/full")
     assert refused(node) == (
         "the disk is full. Nothing was kept: try again when the administrator has made room"
     )

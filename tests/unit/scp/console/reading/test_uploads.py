@@ -14,7 +14,8 @@ from scp.configuration.sections import Model, Node
 from scp.configuration.settings import Settings
 from scp.console.reading import uploads
 from scp.console.reading.reader import ReaderError
-from scp.console.reading.uploads import MOST_WAITING, Busy, Step, Uploads
+from scp.console.reading.upload import Step, file_name
+from scp.console.reading.uploads import MOST_WAITING, Busy, Uploads
 from scp.console.services import Services
 from storage.database.engine import Database
 from storage.files.folder import FolderArchive
@@ -52,7 +53,7 @@ def for_all(_study_uid):
 
 @pytest.fixture
 def opened(tmp_path):
-    every_upload = Uploads(Settings(node=Node(data_dir=tmp_path)), results.RULE)
+    every_upload = Uploads(Settings(node=Node(data_dir=tmp_path)))
     every_upload._previews = every_upload.analyses = Unable()
     every_upload.open()
     return every_upload
@@ -82,7 +83,7 @@ def test_a_file_that_cannot_be_read_ends_with_a_reason(opened):
         (Step.ENDED, AnalysisStatus.FAILED)
     }
     assert [opened.percent(file) for file in upload.files] == [100, 100]
-    assert len(opened.studies(upload, for_all)) == 2  # pictures belong to no study
+    assert len(upload.studies(results.RULE, for_all)) == 2  # pictures belong to no study
 
 
 def test_a_dicom_file_is_flagged_from_the_threshold_that_its_scanner_has(opened, tmp_path):
@@ -93,11 +94,11 @@ def test_a_dicom_file_is_flagged_from_the_threshold_that_its_scanner_has(opened,
     node = Services(settings=settings, database=database, archive=FolderArchive(tmp_path), uploads=opened)
     folder = opened.new_folder()
     made_by = {"Manufacturer": SCANNER.manufacturer, "ManufacturerModelName": SCANNER.model}
-    write(mammogram("R", rows=320, columns=256, **made_by), folder / uploads.file_name(0, "right.dcm"))
+    write(mammogram("R", rows=320, columns=256, **made_by), folder / file_name(0, "right.dcm"))
     upload = upload_of(opened, "ann", ("right.dcm",), folder=folder)
 
     def decision():
-        (study,) = opened.studies(upload, node.thresholds)
+        (study,) = upload.studies(results.RULE, node.thresholds)
         (file,) = study.files
         return file.finding.decision
 
@@ -149,4 +150,4 @@ def test_uploads_side_by_side_leave_the_disk_its_reserve(opened, monkeypatch):
     [("../../a.PNG", "3.file.png"), ("x.sh", "3.file"), ("", "3.file"), ("a.jpeg", "3.file.jpeg")],
 )
 def test_no_name_of_a_visitor_is_a_name_of_a_file(name, own):
-    assert uploads.file_name(3, name) == own
+    assert file_name(3, name) == own
