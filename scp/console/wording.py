@@ -13,6 +13,7 @@ from storage.overview.studies import StudyState
 from storage.states import CommitmentState, DeliveryState
 
 NOT_EXCLUDED: Final = "This does not exclude cancer."
+NO_HEATMAP: Final = "no region is shown in this image, so there is no heatmap of it"
 PLAIN: Final[Mapping[ClassKey, str]] = MappingProxyType(
     {
         ClassKey.NORMAL: f"Nothing suspicious was seen. {NOT_EXCLUDED}",

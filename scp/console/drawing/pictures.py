@@ -26,11 +26,8 @@ def plain(path: Path) -> bytes:
 
 
 def marked(path: Path, finding: Analysed) -> bytes:
-    """Return the same with the map of what ``finding`` explains; as it is where that shows no region."""
-    fitted = _fitted(path)
-    if finding.region is None:
-        return _encoded(Image.fromarray(fitted.grey))
-    return _encoded(heatmap.marked(fitted, finding, line=_LINE))
+    """Return the same with the map of what ``finding``, which shows a region, explains. Raises OSError."""
+    return _encoded(heatmap.marked(_fitted(path), finding, line=_LINE))
 
 
 def with_legend(path: Path, finding: Analysed, *, caption: str, signature: str, longest: int) -> bytes:

@@ -22,7 +22,7 @@ from scp.console.pages import identities, outcomes
 from scp.console.pages import studies as listing
 from scp.console.services import Services
 from scp.console.visitors import Role
-from scp.console.wording import COMMITMENTS, DELIVERIES
+from scp.console.wording import COMMITMENTS, DELIVERIES, NO_HEATMAP
 from scp.operating import retry
 from storage import history
 from storage.overview import deliveries, studies
@@ -86,12 +86,14 @@ def image(request: Request) -> Response:
 
 
 def heat(request: Request) -> Response:
-    """Return where the network looked in one image, to be laid over its picture."""
+    """Return where the network looked in one image that shows a region, to be laid over its picture."""
     node = services.of(request)
     study = _study(node, request)
     image = examined.examine(node, study.study_uid).image(request.path_params["image"])
     if image is None or image.layers is None or not isinstance(image.result, Analysed):
         raise HTTPException(404, "there is no picture of this image")
+    if image.result.region is None:
+        raise HTTPException(404, NO_HEATMAP)
     drawn = pictures.marked(image.layers, image.result)
     return Response(drawn, media_type="image/jpeg", headers=PICTURES_KEPT)
 

@@ -16,6 +16,7 @@ from scp.console.drawing import pictures
 from scp.console.pages import analyse
 from scp.console.reading.upload import Upload, UploadedFile
 from scp.console.services import Services
+from scp.console.wording import NO_HEATMAP
 
 CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
 """Pictures do not change under their address: the browser may keep them for this visit."""
@@ -39,10 +40,12 @@ async def image(request: Request) -> Response:
 
 
 async def heat(request: Request) -> Response:
-    """Return where the network looked, to be laid over the picture."""
+    """Return where the network looked in a file that shows a region, to be laid over its picture."""
     node = services.of(request)
     upload, file = _file(node, request)
     finding = await _analysed(node, upload, file)
+    if finding.region is None:
+        raise HTTPException(404, NO_HEATMAP)
     drawn = await run_in_threadpool(pictures.marked, file.layers, finding)
     return Response(drawn, media_type="image/jpeg", headers=CACHE_HEADERS)
 

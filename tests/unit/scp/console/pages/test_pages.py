@@ -7,6 +7,7 @@ import struct
 import time
 import zipfile
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -22,13 +23,15 @@ from storage.records import JobKind
 from storage.refused import Refused
 from storage.states import JobState
 from tests.support import ungated
-from tests.support.in_process import InProcessNode
+from tests.support.in_process import InProcessNode, ScriptedAnalyst
 from tests.support.mammograms import mammogram, uid
 from tests.support.web import Console
 
 STUDY = uid("study", "1")
 AGAIN = uid("study", "3")
 """The study that a test has analysed again: the tests may run in any order."""
+HEALTHY = uid("study", "4")
+"""The study in which nothing is seen: its images show no region."""
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 PATIENT_NAME = "Doe^Jane"
 pytestmark = pytest.mark.timeout(300)
@@ -39,12 +42,22 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("console")
 
 
+class AnalystOfSizes(ScriptedAnalyst):
+    """Sees nothing in small images."""
+
+    def analyse(self, path, image):
+        analysis = super().analyse(path, image)
+        if image.rows > 320:
+            return analysis
+        return replace(analysis, finding=replace(analysis.finding, scores=(0.7, 0.1, 0.1, 0.1)))
+
+
 @pytest.fixture(scope="module")
 def console(folder):
-    node = InProcessNode(folder)
-    for study in ("1", "3"):
+    node = InProcessNode(folder, analyst=AnalystOfSizes())
+    for study, rows in (("1", 640), ("3", 640), ("4", 320)):
         for number, (side, view) in enumerate(VIEWS, start=1):
-            node.receive(mammogram(side, view, study=study, number=number))
+            node.receive(mammogram(side, view, study=study, number=number, rows=rows, columns=rows * 4 // 5))
     node.work()
     node.deliver()
     node.receive(mammogram("L", "CC", study="2", number=1))
@@ -142,7 +155,7 @@ def test_pages_ask_nobody_else_for_anything(browser):
 
 def test_studies_are_found_under_pseudonyms(browser):
     page = browser.get("/studies")
-    assert "3 studies" in page.words
+    assert "4 studies" in page.words
     assert PATIENT_NAME.partition("^")[0] not in page.text
     pseudonym = re.search(r"P-[A-Z2-7]{6}", page.words)[0]
     assert browser.get(f"/studies?q={pseudonym.lower()}").text.count('data-label="Patient"') >= 1
@@ -203,9 +216,19 @@ def test_a_study_shows_images_report_and_deliveries(browser):
         assert Image.open(io.BytesIO(picture.body)).format == "JPEG"
 
 
+def test_an_image_without_a_region_has_a_picture_and_no_heatmap(browser):
+    page = browser.get(f"/studies/{HEALTHY}")
+    assert page.words.count("No region is shown for Normal.") == 4
+    assert not re.search(r'src="[^"]*heatmap\.jpg', page.text)
+    picture = re.search(r'src="(/studies/[^"]*)picture\.jpg', page.text)[1]
+    assert browser.get(f"{picture}picture.jpg").status == 200
+    refused = browser.get(f"{picture}heatmap.jpg")
+    assert (refused.status, "No region is shown in this image" in refused.words) == (404, True)
+
+
 def test_who_it_is_is_shown_where_it_is_asked_for(browser):
     assert "Doe, Jane" in browser.get(f"/studies/{STUDY}?identity=1").words
-    assert len(re.findall(r"Doe, Jane · SYN\d", browser.get("/studies?identity=1").words)) == 3
+    assert len(re.findall(r"Doe, Jane · SYN\d", browser.get("/studies?identity=1").words)) == 4
 
 
 def test_results_are_downloaded_as_dicom(browser):
