@@ -33,6 +33,7 @@ from scp.receiving.refusals import Refusals
 from scp.receiving.server import Server, end_associations
 from scp.roles import entrances, leftovers, running, signals
 from scp.roles.entrances import StartError
+from scp.roles.health_port import HealthPort
 from scp.roles.signals import End
 from scp.schedule import ClockWatch
 from scp.working.pool import WorkerPool
@@ -148,10 +149,14 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         receptions=Receptions(trail=trail),
         more_handlers=delivering.commitment.handlers,
     )
+    servers: dict[str, Server] = {}
+    health_port = HealthPort(
+        settings, lambda: [*entrances.obstacles(settings, archive, servers), *workers.obstacles]
+    )
     tasks.recover(in_order=in_order)
     tasks.waive_commitments()
     web_server = entrances.listen_web(listener)
-    servers = entrances.listen(listener)
+    servers.update(entrances.listen(listener))
     workers.start()
     dispatcher.start()
     console = ConsoleSupervisor(settings)
@@ -194,6 +199,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
+        health_port.stop()
     return in_order and requests_ended and not workers.workers_died
 
 

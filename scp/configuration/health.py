@@ -1,4 +1,4 @@
-"""The section of the configuration about who watches a process that has no console."""
+"""The section of the configuration about who watches a process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scp.configuration.values import Host, Section
 
 
 class Health(Section):
-    """Where a process with the role receive, work or deliver tells how it is. Section ``[health]``."""
+    """Where a process tells how it is; a console does so at its own port. Section ``[health]``."""
 
     host: Host = "0.0.0.0"  # noqa: S104 - probes come from other machines, and learn nothing of anybody
     """Address to listen at."""

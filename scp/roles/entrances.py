@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from scp import housekeeping
+from scp.configuration.settings import Settings
 from scp.network import tls
 from scp.receiving.listener import Listener
 from scp.receiving.server import Server
+from storage.files.archive import Archive
 
 if TYPE_CHECKING:
     from scp.web.server import WebServer
@@ -63,6 +66,15 @@ def listen_web(listener: Listener) -> WebServer | None:
             f"cannot listen at {key} ({error.strerror}): is another program there, or the address not this "
             "machine's?"
         ) from error
+
+
+def obstacles(settings: Settings, archive: Archive, servers: Mapping[str, Server]) -> list[str]:
+    """Return why images are refused now; ``servers`` are those of `listen`, none before it."""
+    full = archive.free_bytes() < settings.node.disk_reserve_mb * housekeeping.MEGABYTE
+    return [
+        *([] if servers else ["it does not listen yet"]),
+        *(["the disk is full: images are refused"] if full else []),
+    ]
 
 
 def _open(start: Callable[[], Server], host: str, key: str) -> Server:

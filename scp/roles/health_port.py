@@ -1,4 +1,4 @@
-"""A port for those that watch a process without a console: ``/healthz`` and ``/readyz``, nothing else."""
+"""A port for those that watch a process: ``/healthz`` and ``/readyz``, nothing else."""
 
 from __future__ import annotations
 

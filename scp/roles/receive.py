@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from scp import housekeeping, schedule, ticks
+from scp import schedule, ticks
 from scp.auditing.trail import Trail
 from scp.delivering import assembly
 from scp.receiving import store
@@ -75,12 +75,7 @@ class Receive:
 
     def obstacles(self) -> list[str]:
         """Return why images are refused now."""
-        reserve = self._place.settings.node.disk_reserve_mb * housekeeping.MEGABYTE
-        full = self._place.archive.free_bytes() < reserve
-        return [
-            *([] if self._servers else ["it does not listen yet"]),
-            *(["the disk is full: images are refused"] if full else []),
-        ]
+        return entrances.obstacles(self._place.settings, self._place.archive, self._servers)
 
     def stop(self, seconds: float) -> bool:
         """Take nobody new, let open associations end; tell whether none was cut off."""

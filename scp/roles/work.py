@@ -34,7 +34,7 @@ class Work:
 
     def obstacles(self) -> list[str]:
         """Return why no job is done now."""
-        return [] if self._workers.ready else ["the worker is loading its network"]
+        return self._workers.obstacles
 
     def stop(self, seconds: float) -> bool:
         """Let jobs under way end; tell whether none was cut off."""

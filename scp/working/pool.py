@@ -62,9 +62,10 @@ class WorkerPool:
         return sum(supervisor.workers_died for supervisor in self._running())
 
     @property
-    def ready(self) -> bool:
-        """Whether one of them has loaded its network."""
-        return any(supervisor.ready.is_set() for supervisor in self._running())
+    def obstacles(self) -> list[str]:
+        """Why no job is done now: none of them has loaded its network."""
+        ready = any(supervisor.ready.is_set() for supervisor in self._running())
+        return [] if ready else ["the worker is loading its network"]
 
     def start(self) -> None:
         """Start the first worker, and keep each that was started alive until `stop`."""
