@@ -2,8 +2,9 @@
 
 Sends studies of four full-size mammograms (4096 x 3328, 16 bit, with a breast in them) to a real node over
 loopback and waits for the reports in a real Storage SCP. First one study at a time (latency), then all at
-once (throughput with the queue full). Beside each: DCMTK's storescu and storescp moving the same files, the
-lower bound of any system that sends and stores them.
+once (throughput with the queue full). Beside it, in turn: Orthanc whose Python plugin runs the same network
+in Orthanc's process (Debian's orthanc-python; without that package the node is measured alone), and DCMTK's
+storescu and storescp moving the same files, the lower bound of any system that sends and stores them.
 
     python bench/end_to_end.py [--studies 5] [--workers 2] [--json]
 """
@@ -17,18 +18,22 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.receivers import send, storescp  # noqa: E402
+from bench.receivers import PYTHON_PLUGIN, Receiver, orthanc_that_reads, send, storescp  # noqa: E402
 from inference.network import manifest  # noqa: E402
 from tests.support.archive_scp import ArchiveSCP, reports  # noqa: E402
 from tests.support.mammograms import mammogram, write  # noqa: E402
 from tests.support.node_process import NodeProcess, peer  # noqa: E402
 
 ROWS, COLUMNS = 4096, 3328
+NODE, ORTHANC = "node", "Orthanc with its plugin"
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
 
@@ -69,58 +74,109 @@ def lower_bound(paths: list[Path], folder: Path) -> float:
         return send(paths, receiver.port, receiver.called)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A system that reads studies, and the PACS that gets its reports."""
+
+    listening: Receiver
+    pacs: ArchiveSCP
+    latencies: list[float] = field(default_factory=list)
+    """From the last acknowledged image to the report at the PACS, in seconds, study by study."""
+
+    def read(self, studies: Sequence[Sequence[Path]]) -> tuple[float, float]:
+        """Send ``studies``; return the seconds until all are reported, since first and last image."""
+        expected = len(reports(self.pacs.received)) + len(studies)
+        began = time.perf_counter()
+        for paths in studies:
+            send(paths, self.listening.port, self.listening.called)
+        acknowledged = time.perf_counter()
+        self.pacs.wait_for(lambda received: len(reports(received)) == expected, 900)
+        ended = time.perf_counter()
+        return ended - began, ended - acknowledged
+
+
+@contextmanager
+def readers(scratch: Path, extra: str) -> Iterator[dict[str, Reader]]:
+    """Run the systems that are compared, with the model of ``extra``, and their PACS."""
+    with ExitStack() as running:
+        archives = {name: running.enter_context(ArchiveSCP("PACS")) for name in (NODE, ORTHANC)}
+        home = scratch / "node"
+        node = running.enter_context(NodeProcess(home, peers=peer("PACS", archives[NODE].port), extra=extra))
+        listening = Receiver(port=node.port, called="SECONDREAD", pid=node.process.pid)
+        contestants = {NODE: Reader(listening=listening, pacs=archives[NODE])}
+        if PYTHON_PLUGIN.exists():
+            folder = scratch / "orthanc"
+            (folder / "data").mkdir(parents=True)
+            configuration = folder / "secondread.toml"
+            configuration.write_text(f'[node]\ndata_dir = "{folder / "data"}"\n{extra}', encoding="utf-8")
+            orthanc = orthanc_that_reads(folder, configuration, archives[ORTHANC].port)
+            contestants[ORTHANC] = Reader(listening=running.enter_context(orthanc), pacs=archives[ORTHANC])
+        yield contestants
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=2, help="[worker] processes")
+    parser.add_argument("--workers", type=int, default=2, help="[worker] processes of the node")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, ArchiveSCP("PACS") as pacs:
-        source, sink, home = (Path(scratch, name) for name in ("images", "sink", "node"))
-        for folder in (source, sink, home):
-            folder.mkdir()
-        studies = make_studies(source, arguments.studies * 2 + 1)
-        warm_up, singles, together = (
-            studies[0],
-            studies[1 : arguments.studies + 1],
-            studies[arguments.studies + 1 :],
-        )
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        scratch = Path(folder)
+        source, sink = scratch / "images", scratch / "sink"
+        source.mkdir()
+        sink.mkdir()
+        warm_up, *studies = make_studies(source, arguments.studies * 2 + 1)
+        singles, together = studies[: arguments.studies], studies[arguments.studies :]
         bound = lower_bound([path for paths in together for path in paths], sink)
         extra = f"""
 [model]
-name = "{without_gate(Path(scratch, "model"))}"
+name = "{without_gate(scratch / "model")}"
 [worker]
 processes = {arguments.workers}
 """
-        with NodeProcess(home, peers=peer("PACS", pacs.port), extra=extra) as node:
-            send(warm_up, node.port, "SECONDREAD")
-            pacs.wait_for(lambda received: len(reports(received)) == 1, 300)
-            latencies = []
-            for number, paths in enumerate(singles, 2):
-                send(paths, node.port, "SECONDREAD")
-                acknowledged = time.perf_counter()
-                pacs.wait_for(lambda received, least=number: len(reports(received)) == least, 300)
-                latencies.append(time.perf_counter() - acknowledged)
-            reported = len(singles) + 1
-            started = time.perf_counter()
-            for paths in together:
-                send(paths, node.port, "SECONDREAD")
-            pacs.wait_for(lambda received: len(reports(received)) == reported + len(together), 900)
-            whole = time.perf_counter() - started
+        whole: dict[str, float] = {}
+        with readers(scratch, extra) as contestants:
+            for reader in contestants.values():
+                reader.read([warm_up])
+            for paths in singles:
+                for reader in contestants.values():
+                    reader.latencies.append(reader.read([paths])[1])
+            for name, reader in contestants.items():
+                whole[name] = reader.read(together)[0]
     images = 4 * len(together)
+    latencies = {name: reader.latencies for name, reader in contestants.items()}
     if arguments.json:
-        figures = {
-            "ratio": {"queue full / storescp": round(whole / bound, 1)},
-            "last image acknowledged to report acknowledged, s": round(statistics.median(latencies), 2),
-            "images a minute, queue full": round(60 * images / whole, 1),
-        }
-        print(json.dumps(figures))
+        print(json.dumps(figures(latencies, whole, images=images, bound=bound)))
         return
-    spread = f"{statistics.median(latencies):.2f} s [{min(latencies):.2f}-{max(latencies):.2f}]"
-    print(f"last image acknowledged -> report acknowledged: median {spread}, {len(latencies)} studies")
-    times = f"{whole / bound:.1f} times what storescp takes to store them"
-    print(f"queue full: {60 * images / whole:.0f} images a minute ({images} in {whole:.1f} s, {times})")
+    for name, seconds in latencies.items():
+        spread = f"{statistics.median(seconds):.2f} s [{min(seconds):.2f}-{max(seconds):.2f}]"
+        print(
+            f"{name}: last image acknowledged -> report acknowledged: median {spread}, {len(seconds)} studies"
+        )
+        rate = f"{60 * images / whole[name]:.0f} images a minute ({images} in {whole[name]:.1f} s"
+        times = f"{whole[name] / bound:.1f} times what storescp takes to store them)"
+        print(f"{name}: queue full: {rate}, {times}")
+    if ORTHANC not in latencies:
+        print(f"not measured beside: {ORTHANC}, which needs {PYTHON_PLUGIN} (Debian: orthanc-python)")
+
+
+def figures(
+    latencies: Mapping[str, Sequence[float]], whole: Mapping[str, float], *, images: int, bound: float
+) -> dict[str, object]:
+    """Return what is printed as JSON: ratios of pairs in the same run, and the node's own figures."""
+    ratios = {"queue full / storescp": round(whole[NODE] / bound, 1)}
+    if ORTHANC in whole:
+        pairs = zip(latencies[NODE], latencies[ORTHANC], strict=True)
+        ratios["a study / Orthanc with its plugin"] = round(
+            statistics.median(node / orthanc for node, orthanc in pairs), 2
+        )
+        ratios["queue full / Orthanc with its plugin"] = round(whole[NODE] / whole[ORTHANC], 2)
+    return {
+        "ratio": ratios,
+        "last image acknowledged to report acknowledged, s": round(statistics.median(latencies[NODE]), 2),
+        "images a minute, queue full": round(60 * images / whole[NODE], 1),
+    }
 
 
 if __name__ == "__main__":

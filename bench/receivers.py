@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import site
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -115,26 +117,36 @@ def node(folder: Path, *, tree: Path = ROOT) -> Iterator[Receiver]:
 
 
 @contextmanager
-def storescp(folder: Path, options: Sequence[str] = ()) -> Iterator[Receiver]:
-    """Run DCMTK's storescp with ``options``."""
-    port = free_port()
-    # without +xa it takes no compressed image
-    process = subprocess.Popen(
-        ["storescp", "+xa", *options, "-od", str(folder), str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _peer(
+    command: Sequence[str], port: int, called: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Receiver]:
+    """Run a foreign program until it is no longer wanted."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
-        wait_until_listening(port, "STORESCP")
-        yield Receiver(port=port, called="STORESCP", pid=process.pid)
+        wait_until_listening(port, called)
+        yield Receiver(port=port, called=called, pid=process.pid)
     finally:
-        process.kill()
+        process.terminate()
         process.wait()
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Receiver]:
-    """Run Orthanc with SQLite, as its Debian package comes."""
+def storescp(folder: Path, options: Sequence[str] = ()) -> Iterator[Receiver]:
+    """Run DCMTK's storescp with ``options``."""
+    port = free_port()
+    # without +xa it takes no compressed image
+    with _peer(["storescp", "+xa", *options, "-od", str(folder), str(port)], port, "STORESCP") as receiver:
+        yield receiver
+
+
+@contextmanager
+def orthanc(
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Iterator[Receiver]:
+    """Run Orthanc with SQLite, as its Debian package comes, but for ``options`` of its configuration."""
     port = free_port()
     configuration = folder / "orthanc.json"
     settings = {
@@ -144,18 +156,34 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
         "HttpServerEnabled": False,
         "DicomAlwaysAllowStore": True,
         "Plugins": [],
+        **(options or {}),
     }
     configuration.write_text(json.dumps(settings))
     program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-    process = subprocess.Popen(
-        [program, str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_until_listening(port, "ORTHANC")
-        yield Receiver(port=port, called="ORTHANC", pid=process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with _peer([program, str(configuration)], port, "ORTHANC", environment) as receiver:
+        yield receiver
+
+
+PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
+"""Of Debian's package orthanc-python; it brings Python 3.11, whose compiled packages it can load alone."""
+
+
+@contextmanager
+def orthanc_that_reads(folder: Path, configuration: Path, archive: int) -> Iterator[Receiver]:
+    """Run Orthanc with the plugin that analyses, and sends its results to the PACS at port ``archive``."""
+    environment = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",  # as in the worker
+        "PYTHONPATH": os.pathsep.join((str(ROOT), *site.getsitepackages())),
+        "SECONDREAD_CONFIGURATION": str(configuration),
+    }
+    options = {
+        "DicomModalities": {"PACS": ["PACS", "127.0.0.1", archive]},
+        "Plugins": [str(PYTHON_PLUGIN)],
+        "PythonScript": str(Path(__file__).with_name("orthanc_plugin.py")),
+    }
+    with orthanc(folder, environment=environment, options=options) as receiver:
+        yield receiver
 
 
 RECEIVERS: dict[str, Started] = {
