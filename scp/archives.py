@@ -11,7 +11,7 @@ from storage.database import inspection
 from storage.errors import BucketError
 from storage.files.archive import UNCLAIMED, Archive
 from storage.files.folder import FolderArchive, unclaimed
-from storage.upkeep import restoring
+from storage.upkeep import to_come
 
 if TYPE_CHECKING:
     from storage.files.bucket import BucketArchive
@@ -71,7 +71,7 @@ def unclaimed_images(settings: Settings) -> int:
     if settings.files.in_bucket:
         return _bucket(settings).count_unclaimed()
     data_dir = settings.node.data_dir
-    return max(0, unclaimed(data_dir) - len(restoring.to_come(data_dir)))
+    return max(0, unclaimed(data_dir) - len(to_come.read(data_dir)))
 
 
 def unclaimed_place(settings: Settings) -> str:

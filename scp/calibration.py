@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from inference import scanner_calibration
-from inference.decision import FlagThreshold, Population
 from inference.scanner_calibration import NEEDED, POPULATION, Drift
 from storage.database.engine import Database
 from storage.records import Report
@@ -21,7 +20,8 @@ from storage.scanners.populations import Examination
 from storage.scanners.scores import BreastScore, Network, Scanner
 
 if TYPE_CHECKING:
-    # pydicom comes with it, and `status` needs none
+    # `status` starts sooner without them; pydicom comes with one
+    from inference.decision import FlagThreshold
     from inference.examination import BreastReading
 
 AUTOMATIC: Final = "automatic"
@@ -119,6 +119,8 @@ class StudyThresholds:
             ]
         if not breasts:
             return None
+        from inference.decision import FlagThreshold  # noqa: PLC0415 - for reports alone, see above
+
         compared = breasts[0].examinations is not None
         return FlagThreshold(
             value=breasts[0].threshold,
@@ -200,6 +202,8 @@ def _threshold_in_force(
     """
     if not scanner.named:
         return uncalibrated
+    from inference.decision import FlagThreshold, Population  # noqa: PLC0415 - for reports alone, see above
+
     with database.read() as tx:
         accepted = calibrations.in_force(tx, scanner, network)
         latest = populations.last(tx, scanner, network, limit=POPULATION, without=without)

@@ -5,6 +5,7 @@ Every command imports what it needs when it is called: `--help` and `status` do 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ DEFAULT_CONFIG: Final = Path("config.toml")
 CONFORMANCE: Final = Path("docs/conformance.md")
 
 LOOKING: Final = ("status", "studies")
-"""Commands that read rows and print them: there is nothing to log, and the library takes time to load."""
+"""Commands that read rows and print them: nothing is logged, and nothing put in order at their end."""
 
 FIRST_LINES: Final = """\
 there is no configuration file here. Name one with --config PATH, or write ./config.toml;
@@ -102,6 +103,8 @@ def start(
         raise typer.Exit
     if context.invoked_subcommand in LOOKING:
         return
+    if context.invoked_subcommand is not None:
+        gc.enable()  # `scp.__main__` has put it off; a node has it from when it listens
     from scp import logs
     from scp.configuration.sections import Log
 
@@ -111,9 +114,6 @@ def start(
     if context.invoked_subcommand is None:
         settings = _settings(context, None)
         logs.configure(settings.log)
-        from scp.process import limits
-
-        limits.put_off_collection()
         from scp import node
 
         raise typer.Exit(node.run(settings, path=_path(context, None)))

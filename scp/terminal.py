@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from rich.progress import Progress
 
 WIDTH_OF_A_FILE: Final = 200
 """Characters of a line where output goes into a file or a pipe: wide enough not to fold UIDs."""
@@ -38,15 +38,15 @@ PRINTED_KEYS: Final = {
 
 
 def out() -> Console:
-    """Return the console for results. Nothing in square brackets is taken for markup."""
+    """Return the console for results. Nothing in it is taken for markup, nor for the name of a picture."""
     width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
-    return Console(markup=False, highlight=False, width=width)
+    return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
 def err() -> Console:
     """Return the console for progress and errors."""
     width = None if sys.stderr.isatty() else WIDTH_OF_A_FILE
-    return Console(stderr=True, markup=False, highlight=False, width=width)
+    return Console(stderr=True, markup=False, emoji=False, highlight=False, width=width)
 
 
 def say(console: Console, text: str) -> None:
@@ -67,6 +67,15 @@ def say(console: Console, text: str) -> None:
 
 def progress() -> Progress:
     """Return a progress bar on standard error, gone when it is left."""
+    # imported here: `status` shows none
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

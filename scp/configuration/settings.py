@@ -50,23 +50,23 @@ class Settings(Section):
     """The whole configuration. Its sections never change; `adopt` alone puts others in the place of some."""
 
     node: Node = Field(default_factory=Node)
-    database: DatabaseServer = DatabaseServer()
-    files: Files = Files()
-    tls: TLS = TLS()
+    database: DatabaseServer = Field(default_factory=DatabaseServer)
+    files: Files = Field(default_factory=Files)
+    tls: TLS = Field(default_factory=TLS)
     peers: tuple[Peer, ...] = ()
-    study: Study = Study()
-    model: Model = Model()
-    outputs: Outputs = Outputs()
-    delivery: Delivery = Delivery()
-    worker: Worker = Worker()
-    retention: Retention = Retention()
-    console: Console = Console()
-    openid: OpenID = OpenID()
-    stow: Stow = Stow()
-    alerts: Alerts = Alerts()
-    audit: Audit = Audit()
-    health: Health = Health()
-    log: Log = Log()
+    study: Study = Field(default_factory=Study)
+    model: Model = Field(default_factory=Model)
+    outputs: Outputs = Field(default_factory=Outputs)
+    delivery: Delivery = Field(default_factory=Delivery)
+    worker: Worker = Field(default_factory=Worker)
+    retention: Retention = Field(default_factory=Retention)
+    console: Console = Field(default_factory=Console)
+    openid: OpenID = Field(default_factory=OpenID)
+    stow: Stow = Field(default_factory=Stow)
+    alerts: Alerts = Field(default_factory=Alerts)
+    audit: Audit = Field(default_factory=Audit)
+    health: Health = Field(default_factory=Health)
+    log: Log = Field(default_factory=Log)
 
     @field_validator("peers")
     @classmethod
@@ -167,8 +167,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         With a sentence for everything that is wrong: file, key, value and what is allowed.
     """
     document, origins = source.read(path, environ, Settings)
-    node = document.setdefault("node", {})
-    if isinstance(node, dict):
+    for name in source.sections(Settings):
+        # as an empty table: a default would be made by a validator of its own, each built for this alone
+        document.setdefault(name, {})
+    if isinstance(node := document["node"], dict):
         node.setdefault(
             "data_dir", str(DEFAULT_DATA_DIR)
         )  # so that the default, too, is relative to the file

@@ -32,13 +32,13 @@ def read(path: Path, environ: Mapping[str, str], model: type[BaseModel]) -> tupl
         # only names with the separator: orchestrators set SECONDREAD_PORT and the like for such a service
         if variable.startswith(PREFIX) and SEPARATOR in variable:
             try:
-                origins[_override(document, variable, text, _sections(model))] = variable
+                origins[_override(document, variable, text, sections(model))] = variable
             except LookupError as error:
                 raise ConfigError(path, [str(error)]) from error
     return document, origins
 
 
-def _sections(model: type[BaseModel]) -> Mapping[str, type[BaseModel]]:
+def sections(model: type[BaseModel]) -> Mapping[str, type[BaseModel]]:
     """Return the tables of ``model`` by name; arrays of tables cannot be overridden."""
     return {
         name: field.annotation

@@ -27,7 +27,7 @@ from storage.overview.pages import Choice
 from storage.queue import commitments, deliveries, jobs
 from storage.records import NotKept, RefusedCalls
 from storage.states import UNCOMMITTED, CommitmentState, DeliveryState
-from storage.upkeep import restoring
+from storage.upkeep import to_come
 
 MEGABYTE: Final = 1_000_000
 SHOWN_STUDIES: Final = 10
@@ -251,7 +251,7 @@ def _disk(settings: Settings) -> Disk:
     free = shutil.disk_usage(settings.node.data_dir).free // MEGABYTE
     reserve = settings.node.disk_reserve_mb
     incoming, size = unfinished(settings.node.data_dir)
-    coming_again = len(restoring.to_come(settings.node.data_dir))
+    coming_again = len(to_come.read(settings.node.data_dir))
     unclaimed, fault = 0, None
     try:
         archives.check(settings)

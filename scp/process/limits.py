@@ -79,11 +79,6 @@ def _data_bytes() -> int | None:
     return None if match is None else int(match[1]) * 1024
 
 
-def put_off_collection() -> None:
-    """Let the collector of garbage wait until `spare_loaded_modules`: what a start loads and makes stays."""
-    gc.disable()
-
-
 def spare_loaded_modules() -> None:
     """Let the collector of garbage begin, and pass over what is loaded by now: modules, classes, tables.
 

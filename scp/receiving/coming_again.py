@@ -19,7 +19,7 @@ from scp.configuration.settings import Settings
 from scp.network.status import OutOfResources, Refusal
 from scp.receiving.store import Receiver
 from storage.files.archive import UNCLAIMED
-from storage.upkeep import restoring
+from storage.upkeep import to_come
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class ImagesToCome:
     def take_some(self) -> None:
         """Keep some of them; those that cannot be kept now come next time. Raises StorageError."""
         data_dir = self.receiver.archive.data_dir
-        if not (images := restoring.to_come(data_dir)):
+        if not (images := to_come.read(data_dir)):
             return
         for name, sender in list(islice(images.items(), AT_ONCE)):
             try:
@@ -56,7 +56,7 @@ class ImagesToCome:
                 # the disk may have lost this one alone
                 log.warning("image stays unclaimed", file=name, peer=sender, reason=error.strerror)
             del images[name]
-        restoring.note(data_dir, images)
+        to_come.note(data_dir, images)
         if not images:
             log.info("all images that came after the backup have come in again, or are named above")
 

@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy import Connection, Engine
 
 from storage.database import upgrade
 from storage.database.backend import Backend
 from storage.database.patience import Patience
-from storage.database.postgresql import backend as postgresql
-from storage.database.postgresql.backend import Server
-from storage.database.postgresql.guard import Company
 from storage.database.sqlite import backend as sqlite
 from storage.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from storage.database.postgresql.backend import Server
+    from storage.database.postgresql.guard import Company
 
 PATIENCE: Final = 30.0
 """Seconds to wait for another process's write transaction."""
@@ -81,6 +82,9 @@ class Database:
         waiting = Patience(patience)
         if url is None:
             return cls(sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole), waiting)
+        # imported here, and below: who has a file starts sooner without
+        from storage.database.postgresql import backend as postgresql  # noqa: PLC0415
+
         server = postgresql.open_for_work(url, data_dir, waiting, scripts=scripts, company=company)
         return cls(server, waiting)
 
@@ -95,6 +99,8 @@ class Database:
         waiting = Patience(patience)
         if url is None:
             return cls(sqlite.open_for_reading(data_dir, waiting), waiting)
+        from storage.database.postgresql import backend as postgresql  # noqa: PLC0415 - as above
+
         return cls(postgresql.open_for_reading(url, waiting), waiting)
 
     @property
@@ -133,6 +139,8 @@ class Database:
     @property
     def server(self) -> Server:
         """The server that several machines use. Raises DatabaseError where there is a file."""
+        from storage.database.postgresql.backend import Server  # noqa: PLC0415 - as above
+
         if isinstance(self.backend, Server):
             return self.backend
         raise DatabaseError(

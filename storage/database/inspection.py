@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.database.postgresql import backend as postgresql
 from storage.database.sqlite import backend as sqlite
 from storage.database.upgrade import SCRIPTS, revisions, unusable
 
@@ -36,7 +35,7 @@ def inspect(data_dir: Path, *, url: str | None = None, scripts: Path = SCRIPTS) 
         It is damaged, of another program, out of reach, newer than this program, or missing although there
         are images.
     """
-    state = sqlite.revision(data_dir) if url is None else postgresql.revision(url, data_dir)
+    state = sqlite.revision(data_dir) if url is None else _revision_at(url, data_dir)
     if state is None:
         return None
     name, revision = state
@@ -45,3 +44,10 @@ def inspect(data_dir: Path, *, url: str | None = None, scripts: Path = SCRIPTS) 
     if revision not in known_revisions:
         raise unusable(name, revision, newest)
     return Inspection(name=name, revision=revision, newest=newest)
+
+
+def _revision_at(url: str, data_dir: Path) -> tuple[str, str] | None:
+    # imported here: who has a file starts sooner without
+    from storage.database.postgresql import backend as postgresql  # noqa: PLC0415
+
+    return postgresql.revision(url, data_dir)

@@ -7,7 +7,6 @@ any moment leaves either all as it was, or a take-over that the next start ends.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -26,14 +25,12 @@ from storage.database.sqlite.connection import connect
 from storage.database.sqlite.creation import synced
 from storage.errors import DatabaseError
 from storage.files.archive import UNCLAIMED
-from storage.upkeep import backup
+from storage.upkeep import backup, to_come
 
 STAGED: Final = "restore"
 """Folder of a whole backup that the next start takes over."""
 UNFINISHED: Final = f"{STAGED}.unfinished"
 """The same while it is written, or where that was cut off; the next command clears it away."""
-TO_COME: Final = "images-to-come-again.json"
-"""File in the data directory: names of files in `UNCLAIMED`, with the AE title of their sender."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +102,7 @@ def take_over(data_dir: Path) -> TakenOver | None:
         new.replace(data_dir / NAME)
         synced(data_dir)
     shutil.rmtree(folder)
-    return TakenOver(before=before, images=len(to_come(data_dir)))
+    return TakenOver(before=before, images=len(to_come.read(data_dir)))
 
 
 def place_beside(data_dir: Path, new: Path) -> Path:
@@ -117,28 +114,6 @@ def place_beside(data_dir: Path, new: Path) -> Path:
 def set_images_aside(data_dir: Path, before: Path, new: Path) -> None:
     """Let the images come in again that the database ``before`` knows and ``new`` does not."""
     _set_aside(data_dir, _senders(before, new))
-
-
-def to_come(data_dir: Path) -> dict[str, str]:
-    """Return the images in `UNCLAIMED` that are to come in again, by file name, with their sender."""
-    try:
-        listed = json.loads((data_dir / TO_COME).read_text())
-    except FileNotFoundError:
-        return {}
-    return {str(name): str(sender) for name, sender in listed.items()}
-
-
-def note(data_dir: Path, images: Mapping[str, str]) -> None:
-    """Write down which images are to come in again; the file is gone where none are."""
-    if not images:
-        (data_dir / TO_COME).unlink(missing_ok=True)
-        return
-    unfinished = data_dir / f"{TO_COME}.unfinished"
-    unfinished.write_text(json.dumps(dict(images)))
-    unfinished.chmod(0o600)
-    synced(unfinished)
-    unfinished.rename(data_dir / TO_COME)
-    synced(data_dir)
 
 
 def _remove_logs(folder: Path) -> None:
@@ -205,7 +180,9 @@ def _senders(before: Path, new: Path) -> dict[str, str]:
 
 def _set_aside(data_dir: Path, senders: Mapping[str, str]) -> None:
     """Write down who sent these files, then move them where no start removes them."""
-    note(data_dir, to_come(data_dir) | {Path(file).name: sender for file, sender in senders.items()})
+    to_come.note(
+        data_dir, to_come.read(data_dir) | {Path(file).name: sender for file, sender in senders.items()}
+    )
     shelf = data_dir / UNCLAIMED
     if senders:
         shelf.mkdir(mode=0o700, exist_ok=True)

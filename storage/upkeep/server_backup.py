@@ -20,7 +20,7 @@ from storage.database.sqlite.backend import NAME
 from storage.database.sqlite.creation import synced
 from storage.database.sqlite.place import FilePlace
 from storage.errors import DatabaseError
-from storage.upkeep import backup, moving, restoring
+from storage.upkeep import backup, moving, restoring, to_come
 from storage.upkeep.restoring import TakenOver
 
 _ROWS: Final = "rows"
@@ -117,7 +117,7 @@ def take_over(data_dir: Path, url: str) -> TakenOver | None:
         finally:
             server.close()
     shutil.rmtree(folder)
-    return TakenOver(before=before, images=len(restoring.to_come(data_dir)))
+    return TakenOver(before=before, images=len(to_come.read(data_dir)))
 
 
 def _move_files(folder: Path, data_dir: Path) -> None:

@@ -146,6 +146,26 @@ def test_what_only_asks_is_quick_it_loads_neither_tensorflow_nor_a_decoder(confi
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize("words", [("status", "--json"), ("studies",), ("--help",)])
+def test_what_only_asks_ends_at_once_with_all_that_it_says(config, database, words):
+    command = [sys.executable, "-m", "scp", *words, *([] if "--help" in words else ["--config", str(config)])]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout) > 100
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_what_only_asks_ends_at_once_with_why_it_could_not(config):
+    command = [sys.executable, "-m", "scp", "status", "--config", str(config)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "no database" in ended.stderr
+
+
 # status
 
 

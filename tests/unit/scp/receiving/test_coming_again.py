@@ -13,7 +13,7 @@ from scp.receiving import coming_again
 from scp.receiving.coming_again import AT_ONCE, ImagesToCome
 from storage.files.archive import UNCLAIMED
 from storage.files.folder import FolderArchive
-from storage.upkeep import restoring
+from storage.upkeep import to_come
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def come_again(archive):
         stored = []
         for name in senders:
             (archive.data_dir / UNCLAIMED / name).write_bytes(name.encode())
-        restoring.note(archive.data_dir, senders)
+        to_come.note(archive.data_dir, senders)
 
         def keep(path, *, calling_ae):
             if fault is not None:
@@ -45,7 +45,7 @@ def come_again(archive):
         ).take_some()
         assert list(archive.incoming.iterdir()) == []
         unclaimed = sorted(path.name for path in (archive.data_dir / UNCLAIMED).iterdir())
-        return stored, unclaimed, restoring.to_come(archive.data_dir)
+        return stored, unclaimed, to_come.read(archive.data_dir)
 
     return let_in
 

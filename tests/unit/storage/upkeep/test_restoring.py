@@ -12,7 +12,7 @@ from storage.database.engine import Database
 from storage.database.sqlite.backend import NAME
 from storage.errors import DatabaseError
 from storage.files.archive import UNCLAIMED
-from storage.upkeep import backup, restoring, server_backup
+from storage.upkeep import backup, restoring, server_backup, to_come
 from tests.support import postgresql
 from tests.unit.storage.making import Hand, arrival
 
@@ -68,9 +68,9 @@ def as_after_a_restore(data_dir, url, before):
     assert rows(before) == ["instances/0.dcm", "instances/1.dcm"]
     assert (data_dir / "instances" / "0.dcm").read_bytes() == b"image 0"
     assert (data_dir / UNCLAIMED / "1.dcm").read_bytes() == b"image 1"
-    assert restoring.to_come(data_dir) == {"1.dcm": arrival(1).source_ae}
+    assert to_come.read(data_dir) == {"1.dcm": arrival(1).source_ae}
     assert not restoring.staged(data_dir)
-    expected = {"instances", UNCLAIMED, restoring.TO_COME, before.name}
+    expected = {"instances", UNCLAIMED, to_come.FILE, before.name}
     assert {path.name for path in data_dir.iterdir() if not path.name.startswith(NAME)} == expected
     return True
 
