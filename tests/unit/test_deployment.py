@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import get_args
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -26,6 +27,8 @@ OBJECTS = [
     for path in sorted((DOCS / "kubernetes" / "base").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text("utf-8"))
 ]
+PODS = {"Deployment", "StatefulSet"}
+"""Kinds of objects that say what a pod is."""
 ROLES = sorted(set(get_args(Node.model_fields["role"].annotation)) - {"all"})
 
 
@@ -35,6 +38,10 @@ def named(kind):
 
 def pod(role):
     return named("Deployment")[role]["spec"]["template"]["spec"]
+
+
+def named_data_dir():
+    return re.search("SECONDREAD_NODE__DATA_DIR=(\\S+)", CONTAINERFILE).group(1)
 
 
 def settings_of_pods(tmp_path, role):
@@ -64,8 +71,7 @@ def test_pods_start_with_a_configuration_that_is_one(tmp_path, role):
     assert container["args"][-2:] == ["--role", role]
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
     assert str(Path(container["args"][1]).parent) in mounts
-    data_dir = re.search("SECONDREAD_NODE__DATA_DIR=(\\S+)", CONTAINERFILE).group(1)
-    assert data_dir in mounts
+    assert named_data_dir() in mounts
     ports = {entry["name"]: entry["containerPort"] for entry in container["ports"]}
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         request = container[probe]["httpGet"]
@@ -146,7 +152,7 @@ def test_services_keep_their_files_in_a_bucket(role):
     assert settings.files.copies_mb == Settings().files.copies_mb
     (volume,) = service["volumes"]
     name, _, path = volume.rpartition(":")
-    assert path == re.search("SECONDREAD_NODE__DATA_DIR=(\\S+)", CONTAINERFILE).group(1)
+    assert path == named_data_dir()
     assert (name in COMPOSE_BUCKET["volumes"]) == (role in ("receive", "console"))
 
 
@@ -167,8 +173,10 @@ def test_the_base_has_every_manifest():
 
 def test_pods_keep_their_files_in_a_bucket(tmp_path):
     objects = rendered("bucket")
-    kinds = [entry["kind"] for entry in objects]
-    assert "PersistentVolumeClaim" not in kinds
+    for entry in objects:
+        kubernetes_validate.validate(entry, "1.32", strict=True)
+    (claim,) = (entry["metadata"]["name"] for entry in objects if entry["kind"] == "PersistentVolumeClaim")
+    assert claim == "console"  # none that pods share
     (bucket,) = (
         entry
         for entry in objects
@@ -178,13 +186,17 @@ def test_pods_keep_their_files_in_a_bucket(tmp_path):
     file.write_text(named("ConfigMap")["secondread"]["data"]["config.toml"], encoding="utf-8")
     settings = load(file, environ=bucket["data"])
     assert settings.files.bucket
-    deployments = [entry for entry in objects if entry["kind"] == "Deployment"]
-    assert sorted(entry["metadata"]["name"] for entry in deployments) == ROLES
-    for entry in deployments:
+    sets = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] in PODS}
+    assert sorted(sets) == ROLES
+    assert sets["receive"]["kind"] == "StatefulSet"  # audit messages outlive a pod
+    for entry in sets.values():
         spec = entry["spec"]["template"]["spec"]
         (container,) = spec["containers"]
         assert {"configMapRef": {"name": bucket["metadata"]["name"]}} in container["envFrom"]
         assert {"secretRef": {"name": "secondread-bucket"}} in container["envFrom"]
-        (data,) = (volume for volume in spec["volumes"] if volume["name"] == "data")
-        size = data["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"]["requests"]["storage"]
-        assert int(size.removesuffix("Gi")) * 1000 > settings.files.copies_mb + settings.node.disk_reserve_mb
+        (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "data")
+        assert mount["mountPath"] == named_data_dir()
+    sizes = re.findall(r"storage: (\d+)Gi", yaml.safe_dump_all(objects))
+    assert len(sizes) == len(ROLES)
+    for size in sizes:
+        assert int(size) * 1000 > settings.files.copies_mb + settings.node.disk_reserve_mb

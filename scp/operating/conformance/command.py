@@ -64,6 +64,11 @@ def _facts(settings: Settings) -> Mapping[str, str]:
     return {
         "product": f"{product.MODEL_NAME} {product.__version__}",
         "manufacturer": product.MANUFACTURER,
+        "durable": (
+            "the bucket's server has answered that it has the file (`[files] url`)"
+            if settings.files.bucket
+            else "the file is synced to disk"
+        ),
         "ae_title": node.ae_title,
         "quiet_seconds": f"{settings.study.quiet_seconds:g}",
         "stow_port": str(settings.stow.port),

@@ -18,7 +18,7 @@ from scp.operating.conformance.sample import SampleObject
 from scp.receiving import admission
 
 _STORE: Final = (
-    (status.SUCCESS, "the image is on disk and in the database; or it is a result of this product"),
+    (status.SUCCESS, "the image is kept as above; or it is a result of this product"),
     (status.SUCCESS, "with `[node] foreign` = drop: it is no mammogram, and nothing of it is kept"),
     (status.OUT_OF_RESOURCES, "disk reserve reached, or storage failed for the moment: send again"),
     (status.DOES_NOT_MATCH_SOP_CLASS, "an attribute is missing without which nothing can be filed"),

@@ -41,6 +41,19 @@ def test_a_proven_cancer_is_flagged_and_a_benign_mass_scores_lower(analyst):
     assert sum(cancer.scores) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("file", "scores"),
+    [
+        ("sfm-benign-0/1-130.dcm", (0.28451, 0.46036, 0.17590, 0.07923)),
+        ("sfm-benign-0/1-133.dcm", (0.60826, 0.13388, 0.19964, 0.05822)),
+        ("sfm-malign-0/1-280.dcm", (0.09303, 0.13479, 0.09862, 0.67356)),
+    ],
+)
+def test_scores_are_those_of_the_release(analyst, file, scores):
+    # 1e-4 is what a speed-up, a library or a processor may change; more is another model
+    assert analysed(analyst, CASES / file).scores == pytest.approx(scores, abs=1e-4)
+
+
 def test_a_picture_that_is_no_mammogram_is_refused_with_its_reason(analyst, tmp_path):
     row, column = np.mgrid[:400, :400]
     waves = (127 + 120 * np.sin(row / 9) * np.cos(column / 13)).astype(np.uint8)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from scp.configuration.database import DatabaseServer
+from scp.configuration.files import Files
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.operating.conformance import command
@@ -26,3 +28,12 @@ def test_statement_of_a_site_names_its_peers(tmp_path, capsys):
     written = (tmp_path / "new" / "statement.md").read_text(encoding="utf-8")
     assert "| `STATION` | yes | cad_sr | no | no |" in written
     assert "statement.md" in capsys.readouterr().out
+
+
+def test_statement_says_what_a_success_promises():
+    in_bucket = Settings(
+        database=DatabaseServer(url="postgresql+psycopg://localhost/secondread"),
+        files=Files(url="s3://mammograms"),
+    )
+    assert "the file is synced to disk, and its row" in command.statement(Settings())
+    assert "the bucket's server has answered that it has the file" in command.statement(in_bucket)
