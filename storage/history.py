@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, insert, select
 
 from storage.database import schema
+
+_APPEND: Final = insert(schema.events)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +27,8 @@ class Event:
 
 def append(tx: Connection, study_uid: str, event: str, now: datetime, **fields: str | int) -> None:
     """Write down that ``event`` happened to the study now. No names, no free text."""
-    tx.execute(
-        insert(schema.events).values(
-            study_uid=study_uid, event=event, at=now, fields=json.dumps(fields, sort_keys=True)
-        )
-    )
+    line = {"study_uid": study_uid, "event": event, "at": now, "fields": json.dumps(fields, sort_keys=True)}
+    tx.execute(_APPEND, line)
 
 
 def of(tx: Connection, study_uid: str) -> list[Event]:

@@ -43,12 +43,17 @@ _PIXELS: Final = 0x7FE00010
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
-def read(file: Reader, **options: Any) -> Dataset:  # noqa: ANN401 - what `pydicom.dcmread` takes
+def read(
+    file: Reader,
+    data_set: tuple[int, UID | None] | None = None,
+    **options: Any,  # noqa: ANN401 - what `pydicom.dcmread` takes
+) -> Dataset:
     """Read ``file`` as `pydicom.dcmread` does, every element of unknown VR with the VR of its tag.
 
-    Raises what `pydicom.dcmread` raises.
+    ``data_set``: where it begins, and its transfer syntax; None where nobody has read that yet. Raises what
+    `pydicom.dcmread` raises.
     """
-    begin, syntax = _meta(file)
+    begin, syntax = _meta(file) if data_set is None else data_set
     if syntax == DeflatedExplicitVRLittleEndian:
         return _read_deflated(file, begin, options)
     if syntax is not None and not syntax.is_implicit_VR:

@@ -107,7 +107,7 @@ class Keeper:
         where nothing can be kept.
         """
         try:
-            if dataset.sop_instance(path) not in requested:
+            if dataset.command(path).sop_instance not in requested:
                 return UnrequestedError()
             with contextlib.suppress(Foreign):
                 self.receive(path)

@@ -20,7 +20,7 @@ from typing import IO, Final
 import pydicom
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -65,19 +65,40 @@ class Incoming:
     """Bytes of the file."""
 
 
-def sop_class(path: Path) -> str:
-    """Return the SOP Class UID that the C-STORE request named. Raises Unreadable, OSError."""
-    return _named(path, "MediaStorageSOPClassUID")
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What stands before a data set: what its C-STORE request has named."""
+
+    meta: FileMetaDataset
+    begin: int
+    """Byte at which the data set begins."""
+
+    @property
+    def sop_class(self) -> str:
+        """The SOP Class UID. Raises Unreadable."""
+        return self._uid("MediaStorageSOPClassUID")
+
+    @property
+    def sop_instance(self) -> str:
+        """The SOP Instance UID. Raises Unreadable."""
+        return self._uid("MediaStorageSOPInstanceUID")
+
+    def _uid(self, keyword: str) -> str:
+        with _readable():
+            return str(self.meta[keyword].value)
 
 
-def sop_instance(path: Path) -> str:
-    """Return the SOP Instance UID that the C-STORE request named. Raises Unreadable, OSError."""
-    return _named(path, "MediaStorageSOPInstanceUID")
+def command(path: Path) -> Command:
+    """Return what the C-STORE request of the file at ``path`` named. Raises Unreadable, OSError."""
+    with _readable():
+        return Command(*damage.file_meta(path))
 
 
-def _named(path: Path, keyword: str) -> str:
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raise Unreadable for what is no data set; errors of the disk say nothing about it, and go through."""
     try:
-        return str(damage.file_meta(path)[0][keyword].value)
+        yield
     except damage.UNREADABLE_DATA_SET as error:
         if damage.is_of_the_machine(error):
             raise
@@ -88,10 +109,20 @@ def read(
     path: Path,
     examine: Callable[[Dataset], None] = lambda _: None,
     pixels: PixelDigest | None = None,
+    begin: Command | None = None,
 ) -> Incoming:
-    """Read the received file at ``path``; ``pixels`` is what its reception seems to have digested of it.
+    """Read the received file at ``path``.
 
-    ``examine`` is given the header before anything is asked of it, and may raise what ends the reading.
+    Parameters
+    ----------
+    path
+        As the association has written it.
+    examine
+        Is given the header before anything is asked of it, and may raise what ends the reading.
+    pixels
+        What its reception seems to have digested of it.
+    begin
+        What `command` has read of it; None: that is read now.
 
     Raises
     ------
@@ -100,20 +131,16 @@ def read(
     Incomplete
         An attribute is missing without which nothing can be filed or sent back.
     """
-    try:
-        meta, _ = damage.file_meta(path)
-        transfer_syntax = UID(meta.TransferSyntaxUID)
+    named = command(path) if begin is None else begin
+    with _readable():
+        transfer_syntax = UID(named.meta.TransferSyntaxUID)
         with _opened(path, transfer_syntax) as file:
-            header = _header(file)
+            header = _header(file, None if transfer_syntax.is_deflated else (named.begin, transfer_syntax))
             header.file_meta.TransferSyntaxUID = transfer_syntax
             examine(header)
             _check(header)
             streamed = None if transfer_syntax.is_deflated else pixels
             digest = _pixels(file, streamed, implicit=transfer_syntax.is_implicit_VR)
-    except damage.UNREADABLE_DATA_SET as error:
-        if damage.is_of_the_machine(error):
-            raise  # the disk has failed: that says nothing about the data set
-        raise Unreadable(f"data set cannot be read ({type(error).__name__})") from error
     return Incoming(
         path=path,
         header=header,
@@ -134,10 +161,10 @@ def _opened(path: Path, transfer_syntax: str) -> Iterator[damage.Reader]:
             yield file
 
 
-def _header(file: damage.Reader) -> Dataset:
+def _header(file: damage.Reader, begin: tuple[int, UID] | None) -> Dataset:
     """Read up to the pixel data, where ``file`` stands afterwards; leave out what is overlong."""
     with file.limited(LARGEST_HEADER):
-        header = unknown_vr.read(file, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
+        header = unknown_vr.read(file, begin, stop_before_pixels=True, defer_size=LARGEST_ELEMENT)
     for element in list(header.values()):
         if isinstance(element, RawDataElement) and _is_overlong(element):
             del header[element.tag]  # one left out by now would be read at the first touch, from another file

@@ -16,6 +16,11 @@ def keep(image: SourceImage, database: Database, archive: Archive) -> str:
     """Return the name of the file of patient and study of ``image``; it is written where there is none."""
     with database.read() as tx:
         file = copies.identity_file(tx, image.study_digest)
+    return keep_beside(image, file, archive)
+
+
+def keep_beside(image: SourceImage, file: str | None, archive: Archive) -> str:
+    """Do as `keep`; ``file`` is the one that a row names, None where none does."""
     if file is not None and archive.holds(file):
         return file
     return archive.keep_bytes(

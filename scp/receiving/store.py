@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 from pydicom.dataset import Dataset
@@ -29,12 +29,13 @@ from scp.receiving.dataset import Incoming
 from storage.database.engine import Database
 from storage.errors import DatabaseError
 from storage.files.archive import Archive
-from storage.queue import arrivals, patients
-from storage.records import Arrival, ArrivalOutcome
+from storage.queue import arrivals, copies, patients
+from storage.records import Arrival, ArrivalOutcome, Instance
 
 log = structlog.get_logger(__name__)
 
 OF_ANOTHER_PATIENT: Final = "SOP Instance or Study is kept under another patient already"
+WITH_OTHER_PIXELS: Final = "SOP Instance UID is kept with other pixels already"
 
 
 class _OwnResultError(Exception):
@@ -97,11 +98,12 @@ class Receiver:
 
         Raises _OwnResultError, Foreign, and what `dataset.read` raises.
         """
-        named = dataset.sop_class(path)
+        command = dataset.command(path)
+        named = command.sop_class
         if named in contexts.IMAGES:
             self._check_room()
         try:
-            return dataset.read(path, lambda header: self._examine(header, named), pixels)
+            return dataset.read(path, lambda header: self._examine(header, named), pixels, command)
         except Unreadable as error:
             if named not in contexts.IMAGES:
                 raise Foreign(_not_a_mammogram(named)) from error
@@ -150,8 +152,14 @@ class Receiver:
         except damage.UNREADABLE_DATA_SET as error:
             raise Unreadable(f"header cannot be understood ({type(error).__name__})") from error
         with self.locks[hash(arrival.sop_instance_uid) % len(self.locks)]:
-            arrival = self._file(self._recognise(arrival, received.path), received)
-            identity = identities.keep(image, self.database, self.archive)
+            with self.database.read() as tx:
+                instance = arrivals.find(tx, arrival.sop_instance_uid)
+                contradiction = patients.contradicts(tx, instance, arrival)
+                identity_file = copies.identity_file(tx, image.study_digest)
+            if contradiction:
+                self._refuse_other_patient(instance, arrival)
+            arrival = self._file(self._recognise(arrival, instance, received.path), received)
+            identity = identities.keep_beside(image, identity_file, self.archive)
             with self.database.write() as tx:
                 entry = arrivals.record(
                     tx,
@@ -170,6 +178,8 @@ class Receiver:
                 identities.remove(entry.identity, self.database, self.archive)
         if entry.outcome is ArrivalOutcome.OTHER_PATIENT:
             raise OtherPatient(OF_ANOTHER_PATIENT)
+        if entry.outcome is ArrivalOutcome.CONFLICT:  # another process has kept it with other pixels just now
+            raise OtherPixels(WITH_OTHER_PIXELS)
         log.info(
             "instance received",
             outcome=entry.outcome.value,
@@ -201,21 +211,22 @@ class Receiver:
         file = self.archive.keep_bytes(header, folder="instances", key=f"{uid} header", suffix=".dcm")
         return replace(arrival, file=file, size=len(header))
 
-    def _recognise(self, arrival: Arrival, path: Path) -> Arrival:
-        """Return ``arrival`` as the kept instance where both hold the same pixels in other transfer syntaxes.
+    def _refuse_other_patient(self, instance: Instance | None, arrival: Arrival) -> NoReturn:
+        """Raise OtherPatient before the file touches the archive, and write that down.
+
+        The transaction that records an arrival looks again.
+        """
+        with self.database.write() as tx:
+            patients.note(tx, instance, arrival, now=self.now())
+        raise OtherPatient(OF_ANOTHER_PATIENT)
+
+    def _recognise(self, arrival: Arrival, instance: Instance | None, path: Path) -> Arrival:
+        """Return ``arrival`` as the kept ``instance`` where both hold the same pixels in other syntaxes.
 
         Of tomosynthesis no pixels are kept to compare: the digest that came first stands, whatever comes.
 
         Raises OtherPixels where they differ: the first is kept, this one refused.
         """
-        with self.database.read() as tx:
-            instance = arrivals.find(tx, arrival.sop_instance_uid)
-            contradiction = patients.contradicts(tx, instance, arrival)
-        if contradiction:
-            # found before its file touches the archive; the transaction that records it looks again
-            with self.database.write() as tx:
-                patients.note(tx, instance, arrival, now=self.now())
-            raise OtherPatient(OF_ANOTHER_PATIENT)
         if instance is None or instance.pixel_sha256 == arrival.pixel_sha256:
             return arrival
         if instance.pixels_removed_at is not None:
@@ -228,7 +239,7 @@ class Receiver:
             sop_instance_uid=arrival.sop_instance_uid,
             peer=arrival.source_ae,
         )
-        raise OtherPixels("SOP Instance UID is kept with other pixels already")
+        raise OtherPixels(WITH_OTHER_PIXELS)
 
 
 def receiver(

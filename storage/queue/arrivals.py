@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from storage.database import columns, schema
 from storage.queue import copies, findings, patients, reports, study_changes
@@ -30,6 +30,15 @@ _DESCRIBED: Final = tuple(Description.__dataclass_fields__)
 _studies = schema.studies
 _AT_A_TIME: Final = 500
 """UIDs in one question: SQLite takes some thousand."""
+
+# What every image asks and writes is stated once: to state it anew takes longer than to do it.
+_DESCRIBED_INSTANCES: Final = select(_instances, *(_descriptions.c[name] for name in _DESCRIBED)).outerjoin(
+    _descriptions, _descriptions.c.sop_instance_uid == _instances.c.sop_instance_uid
+)
+"""Instances, each with its description where it has one."""
+_FIND: Final = _DESCRIBED_INSTANCES.where(_instances.c.sop_instance_uid == bindparam("image"))
+_KEEP: Final = insert(_instances)
+_KEEP_DESCRIPTION: Final = insert(_descriptions)
 
 
 def record(
@@ -105,9 +114,7 @@ def record(
 
 def find(tx: Connection, sop_instance_uid: str) -> Instance | None:
     """Return the instance as it is kept, or None."""
-    row = tx.execute(
-        _select_instances().where(_instances.c.sop_instance_uid == sop_instance_uid)
-    ).one_or_none()
+    row = tx.execute(_FIND, {"image": sop_instance_uid}).one_or_none()
     return None if row is None else _instance(row)
 
 
@@ -146,7 +153,9 @@ def describe(tx: Connection, instance: Instance, description: Description) -> No
 def images(tx: Connection, study_uid: str) -> list[tuple[Instance, FindingRecord | None]]:
     """Return the study's instances by SOP Instance UID, each with its finding if it has one."""
     rows = tx.execute(
-        _select_instances().where(_instances.c.study_uid == study_uid).order_by(_instances.c.sop_instance_uid)
+        _DESCRIBED_INSTANCES.where(_instances.c.study_uid == study_uid).order_by(
+            _instances.c.sop_instance_uid
+        )
     ).all()
     findings_of_study = tx.execute(
         select(schema.findings)
@@ -161,9 +170,10 @@ def _add(
     tx: Connection, arrival: Arrival, copy: Copy, destinations: Sequence[str], now: datetime
 ) -> Recorded:
     study_changes.join(tx, arrival.study_uid, arrival.source_ae, destinations, now)
-    tx.execute(insert(_instances).values(**_columns(arrival), received_at=now))
-    copies.write(tx, copy)
-    _put_description(tx, arrival.sop_instance_uid, arrival.description)
+    tx.execute(_KEEP, {**_columns(arrival), "received_at": now})
+    copies.add(tx, copy)
+    if arrival.description is not None:
+        _add_description(tx, arrival.sop_instance_uid, arrival.description)
     jobs.make(tx, JobKind.ANALYSE, study_uid=arrival.study_uid, image=arrival.sop_instance_uid, now=now)
     study_changes.note(tx, "received", arrival.study_uid, arrival, now)
     jobs.mark_changed(tx, arrival.study_uid, now=now)
@@ -251,23 +261,20 @@ def _put_description(tx: Connection, sop_instance_uid: str, description: Descrip
     """Make ``description`` the one of the image, in place of any that it has."""
     tx.execute(delete(_descriptions).where(_descriptions.c.sop_instance_uid == sop_instance_uid))
     if description is not None:
-        values = {name: getattr(description, name) for name in _DESCRIBED}
-        tx.execute(insert(_descriptions).values(sop_instance_uid=sop_instance_uid, **values))
+        _add_description(tx, sop_instance_uid, description)
+
+
+def _add_description(tx: Connection, sop_instance_uid: str, description: Description) -> None:
+    values = {name: getattr(description, name) for name in _DESCRIBED}
+    tx.execute(_KEEP_DESCRIPTION, {"sop_instance_uid": sop_instance_uid, **values})
 
 
 def _columns(arrival: Arrival) -> dict[str, object]:
     return {name: getattr(arrival, name) for name in Arrival.__dataclass_fields__ if name != "description"}
 
 
-def _select_instances() -> Select[Any]:
-    """Return the query of instances, each with its description where it has one."""
-    return select(_instances, *(_descriptions.c[name] for name in _DESCRIBED)).outerjoin(
-        _descriptions, _descriptions.c.sop_instance_uid == _instances.c.sop_instance_uid
-    )
-
-
 def _instance(row: Row[Any]) -> Instance:
-    """Return the record of a row of `_select_instances`."""
+    """Return the record of a row of `_DESCRIBED_INSTANCES`."""
     values = columns.fields(row)
     described = {name: values.pop(name) for name in _DESCRIBED}
     description = None if described["study_digest"] is None else Description(**described)

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select, true, update
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, true, update
 
 from storage.database import schema
 from storage.records import Arrival, Copy
 
 _copies = schema.copies
+_instances = schema.instances
+
+# What every arriving image asks and writes is stated once: to state it anew takes longer than to do it.
+_ADD: Final = insert(_copies)
+_KEPT_IN: Final = select(_instances.c.study_uid).where(_instances.c.sop_instance_uid == bindparam("image"))
+_PATIENTS_OF_STUDY: Final = (
+    select(func.count(_copies.c.patient_digest.distinct()))
+    .join(_instances, _instances.c.sop_instance_uid == _copies.c.sop_instance_uid)
+    .where(_instances.c.study_uid == _KEPT_IN.scalar_subquery())
+)
+_IDENTITY_FILE: Final = (
+    select(_copies.c.identity)
+    .where(_copies.c.study_digest == bindparam("digest"), _copies.c.identity.is_not(None))
+    .limit(1)
+)
+_PATIENTS_OF_PEER: Final = (
+    select(_copies.c.patient_digest)
+    .where(_copies.c.ae_title == bindparam("peer"), _copies.c.study_uid == bindparam("study"))
+    .distinct()
+)
 
 
 def of_image(tx: Connection, sop_instance_uid: str) -> dict[str, Copy]:
@@ -46,24 +68,24 @@ def write(tx: Connection, copy: Copy) -> None:
     """Keep ``copy`` as what its sender says of the image; what it said before is removed."""
     key = {"sop_instance_uid": copy.sop_instance_uid, "ae_title": copy.ae_title}
     tx.execute(delete(_copies).filter_by(**key))
-    tx.execute(insert(_copies).values({name: getattr(copy, name) for name in Copy.__dataclass_fields__}))
+    add(tx, copy)
+
+
+def add(tx: Connection, copy: Copy) -> None:
+    """Keep ``copy`` as the first that its sender says of the image."""
+    tx.execute(_ADD, {name: getattr(copy, name) for name in Copy.__dataclass_fields__})
     mark_several_patients(tx, copy.sop_instance_uid)
 
 
 def mark_several_patients(tx: Connection, sop_instance_uid: str) -> None:
     """Mark the study in which the image is kept where copies of its images name several patients."""
-    instances, studies = schema.instances, schema.studies
-    kept_in = select(instances.c.study_uid).where(instances.c.sop_instance_uid == sop_instance_uid)
-    patients = (
-        select(func.count(_copies.c.patient_digest.distinct()))
-        .join(instances, instances.c.sop_instance_uid == _copies.c.sop_instance_uid)
-        .where(instances.c.study_uid == kept_in.scalar_subquery())
-    )
-    if tx.execute(patients).scalar_one() > 1:
+    studies, image = schema.studies, {"image": sop_instance_uid}
+    if tx.execute(_PATIENTS_OF_STUDY, image).scalar_one() > 1:
         tx.execute(
             update(studies)
-            .where(studies.c.study_uid == kept_in.scalar_subquery())
-            .values(several_patients=true())
+            .where(studies.c.study_uid == _KEPT_IN.scalar_subquery())
+            .values(several_patients=true()),
+            image,
         )
 
 
@@ -79,10 +101,7 @@ def complete(tx: Connection, copy: Copy, *, study_digest: str, patient_digest: s
 
 def identity_file(tx: Connection, study_digest: str) -> str | None:
     """Return the file that holds the patient and study of this digest; None where there is none."""
-    query = select(_copies.c.identity).where(
-        _copies.c.study_digest == study_digest, _copies.c.identity.is_not(None)
-    )
-    file: str | None = tx.execute(query.limit(1)).scalar_one_or_none()
+    file: str | None = tx.execute(_IDENTITY_FILE, {"digest": study_digest}).scalar_one_or_none()
     return file
 
 
@@ -93,5 +112,5 @@ def names(tx: Connection, identity: str) -> bool:
 
 def patients_of(tx: Connection, ae_title: str, study_uid: str) -> set[str]:
     """Return the patients whose images this peer sent in its study, as far as they are written down."""
-    query = select(_copies.c.patient_digest).filter_by(ae_title=ae_title, study_uid=study_uid).distinct()
-    return {patient for patient in tx.execute(query).scalars() if patient is not None}
+    patients = tx.execute(_PATIENTS_OF_PEER, {"peer": ae_title, "study": study_uid}).scalars()
+    return {patient for patient in patients if patient is not None}

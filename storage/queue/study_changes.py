@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal, select, union_all, update
 
 from storage import history
 from storage.database import schema
@@ -20,19 +20,33 @@ STANDARD_VIEWS: Final = 4
 _instances = schema.instances
 _studies = schema.studies
 
+# What every arriving image asks and writes is stated once: to state it anew takes longer than to do it.
+_LIVES: Final = (
+    update(_studies).where(_studies.c.study_uid == bindparam("study")).values(last_at=bindparam("now"))
+)
+_BEGIN: Final = insert(_studies)
+_SENDER_AND_ROUTES: Final = union_all(
+    select(schema.senders.c.ae_title, literal(None)).filter_by(
+        study_uid=bindparam("study"), ae_title=bindparam("peer")
+    ),
+    select(schema.routes.c.ae_title, schema.routes.c.destination).filter_by(
+        study_uid=bindparam("study"), ae_title=bindparam("peer")
+    ),
+)
+
 
 def join(tx: Connection, study_uid: str, ae_title: str, destinations: Sequence[str], now: datetime) -> None:
     """See to it that the study, the sender ``ae_title`` and its destinations are known."""
-    updated = tx.execute(update(_studies).where(_studies.c.study_uid == study_uid).values(last_at=now))
-    if updated.rowcount == 0:
-        tx.execute(
-            insert(_studies).values(
-                study_uid=study_uid, changed=False, changed_at=now, first_at=now, last_at=now
-            )
-        )
-    _remember(tx, schema.senders, study_uid=study_uid, ae_title=ae_title)
-    for destination in destinations:
-        _remember(tx, schema.routes, study_uid=study_uid, ae_title=ae_title, destination=destination)
+    if tx.execute(_LIVES, {"study": study_uid, "now": now}).rowcount == 0:
+        times = dict.fromkeys(("changed_at", "first_at", "last_at"), now)
+        tx.execute(_BEGIN, {"study_uid": study_uid, "changed": False, **times})
+    sender = {"study_uid": study_uid, "ae_title": ae_title}
+    entered = {row[1] for row in tx.execute(_SENDER_AND_ROUTES, {"study": study_uid, "peer": ae_title})}
+    if None not in entered:
+        tx.execute(insert(schema.senders), sender)
+    routes = [{**sender, "destination": destination} for destination in sorted({*destinations} - entered)]
+    if routes:
+        tx.execute(insert(schema.routes), routes)
 
 
 def restate(tx: Connection, study_uid: str, now: datetime) -> None:
@@ -129,9 +143,3 @@ def _complete(tx: Connection, study_uid: str, busy: Collection[str]) -> bool:
         .group_by(schema.copies.c.patient_digest)
     )
     return STANDARD_VIEWS in tx.execute(views).scalars().all()
-
-
-def _remember(tx: Connection, table: Table, **key: str) -> None:
-    row = tx.execute(select(table).filter_by(**key)).first()
-    if row is None:
-        tx.execute(insert(table).values(**key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, true, update
 
 from storage.database import schema
 from storage.errors import LeaseLost
@@ -16,24 +16,36 @@ from storage.transitions.tallies import Subject
 
 _jobs = schema.jobs
 
+# What every arriving image asks and writes is stated once: to state it anew takes longer than to do it.
+_MAKE: Final = insert(_jobs)
+_UNFINISHED: Final = (
+    select(_jobs).where(_jobs.c.kind == bindparam("job"), _jobs.c.state != JobState.DONE).with_for_update()
+)
+_UNFINISHED_OF_STUDY: Final = _UNFINISHED.where(_jobs.c.study_uid == bindparam("study"))
+_UNFINISHED_OF_IMAGE: Final = _UNFINISHED.where(_jobs.c.sop_instance_uid == bindparam("image"))
+_MARK_CHANGED: Final = (
+    update(schema.studies)
+    .where(schema.studies.c.study_uid == bindparam("study"))
+    .values(changed=true(), changed_at=bindparam("now"), last_at=bindparam("now"))
+)
+
 FRESH: Final = {"attempts": 0, "deaths": 0, "releases": 0, "reason": None, "trace": None}
 """What a job that starts over forgets."""
 
 
 def make(tx: Connection, kind: JobKind, *, study_uid: str, image: str | None = None, now: datetime) -> None:
     """Insert a waiting job."""
-    tx.execute(
-        insert(_jobs).values(
-            kind=kind,
-            study_uid=study_uid,
-            sop_instance_uid=image,
-            state=JobState.WAITING,
-            claims=0,
-            not_before=now,
-            created_at=now,
-            **FRESH,
-        )
-    )
+    job = {
+        "kind": kind,
+        "study_uid": study_uid,
+        "sop_instance_uid": image,
+        "state": JobState.WAITING,
+        "claims": 0,
+        "not_before": now,
+        "created_at": now,
+        **FRESH,
+    }
+    tx.execute(_MAKE, job)
 
 
 def take(tx: Connection, row: Row[Any], event: JobEvent, *, now: datetime, **values: object) -> None:
@@ -74,12 +86,9 @@ def held(tx: Connection, lease: Lease) -> Row[Any]:
 
 def unfinished(tx: Connection, kind: JobKind, *, study_uid: str, image: str | None = None) -> Row[Any] | None:
     """Return the job that is not done of one image or one study; the schema allows one."""
-    query = select(_jobs).where(
-        _jobs.c.kind == kind,
-        _jobs.c.state != JobState.DONE,
-        _jobs.c.study_uid == study_uid if image is None else _jobs.c.sop_instance_uid == image,
-    )
-    return tx.execute(query.with_for_update()).one_or_none()
+    if image is None:
+        return tx.execute(_UNFINISHED_OF_STUDY, {"job": kind, "study": study_uid}).one_or_none()
+    return tx.execute(_UNFINISHED_OF_IMAGE, {"job": kind, "image": image}).one_or_none()
 
 
 def renew_analysis(tx: Connection, image: str, *, study_uid: str, now: datetime) -> None:
@@ -101,11 +110,7 @@ def overtake_report(tx: Connection, study_uid: str, *, now: datetime) -> None:
 def mark_changed(tx: Connection, study_uid: str, *, now: datetime) -> None:
     """Remember that the study must be reported (again): from here on no report job covers it."""
     overtake_report(tx, study_uid, now=now)
-    tx.execute(
-        update(schema.studies)
-        .where(schema.studies.c.study_uid == study_uid)
-        .values(changed=True, changed_at=now, last_at=now)
-    )
+    tx.execute(_MARK_CHANGED, {"study": study_uid, "now": now})
 
 
 def job(row: Row[Any], *, attempts: int, lease: Lease) -> Job:

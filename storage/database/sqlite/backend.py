@@ -225,10 +225,11 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection, patience: Patience | None = None) -> None:
     kind = connection.get_execution_options().get(_BEGIN, "IMMEDIATE")
-    # A write inside read() would be rolled back or lock half way: SQLite refuses it instead.
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if kind == 'DEFERRED' else 'OFF'}")
     driver = connection.connection.driver_connection
-    if kind == "IMMEDIATE" and patience is not None and isinstance(driver, sqlite3.Connection):
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - `connect` has made it
+    # A write inside read() would be rolled back or lock half way: SQLite refuses it instead.
+    driver.execute(f"PRAGMA query_only={'ON' if kind == 'DEFERRED' else 'OFF'}").close()
+    if kind == "IMMEDIATE" and patience is not None:
         begin(driver, patience)
     else:
-        connection.exec_driver_sql(f"BEGIN {kind}")
+        driver.execute(f"BEGIN {kind}").close()

@@ -65,7 +65,7 @@ def test_sequence_of_more_items_than_any_is_not_looked_at(with_header, monkeypat
 def test_file_meta_information_larger_than_any_is_not_read(with_header):
     path = with_header(b"", group=element(b"OB", bytes(1_100_000), tag=b"\x02\x00\x02\x01"))
     with pytest.raises(Unreadable):
-        dataset.sop_class(path)
+        dataset.command(path)
 
 
 def test_large_header_of_a_real_kind_is_read(with_header):

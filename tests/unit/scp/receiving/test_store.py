@@ -1,6 +1,8 @@
+import dataclasses
 import io
 import os
 import re
+import threading
 
 import pydicom
 import pytest
@@ -157,6 +159,24 @@ def test_corrected_name_becomes_the_current_header(keep, receiver, database):
     assert pydicom.dcmread(file).PatientName == "Right^Jane"
     (identity,) = (receiver.archive.data_dir / "identities").rglob("*.dcm")
     assert pydicom.dcmread(identity).PatientName == "Right^Jane"
+
+
+def test_other_pixels_that_another_process_has_kept_meanwhile_stand(keep, receiver, tmp_path, monkeypatch):
+    place = FolderArchive.keep
+    first = tmp_path / "data" / "incoming" / "first.dcm"
+    write(mammogram("R", "CC", lesion=True), first)
+    beside = dataclasses.replace(receiver, locks=tuple(threading.Lock() for _ in receiver.locks))
+
+    def keep_after_another(archive, path, **names):
+        monkeypatch.setattr(FolderArchive, "keep", place)
+        beside.keep(first, calling_ae="PACS")
+        return place(archive, path, **names)
+
+    monkeypatch.setattr(FolderArchive, "keep", keep_after_another)
+    with pytest.raises(OtherPixels):
+        keep(mammogram("R", "CC"))
+    (file,) = kept_files(receiver)
+    assert pydicom.dcmread(file).PixelData == mammogram("R", "CC", lesion=True).PixelData
 
 
 def test_corrected_name_in_another_transfer_syntax_is_known_when_it_comes_again(keep, receiver, database):
