@@ -33,6 +33,10 @@ BENCHES: Mapping[str, Sequence[str]] = {
     "end_to_end": (),
     "growth": ("--rounds", "1"),
     "queue_rate": ("--rounds", "1"),
+    "deliver": ("--rounds", "1"),
+    "steps": ("--rounds", "1"),
+    "scale_out": ("--images", "200"),
+    "memory": ("--studies", "500"),
     "console_load": ("--rounds", "1"),
 }
 """Each bench, and its words for one round."""
