@@ -1,10 +1,8 @@
 """How the times of a node grow with what it has kept: with so many images of history, and with a hundred.
 
-One study is written by the storage room's own functions, then copied row by row, twelve hours apart, so
-that a day holds the same in both; no figure reads their files, which are not made. The two are measured in
-turn, several rounds; ratios are of medians. Starts are those after an end in order.
+The two are measured in turn, several rounds; ratios are of medians. Starts are those after an end in order.
 
-    python bench/growth.py [--images 100000] [--rounds 5] [--backlog 5000] [--json]
+    python bench/growth.py [--images 100000] [--database sqlite] [--rounds 5] [--backlog 5000] [--json]
 """
 
 from __future__ import annotations
@@ -12,140 +10,128 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table
+from sqlalchemy import Connection, select
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.history import IMAGES, make_history  # noqa: E402
+from scp import calibration  # noqa: E402
+from scp.configuration.database import DatabaseServer  # noqa: E402
 from scp.configuration.sections import Node, Retention  # noqa: E402
 from scp.configuration.settings import Settings  # noqa: E402
 from scp.housekeeping import HousekeepingTasks  # noqa: E402
 from scp.operating import health, waiting  # noqa: E402
 from scp.operating.database import open_for_reading  # noqa: E402
 from scp.schedule import ClockWatch  # noqa: E402
+from storage import history  # noqa: E402
 from storage.database import schema  # noqa: E402
-from storage.database.columns import Instant  # noqa: E402
 from storage.database.engine import Database  # noqa: E402
-from storage.database.sqlite.backend import NAME  # noqa: E402
 from storage.files.folder import FolderArchive  # noqa: E402
-from storage.overview import pages, recent, studies  # noqa: E402
-from storage.records import Job  # noqa: E402
+from storage.overview import deliveries, pages, recent, studies  # noqa: E402
+from storage.overview.pages import Choice  # noqa: E402
+from storage.overview.search import Term  # noqa: E402
+from storage.queue import arrivals  # noqa: E402
+from storage.records import Job, JobKind  # noqa: E402
 from storage.upkeep import clean_end, retention  # noqa: E402
-from tests.unit.storage.making import STUDY, Hand, arrival, breast, open_hastily  # noqa: E402
+from tests.support.postgresql import Cluster  # noqa: E402
+from tests.unit.storage.making import STUDY, Hand, arrival  # noqa: E402
 
 FEW = 100
-IMAGES = 4
-"""In a study."""
-APART = timedelta(hours=12)
 PAGE = 20
 AT_ONCE = 20
 """Images that are recorded and claimed for one figure."""
-HOUR = timedelta(hours=1)
-WORDS = {"sop_class_uid", "alternative_class_uid", "transfer_syntax_uid", "sr_sop_class_uid"}
-"""Columns of UIDs that stand for a kind of thing, not for one thing."""
-
-
-def copied(column: Column[Any]) -> str:
-    """Return SQLite's expression for a column of study ``n`` of the copies, made from its ``original``."""
-    name = f'"{column.name}"'
-    if column.type is schema.UID and column.name not in WORDS:
-        return f"{name} || '.' || n"
-    if column.type is schema.FILE:
-        folder, rest = f"substr({name}, 1, instr({name}, '/'))", f"substr({name}, instr({name}, '/') + 1)"
-        return f"{folder} || printf('%02x/%d-', n % 256, n) || replace({rest}, '/', '-')"
-    if column.name in {"id", "report_id", "delivery_id"} and isinstance(column.type, Integer):
-        return f"{name} + 100 * n"
-    if isinstance(column.type, Instant):
-        return f"strftime('%Y-%m-%d %H:%M:%f', {name}, '-' || (n * {APART // HOUR}) || ' hours') || '000'"
-    return name
-
-
-def copy_study(connection: sqlite3.Connection, table: Table, studies: int) -> None:
-    """Copy the rows of the one study so many times, each some hours earlier, indices made at the end."""
-    names = ",".join(f'"{column.name}"' for column in table.columns)
-    values = ",".join(map(copied, table.columns))
-    indices = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-        (table.name,),
-    ).fetchall()
-    for name, _ in indices:
-        connection.execute(f"DROP INDEX {name}")
-    connection.execute(f"CREATE TEMP TABLE original AS SELECT * FROM {table.name}")  # noqa: S608
-    connection.execute(
-        f"WITH RECURSIVE study (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM study WHERE n < {studies - 1}) "  # noqa: S608
-        f"INSERT INTO {table.name} ({names}) SELECT {values} FROM study CROSS JOIN original"
-    )
-    connection.execute("DROP TABLE original")
-    for _, sql in indices:
-        connection.execute(sql)
-
-
-def make_history(data_dir: Path, images: int, now: datetime) -> None:
-    """Write the history of so many images, all of it delivered an hour before ``now``, without its files."""
-    database = Database.open(data_dir)
-    hand = Hand(database, now=now - APART)
-    hand.answer_study("1.2.9.2", "1.2.9.3", document="1.2.9.1", breasts=[breast(0.2), breast(0.4, "L")])
-    hand.send_all()
-    database.close()
-    with contextlib.closing(sqlite3.connect(data_dir / NAME)) as connection:
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
-            connection.execute(f"PRAGMA {pragma}").close()
-        for table in set(schema.metadata.sorted_tables) - {schema.tallies}:
-            copy_study(connection, table, images // IMAGES)
-        connection.execute("UPDATE tallies SET number = number * ?", (images // IMAGES,))
-        connection.commit()
+REPEATS = 5
+"""Of what only looks."""
+KINDS = ("sqlite", "postgresql")
 
 
 class Measured:
     """One node with its history."""
 
-    def __init__(self, folder: Path, images: int, now: datetime) -> None:
-        self.settings = Settings(node=Node(data_dir=folder), retention=Retention(image_days=1, days=36_500))
+    def __init__(self, folder: Path, images: int, now: datetime, url: str | None) -> None:
+        self.settings = Settings(
+            node=Node(data_dir=folder),
+            retention=Retention(image_days=1, days=36_500),
+            database=DatabaseServer(url=url or ""),
+        )
         self.now = now
-        make_history(folder, images, now)
+        make_history(folder, images, now, url)
         self.hand: Hand
         self.jobs: list[Job] = []
         self.studies = 0
+        with contextlib.closing(self.opened()) as database, database.read() as tx:
+            of_latest = select(schema.instances).order_by(schema.instances.c.received_at.desc()).limit(1)
+            of_oldest = select(schema.studies.c.study_uid).order_by(schema.studies.c.last_at).limit(1)
+            self.patient = str(tx.execute(of_latest).one().patient_digest)
+            self.oldest = str(tx.execute(of_oldest).scalar_one())
+
+    def opened(self, *, whole: bool = False) -> Database:
+        """Return the database, open as the node has it."""
+        return Database.open(self.settings.node.data_dir, url=self.settings.database.server, whole=whole)
 
     def figures(self) -> dict[str, float]:
         """Return the seconds that each thing takes now."""
         figures = {"start": took(self.start), "status": took(self.status), "studies": took(self.latest)}
-        database = Database.open(self.settings.node.data_dir)
+        database = self.opened()
         self.hand = Hand(database, now=self.now)
         figures |= {"record": took(self.record), "claim": took(self.claim)}
+        figures |= {name: self.read(database, question) for name, question in self.questions()}
         for job in self.jobs:
             self.hand.analyse(job)
         self.jobs.clear()
-        for name in ("overview", "study_list", "day"):
-            figures[f"console_{name}"] = self.read(database, getattr(self, name))
-        figures["retention"] = self.read(database, self.look_for_old)
+        figures["calibration"] = took(lambda: calibration.scanners(database))
         database.close()
         clean_end.note(self.settings.node.data_dir)
         return figures
 
+    def questions(self) -> Iterator[tuple[str, Callable[[Connection], object]]]:
+        """Give what is asked of the rows, by name."""
+        yield "retention", self.look_for_old
+        yield "console_overview", self.overview
+        yield "console_day", lambda tx: recent.hours(tx, now=self.now)
+        yield "console_study", self.study
+        yield "console_studies", self.study_list
+        for choice in Choice:
+            if choice is not Choice.ALL:
+                yield (
+                    f"console_{choice}",
+                    lambda tx, choice=choice: pages.page(tx, choice=choice, offset=0, limit=PAGE),
+                )
+        for name, words in {
+            "uid": self.oldest,
+            "part": f"{self.oldest}."[3:],
+            "nothing": "P-NONE",
+            "last_digits": "7",
+            "sender": "pacs",
+        }.items():
+            yield f"search_{name}", lambda tx, words=words: self.search(tx, Term(words=words))
+        patient = Term(words="P-ABCDEF", patients=(self.patient[:8], self.patient))
+        yield "search_patient", lambda tx: self.search(tx, patient)
+        yield "metrics", lambda tx: recent.return_seconds(tx, now=self.now)
+        yield "study_of_uid", lambda tx: studies.kept_as(tx, self.oldest)
+
     def read(self, database: Database, question: Callable[[Connection], object]) -> float:
-        """Return the seconds of one question."""
+        """Return the seconds of one question, the middle of several."""
 
         def ask() -> None:
             with database.read() as tx:
                 question(tx)
 
-        return took(ask)
+        return statistics.median(took(ask) for _ in range(REPEATS))
 
     def start(self) -> None:
         """Do what a start does with database and files before it listens."""
-        in_order = clean_end.take(self.settings.node.data_dir)
-        database = Database.open(self.settings.node.data_dir, whole=not in_order)
+        in_order = clean_end.take(self.settings.node.data_dir) and not self.settings.database.url
+        database = self.opened(whole=not in_order)
         tasks = HousekeepingTasks(
             settings=self.settings,
             database=database,
@@ -189,15 +175,23 @@ class Measured:
         recent.studies_since(tx, self.now - timedelta(days=1))
         recent.bytes_a_day(tx, now=self.now)
 
-    def day(self, tx: Connection) -> None:
-        """Ask for the charts of the last day."""
-        recent.hours(tx, now=self.now)
+    def study(self, tx: Connection) -> None:
+        """Ask for the page of one study."""
+        studies.overview(tx, study_uid=self.oldest)
+        deliveries.of_study(tx, self.oldest)
+        deliveries.current_results(tx, self.oldest)
+        history.of(tx, self.oldest)
+        arrivals.images(tx, self.oldest)
 
     def study_list(self, tx: Connection) -> None:
         """Ask for the console's first page of studies."""
         uids = [study.study_uid for study in pages.page(tx, offset=0, limit=PAGE).studies]
         pages.senders(tx, uids)
         pages.patient_digests(tx, uids)
+
+    def search(self, tx: Connection, term: Term) -> None:
+        """Look for studies as the console's list does."""
+        pages.page(tx, term=term, offset=0, limit=PAGE)
 
     def look_for_old(self, tx: Connection) -> None:
         """Look for studies and pixels whose time is over: there are none."""
@@ -206,23 +200,38 @@ class Measured:
         retention.with_pixels(tx, before=long_ago, promised_since=long_ago)
 
 
-def drain(folder: Path, images: int, now: datetime) -> dict[str, float]:
+def drain(database: Database, images: int, now: datetime) -> dict[str, float]:
     """Record a backlog, then finish it: seconds of the last tenth / the first, and memory likewise.
 
-    The database does not wait for the disk, whose times are no matter of the backlog's length.
+    All is done that a worker and who sends do: analyses, reports, deliveries; each commit waits for the disk.
     """
-    hand = Hand(open_hastily(folder), now=now)
+    hand = Hand(database, now=now)
     for number in range(images):
         hand.receive(arrival(number % IMAGES, study=f"{STUDY}.{number // IMAGES}"))
     seconds, memory = [], []
     for _ in range(10):
         started = time.perf_counter()
         for _ in range(images // 10):
-            hand.analyse(hand.claimed())
+            finish_one(hand)
         seconds.append(time.perf_counter() - started)
         memory.append(resident())
-    hand.database.close()
-    return {"drain": seconds[-1] / seconds[0], "memory": memory[-1] / memory[0]}
+    return {"seconds": seconds[-1] / seconds[0], "memory": memory[-1] / memory[0]}
+
+
+def finish_one(hand: Hand) -> None:
+    """Finish the analysis of one image, and each study that is whole with it: report, then sending."""
+    while (job := hand.claimed()).kind is JobKind.REPORT:
+        report(hand, job)
+    hand.analyse(job)
+    hand.ask_for_reports()
+
+
+def report(hand: Hand, job: Job) -> None:
+    """Report a study and send its results."""
+    hand.report(
+        job, *(f"{job.study_uid}.8.{number}" for number in range(IMAGES)), document=f"{job.study_uid}.9"
+    )
+    hand.send_all()
 
 
 def resident() -> int:
@@ -237,33 +246,55 @@ def took(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+@contextlib.contextmanager
+def places(kind: str) -> Iterator[Callable[[str], tuple[Path, str | None]]]:
+    """Give what makes a data directory and an empty database, each with a name."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        cluster = None
+        if kind == "postgresql":
+            # as Debian installs it: commits wait for the disk
+            cluster = Cluster(shared_buffers="128MB", max_wal_size="1GB")
+            stack.callback(cluster.remove)
+            cluster.start()
+
+        def make(name: str) -> tuple[Path, str | None]:
+            return Path(folder) / name, cluster and cluster.create(name)
+
+        yield make
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--database", choices=KINDS, default=KINDS[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--backlog", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     now = datetime.now(UTC)
-    with tempfile.TemporaryDirectory() as folder:
+    with places(arguments.database) as make:
         sizes = (FEW, arguments.images)
-        nodes = [Measured(Path(folder) / str(images), images, now) for images in sizes]
+        nodes = [
+            Measured(folder, images, now, url)
+            for images, (folder, url) in zip(sizes, map(make, ("few", "many")), strict=True)
+        ]
         rounds = [[node.figures() for node in nodes] for _ in range(arguments.rounds + 1)][1:]
+        folder, url = make("backlog")
+        with contextlib.closing(Database.open(folder, url=url)) as database:
+            backlog = {
+                name: round(ratio, 2) for name, ratio in drain(database, arguments.backlog, now).items()
+            }
     medians = [
         {name: statistics.median(figures[number][name] for figures in rounds) for name in rounds[0][0]}
         for number in range(len(nodes))
     ]
     ratios = {name: round(medians[1][name] / seconds, 2) for name, seconds in medians[0].items()}
-    with tempfile.TemporaryDirectory() as folder:
-        ratios |= {
-            name: round(ratio, 2) for name, ratio in drain(Path(folder), arguments.backlog, now).items()
-        }
     if arguments.json:
-        print(json.dumps({"ratios": ratios}))
+        print(json.dumps({"ratios": ratios, "backlog": backlog}))
         return
-    print(f"a backlog of {arguments.backlog} images, its last tenth / its first: {ratios.pop('drain'):.2f} x")
-    print(f"memory at its end / its beginning: {ratios.pop('memory'):.2f} x")
+    print(f"a backlog of {arguments.backlog} images, its last tenth / its first: {backlog['seconds']:.2f} x")
+    print(f"memory at its end / its beginning: {backlog['memory']:.2f} x")
     for name, ratio in ratios.items():
         few, many = 1000 * medians[0][name], 1000 * medians[1][name]
         print(f"{name:19} {few:8.1f} ms of {FEW} images {many:8.1f} ms of {arguments.images}: {ratio:.2f} x")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
-from base64 import b32encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +17,7 @@ from scp import product
 from scp.auditing.trail import Trail
 from scp.calibration import StudyThresholds
 from scp.configuration.settings import Settings
+from scp.console.pseudonyms import Pseudonyms
 from scp.console.reading.uploads import Uploads
 from storage.database.engine import Database
 from storage.files.archive import Archive
@@ -29,7 +27,6 @@ from storage.scanners.scores import Network
 KEY_FILE: Final = "console.key"
 """The file in the data directory that pseudonyms are made with."""
 _KEY_BYTES: Final = 32
-_PSEUDONYM_LENGTH: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +64,13 @@ class Services:
         )
 
     @cached_property
-    def _key(self) -> bytes:
-        """The secret without which a Patient ID does not lead to its pseudonym."""
+    def pseudonyms(self) -> Pseudonyms:
+        """What patients are called here: the same for all studies of one."""
         path = Path(self.settings.node.data_dir, KEY_FILE)
         if not path.exists():
             path.write_bytes(secrets.token_bytes(_KEY_BYTES))
             path.chmod(0o600)
-        return path.read_bytes()
-
-    def pseudonym(self, patient_digest: str | None) -> str | None:
-        """Return what a patient is called here: the same for all studies of one; None of one unknown."""
-        if patient_digest is None:
-            return None
-        digest = hmac.new(self._key, patient_digest.encode(), hashlib.sha256).digest()
-        return "P-" + b32encode(digest).decode()[:_PSEUDONYM_LENGTH]
+        return Pseudonyms(path.read_bytes())
 
     @staticmethod
     def now() -> datetime:

@@ -69,6 +69,7 @@ senders: Final = Table(
     metadata,
     Column("study_uid", UID, ForeignKey("studies.study_uid"), primary_key=True),
     Column("ae_title", AE, primary_key=True),
+    Index("ix_senders_title", "ae_title", "study_uid"),
 )
 
 # Where the results go of what a peer sent.
@@ -125,6 +126,7 @@ copies: Final = Table(
     Column("patient_digest", DIGEST),
     Column("identity", FILE),
     Index("ix_copies_sender", "ae_title", "study_uid"),
+    Index("ix_copies_study", "study_uid", "sop_instance_uid"),
 )
 
 # What reception understood of an image's header. An image that a version before 1.3 has kept has no row

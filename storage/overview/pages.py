@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, select
+from sqlalchemy import Connection, Select, exists, func, select
 
 from storage.database import schema
-from storage.overview import studies
+from storage.overview import search, studies
+from storage.overview.search import Term
 from storage.overview.studies import StudyOverview
 from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, JobState
 
@@ -43,38 +44,34 @@ class Page:
     """On all pages together, counted to `COUNTED` beyond this one at most."""
     more: bool
     """Whether there are more than these."""
+    complete: bool
+    """False where the search has left out studies before the latest."""
 
 
 def page(
-    tx: Connection,
-    *,
-    words: str = "",
-    patients: Collection[str] = (),
-    choice: Choice = Choice.ALL,
-    offset: int,
-    limit: int,
+    tx: Connection, *, term: Term | None = None, choice: Choice = Choice.ALL, offset: int, limit: int
 ) -> Page:
-    """Return the studies from ``offset`` on.
-
-    Parameters
-    ----------
-    words
-        A part of the Study Instance UID or of a sender's AE title; "" finds all.
-    patients
-        Digests of Patient IDs (`Arrival.patient_digest`) whose studies are found as well.
-    """
-    matching = select(_studies.c.study_uid).where(
-        _has_images(), *_conditions(words, patients), *_chosen(choice)
-    )
+    """Return the studies from ``offset`` on that fit ``term``, if there is one, and ``choice``."""
     most = offset + limit + COUNTED
-    counted = select(func.count()).select_from(matching.limit(most + 1).subquery())
-    total = int(tx.execute(counted).scalar_one())
-    ordered = matching.order_by(_studies.c.last_at.desc(), _studies.c.study_uid)
-    uids = tx.execute(ordered.offset(offset).limit(limit)).scalars().all()
+    matching = select(_studies.c.study_uid).where(search.has_image())
+    complete = True
+    if choice is not Choice.ALL:
+        matching = matching.where(_studies.c.study_uid.in_(search.union_of(_chosen(choice))))
+        if term is not None:
+            matching = matching.where(search.fits(tx, term))
+    elif term is not None:
+        matches = search.find(tx, term, most=most + 1)
+        matching, complete = matching.where(matches.condition), matches.complete
+    latest_first = matching.order_by(*search.LATEST_FIRST)
+    uids = tx.execute(latest_first.offset(offset).limit(limit + COUNTED + 1)).scalars().all()
+    total = offset + len(uids)
+    if offset and not uids:
+        total = tx.execute(select(func.count()).select_from(matching.limit(offset).subquery())).scalar_one()
     return Page(
-        studies=tuple(studies.overview(tx, among=uids)) if uids else (),
+        studies=tuple(studies.overview(tx, among=uids[:limit])) if uids else (),
         total=min(total, most),
         more=total > most,
+        complete=complete,
     )
 
 
@@ -88,14 +85,14 @@ def senders(tx: Connection, study_uids: Collection[str]) -> dict[str, list[str]]
     return titles
 
 
-def patient_digests(tx: Connection, study_uids: Collection[str] | None = None) -> dict[str, str | None]:
-    """Return by study the digest of its Patient ID, None where it is not known; of all studies by default."""
+def patient_digests(tx: Connection, study_uids: Collection[str]) -> dict[str, str | None]:
+    """Return by study the digest of its Patient ID, None where it is not known."""
     instances = schema.instances
-    query = select(instances.c.study_uid, func.max(instances.c.patient_digest).label("digest")).group_by(
-        instances.c.study_uid
+    query = (
+        select(instances.c.study_uid, func.max(instances.c.patient_digest).label("digest"))
+        .where(instances.c.study_uid.in_(study_uids))
+        .group_by(instances.c.study_uid)
     )
-    if study_uids is not None:
-        query = query.where(instances.c.study_uid.in_(study_uids))
     return {row.study_uid: row.digest for row in tx.execute(query)}
 
 
@@ -104,67 +101,43 @@ def has_patient(tx: Connection, digest: str) -> bool:
     return bool(tx.execute(select(exists().where(schema.instances.c.patient_digest == digest))).scalar_one())
 
 
-def _conditions(words: str, patients: Collection[str]) -> list[ColumnElement[bool]]:
-    if not words:
-        return []
-    sender = exists().where(
-        schema.senders.c.study_uid == _studies.c.study_uid,
-        schema.senders.c.ae_title.icontains(words, autoescape=True),
-    )
-    conditions: list[ColumnElement[bool]] = [_studies.c.study_uid.contains(words, autoescape=True), sender]
-    if patients:
-        instances = schema.instances
-        conditions.append(
-            exists().where(
-                instances.c.study_uid == _studies.c.study_uid, instances.c.patient_digest.in_(patients)
-            )
-        )
-    return [or_(*conditions)]
-
-
-def _chosen(choice: Choice) -> list[ColumnElement[bool]]:
-    """Return what the chosen have in common, asked of the few rows in a state and not of each study."""
+def _chosen(choice: Choice) -> list[Select[Any]]:
+    """Return queries of the chosen: each asks the few rows in a state by index, and not each study."""
     match choice:
-        case Choice.ALL:
-            return []
         case Choice.PARKED:
-            parked = or_(
-                _job_in(JobState.PARKED),
-                _delivery_in(DeliveryState.PARKED),
-                _commitment_in(CommitmentState.PARKED),
-            )
-            return [parked]
+            return [
+                _of_jobs(JobState.PARKED),
+                _of_deliveries(DeliveryState.PARKED),
+                _of_commitments(CommitmentState.PARKED),
+            ]
         case Choice.WORKING:
-            return [or_(_studies.c.changed, _job_in(*LIVE))]
+            return [select(_studies.c.study_uid).where(_studies.c.changed), _of_jobs(*LIVE)]
         case Choice.OWED:
-            return [_delivery_in(DeliveryState.OWED)]
+            return [_of_deliveries(DeliveryState.OWED)]
         case Choice.OPEN:
             parts = (Choice.PARKED, Choice.WORKING, Choice.OWED)
-            conditions = [condition for part in parts for condition in _chosen(part)]
-            return [or_(*conditions, _commitment_in(*UNCOMMITTED))]
+            return [*(query for part in parts for query in _chosen(part)), _of_commitments(*UNCOMMITTED)]
+        case Choice.ALL:
+            return [select(_studies.c.study_uid)]
 
 
-def _has_images() -> Exists:
-    return exists().where(schema.instances.c.study_uid == _studies.c.study_uid)
-
-
-def _job_in(*states: JobState) -> ColumnElement[bool]:
+def _of_jobs(*states: JobState) -> Select[Any]:
     jobs = schema.jobs
-    return _studies.c.study_uid.in_(select(jobs.c.study_uid).where(jobs.c.state.in_(states)))
+    return select(jobs.c.study_uid).where(jobs.c.state.in_(states))
 
 
-def _delivery_in(state: DeliveryState) -> ColumnElement[bool]:
+def _of_deliveries(state: DeliveryState) -> Select[Any]:
     results, deliveries = schema.results, schema.deliveries
-    return _studies.c.study_uid.in_(
+    return (
         select(results.c.study_uid)
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
         .where(deliveries.c.state == state)
     )
 
 
-def _commitment_in(*states: CommitmentState) -> ColumnElement[bool]:
+def _of_commitments(*states: CommitmentState) -> Select[Any]:
     results, deliveries, commitments = schema.results, schema.deliveries, schema.commitments
-    return _studies.c.study_uid.in_(
+    return (
         select(results.c.study_uid)
         .join(deliveries, deliveries.c.sop_instance_uid == results.c.sop_instance_uid)
         .join(commitments, commitments.c.delivery_id == deliveries.c.id)

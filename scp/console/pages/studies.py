@@ -21,6 +21,7 @@ from scp.console.wording import STATES, TONES
 from scp.operating import waiting
 from storage.overview import pages
 from storage.overview.pages import Choice, Page
+from storage.overview.search import LOOKED_THROUGH, Term
 from storage.overview.studies import StudyOverview
 from storage.queue import arrivals
 
@@ -80,7 +81,7 @@ def _find(request: Request, query: dict[str, str]) -> Response:
             # images without a Patient ID have a digest too
             if pages.has_patient(tx, digest):
                 log.info("studies of a Patient ID looked for", user=visitor.name or "no users")
-                query["q"], words = node.pseudonym(digest) or "", ""
+                query["q"], words = node.pseudonyms.of(digest), ""
     if words:
         return _answer(request, query)
     return RedirectResponse(f"/studies?{urlencode(query)}", 303)
@@ -103,6 +104,7 @@ def _answer(request: Request, query: Mapping[str, str]) -> Response:
             "lines": lines,
             "total": page.total,
             "more": page.more,
+            "looked_through": None if page.complete else LOOKED_THROUGH,
             "words": words,
             "choice": choice,
             "choices": CHOICES,
@@ -124,16 +126,9 @@ def line(node: Services, study: StudyOverview) -> StudyLine:
 
 
 def _look(node: Services, words: str, choice: Choice, number: int) -> tuple[Page, list[StudyLine]]:
-    patients = _patients(node, words) if words.upper().startswith("P-") else ()
+    term = Term(words=words, patients=node.pseudonyms.digests(words)) if words else None
     with node.database.read() as tx:
-        page = pages.page(
-            tx,
-            words=words,
-            patients=patients,
-            choice=choice,
-            offset=(number - 1) * PAGE_SIZE,
-            limit=PAGE_SIZE,
-        )
+        page = pages.page(tx, term=term, choice=choice, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     return page, _lines(node, list(page.studies))
 
 
@@ -150,23 +145,16 @@ def _address(query: Mapping[str, str]) -> str:
     return "?" + urlencode([(name, value) for name, value in query.items() if name != "page"])
 
 
-def _patients(node: Services, pseudonym: str) -> tuple[str, ...]:
-    """Return the digests of the patients who are called so here."""
-    with node.database.read() as tx:
-        digests = set(pages.patient_digests(tx).values())
-    return tuple(digest for digest in digests if digest and node.pseudonym(digest) == pseudonym.upper())
-
-
 def _lines(node: Services, studies: list[StudyOverview]) -> list[StudyLine]:
     uids = [study.study_uid for study in studies]
     with node.database.read() as tx:
         senders = pages.senders(tx, uids)
-        digests = pages.patient_digests(tx, uids)
+        patients = pages.patient_digests(tx, uids)
     waits = waiting.of_studies(node.database, node.settings, studies, now=node.now())
     return [
         StudyLine(
             study=study,
-            patient=node.pseudonym(digests.get(study.study_uid)),
+            patient=None if (digest := patients[study.study_uid]) is None else node.pseudonyms.of(digest),
             identity=None,
             senders=tuple(senders[study.study_uid]),
             state=STATES[study.state],

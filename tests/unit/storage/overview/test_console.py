@@ -5,17 +5,26 @@ from datetime import timedelta
 import pytest
 
 from storage.overview import deliveries as delivery_ledger
-from storage.overview import pages, recent, waiting
+from storage.overview import pages, recent, search, waiting
 from storage.overview.pages import Choice
+from storage.overview.search import Term
 from storage.queue import deliveries, study_changes
 from storage.records import JobKind
 from tests.unit.storage.making import FAILED, STUDY, arrival
 
 
-def uids(hand, **choice):
+def uids(hand, words=None, patients=None, **choice):
+    if words is not None:
+        choice["term"] = Term(words=words, patients=patients)
     with hand.database.read() as tx:
         page = pages.page(tx, **({"offset": 0, "limit": 10} | choice))
     return page.total, [study.study_uid for study in page.studies]
+
+
+def page_of(hand, words, patients=None, choice=Choice.ALL):
+    with hand.database.read() as tx:
+        page = pages.page(tx, term=Term(words=words, patients=patients), choice=choice, offset=0, limit=5)
+    return [study.study_uid for study in page.studies], page.complete
 
 
 def wait_of(hand):
@@ -52,13 +61,30 @@ def test_studies_are_found_by_uid_sender_patient_and_choice(two):
     assert uids(two, words="2.8") == (1, ["1.2.8"])
     assert uids(two, words="modal") == (1, ["1.2.8"])
     assert uids(two, words="%") == (0, [])
-    assert uids(two, words="P-ABC", patients=["d" * 64]) == (1, ["1.2.8"])
+    assert uids(two, words="P-ABC", patients=("d" * 8, "d" * 64)) == (1, ["1.2.8"])
     assert uids(two, choice=Choice.OWED) == (1, [STUDY])
     assert uids(two, choice=Choice.WORKING) == (1, ["1.2.8"])
     assert uids(two, choice=Choice.PARKED) == (0, [])
     with two.database.write() as tx:
         deliveries.never(tx, two.due()[0].id, status=0xA900, reason="full", now=two.now)
     assert uids(two, choice=Choice.PARKED) == (1, [STUDY])
+
+
+def test_a_search_is_as_long_as_it_is_with_few_studies(two, monkeypatch):
+    """Of very many studies the latest are looked through; indices know beginnings, senders, patients."""
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 1)
+    two.wait(seconds=10)
+    two.receive(arrival(0, study="1.2.7"))
+    assert page_of(two, "2.8") == ([], False)
+    assert page_of(two, "2.7") == (["1.2.7"], False)
+    assert page_of(two, "1.2.8") == (["1.2.8"], False)
+    assert page_of(two, "MODA") == (["1.2.8"], True)
+    assert page_of(two, "pacs") == (["1.2.7", STUDY], True)
+    assert page_of(two, "P-", patients=("d" * 8, "d" * 64)) == (["1.2.8"], True)
+    assert page_of(two, "2.8", choice=Choice.WORKING) == (["1.2.8"], True)
+    monkeypatch.setattr(search, "MANY", 1)
+    assert page_of(two, "pacs") == (["1.2.7"], False)
+    assert page_of(two, "1.2") == (["1.2.7"], False)
 
 
 def test_what_a_study_waits_for(hand):
