@@ -198,21 +198,22 @@ def _store_call(file: Path, call: Call, network: keras.Model) -> None:
 def _compile(network: keras.Model, manifest: Manifest, batch: int) -> Call:
     """Make the one call: images to scores and to the maps of all classes that can be explained.
 
-    The gradients go back to the last convolution only: three of them cost hardly more than one.
+    The gradients go back to the network's head only: three of them cost hardly more than one.
     """
-    opened = catalogue.with_activations(network)
+    head = catalogue.head(network)
+    opened = keras.Model(network.inputs[0], [*catalogue.with_activations(network).outputs, *head.inputs])
     shape = tf.TensorSpec((batch, manifest.rows, manifest.columns, 1), tf.float32)
     explainable = [CLASSES.index(key) for key in EXPLAINABLE]
 
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
         with tf.GradientTape(persistent=True) as tape:
-            activations, logits = opened(images, training=False)
+            activations, logits, *inputs = opened(images, training=False)
             # The logit, not the score (Selvaraju et al. 2017): the score also rises where other logits fall.
             explained = [logits[:, number] for number in explainable]
         # Temperature scaling (Guo et al. 2017), with a bias for each class; both are fitted out of fold.
         scores = tf.nn.softmax(logits / manifest.temperature + tf.constant(manifest.bias))
-        maps = [grad_cam(activations, tape.gradient(logit, activations)) for logit in explained]
-        return scores, tf.stack(maps, axis=1)
+        gradients = [head.mean_gradient(tape.gradient(logit, inputs)) for logit in explained]
+        return scores, grad_cam(activations, tf.stack(gradients, axis=1))
 
     # no `if` or `for` of ours asks for autograph, which leaves files in TMPDIR where a process ends at once
     compiled: Call = tf.function(call, input_signature=[shape], autograph=False)
@@ -238,15 +239,19 @@ def grad_cam(activations: Any, gradients: Any) -> Any:  # noqa: ANN401 - TensorF
 
     Parameters
     ----------
-    activations, gradients
-        Of the last convolution, and of the explained class's logit with respect to them: (n, h, w, channels).
+    activations
+        Of the last convolution: (n, h, w, channels).
+    gradients
+        Of the logits of some classes with respect to them, averaged over all places, as equation 1 of the
+        paper has it: (n, classes, channels).
 
     Returns
     -------
     Any
-        (n, h, w), never negative, not normalised.
+        (n, classes, h, w), never negative, not normalised.
     """
-    # Equation 1 of the paper: a channel counts as much as its gradient, averaged over all places.
-    weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
+    count, rows, columns, channels = activations.shape
+    places = tf.reshape(activations, (count, rows * columns, channels))
     # Equation 2: what is negative speaks for other classes, and does not belong in the map.
-    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1))
+    maps = tf.nn.relu(tf.matmul(gradients, places, transpose_b=True))
+    return tf.reshape(maps, (count, -1, rows, columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,21 @@ def random_start(_model: keras.Model, _file: Path | None) -> Start:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """Where what a network concludes from its last convolution begins.
+
+    Grad-CAM weighs each channel of that convolution with its mean gradient. The gradients of what the
+    channels are pooled to say that too, and are a hundredth of the size.
+    """
+
+    inputs: list[Any]
+    """Tensors from which the logits are computed."""
+    mean_gradient: Callable[[Sequence[Any]], Any]
+    """Takes the gradients of a logit by ``inputs``; returns (n, channels): its gradient by the activations of
+    the last convolution, averaged over all places."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
     """How one network is built and started, and where its explanation is read."""
 
@@ -46,6 +61,8 @@ class Architecture:
     """Name of the layer that gives the activations of the last convolution, which Grad-CAM weighs."""
     judge: str = LOGITS
     """Name of the dense layer that judges what was pooled."""
+    head: Callable[[keras.Model], Head] | None = None
+    """Opens the head of a model of this network; None where Grad-CAM goes back to the activations."""
     from_imagenet: Callable[[keras.Model, Path | None], Start] = random_start
     """Fills a model of this network with ImageNet's weights, from a file where one is given, if it can."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.error import URLError
 
 from inference.network import efficientnet_lite, efficientnet_lite_imagenet, secondread
-from inference.network.architecture import LOGITS, RANDOM, Architecture, Start, pooled_logits
+from inference.network.architecture import LOGITS, RANDOM, Architecture, Head, Start, pooled_logits
 from inference.network.engine import keras
 
 _PUBLISHED: Final = Start(origin="ImageNet (keras.applications)")
@@ -164,6 +164,16 @@ def with_activations(model: keras.Model) -> keras.Model:
     """Open ``model`` up: from images to (last convolution, logits), sharing its weights."""
     inside = model.get_layer(last_convolution(model)).output
     return keras.Model(model.inputs[0], [inside, model.get_layer(LOGITS).output], name=model.name)
+
+
+def head(model: keras.Model) -> Head:
+    """Open the head of ``model``: what the gradients of Grad-CAM go back to."""
+    if (opened := _architecture(model.name).head) is not None:
+        return opened(model)
+    return Head(
+        inputs=[model.get_layer(last_convolution(model)).output],
+        mean_gradient=lambda gradients: keras.ops.mean(gradients[0], axis=(1, 2)),
+    )
 
 
 def features(model: keras.Model) -> Any:  # noqa: ANN401 - Keras ships no types

@@ -15,12 +15,13 @@ What is shipped looks at each image twice, upright and upside down, and averages
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from inference.network import efficientnet_lite, efficientnet_lite_imagenet
-from inference.network.architecture import LOGITS, Architecture, Start
+from inference.network.architecture import LOGITS, Architecture, Head, Start
 from inference.network.engine import keras
 
 Tensor: TypeAlias = Any
@@ -57,6 +58,7 @@ def architecture(branches: int, *, both_ways: bool) -> Architecture:
         layers=_layers(branches, both_ways=both_ways),
         last_convolution=ACTIVATIONS,
         judge=f"{branch_prefix(0)}logits",
+        head=partial(_opened_head, branches, 2 if both_ways else 1),
         from_imagenet=_from_imagenet(branches),
     )
 
@@ -135,7 +137,7 @@ def _layers(branches: int, *, both_ways: bool) -> Callable[[Tensor, int], Tensor
             if len(readings) > 1
             else keras.layers.Activation("linear", name=ACTIVATIONS)(readings[0])
         )
-        # read back out of the joined tensor, so that Grad-CAM finds every branch in one place
+        # read back out of the joined tensor: else no layer of the network would have every branch
         parts = keras.ops.split(activations, len(readings), axis=-1) if len(readings) > 1 else [activations]
         ways = len(readings) // branches
         logits = [
@@ -185,6 +187,35 @@ def _head(ways: list[Tensor], classes: int, prefix: str) -> Tensor:
         ]
     )
     return keras.layers.Average(name=f"{prefix}ways")(keras.ops.split(logits, 2)) if len(ways) > 1 else logits
+
+
+def _opened_head(branches: int, ways: int, model: keras.Model) -> Head:
+    """Open the head behind its poolings.
+
+    What raises a channel at all places raises its average, its strongest place and what is seen near each
+    place by as much.
+    """
+    prefixes = [branch_prefix(branch) for branch in range(branches)]
+    pooled = [
+        model.get_layer(f"{prefix}{part}").output
+        for part in ("average", "strongest", "places")
+        for prefix in prefixes
+    ]
+    kernels = [model.get_layer(f"{prefix}places").kernel for prefix in prefixes]
+
+    def mean_gradient(gradients: Sequence[Tensor]) -> Tensor:
+        averages, strongest, places = (
+            gradients[first : first + branches] for first in range(0, 3 * branches, branches)
+        )
+        sums = [
+            average + most + keras.ops.matmul(keras.ops.sum(place, axis=(1, 2)), keras.ops.transpose(kernel))
+            for average, most, place, kernel in zip(averages, strongest, places, kernels, strict=True)
+        ]
+        _, rows, columns, _ = places[0].shape
+        readings = [reading for part in sums for reading in keras.ops.split(part, ways)]
+        return keras.ops.concatenate(readings, axis=-1) / (rows * columns)
+
+    return Head(inputs=pooled, mean_gradient=mean_gradient)
 
 
 def _strongest_evidence(places: Tensor) -> Tensor:

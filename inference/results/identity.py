@@ -30,7 +30,7 @@ from inference.reading.digests import canonical_digest, canonical_text
 _NAMESPACE: Final = uuid.UUID("f0a75095-afd5-4137-b831-6abfb617027f")
 """Fixed for the product, for ever: another one gives every object another UID."""
 
-SCHEMA: Final = "secondread-objects-9"
+SCHEMA: Final = "secondread-objects-10"
 """Raise it when the rules for the content of the objects change."""
 
 IMPLEMENTATION_CLASS_UID: Final = UID("2.25.213897938659537608182767870301483002140")
