@@ -31,6 +31,7 @@ BEGIN, END = "<!-- written by make bench: begin -->", "<!-- end -->"
 BENCHES: Mapping[str, Sequence[str]] = {
     "receive": ("--rounds", "1"),
     "end_to_end": (),
+    "start": ("--rounds", "1"),
     "growth": ("--rounds", "1"),
     "queue_rate": ("--rounds", "1"),
     "deliver": ("--rounds", "1"),

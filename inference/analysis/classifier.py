@@ -180,7 +180,7 @@ def _stored_call(file: Path, manifest: Manifest, batch: int) -> Call | None:
         log.info("the network is compiled, and kept so for the next start")
         return None
     try:
-        call = graph_file.load(file, manifest.weights_path)
+        call = graph_file.load(file, weights.read(manifest.weights_path))
         call(_black(manifest, batch))
     except (graph_file.GraphFileError, tf.errors.OpError) as error:
         log.info("the network is compiled, since its kept graph cannot be used: %s", error)

@@ -10,6 +10,8 @@ one small size, so that neither scanner nor background counts for much. Not for 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +23,10 @@ from PIL import Image
 from inference.analysis import preprocess
 from inference.analysis.breast import GRID, Breast
 from inference.errors import ManifestError, ModelError
-from inference.network import efficientnet_lite
+from inference.network import efficientnet_lite, graph_file
 from inference.network import manifest as manifests
 from inference.network.engine import fix_computation, keras, tf
+from inference.network.graph_file import Call, GraphFileError
 from inference.network.manifest import Manifest
 from inference.reading.pixels import Picture
 
@@ -42,6 +45,8 @@ COMPONENTS: Final = 10
 """More were no better at refusing, and knew too well the scanners that they were learned from."""
 _TRUNK: Final = "trunk/"
 _LIKENESS: Final = "likeness/"
+_GRAPH: Final = "gate"
+"""Begins the name of the file of its compiled call, which is the same for the gates of all models."""
 
 Floats = NDArray[np.float64]
 
@@ -85,15 +90,18 @@ class Likeness:
 class Gate:
     """Tells mammograms from other pictures."""
 
-    def __init__(self, trunk: Trunk, likeness: Likeness, *, limit: float) -> None:
+    def __init__(self, trunk: Features, likeness: Likeness, *, limit: float) -> None:
         self._trunk = trunk
         self._likeness = likeness
         self._limit = limit
 
     @classmethod
-    def open(cls, manifest: Manifest, *, threads: int = DEFAULT_THREADS) -> Gate | None:
+    def open(
+        cls, manifest: Manifest, *, threads: int = DEFAULT_THREADS, cache: Path | None = None
+    ) -> Gate | None:
         """Load the gate of a model; None where the model has none.
 
+        ``cache`` is the folder where its compiled call is kept for the next start, if it can be.
         Raises ModelError where the file is not the one that the manifest speaks of.
         """
         if manifest.gate is None:
@@ -102,7 +110,7 @@ class Gate:
         try:
             manifests.verify(manifest)
             fix_computation(threads)
-            trunk, likeness = load(path)
+            trunk, likeness = load(path, cache)
         except (ManifestError, RuntimeError) as error:
             raise ModelError(f"model {manifest.name} {manifest.version}: {error}") from error
         return cls(trunk, likeness, limit=manifest.gate.limit)
@@ -122,8 +130,22 @@ class Gate:
         return float(self._likeness.distances(self._trunk.features(picture, breast)[np.newaxis])[0])
 
 
-class Trunk:
-    """The first layers of EfficientNet-Lite0, and what is taken from them."""
+class Features:
+    """What is taken from the first layers of EfficientNet-Lite0, by the ``call`` that computes it."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def features(self, picture: Picture, breast: Breast) -> NDArray[np.float64]:
+        """Compute average and standard deviation of each of 40 channels, breast alone: (80,)."""
+        small, outline = _small(picture, breast)
+        values = preprocess.prepare(small, outline, ROWS, COLUMNS).values
+        (moments,) = self.call(tf.constant(values[np.newaxis]))
+        return np.asarray(moments.numpy(), np.float64)
+
+
+class Trunk(Features):
+    """The first layers of EfficientNet-Lite0."""
 
     def __init__(self) -> None:
         image = keras.Input((ROWS, COLUMNS, 1), name="image")
@@ -131,20 +153,13 @@ class Trunk:
         """From (n, `ROWS`, `COLUMNS`, 1), 0 to 1, to (n, 20, 16, 40)."""
         shape = tf.TensorSpec((1, ROWS, COLUMNS, 1), tf.float32)
         # without autograph: it leaves files in TMPDIR where a process ends at once
-        self._call = tf.function(self._moments, input_signature=[shape], autograph=False)
-        self._call(tf.zeros((1, ROWS, COLUMNS, 1)))  # traced now, not at the first image
+        super().__init__(tf.function(self._moments, input_signature=[shape], autograph=False))
+        self.call(tf.zeros((1, ROWS, COLUMNS, 1)))  # traced now, not at the first image
 
-    def features(self, picture: Picture, breast: Breast) -> NDArray[np.float64]:
-        """Compute average and standard deviation of each of 40 channels, breast alone: (80,)."""
-        small, outline = _small(picture, breast)
-        values = preprocess.prepare(small, outline, ROWS, COLUMNS).values
-        return np.asarray(self._call(tf.constant(values[np.newaxis])).numpy(), np.float64)
-
-    def _moments(self, images: Any) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+    def _moments(self, images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
         activations = self.model(images, training=False)[0]
-        return tf.concat(
-            [tf.reduce_mean(activations, (0, 1)), tf.math.reduce_std(activations, (0, 1))], axis=0
-        )
+        moments = [tf.reduce_mean(activations, (0, 1)), tf.math.reduce_std(activations, (0, 1))]
+        return (tf.concat(moments, axis=0),)
 
 
 def fit(features: Floats, components: int = COMPONENTS) -> Likeness:
@@ -180,24 +195,39 @@ def save(path: Path, trunk: Trunk, likeness: Likeness) -> None:
         np.savez(file, **arrays)
 
 
-def load(path: Path) -> tuple[Trunk, Likeness]:
-    """Read what `save` wrote. Raises ModelError."""
+def load(path: Path, cache: Path | None = None) -> tuple[Features, Likeness]:
+    """Read what `save` wrote; keep its compiled call in the folder ``cache``. Raises ModelError."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-        trunk = Trunk()
-        for variable in trunk.model.weights:
-            variable.assign(arrays[_TRUNK + variable.path].astype(np.float32))
-        parts = {
-            name.removeprefix(_LIKENESS): array
-            for name, array in arrays.items()
-            if name.startswith(_LIKENESS)
-        }
-        return trunk, Likeness(**parts)
+        trunk = _trunk(_below(_TRUNK, arrays), cache)
+        return trunk, Likeness(**_below(_LIKENESS, arrays))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path} is not a gate of this version ({error}); install the model again"
         ) from error
+
+
+def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _trunk(arrays: Mapping[str, NDArray[Any]], cache: Path | None) -> Features:
+    """Return the trunk with the weights ``arrays``: as it is kept, else built, then kept if it can be."""
+    depends_on = (ROWS, COLUMNS, _BLOCKS)
+    file = cache and graph_file.path(cache, _GRAPH, code=Path(__file__), depends_on=depends_on)
+    if file is not None:
+        with suppress(GraphFileError, tf.errors.OpError):
+            stored = Features(graph_file.load(file, arrays))
+            stored.call(tf.zeros((1, ROWS, COLUMNS, 1)))
+            return stored
+    trunk = Trunk()
+    for variable in trunk.model.weights:
+        variable.assign(arrays[variable.path].astype(np.float32))
+    if file is not None:
+        with suppress(OSError):  # the next start takes longer
+            graph_file.save(file, trunk.call, trunk.model)
+    return trunk
 
 
 def _small(picture: Picture, breast: Breast) -> tuple[Picture, Breast]:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.analysis.breast import Breast
 from inference.findings import Point
-from inference.reading.pixels import Picture
+
+if TYPE_CHECKING:
+    # SciPy and pydicom come with them, and a network is opened without
+    from inference.analysis.breast import Breast
+    from inference.reading.pixels import Picture
 
 Coordinate = TypeVar("Coordinate", float, NDArray[np.floating[Any]])
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 _STANDARD_ERROR: Final = 2
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Of threads that send standard error to nowhere: a second one would take that for where it was."""
 _UNWANTED: Final = ("matplotlib", "sklearn")
 """Keras loads these where they are installed, for galleries and wrappers that nobody here uses."""
 
@@ -25,16 +28,17 @@ def _native_stderr_off() -> Iterator[None]:
     (absl prints them before its own level is known). They are no news for the operator of a processor-only
     node.
     """
-    sys.stderr.flush()
-    standard_error = os.dup(_STANDARD_ERROR)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, _STANDARD_ERROR)
-        yield
-    finally:
-        os.dup2(standard_error, _STANDARD_ERROR)
-        os.close(standard_error)
-        os.close(nowhere)
+    with _ONE_AT_A_TIME:
+        sys.stderr.flush()
+        standard_error = os.dup(_STANDARD_ERROR)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, _STANDARD_ERROR)
+            yield
+        finally:
+            os.dup2(standard_error, _STANDARD_ERROR)
+            os.close(standard_error)
+            os.close(nowhere)
 
 
 @contextmanager

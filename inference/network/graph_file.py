@@ -11,19 +11,21 @@ from __future__ import annotations
 import hashlib
 import secrets
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
-from inference.network import weights
 from inference.network.engine import keras, tf
 
 _SOURCES: Final = (*sorted(Path(__file__).parent.glob("*.py")),)
 """What the layers of every network are made by; ``code`` of `path` names the rest."""
+
+_ORDER: Final = "^"
+"""Begins the name of a node that only comes before, in GraphDef."""
 
 Call: TypeAlias = Callable[[Any], tuple[Any, ...]]
 """Images to what is computed of them."""
@@ -72,57 +74,84 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
 def _write(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 - TensorFlow ships no types
     concrete = call.get_concrete_function()
     paths = {id(variable.value.handle): variable.path for variable in network.variables}
+    places = [tensor.op.name for tensor in concrete.inputs[1:]]
+    variables = {
+        place: paths[id(handle)] for place, handle in zip(places, concrete.captured_inputs, strict=True)
+    }
+    outputs = [tensor.name for tensor in concrete.outputs]
+    definition, read = _computation(concrete.graph.as_graph_def(), variables, outputs)
     with file.open("wb") as stream:
         np.savez(
             stream,
-            definition=np.frombuffer(concrete.graph.as_graph_def().SerializeToString(), np.uint8),
-            inputs=np.array([tensor.name for tensor in concrete.inputs]),
-            outputs=np.array([tensor.name for tensor in concrete.outputs]),
-            weights=np.array([paths[id(handle)] for handle in concrete.captured_inputs]),
+            definition=np.frombuffer(definition.SerializeToString(), np.uint8),
+            images=np.array(concrete.inputs[0].name),
+            outputs=np.array(outputs),
+            read=np.array(list(read)),
+            weights=np.array(list(read.values())),
         )
 
 
-def load(file: Path, weights_path: Path) -> Call:
-    """Make the call of the graph in ``file`` and the weights in ``weights_path``.
+def _computation(
+    definition: Any,  # noqa: ANN401 - TensorFlow ships no types
+    variables: Mapping[str, str],
+    outputs: Sequence[str],
+) -> tuple[Any, dict[str, str]]:
+    """Return what of a graph its ``outputs`` are computed with, and the name of each weight by its tensor.
 
-    Raises
-    ------
-    GraphFileError
-        Where the file is missing, damaged or of other weights.
-    WeightsError
-        Where the weights cannot be read.
+    Two thirds of a graph with gradients lead nowhere; importing them would take as long as all else.
+    ``variables`` has the names of weights by that of the node that gives their variable: they never change,
+    so that their values take the place of each look at them, and no order of operations matters.
     """
-    arrays = weights.read(weights_path)
+    nodes = {node.name: node for node in definition.node}
+    needed: set[str] = set()
+    read: dict[str, str] = {}
+    names = [_node(output) for output in outputs]
+    while names:
+        node = nodes[names.pop()]
+        if node.op == "ReadVariableOp":
+            read[f"{node.name}:0"] = variables[node.input[0]]
+        elif node.name not in needed:
+            needed.add(node.name)
+            names += [_node(tensor) for tensor in node.input if not tensor.startswith(_ORDER)]
+    computation = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    for node in definition.node:
+        if node.name in needed:
+            copy = computation.node.add()
+            copy.CopyFrom(node)
+            del copy.input[:]
+            copy.input.extend(tensor for tensor in node.input if not tensor.startswith(_ORDER))
+    return computation, read
+
+
+def _node(tensor: str) -> str:
+    return tensor.partition(":")[0]
+
+
+def load(file: Path, arrays: Mapping[str, NDArray[Any]]) -> Call:
+    """Make the call of the graph in ``file`` and the weights in ``arrays``, by their names.
+
+    Raises GraphFileError where the file is missing, damaged or of other weights.
+    """
     try:
         # a damaged file fails by the checksums of ZIP
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             definition = tf.compat.v1.GraphDef.FromString(stored["definition"].tobytes())
-            inputs, outputs, names = (stored[key].tolist() for key in ("inputs", "outputs", "weights"))
-        variables = tuple(tf.Variable(arrays[name].astype(np.float32), trainable=False) for name in names)
-        handles = {name: variable.handle for name, variable in zip(inputs[1:], variables, strict=True)}
-        return _Restored(call=_imported(definition, inputs[0], handles, outputs), variables=variables)
+            images, outputs = str(stored["images"]), stored["outputs"].tolist()
+            read, names = stored["read"].tolist(), stored["weights"].tolist()
+        values = [tf.constant(arrays[name].astype(np.float32)) for name in names]
+        return _imported(definition, images, dict(zip(read, values, strict=True)), outputs)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, DecodeError) as error:
         raise GraphFileError(f"{file}: {error}") from error
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Restored:
-    """A call, and the variables that its graph knows by their handles alone: they live as long as it."""
-
-    call: Call
-    variables: tuple[Any, ...]
-
-    def __call__(self, images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
-        return self.call(images)
-
-
-def _imported(definition: Any, images_name: str, handles: Mapping[str, Any], outputs: list[str]) -> Call:  # noqa: ANN401 - TensorFlow ships no types
+def _imported(definition: Any, images_name: str, values: Mapping[str, Any], outputs: list[str]) -> Call:  # noqa: ANN401 - TensorFlow ships no types
     nodes = {node.name: node for node in definition.node}
-    shape = nodes[images_name.partition(":")[0]].attr["shape"].shape
+    shape = nodes[_node(images_name)].attr["shape"].shape
 
     def call(images: Any) -> tuple[Any, ...]:  # noqa: ANN401 - TensorFlow ships no types
         graph = tf.compat.v1.get_default_graph()
-        inside = {images_name: images, **{name: graph.capture(handle) for name, handle in handles.items()}}
+        # captured, not constants of the graph: those would be folded, into other bits
+        inside = {images_name: images, **{name: graph.capture(value) for name, value in values.items()}}
         return tuple(tf.graph_util.import_graph_def(definition, inside, outputs, name=""))
 
     wrapped: Call = tf.compat.v1.wrap_function(call, [tf.TensorSpec(tf.TensorShape(shape), tf.float32)])

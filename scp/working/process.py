@@ -11,27 +11,28 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from inference.pipeline import Analyst
 from scp import archives, logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks, memory, parent
-from scp.working.analysis_job import AnalysisJob
 from scp.working.heartbeats import Heartbeats
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
-from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.database.engine import Database
 from storage.errors import StorageError
 from storage.records import Job, JobKind
+
+if TYPE_CHECKING:
+    from inference.pipeline import Analyst
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
             worker.heartbeats,
         ):
             limits.limit_memory(settings.worker.job_memory_mb)
+            limits.spare_loaded_modules()
             pipe.send_bytes(READY)
             _do_jobs(worker, supervisor, SHARING_IDLE_SECONDS if shared else IDLE_SECONDS)
     except (BrokenPipeError, EOFError):
@@ -82,11 +84,13 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
         database.close()
 
 
-def open_analyst(settings: Settings) -> Analyst:
-    """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence."""
+def open_analyst(settings: Settings, meanwhile: Callable[[], None] = lambda: None) -> Analyst:
+    """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence.
+
+    ``meanwhile`` is called while the network is tried: TensorFlow computes beside what loads modules.
+    """
     # imported here: TensorFlow comes with them, and the loop of the worker needs none of it
-    from inference.analysis.classifier import Classifier  # noqa: PLC0415
-    from inference.analysis.gate import Gate  # noqa: PLC0415
+    from inference.analysis.classifier import DEFAULT_THREADS, Classifier  # noqa: PLC0415
     from inference.network import engine  # noqa: PLC0415
 
     if settings.worker.device == "gpu":
@@ -97,13 +101,27 @@ def open_analyst(settings: Settings) -> Analyst:
                 "no graphics card can be used, the network computes on the processor: "
                 '[worker] device = "gpu" needs a card with NVIDIA\'s driver, and the extra cuda'
             )
-    manifest = product.read_manifest(settings.model)
-    return Analyst(
-        classifier=Classifier.open(manifest, batch=settings.worker.batch, cache=_compiled(settings)),
-        options=settings.outputs.options(),
-        gate=Gate.open(manifest),
-        reading=settings.node.reading(),
-    )
+    manifest, cache = product.read_manifest(settings.model), _compiled(settings)
+    engine.fix_computation(DEFAULT_THREADS)
+    with ThreadPoolExecutor(1) as threads:
+        opened = partial(Classifier.open, manifest, batch=settings.worker.batch, cache=cache)
+        classifier = threads.submit(opened)
+        # imported here: what has begun above needs none of it
+        from inference.analysis.gate import Gate  # noqa: PLC0415
+        from inference.pipeline import Analyst  # noqa: PLC0415
+
+        meanwhile()
+        return Analyst(
+            gate=Gate.open(manifest, cache=cache),
+            classifier=classifier.result(),
+            options=settings.outputs.options(),
+            reading=settings.node.reading(),
+        )
+
+
+def _load_jobs() -> None:
+    """Load what jobs are done with: the dictionaries of highdicom and pydicom take a while."""
+    from scp.working import analysis_job, report_job  # noqa: F401, PLC0415
 
 
 def _compiled(settings: Settings) -> Path | None:
@@ -194,7 +212,10 @@ def _make_worker(
     proceed: Callable[[], bool],
 ) -> Worker:
     archive = archives.open_archive(settings)
-    analyst = open_analyst(settings)
+    analyst = open_analyst(settings, _load_jobs)
+    from scp.working.analysis_job import AnalysisJob  # noqa: PLC0415 - loaded by now
+    from scp.working.report_job import ReportJob, needed_kinds  # noqa: PLC0415 - as above
+
     analyse = AnalysisJob(database=database, archive=archive, analyst=analyst, now=database.now)
     rule = product.flag_rule(settings.model)
     report = ReportJob(

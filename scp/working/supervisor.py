@@ -6,6 +6,7 @@ started again; a job that has killed it twice is parked. `scp.working.messages` 
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -160,6 +161,7 @@ class Supervisor:
 
 def _begin(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     """Run the worker. Imported in its own process alone: the listener does without TensorFlow."""
+    gc.disable()  # until all is loaded, which stays
     # read when numpy is loaded. Threads of OpenBLAS wait for more work by computing: that would be 0.2 s an
     # image, for products that take milliseconds. The bits are the same.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -85,7 +85,7 @@ longest_retry_seconds = 2
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.lines.finish()
                 raise AssertionError(f"the node did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)  # nothing tells when a port opens
+            time.sleep(0.02)  # nothing tells when a port opens
         if not self.working:
             kills.pause_worker(self)
         return self

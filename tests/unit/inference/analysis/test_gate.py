@@ -126,6 +126,21 @@ def test_the_gate_is_kept_beside_the_weights(trunk, known_features, tmp_path):
     assert path.read_bytes() == again
 
 
+def test_second_start_builds_no_trunk_and_gives_the_same_bits(trunk, known_features, tmp_path, monkeypatch):
+    opened, cache = manifest.load(folder_with_gate(tmp_path, trunk, known_features)), tmp_path / "networks"
+    picture, outline = drawn(45), breast.find(drawn(45))
+    first = Gate.open(opened, cache=cache).distance(picture, outline)
+    built = []
+    monkeypatch.setattr(gate, "Trunk", lambda: built.append(1) or Trunk())
+    assert Gate.open(opened, cache=cache).distance(picture, outline) == first
+    assert not built
+    (file,) = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    for _ in range(2):
+        assert Gate.open(opened, cache=cache).distance(picture, outline) == first
+    assert len(built) == 1
+
+
 def test_another_file_than_the_manifests_is_refused(trunk, known_features, tmp_path):
     folder = folder_with_gate(tmp_path, trunk, known_features, sha256="0" * 64)
     with pytest.raises(ModelError, match=r"the gate .*gate\.npz: SHA-256"):
