@@ -79,5 +79,6 @@ class ServerPlace:
 
     def write_last_numbers(self, tx: Connection, numbers: Mapping[str, int]) -> None:
         """Let the next row of each table have the number after that."""
-        for name, number in numbers.items():
+        # SQLite remembers 0 where an INSERT .. SELECT gave no rows; a sequence begins at 1
+        for name, number in {name: last for name, last in numbers.items() if last}.items():
             tx.execute(select(func.setval(f"{name}_id_seq", number)))
