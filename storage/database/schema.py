@@ -91,7 +91,7 @@ instances: Final = Table(
     Column("series_uid", UID, nullable=False),
     Column("header_digest", DIGEST, nullable=False),
     Column("pixel_sha256", DIGEST, nullable=False),
-    Column("file", FILE, nullable=False),
+    Column("file", FILE, nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("standard_view", characters(4)),
@@ -124,7 +124,7 @@ copies: Final = Table(
     Column("header_digest", DIGEST, nullable=False),
     Column("study_digest", DIGEST, index=True),
     Column("patient_digest", DIGEST),
-    Column("identity", FILE),
+    Column("identity", FILE, index=True),
     Index("ix_copies_sender", "ae_title", "study_uid"),
     Index("ix_copies_study", "study_uid", "sop_instance_uid"),
 )
@@ -156,7 +156,7 @@ findings: Final = Table(
     # read once from the finding's status, so that counting needs no JSON
     Column("succeeded", Boolean, nullable=False),
     Column("analysed_at", Instant, nullable=False),
-    Column("heatmap", FILE),
+    Column("heatmap", FILE, index=True),
 )
 
 # When a finding of an image under a header was first made. Outlives its study: what is made of the same image
@@ -175,7 +175,7 @@ jobs: Final = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("kind", words(JobKind, "kind"), nullable=False),
-    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid")),
+    Column("sop_instance_uid", UID, ForeignKey("instances.sop_instance_uid"), index=True),
     Column("study_uid", UID, ForeignKey("studies.study_uid"), nullable=False, index=True),
     Column("state", words(JobState, "state"), nullable=False),
     Column("owner", characters(128)),
@@ -329,7 +329,7 @@ results: Final = Table(
     Column("alternative_class_uid", UID),
     Column("transfer_syntax_uid", UID, nullable=False),
     Column("series_uid", UID, nullable=False),
-    Column("file", FILE, nullable=False),
+    Column("file", FILE, nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
     Column("report_id", Integer, ForeignKey("reports.id"), nullable=False, index=True),
     # place in the order in which its report is sent, from 0

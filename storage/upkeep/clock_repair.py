@@ -52,7 +52,7 @@ def make_due(tx: Connection, *, now: datetime, longest: LongestWaits) -> int:
             (_deliveries.c.not_before, _deliveries.c.state == DeliveryState.OWED, longest.delivery),
             (_commitments.c.not_before, _commitments.c.state.in_(UNCOMMITTED), longest.commitment),
             (_questions.c.not_before, any_row, longest.delivery),
-            (_studies.c.changed_at, any_row, no_wait),
+            (_studies.c.changed_at, _studies.c.changed, no_wait),
             (_studies.c.last_at, any_row, no_wait),
         )
     )

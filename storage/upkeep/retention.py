@@ -245,7 +245,7 @@ def _forget_commitments(tx: Connection, deliveries: Select[Any]) -> None:
     tx.execute(
         delete(requests).where(
             requests.c.transaction_uid.in_(transactions),
-            requests.c.transaction_uid.not_in(select(items.c.transaction_uid)),
+            ~exists().where(items.c.transaction_uid == requests.c.transaction_uid),
         )
     )
 
