@@ -105,7 +105,10 @@ def start(
         return
     if context.invoked_subcommand is not None:
         gc.enable()  # `scp.__main__` has put it off; a node has it from when it listens
-    from scp import logs
+    from inference import imports
+
+    with imports.without("rich"):  # structlog would draw traces with it
+        from scp import logs
     from scp.configuration.sections import Log
 
     logs.configure(Log(level="warning"))
@@ -114,7 +117,8 @@ def start(
     if context.invoked_subcommand is None:
         settings = _settings(context, None)
         logs.configure(settings.log)
-        from scp import node
+        with imports.without("requests"):  # pydicom would fetch examples with it
+            from scp import node
 
         raise typer.Exit(node.run(settings, path=_path(context, None)))
 
@@ -430,6 +434,6 @@ def _settings_or_defaults(context: typer.Context, config: Path | None) -> Settin
 
 
 def _defaults() -> Settings:
-    from scp.configuration.settings import Settings
+    from scp.configuration.settings import defaults
 
-    return Settings()
+    return defaults()

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import structlog
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +94,9 @@ def start(ticks: Iterable[Tick], clock: ClockWatch) -> Callable[[], None]:
     ``clock`` is the one by which the tasks reckon, that of the database. It is looked at here as well as this
     machine's own, by which APScheduler plans.
     """
+    # imported here: a node listens sooner
+    from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
+
     scheduler = BackgroundScheduler(timezone="UTC")
     for task, seconds in ticks:
         scheduler.add_job(

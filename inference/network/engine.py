@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from inference import imports
+
 _STANDARD_ERROR: Final = 2
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Of threads that send standard error to nowhere: a second one would take that for where it was."""
@@ -48,18 +50,15 @@ def _quick_import() -> Iterator[None]:
     Importing makes some hundred thousand objects that stay: the collector would look at them again and again,
     also later.
     """
-    hidden = [name for name in _UNWANTED if name not in sys.modules]
     collecting = gc.isenabled()
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None is how a module is hidden
     gc.disable()
     try:
-        yield
+        with imports.without(*_UNWANTED):
+            yield
     finally:
         gc.freeze()
         if collecting:
             gc.enable()
-        for name in hidden:
-            del sys.modules[name]
 
 
 # Set before TensorFlow is loaded. oneDNN is on by default on some processors only; one setting everywhere

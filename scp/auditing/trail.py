@@ -20,7 +20,7 @@ import structlog
 
 from scp.auditing import messages, syslog
 from scp.auditing.messages import Event, Outcome, Party, Study
-from scp.configuration.settings import Settings
+from scp.configuration.settings import Settings, defaults
 from storage.audit_spool import AuditSpool
 
 log = structlog.get_logger(__name__)
@@ -165,5 +165,5 @@ class Trail:
         self.added()
 
 
-NO_TRAIL: Final = Trail(settings=Settings())
+NO_TRAIL: Final = Trail(settings=defaults())
 """Tells nobody."""

@@ -158,6 +158,11 @@ def other_keys(old: Settings, new: Settings) -> list[str]:
     ]
 
 
+def defaults() -> Settings:
+    """Return the settings of an empty configuration file."""
+    return Settings.model_validate_json(json.dumps(_with_sections({})))
+
+
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
     """Read the configuration file and what the environment overrides.
 
@@ -167,9 +172,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         With a sentence for everything that is wrong: file, key, value and what is allowed.
     """
     document, origins = source.read(path, environ, Settings)
-    for name in source.sections(Settings):
-        # as an empty table: a default would be made by a validator of its own, each built for this alone
-        document.setdefault(name, {})
+    document = _with_sections(document)
     if isinstance(node := document["node"], dict):
         node.setdefault(
             "data_dir", str(DEFAULT_DATA_DIR)
@@ -181,6 +184,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         )
     except ValidationError as error:
         raise ConfigError(path, sentences(error, document, Settings, origins)) from error
+
+
+def _with_sections(document: source.Document) -> source.Document:
+    """Return ``document`` with each section, empty where it has none.
+
+    A default would be made by a validator of its own, and each of these would be built for that alone.
+    """
+    return {name: {} for name in source.sections(Settings)} | document
 
 
 def admission_lines(

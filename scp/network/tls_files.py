@@ -11,16 +11,16 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from scp.configuration.tls import TLS
 from scp.network import tls, tls_reasons
 from scp.network.tls import FilesError
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,9 @@ class Certificate:
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
         """Return what is shown of ``certificate`` (RFC 5280 4.1)."""
+        # imported here, and below: a node without TLS listens sooner
+        from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
         common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         # the last common name, as the others are less specific (RFC 4514 2.1)
         name = str(common_names[-1].value) if common_names else f"{certificate.serial_number:X}"
@@ -99,6 +102,8 @@ def own(settings: TLS) -> Certificate:
         A file cannot be read, key and certificate do not match, the certificate is expired, not valid yet or
         not meant for servers.
     """
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
+
     certificate = _first(settings.certificate)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # this client believes in the certificate itself: who has signed it is the peers' business
@@ -120,6 +125,8 @@ def read(path: Path) -> Certificate:
 
 def authorities(settings: TLS) -> list[Certificate]:
     """Return the authorities whose certificates are believed. Raises FilesError."""
+    from cryptography import x509  # noqa: PLC0415 - as above
+
     encoded = tls.answerer(settings).get_ca_certs(binary_form=True)
     return [Certificate.of(x509.load_der_x509_certificate(certificate)) for certificate in encoded]
 
@@ -156,6 +163,8 @@ def _stamp(path: Path) -> Stamp:
 
 def _first(path: Path | None) -> x509.Certificate:
     """Return the first certificate of the PEM file at ``path``: its own, those of a chain follow."""
+    from cryptography import x509  # noqa: PLC0415 - as above
+
     try:
         return x509.load_pem_x509_certificates(b"" if path is None else path.read_bytes())[0]
     except ValueError as error:
