@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from scp import archives
 from scp.configuration.settings import Settings
@@ -127,6 +128,7 @@ def build(settings: Settings, database: Database) -> Starlette:
                 Guard,
                 names=() if open_to_any_name else LOOPBACK.union(console.names),
                 most_bytes=settings.console.upload_mb * 1_000_000,
+                cut_off=_cut_off,
             ),
             Middleware(BaseHTTPMiddleware, dispatch=_recognise),
         ],
@@ -220,19 +222,25 @@ async def _fault(request: Request, error: Exception) -> Response:
     return await _problem(request, 500, "this is a fault of the program; its log has more")
 
 
+def _cut_off(scope: Scope) -> Response:
+    """Return what is said when the console ends. Made in one go: the event loop is about to end, too."""
+    log.info("a request was cut off by the end of the console", path=scope["path"])
+    words = "the console is being stopped or started again: nothing of this was kept, try again in a minute"
+    return _in_words(Request(scope), 503, words, analyse.AGAIN)
+
+
 async def _problem(
     request: Request, status: int, words: str, headers: dict[str, str] | None = None
 ) -> Response:
+    return await run_in_threadpool(_in_words, request, status, words, headers)
+
+
+def _in_words(request: Request, status: int, words: str, headers: dict[str, str] | None) -> Response:
     """Say what is wrong: to a program as JSON, to a person as a page."""
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse({"problem": words}, status_code=status, headers=headers)
     if not hasattr(request.state, "visitor"):
         request.state.visitor = Visitor(name=None, role=None, secret="")
-    return await run_in_threadpool(
-        rendering.page,
-        request,
-        "problem.html",
-        {"status": status, "words": words},
-        status=status,
-        headers=headers,
+    return rendering.page(
+        request, "problem.html", {"status": status, "words": words}, status=status, headers=headers
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -48,13 +48,15 @@ class Unwanted(Exception):  # noqa: N818 - what is said of the request, not a fa
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """ASGI middleware that refuses what no page should have to look at."""
+    """ASGI middleware that refuses what no page should have to look at, and answers what the end cuts off."""
 
     app: ASGIApp
     names: Collection[str]
     """Host names under which the console may be called; empty: any."""
     most_bytes: int
     """Of a request's body that brings files."""
+    cut_off: Callable[[Scope], Response]
+    """Returns what is said to a request that has no answer yet when the console ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer within the limits."""
@@ -69,7 +71,7 @@ class Guard:
             return
         body = _Body(receive, self._most_bytes(scope))
         try:
-            await self.app(scope, body.receive, _with_headers(send))
+            await self._answer(scope, body.receive, _with_headers(send))
         except Exception:
             # what is between wraps what it hears in groups of exceptions; what has happened the body knows
             if body.late:
@@ -78,6 +80,25 @@ class Guard:
                 await self._too_large(scope)(scope, receive, _with_headers(send))
             else:
                 raise
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; the server cancels it where that takes longer than the end may.
+
+        An answer that has begun stays a part, and the server closes its connection. The cancellation goes no
+        further: the server would take it for a fault.
+        """
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except asyncio.CancelledError:
+            if not begun:
+                await self.cut_off(scope)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = _hostname(headers.get("host", ""))

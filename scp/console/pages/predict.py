@@ -116,7 +116,10 @@ def description(upload_mb: int) -> dict[str, Any]:
                         "413": {"description": f"More than {upload_mb} MB.", **problem},
                         "415": {"description": "No multipart form.", **problem},
                         "421": {"description": "The console is not called by this host name.", **problem},
-                        "503": {"description": "Too many files wait: come again.", **problem},
+                        "503": {
+                            "description": "Too many files wait, or the console ends: come again.",
+                            **problem,
+                        },
                         "507": {"description": "The disk has no room for it now: come again.", **problem},
                     },
                 }

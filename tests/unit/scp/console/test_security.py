@@ -7,6 +7,7 @@ import ssl
 import sys
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from scp.configuration.settings import load
 from scp.console import security, user_commands
@@ -103,7 +104,10 @@ def refused(path, piece, headers, app=read_all):
         "path": path,
         "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
     }
-    asyncio.run(Guard(app, names=LOOPBACK, most_bytes=2_000_000)(scope, receive, send))
+    guard = Guard(
+        app, names=LOOPBACK, most_bytes=2_000_000, cut_off=lambda _: PlainTextResponse("cut off", 503)
+    )
+    asyncio.run(guard(scope, receive, send))
     assert (b"x-frame-options", b"DENY") in sent[0]["headers"]
     return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
 
