@@ -3,8 +3,8 @@
 Two storescu store different 27 MB images at the same time, again and again, in turn with the console at rest
 and under load; each pair of turns gives a ratio. The worker is stopped, so that receiving and console alone
 share the machine. Node and senders are one session, in which the priorities of the node's processes count
-(sched(7), autogroup). At rest its readers are stopped, too: they would go on with what was uploaded. Whoever
-loads it runs with the lowest priority, since in truth those are other machines.
+(sched(7), autogroup). At rest the console and its readers are stopped: they would go on with what was
+uploaded. Whoever loads it runs with the lowest priority, since in truth those are other machines.
 
     python bench/console_load.py [--rounds 6] [--images 4] [--size 4096x3328] [--json]
 """
@@ -52,6 +52,8 @@ THINKING = 1.0
 """Seconds between two pages of one user: nobody is faster for long."""
 PARTS = {0: "node", console.STEPS: "console", READER_STEPS: "readers of uploads"}
 """Parts of a node by the nice level of their processes."""
+USING = "whoever uses the console"
+"""In truth other machines."""
 WARM_SECONDS = 3.0
 """Of load before a turn under load is measured."""
 
@@ -153,14 +155,44 @@ def stop_between_writes(pid: int, data_dir: Path) -> None:
                 return
 
 
-def spent(pid: int) -> dict[str, float]:
-    """Return the processor seconds that each of `PARTS` of node ``pid`` has taken by now."""
-    seconds = dict.fromkeys(PARTS.values(), 0.0)
+def parts(pid: int) -> list[tuple[int, str, float]]:
+    """Return the processes of node ``pid`` that are of one of `PARTS`: id, part, processor seconds by now."""
+    processes = []
     for process in (pid, *descendants(pid)):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        if (part := PARTS.get(int(fields[16]))) is not None:
-            seconds[part] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        steps, seconds = stat(process)
+        if (part := PARTS.get(steps)) is not None:
+            processes.append((process, part, seconds))
+    return processes
+
+
+def stat(pid: int) -> tuple[int, float]:
+    """Return the nice level of a process, and the processor seconds that it has taken by now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[16]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def spent(pid: int, load_pid: int) -> dict[str, float]:
+    """Return the processor seconds that each of `PARTS` of node ``pid``, and `USING`, have taken by now."""
+    seconds = dict.fromkeys([*PARTS.values(), USING], 0.0)
+    for _process, part, took in [*parts(pid), (load_pid, USING, stat(load_pid)[1])]:
+        seconds[part] += took
     return seconds
+
+
+def let_rest(pid: int, data_dir: Path) -> None:
+    """Stop the console of node ``pid``, which could let its readers go on, and then them."""
+    processes = parts(pid)
+    for process in [process for process, part, _seconds in processes if part == PARTS[console.STEPS]]:
+        stop_between_writes(process, data_dir)
+    for process in [process for process, part, _seconds in processes if part == PARTS[READER_STEPS]]:
+        os.kill(process, signal.SIGSTOP)
+
+
+def let_go_on(pid: int) -> None:
+    """Let everything go on that `let_rest` has stopped."""
+    for process, part, _seconds in parts(pid):
+        if part != PARTS[0]:
+            os.kill(process, signal.SIGCONT)
 
 
 def images(folder: Path, turn: int, count: int, size: tuple[int, int]) -> list[Path]:
@@ -211,11 +243,6 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path, *, as_
             load.stdin.flush()
             load.stdout.readline()
 
-        def readers(number: signal.Signals) -> None:
-            for pid in descendants(node.process.pid):
-                if b"scp.console.reading" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, number)
-
         tell("go")
         time.sleep(25)  # the reader loads its network once
         rates: dict[str, list[float]] = {"at rest": [], "under load": []}
@@ -223,17 +250,22 @@ def measure(rounds: int, count: int, size: tuple[int, int], folder: Path, *, as_
         for turn in range(2 * rounds):
             loaded = bool(turn % 2) != bool(turn // 2 % 2)  # rest, load, load, rest: a drift cancels out
             sent = images(folder / f"turn-{turn}", turn, 2 * count, size)
-            readers(signal.SIGCONT if loaded else signal.SIGSTOP)
-            tell("go" if loaded else "halt")
+            os.sync()  # else the disk would write them during the turn
+            if loaded:
+                let_go_on(node.process.pid)
+                tell("go")
+            else:
+                tell("halt")
+                let_rest(node.process.pid, node.data_dir)
             time.sleep(WARM_SECONDS)
-            before, started = spent(node.process.pid), time.perf_counter()
+            before, started = spent(node.process.pid, load.pid), time.perf_counter()
             rates["under load" if loaded else "at rest"].append(rate(node.port, sent))
-            took, after = time.perf_counter() - started, spent(node.process.pid)
+            took, after = time.perf_counter() - started, spent(node.process.pid, load.pid)
             if loaded:
                 shares.append({part: (after[part] - before[part]) / took for part in after})
             for path in sent:
                 path.unlink()
-        readers(signal.SIGCONT)
+        let_go_on(node.process.pid)
         os.kill(worker, signal.SIGCONT)
         load.stdin.close()
         load.wait()
@@ -250,7 +282,7 @@ def show(rates: dict[str, list[float]], shares: list[dict[str, float]], *, as_js
     print(f"\nload average {os.getloadavg()[0]:.1f}")
     for name, values in {**rates, "ratio": ratios}.items():
         print(f"{name:11} {statistics.median(values):7.2f} [{min(values):.2f}-{max(values):.2f}]")
-    for part in PARTS.values():
+    for part in (*PARTS.values(), USING):
         print(f"{part}: {statistics.median(share[part] for share in shares):.2f} of a core under load")
 
 

@@ -84,20 +84,20 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer; the server cancels it where that takes longer than the end may.
 
-        An answer that has begun stays a part, and the server closes its connection. The cancellation goes no
-        further: the server would take it for a fault.
+        An answer that has begun stays a part, and the server closes its connection. The cancellation goes
+        no further: the server would take it for a fault.
         """
-        begun = False
+        has_begun = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
         try:
             await self.app(scope, receive, sending)
         except asyncio.CancelledError:
-            if not begun:
+            if not has_begun:
                 await self.cut_off(scope)(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:

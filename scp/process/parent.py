@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import socket
+import sys
 import threading
 import time
 from multiprocessing import parent_process
@@ -12,6 +15,8 @@ from typing import Final
 
 READY: Final = "READY=1\nSTATUS=listening"
 STOPPING: Final = "STOPPING=1\nSTATUS=stopping"
+_PR_SET_PDEATHSIG: Final = 1
+"""The option of prctl(2), from linux/prctl.h; Python has no name for it."""
 
 
 def reloading(words: str) -> str:
@@ -28,6 +33,15 @@ def notify(state: str) -> None:
     # who does not listen any more does not matter: the node serves all the same
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(state.encode(), name)
+
+
+def die_with_starter() -> None:
+    """Let Linux kill this process when the thread that has started it is gone, also while it is stopped.
+
+    To be called by a program that has itself started by exec; `end_with_parent` needs it to run.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def end_with_parent() -> None:

@@ -159,6 +159,7 @@ def _views(node: Services, upload: Upload, studies: list[ReadStudy]) -> list[dic
             "before": max(0, node.uploads.analyses.waiting - len(waiting) + waiting.index(file.number))
             if file.step is Step.WAITING
             else 0,
+            "rests": file.step is Step.ANALYSING and node.uploads.analyses.rests,
             "preview": file.preview.exists(),
         }
         for file in upload.files

@@ -1,6 +1,7 @@
 """A process that reads uploaded files, from inside: a question a line, an answer a line, as JSON.
 
-The first line is the configuration. It ends with its input: when nobody can ask any more.
+The first line is the configuration, and an empty one answers it. It ends with its input: when nobody can ask
+any more.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scp import logs
 from scp.configuration.settings import Settings
 from scp.console.reading.reader import PREVIEW
 from scp.operating.analyze_files import is_picture
-from scp.process import limits
+from scp.process import limits, parent
 
 if TYPE_CHECKING:
     from inference.pipeline import Analyst
@@ -113,6 +114,9 @@ def main() -> None:
     limits.forbid_core_files()
     limits.give_way(READER_STEPS)
     answers = _own_output()
+    parent.die_with_starter()
+    answers.write("\n")
+    answers.flush()
     settings = Settings.model_validate_json(sys.stdin.readline())
     logs.configure(settings.log)
     warnings.simplefilter(

@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 
 from scp.configuration.settings import Settings
+from scp.console.reading.rest import Rest
 
 log = structlog.get_logger(__name__)
 
@@ -41,15 +42,28 @@ class ReaderError(Exception):
 class Reader:
     """Asks one process, which is started when it is needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, most_rest: float) -> None:
+        """Let the process rest for ``most_rest`` seconds of each question while images are received."""
         self._settings = settings
+        self._rest = Rest(settings.node.data_dir, most_seconds=most_rest)
+        self._began = 0.0
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.waiting = 0
         """Questions that are asked and not answered."""
         self.expected_seconds = 6.0
-        """How long the last answer took: what the next one may be expected to take."""
+        """How long the last answer took, without rest: what the next one may be expected to take."""
+
+    @property
+    def rests(self) -> bool:
+        """Whether the process rests now, since images are received."""
+        return self._rest.going_on
+
+    @property
+    def worked_seconds(self) -> float:
+        """How long the process has worked for the question that came last."""
+        return time.monotonic() - self._began - self._rest.seconds
 
     async def ask(
         self, question: Mapping[str, str], *, began: Callable[[], None] = lambda: None
@@ -61,10 +75,10 @@ class Reader:
         self.waiting += 1
         try:
             async with self._lock:
-                started = time.monotonic()
+                self._began = time.monotonic()
                 began()
                 answer = await self._answer(question)
-                self.expected_seconds = time.monotonic() - started
+                self.expected_seconds = self.worked_seconds
         finally:
             self.waiting -= 1
         if (problem := answer.get("problem")) is not None:
@@ -85,7 +99,9 @@ class Reader:
         if self._idle is not None:
             self._idle.cancel()
         fresh = self._process is None or self._process.returncode is not None
-        limit = self._settings.worker.job_timeout_seconds + (START_SECONDS if fresh else 0)
+        limit = self._settings.worker.job_timeout_seconds + self._rest.most_seconds
+        if fresh:
+            limit += START_SECONDS
         try:
             async with asyncio.timeout(limit):
                 process = await self._started() if fresh else self._process
@@ -94,7 +110,8 @@ class Reader:
                 assert process.stdout is not None  # noqa: S101 - the same
                 process.stdin.write(json.dumps(question).encode() + b"\n")
                 await process.stdin.drain()
-                line = await process.stdout.readline()
+                async with self._rest.watched(process):
+                    line = await process.stdout.readline()
         except TimeoutError:
             await self.stop()
             raise ReaderError("reading it took too long and was ended") from None
@@ -122,8 +139,10 @@ class Reader:
             limit=LINE_LIMIT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdin is not None  # noqa: S101 - both are pipes
+        assert self._process.stdout is not None  # noqa: S101 - the same
         self._process.stdin.write(self._settings.model_dump_json().encode() + b"\n")
+        await self._process.stdout.readline()  # from now on it ends with this process, also while it rests
         return self._process
 
     def _end_idle(self) -> None:

@@ -38,8 +38,6 @@ class UploadedFile:
     source: SourceImage | None = None
     """The header of a DICOM file that could be read."""
     step: Step = Step.WAITING
-    began: float = 0.0
-    """When its analysis began, by the monotonic clock."""
     finding: Finding | None = None
     seconds: float = 0.0
 

@@ -35,6 +35,10 @@ MOST_FILES: Final = 32
 """Of one upload."""
 MOST_WAITING: Final = 64
 """Files that may wait for an analysis, of all visitors; who comes then is asked to come again."""
+ANALYSIS_REST_SECONDS: Final = 20.0
+"""How much longer an analysis may take because images are received: those of a study come in sooner."""
+PREVIEW_REST_SECONDS: Final = 2.0
+"""The same of a preview, for which a visitor waits."""
 HEADERS_AT_ONCE: Final = 2
 """A header may take 100 MB of memory while it is read."""
 MEGABYTE: Final = 1_000_000
@@ -61,8 +65,8 @@ class Uploads:
         self._coming = 0
         """Bytes of the uploads that come in now."""
         self._headers = asyncio.Semaphore(HEADERS_AT_ONCE)
-        self._previews = Reader(settings)
-        self.analyses = Reader(settings)
+        self._previews = Reader(settings, most_rest=PREVIEW_REST_SECONDS)
+        self.analyses = Reader(settings, most_rest=ANALYSIS_REST_SECONDS)
 
     def open(self) -> None:
         """Make the folder, empty."""
@@ -160,7 +164,7 @@ class Uploads:
             case Step.WAITING:
                 return 5
             case Step.ANALYSING:
-                share = (time.monotonic() - file.began) / max(0.1, self.analyses.expected_seconds)
+                share = self.analyses.worked_seconds / max(0.1, self.analyses.expected_seconds)
                 return min(95, 10 + int(85 * share))
             case Step.ENDED:
                 return 100
@@ -198,4 +202,4 @@ class Uploads:
 
 
 def _begin(file: UploadedFile) -> None:
-    file.step, file.began = Step.ANALYSING, time.monotonic()
+    file.step = Step.ANALYSING

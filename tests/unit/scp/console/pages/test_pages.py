@@ -4,9 +4,11 @@ import io
 import re
 import socket
 import struct
+import threading
 import time
 import zipfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -107,6 +109,26 @@ def png(values):
 def breast():
     values = mammogram("L", "CC", lesion=True).pixel_array
     return png((values / values.max() * 255).astype(np.uint8))
+
+
+@contextmanager
+def image_coming_in(folder):
+    """Let a peer's image grow meanwhile."""
+    ended = threading.Event()
+
+    def receive():
+        with (folder / "data" / "incoming" / "image.dcm").open("wb", buffering=0) as file:
+            while not ended.wait(0.05):
+                file.write(b"more")
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        (folder / "data" / "incoming" / "image.dcm").unlink()
 
 
 def bomb():
@@ -271,10 +293,14 @@ def test_buttons_need_the_proof_of_our_own_pages(browser, folder):
 
 def test_an_uploaded_picture_is_analysed_shown_and_forgotten(browser, console, folder):
     proof = {"csrf": browser.csrf("/analyse")}
-    answer = browser.post("/analyse", proof, [("left.png", breast()), ("bomb.png", bomb())])
-    assert answer.status == 303
-    address = answer.headers["Location"]
     deadline = time.monotonic() + 200
+    with image_coming_in(folder):
+        answer = browser.post("/analyse", proof, [("left.png", breast()), ("bomb.png", bomb())])
+        assert answer.status == 303
+        address = answer.headers["Location"]
+        while "waits while images are received" not in browser.get(f"{address}?fragment=1").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     while browser.get(f"{address}?fragment=1").headers["X-Ended"] != "1":
         assert time.monotonic() < deadline
         time.sleep(0.2)

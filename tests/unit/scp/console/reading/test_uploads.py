@@ -33,6 +33,8 @@ class Unable:
 
     waiting = 0
     expected_seconds = 6.0
+    worked_seconds = 0.0
+    rests = False
 
     async def ask(self, _question, *, began=lambda: None):
         began()
