@@ -1,29 +1,39 @@
 // Looks at every page at three sizes and in both themes: does it fit, what does axe-core say, and pictures of it.
 import fs from "node:fs";
 import { createRequire } from "node:module";
+import { follow, opened } from "./hands.mjs";
+import { answerProvider, fillIn } from "./sign_in.mjs";
+import { makeToken } from "./users.mjs";
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = { phone: [360, 740], screen: [1920, 1080], wall: [3840, 2160] };
 const OF_PICTURES = { ...SIZES, desk: [1200, 800] }; // small enough to be read within a page of the docs
 const LONGEST = 1700; // pixels of a picture: the rest is more of the same
 const THEMES = ["light", "dark"];
-const OF_STRANGERS = { "sign-in": "/sign-in" };
 
-export async function sweep(visit, { result, studies, study, users, folder, names, storageState }) {
-  const pages = {
-    overview: "/", studies, nothing: "/studies?q=ZZZ", study, analyse: "/analyse", result, model: "/model", users, api: "/api",
-    problem: "/studies/1.2.3",
-  };
+// Each page by its address, or by the steps that lead to it.
+const pagesOfUsers = ({ study, name }, result) => ({
+  overview: "/", studies: "/studies", nothing: "/studies?q=ZZZ", study: `/studies/${study}`, analyse: "/analyse", result,
+  model: "/model", users: openUsers, ...(name && { token: showToken }), api: "/api", problem: "/studies/1.2.3",
+});
+const pagesOfStrangers = ({ name, provider }) => ({
+  "sign-in": "/sign-in", ...(name && { refused: meetRefusal }), ...(provider && { "signed-in": comeIn, "signed-out": goOut }),
+});
+
+export async function sweep(visit, { result, folder, names, storageState }) {
   const found = { looks: 0, violations: [], overflows: [] };
   // the windows of all sizes at once: each is drawn by a process of its own
   await Promise.all(Object.entries(folder ? OF_PICTURES : SIZES).map(async ([size, [width, height]]) => {
-    for (const [shown, state] of [[pages, storageState], [OF_STRANGERS, undefined]]) {
+    for (const [pages, state] of [[pagesOfUsers(visit, result), storageState], [pagesOfStrangers(visit), undefined]]) {
       // the policy of the pages would forbid the test's own script
       const context = await visit.browser.newContext({ viewport: { width, height }, bypassCSP: true, storageState: state });
       const page = await context.newPage();
-      for (const name of Object.keys(shown)) {
+      for (const [name, place] of Object.entries(pages)) {
         const themes = THEMES.filter((theme) => !names.length || names.includes(`${name}-${size}-${theme}`));
-        if (themes.length) await look(page, `${visit.address}${shown[name]}`, { name, size, themes, folder, found });
+        if (!themes.length) continue;
+        if (typeof place === "string") await page.goto(`${visit.address}${place}`);
+        else await place(page, visit, size);
+        await look(page, { name, size, themes, folder, found });
       }
       await context.close();
     }
@@ -31,9 +41,7 @@ export async function sweep(visit, { result, studies, study, users, folder, name
   return found;
 }
 
-async function look(page, address, { name, size, themes, folder, found }) {
-  await page.goto(address);
-  if (name === "users") await page.locator("summary").last().click();
+async function look(page, { name, size, themes, folder, found }) {
   if (name === "overview" && !folder) await page.locator("#hours summary").click();
   for (const image of await page.locator("img[loading=lazy]").all()) await image.scrollIntoViewIfNeeded();
   await page.waitForFunction(() => [...document.images].every((image) => image.complete));
@@ -47,6 +55,36 @@ async function look(page, address, { name, size, themes, folder, found }) {
     if (folder) await keep(page, `${folder}/${name}-${size}-${theme}.jpg`);
     else await accuse(page, `${name} at ${size}, ${theme}`, found.violations, theme !== THEMES[0]);
   }
+}
+
+async function openUsers(page, { address }) {
+  await page.goto(`${address}/users`);
+  await page.locator("summary").last().click();
+}
+
+async function showToken(page, { address, name }, size) {
+  await page.goto(address);
+  await follow(page, "Users");
+  await makeToken(page, `${name} you`, `sweep at ${size}`);
+}
+
+async function meetRefusal(page, { address }) {
+  await page.goto(`${address}/sign-in`);
+  await opened(page, fillIn(page, "nobody", "a wrong password"));
+}
+
+// The page that stands for a moment between the provider and the overview, which is kept from coming.
+async function comeIn(page, { address }) {
+  await page.goto(`${address}/sign-in/openid`);
+  await page.route(`${address}/`, (route) => route.abort("aborted"));
+  await answerProvider(page, "eve");
+  await page.getByRole("heading", { name: "Signed in" }).waitFor();
+}
+
+async function goOut(page, { address }) {
+  await page.unrouteAll();
+  await page.goto(address);
+  await opened(page, page.getByRole("button", { name: "Sign out" }).click());
 }
 
 async function keep(page, path) {

@@ -1,7 +1,6 @@
 """People sign in to a real console at a real OpenID provider (oidc-provider), as their browsers would."""
 
 import re
-import subprocess
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,11 +11,9 @@ from scp.configuration.settings import load
 from scp.console.openid import OpenIDError, Provider
 from scp.network import openid_provider
 from storage.database.engine import Database
-from tests.support import ungated, web
-from tests.support.lines import Lines
-from tests.support.peers import free_port, missing, require
+from tests.support import openid, ungated, web
+from tests.support.peers import free_port
 
-FOLDER = web.ROOT / "tests/browser"
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -27,29 +24,14 @@ def console_port():
 
 @pytest.fixture(scope="module")
 def issuer(console_port):
-    require("node")
-    if not (FOLDER / "node_modules/oidc-provider").is_dir():
-        missing("oidc-provider is not installed: npm ci --prefix tests/browser")
-    port, home = free_port(), f"http://127.0.0.1:{console_port}/sign-in"
-    process = subprocess.Popen(
-        ["node", str(FOLDER / "provider.mjs"), str(port), f"{home}/openid/back", home],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    lines = Lines(process.stdout)
-    lines.wait_for("listening")
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
-    lines.finish()
+    with openid.provider(console_port) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, issuer, console_port):
     folder = tmp_path_factory.mktemp("openid")
     Database.open(folder / "data").close()
-    (folder / "client.secret").write_text("a secret of the test\n")
-    (folder / "client.secret").chmod(0o600)
     path = folder / "config.toml"
     path.write_text(
         f"""
@@ -58,15 +40,7 @@ data_dir = "data"
 
 [model]
 name = "{ungated.copy("document-cnn-1.2.0", folder / "model")}"
-
-[openid]
-issuer = "{issuer}"
-client_id = "secondread"
-client_secret = "./client.secret"
-address = "http://127.0.0.1:{console_port}"
-admins = ["admins"]
-operators = ["operators"]
-"""
+{openid.section(folder, issuer, console_port)}"""
     )
     return path
 

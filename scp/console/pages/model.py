@@ -32,6 +32,13 @@ PLOTS: Final = MappingProxyType(
     }
 )
 """The pictures beside a card, in the order of the page, and what each shows."""
+PLOT_HEADERS: Final = MappingProxyType(
+    {
+        "Cache-Control": "private, max-age=3600",
+        "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
+    }
+)
+"""A browser that shows a picture alone lays it out by styles of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +82,7 @@ def plot(request: Request) -> Response:
     path = Path(product.model_folder(node.settings.model.name), name)
     if name not in PLOTS or not path.is_file():
         raise HTTPException(404, "this card has no such picture")
-    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    return FileResponse(path, media_type="image/png", headers=PLOT_HEADERS)
 
 
 def _view(node: Services, entry: ScannerPopulation) -> ScannerView:
