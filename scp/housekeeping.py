@@ -64,30 +64,17 @@ class HousekeepingTasks:
     database_gone: threading.Event = field(default_factory=threading.Event)
     """Set while `watch_database` finds it gone."""
 
-    def recover(self, *, in_order: bool = False) -> None:
-        """Put right what a crash has left: leases of the dead, half-written files, files that no row names.
+    def recover(self) -> None:
+        """Put right what a crash has left: leases of the dead, half-written files.
 
         Only before the worker and the listener start: their files and leases would be taken for the dead's.
-        After an end ``in_order`` rows and files agree: not all of them are looked at.
+        Files that no row names are put away while the node runs (`scp.roles.leftovers`).
         """
         self.archive.clear_incoming()
         with self.database.write() as tx:
             parked = jobs.release_all(tx, now=self.now(), epitaph=INTERRUPTED_ANALYSIS)
-            orphans = [] if in_order else self.archive.orphans(retention.referenced_files(tx))
-            last_known = retention.last_known(tx) if orphans else {}
         for job in parked:
             log.error("job parked: it was under way at too many crashes", job=job.id, study=job.study_uid)
-        swept = self.archive.sweep(orphans, last_known)
-        if swept.removed:
-            log.info("files that nothing names were removed", files=swept.removed)
-        if swept.unclaimed:
-            log.warning(
-                "images are unclaimed: the database does not know them, as after a backup of it was put in "
-                "its place, or a kill before the answer; send those files to this node again "
-                "(docs/operating.md)",
-                images=swept.unclaimed,
-                folder=self.archive.unclaimed,
-            )
 
     def waive_commitments(self) -> None:
         """Ask no peer for commitment any more for which the configuration no longer wants it."""

@@ -153,8 +153,9 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     health_port = HealthPort(
         settings, lambda: [*entrances.obstacles(settings, archive, servers), *workers.obstacles]
     )
-    tasks.recover(in_order=in_order)
+    tasks.recover()
     tasks.waive_commitments()
+    first_sweep = leftovers.FirstSweep(tasks, stop.is_set, in_order=in_order or not archive.is_on_disk)
     web_server = entrances.listen_web(listener)
     servers.update(entrances.listen(listener))
     workers.start()
@@ -177,6 +178,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     if settings.files.in_bucket:  # what could not be removed while it was away
         node_ticks.append(leftovers.of_files(tasks, stop.is_set))
     end_ticks = schedule.start(node_ticks, tasks.clock)
+    first_sweep.start()
     log.info(
         "node listening",
         ae_title=settings.node.ae_title,
@@ -196,11 +198,12 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         alert_watch.stop(ALERT_STOP_SECONDS)
         requests_ended = web_server is None or web_server.stop(STOP_SECONDS)
         in_order = _stop(list(servers.values()), database, end_ticks, workers, dispatcher)
+        swept = first_sweep.end()
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
         health_port.stop()
-    return in_order and requests_ended and not workers.workers_died
+    return in_order and requests_ended and swept and not workers.workers_died
 
 
 def _stop(

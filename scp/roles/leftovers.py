@@ -1,24 +1,30 @@
 """What machines that have died leave behind: files that nobody finished or names, rows of the dead.
 
-No start clears anything away here, since the files of others lie there, too. Age decides: nothing takes a
-day from its first byte to its row, and who begins anew writes a new file.
+Where the files of others lie there, too, age decides: nothing takes a day from its first byte to its row, and
+who begins anew writes a new file. A node that is alone knows when it has begun.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
 import structlog
 
+from scp.housekeeping import HousekeepingTasks
 from scp.roles.surroundings import Surroundings
 from scp.schedule import Tick
 from storage import machines
 from storage.database.engine import Database
-from storage.files.archive import Archive, KeptFile
+from storage.errors import StorageError
+from storage.files.archive import Archive, KeptFile, Swept, without_claim
 from storage.upkeep import retention
 
 log = structlog.get_logger(__name__)
@@ -27,6 +33,8 @@ OLD_SECONDS: Final = 86_400.0
 SWEEP_SECONDS: Final = 6 * 3600.0
 """All files are listed: on a large archive that takes minutes."""
 MACHINES_SECONDS: Final = 600.0
+LOOKED_AT: Final = 500
+"""Files of which the database is asked at once."""
 AT_A_TIME: Final = 100
 """Files in one transaction: images that come in wait for no more. Of each a bucket is asked three times."""
 
@@ -64,44 +72,87 @@ class Place(Protocol):
 
 def of_files(place: Place, ending: Callable[[], bool]) -> Tick:
     """Return what puts away old files that no row names."""
-    return Tick(lambda: sweep(place, ending), SWEEP_SECONDS)
+    return Tick(lambda: sweep(place, ending, before=time.time() - OLD_SECONDS), SWEEP_SECONDS)
 
 
-def sweep(place: Place, ending: Callable[[], bool], *, older_than: float = OLD_SECONDS) -> None:
-    """Put away old files that no row names; no transaction is open while files are listed."""
+class FirstSweep:
+    """Puts away once what a crash has left of files in a folder; listening does not wait for it.
+
+    What is written from now on is nobody's leftover: the file system says when that is, and a clock that is
+    set ends it. Nothing is done after an end ``in_order``.
+    """
+
+    def __init__(self, tasks: HousekeepingTasks, ending: Callable[[], bool], *, in_order: bool) -> None:
+        self._swept = in_order
+        with tempfile.TemporaryFile(dir=tasks.archive.incoming) as file:
+            before = os.fstat(file.fileno()).st_mtime
+
+        def stops() -> bool:
+            return ending() or not tasks.clock.believed()
+
+        self._sweep = partial(sweep, tasks, stops, before=before)
+        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def end(self) -> bool:
+        """Wait until it has ended; tell whether rows and files agree."""
+        self._thread.join()
+        return self._swept
+
+    def _run(self) -> None:
+        try:
+            self._swept = self._swept or self._sweep()
+        except (StorageError, OSError) as error:
+            log.warning("files that nothing names stay until the next start", reason=str(error))
+
+
+def sweep(place: Place, ending: Callable[[], bool], *, before: float) -> bool:
+    """Put away files from ``before`` (seconds since 1970) that no row names; tell whether all were looked at.
+
+    No transaction is open while files are listed, and of the archive some hundred names are held at a time.
+    """
+    orphans: list[KeptFile] = []
+    names = place.archive.names(ending)
+    while piece := list(islice(names, LOOKED_AT)):
+        with place.database.read() as tx:
+            unnamed = retention.unnamed(tx, piece)
+        orphans += _older(place.archive, unnamed, before)
+    if ending():
+        return False
     with place.database.read() as tx:
-        referenced = retention.referenced_files(tx)
-    orphans = [
-        orphan for orphan in place.archive.orphans(referenced, ending) if _is_old(orphan.modified, older_than)
-    ]
-    if not orphans or ending():
-        return
-    with place.database.read() as tx:
-        last_known = retention.last_known(tx)
+        unknown = without_claim(orphans, retention.last_known(tx))
+    removed = unclaimed = 0
     remaining = iter(orphans)
     while not ending() and (batch := list(islice(remaining, AT_A_TIME))):
-        _put_away(place, batch, last_known, older_than)
+        swept = _put_away(place, batch, unknown, before)
+        removed, unclaimed = removed + swept.removed, unclaimed + swept.unclaimed
+    if removed:
+        log.info("files that nothing names were removed", files=removed)
+    if unclaimed:
+        log.warning(
+            "images are unclaimed: the database does not know them, as after a backup of it was put in "
+            "its place, or a kill before the answer; send those files to this node again "
+            "(docs/operating.md)",
+            images=unclaimed,
+            folder=place.archive.unclaimed,
+        )
+    return not ending()
 
 
-def _put_away(
-    place: Place, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime], older_than: float
-) -> None:
+def _put_away(place: Place, orphans: Sequence[KeptFile], unknown: AbstractSet[str], before: float) -> Swept:
     """Look again under the lock of who writes: nobody can come to need one of the files meanwhile."""
-    archive = place.archive
     with place.database.write() as tx:
         unnamed = retention.unnamed(tx, [orphan.name for orphan in orphans])
-        times = {name: archive.modified(name) for name in unnamed}
-        old = [
-            KeptFile(name=name, modified=modified)
-            for name, modified in times.items()
-            if modified is not None and _is_old(modified, older_than)
-        ]
-        swept = archive.sweep(old, last_known)
-    if swept.removed or swept.unclaimed:
-        log.warning(
-            "files that nothing names were put away", removed=swept.removed, unclaimed=swept.unclaimed
-        )
+        return place.archive.sweep(_older(place.archive, unnamed, before), unknown)
 
 
-def _is_old(modified: float, seconds: float) -> bool:
-    return time.time() - modified > seconds
+def _older(archive: Archive, names: Iterable[str], before: float) -> list[KeptFile]:
+    times = {name: archive.modified(name) for name in names}
+    return [
+        KeptFile(name=name, modified=modified)
+        for name, modified in times.items()
+        if modified is not None and modified < before
+    ]

@@ -7,7 +7,7 @@ never become names; their hashes do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,27 +98,19 @@ class Archive(Protocol):
         It asks nobody: only at start, or what is ``older_than`` seconds that nobody takes for one file.
         """
 
-    def orphans(
-        self, referenced: AbstractSet[str], ending: Callable[[], bool] = lambda: False
-    ) -> list[KeptFile]:
-        """Return the files that are not among ``referenced`` (`retention.referenced_files`).
+    def names(self, ending: Callable[[], bool] = lambda: False) -> Iterator[str]:
+        """Give the name of every file, those of one shelf at a time, until ``ending``.
 
-        To list them takes minutes on a large archive: once ``ending``, those found so far are returned.
+        On a large archive that takes minutes. Files that come and go meanwhile are given or not.
         """
 
-    def sweep(self, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime]) -> Swept:
-        """Put away ``orphans``, which nobody can come to need meanwhile.
+    def sweep(self, orphans: Sequence[KeptFile], unknown: AbstractSet[str]) -> Swept:
+        """Put away ``orphans``, which no row names and nobody can come to need meanwhile.
 
         Results can be made again: they are removed, and so are instances that were replaced or forgotten when
         a kill came. Any other may have been acknowledged, and the database put back from a backup since: it
-        is moved to `UNCLAIMED`, where it stays until it is stored again.
-
-        Parameters
-        ----------
-        orphans
-            What `orphans` found.
-        last_known
-            When the database last learnt of an image (`retention.last_known`).
+        is moved to `UNCLAIMED`, where it stays until it is stored again. Those are among the ``unknown``
+        (`without_claim`).
         """
 
     def free_bytes(self) -> int:
@@ -163,14 +155,18 @@ def stem_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def without_claim(orphans: Sequence[KeptFile], last_known: Mapping[str, datetime]) -> set[str]:
-    """Return the names of those ``orphans`` that a peer may have been promised: see `Archive.sweep`."""
-    since = {stem: at for uid, at in last_known.items() for stem in _stems(uid)}
-    return {
-        orphan.name
-        for orphan in orphans
-        if orphan.name.startswith(f"{INSTANCES}/") and not _is_done_with(orphan, since)
-    }
+def without_claim(orphans: Sequence[KeptFile], last_known: Iterable[tuple[str, datetime]]) -> set[str]:
+    """Return the names of those ``orphans`` that a peer may have been promised: see `Archive.sweep`.
+
+    ``last_known`` says when the database learnt of each image (`retention.last_known`).
+    """
+    images = [orphan for orphan in orphans if orphan.name.startswith(f"{INSTANCES}/")]
+    stems = {_stem(image.name) for image in images}
+    since: dict[str, datetime] = {}
+    for uid, at in last_known if images else ():
+        for stem in stems.intersection(_stems(uid)):
+            since[stem] = max(at, since.get(stem, at))
+    return {image.name for image in images if not _is_done_with(image, since.get(_stem(image.name)))}
 
 
 def _stems(uid: str) -> tuple[str, str]:
@@ -178,7 +174,10 @@ def _stems(uid: str) -> tuple[str, str]:
     return stem_of(uid), stem_of(f"{uid} header")
 
 
-def _is_done_with(file: KeptFile, since: Mapping[str, datetime]) -> bool:
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.partition("-")[0]
+
+
+def _is_done_with(file: KeptFile, at: datetime | None) -> bool:
     """Tell whether the database has learnt of the image after ``file`` was written."""
-    at = since.get(PurePosixPath(file.name).stem.partition("-")[0])
     return at is not None and file.modified <= at.timestamp()

@@ -7,10 +7,9 @@ the disk of this machine and stay there as copies (`storage.files.copies`).
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from storage.errors import BucketError, FilesUnavailable
@@ -127,26 +126,21 @@ class BucketArchive:
         """Remove what interrupted receptions left here, or what of it is ``older_than`` seconds."""
         return local.clear(self.incoming, older_than)
 
-    def orphans(
-        self, referenced: AbstractSet[str], ending: Callable[[], bool] = lambda: False
-    ) -> list[KeptFile]:
-        """Return the files that are not among ``referenced``, or those found until ``ending``."""
-        return [
-            file
-            for folder in FOLDERS
-            if not ending()
-            for file in self._client.listed(folder, ending)
-            if file.name not in referenced
-        ]
+    def names(self, ending: Callable[[], bool] = lambda: False) -> Iterator[str]:
+        """Give the name of every file, as the server lists them."""
+        for folder in FOLDERS:
+            if ending():
+                return
+            yield from (file.name for file in self._client.listed(folder, ending))
 
-    def sweep(self, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime]) -> Swept:
+    def sweep(self, orphans: Sequence[KeptFile], unknown: AbstractSet[str]) -> Swept:
         """Remove ``orphans``, or move them to `UNCLAIMED`."""
-        unknown = archive.without_claim(orphans, last_known)
+        unclaimed = [orphan.name for orphan in orphans if orphan.name in unknown]
+        for name in unclaimed:
+            self._client.copy(name, _unclaimed_name(name))
         for orphan in orphans:
-            if orphan.name in unknown:
-                self._client.copy(orphan.name, _unclaimed_name(orphan.name))
             self.remove(orphan.name)
-        return Swept(removed=len(orphans) - len(unknown), unclaimed=len(unknown))
+        return Swept(removed=len(orphans) - len(unclaimed), unclaimed=len(unclaimed))
 
     def free_bytes(self) -> int:
         """Return how many bytes are free on this machine, where images come in."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 
 from storage import privacy
@@ -94,37 +92,36 @@ class FolderArchive:
         """Remove what interrupted receptions left, or what of it is ``older_than`` seconds."""
         return local.clear(self.incoming, older_than)
 
-    def orphans(
-        self, referenced: AbstractSet[str], ending: Callable[[], bool] = lambda: False
-    ) -> list[KeptFile]:
-        """Return the files that are not among ``referenced``, or those found until ``ending``."""
-        names = takewhile(lambda _: not ending(), self._names())
-        dated = ((name, self.modified(name)) for name in names if name not in referenced)
-        return [KeptFile(name=name, modified=modified) for name, modified in dated if modified is not None]
+    def names(self, ending: Callable[[], bool] = lambda: False) -> Iterator[str]:
+        """Give the name of every file; text, not paths, there are many."""
+        for folder in FOLDERS:
+            for place, _, names in os.walk(self.data_dir / folder):
+                if ending():
+                    return
+                shelf = os.path.relpath(place, self.data_dir)
+                yield from (f"{shelf}/{name}" for name in names)
 
-    def sweep(self, orphans: Sequence[KeptFile], last_known: Mapping[str, datetime]) -> Swept:
-        """Remove ``orphans``, or move them to `UNCLAIMED`."""
-        unknown = archive.without_claim(orphans, last_known)
-        if unknown:
-            (self.data_dir / UNCLAIMED).mkdir(mode=0o700, exist_ok=True)
+    def sweep(self, orphans: Sequence[KeptFile], unknown: AbstractSet[str]) -> Swept:
+        """Remove ``orphans``, or move them to `UNCLAIMED`; one that a job writes again just now stays."""
+        places = {False: self.incoming, True: self.data_dir / UNCLAIMED}
+        numbers = {False: 0, True: 0}
         for orphan in orphans:
+            is_unclaimed = orphan.name in unknown
+            places[is_unclaimed].mkdir(mode=0o700, exist_ok=True)
             path = self.path(orphan.name)
-            if orphan.name in unknown:
-                path.replace(self.data_dir / UNCLAIMED / path.name)
-            else:
-                path.unlink()
-        return Swept(removed=len(orphans) - len(unknown), unclaimed=len(unknown))
+            aside = places[is_unclaimed] / path.name
+            path.rename(aside)
+            if aside.stat().st_mtime != orphan.modified:
+                aside.rename(path)
+                continue
+            if not is_unclaimed:
+                aside.unlink()
+            numbers[is_unclaimed] += 1
+        return Swept(removed=numbers[False], unclaimed=numbers[True])
 
     def free_bytes(self) -> int:
         """Return how many bytes are free to this user where the archive is."""
         return local.free_bytes(self.data_dir)
-
-    def _names(self) -> Iterator[str]:
-        """Give the name of every file; text, not paths, there are many."""
-        for folder in FOLDERS:
-            for place, _, names in os.walk(self.data_dir / folder):
-                shelf = os.path.relpath(place, self.data_dir)
-                yield from (f"{shelf}/{name}" for name in names)
 
     def _place(self, temporary: Path, name: str) -> None:
         """Rename ``temporary``, already synced, to its name; it and the way to it are on the disk then."""

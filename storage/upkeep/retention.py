@@ -10,12 +10,12 @@ again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Exists, Select, delete, exists, func, select, union_all, update
+from sqlalchemy import Connection, Exists, Select, delete, exists, func, select, update
 
 from storage.database import schema
 from storage.queue import reports
@@ -30,6 +30,9 @@ _instances = schema.instances
 _results = schema.results
 _deliveries = schema.deliveries
 _commitments = schema.commitments
+
+_PIECE = 1000
+"""Rows that are fetched at once."""
 
 _FILES = (
     schema.instances.c.file,
@@ -126,22 +129,18 @@ def unnamed(tx: Connection, files: Collection[str]) -> set[str]:
     return set(files) - named
 
 
-def last_known(tx: Connection) -> dict[str, datetime]:
-    """Return by SOP Instance UID when the database last learnt of an image, of forgotten ones too.
+def last_known(tx: Connection) -> Iterator[tuple[str, datetime]]:
+    """Give each SOP Instance UID with a time when the database learnt of it, of forgotten images too.
 
     A file of the image that is older and that no row names was replaced, or forgotten with its study.
     """
     first = schema.first_findings
-    learnt = union_all(
-        select(_instances.c.sop_instance_uid, _instances.c.received_at.label("at")),
+    for query in (
+        select(_instances.c.sop_instance_uid, _instances.c.received_at),
         select(first.c.sop_instance_uid, first.c.analysed_at),
-    ).subquery()
-    rows = tx.execute(
-        select(learnt.c.sop_instance_uid, func.max(learnt.c.at).label("at")).group_by(
-            learnt.c.sop_instance_uid
-        )
-    )
-    return {row.sop_instance_uid: row.at for row in rows}
+    ):
+        rows = tx.execute(query.execution_options(yield_per=_PIECE))
+        yield from ((row[0], row[1]) for row in rows)
 
 
 def unneeded(tx: Connection, forgotten: Forgotten) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The whole node in one thread, on a hand clock: receive, work, report, without network and processes."""
 
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -28,13 +29,14 @@ from scp.configuration.sections import Node, Peer, Study
 from scp.configuration.settings import Settings
 from scp.housekeeping import HousekeepingTasks
 from scp.receiving.store import Receiver
+from scp.roles import leftovers
 from scp.schedule import ClockWatch
 from scp.working.analysis_job import AnalysisJob
 from scp.working.heartbeats import Heartbeats
 from scp.working.report_job import ReportJob, needed_kinds
 from scp.working.worker import Worker
 from storage.database.engine import Database
-from storage.files.folder import FolderArchive
+from storage.files.folder import FolderArchive, unclaimed
 from storage.overview import studies
 from storage.queue import deliveries
 from storage.records import JobKind
@@ -203,6 +205,12 @@ class InProcessNode:
             for row in deliveries.due(tx, now=self.now).get(destination, []):
                 deliveries.sent(tx, row.id, status=0, now=self.now)
         return objects
+
+    def sweep(self):
+        """Put away what no row names; return how many files went, and how many images are unclaimed."""
+        before = list(self.archive.names())
+        assert leftovers.sweep(self.tasks, lambda: False, before=time.time() + 10)
+        return len(before) - len(list(self.archive.names())), unclaimed(self.archive.data_dir)
 
     def known_studies(self):
         """The studies that the node has."""

@@ -16,7 +16,6 @@ from scp.roles.signals import End
 from scp.schedule import ClockWatch
 from storage.database.sqlite.backend import File
 from storage.errors import DatabaseError, PlaceTaken
-from storage.files.folder import unclaimed
 from storage.queue import commitments, deliveries, jobs
 from storage.records import JobKind
 from storage.states import CommitmentState, JobState
@@ -149,43 +148,14 @@ def test_removal_of_old_studies_stops_between_two_batches_where_the_process_ends
     assert len(node.known_studies()) == 1
 
 
-def test_recovery_gives_jobs_back_and_removes_what_no_row_names(node, tasks):
+def test_recovery_gives_jobs_back_and_removes_half_written_files(node, tasks):
     node.receive(mammogram("R", "CC"))
     claim(node)
     half = node.archive.incoming / "half-written.dcm"
     half.write_bytes(b"half")
-    picture = node.archive.path(
-        node.archive.keep_bytes(b"picture", folder="heatmaps", key="orphan", suffix=".png")
-    )
-    with capture_logs() as logs:
-        tasks.recover()
+    tasks.recover()
     assert of_kind(node, JobKind.ANALYSE) == {JobState.WAITING: 1}
     assert not half.exists()
-    assert not picture.exists()
-    assert [entry["files"] for entry in logs if "files" in entry] == [1]
-
-
-def test_recovery_after_an_end_in_order_looks_at_no_file_but_gives_jobs_back(node, tasks, monkeypatch):
-    node.receive(mammogram("R", "CC"))
-    claim(node)
-    monkeypatch.setattr(node.archive, "orphans", pytest.fail)
-    tasks.recover(in_order=True)
-    assert of_kind(node, JobKind.ANALYSE) == {JobState.WAITING: 1}
-
-
-def test_recovery_puts_images_aside_that_the_database_does_not_know(node, tasks, tmp_path):
-    other_node = InProcessNode(tmp_path / "other")
-    other_node.receive(mammogram("R", "CC"))
-    (image,) = (other_node.archive.data_dir / "instances").rglob("*.dcm")
-    stray = node.archive.data_dir / image.relative_to(other_node.archive.data_dir)
-    stray.parent.mkdir(exist_ok=True)
-    image.rename(stray)
-    other_node.close()
-    with capture_logs() as logs:
-        tasks.recover()
-    assert not stray.exists()
-    assert unclaimed(node.archive.data_dir) == 1
-    assert [entry["images"] for entry in logs if "images" in entry] == [1]
 
 
 def test_job_under_way_at_too_many_crashes_is_parked(node, tasks):

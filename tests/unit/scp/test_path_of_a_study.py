@@ -10,7 +10,6 @@ import pytest
 from pydicom.uid import BreastTomosynthesisImageStorage
 
 from scp.configuration.sections import Peer
-from storage.files.archive import Swept
 from storage.queue.reports import last_report
 from storage.records import JobKind
 from storage.upkeep import retention
@@ -402,11 +401,7 @@ def test_files_of_forgotten_studies_go_after_the_commit_or_at_the_next_start(nod
     assert len(kept_files(node)) == file_number
     for path in kept_files(node):
         os.utime(path, (START.timestamp(), START.timestamp()))  # by the hand clock
-    with node.database.read() as tx:
-        orphans = node.archive.orphans(retention.referenced_files(tx))
-        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(
-            removed=file_number, unclaimed=0
-        )
+    assert node.sweep() == (file_number, 0)
 
 
 def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
@@ -417,9 +412,7 @@ def test_header_that_was_replaced_is_no_unclaimed_image(node, monkeypatch):
     node.receive(mammogram("R", "CC", patient_name="Right^Jane"))
     for file in wrong:
         os.utime(file, (START.timestamp(), START.timestamp()))
-    with node.database.read() as tx:
-        orphans = node.archive.orphans(retention.referenced_files(tx))
-        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=2, unclaimed=0)
+    assert node.sweep() == (2, 0)
 
 
 def test_image_that_comes_in_while_its_study_is_removed_keeps_its_file(node):

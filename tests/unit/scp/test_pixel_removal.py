@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from scp.configuration.sections import Retention
-from storage.files.archive import Swept
 from storage.queue import arrivals, commitment_questions
 from storage.records import JobKind
 from storage.upkeep import retention
@@ -97,9 +96,7 @@ def test_a_kill_while_images_go_leaves_files_and_rows_in_step(node, monkeypatch,
             node.tasks.remove_old_studies()
     for path in kept_files(node):
         os.utime(path, (START.timestamp(), START.timestamp()))  # by the hand clock
-    with node.database.read() as tx:
-        orphans = node.archive.orphans(retention.referenced_files(tx))
-        assert node.archive.sweep(orphans, retention.last_known(tx)) == Swept(removed=1, unclaimed=0)
+    assert node.sweep() == (1, 0)
     assert len(kept_files(node)) == len(retention_names(node))
     node.tasks.remove_old_studies()
     assert image_files(node) == []

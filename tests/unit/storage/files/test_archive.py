@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from storage.errors import OutsideArchive
-from storage.files.archive import Swept
+from storage.files.archive import KeptFile, Swept, without_claim
 from storage.files.bucket import BucketArchive
 from storage.files.folder import FolderArchive, unclaimed
 from tests.support import s3
@@ -96,7 +96,10 @@ def test_what_interrupted_receptions_left_is_cleared(archive):
 
 
 def swept(archive, *, named=(), last_known=None):
-    return archive.sweep(archive.orphans(set(named)), last_known or {})
+    orphans = [
+        KeptFile(name=name, modified=archive.modified(name)) for name in archive.names() if name not in named
+    ]
+    return archive.sweep(orphans, without_claim(orphans, (last_known or {}).items()))
 
 
 def test_results_that_no_row_names_are_removed(archive):
@@ -105,6 +108,15 @@ def test_results_that_no_row_names_are_removed(archive):
     assert swept(archive, named=[named]) == Swept(removed=1, unclaimed=0)
     assert archive.holds(named)
     assert not archive.holds(orphan)
+
+
+def test_a_file_that_is_written_again_just_now_stays(tmp_path):
+    archive = FolderArchive(tmp_path / "data")
+    name = archive.keep_bytes(b"x", folder="heatmaps", key="k", suffix=".png")
+    orphan = KeptFile(name=name, modified=archive.modified(name) - 60)
+    assert archive.sweep([orphan], set()) == Swept(removed=0, unclaimed=0)
+    assert archive.holds(name)
+    assert list(archive.incoming.iterdir()) == []
 
 
 def test_instance_that_the_database_does_not_know_stays_until_it_comes_again(archive):
