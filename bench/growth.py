@@ -111,7 +111,6 @@ class Measured:
             "uid": self.oldest,
             "part": f"{self.oldest}."[3:],
             "nothing": "P-NONE",
-            "last_digits": "7",
             "sender": "pacs",
         }.items():
             yield f"search_{name}", lambda tx, words=words: self.search(tx, Term(words=words))

@@ -3,13 +3,14 @@
 Three listeners behind one address, four workers that say the same of every image (no network computes), two
 senders of which one is on duty, two modalities that send each image until it is acknowledged. As root, every
 process is a host with a network of its own (`ip netns`) and loses its cable for up to ``--cut`` seconds, or
-is killed with SIGKILL and started again; otherwise it is only killed. The database and the PACS stay.
+is killed with SIGKILL and started again; otherwise it is only killed. The database and the PACS stay, and
+with --bucket the server of S3 (SeaweedFS) that has the files: then the hosts share no folder.
 
 An image is lost that was acknowledged, and that no report or no heatmap at the PACS is about. Doubled are
 reports of one study under two UIDs, objects of one UID with other bytes, and objects sent again beyond one
 for each time that a sender was struck (it may have had one on the wire).
 
-    python bench/scale_out.py [--images 1000] [--seed 1] [--every 5] [--cut 30] [--json]
+    python bench/scale_out.py [--images 1000] [--bucket] [--seed 1] [--every 5] [--cut 30] [--json]
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from storage.files.client import Place  # noqa: E402
+from tests.support import s3  # noqa: E402
 from tests.support.hosts import Namespaces  # noqa: E402
 from tests.support.peers import free_port  # noqa: E402
 from tests.support.postgresql import Cluster  # noqa: E402
@@ -136,10 +140,28 @@ def measure(folder: Path, hosts: Loopback | Namespaces, options: argparse.Namesp
         url = cluster.create("site")
         if network:
             url = f"postgresql+psycopg://secondread@{hosts.pacs}:{port}/site"
-        with RememberingArchive(host=hosts.pacs) as pacs:
-            return _run(Site(folder, url=url, pacs_port=pacs.port, hosts=hosts), pacs, options)
+        with RememberingArchive(host=hosts.pacs) as pacs, files(folder, hosts, options) as section:
+            site = Site(folder, url=url, pacs_port=pacs.port, hosts=hosts, extra=section)
+            return _run(site, pacs, options)
     finally:
         cluster.remove()
+
+
+@contextlib.contextmanager
+def files(folder: Path, hosts: Loopback | Namespaces, options: argparse.Namespace) -> Iterator[str]:
+    """Give the section of the configuration about files: empty, or that of a bucket of a server here."""
+    if not options.bucket:
+        yield ""
+        return
+    server = s3.S3Server(hosts.pacs)
+    try:
+        server.start()
+        place = Place(
+            bucket=server.create("site"), prefix="", endpoint=server.endpoint, key=s3.KEY, secret=s3.SECRET
+        )
+        yield s3.section(place, folder / "credentials")
+    finally:
+        server.remove()
 
 
 def _run(site: Site, pacs: RememberingArchive, options: argparse.Namespace) -> dict[str, object]:
@@ -183,10 +205,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--bucket", action="store_true", help="files in a bucket, not in a common folder")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two blows, about")
     parser.add_argument("--cut", type=float, default=30.0, help="seconds that a host is cut off at most")
-    parser.add_argument("--json", action="store_true", help="one line: images, lost, doubled, seconds, blows")
+    parser.add_argument("--json", action="store_true", help="one line: images, lost, doubled")
     options = parser.parse_args()
     hosts = Namespaces() if os.geteuid() == 0 else Loopback()
     try:
@@ -195,10 +218,10 @@ def main() -> None:
     finally:
         if isinstance(hosts, Namespaces):
             hosts.remove()
+    words = sys.stderr if options.json else sys.stdout
+    words.write("".join(f"{name:<8} {figure}\n" for name, figure in outcome.items()))
     if options.json:
-        sys.stdout.write(json.dumps(outcome) + "\n")
-    else:
-        sys.stdout.write("".join(f"{name:<8} {figure}\n" for name, figure in outcome.items()))
+        print(json.dumps({name: outcome[name] for name in ("images", "lost", "doubled")}))
     sys.exit(1 if outcome["lost"] or outcome["doubled"] else 0)
 
 

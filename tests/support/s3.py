@@ -29,7 +29,8 @@ PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 class S3Server:
     """A server with its data in a folder, which it has again when it is started again."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
         self.folder = Path(tempfile.mkdtemp(prefix="s3-"))
         self.process = None
         self.log = self.folder / "log"
@@ -50,15 +51,15 @@ class S3Server:
         self.certificate, self.key = authority.sign("s3")
         self.authorities = authority.pem
         self.ports["s3.port.https"] = free_port()
-        self.https_endpoint = f"https://127.0.0.1:{self.ports['s3.port.https']}"
-        self.endpoint = f"http://127.0.0.1:{self.ports['s3.port']}"
+        self.https_endpoint = f"https://{address}:{self.ports['s3.port.https']}"
+        self.endpoint = f"http://{address}:{self.ports['s3.port']}"
 
     def start(self):
         """Start it and wait until it answers; its ports stay the same."""
         options = {
             "dir": self.folder / "data",
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self.address,
+            "ip.bind": self.address,
             "filer": "true",
             "s3": "true",
             "s3.config": self.folder / "s3.json",
