@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.support.kills import children
+from tests.support.kills import children, name_of
 from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.peers import free_port
 
@@ -45,7 +45,7 @@ def peak_memory(pid: int) -> float:
 
 
 def listening(pid: int) -> list[int]:
-    """Return ``pid`` and those of its children that are the same program: what `--fork` makes."""
+    """Return ``pid``, its children of the same program (`--fork` makes them), and those that receive."""
 
     def program(process: int) -> bytes:
         return Path(f"/proc/{process}/cmdline").read_bytes()
@@ -53,7 +53,7 @@ def listening(pid: int) -> list[int]:
     processes = [pid]
     for child in children(pid):
         try:
-            if program(child) == program(pid):
+            if program(child) == program(pid) or name_of(child).startswith("receiver-"):
                 processes.append(child)
         except OSError:  # it has ended meanwhile
             continue
@@ -111,8 +111,8 @@ def wait_until_listening(port: int, called: str) -> None:
 def node(folder: Path, *, tree: Path = ROOT) -> Iterator[Receiver]:
     """Run the node of ``tree``, its worker stopped so that only receiving is measured."""
     peers, extra = peer("PACS", free_port()), "[console]\nenabled = false\n"
-    process = NodeProcess(folder, peers=peers, quiet_seconds=3600, extra=extra, working=False, tree=tree)
-    with process:
+    options = {"quiet_seconds": 3600, "extra": extra, "working": False, "tree": tree, "receiving": None}
+    with NodeProcess(folder, peers=peers, **options) as process:
         yield Receiver(port=process.port, called="SECONDREAD", pid=process.process.pid)
 
 

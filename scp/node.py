@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,8 @@ from scp.receiving.coming_again import ImagesToCome
 from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
-from scp.receiving.server import Server, end_associations
+from scp.receiving.server import Server
+from scp.receiving.sharing.processes import ReceivingProcesses
 from scp.roles import entrances, leftovers, running, signals
 from scp.roles.entrances import StartError
 from scp.roles.health_port import HealthPort
@@ -90,6 +92,7 @@ def _run_alone(settings: Settings, stop: End, path: Path | None) -> int:
     """Do everything in this process and its children."""
     data_dir = settings.node.data_dir
     with locks.node_lock(data_dir):
+        locks.await_receivers(data_dir)
         _take_over(data_dir, settings.database.server)
         archives.check_start(settings)
         in_order = clean_end.take(data_dir) and not settings.database.url
@@ -138,16 +141,25 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         displaced=stop.fail,
     )
     receiver = store.receiver(settings, database, archive, now=database.now, arrived=workers.wake)
+    calls = CallCounts(database=database, now=database.now)
+    receiving = ReceivingProcesses(
+        settings=settings,
+        admission=admission,
+        calls=calls,
+        arrived=workers.wake,
+        association_ended=tasks.complete_studies,
+    )
     listener = Listener(
         settings=settings,
         receiver=receiver,
         admission=admission,
         association_ended=tasks.complete_studies,
         refusals=Refusals(database=database, now=database.now, settings=settings),
-        calls=CallCounts(database=database, now=database.now),
+        calls=calls,
         trail=trail,
         receptions=Receptions(trail=trail),
         more_handlers=delivering.commitment.handlers,
+        hand_over=receiving.hand_over,
     )
     servers: dict[str, Server] = {}
     health_port = HealthPort(
@@ -159,6 +171,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
     web_server = entrances.listen_web(listener)
     servers.update(entrances.listen(listener))
     workers.start()
+    receiving.start()
     dispatcher.start()
     console = ConsoleSupervisor(settings)
     console.start()
@@ -168,12 +181,14 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         lambda: logs.configure(settings.log),
         tasks.waive_commitments,
         workers.follow,
+        receiving.follow,
         console.follow,
     ]
     reloader = signals.reload_on_signal(settings, path, followers)
-    images_to_come = ImagesToCome(settings=settings, receiver=receiver)
     node_ticks = ticks.of_node(
-        tasks, clean_associations=listener.clean_up, take_images_to_come=images_to_come.take_some
+        tasks,
+        clean_associations=listener.clean_up,
+        take_images_to_come=ImagesToCome(settings=settings, receiver=receiver).take_some,
     )
     if settings.files.in_bucket:  # what could not be removed while it was away
         node_ticks.append(leftovers.of_files(tasks, stop.is_set))
@@ -197,17 +212,18 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
         requests_ended = web_server is None or web_server.stop(STOP_SECONDS)
-        in_order = _stop(list(servers.values()), database, end_ticks, workers, dispatcher)
+        end_associations = partial(receiving.end_all, list(servers.values()))
+        in_order = _stop(end_associations, database, end_ticks, workers, dispatcher)
         swept = first_sweep.end()
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
         health_port.stop()
-    return in_order and requests_ended and swept and not workers.workers_died
+    return in_order and requests_ended and swept and not workers.workers_died and not receiving.died
 
 
 def _stop(
-    servers: Sequence[Server],
+    end_associations: Callable[[float], bool],
     database: Database,
     end_ticks: Callable[[], None],
     workers: WorkerPool,
@@ -223,9 +239,7 @@ def _stop(
     """
     log.info("stopping: no new associations")
     database.hurry(STOP_SECONDS)
-    for server in servers:
-        server.shutdown()
-    associations_ended = end_associations(servers, STOP_SECONDS)
+    associations_ended = end_associations(STOP_SECONDS)
     end_ticks()
     jobs_ended = workers.stop(STOP_SECONDS)
     if not jobs_ended:

@@ -54,6 +54,8 @@ class Node(Section):
     """Port to listen at; 0 takes a free one, which the log names."""
     role: Literal["all", "receive", "work", "deliver", "console"] = "all"
     """What this process does; all but "all" share a PostgreSQL database and a data directory with others."""
+    receiving_processes: Annotated[int, Field(ge=1, le=16)] = 2
+    """Processes that receive, this one among them; each can use one core. Associations with TLS stay here."""
     data_dir: Path = DEFAULT_DATA_DIR
     """Where images, database and results are kept; relative to the configuration file."""
     disk_reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 2000

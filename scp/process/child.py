@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import structlog
+
+from scp.process import parent
 
 log = structlog.get_logger(__name__)
 
@@ -62,16 +65,19 @@ class Child:
             log.warning("process cannot be started now", process=self._name, reason=error.strerror)
             return None
 
-    def send(self, message: bytes) -> bool:
+    def send(self, message: bytes, descriptor: int | None = None) -> bool:
         """Send ``message``, and return whether there is a process to hear it.
 
-        One that is gone is noticed by who listens to it.
+        Behind it goes ``descriptor``, of an open file, which that process gets by `received_descriptor`. One
+        that is gone is noticed by who listens to it.
         """
         with self._lock:
             if self._pipe is None:
                 return False
             try:
                 self._pipe.send_bytes(message)
+                if descriptor is not None:
+                    reduction.send_handle(self._pipe, descriptor, 0)
             except OSError:
                 log.debug("the process is gone, it gets no message", process=self._name)
                 return False
@@ -121,7 +127,7 @@ class Child:
     ) -> int | None:
         pipe, far_end = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=begin, args=(*arguments, far_end), name=self._name, daemon=True
+            target=_begin_named, args=(self._name, begin, *arguments, far_end), name=self._name, daemon=True
         )
         process.start()
         far_end.close()
@@ -137,6 +143,17 @@ class Child:
                 self._pipe = None
             pipe.close()
         return process.exitcode
+
+
+def _begin_named(name: str, begin: Callable[..., None], *arguments: object) -> None:
+    parent.name_process(name)
+    begin(*arguments)
+
+
+def received_descriptor(pipe: Connection) -> int:
+    """Return the descriptor that came behind a message, as one of this process. Raises OSError, EOFError."""
+    descriptor: int = reduction.recv_handle(pipe)
+    return descriptor
 
 
 def received(pipe: Connection) -> bytes | None:

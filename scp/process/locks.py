@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ AUDIT_LOCK: Final = "audit.lock"
 
 FETCH_LOCK: Final = "fetch.lock"
 """The file that every running `fetch` holds, shared: the database stays where it is meanwhile."""
+
+RECEIVING_LOCK: Final = "receiving.lock"
+"""The file that each process holds, shared, that receives beside the node's own."""
 
 CONSOLE_LOCK: Final = "console.lock"
 """The same of every console, beside the node that it belongs to, or alone."""
@@ -52,6 +56,32 @@ def node_lock(data_dir: Path) -> Iterator[None]:
                 f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
             ) from error
         yield
+
+
+@contextmanager
+def receiving_lock(data_dir: Path) -> Iterator[None]:
+    """Let no other node begin on ``data_dir``: an image is kept there until this process ends."""
+    with _opened(data_dir, RECEIVING_LOCK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def await_receivers(data_dir: Path, *, seconds: float = 10.0) -> None:
+    """Wait until no process of a node that was killed receives on ``data_dir`` any more.
+
+    Raises LockError after so many ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    with _opened(data_dir, RECEIVING_LOCK) as lock:
+        while True:
+            try:
+                _try(lock, fcntl.LOCK_EX, f"a process of a node before still receives on {data_dir}: end it")
+            except LockError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)  # nothing tells when a lock is let go of, and one may be waited for too long
+            else:
+                return
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Final
 READY: Final = "READY=1\nSTATUS=listening"
 STOPPING: Final = "STOPPING=1\nSTATUS=stopping"
 _PR_SET_PDEATHSIG: Final = 1
-"""The option of prctl(2), from linux/prctl.h; Python has no name for it."""
+_PR_SET_NAME: Final = 15
+"""Options of prctl(2), from linux/prctl.h; Python has no names for them."""
 
 
 def reloading(words: str) -> str:
@@ -42,6 +43,12 @@ def die_with_starter() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """Let ``ps`` and ``top`` show ``name`` for this process, as far as 15 characters go (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def end_with_parent() -> None:

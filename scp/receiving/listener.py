@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from pydicom.dataset import Dataset
@@ -21,6 +21,7 @@ from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
 from scp.network.pynetdicom_fixes import association_requests, connections, pdu_reader, received_file, timers
+from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer
 from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
 from scp.network.tls_files import Renewal
@@ -30,7 +31,7 @@ from scp.receiving.calls import CallCounts
 from scp.receiving.connection_gate import ConnectionGate
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals, tell_refused_classes
-from scp.receiving.server import Server, forget_caller
+from scp.receiving.server import HandOver, Server, forget_caller, keep_here
 from scp.receiving.store import Receiver
 from storage.errors import StorageError
 from storage.refused import Refused
@@ -59,6 +60,8 @@ class Listener:
     receptions: Receptions = field(default_factory=Receptions)
     more_handlers: tuple[evt.EventHandlerType, ...] = ()
     """What is bound besides: who takes the reports of storage commitment."""
+    hand_over: HandOver = keep_here
+    """Gives some of the callers to other processes that receive."""
 
     def start(self) -> Server:
         """Listen without TLS; the address of the returned server tells where.
@@ -73,6 +76,25 @@ class Listener:
 
     def _listen(self, port: int, context: Callable[[], ssl.SSLContext] | None) -> Server:
         node = self.settings.node
+        gate = ConnectionGate(
+            places(node.max_associations),
+            context=context,
+            seconds=node.acse_timeout_seconds,
+            refused=self._refuse_connection,
+        )
+        server = self._make_server((node.host, port), Server, gate=gate, hand_over=self.hand_over)
+        assert isinstance(server, Server)  # noqa: S101 - the library's type says more than it does
+        threading.Thread(target=server.serve_forever, name=f"listener-{port}", daemon=True).start()
+        return server
+
+    def _make_server(
+        self,
+        address: tuple[str, int],
+        kind: type[ReadRequestServer],
+        **more: Any,  # noqa: ANN401 - what that kind of server takes
+    ) -> ReadRequestServer:
+        """Return a server whose associations call this listener."""
+        node = self.settings.node
         received_file.receive_in_chunks(self.receiver.archive.incoming)
         connections.poll_connections()
         entity = AE(ae_title=node.ae_title)
@@ -82,20 +104,8 @@ class Listener:
         entity.acse_timeout = node.acse_timeout_seconds
         entity.dimse_timeout = node.dimse_timeout_seconds
         entity.network_timeout = node.network_timeout_seconds
-        gate = ConnectionGate(
-            places(node.max_associations),
-            context=context,
-            seconds=node.acse_timeout_seconds,
-            refused=self._refuse_connection,
-        )
-        server = entity.make_server(
-            (node.host, port),
-            evt_handlers=self._handlers(),
-            server_class=Server,
-            gate=gate,
-        )
-        assert isinstance(server, Server)  # noqa: S101 - the library's type says more than it does
-        threading.Thread(target=server.serve_forever, name=f"listener-{port}", daemon=True).start()
+        server = entity.make_server(address, evt_handlers=self._handlers(), server_class=kind, **more)
+        assert isinstance(server, ReadRequestServer)  # noqa: S101 - as above
         return server
 
     def _handlers(self) -> list[evt.EventHandlerType]:
@@ -156,7 +166,7 @@ class Listener:
             _reject(event.assoc, decision.rejection)
             return
         event.assoc.acceptor.supported_contexts = (
-            contexts.verification() if decision.only_verification else contexts.accepted(_requested(event))
+            contexts.verification() if decision.only_verification else contexts.accepted(requested(event))
         )
 
     def on_established(self, event: Event) -> None:
@@ -240,10 +250,10 @@ class Listener:
 
 def on_services(event: Event) -> dict[UID, SOPClassCommonExtendedNegotiation]:
     """Say which classes are stored that pynetdicom does not know."""
-    return contexts.storage_roles(_requested(event))
+    return contexts.storage_roles(requested(event))
 
 
-def _requested(event: Event) -> Sequence[PresentationContext]:
+def requested(event: Event) -> Sequence[PresentationContext]:
     """Return the presentation contexts that the peer proposes."""
     primitive = event.assoc.requestor.primitive
     return [] if primitive is None else primitive.presentation_context_definition_list

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from socketserver import ThreadingMixIn
 from typing import Any, Final
@@ -25,6 +25,15 @@ ABORT_SECONDS: Final = 2.0
 """How long peers may take to hang up after an abort."""
 
 
+HandOver = Callable[[Caller, A_ASSOCIATE_RQ], bool]
+"""Gives a caller without TLS and its request to another process; tells whether that one has it now."""
+
+
+def keep_here(_caller: Caller, _request: A_ASSOCIATE_RQ) -> bool:
+    """Hand nobody over."""
+    return False
+
+
 class Server(ReadRequestServer):
     """Listens at one port. The gate accepts, reads requests and counts callers; the library does the rest."""
 
@@ -32,8 +41,15 @@ class Server(ReadRequestServer):
     """Connections that may wait to be accepted: the system's own limit is lower. With the default of 5 a
     burst is answered a second late."""
 
-    def __init__(self, *args: Any, gate: ConnectionGate, **kwargs: Any) -> None:  # noqa: ANN401 - the library's
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - the library's
+        gate: ConnectionGate,
+        hand_over: HandOver = keep_here,
+        **kwargs: Any,  # noqa: ANN401 - the library's
+    ) -> None:
         self.gate = gate
+        self._hand_over = hand_over
         self._asking: dict[Any, tuple[Caller, A_ASSOCIATE_RQ]] = {}
         super().__init__(*args, **kwargs)
 
@@ -54,7 +70,8 @@ class Server(ReadRequestServer):
         """Begin an association with a caller whose request is good; close any other."""
         caller: Caller = request
         try:
-            if not caller.received and not self.gate.secured(caller):
+            with_tls = not caller.received
+            if with_tls and not self.gate.secured(caller):
                 self._close(caller)
                 return
             try:
@@ -64,6 +81,10 @@ class Server(ReadRequestServer):
             except Exception as error:  # noqa: BLE001 - whatever its bytes bring the library to
                 self.gate.refuse_unreadable(caller, error)
                 self._close(caller)
+                return
+            if not with_tls and self._hand_over(caller, pdu):
+                self.gate.callers.leave(caller)
+                caller.connection.close()  # here alone: whoever has it now goes on
                 return
             address = caller.connection.getpeername()
             caller.connection.settimeout(self.gate.seconds)
@@ -102,7 +123,7 @@ def forget_caller(association: Association) -> None:
         server.gate.callers.associated(association)
 
 
-def end_associations(servers: Sequence[Server], seconds: float) -> bool:
+def end_associations(servers: Sequence[ReadRequestServer], seconds: float) -> bool:
     """Let the open associations finish what they send, all within so many ``seconds``; abort the others.
 
     Tell whether all have finished.

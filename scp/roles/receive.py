@@ -16,7 +16,8 @@ from scp.receiving.calls import CallCounts
 from scp.receiving.listener import Listener
 from scp.receiving.receptions import Receptions
 from scp.receiving.refusals import Refusals
-from scp.receiving.server import Server, end_associations
+from scp.receiving.server import Server
+from scp.receiving.sharing.processes import ReceivingProcesses
 from scp.roles import entrances, leftovers
 from scp.roles.bell import JOBS
 from scp.roles.surroundings import Surroundings
@@ -39,18 +40,27 @@ class Receive:
             settings, database, place.archive, now=database.now, arrived=lambda: place.bell.ring(JOBS)
         )
         self._tasks = place.tasks(trail)
+        calls = CallCounts(database=database, now=database.now)
+        self._processes = ReceivingProcesses(
+            settings=settings,
+            admission=self._admission,
+            calls=calls,
+            arrived=lambda: place.bell.ring(JOBS),
+            association_ended=self._tasks.complete_studies,
+        )
         self._listener = Listener(
             settings=settings,
             receiver=receiver,
             admission=self._admission,
             association_ended=self._tasks.complete_studies,
             refusals=Refusals(database=database, now=database.now, settings=settings),
-            calls=CallCounts(database=database, now=database.now),
+            calls=calls,
             trail=trail,
             receptions=Receptions(trail=trail),
             more_handlers=assembly.commitment(settings, database, place.archive).handlers,
+            hand_over=self._processes.hand_over,
         )
-        self.followers: tuple[Callable[[], object], ...] = ()
+        self.followers: tuple[Callable[[], object], ...] = (self._processes.follow,)
         self.bell_handlers: dict[str, Callable[[], None]] = {}
         self._servers: dict[str, Server] = {}
         self._web: WebServer | None = None
@@ -60,6 +70,7 @@ class Receive:
         """Open the ports. Raises StartError."""
         self._web = entrances.listen_web(self._listener)
         self._servers = entrances.listen(self._listener)
+        self._processes.start()
         entrance = ticks.of_entrance(self._tasks, clean_associations=self._listener.clean_up)
         if self._place.settings.files.in_bucket:  # else the process on duty does it for all
             entrance.append(leftovers.of_receptions(self._place))
@@ -80,10 +91,7 @@ class Receive:
     def stop(self, seconds: float) -> bool:
         """Take nobody new, let open associations end; tell whether none was cut off."""
         requests_ended = self._web is None or self._web.stop(seconds)
-        servers = list(self._servers.values())
-        for server in servers:
-            server.shutdown()
-        associations_ended = end_associations(servers, seconds)
+        associations_ended = self._processes.end_all(list(self._servers.values()), seconds)
         self._end_ticks()
         self._listener.clean_up()
         return requests_ended and associations_ended

@@ -20,22 +20,40 @@ def children(pid):
     return children_found
 
 
-def worker_of(pid):
-    """The process id of the worker of the node ``pid``, or None while it has none."""
+def worker_of(pid, *, named=False):
+    """The process id of the worker of the node ``pid``, or None while it has none.
+
+    ``named``: whether it has other children of Python, so that its name must tell.
+    """
+    unnamed = []
     for child in children(pid):
-        try:
-            command = Path("/proc", str(child), "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if b"spawn_main" in command:
-            return child
-    return None
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"spawn_main" in Path("/proc", str(child), "cmdline").read_bytes():
+                if name_of(child).startswith("worker-"):
+                    return child
+                unnamed.append(child)
+    return None if named or not unnamed else unnamed[0]
+
+
+def name_of(pid):
+    """The name of process ``pid``, as ``ps`` shows it."""
+    return Path("/proc", str(pid), "comm").read_text().strip()
+
+
+def receivers_of(pid):
+    """The process ids of those that receive beside the node ``pid``."""
+    named = []
+    for child in children(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if name_of(child).startswith("receiver-"):
+                named.append(child)
+    return named
 
 
 def wait_for_worker(node, seconds=30):
     """The process id of the node's worker, once it has one."""
     deadline = time.monotonic() + seconds
-    while (worker := worker_of(node.process.pid)) is None:
+    while (worker := worker_of(node.process.pid, named=node.receiving > 1)) is None:
         assert time.monotonic() < deadline, "the node has no worker"
         time.sleep(0.02)  # nothing tells when a process appears
     return worker

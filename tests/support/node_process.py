@@ -11,6 +11,7 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
+from scp.configuration.sections import Node
 from tests.support import kills, ungated
 from tests.support.lines import Lines
 from tests.support.peers import free_port
@@ -34,17 +35,22 @@ class NodeProcess:
         working=True,
         module="scp",
         tree=ROOT,
+        receiving=1,
     ):
         """``working``: whether its worker may load its network, which takes seconds of every core.
 
         ``module``: what Python runs; with ``tests.support.scripted_node`` no worker loads a network.
         ``tree``: the checkout whose code it runs.
+        ``receiving``: how many processes receive; None: as many as by default.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.data_dir = data_dir or folder / "data"
         self.working = working
+        # another tree may know nothing of them
+        self.receiving = Node().receiving_processes if receiving is None and tree == ROOT else receiving or 1
+        processes = "" if receiving is None or tree != ROOT else f"receiving_processes = {receiving}"
         self.module = module
         self.tree = tree
         self.config = folder / "config.toml"
@@ -58,6 +64,7 @@ host = "127.0.0.1"
 port = {self.port}
 data_dir = "{self.data_dir}"
 disk_reserve_mb = 10
+{processes}
 
 [study]
 quiet_seconds = {quiet_seconds}
