@@ -113,6 +113,8 @@ def node(folder: Path, *, tree: Path = ROOT) -> Iterator[Receiver]:
     peers, extra = peer("PACS", free_port()), "[console]\nenabled = false\n"
     options = {"quiet_seconds": 3600, "extra": extra, "working": False, "tree": tree, "receiving": None}
     with NodeProcess(folder, peers=peers, **options) as process:
+        if process.receiving > 1:
+            process.lines.wait_for("process receives", times=process.receiving - 1)
         yield Receiver(port=process.port, called="SECONDREAD", pid=process.process.pid)
 
 

@@ -20,7 +20,14 @@ from pynetdicom.presentation import PresentationContext
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
-from scp.network.pynetdicom_fixes import association_requests, connections, pdu_reader, received_file, timers
+from scp.network.pynetdicom_fixes import (
+    association_requests,
+    connections,
+    pdu_reader,
+    received_file,
+    timers,
+    waiting,
+)
 from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer
 from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
 from scp.network.status import COMMENT_LENGTH, Foreign, Refusal
@@ -139,6 +146,7 @@ class Listener:
         """Prepare an association before its first message."""
         node = self.settings.node
         timers.use_monotonic_timers(event)
+        waiting.wait_instead_of_looking(event)
         UnitReader(event.assoc, longest_data=2 * node.max_pdu, seconds=node.network_timeout_seconds).install()
 
     def on_requested(self, event: Event) -> None:

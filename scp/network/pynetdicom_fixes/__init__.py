@@ -24,6 +24,8 @@ Each unit of an image is copied four times and     `pdu_reader.UnitReader`,     
 handed over twice before it is written             `received_file.ReceivedFile`
 Timers run by the wall clock: setting it ends      `timers.MonotonicTimer`         no issue
 associations, or keeps dead ones
+Both threads of an association look a thousand     `waiting`                       no issue
+times a second whether there is anything to do
 A connection that we open has no timeout: a peer   `connections.limit_silence`     issue 616: the timeout is
 that stops reading holds it for ever                                               taken away on purpose
 

@@ -22,6 +22,7 @@ from scp.network.pynetdicom_fixes import received_file
 from scp.network.pynetdicom_fixes.connections import connection_of
 from scp.network.pynetdicom_fixes.units import (
     CLOSED,
+    DATA_TRANSFER,
     FRAGMENT,
     HEADER,
     INVALID,
@@ -39,8 +40,6 @@ LONGEST_IDENTIFIER: Final = 2_097_152
 """Bytes of a data set that comes with another command than C-STORE, and is held in memory: 10,000 instances
 to commit have 1.5 million. An empty item has 8, and takes a hundred times as many when it is looked at."""
 DATA_CAME: Final = "Evt10"
-DATA_TRANSFER: Final = "Sta6"
-"""The state in which data are exchanged (PS3.8 9.2.1)."""
 MOMENT_MILLISECONDS: Final = 20
 
 

@@ -23,6 +23,9 @@ ABORT: Final = b"\x07\0\0\0\0\4\0\0\2\1"
 CLOSED, INVALID = "Evt17", "Evt19"
 """Events of the upper layer's state machine (PS3.8 9.2.3): the connection is closed, a PDU is invalid."""
 
+DATA_TRANSFER: Final = "Sta6"
+"""The state of an association in which data are exchanged (PS3.8 9.2.1)."""
+
 
 class BrokenUnit(Exception):  # noqa: N818 - it is the peer's fault, which ends its association
     """A peer has sent what is no protocol data unit, or not in time; the message says what."""

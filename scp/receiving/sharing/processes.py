@@ -171,8 +171,9 @@ class _Process:
         self._settings = settings
         self._left = left
         self._arrived = arrived
+        self._name = f"receiver-{number}"
         self._child = Child(
-            f"receiver-{number}",
+            self._name,
             stop_message=messages.STOP,
             wait=retry_policy.WORKER_START.wait,
             stable_seconds=retry_policy.STABLE_SECONDS,
@@ -247,6 +248,7 @@ class _Process:
         if message == messages.ARRIVED:
             self._arrived()
         elif message == messages.READY:
+            log.info("process receives", process=self._name)
             self._is_ready = True
         elif message == messages.CUT_OFF:
             self._cut_off = True

@@ -17,7 +17,8 @@ from types import SimpleNamespace
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, _config, dimse_messages, dimse_primitives, evt, timer, transport
+from pynetdicom import AE, _config, dimse_messages, dimse_primitives, dul, evt, timer, transport
+from pynetdicom import association as association_module
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
@@ -55,6 +56,25 @@ def bare_library(tmp_path, monkeypatch, *handlers, temporary_file=None):
 
 def mammogram_context():
     return build_context(mammogram().SOPClassUID, ExplicitVRLittleEndian)
+
+
+def test_library_looks_all_the_time_whether_there_is_anything_to_do(tmp_path, monkeypatch):
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(threading.current_thread())
+        time.sleep(seconds)
+
+    for module in (dul, association_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    with bare_library(tmp_path, monkeypatch) as (port, opened):
+        association = associate(port, [mammogram_context()])
+        before = len(pauses)
+        time.sleep(0.5)
+        (own,) = opened
+        association.release()
+    for thread in (own, own.dul):
+        assert pauses[before:].count(thread) > 50, "the module waiting can go"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
