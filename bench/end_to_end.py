@@ -101,7 +101,9 @@ def readers(scratch: Path, extra: str) -> Iterator[dict[str, Reader]]:
     with ExitStack() as running:
         archives = {name: running.enter_context(ArchiveSCP("PACS")) for name in (NODE, ORTHANC)}
         home = scratch / "node"
-        node = running.enter_context(NodeProcess(home, peers=peer("PACS", archives[NODE].port), extra=extra))
+        node = running.enter_context(
+            NodeProcess(home, peers=peer("PACS", archives[NODE].port), extra=extra, receiving=None)
+        )
         listening = Receiver(port=node.port, called="SECONDREAD", pid=node.process.pid)
         contestants = {NODE: Reader(listening=listening, pacs=archives[NODE])}
         if PYTHON_PLUGIN.exists():

@@ -119,7 +119,9 @@ def beside_worker(backlog: Sequence[Path], images: Sequence[Path], folder: Path,
     """
     extra = f'[console]\nenabled = false\n[model]\nname = "{without_gate(folder / "model")}"\n[worker]\n'
     peers = peer("PACS", free_port())
-    with NodeProcess(folder, peers=peers, quiet_seconds=3600, extra=extra, tree=tree) as process:
+    with NodeProcess(
+        folder, peers=peers, quiet_seconds=3600, extra=extra, tree=tree, receiving=None
+    ) as process:
         worker = wait_for_worker(process)
         os.kill(worker, signal.SIGSTOP)
         stopped = megabytes(backlog) / send(backlog, process.port, "SECONDREAD")

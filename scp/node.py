@@ -92,7 +92,6 @@ def _run_alone(settings: Settings, stop: End, path: Path | None) -> int:
     """Do everything in this process and its children."""
     data_dir = settings.node.data_dir
     with locks.node_lock(data_dir):
-        locks.await_receivers(data_dir)
         _take_over(data_dir, settings.database.server)
         archives.check_start(settings)
         in_order = clean_end.take(data_dir) and not settings.database.url

@@ -32,6 +32,9 @@ CONSOLE_LOCK: Final = "console.lock"
 """The same of every console, beside the node that it belongs to, or alone."""
 
 
+RECEIVERS_SECONDS: Final = 10.0
+"""How long to wait for those, which end when they notice that their node is gone."""
+
 _CHANGING: Final = "the database is being moved or replaced: try again at its end"
 
 
@@ -46,7 +49,8 @@ def node_lock(data_dir: Path) -> Iterator[None]:
     Raises
     ------
     LockError
-        The directory cannot be made or written to, or another node runs on it.
+        The directory cannot be made or written to, or another node runs on it, or what one has left that was
+        killed: a process that still receives.
     """
     with _opened(data_dir, LOCK) as lock:
         try:
@@ -55,6 +59,7 @@ def node_lock(data_dir: Path) -> Iterator[None]:
             raise LockError(
                 f"another node is running on {data_dir}: stop it, or give this one its own [node] data_dir"
             ) from error
+        _await_receivers(data_dir)
         yield
 
 
@@ -66,13 +71,17 @@ def receiving_lock(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def await_receivers(data_dir: Path, *, seconds: float = 10.0) -> None:
-    """Wait until no process of a node that was killed receives on ``data_dir`` any more.
+def _await_receivers(data_dir: Path) -> None:
+    """Wait until no process of a node that was killed receives on ``data_dir`` any more: it ends by itself.
 
-    Raises LockError after so many ``seconds``.
+    Raises LockError where that takes long.
     """
-    deadline = time.monotonic() + seconds
-    with _opened(data_dir, RECEIVING_LOCK) as lock:
+    deadline = time.monotonic() + RECEIVERS_SECONDS
+    try:
+        lock = (data_dir / RECEIVING_LOCK).open("r+")
+    except FileNotFoundError:  # there has never been one
+        return
+    with lock:
         while True:
             try:
                 _try(lock, fcntl.LOCK_EX, f"a process of a node before still receives on {data_dir}: end it")

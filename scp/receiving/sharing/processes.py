@@ -233,7 +233,11 @@ class _Process:
             if snapshot != self._settings:  # they have changed while it was started
                 self.follow()
             while (message := received(pipe)) is not None:
-                self._handle(message)
+                try:
+                    self._handle(message)
+                except Exception:
+                    # an unforeseen fault must not end the process, which keeps images all the same
+                    log.exception("message not handled: this is a fault of the node", process=self._name)
 
         code = self._child.run(_begin, (snapshot,), listen=listen)
         self._is_ready = False
