@@ -140,11 +140,10 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         displaced=stop.fail,
     )
     receiver = store.receiver(settings, database, archive, now=database.now, arrived=workers.wake)
-    calls = CallCounts(database=database, now=database.now)
     receiving = ReceivingProcesses(
         settings=settings,
         admission=admission,
-        calls=calls,
+        calls=CallCounts(database=database, now=database.now),
         arrived=workers.wake,
         association_ended=tasks.complete_studies,
     )
@@ -154,7 +153,7 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         admission=admission,
         association_ended=tasks.complete_studies,
         refusals=Refusals(database=database, now=database.now, settings=settings),
-        calls=calls,
+        calls=receiving.calls,
         trail=trail,
         receptions=Receptions(trail=trail),
         more_handlers=delivering.commitment.handlers,
@@ -211,14 +210,17 @@ def _serve(settings: Settings, database: Database, stop: End, path: Path | None,
         console.stop(CONSOLE_STOP_SECONDS)
         alert_watch.stop(ALERT_STOP_SECONDS)
         requests_ended = web_server is None or web_server.stop(STOP_SECONDS)
-        end_associations = partial(receiving.end_all, list(servers.values()))
-        in_order = _stop(end_associations, database, end_ticks, workers, dispatcher)
-        swept = first_sweep.end()
+        ends = (
+            _stop(
+                partial(receiving.end_all, list(servers.values())), database, end_ticks, workers, dispatcher
+            ),
+            first_sweep.end(),
+        )
         listener.clean_up()
         trail.application(started=False)
         end_trail(AUDIT_STOP_SECONDS)
         health_port.stop()
-    return in_order and requests_ended and swept and not workers.workers_died and not receiving.died
+    return all(ends) and requests_ended and not workers.workers_died and not receiving.died
 
 
 def _stop(

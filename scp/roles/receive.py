@@ -40,11 +40,10 @@ class Receive:
             settings, database, place.archive, now=database.now, arrived=lambda: place.bell.ring(JOBS)
         )
         self._tasks = place.tasks(trail)
-        calls = CallCounts(database=database, now=database.now)
         self._processes = ReceivingProcesses(
             settings=settings,
             admission=self._admission,
-            calls=calls,
+            calls=CallCounts(database=database, now=database.now),
             arrived=lambda: place.bell.ring(JOBS),
             association_ended=self._tasks.complete_studies,
         )
@@ -54,7 +53,7 @@ class Receive:
             admission=self._admission,
             association_ended=self._tasks.complete_studies,
             refusals=Refusals(database=database, now=database.now, settings=settings),
-            calls=calls,
+            calls=self._processes.calls,
             trail=trail,
             receptions=Receptions(trail=trail),
             more_handlers=assembly.commitment(settings, database, place.archive).handlers,

@@ -67,7 +67,7 @@ class ReceivingProcesses:
         """Call ``arrived`` when there is work, ``association_ended`` when an association has ended."""
         self._settings = settings
         self._admission = admission
-        self._calls = calls
+        self.calls = calls
         self._association_ended = association_ended
         # only who has the guard of a server's database may write there, and one process alone can have it
         alone = settings.database.server is not None and not settings.node.shares
@@ -108,7 +108,7 @@ class ReceivingProcesses:
         )
         decision = self._admission.admit(guest, request)
         if decision.refused is None and process.take(guest, caller):
-            self._calls.count(request, decision)
+            self.calls.count(request, decision)
             return True
         process.forget(guest)
         self._admission.forget(guest)
