@@ -76,7 +76,7 @@ class ReceivingProcesses:
             for number in range(1, 1 if alone else settings.node.receiving_processes)
         )
         self._numbers = itertools.count(1)
-        self._here: list[Caller] = []
+        self._residents: list[Caller] = []
         """Callers that were not handed over, as long as they are connected."""
         self._lock = threading.Lock()
 
@@ -113,7 +113,7 @@ class ReceivingProcesses:
         process.forget(guest)
         self._admission.forget(guest)
         with self._lock:
-            self._here.append(caller)
+            self._residents.append(caller)
         return False
 
     def follow(self) -> None:
@@ -129,18 +129,18 @@ class ReceivingProcesses:
         for server in servers:
             server.shutdown()
         with ThreadPoolExecutor(len(self._processes) + 1) as threads:
-            here = threads.submit(end_associations, servers, seconds)
+            own = threads.submit(end_associations, servers, seconds)
             ended = [threads.submit(process.stop, seconds) for process in self._processes]
-            return all([here.result(), *(process.result() for process in ended)])
+            return all([own.result(), *(process.result() for process in ended)])
 
     def _reserve(self, caller: Caller, guest: Guest, *, suits: bool) -> _Process | None:
         """Return the process for ``caller``, which counts it as ``guest``; None where it stays here."""
         with self._lock:
-            self._here = [waiting for waiting in self._here if _is_connected(waiting)]
+            self._residents = [waiting for waiting in self._residents if _is_connected(waiting)]
             ready = [process for process in self._processes if suits and process.takes_callers]
             process = min(ready, key=lambda process: process.load, default=None)
-            if process is None or process.load >= len(self._here):
-                self._here.append(caller)
+            if process is None or process.load >= len(self._residents):
+                self._residents.append(caller)
                 return None
             process.expect(guest)
             return process

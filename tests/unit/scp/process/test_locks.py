@@ -10,11 +10,11 @@ from scp.process.locks import LockError
 def test_node_waits_for_what_a_killed_one_has_left_receiving(tmp_path):
     with ThreadPoolExecutor(1) as threads, ExitStack() as left:
         left.enter_context(locks.receiving_lock(tmp_path))
-        begun = threads.submit(_hold_and_release, tmp_path)
+        start = threads.submit(_hold_and_release, tmp_path)
         with pytest.raises(TimeoutError):
-            begun.result(0.2)
+            start.result(0.2)
         left.close()
-        assert begun.result(10)
+        assert start.result(10)
 
 
 def test_node_does_not_wait_for_ever_for_what_still_receives(tmp_path, monkeypatch):

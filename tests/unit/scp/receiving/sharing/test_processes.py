@@ -55,8 +55,8 @@ class Site:
 
     def two(self):
         """An association here, and one in the other process."""
-        here = self.associate()
-        return here, self.associate()
+        host = self.associate()
+        return host, self.associate()
 
     def wait_for_receiver(self, before=None):
         """The process id of the other process, once it takes callers."""
@@ -118,20 +118,20 @@ def site(tmp_path):
     database.close()
 
 
-def kept(database, image):
+def row_of(database, image):
     with database.read() as tx:
         return arrivals.find(tx, image.SOPInstanceUID)
 
 
 def test_what_comes_to_the_other_process_is_kept_and_both_are_told(site):
-    here, there = site.two()
+    host, guest = site.two()
     image = mammogram("R", "CC")
-    assert there.send_c_store(image).Status == 0
-    assert kept(site.database, image) is not None
+    assert guest.send_c_store(image).Status == 0
+    assert row_of(site.database, image) is not None
     assert site.arrived.wait(10)
-    there.release()
+    guest.release()
     assert site.ended.wait(10)
-    here.release()
+    host.release()
 
 
 def test_limits_are_those_of_all_processes(site):
@@ -144,16 +144,16 @@ def test_limits_are_those_of_all_processes(site):
 
 def test_process_that_is_killed_breaks_its_own_associations_alone(site):
     receiver = site.wait_for_receiver()
-    here, there = site.two()
+    host, guest = site.two()
     image, second = mammogram("R", "CC"), mammogram("L", "CC", number=2)
-    assert there.send_c_store(image).Status == 0
+    assert guest.send_c_store(image).Status == 0
     echo, commitment = site.associate(ECHO), site.associate(COMMITMENT)  # that stay where the port is
     os.kill(receiver, signal.SIGKILL)
-    until(lambda: not there.is_established)
-    assert here.send_c_store(second).Status == 0
+    until(lambda: not guest.is_established)
+    assert host.send_c_store(second).Status == 0
     assert echo.send_c_echo().Status == 0
     assert commitment.is_established
-    assert kept(site.database, image) is not None
+    assert row_of(site.database, image) is not None
     assert site.ended.wait(10)
     assert site.wait_for_receiver(before=receiver)
     assert site.processes.died == 1
@@ -178,23 +178,23 @@ def test_other_process_follows_the_settings(site):
     pacs = Peer(ae_title="PACS", results_to=("ARCHIVE",))
     site.settings.adopt(site.settings.model_copy(update={"peers": (pacs, archive)}))
     site.processes.follow()
-    _, there = site.two()
-    assert there.send_c_store(mammogram("R", "CC")).Status == 0
+    _, guest = site.two()
+    assert guest.send_c_store(mammogram("R", "CC")).Status == 0
     with site.database.read() as tx:
         assert [row.destination for row in tx.execute(schema.routes.select())] == ["ARCHIVE"]
 
 
 def test_end_waits_for_what_comes_to_the_other_process(site):
-    here, there = site.two()
+    host, guest = site.two()
     with ThreadPoolExecutor(1) as threads:
         end = threads.submit(site.processes.end_all, [site.server], 10.0)
         until(site.processes._processes[0]._child.stopping.is_set)
         image = mammogram("R", "CC")
-        assert there.send_c_store(image).Status == 0
-        there.release()
-        here.release()
+        assert guest.send_c_store(image).Status == 0
+        guest.release()
+        host.release()
         assert end.result() is True
-    assert kept(site.database, image) is not None
+    assert row_of(site.database, image) is not None
     assert not receivers_of(os.getpid())
 
 
