@@ -42,17 +42,24 @@ class _Turns:
     """Whether the association's own thread waits."""
 
 
-class _RingingQueue(queue.Queue[Any]):
-    """A queue that wakes who takes from it."""
+class _RingingCondition(threading.Condition):
+    """The condition of a queue that is not empty, which wakes who does not wait at the queue itself."""
 
-    def __init__(self, bell: threading.Event) -> None:
-        super().__init__()
+    def __init__(self, lock: Any, bell: threading.Event) -> None:  # noqa: ANN401 - Python's lock has no name
+        super().__init__(lock)
         self._bell = bell
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, FBT001, FBT002 - Python's
-        """Put ``item`` into the queue, and ring."""
-        super().put(item, block, timeout)
+    def notify(self, n: int = 1) -> None:
+        """Wake who waits at the queue, and ring."""
+        super().notify(n)
         self._bell.set()
+
+
+def _ringing_queue(bell: threading.Event) -> queue.Queue[Any]:
+    """Return a queue that rings ``bell`` when something was put into it."""
+    line: queue.Queue[Any] = queue.Queue()
+    line.not_empty = _RingingCondition(line.mutex, bell)
+    return line
 
 
 _turns: weakref.WeakKeyDictionary[Association, _Turns] = weakref.WeakKeyDictionary()
@@ -61,9 +68,9 @@ _turns: weakref.WeakKeyDictionary[Association, _Turns] = weakref.WeakKeyDictiona
 def wait_instead_of_looking(event: Event) -> None:
     """Let the threads of the association of an EVT_CONN_OPEN wait, before its first message."""
     association, turns = event.assoc, _Turns()
-    association.dul.to_provider_queue = _RingingQueue(turns.to_send)
-    association.dul.to_user_queue = _RingingQueue(turns.came)
-    association.dimse.msg_queue = _RingingQueue(turns.came)
+    association.dul.to_provider_queue = _ringing_queue(turns.to_send)
+    association.dul.to_user_queue = _ringing_queue(turns.came)
+    association.dimse.msg_queue = _ringing_queue(turns.came)
     _turns[association] = turns
     # the library has no other name for its pauses, and no other thread is concerned
     for module, pause in ((dul_module, _pause_of_upper_layer), (association_module, _pause_of_association)):

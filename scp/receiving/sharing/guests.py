@@ -51,8 +51,8 @@ class Guests:
     def look_for_dead(self) -> None:
         """Note the associations that have ended without an event."""
         with self._lock:
-            begun = [association for association in self._numbers if association.ident is not None]
-        for association in begun:
+            associations = [association for association in self._numbers if association.ident is not None]
+        for association in associations:
             if not association.is_alive():
                 self.leave(association)
 

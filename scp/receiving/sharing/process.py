@@ -117,7 +117,7 @@ def _listen(settings: Settings, server: GuestServer, listening: _Parent) -> None
         if message.startswith(messages.CALLER):
             number, request = messages.parts(message, messages.CALLER)
             connection = socket.socket(fileno=received_descriptor(listening.pipe))
-            listening.tell(messages.numbered(messages.BEGUN, number))
+            listening.tell(messages.numbered(messages.RECEIPT, number))
             server.begin(number, connection, request, seconds=settings.node.acse_timeout_seconds)
         elif message.startswith(messages.SETTINGS):
             settings.adopt(Settings.model_validate_json(message.removeprefix(messages.SETTINGS)))

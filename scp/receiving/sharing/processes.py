@@ -28,7 +28,7 @@ from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
-UNBEGUN: Final = 2
+UNRECEIVED: Final = 2
 """Callers that a process may have and not have begun with: more would fill the pipe of one that hangs."""
 LONGER: Final = 3.0
 """Seconds beyond those of its associations that a process may take to end."""
@@ -39,7 +39,7 @@ class Guest:
     """A caller in another process: an association, as far as admission knows it."""
 
     number: int
-    begun: bool = False
+    is_received: bool = False
     ended: bool = False
 
     def is_alive(self) -> bool:
@@ -193,8 +193,8 @@ class _Process:
     def takes_callers(self) -> bool:
         """Whether it runs, and has begun with those that it was given."""
         with self._lock:
-            unbegun = sum(not guest.begun for guest in self._guests.values())
-            return self._is_ready and unbegun < UNBEGUN and not self._child.stopping.is_set()
+            unreceived = sum(not guest.is_received for guest in self._guests.values())
+            return self._is_ready and unreceived < UNRECEIVED and not self._child.stopping.is_set()
 
     def start(self) -> None:
         """Start it, and keep it alive until `stop`."""
@@ -256,11 +256,11 @@ class _Process:
             self._is_ready = True
         elif message == messages.CUT_OFF:
             self._cut_off = True
-        elif message.startswith(messages.BEGUN):
-            number, _ = messages.parts(message, messages.BEGUN)
+        elif message.startswith(messages.RECEIPT):
+            number, _ = messages.parts(message, messages.RECEIPT)
             with self._lock:
                 if (guest := self._guests.get(number)) is not None:
-                    guest.begun = True
+                    guest.is_received = True
         elif message.startswith(messages.ENDED):
             number, _ = messages.parts(message, messages.ENDED)
             with self._lock:
