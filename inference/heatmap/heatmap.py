@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 
 from inference.decision import Analysed
-from inference.heatmap import colormap, legend
+from inference.heatmap import colormap, legend, outline
 from inference.heatmap.layers import TALLEST, Layers
 from inference.heatmap.legend import Strip
 from inference.heatmap.text import Fonts
@@ -38,8 +38,6 @@ _THINNEST_LINE: Final = 2.0
 """Pixels: one pixel would break where the outline runs aslant and a viewer shrinks the picture."""
 _LINE: Final = 4.0
 """Pixels of an outline on a picture of 2048: seen at a glance and hiding no cluster."""
-_HALO: Final = 0.7
-"""Of the line's width: as much is dark on each side of it, to be seen on dense and on fatty tissue."""
 _GAP: Final = 16
 """Pixels between the two pictures, on a picture of 2048."""
 _NARROWEST: Final = 1500
@@ -119,7 +117,7 @@ def marked(layers: Layers, finding: Analysed, *, line: float) -> Image.Image:
     _blend(picture, layers.grey, level)
     pieces, _ = ndimage.label(level >= _HALF)
     numbers = {int(pieces[row, column]) for column, row in map(layers.pixel, finding.spots)} - {0}
-    _outline(picture, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
+    outline.draw(picture, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
     return picture
 
 
@@ -153,35 +151,3 @@ def _blend(image: Image.Image, grey: NDArray[np.uint8], level: NDArray[np.uint8]
     part = slice(top, bottom), slice(left, right)
     index = level[part].astype(np.intp) << 8 | grey[part]
     image.paste(Image.fromarray(np.take(_blended().reshape(-1, 3), index, axis=0)), (left, top))
-
-
-def _outline(image: Image.Image, area: NDArray[np.bool_], width: float) -> None:
-    """Draw the border of ``area`` white with a dark halo, within the area: no mark lies on air beside it."""
-    box = Image.fromarray(area).getbbox()
-    if box is None:
-        return
-    left, top, right, bottom = box
-    halo = _HALO * width
-    depth = _depth(_without_spikes(area[top:bottom, left:right], halo + width))
-    dark = np.clip(2 * halo + width - depth + 0.5, 0, 1) * (depth > 0)
-    white = np.clip(np.minimum(depth - halo + 0.5, halo + width - depth + 0.5), 0, 1)
-    for colour, cover in (((0, 0, 0), dark), ((255, 255, 255), white)):
-        image.paste(colour, (left, top), Image.fromarray(np.round(255 * cover).astype(np.uint8)))
-
-
-def _without_spikes(area: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """Return ``area`` without what is thinner than two radii: there the outline would be a line on air.
-
-    A marker on the nipple makes such a spike of the breast. A place that is thin as a whole stays.
-    """
-    core = _depth(area) > radius
-    opened = area & (ndimage.distance_transform_edt(~core) <= radius) if core.any() else core
-    pieces, _ = ndimage.label(area)
-    return opened | (area & ~np.isin(pieces, np.unique(pieces[opened])))
-
-
-def _depth(area: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return how far each pixel of ``area`` lies within it, 0 outside."""
-    # a pixel of background around: where the picture ends, the area has a border too
-    depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(area, 1))[1:-1, 1:-1]
-    return depth

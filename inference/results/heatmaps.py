@@ -6,6 +6,8 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
@@ -35,23 +37,36 @@ def build(study: Study, series: Series) -> list[Dataset]:
         if isinstance(image.finding, Analysed) and image.layers is not None
     ]
     numbers = instance_numbers([image for image, _, _ in analysed])
+    pictures = study.distribute(lambda entry: _picture(*entry, study), analysed)
     return [
         _heatmap(
             image,
             finding,
-            layers,
+            picture,
             study=study,
             series=series,
             number=numbers[image.source.sop_instance_uid],
         )
-        for image, finding, layers in analysed
+        for (image, finding, _), picture in zip(analysed, pictures, strict=True)
     ]
+
+
+def _picture(
+    image: StudyImage, finding: Analysed, layers: Callable[[], Layers], study: Study
+) -> NDArray[np.uint8]:
+    return heatmap.render(
+        layers(),
+        finding,
+        caption=image.source.label,
+        signature=wording.signature(study.maker.model, study.issue_of(image)),
+        longest=study.maker.options.sc_max_side,
+    )
 
 
 def _heatmap(
     image: StudyImage,
     finding: Analysed,
-    layers: Callable[[], Layers],
+    picture: NDArray[np.uint8],
     *,
     study: Study,
     series: Series,
@@ -82,13 +97,6 @@ def _heatmap(
     )
     _describe_source(target, source)
     _describe_derivation(target, finding, maker.model)
-    picture = heatmap.render(
-        layers(),
-        finding,
-        caption=source.label,
-        signature=wording.signature(maker.model, issue),
-        longest=maker.options.sc_max_side,
-    )
     secondary_capture.embed(target, picture)
     secondary_capture.add_device(target, maker.device, image.analysed_at, study.first)
     headers.add_common_modules(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
@@ -17,6 +17,8 @@ from inference.reading.mammogram import STANDARD_VIEWS, SourceImage
 from inference.results import copying, headers, identity
 from inference.results.identity import Maker
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _REPORT_CLASS: Final = {
     "comprehensive": ComprehensiveSRStorage,
     "comprehensive3d": Comprehensive3DSRStorage,
@@ -48,6 +50,18 @@ def not_read(images: Sequence[StudyImage]) -> list[str]:
     return [*missing, wording.set_aside(aside)] if aside else missing
 
 
+class Distribute(Protocol):
+    """Does the same for each of many, one after the other or several at a time."""
+
+    def __call__(self, work: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
+        """Return what ``work`` returns for each of ``items``, in their order."""
+
+
+def in_turn(work: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
+    """Do one after the other."""
+    return [work(item) for item in items]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """Everything that a study's objects are built from."""
@@ -67,6 +81,8 @@ class Study:
     """The report that the new one replaces."""
     key: Mapping[str, Any]
     """What goes into every UID of the study's objects: patient and study as copied, and who makes them."""
+    distribute: Distribute = in_turn
+    """Draws its pictures."""
 
     @property
     def issue(self) -> int:
@@ -147,6 +163,7 @@ class Study:
         began: datetime,
         maker: Maker,
         predecessor: Predecessor | None,
+        distribute: Distribute = in_turn,
     ) -> Self:
         """Return the study of an examination. Raises ValueError unless its images are of exactly one."""
         images = examination.images
@@ -162,6 +179,7 @@ class Study:
             began=began,
             maker=maker,
             predecessor=predecessor,
+            distribute=distribute,
             key={"study": first.study_instance_uid, "attributes": first.study_digest, **maker.key()},
         )
 

@@ -13,7 +13,7 @@ from inference.findings import ModelIdentity
 from inference.options import OutputOptions, Predecessor
 from inference.results.identity import Device, Maker
 from inference.results.kinds import USUAL, OutputKind
-from inference.results.study import Study
+from inference.results.study import Distribute, Study, in_turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +39,7 @@ def study_objects(
     options: OutputOptions,
     predecessor: Predecessor | None,
     kinds: Sequence[OutputKind] = USUAL,
+    distribute: Distribute = in_turn,
 ) -> list[StudyObject]:
     """Return the objects of all ``kinds`` that ``options`` want, in the order in which they are sent.
 
@@ -53,6 +54,8 @@ def study_objects(
         When the report is first made, aware.
     began
         When the study's first report was made, aware.
+    distribute
+        Draws the pictures; several at a time give the same ones.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def study_objects(
     """
     maker = Maker(device=device, model=identity, rule=examination.rule, options=options)
     study = Study.of_examination(
-        examination, made_at=made_at, began=began, maker=maker, predecessor=predecessor
+        examination, made_at=made_at, began=began, maker=maker, predecessor=predecessor, distribute=distribute
     )
     return [
         StudyObject(kind=kind, dataset=dataset)

@@ -92,7 +92,7 @@ def _drawn(study: Study) -> NDArray[np.uint8]:
     )
     return summary.draw(
         study.title,
-        [_hung(place, study.images) for place in STANDARD_VIEWS],
+        study.distribute(lambda place: _hung(place, study.images), STANDARD_VIEWS),
         (right, left),
         Footer(
             lines=[*_read_alone(breasts), *not_read(study.images)],

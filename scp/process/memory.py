@@ -44,6 +44,7 @@ def keep() -> None:
         if not library.mallopt(_M_MMAP_THRESHOLD, _LARGEST):
             library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BEFORE_2_35)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+        library.mallopt(_M_ARENA_MAX, 1)  # a thread's own would return what is large
 
 
 def give_back() -> None:

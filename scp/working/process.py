@@ -23,7 +23,7 @@ import structlog
 
 from scp import archives, logs, product
 from scp.configuration.settings import Settings
-from scp.process import limits, locks, memory, parent
+from scp.process import limits, locks, memory, parent, threads
 from scp.working.heartbeats import Heartbeats
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.worker import Worker
@@ -42,6 +42,8 @@ UNUSED_SECONDS: Final = 30 * 86_400.0
 """After so long without a start the networks of a machine are removed; it would compile them again."""
 NICE: Final = 10
 """Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
+_PICTURES: Final = 4
+"""Threads that draw the pictures of a report, at most: a study has as many, and each thread takes memory."""
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
 SHARING_IDLE_SECONDS: Final = 5.0
@@ -84,10 +86,13 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
         database.close()
 
 
-def open_analyst(settings: Settings, meanwhile: Callable[[], None] = lambda: None) -> Analyst:
+def open_analyst(
+    settings: Settings, meanwhile: Callable[[], None] = lambda: None, *, computing: int | None = None
+) -> Analyst:
     """Load the configured network, its hash checked. Raises ManifestError or ModelError with a sentence.
 
-    ``meanwhile`` is called while the network is tried: TensorFlow computes beside what loads modules.
+    ``meanwhile`` is called while the network is tried: TensorFlow computes beside what loads modules. So many
+    threads are ``computing`` for the network, as many as pay for one image where no number is given.
     """
     # imported here: TensorFlow comes with them, and the loop of the worker needs none of it
     from inference.analysis.classifier import DEFAULT_THREADS, Classifier  # noqa: PLC0415
@@ -102,17 +107,19 @@ def open_analyst(settings: Settings, meanwhile: Callable[[], None] = lambda: Non
                 '[worker] device = "gpu" needs a card with NVIDIA\'s driver, and the extra cuda'
             )
     manifest, cache = product.read_manifest(settings.model), _compiled(settings)
-    engine.fix_computation(DEFAULT_THREADS)
-    with ThreadPoolExecutor(1) as threads:
-        opened = partial(Classifier.open, manifest, batch=settings.worker.batch, cache=cache)
-        classifier = threads.submit(opened)
+    computing = DEFAULT_THREADS if computing is None else min(computing, DEFAULT_THREADS)
+    engine.fix_computation(computing)
+    with ThreadPoolExecutor(1) as beside:
+        classifier = beside.submit(
+            Classifier.open, manifest, threads=computing, batch=settings.worker.batch, cache=cache
+        )
         # imported here: what has begun above needs none of it
         from inference.analysis.gate import Gate  # noqa: PLC0415
         from inference.pipeline import Analyst  # noqa: PLC0415
 
         meanwhile()
         return Analyst(
-            gate=Gate.open(manifest, cache=cache),
+            gate=Gate.open(manifest, threads=computing, cache=cache),
             classifier=classifier.result(),
             options=settings.outputs.options(),
             reading=settings.node.reading(),
@@ -122,6 +129,14 @@ def open_analyst(settings: Settings, meanwhile: Callable[[], None] = lambda: Non
 def _load_jobs() -> None:
     """Load what jobs are done with: the dictionaries of highdicom and pydicom take a while."""
     from scp.working import analysis_job, report_job  # noqa: F401, PLC0415
+
+
+def _threads(settings: Settings) -> int:
+    """Return how many threads compute for each worker's network: all together, one for each processor.
+
+    More wait for each other, by computing; the bits are the same.
+    """
+    return max(1, threads.processors() // settings.worker.processes)
 
 
 def _compiled(settings: Settings) -> Path | None:
@@ -212,7 +227,7 @@ def _make_worker(
     proceed: Callable[[], bool],
 ) -> Worker:
     archive = archives.open_archive(settings)
-    analyst = open_analyst(settings, _load_jobs)
+    analyst = open_analyst(settings, _load_jobs, computing=_threads(settings))
     from scp.working.analysis_job import AnalysisJob  # noqa: PLC0415 - loaded by now
     from scp.working.report_job import ReportJob, needed_kinds  # noqa: PLC0415 - as above
 
@@ -229,6 +244,7 @@ def _make_worker(
         kinds=partial(needed_kinds, settings),
         reading=settings.node.reading(),
         now=database.now,
+        distribute=threads.Team(min(threads.processors(), _PICTURES)).distribute,
     )
 
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:

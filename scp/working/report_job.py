@@ -28,6 +28,7 @@ from inference.reading.options import DEFAULT, ReadingOptions
 from inference.results import headers
 from inference.results.identity import Device, Maker
 from inference.results.kinds import KINDS, OutputKind
+from inference.results.study import Distribute, in_turn
 from inference.results.study_results import StudyObject, study_objects
 from scp import calibration
 from scp.calibration import StudyThresholds
@@ -96,6 +97,8 @@ class ReportJob:
     kinds: Callable[[], Sequence[OutputKind]]
     """Returns the kinds that are built."""
     reading: ReadingOptions = DEFAULT
+    distribute: Distribute = in_turn
+    """Draws and keeps the objects of a study."""
 
     def __call__(self, job: Job) -> None:
         """Build the results of the job's study, once for each identity; commit them with the job's end."""
@@ -153,11 +156,12 @@ class ReportJob:
             options=self.options,
             predecessor=issue.predecessor,
             kinds=self.kinds(),
+            distribute=self.distribute,
         )
         return NewReport(
             identity=issue.edition.identity,
             sr_study_uid=issue.edition.study_uid,
-            results=[self._keep(study_object) for study_object in objects],
+            results=self.distribute(self._keep, objects),
             made_at=issue.made_at,
             images=len(issue.images),
             content_digest=issue.content,

@@ -36,5 +36,5 @@ class Poisonable(ScriptedAnalyst):
 
 def begin(settings, number, owner, pipe):
     """Stand in for `scp.working.supervisor._begin`: the same process and loop without loading a network."""
-    process.open_analyst = lambda *_: Poisonable()
+    process.open_analyst = lambda *_, **__: Poisonable()
     process.main(settings, number, owner, pipe)

@@ -14,6 +14,7 @@ from inference.heatmap import heatmap
 from inference.results import secondary_capture
 from inference.results.kinds import KINDS
 from inference.results.notice import draw
+from scp.process.threads import Team
 from tests.support import results
 from tests.support.mammograms import mammogram
 
@@ -32,6 +33,12 @@ def stored(header):
     file = io.BytesIO()
     header.save_as(file, enforce_file_format=True)
     return file.getvalue()
+
+
+def test_pictures_that_are_drawn_side_by_side_give_the_same_bytes(tmp_path):
+    images = [results.study_image(header, results.measured(), tmp_path) for header in results.four_views()]
+    together = [stored(data_set) for data_set in results.objects(images, distribute=Team(3).distribute)]
+    assert together == [stored(data_set) for data_set in results.objects(images)]
 
 
 def test_one_capture_for_each_analysed_image_in_hanging_order(tmp_path):
