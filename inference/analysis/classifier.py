@@ -191,7 +191,7 @@ def _stored_call(file: Path, manifest: Manifest, batch: int) -> Call | None:
 def _store_call(file: Path, call: Call, network: keras.Model) -> None:
     try:
         graph_file.save(file, call, network)
-    except OSError as error:
+    except (OSError, graph_file.GraphFileError) as error:
         log.info("the compiled network is not kept for the next start: %s", error)
 
 

@@ -225,7 +225,7 @@ def _trunk(arrays: Mapping[str, NDArray[Any]], cache: Path | None) -> Features:
     for variable in trunk.model.weights:
         variable.assign(arrays[variable.path].astype(np.float32))
     if file is not None:
-        with suppress(OSError):  # the next start takes longer
+        with suppress(OSError, GraphFileError):  # the next start takes longer
             graph_file.save(file, trunk.call, trunk.model)
     return trunk
 

@@ -32,7 +32,7 @@ Call: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 
 class GraphFileError(Exception):
-    """The file is missing or cannot be used; the message says why."""
+    """The file is missing, or cannot be made or used; the message says why."""
 
 
 def path(folder: Path, name: str, *, code: Path, depends_on: object) -> Path:
@@ -56,7 +56,8 @@ def path(folder: Path, name: str, *, code: Path, depends_on: object) -> Path:
 def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 - TensorFlow ships no types
     """Write the graph of ``call``, a `tf.function` of one signature that reads the weights of ``network``.
 
-    Older files of the same model go. Raises OSError where it cannot be written.
+    Older files of the same model go. Raises OSError where it cannot be written, GraphFileError where the call
+    computes with other things than images and these weights.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # two workers may be at the same, on two machines with the same process id
@@ -64,6 +65,8 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
     try:
         _write(unfinished, call, network)
         unfinished.replace(file)
+    except KeyError as error:
+        raise GraphFileError(f"{error} is neither an image nor a weight") from error
     finally:
         unfinished.unlink(missing_ok=True)
     for older in file.parent.glob(f"{file.stem.partition('.')[0]}.*.npz"):

@@ -7,7 +7,8 @@ import pytest
 
 from inference.analysis.classifier import Classifier
 from inference.errors import ModelError
-from inference.network import catalogue, manifest
+from inference.network import catalogue, graph_file, manifest
+from inference.network.engine import keras, tf
 from tests.support.models import model_folder, random_network
 
 SHAPE = (64, 48, 1)
@@ -82,3 +83,12 @@ def test_weights_are_checked_before_a_kept_graph_is_used(model, folder):
 def test_folder_that_cannot_be_written_costs_time_alone(model, first_start, tmp_path):
     (tmp_path / "networks").write_bytes(b"")  # a file where the folder would be
     assert readings(Classifier.open(model, cache=tmp_path / "networks")) == first_start[1]
+
+
+def test_call_that_computes_with_another_variable_is_not_kept(tmp_path):
+    network, stranger = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), tf.Variable(2.0)
+    shape = tf.TensorSpec((1, 4), tf.float32)
+    call = tf.function(lambda images: (network(images) * stranger,), input_signature=[shape])
+    with pytest.raises(graph_file.GraphFileError, match="neither an image nor a weight"):
+        graph_file.save(tmp_path / "stranger.npz", call, network)
+    assert list(tmp_path.iterdir()) == []
