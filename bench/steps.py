@@ -139,11 +139,11 @@ def analyse(
     frame = Frame.around(tissue.box, tissue.chest_wall, grey.shape, OutputOptions().sc_max_side)
 
     def maps() -> list[Any]:
-        levels = []
+        levels, heat = [], np.zeros(frame.shape, np.float32)
         for key in EXPLAINABLE:
-            heat = image.heat(key)
-            region.locate(heat, tissue.mask)
-            levels.append(frame.level(heat))
+            image.draw_heat(key, heat, frame.place[:2])
+            region.locate(heat, tissue.mask, frame.place[:2])
+            levels.append(frame.level(heat, frame.place[:2]))
         return levels
 
     levels = clock.time("three maps and their regions", maps)

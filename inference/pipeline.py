@@ -81,14 +81,20 @@ class AnalysedImage:
 
         It is zero outside the breast: heat there is the trace of a border, not of a finding.
         """
-        small = self.reading.maps[EXPLAINABLE.index(key)]
-        heat = self.geometry.map_to_source(small)
-        left, top, right, bottom = self.breast.box  # beyond it the map is zero already
-        box = slice(top, bottom), slice(left, right)
-        np.multiply(
-            heat[box], self.breast.mask[box], out=heat[box]
-        )  # in place: it is as large as the picture
+        heat = np.zeros(self.breast.mask.shape, np.float32)
+        self.draw_heat(key, heat, (0, 0))
         return heat
+
+    def draw_heat(self, key: ClassKey, out: NDArray[np.float32], corner: tuple[int, int]) -> None:
+        """Write to ``out`` what `heat` gives of the breast's box; what is beyond it stays.
+
+        ``corner`` is column and row of the source at the top left of ``out``.
+        """
+        left, top, right, bottom = self.breast.box
+        across, down = corner
+        inside = out[top - down : bottom - down, left - across : right - across]
+        self.geometry.map_to_crop(self.reading.maps[EXPLAINABLE.index(key)], inside)
+        np.copyto(inside, 0, where=~self.breast.mask[top:bottom, left:right])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -195,10 +201,13 @@ class Analyst:
         box, chest_wall = image.breast.box, image.breast.chest_wall
         frame = Frame.around(box, chest_wall, picture.grey.shape, self._options.sc_max_side)
         traces, levels = [], []
-        for key in EXPLAINABLE:  # one whole map at a time: each takes as much memory as the picture
-            heat = image.heat(key)
-            traces.append(region.locate(heat, image.breast.mask))
-            levels.append(frame.level(heat))
+        heat = np.zeros(
+            frame.shape, np.float32
+        )  # all in one: each map has its zeros where the one before has
+        for key in EXPLAINABLE:
+            image.draw_heat(key, heat, frame.place[:2])
+            traces.append(region.locate(heat, image.breast.mask, frame.place[:2]))
+            levels.append(frame.level(heat, frame.place[:2]))
         first, second, third = traces
         return Analysis(
             finding=Measured(

@@ -90,13 +90,18 @@ class Geometry:
             Source rows by source columns. The maximum of a single hot cell lies at that cell's centre.
         """
         left, top, right, bottom = self.box
+        whole = np.zeros((self.source_rows, self.source_columns), np.float32)
+        self.map_to_crop(map_, whole[top:bottom, left:right])
+        return whole
+
+    def map_to_crop(self, map_: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write to ``out``, rows by columns of the crop, what `map_to_source` has there."""
+        left, top, right, bottom = self.box
         height, width = map_.shape
         lines, places = self._down(np.arange(top, bottom) + 0.5), self._across(np.arange(left, right) + 0.5)
-        whole = np.zeros((self.source_rows, self.source_columns), np.float32)
         down = _weights(lines * height / self.rows, height)
         along = _weights(places * width / self.columns, width)
-        np.matmul(down @ map_.astype(np.float32), along.T, out=whole[top:bottom, left:right])
-        return whole
+        np.matmul(down @ map_.astype(np.float32), along.T, out=out)
 
     def _across(self, column: Coordinate) -> Coordinate:
         left, _, right, _ = self.box

@@ -45,15 +45,18 @@ Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]
 Place = tuple[slice, slice]
 
 
-def locate(heat: Activations, breast_mask: Flags) -> Trace:
+def locate(heat: Activations, breast_mask: Flags, corner: tuple[int, int] = (0, 0)) -> Trace:
     """Find the peak of a map of the breast, its hot spots and their regions.
 
     Parameters
     ----------
     heat
-        Rows by columns of the source, not negative, zero outside the breast, in any unit.
+        Rows by columns of the source or of a part of it with the whole breast, not negative, zero outside the
+        breast, in any unit.
     breast_mask
         Rows by columns of the source, true on breast, somewhere true.
+    corner
+        Column and row of the source at the top left of ``heat``.
 
     Returns
     -------
@@ -63,12 +66,13 @@ def locate(heat: Activations, breast_mask: Flags) -> Trace:
     """
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     highest = float(heat[row, column])
-    step = max(1, -(-max(heat.shape) // _GRID))
-    coarse, inside = heat[::step, ::step], breast_mask[::step, ::step]
+    shape = breast_mask.shape
+    step = max(1, -(-max(shape) // _GRID))
+    coarse, inside = _sampled(heat, corner, shape, step), breast_mask[::step, ::step]
     if not _varies(coarse[inside], highest):
         return Trace(peak=_centre_of(breast_mask, step), regions=(), spots=(), at_the_border=0)
     if coarse.max() < THRESHOLD * highest:  # smaller than the grid's step
-        coarse, inside, step = heat, breast_mask, 1
+        coarse, inside, step = _sampled(heat, corner, shape, 1), breast_mask, 1
     pieces, count = ndimage.label(coarse >= THRESHOLD * highest)
     core = _core(inside)
     rows, columns = np.nonzero(pieces)  # a small part of the grid: all that follows is about these pixels
@@ -85,9 +89,9 @@ def locate(heat: Activations, breast_mask: Flags) -> Trace:
     counting.sort(key=lambda number: -areas[number])
     places = ndimage.find_objects(pieces)
     return Trace(
-        peak=(float(column) + 0.5, float(row) + 0.5),
+        peak=(float(column) + corner[0] + 0.5, float(row) + corner[1] + 0.5),
         regions=tuple(
-            _region(coarse, _pixels(pieces, places[number - 1], number), highest, step, heat.shape)
+            _region(coarse, _pixels(pieces, places[number - 1], number), highest, step, shape)
             for number in counting
         ),
         spots=tuple(
@@ -128,6 +132,16 @@ def closed_line(region: Region, *, rows: int, columns: int) -> list[Point]:
         for turn in turns
     ]
     return [*line, line[0]]
+
+
+def _sampled(heat: Activations, corner: tuple[int, int], shape: tuple[int, ...], step: int) -> Activations:
+    """Return every ``step``-th row and column of a map of that ``shape``, zero but for ``heat``."""
+    left, top = corner
+    sampled = np.zeros([-(-length // step) for length in shape], np.float32)
+    part = heat[-top % step :: step, -left % step :: step]
+    first, along = -(-top // step), -(-left // step)
+    sampled[first : first + len(part), along : along + part.shape[1]] = part
+    return sampled
 
 
 def _varies(values: Activations, highest: float) -> bool:

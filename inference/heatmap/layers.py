@@ -124,13 +124,24 @@ class Frame:
         scale = min(1.0, longest / 2 * _BESIDE / width, longest * TALLEST / height)
         return cls(place=place, size=(max(1, int(width * scale)), max(1, int(height * scale))))
 
-    def level(self, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Shrink a map of the whole picture and make whole numbers of it, 255 at its maximum."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the source that it shows."""
+        left, top, right, bottom = self.place
+        return bottom - top, right - left
+
+    def level(self, heat: NDArray[np.float32], corner: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
+        """Shrink a map and make whole numbers of it, 255 at its maximum.
+
+        ``heat`` shows all of the frame at least; ``corner`` is column and row of the source at its top left.
+        """
         highest = float(heat.max())
         if highest <= 0:
             return np.zeros(self.size[::-1], np.uint8)
         # bilinear, not a sharper filter: those overshoot and show activation that the network never had
-        small = Image.fromarray(heat[self._cut]).resize(
+        rows, columns = self.shape
+        left, top = self.place[0] - corner[0], self.place[1] - corner[1]
+        small = Image.fromarray(heat[top : top + rows, left : left + columns]).resize(
             self.size, Image.Resampling.BILINEAR, reducing_gap=1.0
         )
         return np.clip(np.asarray(small) * (255 / highest) + 0.5, 0, 255).astype(np.uint8)

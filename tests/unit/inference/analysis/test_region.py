@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from inference.analysis import region
 from inference.analysis.breast import Breast
@@ -136,3 +137,23 @@ def test_the_nipple_is_the_point_farthest_from_the_chest_wall(side):
     assert landmarks.nipple == pytest.approx((180 if side == "left" else 220, 200), abs=2)
     assert landmarks.depth == 180
     assert landmarks.chest_wall == side
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (1, 2), (7, 30), (250, 3)])
+@pytest.mark.parametrize("shape", [(600, 500), (2300, 1500)])
+def test_a_part_of_a_map_with_the_whole_breast_gives_the_same(corner, shape):
+    left, top = corner
+    breast = np.zeros(shape, bool)
+    breast[top + 5 : 560, left + 5 : 480] = True
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).random(shape).astype(np.float32), 25)
+    heat = np.where(breast, (noise - noise.min()) ** 4, 0)
+    part = np.ascontiguousarray(heat[top:580, left:490])
+    assert region.locate(part, breast, corner) == region.locate(heat, breast)
+
+
+def test_a_place_smaller_than_the_grid_is_found_in_a_part_of_a_map_too():
+    breast = np.zeros((3000, 2000), bool)
+    breast[100:2000, 50:1900] = True
+    heat = np.zeros(breast.shape, np.float32)
+    heat[1000, 1000] = 1
+    assert region.locate(heat[91:2010, 41:1910], breast, (41, 91)) == region.locate(heat, breast)
