@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from pydicom import config
 from pynetdicom import _config, dimse_messages
 
 from tests.support.authority import Authority
@@ -19,6 +20,7 @@ SWITCHES = (
     (_config, "STORE_RECV_CHUNKED_DATASET"),
     (_config, "LOG_HANDLER_LEVEL"),
     (dimse_messages, "NamedTemporaryFile"),
+    (config.settings, "reading_validation_mode"),
 )
 
 

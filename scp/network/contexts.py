@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -58,6 +59,11 @@ IMAGES: Final = (
 NODE: Final = frozenset({VERIFICATION, COMMITMENT, *IMAGES})
 """The classes that this node does something with. Any other storage class is foreign to it."""
 
+PROPOSALS: Final = 16
+"""Proposals whose answer is remembered: a sender proposes the same each time, up to 128 contexts."""
+CLASSES: Final = 1024
+"""Classes of which is remembered whether they are stored."""
+
 _STORAGE_SERVICE: Final = UID("1.2.840.10008.4.2")
 """Storage Service Class, as SOP Class Common Extended Negotiation names it (PS3.7 D.3.3.6)."""
 _STORAGE_ROOT: Final = "1.2.840.10008.5.1.4.1.1."
@@ -77,19 +83,25 @@ def accepted(requested: Sequence[PresentationContext] = ()) -> list[Presentation
     Orthanc and DCMTK send nothing of a study, or not all, once a class of it is refused.
 
     The order of transfer syntaxes of an image is ours: pynetdicom takes the acceptor's first that the peer
-    proposes.
+    proposes. The contexts are shared among associations whose peers propose the same: nobody changes them.
     """
-    foreign: dict[str, list[str | UID]] = {}
+    foreign: dict[str, list[str]] = {}
     for context in requested:
         uid = str(context.abstract_syntax)
         if uid not in NODE and is_storage(uid):
-            foreign.setdefault(uid, []).extend(context.transfer_syntax)
-    return [
+            foreign.setdefault(uid, []).extend(map(str, context.transfer_syntax))
+    return list(_accepted(tuple((uid, tuple(syntaxes)) for uid, syntaxes in foreign.items())))
+
+
+@lru_cache(maxsize=PROPOSALS)
+def _accepted(foreign: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[PresentationContext, ...]:
+    """Return the contexts where a peer proposes ``foreign`` classes, each with its transfer syntaxes."""
+    return (
         *verification(),
         *(build_context(uid, list(transfer_syntaxes.OFFERED)) for uid in IMAGES),
         _commitment_both_ways(),
-        *(build_context(uid, syntaxes) for uid, syntaxes in foreign.items()),
-    ]
+        *(build_context(uid, list(syntaxes)) for uid, syntaxes in foreign),
+    )
 
 
 def _commitment_both_ways() -> PresentationContext:
@@ -99,6 +111,7 @@ def _commitment_both_ways() -> PresentationContext:
     return context
 
 
+@lru_cache(maxsize=CLASSES)
 def is_storage(sop_class_uid: str) -> bool:
     """Whether objects of this class are stored by C-STORE: of a known class, or of one that nobody knows.
 
@@ -114,14 +127,15 @@ def storage_roles(requested: Sequence[PresentationContext]) -> dict[UID, SOPClas
     Without it the library has no service for a C-STORE of that class, and aborts.
     """
     roles: dict[UID, SOPClassCommonExtendedNegotiation] = {}
-    for uid in {UID(str(context.abstract_syntax)) for context in requested}:
+    for uid in {str(context.abstract_syntax) for context in requested}:
         if _is_unknown_storage(uid):
             role = SOPClassCommonExtendedNegotiation()
-            role.sop_class_uid, role.service_class_uid = uid, _STORAGE_SERVICE
-            roles[uid] = role
+            role.sop_class_uid, role.service_class_uid = UID(uid), _STORAGE_SERVICE
+            roles[UID(uid)] = role
     return roles
 
 
+@lru_cache(maxsize=CLASSES)
 def _is_unknown_storage(sop_class_uid: str) -> bool:
     uid = UID(sop_class_uid)
     if uid_to_service_class(uid) is not ServiceClass:

@@ -17,6 +17,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SOPClassCommonExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 
+from inference.reading import attributes
 from scp.auditing.trail import NO_TRAIL, Trail
 from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
@@ -103,9 +104,12 @@ class Listener:
         """Return a server whose associations call this listener."""
         node = self.settings.node
         received_file.receive_in_chunks(self.receiver.archive.incoming)
+        attributes.read_unchecked()
         connections.poll_connections()
         entity = AE(ae_title=node.ae_title)
-        entity.supported_contexts = contexts.accepted()
+        entity.supported_contexts = (
+            contexts.verification()
+        )  # each association gets its own when it is admitted
         entity.maximum_pdu_size = node.max_pdu
         entity.maximum_associations = NO_LIMIT
         entity.acse_timeout = node.acse_timeout_seconds

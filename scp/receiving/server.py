@@ -14,7 +14,7 @@ import structlog
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer, server_of
+from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer, read_request, server_of
 from scp.network.pynetdicom_fixes.connections import hang_up
 from scp.receiving.callers import Caller
 from scp.receiving.connection_gate import ConnectionGate
@@ -75,9 +75,7 @@ class Server(ReadRequestServer):
                 self._close(caller)
                 return
             try:
-                pdu = A_ASSOCIATE_RQ()
-                pdu.decode(bytes(caller.received))
-                pdu.to_primitive()
+                pdu = read_request(bytes(caller.received))
             except Exception as error:  # noqa: BLE001 - whatever its bytes bring the library to
                 self.gate.refuse_unreadable(caller, error)
                 self._close(caller)

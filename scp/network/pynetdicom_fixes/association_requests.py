@@ -13,6 +13,18 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 
+def read_request(data: bytes) -> A_ASSOCIATE_RQ:
+    """Return the A-ASSOCIATE-RQ ``data``, whose primitive is made once: its UIDs take milliseconds.
+
+    Raises whatever its bytes bring the library to.
+    """
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(data)
+    primitive = pdu.to_primitive()
+    setattr(pdu, "to_primitive", lambda: primitive)  # noqa: B010 - mypy forbids to assign a method
+    return pdu
+
+
 class ReadRequestServer(ThreadedAssociationServer):
     """A server that has read the request of each association before it begins."""
 

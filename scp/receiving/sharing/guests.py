@@ -14,7 +14,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from scp.network import contexts
-from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer
+from scp.network.pynetdicom_fixes.association_requests import ReadRequestServer, read_request
 from scp.receiving.listener import Listener, requested
 
 log = structlog.get_logger(__name__)
@@ -77,8 +77,7 @@ class GuestServer(ReadRequestServer):
         Where it has gone meanwhile there is none, and it has ended.
         """
         try:
-            pdu = A_ASSOCIATE_RQ()
-            pdu.decode(request)
+            pdu = read_request(request)
             address = connection.getpeername()
             connection.settimeout(seconds)
             self._asking[connection] = number, pdu
