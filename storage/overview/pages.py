@@ -17,7 +17,7 @@ from storage.states import LIVE, UNCOMMITTED, CommitmentState, DeliveryState, Jo
 
 _studies = schema.studies
 
-COUNTED: Final = 500
+COUNTED: Final = 200
 """Studies that are counted beyond a page: nobody turns so many pages, and each costs a look at its images."""
 
 

@@ -20,7 +20,7 @@ _instances = schema.instances
 
 LOOKED_THROUGH: Final = 5_000
 """The latest studies, looked through one by one: some milliseconds."""
-MANY: Final = 1000
+MANY: Final = 500
 """Studies that an index gives at once; where more fit, the latest of them are what a person wants."""
 LATEST_FIRST: Final = (_studies.c.last_at.desc(), _studies.c.study_uid)
 _AFTER_DIGITS: Final = ":"
