@@ -186,6 +186,7 @@ def main() -> None:
             "lossless": make_lossless_images(scratch, arguments.images),
         }
         backlog = [path for study in make_studies(scratch, BACKLOG_STUDIES) for path in study]
+        os.sync()  # else the disk still writes them while the first receiver is measured
         for number in range(arguments.rounds):
             figures = one_round(receivers, images, scratch)
             shares = ratios(figures)

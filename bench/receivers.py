@@ -38,10 +38,10 @@ Started = Callable[[Path], AbstractContextManager[Receiver]]
 """What starts a receiver that keeps its files in a folder."""
 
 
-def peak_memory(pid: int) -> float:
-    """Return the peak resident memory of process ``pid`` in MB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")) / 1000
+def proportional_memory(pid: int) -> float:
+    """Return the resident memory of process ``pid`` in MB, of what it shares its part (proc(5), ``Pss``)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1000
 
 
 def listening(pid: int) -> list[int]:
@@ -62,7 +62,10 @@ def listening(pid: int) -> list[int]:
 
 @contextmanager
 def memory_of(pid: int) -> Iterator[list[float]]:
-    """Give a list whose one entry becomes the largest sum of the peaks of all listening processes, in MB."""
+    """Give a list whose one entry becomes the most memory of all listening processes at a time, in MB.
+
+    What they share is counted once.
+    """
     largest, ended = [0.0], threading.Event()
 
     def sample() -> None:
@@ -70,7 +73,7 @@ def memory_of(pid: int) -> Iterator[list[float]]:
             total = 0.0
             for process in listening(pid):
                 try:
-                    total += peak_memory(process)
+                    total += proportional_memory(process)
                 except (OSError, StopIteration):  # it has ended meanwhile
                     continue
             largest[0] = max(largest[0], total)
