@@ -28,9 +28,10 @@ def main() -> int:
 
 def _end_at_once(code: int) -> None:
     """End a command that has nothing to put in order: to take its modules apart would be a fifth of it."""
-    sys.stderr.flush()
     try:
-        sys.stdout.flush()
+        for stream in (sys.stderr, sys.stdout):
+            if stream is not None:  # the caller has closed it
+                stream.flush()
     except BrokenPipeError:
         code = code or 1
     os._exit(code)

@@ -35,7 +35,6 @@ from storage.records import Arrival, ArrivalOutcome, Instance
 log = structlog.get_logger(__name__)
 
 OF_ANOTHER_PATIENT: Final = "SOP Instance or Study is kept under another patient already"
-WITH_OTHER_PIXELS: Final = "SOP Instance UID is kept with other pixels already"
 
 
 class _OwnResultError(Exception):
@@ -178,8 +177,9 @@ class Receiver:
                 identities.remove(entry.identity, self.database, self.archive)
         if entry.outcome is ArrivalOutcome.OTHER_PATIENT:
             raise OtherPatient(OF_ANOTHER_PATIENT)
-        if entry.outcome is ArrivalOutcome.CONFLICT:  # another process has kept it with other pixels just now
-            raise OtherPixels(WITH_OTHER_PIXELS)
+        if entry.outcome is ArrivalOutcome.CONFLICT:
+            # nobody has compared its pixels with those that another process has kept just now
+            raise OutOfResources("another process keeps this instance just now, try again later")
         log.info(
             "instance received",
             outcome=entry.outcome.value,
@@ -239,7 +239,7 @@ class Receiver:
             sop_instance_uid=arrival.sop_instance_uid,
             peer=arrival.source_ae,
         )
-        raise OtherPixels(WITH_OTHER_PIXELS)
+        raise OtherPixels("SOP Instance UID is kept with other pixels already")
 
 
 def receiver(

@@ -110,7 +110,10 @@ class FolderArchive:
             places[is_unclaimed].mkdir(mode=0o700, exist_ok=True)
             path = self.path(orphan.name)
             aside = places[is_unclaimed] / path.name
-            path.rename(aside)
+            try:
+                path.rename(aside)
+            except FileNotFoundError:  # who needed it no more has removed it just now
+                continue
             if aside.stat().st_mtime != orphan.modified:
                 aside.rename(path)
                 continue

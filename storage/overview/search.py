@@ -50,6 +50,7 @@ class Matches:
 def fits(tx: Connection, term: Term) -> ColumnElement[bool]:
     """Return the condition that a row of `studies` fits: for few, chosen by something else."""
     return or_(
+        false(),  # without any condition `or_` would let all fit
         *_of_uid(term.words),
         *_of_senders(_titles(tx, term.words)),
         *([] if term.patients is None else [has_image(_instances.c.patient_digest.between(*term.patients))]),

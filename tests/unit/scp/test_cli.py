@@ -159,6 +159,12 @@ def test_what_only_asks_ends_at_once_with_all_that_it_says(config, database, wor
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+def test_what_only_asks_ends_well_where_a_stream_is_closed(closed):
+    script = f"exec {sys.executable} -m scp --help {closed}>&-"
+    assert subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
 def test_what_only_asks_ends_at_once_with_why_it_could_not(config):
     command = [sys.executable, "-m", "scp", "status", "--config", str(config)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -28,9 +28,9 @@ def test_sweep_stops_between_two_batches_where_the_process_ends(tmp_path, monkey
     def number_of_pictures():
         return sum(picture.exists() for picture in pictures)
 
-    leftovers.sweep(place, lambda: number_of_pictures() < 5, before=time.time() + 10)
+    leftovers.sweep(place, lambda: number_of_pictures() < 5, is_left=lambda _: True)
     assert number_of_pictures() == 3
-    leftovers.sweep(place, lambda: False, before=time.time() + 10)
+    leftovers.sweep(place, lambda: False, is_left=lambda _: True)
     assert number_of_pictures() == 0
     node.close()
 
@@ -72,6 +72,25 @@ def test_rows_and_files_agree_after_an_end_in_order_or_once_all_were_looked_at(n
     sweep.start()
     assert sweep.end() is in_order
     assert node.archive.holds(left)
+
+
+def test_a_start_puts_away_what_a_clock_has_dated_ahead(node):
+    unknown = node.archive.keep_bytes(b"image", folder="instances", key="1.2.3", suffix=".dcm")
+    sweep = first_sweep(node)
+    ahead = time.time() + 3600
+    os.utime(node.archive.path(unknown), (ahead, ahead))
+    sweep.start()
+    assert sweep.end()
+    assert unclaimed(node.archive.data_dir) == 1
+
+
+def test_a_clock_that_was_doubted_for_a_moment_leaves_the_rest_to_the_next_start(node, monkeypatch):
+    node.archive.keep_bytes(b"picture", folder="heatmaps", key="left", suffix=".png")
+    answers = iter([False])
+    monkeypatch.setattr(node.tasks.clock, "believed", lambda: next(answers, True))
+    sweep = first_sweep(node)
+    sweep.start()
+    assert not sweep.end()
 
 
 def test_a_sweep_that_fails_is_made_again_by_the_next_start(node, monkeypatch):

@@ -70,6 +70,11 @@ def test_studies_are_found_by_uid_sender_patient_and_choice(two):
     assert uids(two, choice=Choice.PARKED) == (1, [STUDY])
 
 
+@pytest.mark.parametrize("choice", Choice)
+def test_words_that_fit_nothing_find_nothing(two, choice):
+    assert page_of(two, "nonsense", choice=choice) == ([], True)
+
+
 def test_a_search_is_as_long_as_it_is_with_few_studies(two, monkeypatch):
     """Of very many studies the latest are looked through; indices know beginnings, senders, patients."""
     monkeypatch.setattr(search, "LOOKED_THROUGH", 1)
