@@ -22,7 +22,7 @@ from starlette.types import Scope
 
 from scp import archives
 from scp.configuration.settings import Settings
-from scp.console import access, rendering, services, visitors
+from scp.console import access, rendering, security, services, visitors
 from scp.console.metrics import NodeCollector
 from scp.console.openid import Provider
 from scp.console.pages import (
@@ -71,10 +71,10 @@ ROUTES: Final = (
     Route("/analyse", analyse.receive, methods=["POST"]),
     Route("/analyse/{upload}", analyse.follow),
     Route("/analyse/{upload}/forget", analyse.forget, methods=["POST"]),
-    Route("/analyse/{upload}/{file:int}/preview.jpg", upload_pictures.preview),
-    Route("/analyse/{upload}/{file:int}/picture.jpg", upload_pictures.image),
-    Route("/analyse/{upload}/{file:int}/heatmap.jpg", upload_pictures.heat),
-    Route("/analyse/{upload}/{file:int}/heatmap.png", upload_pictures.download),
+    Route("/analyse/{upload}/{file:number}/preview.jpg", upload_pictures.preview),
+    Route("/analyse/{upload}/{file:number}/picture.jpg", upload_pictures.image),
+    Route("/analyse/{upload}/{file:number}/heatmap.jpg", upload_pictures.heat),
+    Route("/analyse/{upload}/{file:number}/heatmap.png", upload_pictures.download),
     Route("/healthz", watch.alive),
     Route("/readyz", watch.ready),
     Route("/metrics", watch.metrics),
@@ -137,7 +137,7 @@ def build(settings: Settings, database: Database) -> Starlette:
             StorageError: _storage_fails,
             FilesUnavailable: _storage_fails,
             ClientDisconnect: _leave,
-            UnicodeEncodeError: _no_text,
+            UnicodeError: _no_text,
             Exception: _fault,
         },
     )
@@ -225,7 +225,7 @@ async def _fault(request: Request, error: Exception) -> Response:
 def _cut_off(scope: Scope) -> Response:
     """Return what is said when the console ends. Made in one go: the event loop is about to end, too."""
     log.info("a request was cut off by the end of the console", path=scope["path"])
-    words = "the console is being stopped or started again: nothing of this was kept, try again in a minute"
+    words = f"the console is being stopped or started again: {security.after_the_end(scope)}"
     return _in_words(Request(scope), 503, words, analyse.AGAIN)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,11 @@ UPLOADS: Final = frozenset({"/analyse", "/predict"})
 OF_PROGRAMS: Final = frozenset({"/predict"})
 """Addresses that say what is wrong in the field ``problem``."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+CHARSETS: Final = frozenset(
+    {b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"iso8859-1", b"latin-1", b"latin1"}
+)
+"""How the text of a multipart form may be written. Starlette takes any codec of Python for one, also those
+that raise what it does not expect (``undefined``, ``punycode``) and those that unpack (``zip``)."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -110,6 +116,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most_bytes(scope):
             return self._too_large(scope)
+        if not _charset_is_taken(headers.get("content-type", "")):
+            return _refused(scope, 415, "the text of a form is taken in utf-8, us-ascii or iso-8859-1")
         return None
 
     def _most_bytes(self, scope: Scope) -> int:
@@ -120,6 +128,15 @@ class Guard:
             return _refused(scope, 413, "a form is shorter")
         most = self.most_bytes // 1_000_000
         return _refused(scope, 413, f"an upload has at most {most} MB ([console] upload_mb)")
+
+
+def after_the_end(scope: Scope) -> str:
+    """Return what to do where the console has ended before it has answered the request."""
+    if scope["method"] in SAFE_METHODS:
+        return "try again in a minute"
+    if scope["path"] in UPLOADS:
+        return "nothing of this was kept, try again in a minute"
+    return "look in a minute whether this was done, before you try again"
 
 
 def _refused(scope: Scope, status: int, words: str) -> Response:
@@ -134,6 +151,12 @@ def _hostname(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:  # brackets that no address has
         return ""
+
+
+def _charset_is_taken(content_type: str) -> bool:
+    """Tell whether the text of a body of that ``Content-Type`` can be read, as Starlette takes it apart."""
+    kind, options = parse_options_header(content_type)
+    return kind != b"multipart/form-data" or options.get(b"charset", b"utf-8").lower() in CHARSETS
 
 
 def _foreign(headers: Headers) -> bool:

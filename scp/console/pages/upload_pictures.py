@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -20,6 +21,15 @@ from scp.console.wording import NO_HEATMAP
 
 CACHE_HEADERS: Final = {"Cache-Control": "private, max-age=600"}
 """Pictures do not change under their address: the browser may keep them for this visit."""
+
+
+class _FileNumber(IntegerConvertor):
+    """The number of a file in an address, ``{file:number}``: Python makes no int of thousands of digits."""
+
+    regex = "[0-9]{1,3}"
+
+
+register_url_convertor("number", _FileNumber())
 
 
 async def preview(request: Request) -> Response:

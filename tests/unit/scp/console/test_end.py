@@ -2,13 +2,16 @@
 
 import http.client
 import io
+import json
 import socket
 import threading
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from scp.console import app
 from tests.support import ungated, web
 from tests.support.node_process import MODEL
 
@@ -66,3 +69,16 @@ def test_uploads_that_are_cut_off_are_asked_to_come_again(tmp_path):
     assert answer.json()["problem"].startswith(WORDS)
     assert "Traceback" not in "".join(console.lines.printed)
     assert not uploads.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "advice"),
+    [
+        ("POST", "/predict", "nothing of this was kept, try again in a minute"),
+        ("POST", "/retry", "look in a minute whether this was done, before you try again"),
+        ("GET", "/studies", "try again in a minute"),
+    ],
+)
+def test_what_is_cut_off_is_not_said_to_be_undone(method, path, advice):
+    answer = app._cut_off({"type": "http", "method": method, "path": path, "headers": []})
+    assert (answer.status_code, json.loads(answer.body)) == (503, {"problem": f"{WORDS}: {advice}"})

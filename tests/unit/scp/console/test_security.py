@@ -28,6 +28,12 @@ REFUSALS = pytest.mark.parametrize(
             403,
             "requests that change something come from our own pages",
         ),
+        (
+            b"-",
+            {"content-type": "multipart/form-data; boundary=x; charset=Undefined"},
+            415,
+            "the text of a form is taken in utf-8, us-ascii or iso-8859-1",
+        ),
         (b"-", {"host": "evil.example"}, 421, "this console is not called 'evil.example'"),
     ],
 )

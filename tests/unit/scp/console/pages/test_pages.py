@@ -363,6 +363,26 @@ def test_form_without_files_is_short(browser):
     assert browser.request("POST", "/sign-in", bytes(70_000)).status == 413
 
 
+@pytest.mark.parametrize("path", ["/sign-in", "/theme", "/analyse", "/predict", "/studies", "/users"])
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "zip", "hex", "unicode_escape", "idna", "none"])
+def test_a_form_in_a_charset_that_is_none_is_refused(browser, path, charset):
+    kind = f'multipart/form-data; boundary=x; charset="{charset}"'
+    body = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n\xff.\\ud800\r\n--x--\r\n'
+    answer = browser.request("POST", path, body, headers={"Content-Type": kind})
+    assert (answer.status, "utf-8" in answer.text) == (415, True)
+
+
+@pytest.mark.parametrize("charset", ["UTF-8", "us-ascii", "ISO-8859-1"])
+def test_a_form_in_a_usual_charset_is_read(browser, charset):
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    body = b'--x\r\nContent-Disposition: form-data; name="theme"\r\n\r\ndark\r\n--x--\r\n'
+    assert browser.request("POST", "/theme", body, headers={"Content-Type": kind}).status == 303
+
+
+def test_a_number_of_thousands_of_digits_is_no_file(browser):
+    assert browser.get(f"/analyse/none/{'9' * 5000}/picture.jpg").status == 404
+
+
 def test_who_leaves_in_the_middle_of_an_upload_is_no_fault_of_the_console(console):
     head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
     head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
