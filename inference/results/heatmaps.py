@@ -6,8 +6,6 @@ from collections.abc import Callable
 from collections.abc import Sequence as Many
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
@@ -37,41 +35,32 @@ def build(study: Study, series: Series) -> list[Dataset]:
         if isinstance(image.finding, Analysed) and image.layers is not None
     ]
     numbers = instance_numbers([image for image, _, _ in analysed])
-    pictures = study.distribute(lambda entry: _picture(*entry, study), analysed)
-    return [
-        _heatmap(
-            image,
-            finding,
-            picture,
-            study=study,
-            series=series,
-            number=numbers[image.source.sop_instance_uid],
-        )
-        for (image, finding, _), picture in zip(analysed, pictures, strict=True)
+    targets = [
+        _header(image, finding, study=study, series=series, number=numbers[image.source.sop_instance_uid])
+        for image, finding, _ in analysed
     ]
+    # headers are read by one thread, since pydicom decodes their values at the first look
+    return study.distribute(
+        lambda entry: _with_picture(entry[0], *entry[1], study), zip(targets, analysed, strict=True)
+    )
 
 
-def _picture(
-    image: StudyImage, finding: Analysed, layers: Callable[[], Layers], study: Study
-) -> NDArray[np.uint8]:
-    return heatmap.render(
+def _with_picture(
+    target: Dataset, image: StudyImage, finding: Analysed, layers: Callable[[], Layers], study: Study
+) -> Dataset:
+    """Return ``target`` with its picture: drawn and embedded at once, so that no array is kept beside."""
+    picture = heatmap.render(
         layers(),
         finding,
         caption=image.source.label,
         signature=wording.signature(study.maker.model, study.issue_of(image)),
         longest=study.maker.options.sc_max_side,
     )
+    secondary_capture.embed(target, picture)
+    return target
 
 
-def _heatmap(
-    image: StudyImage,
-    finding: Analysed,
-    picture: NDArray[np.uint8],
-    *,
-    study: Study,
-    series: Series,
-    number: int,
-) -> Dataset:
+def _header(image: StudyImage, finding: Analysed, *, study: Study, series: Series, number: int) -> Dataset:
     source, maker = image.source, study.maker
     began, issue = identity.time_key(study.began), study.issue_of(image)
     if finding.region is None:
@@ -97,7 +86,6 @@ def _heatmap(
     )
     _describe_source(target, source)
     _describe_derivation(target, finding, maker.model)
-    secondary_capture.embed(target, picture)
     secondary_capture.add_device(target, maker.device, image.analysed_at, study.first)
     headers.add_common_modules(
         target, study.first, maker=maker, made_at=image.analysed_at, series_began=study.began

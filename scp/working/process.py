@@ -24,6 +24,7 @@ import structlog
 from scp import archives, logs, product
 from scp.configuration.settings import Settings
 from scp.process import limits, locks, memory, parent, threads
+from scp.working import team_sizes
 from scp.working.heartbeats import Heartbeats
 from scp.working.messages import AWAKE, BEGIN, FINISHED, READY, SETTINGS, STOP
 from scp.working.worker import Worker
@@ -42,8 +43,6 @@ UNUSED_SECONDS: Final = 30 * 86_400.0
 """After so long without a start the networks of a machine are removed; it would compile them again."""
 NICE: Final = 10
 """Of nice(2): an image that arrives goes first, for its sender waits; the results of others can."""
-_PICTURES: Final = 4
-"""Threads that draw the pictures of a report, at most: a study has as many, and each thread takes memory."""
 IDLE_SECONDS: Final = 1.0
 """How long an idle worker waits before it looks by itself: for what falls due with time."""
 SHARING_IDLE_SECONDS: Final = 5.0
@@ -129,14 +128,6 @@ def open_analyst(
 def _load_jobs() -> None:
     """Load what jobs are done with: the dictionaries of highdicom and pydicom take a while."""
     from scp.working import analysis_job, report_job  # noqa: F401, PLC0415
-
-
-def _threads(settings: Settings) -> int:
-    """Return how many threads compute for each worker's network: all together, one for each processor.
-
-    More wait for each other, by computing; the bits are the same.
-    """
-    return max(1, threads.processors() // settings.worker.processes)
 
 
 def _compiled(settings: Settings) -> Path | None:
@@ -227,7 +218,7 @@ def _make_worker(
     proceed: Callable[[], bool],
 ) -> Worker:
     archive = archives.open_archive(settings)
-    analyst = open_analyst(settings, _load_jobs, computing=_threads(settings))
+    analyst = open_analyst(settings, _load_jobs, computing=team_sizes.of_network(settings))
     from scp.working.analysis_job import AnalysisJob  # noqa: PLC0415 - loaded by now
     from scp.working.report_job import ReportJob, needed_kinds  # noqa: PLC0415 - as above
 
@@ -244,7 +235,7 @@ def _make_worker(
         kinds=partial(needed_kinds, settings),
         reading=settings.node.reading(),
         now=database.now,
-        distribute=threads.Team(min(threads.processors(), _PICTURES)).distribute,
+        distribute=threads.Team(team_sizes.of_report(settings)).distribute,
     )
 
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta, timezone
 from types import SimpleNamespace
@@ -39,6 +40,23 @@ def test_pictures_that_are_drawn_side_by_side_give_the_same_bytes(tmp_path):
     images = [results.study_image(header, results.measured(), tmp_path) for header in results.four_views()]
     together = [stored(data_set) for data_set in results.objects(images, distribute=Team(3).distribute)]
     assert together == [stored(data_set) for data_set in results.objects(images)]
+
+
+def test_no_array_of_a_picture_stays_beside_what_is_sent(tmp_path):
+    image = results.study_image(mammogram(), results.measured(), tmp_path)
+    sources = [results.study_image(mammogram(number=n), results.measured(), tmp_path) for n in range(1, 9)]
+    enlarged = image.layers().enlarged(4)
+    images = [replace(source, layers=lambda: enlarged) for source in sources]
+    first, *_ = captures(images[:1])  # what is loaded and kept at the first picture counts for none
+    tracemalloc.start()
+    try:
+        pictures = captures(images)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = len(first.PixelData)
+    assert [len(picture.PixelData) for picture in pictures] == 8 * [size]
+    assert peak < (8 + 6) * size  # drawing takes four to five of its size; eight arrays would be eight more
 
 
 def test_one_capture_for_each_analysed_image_in_hanging_order(tmp_path):

@@ -5,9 +5,7 @@ import os
 import socket
 import time
 
-import pytest
-
-from scp.configuration.sections import Node, Worker
+from scp.configuration.sections import Node
 from scp.configuration.settings import Settings
 from scp.working import process
 from scp.working.messages import FINISHED, STOP
@@ -29,12 +27,6 @@ def test_networks_of_machines_that_are_gone_for_long_go(tmp_path):
     settings = Settings(node=Node(data_dir=tmp_path, role="work"))
     assert process._compiled(settings) == networks / socket.gethostname()
     assert {path.name for path in networks.iterdir()} == {"there", socket.gethostname(), "small.0.npz"}
-
-
-@pytest.mark.parametrize(("available", "workers", "computing"), [(1, 2, 1), (2, 2, 1), (2, 1, 2), (8, 2, 4)])
-def test_networks_of_all_workers_share_the_processors(monkeypatch, available, workers, computing):
-    monkeypatch.setattr(process.threads, "processors", lambda: available)
-    assert process._threads(Settings(worker=Worker(processes=workers))) == computing
 
 
 def test_stop_during_a_batch_lets_the_image_under_way_end_and_gives_the_rest_back(tmp_path):
