@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -48,12 +49,15 @@ def free_bytes(data_dir: Path) -> int:
     return shutil.disk_usage(data_dir).free
 
 
-def unfinished(data_dir: Path) -> tuple[int, int]:
-    """Count the files that come in now, or that an interrupted reception has left, and their bytes."""
+def unfinished(data_dir: Path, *, most_files: int | None = None) -> tuple[int, int]:
+    """Count the files that come in now, or that an interrupted reception has left, and their bytes.
+
+    Of more than ``most_files`` so many are counted: any, but the same as long as the folder does not change.
+    """
     sizes: list[int] = []
     try:
         with os.scandir(data_dir / INCOMING) as files:
-            for file in files:
+            for file in islice(files, most_files):
                 with contextlib.suppress(FileNotFoundError):  # it was kept meanwhile
                     sizes.append(file.stat().st_size)
     except (FileNotFoundError, NotADirectoryError):

@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from scp.configuration.settings import Settings
-from scp.console.reading.rest import Rest
+from scp.console.reading.rest import Reception, Rest
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +42,10 @@ class ReaderError(Exception):
 class Reader:
     """Asks one process, which is started when it is needed."""
 
-    def __init__(self, settings: Settings, *, most_rest: float) -> None:
+    def __init__(self, settings: Settings, reception: Reception, *, most_rest: float) -> None:
         """Let the process rest for ``most_rest`` seconds of each question while images are received."""
         self._settings = settings
-        self._rest = Rest(settings.node.data_dir, most_seconds=most_rest)
+        self._rest = Rest(reception, most_seconds=most_rest)
         self._began = 0.0
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
@@ -63,7 +63,7 @@ class Reader:
     @property
     def worked_seconds(self) -> float:
         """How long the process has worked for the question that came last."""
-        return time.monotonic() - self._began - self._rest.seconds
+        return max(0.0, time.monotonic() - self._began - self._rest.seconds)
 
     async def ask(
         self, question: Mapping[str, str], *, began: Callable[[], None] = lambda: None
@@ -76,6 +76,7 @@ class Reader:
         try:
             async with self._lock:
                 self._began = time.monotonic()
+                self._rest.begin()
                 began()
                 answer = await self._answer(question)
                 self.expected_seconds = self.worked_seconds

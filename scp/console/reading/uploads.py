@@ -25,6 +25,7 @@ from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp.configuration.settings import Settings
 from scp.console.reading.reader import ANALYSE, PREVIEW, Reader, ReaderError
+from scp.console.reading.rest import Reception
 from scp.console.reading.upload import Step, Upload, UploadedFile, file_name
 from scp.operating.analyze_files import is_picture
 
@@ -65,8 +66,9 @@ class Uploads:
         self._coming = 0
         """Bytes of the uploads that come in now."""
         self._headers = asyncio.Semaphore(HEADERS_AT_ONCE)
-        self._previews = Reader(settings, most_rest=PREVIEW_REST_SECONDS)
-        self.analyses = Reader(settings, most_rest=ANALYSIS_REST_SECONDS)
+        reception = Reception(settings.node.data_dir)
+        self._previews = Reader(settings, reception, most_rest=PREVIEW_REST_SECONDS)
+        self.analyses = Reader(settings, reception, most_rest=ANALYSIS_REST_SECONDS)
 
     def open(self) -> None:
         """Make the folder, empty."""

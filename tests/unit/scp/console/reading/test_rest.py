@@ -6,11 +6,13 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from scp.console.reading.rest import QUIET_SECONDS, Reception, Rest
+from scp.console.reading.rest import LOOK_SECONDS, MOST_FILES, QUIET_SECONDS, Reception, Rest
 from storage.files import local
 from tests.support.node_process import ROOT
 
@@ -39,27 +41,85 @@ def incoming(tmp_path):
     return tmp_path / local.INCOMING
 
 
+class Looker:
+    """Asks one `Reception` at moments of its own clock."""
+
+    def __init__(self, data_dir):
+        self.now = 0.0
+        self.reception = Reception(data_dir, clock=lambda: self.now)
+
+    async def after(self, seconds):
+        self.now += seconds
+        return await self.reception.goes_on()
+
+
 def test_images_come_in_from_the_first_change_until_a_while_after_the_last(incoming):
-    now = 0.0
-    image = incoming / "image.dcm"
-    image.write_bytes(b"left by an earlier node")
-    reception = Reception(incoming.parent, clock=lambda: now)
-    assert not reception.goes_on()
-    with image.open("ab") as file:
-        file.write(b"more")
-    assert reception.goes_on()
-    now += 0.9 * QUIET_SECONDS
-    assert reception.goes_on()
-    image.unlink()
-    assert reception.goes_on()
-    now += 0.9 * QUIET_SECONDS
-    assert reception.goes_on()
-    now += 0.2 * QUIET_SECONDS
-    assert not reception.goes_on()
+    async def follow():
+        image = incoming / "image.dcm"
+        image.write_bytes(b"left by an earlier node")
+        look = Looker(incoming.parent)
+        assert not await look.after(LOOK_SECONDS)
+        with image.open("ab") as file:
+            file.write(b"more")
+        assert await look.after(LOOK_SECONDS)
+        assert await look.after(0.9 * QUIET_SECONDS)
+        image.unlink()
+        assert await look.after(LOOK_SECONDS / 2)
+        assert await look.after(0.9 * QUIET_SECONDS)
+        assert not await look.after(0.2 * QUIET_SECONDS)
+        image.touch()
+        assert not await look.after(2 * QUIET_SECONDS), "nobody has asked for long: it is old"
+
+    asyncio.run(follow())
 
 
 def test_without_a_folder_nothing_comes_in(tmp_path):
-    assert not Reception(tmp_path / "nowhere").goes_on()
+    assert not asyncio.run(Looker(tmp_path / "nowhere").after(0.0))
+
+
+def test_a_folder_that_cannot_be_read_has_not_changed(incoming):
+    async def follow():
+        look = Looker(incoming.parent)
+        await look.after(0.0)
+        incoming.rmdir()
+        incoming.symlink_to(incoming)  # ELOOP, as EIO or ESTALE of a disk that is away
+        assert not await look.after(LOOK_SECONDS)
+        incoming.unlink()
+        incoming.mkdir()
+        assert await look.after(LOOK_SECONDS)
+
+    asyncio.run(follow())
+
+
+def test_a_disk_that_hangs_holds_up_one_look_and_nobody_who_asks(incoming, monkeypatch):
+    looks, awake = [], threading.Event()
+
+    def hang(*_arguments, **_limits):
+        looks.append(1)
+        awake.wait(20)
+        return 0, 0
+
+    monkeypatch.setattr(local, "unfinished", hang)
+
+    async def follow():
+        look = Looker(incoming.parent)
+        try:
+            async with asyncio.timeout(10):
+                answers = await asyncio.gather(*(look.after(QUIET_SECONDS) for _ in range(5)))
+                answers.append(await look.after(QUIET_SECONDS))
+        finally:
+            awake.set()
+        assert not any(answers)
+        assert len(looks) == 1
+
+    asyncio.run(follow())
+
+
+def test_of_many_leftovers_some_are_looked_at(incoming):
+    for number in range(MOST_FILES + 100):
+        (incoming / f"{number}.dcm").write_bytes(b"ab")
+    assert local.unfinished(incoming.parent) == (MOST_FILES + 100, 2 * MOST_FILES + 200)
+    assert local.unfinished(incoming.parent, most_files=MOST_FILES) == (MOST_FILES, 2 * MOST_FILES)
 
 
 def is_stopped(process):
@@ -88,13 +148,19 @@ async def idle():
 
 def test_a_process_rests_while_images_come_in_and_goes_on_afterwards(incoming):
     async def follow():
-        process, rest = await idle(), Rest(incoming.parent, most_seconds=1000.0)
+        process, rest = await idle(), Rest(Reception(incoming.parent), most_seconds=1000.0)
         async with rest.watched(process):
             receiving = asyncio.create_task(receive(incoming))
+            began = time.monotonic()
             await until(lambda: rest.going_on and is_stopped(process))
+            resting = time.monotonic()
+            await asyncio.sleep(0.3)
             receiving.cancel()
+            least = time.monotonic() - resting
             await until(lambda: not rest.going_on and not is_stopped(process))
-            assert rest.seconds > 0
+            assert least <= rest.seconds <= time.monotonic() - began
+        rest.begin()
+        assert rest.seconds == 0
         process.kill()
         await process.wait()
 
@@ -103,12 +169,13 @@ def test_a_process_rests_while_images_come_in_and_goes_on_afterwards(incoming):
 
 def test_it_rests_no_longer_than_it_may_and_not_when_nobody_watches(incoming):
     async def follow():
-        process, rest = await idle(), Rest(incoming.parent, most_seconds=0.3)
+        process, rest = await idle(), Rest(Reception(incoming.parent), most_seconds=0.3)
         receiving = asyncio.create_task(receive(incoming))
         async with rest.watched(process):
             await until(lambda: rest.going_on)
             await until(lambda: not rest.going_on)
-            assert rest.seconds == pytest.approx(0.3)
+            assert rest.seconds >= 0.3
+        rest.begin()
         async with rest.watched(process):
             await until(lambda: rest.going_on)
         await until(lambda: not is_stopped(process))
