@@ -98,14 +98,15 @@ async def take(store: Uploads, form: FormData, owner: str) -> Upload:
         raise HTTPException(400, "no file was chosen: choose a DICOM, PNG or JPEG file")
     if len(files) > uploads.MOST_FILES:
         raise HTTPException(400, f"at most {uploads.MOST_FILES} files are taken at once")
-    folder = store.new_folder()
     names = [Path(file.filename or "").name[-NAME_LENGTH:] for file in files]
-    with contextlib.ExitStack() as undoing:
-        undoing.callback(shutil.rmtree, folder, ignore_errors=True)
-        for number, file in enumerate(files):
-            await run_in_threadpool(_copy, file, folder / file_name(number, names[number]))
-        undoing.pop_all()
-    return store.begin(owner, folder, names)
+    with store.places(len(files)):
+        folder = store.new_folder()
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(shutil.rmtree, folder, ignore_errors=True)
+            for number, file in enumerate(files):
+                await run_in_threadpool(_copy, file, folder / file_name(number, names[number]))
+            undoing.pop_all()
+        return store.begin(owner, folder, names)
 
 
 async def follow(request: Request) -> Response:

@@ -35,7 +35,7 @@ FOLDER: Final = "uploads"
 MOST_FILES: Final = 32
 """Of one upload."""
 MOST_WAITING: Final = 64
-"""Files that may wait for an analysis, of all visitors; who comes then is asked to come again."""
+"""Files that may be unread, of all visitors; who comes then is asked to come again."""
 ANALYSIS_REST_SECONDS: Final = 20.0
 """How much longer an analysis may take because images are received: those of a study come in sooner."""
 PREVIEW_REST_SECONDS: Final = 2.0
@@ -65,6 +65,8 @@ class Uploads:
         self._uploads: dict[str, Upload] = {}
         self._coming = 0
         """Bytes of the uploads that come in now."""
+        self._promised = 0
+        """Files for which there is a place, and that are not among the uploads yet."""
         self._headers = asyncio.Semaphore(HEADERS_AT_ONCE)
         reception = Reception(settings.node.data_dir)
         self._previews = Reader(settings, reception, most_rest=PREVIEW_REST_SECONDS)
@@ -98,8 +100,8 @@ class Uploads:
         The reserve of the disk is for what peers send: they lose an image that finds no room, a visitor
         chooses the file again.
         """
-        if self.analyses.waiting >= MOST_WAITING:
-            raise Busy(f"{self.analyses.waiting} files wait to be analysed: try again in a minute")
+        if self.waiting >= MOST_WAITING:
+            raise Busy(f"{self.waiting} files wait to be analysed: try again in a minute")
         size = self._settings.console.upload_mb * MEGABYTE if size is None else size
         free, reserve = shutil.disk_usage(self.root).free // MEGABYTE, self._settings.node.disk_reserve_mb
         if free - (self._coming + size) // MEGABYTE < reserve:
@@ -113,6 +115,25 @@ class Uploads:
             yield
         finally:
             self._coming -= size
+
+    @property
+    def waiting(self) -> int:
+        """Files that have come, of all visitors, and are not read to their end."""
+        unread = (file.step is not Step.ENDED for upload in self._uploads.values() for file in upload.files)
+        return self._promised + sum(unread)
+
+    @contextmanager
+    def places(self, number: int) -> Iterator[None]:
+        """Keep places for ``number`` files until their upload has begun. Raises Busy where there are none."""
+        if self.waiting + number > MOST_WAITING:
+            raise Busy(
+                f"{self.waiting} files wait to be analysed, and {MOST_WAITING} may: try again in a minute"
+            )
+        self._promised += number
+        try:
+            yield
+        finally:
+            self._promised -= number
 
     def new_folder(self) -> Path:
         """Return an empty folder for an upload."""

@@ -49,6 +49,14 @@ class Able(Unable):
         return {"finding": findings.dump(results.measured((0.3, 0.2, 0.1, 0.4))), "seconds": 0.1}
 
 
+class Unending(Unable):
+    """A reader that never answers."""
+
+    async def ask(self, _question, *, began=lambda: None):
+        began()
+        await asyncio.Event().wait()
+
+
 def for_all(_study_uid):
     return SameForAll(threshold=results.RULE.threshold)
 
@@ -127,9 +135,23 @@ def test_what_an_earlier_console_left_is_removed(opened):
 
 
 def test_no_more_are_taken_than_may_wait(opened):
-    opened.analyses.waiting = MOST_WAITING
-    with pytest.raises(Busy, match="try again in a minute"), opened.room(0):
-        pass
+    opened._previews = opened.analyses = Unending()
+
+    async def follow():
+        upload = opened.begin("ann", opened.new_folder(), ["a.png"] * 40)
+        with opened.room(0), opened.room(0):  # how many files they bring is known when they have come
+            with opened.places(20):
+                with pytest.raises(Busy, match="60 files wait to be analysed, and 64 may"), opened.places(5):
+                    pass
+                with opened.places(4), pytest.raises(Busy, match="again in a minute"), opened.room(0):
+                    pass
+            assert opened.waiting == 40
+        opened.forget(upload)
+        with opened.places(MOST_WAITING):
+            pass
+        await asyncio.gather(*upload.tasks, return_exceptions=True)
+
+    asyncio.run(follow())
 
 
 def test_uploads_side_by_side_leave_the_disk_its_reserve(opened, monkeypatch):
