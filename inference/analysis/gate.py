@@ -45,8 +45,9 @@ COMPONENTS: Final = 10
 """More were no better at refusing, and knew too well the scanners that they were learned from."""
 _TRUNK: Final = "trunk/"
 _LIKENESS: Final = "likeness/"
-_GRAPH: Final = "gate"
-"""Begins the name of the file of its compiled call, which is the same for the gates of all models."""
+_GRAPH: Final = "+gate"
+"""Begins the name of the file of its compiled call, which is the same for the gates of all models. No model's
+name begins so."""
 
 Floats = NDArray[np.float64]
 

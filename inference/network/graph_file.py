@@ -3,20 +3,21 @@
 Building and tracing take more processor time than all else of a start. The file holds the traced graph
 without weights, so that it computes the same bits as the network that it was made of. Weights come from their
 own file, whose hash the manifest has. The name holds a digest of all that the graph depends on; a file that
-cannot be used is made again.
+cannot be used is made again. It begins with the SHA-256 of the rest, in NumPy's format NPZ: what a disk has
+changed is not parsed, since parsers of damaged bytes fail in any way, and would fail at each start.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import secrets
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from inference.network.engine import keras, tf
@@ -26,6 +27,9 @@ _SOURCES: Final = (*sorted(Path(__file__).parent.glob("*.py")),)
 
 _ORDER: Final = "^"
 """Begins the name of a node that only comes before, in GraphDef."""
+
+_SUFFIX: Final = ".graph"
+_DIGEST_BYTES: Final = 32
 
 Call: TypeAlias = Callable[[Any], tuple[Any, ...]]
 """Images to what is computed of them."""
@@ -41,7 +45,7 @@ def path(folder: Path, name: str, *, code: Path, depends_on: object) -> Path:
     Parameters
     ----------
     name
-        Of the model.
+        Of what is compiled: a model's, or one that no model has. It may have dots.
     code
         The source file of what is compiled.
     depends_on
@@ -50,13 +54,13 @@ def path(folder: Path, name: str, *, code: Path, depends_on: object) -> Path:
     digest = hashlib.sha256(repr((tf.__version__, keras.__version__, depends_on)).encode())
     for source in (*_SOURCES, code):
         digest.update(source.read_bytes())
-    return folder / f"{name}.{digest.hexdigest()[:24]}.npz"
+    return folder / f"{name}.{digest.hexdigest()[:24]}{_SUFFIX}"
 
 
 def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 - TensorFlow ships no types
     """Write the graph of ``call``, a `tf.function` of one signature that reads the weights of ``network``.
 
-    Older files of the same model go. Raises OSError where it cannot be written, GraphFileError where the call
+    Older files of the same name go. Raises OSError where it cannot be written, GraphFileError where the call
     computes with other things than images and these weights.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,9 +73,14 @@ def save(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 -
         raise GraphFileError(f"{error} is neither an image nor a weight") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    for older in file.parent.glob(f"{file.stem.partition('.')[0]}.*.npz"):
-        if older != file:
+    for older in file.parent.glob(f"*{_SUFFIX}"):
+        if older != file and _name(older) == _name(file):
             older.unlink(missing_ok=True)
+
+
+def _name(file: Path) -> str:
+    """Return the name that `path` was given: what stands before the digest."""
+    return file.stem.rpartition(".")[0]
 
 
 def _write(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401 - TensorFlow ships no types
@@ -83,15 +92,20 @@ def _write(file: Path, call: Any, network: keras.Model) -> None:  # noqa: ANN401
     }
     outputs = [tensor.name for tensor in concrete.outputs]
     definition, read = _computation(concrete.graph.as_graph_def(), variables, outputs)
+    stored = io.BytesIO()
+    np.savez(
+        stored,
+        definition=np.frombuffer(definition.SerializeToString(), np.uint8),
+        images=np.array(concrete.inputs[0].name),
+        outputs=np.array(outputs),
+        read=np.array(list(read)),
+        weights=np.array(list(read.values())),
+    )
+    content = stored.getvalue()
     with file.open("wb") as stream:
-        np.savez(
-            stream,
-            definition=np.frombuffer(definition.SerializeToString(), np.uint8),
-            images=np.array(concrete.inputs[0].name),
-            outputs=np.array(outputs),
-            read=np.array(list(read)),
-            weights=np.array(list(read.values())),
-        )
+        stream.write(hashlib.sha256(content).digest() + content)
+        stream.flush()
+        os.fsync(stream.fileno())  # else a power cut may leave the name without the bytes
 
 
 def _computation(
@@ -136,15 +150,25 @@ def load(file: Path, arrays: Mapping[str, NDArray[Any]]) -> Call:
     Raises GraphFileError where the file is missing, damaged or of other weights.
     """
     try:
-        # a damaged file fails by the checksums of ZIP
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(_content(file)), allow_pickle=False) as stored:
             definition = tf.compat.v1.GraphDef.FromString(stored["definition"].tobytes())
             images, outputs = str(stored["images"]), stored["outputs"].tolist()
             read, names = stored["read"].tolist(), stored["weights"].tolist()
         values = [tf.constant(arrays[name].astype(np.float32)) for name in names]
         return _imported(definition, images, dict(zip(read, values, strict=True)), outputs)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, DecodeError) as error:
-        raise GraphFileError(f"{file}: {error}") from error
+    except GraphFileError:
+        raise
+    except Exception as error:  # whatever it is, the network can be built without the file
+        raise GraphFileError(f"{file}: {type(error).__name__}: {error}") from error
+
+
+def _content(file: Path) -> bytes:
+    """Return what stands behind the digest of ``file``. Raises OSError; GraphFileError if damaged."""
+    whole = file.read_bytes()
+    digest, content = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        raise GraphFileError(f"{file} is damaged")
+    return content
 
 
 def _imported(definition: Any, images_name: str, values: Mapping[str, Any], outputs: list[str]) -> Call:  # noqa: ANN401 - TensorFlow ships no types

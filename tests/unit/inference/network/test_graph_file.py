@@ -1,6 +1,8 @@
 """The compiled call that is stored in a file: same bits, nothing built, made again where it is damaged."""
 
 import dataclasses
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,42 @@ def test_file_that_was_damaged_is_made_again(model, first_start, folder, monkeyp
     assert len(built) == 3
 
 
+def test_whatever_bit_is_wrong_the_file_is_not_parsed(first_start, tmp_path):
+    """Of a header of NPZ, one bit makes TokenError, NotImplementedError, TypeError or "encrypted"."""
+    (file,) = first_start[0].iterdir()
+    whole, damaged = file.read_bytes(), tmp_path / file.name
+    for place in (*range(0, 300, 7), *range(300, len(whole), len(whole) // 50), len(whole) - 1):
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(graph_file.GraphFileError, match="is damaged"):
+            graph_file.load(damaged, {})
+
+
+def test_content_that_no_parser_understands_is_said_to_be_unusable(tmp_path):
+    nonsense = b"PK\x03\x04 but no archive"
+    file = tmp_path / "nonsense.graph"
+    file.write_bytes(hashlib.sha256(nonsense).digest() + nonsense)
+    with pytest.raises(graph_file.GraphFileError, match=r"nonsense\.graph: BadZipFile"):
+        graph_file.load(file, {})
+
+
+def test_models_whose_names_begin_alike_leave_each_others_files_alone(tmp_path):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    shape = tf.TensorSpec((1, 4), tf.float32)
+    call = tf.function(lambda images: (network(images),), input_signature=[shape])
+
+    def saved(name, version):
+        file = graph_file.path(tmp_path, name, code=Path(__file__), depends_on=version)
+        graph_file.save(file, call, network)
+        return file
+
+    site, plain, gate = (saved(name, 1) for name in ("model.site", "model", "+gate"))
+    assert set(tmp_path.iterdir()) == {site, plain, gate}
+    newer = saved("model", 2)
+    assert set(tmp_path.iterdir()) == {site, newer, gate}
+    newest = saved("model.site", 2)
+    assert set(tmp_path.iterdir()) == {newest, newer, gate}
+
+
 def test_network_that_is_calibrated_otherwise_has_a_file_of_its_own_and_the_old_one_goes(model, folder):
     before = list(folder.iterdir())
     recalibrated = dataclasses.replace(model, temperature=model.temperature * 2)
@@ -90,5 +128,5 @@ def test_call_that_computes_with_another_variable_is_not_kept(tmp_path):
     shape = tf.TensorSpec((1, 4), tf.float32)
     call = tf.function(lambda images: (network(images) * stranger,), input_signature=[shape])
     with pytest.raises(graph_file.GraphFileError, match="neither an image nor a weight"):
-        graph_file.save(tmp_path / "stranger.npz", call, network)
+        graph_file.save(tmp_path / "stranger.graph", call, network)
     assert list(tmp_path.iterdir()) == []
