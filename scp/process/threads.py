@@ -21,9 +21,15 @@ class Team:
     """Threads that are there from the start: later, where a job has taken all memory, none could start."""
 
     def __init__(self, size: int) -> None:
+        """Start ``size`` threads. Raises RuntimeError where so many cannot be started; then none stays."""
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="team")
         assembled = threading.Barrier(size)
-        wait([self._pool.submit(assembled.wait) for _ in range(size)])  # each needs a thread of its own
+        try:
+            wait([self._pool.submit(assembled.wait) for _ in range(size)])  # each needs a thread of its own
+        except BaseException:
+            assembled.abort()  # those that have started would wait for the rest for ever
+            self._pool.shutdown()
+            raise
 
     def distribute(self, work: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
         """Do ``work`` for each of ``items``; return what came of them in their order.

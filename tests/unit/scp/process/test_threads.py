@@ -43,5 +43,20 @@ def test_its_threads_are_there_from_the_start(monkeypatch):
     assert team.distribute(str, range(9)) == list("012345678")
 
 
+def test_where_not_all_of_them_can_start_none_stays(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def start_two(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        Team(3)
+    assert [thread.is_alive() for thread in started] == [False, False]
+
+
 def test_there_is_a_processor():
     assert processors() >= 1
