@@ -18,6 +18,9 @@ from scipy import ndimage
 HALO: Final = 0.7
 """Of the line's width: as much is dark on each side of it, to be seen on dense and on fatty tissue."""
 
+LARGEST_LIMIT: Final = 181
+"""Pixels: the sum of two squares of such distances fits into 16 bits. The largest heatmap needs 80."""
+
 Flags = NDArray[np.bool_]
 
 
@@ -62,9 +65,12 @@ def _squared_depth(area: Flags, limit: int) -> NDArray[np.uint16]:
 def squared_distance(flags: Flags, limit: int) -> NDArray[np.uint16]:
     """Return the square of how far the nearest false pixel is from each pixel: 0 where that is itself.
 
-    What is ``limit``, 255 at most, or farther away gets the square of ``limit``. It is worked out down the
-    columns, then along the rows (Felzenszwalb and Huttenlocher 2012), there by trying each distance.
+    What is ``limit`` or farther away gets the square of ``limit``. It is worked out down the columns, then
+    along the rows (Felzenszwalb and Huttenlocher 2012), there by trying each distance. Raises ValueError
+    where ``limit`` is more than `LARGEST_LIMIT`.
     """
+    if limit > LARGEST_LIMIT:
+        raise ValueError(f"distances are worked out up to {LARGEST_LIMIT} pixels, not to {limit}")
     down = np.where(flags, np.uint8(limit), np.uint8(0))
     for row in range(1, len(down)):
         np.minimum(down[row], down[row - 1] + np.uint8(1), out=down[row])
