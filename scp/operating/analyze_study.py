@@ -6,17 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from inference import decision, examination
 from inference.decision import Decision, FlagRule, Result, Thresholds
 from inference.examination import Examination
-from inference.findings import AnalysisStatus, Finding, Measured, NotAnalysed
+from inference.findings import CLASSES, AnalysisStatus, ClassKey, Finding, Measured, NotAnalysed
 from inference.heatmap import layers
 from inference.heatmap.layers import Layers
 from inference.options import MeasuredImage
 from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp.operating import analyze_files
+
+CONTRADICTION: Final = (
+    "another of these files has the same SOP Instance UID and other pixels, and counts in its place"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +72,8 @@ class ReadStudy:
 
 def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -> ReadStudy:
     """Decide about the breasts of one study; an image to which no result can refer is read alone."""
-    images = _mentioned(files)
+    instances = _instances(files)
+    images = _mentioned(list(instances.values()))
     read = examination.read(images, rule, thresholds) if images else None
     decisions: dict[str, Decision] = {}
     aside: dict[str, Result] = {}
@@ -84,7 +90,9 @@ def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -
             Outcome(
                 path=file.path,
                 source=file.source,
-                finding=_aside(file, aside) or _result(file, decisions, rule),
+                finding=_contradiction(file, instances)
+                or _aside(file, aside)
+                or _result(file, decisions, rule),
                 layers=file.layers,
                 seconds=file.seconds,
             )
@@ -94,21 +102,53 @@ def decided(files: Sequence[ReadFile], rule: FlagRule, thresholds: Thresholds) -
     )
 
 
-def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
-    """Return the images of a report: each instance once, no raw data whose presentation is there."""
-    now = datetime.now(UTC)
-    images: dict[str, MeasuredImage] = {}
+def _instances(files: Sequence[ReadFile]) -> dict[str, ReadFile]:
+    """Return the file that counts for each SOP Instance UID of a report, whatever the files are called.
+
+    One with scores comes before one without: a damaged copy must not push a sound image out of its breast. Of
+    several with scores that is the most suspicious one, for the choice must not make a breast less so.
+    """
+    instances: dict[str, ReadFile] = {}
     for file in files:
         if file.source is not None and analyze_files.reportable(file.source):
-            image = MeasuredImage(
-                source=file.source,
-                finding=file.finding,
-                analysed_at=now,
-                layers=layers.in_memory(file.layers),
-            )
-            images.setdefault(file.source.sop_instance_uid, image)
-    sources = [image.source for image in images.values()]
-    return [image for image in images.values() if mammogram.is_mentioned(image.source, sources)]
+            uid = file.source.sop_instance_uid
+            if uid not in instances or _suspicion(file) > _suspicion(instances[uid]):
+                instances[uid] = file
+    return instances
+
+
+def _suspicion(file: ReadFile) -> float:
+    """Return the malignant score, less than any where there is none."""
+    match file.finding:
+        case Measured(scores=scores):
+            return scores[CLASSES.index(ClassKey.MALIGNANT)]
+        case NotAnalysed():
+            return -1.0
+
+
+def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
+    """Return the images of a report: no raw data whose presentation is there."""
+    now = datetime.now(UTC)
+    images = [
+        MeasuredImage(
+            source=file.source,
+            finding=file.finding,
+            analysed_at=now,
+            layers=layers.in_memory(file.layers),
+        )
+        for file in files
+        if file.source is not None
+    ]
+    sources = [image.source for image in images]
+    return [image for image in images if mammogram.is_mentioned(image.source, sources)]
+
+
+def _contradiction(file: ReadFile, instances: Mapping[str, ReadFile]) -> Result | None:
+    """Return why a file with other scores than the one that counts for its UID has no result; else None."""
+    counted = None if file.source is None else instances.get(file.source.sop_instance_uid)
+    if counted is None or not isinstance(file.finding, Measured) or file.finding == counted.finding:
+        return None
+    return NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=CONTRADICTION)
 
 
 def _aside(file: ReadFile, aside: Mapping[str, Result]) -> Result | None:

@@ -15,7 +15,7 @@ from inference.network import manifest
 from inference.reading import pixels
 from inference.results import codes
 from scp import terminal
-from scp.operating import analyze, analyze_files, analyze_lines
+from scp.operating import analyze, analyze_files, analyze_lines, analyze_study
 from storage.database.engine import Database
 from storage.scanners.scores import Network, Scanner
 from tests.support import model_folder, results
@@ -407,3 +407,33 @@ def test_the_place_of_a_breast_comes_from_the_database_of_the_node(secondread, t
     )
     (breast,) = breasts(secondread(image, "--json").lines)
     assert breast["percentile"] == 100
+
+
+@pytest.mark.parametrize("name", ["a-damaged.dcm", "z-damaged.dcm"])
+def test_damaged_copy_of_an_image_does_not_push_it_out_of_its_breast(secondread, tmp_path, name):
+    for number, view in enumerate(["CC", "MLO"], start=1):
+        write(mammogram("L", view, number=number, lesion=True), tmp_path / f"m{number}.dcm")
+    (sound,) = breasts(secondread(tmp_path, "--json").lines)
+    whole = (tmp_path / "m1.dcm").read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    lines = secondread(tmp_path, "--json").lines
+    assert sorted(line["status"] for line in lines if "file" in line) == ["analysed", "analysed", "failed"]
+    assert breasts(lines) == [sound]
+    assert sound["views"] == ["CC", "MLO"]
+
+
+def test_most_suspicious_of_several_files_with_one_uid_counts_and_the_rest_are_named(secondread, tmp_path):
+    write(mammogram("L", "CC", lesion=False), tmp_path / "1.dcm")
+    write(mammogram("L", "CC", lesion=True), tmp_path / "2.dcm")
+    (tmp_path / "3.dcm").write_bytes((tmp_path / "2.dcm").read_bytes())
+    alone = [
+        breasts(secondread(path, "--json").lines)[0]["malignant"] for path in sorted(tmp_path.glob("?.dcm"))
+    ]
+    lines = secondread(tmp_path, "--json").lines
+    (breast,) = breasts(lines)
+    assert alone[0] != alone[1] == alone[2]
+    assert breast["malignant"] == max(alone)
+    named = [line["reason"] is not None for line in lines if "file" in line]
+    assert named == [score != max(alone) for score in alone]
+    (reason, *_) = [line["reason"] for line in lines if line.get("reason")]
+    assert reason == analyze_study.CONTRADICTION

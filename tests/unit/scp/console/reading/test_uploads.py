@@ -121,6 +121,32 @@ def test_a_dicom_file_is_flagged_from_the_threshold_that_its_scanner_has(opened,
     database.close()
 
 
+class AbleOfOne(Able):
+    """A reader that can read all but one file of an upload."""
+
+    def __init__(self, unreadable):
+        self.unreadable = unreadable
+
+    async def ask(self, question, *, began=lambda: None):
+        if question["file"].endswith(f"/{self.unreadable}.file"):
+            raise ReaderError("the file could not be analysed")
+        return await super().ask(question, began=began)
+
+
+@pytest.mark.parametrize("damaged", [0, 2])
+def test_a_damaged_copy_does_not_push_the_image_out_of_its_breast(opened, damaged):
+    opened._previews = opened.analyses = AbleOfOne(damaged)
+    folder, names = opened.new_folder(), ("0.dcm", "1.dcm", "2.dcm")
+    for number, name in enumerate(names):
+        view = ("CC", 1) if number in (0, 2) else ("MLO", 2)
+        image = mammogram("R", view[0], number=view[1], rows=320, columns=256)
+        write(image, folder / file_name(number, name))
+    (study,) = upload_of(opened, "ann", names, folder=folder).studies(results.RULE, for_all)
+    (breast,) = study.examination.breasts
+    assert [image.view for image in breast.images] == ["CC", "MLO"]
+    assert [file.status for file in study.files].count(AnalysisStatus.SUCCEEDED) == 2
+
+
 def test_nothing_is_left_of_an_upload_that_is_forgotten(opened):
     upload = upload_of(opened, "ann")
     opened.forget(upload)
