@@ -41,6 +41,7 @@ these lines are enough (with the AE title and address of your PACS):
     port = 104
 """
 
+# "[" of a help text is written "\[": Rich takes "[node]" for its markup, and leaves it out
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -87,7 +88,7 @@ def start(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="receive, work, deliver, console or all: what this process does; [node] role.",
+            help=r"receive, work, deliver, console or all: what this process does; \[node] role.",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
@@ -216,7 +217,7 @@ def calibrate(
     *,
     flag_rate: Annotated[
         float | None,
-        typer.Option(min=0.001, max=0.5, help="Wanted share of flagged examinations; [model] flag_rate."),
+        typer.Option(min=0.001, max=0.5, help=r"Wanted share of flagged examinations; \[model] flag_rate."),
     ] = None,
     scanner: Annotated[str | None, typer.Option(metavar="NAME", help="One scanner, as it is shown.")] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Put what is proposed in force.")] = False,
@@ -339,7 +340,7 @@ def move_database(
     *,
     config: Config = None,
 ) -> None:
-    """Move the database of a stopped node to PostgreSQL, or back to the file in [node] data_dir."""
+    r"""Move the database of a stopped node to PostgreSQL, or back to the file in \[node] data_dir."""
     settings = _settings(context, config)
     from scp.operating import whole_database
 
@@ -406,7 +407,7 @@ app.add_typer(alert, name="alert")
 
 @alert.command("test")
 def alert_test(context: typer.Context, *, config: Config = None) -> None:
-    """Send a test to everybody whom [alerts] names."""
+    r"""Send a test to everybody whom \[alerts] names."""
     settings = _settings(context, config)
     from scp.alerts import watch
 

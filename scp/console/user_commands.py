@@ -25,10 +25,15 @@ def add(settings: Settings, name: str, *, role: str) -> int:
     try:
         with open_for_changes(settings, new=True) as database:
             access.add_user(database, name, role=role, password=password, now=datetime.now(UTC))
+            with database.read() as tx:
+                everybody = users.every(tx)
     except UserError as error:
         raise CommandError(str(error), code=WRONG_USAGE) from error
     _tell(settings, name, f"added as {role.lower()}")
-    terminal.out().print(f"user {name} added, {role.lower()}: from now on the console asks who comes")
+    first = ": from now on the console asks who comes" if len(everybody) == 1 else ""
+    terminal.out().print(f"user {name} added, {role.lower()}{first}")
+    if not settings.openid.on and not any(user.role == "admin" for user in everybody):
+        terminal.out().print("there is no admin yet: `user add NAME --role admin`")
     return OK
 
 

@@ -23,7 +23,7 @@ PLAIN: Final[Mapping[ClassKey, str]] = MappingProxyType(
         ),
         ClassKey.BENIGN_WITHOUT_CALLBACK: (
             "Something was seen that resembles findings which radiologists call harmless at first sight, "
-            "such as a calcified vessel. Nobody was called back for them, so it was never proven."
+            "such as a lymph node. Nobody was called back for them, so it was never proven."
         ),
         ClassKey.MALIGNANT: (
             "Something was seen that resembles cancers. It is a reason to look closely, and no diagnosis."

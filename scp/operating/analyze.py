@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -35,6 +36,9 @@ from scp.working.process import open_analyst
 from storage.scanners.scores import Network
 
 log = structlog.get_logger(__name__)
+
+NAMED: Final = 10
+"""So many of the files that do not look like images are named: a folder may hold thousands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,18 +209,17 @@ def _keep(study: ReadStudy, folder: OutputFolder, settings: Settings, analyst: A
 def _unread(selection: Selection) -> Counter[str]:
     """Count the files that were not read, by the reason."""
     unread = Counter(selection.skipped.values())
-    if selection.unread_files:
-        unread["does not look like an image"] += selection.unread_files
+    if selection.unread:
+        unread["does not look like an image"] += len(selection.unread)
     return unread
 
 
 def _show_skipped(selection: Selection) -> None:
-    """Name and count what is not read, for the person at the terminal."""
+    """Name what is not read, for the person at the terminal; the last line counts it."""
     console = terminal.err()
     for path, reason in selection.skipped.items():
         console.print(terminal.printable(f"skipped: {path}: {reason}"))
-    if selection.skipped or selection.unread_files:
-        console.print(
-            f"{len(selection.skipped)} files skipped that cannot be read, "
-            f"{selection.unread_files} that do not look like images"
-        )
+    for path in selection.unread[:NAMED]:
+        console.print(terminal.printable(f"skipped: {path}: it does not look like an image"))
+    if (more := len(selection.unread) - NAMED) > 0:
+        console.print(f"skipped: {more} more that do not look like images")

@@ -43,7 +43,7 @@ class Selection:
     files: tuple[Path, ...]
     skipped: Mapping[Path, str]
     """Why each of them cannot be read."""
-    unread_files: int
+    unread: tuple[Path, ...]
     """Files in the folders that do not look like images."""
 
 
@@ -51,7 +51,7 @@ def expand(named: Iterable[Path]) -> Selection:
     """Return the files to read, folders expanded, each file once, in the order in which they were named."""
     files: dict[Path, None] = {}
     skipped: dict[Path, str] = {}
-    unread_files = 0
+    unread: list[Path] = []
     for path in named:
         for file in _inside(path, skipped) if path.is_dir() else (path,):
             try:
@@ -60,10 +60,10 @@ def expand(named: Iterable[Path]) -> Selection:
                 elif file == path or _looks_like_an_image(file):
                     files[file] = None
                 else:
-                    unread_files += 1
+                    unread.append(file)
             except OSError as error:
                 skipped[file] = f"it cannot be read ({error.strerror or error})"
-    return Selection(files=tuple(files), skipped=skipped, unread_files=unread_files)
+    return Selection(files=tuple(files), skipped=skipped, unread=tuple(unread))
 
 
 def is_picture(path: Path) -> bool:

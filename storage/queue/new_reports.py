@@ -47,20 +47,23 @@ def keep(
 ) -> tuple[int, tuple[str, ...]]:
     """Make ``report`` the current one of its identity, which is that of ``senders``.
 
-    Returns the id of its row, and files of its objects that were kept already.
+    Returns its number among the study's reports, and files of its objects that were kept already.
     """
-    report_id = _replace_report(tx, study_uid, report)
+    report_id, sequence = _replace_report(tx, study_uid, report)
     _remember_senders(tx, report_id, senders)
     scores.keep(tx, report_id, report.breasts, now=now)
-    return report_id, _keep(tx, study_uid, report_id, report.results)
+    return sequence, _keep(tx, study_uid, report_id, report.results)
 
 
-def _replace_report(tx: Connection, study_uid: str, report: NewReport) -> int:
-    """Make ``report`` the current one of its identity. Returns the id of its row, which may be there."""
+def _replace_report(tx: Connection, study_uid: str, report: NewReport) -> tuple[int, int]:
+    """Make ``report`` the current one of its identity.
+
+    Returns the id of its row, which may be there, and its number among the study's reports.
+    """
     document = next((result for result in report.results if result.kind == DOCUMENT), None)
-    if document is not None and (report_id := _with_document(tx, study_uid, document)) is not None:
-        tx.execute(update(_reports).where(_reports.c.id == report_id).values(current=True))
-        return report_id
+    if document is not None and (identifiers := _with_document(tx, study_uid, document)) is not None:
+        tx.execute(update(_reports).where(_reports.c.id == identifiers[0]).values(current=True))
+        return identifiers
     last = tx.execute(
         select(func.coalesce(func.max(_reports.c.sequence), 0)).where(_reports.c.study_uid == study_uid)
     ).scalar_one()
@@ -77,7 +80,7 @@ def _replace_report(tx: Connection, study_uid: str, report: NewReport) -> int:
     )
     key = inserted.inserted_primary_key
     assert key is not None  # noqa: S101 - every single-row INSERT has one
-    return int(key[0])
+    return int(key[0]), last + 1
 
 
 def _remember_senders(tx: Connection, report_id: int, senders: Iterable[str]) -> None:
@@ -88,13 +91,13 @@ def _remember_senders(tx: Connection, report_id: int, senders: Iterable[str]) ->
         tx.execute(insert(table).values(report_id=report_id, ae_title=ae_title))
 
 
-def _with_document(tx: Connection, study_uid: str, document: NewResult) -> int | None:
-    report_id: int | None = tx.execute(
-        select(_reports.c.id).where(
+def _with_document(tx: Connection, study_uid: str, document: NewResult) -> tuple[int, int] | None:
+    row = tx.execute(
+        select(_reports.c.id, _reports.c.sequence).where(
             _reports.c.study_uid == study_uid, _reports.c.sr_sop_instance_uid == document.sop_instance_uid
         )
-    ).scalar_one_or_none()
-    return report_id
+    ).one_or_none()
+    return None if row is None else (row.id, row.sequence)
 
 
 def _keep(tx: Connection, study_uid: str, report_id: int, results: Sequence[NewResult]) -> tuple[str, ...]:

@@ -102,11 +102,11 @@ def finish(
     senders = {edition.identity: edition.senders for edition in editions.of_study(tx, study_uid)}
     unneeded: tuple[str, ...] = ()
     for report in new:
-        report_id, kept_already = new_reports.keep(
+        number, kept_already = new_reports.keep(
             tx, study_uid, report, senders=senders.get(report.identity, ()), now=now
         )
         unneeded += kept_already
-        history.append(tx, study_uid, "reported", now, report=report_id, images=report.images)
+        history.append(tx, study_uid, "reported", now, report=number, images=report.images)
     if not new:
         history.append(tx, study_uid, "nothing new to report", now)
     goals = {uid: destinations for uid, _, destinations in _owed_to(tx, study_uid)}

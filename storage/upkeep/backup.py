@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -30,6 +31,7 @@ class BackedUp:
     """What a backup holds."""
 
     files: int
+    """Of images and results: neither the database nor `KEYS`."""
     missing: int
     """Files that went while it was written: what named them is done with them."""
 
@@ -68,8 +70,26 @@ def write(data_dir: Path, target: Path, copy_rows: Callable[[Path], None] | None
     return BackedUp(files=len(names) - missing, missing=missing)
 
 
+@contextmanager
+def opened(source: Path) -> Iterator[tarfile.TarFile]:
+    """Open a backup for reading. Raises DatabaseError where it is none, or cut off; OSError."""
+    try:
+        bundle = tarfile.open(source)  # noqa: SIM115 -- closed below; what fails here is another thing than there
+    except tarfile.TarError:
+        raise DatabaseError(
+            f"{source} is no backup, or is cut off: name a file that `backup` has written"
+        ) from None
+    with bundle:
+        try:
+            yield bundle
+        except tarfile.TarError as error:
+            raise DatabaseError(f"{source} is cut off or damaged ({error})") from error
+
+
 def put_back(source: Path, data_dir: Path) -> int:
     """Put the backup ``source`` into ``data_dir``, which has no database. Returns how many files it held.
+
+    They are counted as in `BackedUp`.
 
     Raises
     ------
@@ -82,16 +102,13 @@ def put_back(source: Path, data_dir: Path) -> int:
         raise DatabaseError(f"there is a database in {data_dir} already: move that directory away first")
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     count = 0
-    try:
-        with tarfile.open(source) as bundle:
-            for member in bundle:
-                _extract(bundle, member, data_dir)
-                count += 1
-    except tarfile.TarError as error:
-        raise DatabaseError(f"{source} is no backup, or is cut off ({error})") from error
+    with opened(source) as bundle:
+        for member in bundle:
+            _extract(bundle, member, data_dir)
+            count += member.name not in (NAME, *KEYS)
     if not (data_dir / NAME).exists():
         raise DatabaseError(f"{source} holds no database: it is no backup, or is cut off")
-    return count - 1
+    return count
 
 
 def _add(bundle: tarfile.TarFile, data_dir: Path, names: Iterable[str]) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import tarfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -61,11 +60,8 @@ def stage(source: Path, data_dir: Path, *, reserve: int) -> int:
     """
     if staged(data_dir):
         raise DatabaseError(f"a backup waits in {data_dir / STAGED} already: start the node, or remove it")
-    try:
-        with tarfile.open(source) as bundle:
-            size = sum(member.size for member in bundle)
-    except tarfile.TarError as error:
-        raise DatabaseError(f"{source} is no backup, or is cut off ({error})") from error
+    with backup.opened(source) as bundle:
+        size = sum(member.size for member in bundle)
     if (short := size + reserve - shutil.disk_usage(data_dir).free) > 0:
         raise DatabaseError(f"{short // 1_000_000 + 1} MB more must be free in {data_dir}: make room")
     unfinished = data_dir / UNFINISHED

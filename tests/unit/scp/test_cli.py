@@ -1,12 +1,14 @@
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 
-from scp import node, product
+from scp import cli, node, product
 from scp.process import locks
 from storage.database import inspection
 from storage.database.engine import Database
@@ -65,6 +67,33 @@ def test_help_names_every_command(secondread):
     assert ended.code == 0
     for command in ("demo", "check", "status", "studies", "retry", "calibrate", "analyze", "move-database"):
         assert command in ended.out
+
+
+@pytest.mark.parametrize(
+    ("command", "sections"),
+    [
+        ((), ("[node] role", "[node]")),
+        (("calibrate",), ("[model]",)),
+        (("move-database",), ("in [node] data_dir",)),
+        (("alert", "test"), ("whom [alerts] names",)),
+    ],
+)
+def test_help_names_the_sections_of_the_configuration(secondread, command, sections):
+    output = " ".join(secondread(*command, "--help").out.replace("│", " ").split())
+    assert [section for section in sections if section not in output] == []
+
+
+def test_no_help_text_has_a_section_that_would_be_taken_for_markup():
+    def texts(command):
+        yield command.help
+        yield from (parameter.help for parameter in command.params if hasattr(parameter, "help"))
+        for inner in getattr(command, "commands", {}).values():
+            yield from texts(inner)
+
+    lost = [
+        text for text in texts(typer.main.get_command(cli.app)) if re.search(r"(?<!\\)\[[a-z]", text or "")
+    ]
+    assert lost == []
 
 
 def test_version_is_that_of_the_product(secondread):

@@ -227,6 +227,17 @@ def test_the_first_user_comes_before_the_first_start(tmp_path, monkeypatch):
     new_database.close()
 
 
+def test_who_adds_the_first_user_hears_that_there_is_no_admin_yet(tmp_path, monkeypatch, capsys):
+    settings = Settings(node=Node(data_dir=tmp_path / "data"))
+    outputs = []
+    for name, role in (("vera", "viewer"), ("olaf", "operator"), ("ada", "admin")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))
+        user_commands.add(settings, name, role=role)
+        outputs.append(capsys.readouterr().out)
+    assert ["from now on the console asks" in words for words in outputs] == [True, False, False]
+    assert ["there is no admin yet" in words for words in outputs] == [True, True, False]
+
+
 def test_the_first_user_makes_no_database_that_the_node_could_not_open(tmp_path, monkeypatch):
     settings = Settings(node=Node(data_dir=tmp_path))
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{PASSWORD}\n"))

@@ -276,14 +276,14 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path, monkeypatch, capsys)
         "locked.dcm": "it cannot be read (Permission denied)",
         "null": "no file, but a FIFO, a socket or a device",
     }
-    assert selection.unread_files == 1
+    assert [path.name for path in selection.unread] == ["notes.txt"]
     summary = analyze_lines._summary([AnalysisStatus.SUCCEEDED], analyze._unread(selection))
     no_file = "2 skipped (no file, but a FIFO, a socket or a device)"
     assert summary.startswith(f"6 files: 1 analysed, {no_file}, 1 skipped (")
     assert summary.endswith(", 1 skipped (does not look like an image)")
     analyze._show_skipped(selection)
     output = capsys.readouterr().err
-    assert "4 files skipped that cannot be read, 1 that do not look like images" in output
+    assert f"skipped: {tmp_path / 'notes.txt'}: it does not look like an image" in output
     assert "pipe.dcm: no file, but a FIFO" in output
 
 

@@ -308,3 +308,16 @@ def test_the_history_holds_uids_titles_and_numbers(hand):
     ]
     assert events[0].fields == {"sender": "PACS", "sop_instance_uid": f"{STUDY}.0"}
     assert events[0].at == START
+
+
+def test_the_history_numbers_the_reports_of_each_study(hand):
+    hand.answer_study("1.1")
+    hand.answer_study("2.1", study="1.2.8", document="1.2.8.1")
+    with hand.database.read() as tx:
+        numbers = [
+            event.fields["report"]
+            for study in (STUDY, "1.2.8")
+            for event in history.of(tx, study)
+            if event.event == "reported"
+        ]
+    assert numbers == [1, 1]

@@ -32,7 +32,7 @@ def stored_study(hand, tmp_path):
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_what_was_backed_up_comes_back(stored_study, tmp_path):
     assert stored_study.stat().st_mode & 0o077 == 0
-    assert backup.put_back(stored_study, tmp_path / "new") == 2
+    assert backup.put_back(stored_study, tmp_path / "new") == 1  # as `backup` has counted
     assert (tmp_path / "new" / "instances" / "0.dcm").read_bytes() == b"image"
     assert (tmp_path / "new" / "console.key").read_bytes() == b"key"
     opened = Database.open(tmp_path / "new")
@@ -99,6 +99,15 @@ def test_what_is_no_backup_of_ours_is_refused(tmp_path, name):
     with pytest.raises(DatabaseError):
         backup.put_back(tmp_path / "bad.tar", tmp_path / "new")
     assert not (tmp_path / "new" / NAME).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n of a breast" * 100])
+def test_a_file_of_another_kind_is_refused_in_a_sentence(tmp_path, content):
+    (tmp_path / "bad.tar").write_bytes(content)
+    with pytest.raises(
+        DatabaseError, match=r"bad\.tar is no backup, or is cut off: name a file that `backup` has written$"
+    ):
+        backup.put_back(tmp_path / "bad.tar", tmp_path / "new")
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
