@@ -66,9 +66,7 @@ def main(settings: Settings, number: int, owner: str, pipe: Connection) -> None:
     database = Database.open(settings.node.data_dir, url=settings.database.server)
     try:
         supervisor = _Supervisor(pipe, settings)
-        worker = _make_worker(
-            settings, owner, database, announce=supervisor.announce, proceed=supervisor.proceed
-        )
+        worker = _make_worker(settings, owner, database, supervisor)
         # where there are roles, others have workers of that number in the same data directory
         shared = settings.node.shares
         with (
@@ -172,6 +170,13 @@ class _Supervisor:
         self.listen(0)
         return not self.says_stop
 
+    def pause(self, seconds: float) -> bool:
+        """Wait so long, or until told to stop; tell whether work goes on."""
+        until = time.monotonic() + seconds
+        while not self.says_stop and (remaining := until - time.monotonic()) > 0:
+            self.listen(remaining)
+        return not self.says_stop
+
     def listen(self, seconds: float) -> bool:
         """Wait so long for a message; do what it says, and those behind it. Tell whether one came."""
         came = False
@@ -209,14 +214,7 @@ def _do_jobs(worker: Worker, supervisor: _Supervisor, idle: float) -> None:
             worked = False
 
 
-def _make_worker(
-    settings: Settings,
-    owner: str,
-    database: Database,
-    *,
-    announce: Callable[[], None],
-    proceed: Callable[[], bool],
-) -> Worker:
+def _make_worker(settings: Settings, owner: str, database: Database, supervisor: _Supervisor) -> Worker:
     archive = archives.open_archive(settings)
     analyst = open_analyst(settings, _load_jobs, computing=team_sizes.of_network(settings))
     from scp.working.analysis_job import AnalysisJob  # noqa: PLC0415 - loaded by now
@@ -240,7 +238,7 @@ def _make_worker(
 
     def announced(do: Callable[[Job], None]) -> Callable[[Job], None]:
         def run(job: Job) -> None:
-            announce()
+            supervisor.announce()
             do(job)
 
         return run
@@ -256,6 +254,7 @@ def _make_worker(
         now=database.now,
         batch=settings.worker.batch,
         batch_wait=timedelta(milliseconds=settings.worker.batch_wait_ms),
-        analyse_ahead=partial(analyse.analyse_ahead, announce=announce),
-        proceed=proceed,
+        analyse_ahead=partial(analyse.analyse_ahead, announce=supervisor.announce),
+        pause=supervisor.pause,
+        proceed=supervisor.proceed,
     )

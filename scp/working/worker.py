@@ -40,6 +40,11 @@ INTERRUPTED_ANALYSIS: Final = findings.dump(
 """The finding of an image whose analysis failed by a fault of ours: the study is reported all the same."""
 
 
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
     """Does the jobs of the queue, each kind by its own function."""
@@ -59,6 +64,8 @@ class Worker:
     """How long a batch waits for more images."""
     analyse_ahead: Callable[[Sequence[Job]], None] | None = None
     """Analyses the images of a batch; what `do` does with each of its jobs then is the rest."""
+    pause: Callable[[float], bool] = _sleep
+    """Waits so many seconds, or until the worker is told to stop; tells whether it goes on."""
     proceed: Callable[[], bool] = lambda: True
     """Hears that a job of a batch has ended; tells whether the next one may begin, or all go back."""
 
@@ -68,7 +75,7 @@ class Worker:
             jobs.release_owner(tx, self.owner, now=self.now(), died=False, epitaph=INTERRUPTED_ANALYSIS)
 
     def step(self) -> JobKind | None:
-        """Claim a job, or a batch, and do it. Returns its kind, or None where nothing was due.
+        """Claim a job, or a batch, and do it. Returns its kind, or None where there was none to do.
 
         Raises StorageError where not even the job's failure could be written down: `give_back`, later.
         """
@@ -93,7 +100,9 @@ class Worker:
             claimed = batches.claim(tx, owner=self.owner, now=self.now(), lease=lease, most=self.batch)
         self.heartbeats.hold(job.lease for job in claimed)
         if claimed and len(claimed) < self.batch and self.batch_wait and batches.shares(claimed[0]):
-            time.sleep(self.batch_wait.total_seconds())
+            if not self.pause(self.batch_wait.total_seconds()):
+                self.give_back()
+                return []
             with self.database.write_beside_others() as tx:
                 claimed += batches.claim_beside(
                     tx,

@@ -156,17 +156,17 @@ def test_a_batch_that_is_told_to_stop_gives_back_what_is_not_done(opened):
     assert (job.deaths, job.releases) == (0, 0)
 
 
-def test_a_batch_waits_for_more_images_as_long_as_it_may(opened, monkeypatch):
+def test_a_batch_waits_for_more_images_as_long_as_it_may(opened):
     analyst = BatchAnalyst()
     node = opened(analyst, 4)
     received(node, VIEWS[:1])
     waits = []
 
-    def sleep(seconds):
+    def pause(seconds):
         waits.append(seconds)
         node.receive(*(mammogram(*view, number=number) for number, view in enumerate(VIEWS[1:], 2)))
+        return True
 
-    monkeypatch.setattr(worker.time, "sleep", sleep)
     patient = worker.Worker(
         owner="patient",
         database=node.database,
@@ -177,6 +177,7 @@ def test_a_batch_waits_for_more_images_as_long_as_it_may(opened, monkeypatch):
         batch=4,
         batch_wait=timedelta(milliseconds=20),
         analyse_ahead=node.worker.analyse_ahead,
+        pause=pause,
     )
     patient.step()
     assert waits == [0.02]
