@@ -44,6 +44,8 @@ class Node:
     """First process that analyses; None while it loads its network, or died and is to be started again."""
     worker_pids: tuple[int, ...]
     """All processes that analyse; where there are machines, those of them that do."""
+    console_running: bool | None
+    """Whether the pages of the node are shown; None where it starts none, or does not run itself."""
     ae_title: str
     port: int
     data_dir: Path
@@ -213,6 +215,11 @@ def _node(settings: Settings, processes: Sequence[MachineStatus]) -> Node:
         pid=pid,
         worker_pid=next(iter(worker_pids), None),
         worker_pids=worker_pids,
+        console_running=(
+            locks.console_runs(settings.node.data_dir)
+            if pid is not None and settings.console.enabled
+            else None
+        ),
         ae_title=settings.node.ae_title,
         port=settings.node.port,
         data_dir=settings.node.data_dir,

@@ -48,6 +48,8 @@ def _show(health: Health, console: Console) -> None:
     console.print(f"{node.ae_title}, port {node.port}: {state}, data in {node.data_dir}")
     if node.running:
         console.print(_worker(node))
+    if node.console_running is False:
+        console.print("console: NOT running; `check` looks at its port, and the log says why")
     if disk.bucket:
         fault = "" if disk.bucket_fault is None else f", which FAILS, images are REFUSED: {disk.bucket_fault}"
         console.print(f"files: in {disk.bucket}{fault}; a full disk removes no study early there")

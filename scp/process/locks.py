@@ -162,6 +162,19 @@ def node_pid(data_dir: Path) -> int | None:
     return _holder(data_dir / LOCK)
 
 
+def console_runs(data_dir: Path) -> bool:
+    """Tell whether a console shows the database of ``data_dir``, its node's or one alone.
+
+    Tried is the lock that who moves the database takes, for a moment: a console that starts just then is told
+    that the database is being moved, and the node starts it again.
+    """
+    try:
+        with (data_dir / CONSOLE_LOCK).open("r+") as lock:
+            return _held(lock.fileno(), fcntl.LOCK_EX)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def worker_pids(data_dir: Path) -> tuple[int, ...]:
     """Return the process ids of the workers that are ready to do the jobs of ``data_dir``."""
     holders = map(_holder, sorted(data_dir.glob(WORKER_LOCKS.format("*"))))
@@ -218,10 +231,10 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _held(descriptor: int) -> bool:
+def _held(descriptor: int, mode: int = fcntl.LOCK_SH) -> bool:
     """Try the lock: a process id may be another program's by now, the lock may not."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -18,10 +17,8 @@ from scp import archives, product, terminal
 from scp.configuration.sections import Model
 from scp.configuration.settings import Settings
 from scp.errors import FAILED, OK, CommandError
-from scp.network.association import Address, connect, echo
-from scp.operating.checking import peers, services, tls_files
+from scp.operating.checking import peers, ports, services, tls_files
 from scp.operating.checking.outcomes import Check, Offer, Outcome, failed, note, ok, show
-from scp.operating.checking.peers import ECHO_SECONDS
 from scp.operating.database import open_for_reading
 from scp.process import locks
 from storage import machines, privacy
@@ -61,18 +58,20 @@ def all_checks(settings: Settings, path: Path) -> Iterator[Check]:
     yield _directory(settings.node.data_dir)
     yield _database(settings)
     yield from _files(settings)
-    running = _running(settings, living := _living(settings))
+    living = _living(settings)
+    running = ports.listener(settings, living)
     yield from _unfinished(settings.node.data_dir, shared=settings.node.shares or bool(living))
     yield _weights(settings.model)
     yield _disk(settings)
     if not settings.tls.only:
-        yield _port(settings, running)
+        yield ports.dicom(settings, running)
     if settings.tls.on:
-        yield _open_port(running, "tls", settings.node.host, settings.tls.port)
+        yield ports.opened(running, "tls", settings.node.host, settings.tls.port)
     if settings.stow.enabled:
-        yield _open_port(
+        yield ports.opened(
             running, "STOW-RS", settings.stow.host, settings.stow.port, connecting=not settings.tls.on
         )
+    yield from ports.console(settings, living)
     yield from tls_files.files(settings.tls, datetime.now(UTC))
     calls = [partial(peers.probe, peer, settings) for peer in settings.peers]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
@@ -159,15 +158,6 @@ def _living(settings: Settings) -> tuple[Machine, ...]:
         return ()
 
 
-def _running(settings: Settings, living: Sequence[Machine]) -> str | None:
-    """Say who listens on this machine: a node, which holds its lock, or a process with that role."""
-    if (pid := locks.node_pid(settings.node.data_dir)) is not None:
-        return f"the node runs (process {pid})"
-    listeners = [machine for machine in living if machine.role == "receive"]
-    on_this_machine = any(machine.host == socket.gethostname() for machine in listeners)
-    return "the role receive runs" if on_this_machine else None
-
-
 def _unfinished(data_dir: Path, *, shared: bool) -> Iterator[Check]:
     """Say what lies in the folder of unfinished files, where anything does."""
     files, size = unfinished(data_dir)
@@ -201,65 +191,3 @@ def _disk(settings: Settings) -> Check:
             f"{free} MB free, less than the reserve of {reserve} MB: images are refused until there is room",
         )
     return ok(subject, f"{free} MB free, {reserve} MB kept in reserve")
-
-
-def _port(settings: Settings, running: str | None) -> Check:
-    subject = f"port {settings.node.port}"
-    if settings.node.port == 0:
-        return ok(subject, "a free one is taken at the start")
-    if running is None:
-        return _free(subject, settings.node.host, settings.node.port)
-    return _listening(subject, settings, running)
-
-
-def _open_port(running: str | None, name: str, host: str, port: int, *, connecting: bool = True) -> Check:
-    subject = f"{name} port {port}"
-    if port == 0:
-        return ok(subject, "a free one is taken at the start")
-    if running is None:
-        return _free(subject, host, port)
-    if not connecting:  # HTTPS counts a handshake that never comes among what it has refused
-        if _cannot_bind(host, port) is None:
-            return failed(subject, f"{running} but not here; was it restarted since?")
-        return ok(subject, f"{running}, and the port is in use")
-    # only a connection: who may speak TLS with the node is shown by the peers, not by the node to itself
-    if (unreachable := connect(_loopback(host), port, ECHO_SECONDS)) is not None:
-        return failed(subject, f"{running} but: {unreachable}; was it restarted since?")
-    return ok(subject, f"{running} and listens")
-
-
-def _free(subject: str, host: str, port: int) -> Check:
-    if (reason := _cannot_bind(host, port)) is not None:
-        return failed(
-            subject,
-            f"cannot listen at {host} ({reason}), and it is not our node that does: stop what "
-            "uses it, or choose another port",
-        )
-    return ok(subject, f"free at {host}; the node is not running")
-
-
-def _cannot_bind(host: str, port: int) -> str | None:
-    """Return why nobody can begin to listen there now, None where one can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener does
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.strerror
-    return None
-
-
-def _listening(subject: str, settings: Settings, running: str) -> Check:
-    node = settings.node
-    host = _loopback(node.host)
-    address = Address(host=host, port=node.port, calling=node.ae_title, called=node.ae_title)
-    answer = echo(address, seconds=ECHO_SECONDS)
-    if not answer.speaks_dicom:
-        return failed(subject, f"{running} but: {answer.reason}; look into its log")
-    return ok(subject, f"{running} and answers")
-
-
-def _loopback(host: str) -> str:
-    """Return where this machine reaches what listens at ``host``."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address has loopback

@@ -236,6 +236,7 @@ def test_status_tells_what_is_owed_to_whom(secondread, config, database, tmp_pat
         "pid": None,
         "worker_pid": None,
         "worker_pids": [],
+        "console_running": None,
         "ae_title": "SECONDREAD",
         "port": 11112,
         "data_dir": str(tmp_path / "data"),

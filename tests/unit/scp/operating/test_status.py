@@ -69,6 +69,21 @@ def test_node_whose_worker_is_loading_or_dead_says_so(database, tmp_path):
     assert "NOT ready" in _worker(health)
 
 
+def test_node_without_its_console_says_so(database, tmp_path, capsys):
+    settings = Settings(node=Node(data_dir=tmp_path))
+    outputs = []
+    with lock_held(tmp_path):
+        run(settings, as_json=False)
+        outputs.append(capsys.readouterr().out)
+        with locks.console_lock(tmp_path):
+            run(settings, as_json=False)
+            assert look(database, settings).node.console_running
+        outputs.append(capsys.readouterr().out)
+    run(settings, as_json=False)
+    outputs.append(capsys.readouterr().out)
+    assert ["console: NOT running" in output for output in outputs] == [True, False, False]
+
+
 def test_killed_worker_is_seen_to_be_gone(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (
 from rich.console import Console
 from structlog.testing import capture_logs
 
+from scp.configuration.console import Console as WebPages
 from scp.configuration.database import DatabaseServer
 from scp.configuration.sections import Model, Node, Peer
 from scp.configuration.settings import Settings
@@ -25,6 +26,7 @@ from scp.configuration.web import Stow
 from scp.network.association import Address, echo
 from scp.operating.checking.command import all_checks
 from scp.operating.checking.outcomes import Offer, Outcome, peer_tables
+from scp.process import locks
 from scp.roles.presence import Presence
 from storage.database import inspection
 from storage.database.engine import Database
@@ -46,7 +48,9 @@ def look(tmp_path, model):
 
     def look_at(*peers, **node):
         node = {"data_dir": tmp_path / "data", "port": 0, "disk_reserve_mb": 1, "host": "127.0.0.1", **node}
-        settings = Settings(node=Node(**node), peers=peers, model=Model(name=str(model)))
+        settings = Settings(
+            node=Node(**node), peers=peers, model=Model(name=str(model)), console=WebPages(port=0)
+        )
         return {check.subject: check for check in all_checks(settings, tmp_path / "config.toml")}
 
     return look_at
@@ -218,6 +222,35 @@ def test_port_of_stow_is_looked_at_where_it_is_open(tmp_path, model):
         assert look().outcome is Outcome.FAILED
 
 
+def test_port_of_the_console_is_looked_at(tmp_path, model):
+    port, data_dir = free_port(), tmp_path / "data"
+    data_dir.mkdir()
+
+    def look(**console):
+        settings = Settings(
+            node=Node(data_dir=data_dir, port=0, host="127.0.0.1"),
+            model=Model(name=str(model)),
+            console=WebPages(port=port, **console),
+        )
+        checks = {check.subject: check for check in all_checks(settings, tmp_path / "config.toml")}
+        return checks.get(f"console port {port}")
+
+    assert look().outcome is Outcome.OK
+    assert look(enabled=False) is None
+    with lock_held(data_dir):
+        assert "the log says why" in look().words
+    with socket.create_server(("127.0.0.1", port)):
+        assert "it is not our node that does" in look().words
+        with lock_held(data_dir):
+            check = look()
+            assert check.outcome is Outcome.FAILED
+            assert (
+                "but not its console: it cannot listen at 127.0.0.1 (Address already in use)" in check.words
+            )
+            with locks.console_lock(data_dir):
+                assert look().words == "the console runs and listens"
+
+
 def test_check_beside_a_living_node_leaves_no_refusal_in_its_log(look, tmp_path):
     (tmp_path / "data").mkdir()
     peers = (Peer(ae_title="PACS", addresses=("192.0.2.7",), results_to=()),)
@@ -343,7 +376,7 @@ def test_check_command_prints_and_ends_as_it_went(
     port = scp(*classes) if port_of_peer == "listening" else free_port()
     config = tmp_path / "node.toml"
     config.write_text(
-        f'[node]\nport = 0\ndisk_reserve_mb = 1\n[model]\nname = "{model}"\n'
+        f'[node]\nport = 0\ndisk_reserve_mb = 1\n[console]\nport = 0\n[model]\nname = "{model}"\n'
         f'[[peers]]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\n'
     )
     secondread = CommandLine(monkeypatch, capsys)
