@@ -7,6 +7,7 @@ holder is gone goes back to the queue; one that goes wrong every time is parked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from itertools import product
@@ -241,12 +242,15 @@ def _running(tx: Connection, *conditions: ColumnElement[bool]) -> list[Row[Any]]
 def _all_back(
     tx: Connection, rows: list[Row[Any]], blame: Callable[[Row[Any]], Blame], *, now: datetime, epitaph: str
 ) -> list[Job]:
-    parked = []
+    parked, held = [], Counter(row.owner for row in rows)
     for row in rows:
         deaths, releases = blame(row)
         blamed = {"deaths": row.deaths + deaths, "releases": row.releases + releases}
         if blamed["deaths"] < DEATHS and blamed["releases"] < RELEASES:
-            jobs.take(tx, row, JobEvent.LEASE_LOST, now=now, not_before=now, **blamed)
+            # of a batch all but one are without fault, and all are tried by themselves: the attempt was none
+            counted = held[row.owner] == 1 and (deaths or releases)
+            attempts = row.attempts if counted else row.attempts - 1
+            jobs.take(tx, row, JobEvent.LEASE_LOST, now=now, not_before=now, attempts=attempts, **blamed)
         else:
             _park(tx, row, blamed, now=now, epitaph=epitaph)
             lease = Lease(job_id=row.id, owner=row.owner, claim=row.claims)

@@ -105,7 +105,7 @@ def test_jobs_of_a_batch_whose_worker_died_are_tried_one_by_one(opened):
         assert jobs.release_owner(tx, "dead", now=node.now, died=True, epitaph="{}") == []
         for _ in batch:
             (alone,) = batches.claim(tx, owner="next", now=node.now, lease=LEASE, most=4)
-            assert alone.deaths == 1
+            assert (alone.deaths, alone.attempts) == (1, 1)  # the batch is no attempt of each
 
 
 def test_an_image_that_ends_its_node_every_time_parks_no_other_of_its_batch(opened):
@@ -153,7 +153,7 @@ def test_a_batch_that_is_told_to_stop_gives_back_what_is_not_done(opened):
     assert counts(node) == {JobState.DONE: 2, JobState.WAITING: 2}
     with node.database.write() as tx:
         job, _ = batches.claim(tx, owner="next", now=node.now, lease=LEASE, most=4)
-    assert (job.deaths, job.releases) == (0, 0)
+    assert (job.deaths, job.releases, job.attempts) == (0, 0, 1)
 
 
 def test_a_batch_waits_for_more_images_as_long_as_it_may(opened):
