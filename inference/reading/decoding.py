@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import dictionary_description
+from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.pixels.utils import pixel_array
@@ -20,6 +21,7 @@ from inference.errors import Failed, Refused
 from inference.reading import attributes, damage, objections, stored_values, transfer_syntaxes, unknown_vr
 
 _ALLOCATED: Final = (8, 16)
+_UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 _MOST_PIXELS: Final = 400_000_000
 """Of a compressed image, whose size nothing but its header tells: ten times the largest detector's."""
 _UNDECODABLE: Final = (
@@ -89,8 +91,9 @@ def _values(header: Dataset, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check(header: Dataset) -> None:
+    ends_early = _ends_early(header)
     if not header.get("PixelData"):
-        raise Failed("the file has no pixel data")
+        raise Failed("the file ends too early: copy it again" if ends_early else "the file has no pixel data")
     _check_description(header)
     if not objections.is_grey(header):
         raise Refused(objections.NOT_GREY)
@@ -98,6 +101,16 @@ def _check(header: Dataset) -> None:
         raise Refused(objections.SEVERAL_FRAMES)
     if header.get("BitsAllocated") not in _ALLOCATED:
         raise Refused("the image does not have 8 or 16 bits a pixel: such images are not read")
+
+
+def _ends_early(header: Dataset) -> bool:
+    """Tell whether the last element has fewer bytes than its length says; ask before its value is read."""
+    last: Any = header.get_item(max(header.keys(), default=Tag(0)))
+    return (
+        isinstance(last, RawDataElement)
+        and last.length != _UNDEFINED_LENGTH
+        and len(last.value or b"") < last.length
+    )
 
 
 def _check_description(header: Dataset) -> None:

@@ -22,7 +22,6 @@ from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, NotAnalysed
 from inference.heatmap import heatmap
 from inference.pipeline import Analysis, Analyst
-from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from inference.reading.options import ReadingOptions
 from scp import product, terminal
@@ -128,7 +127,7 @@ def _by_study(files: Sequence[Path], reading: ReadingOptions) -> list[list[Named
 
 def _named(path: Path, reading: ReadingOptions) -> NamedFile:
     try:
-        source = None if analyze_files.is_picture(path) else mammogram.read(path, reading)
+        source = analyze_files.header(path, reading)
     except OSError as error:
         return NamedFile(
             path=path, source=None, reason=f"the file cannot be read ({error.strerror or error})"

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from inference.errors import Failed
 from inference.examination import Examination
 from inference.findings import ModelIdentity
 from inference.options import OutputOptions
-from inference.reading import objections
+from inference.reading import mammogram, objections
 from inference.reading.mammogram import SourceImage
+from inference.reading.options import ReadingOptions
 from inference.results.identity import Device
 from inference.results.study_results import study_objects
 from scp.errors import CommandError
@@ -31,7 +33,8 @@ from scp.errors import CommandError
 PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 SUFFIXES: Final = frozenset({".dcm", ".dicom"}) | PICTURE_SUFFIXES
 PREAMBLE: Final = 128
-"""Bytes before the prefix DICM (PS3.10 7.1)."""
+"""Bytes before the prefix (PS3.10 7.1)."""
+PREFIX: Final = b"DICM"
 PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """How PNG and JPEG files begin."""
 
@@ -68,9 +71,36 @@ def expand(named: Iterable[Path]) -> Selection:
 
 def is_picture(path: Path) -> bool:
     """Whether ``path`` begins as a PNG or JPEG does, or is called one; all else is DICOM. Raises OSError."""
+    return _is_picture(path, _head(path))
+
+
+def header(path: Path, options: ReadingOptions) -> SourceImage | None:
+    """Read the header of the DICOM file at ``path``; None of a picture.
+
+    Raises
+    ------
+    Failed
+        The file is neither, empty, or its header is damaged.
+    OSError
+        The file is not to be had now.
+    """
+    head = _head(path)
+    if not head:
+        raise Failed("the file is empty")
+    if _is_picture(path, head):
+        return None
+    if head[PREAMBLE:] != PREFIX:
+        raise Failed("this is no DICOM, PNG or JPEG file")
+    return mammogram.read(path, options)
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        head = file.read(PREAMBLE + 4)
-    called_picture = path.suffix.lower() in PICTURE_SUFFIXES and head[PREAMBLE:] != b"DICM"
+        return file.read(PREAMBLE + len(PREFIX))
+
+
+def _is_picture(path: Path, head: bytes) -> bool:
+    called_picture = path.suffix.lower() in PICTURE_SUFFIXES and head[PREAMBLE:] != PREFIX
     return head.startswith(PICTURES) or called_picture
 
 
@@ -104,8 +134,7 @@ def _looks_like_an_image(path: Path) -> bool:
         return True
     if path.suffix and not path.suffix[1:].isdecimal():  # a file named by a UID ends in digits
         return False
-    with path.open("rb") as file:
-        return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+    return _head(path)[PREAMBLE:] == PREFIX
 
 
 class OutputFolder:

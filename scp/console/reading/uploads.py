@@ -21,13 +21,12 @@ import structlog
 from inference import findings
 from inference.errors import InferenceError
 from inference.findings import AnalysisStatus, Finding, NotAnalysed
-from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp.configuration.settings import Settings
 from scp.console.reading.reader import ANALYSE, PREVIEW, Reader, ReaderError
 from scp.console.reading.rest import Reception
 from scp.console.reading.upload import Step, Upload, UploadedFile, file_name
-from scp.operating.analyze_files import is_picture
+from scp.operating import analyze_files
 
 log = structlog.get_logger(__name__)
 
@@ -221,7 +220,7 @@ class Uploads:
         return findings.load(answer["finding"])
 
     def _header(self, path: Path) -> SourceImage | None:
-        return None if is_picture(path) else mammogram.read(path, self._settings.node.reading())
+        return analyze_files.header(path, self._settings.node.reading())
 
 
 def _begin(file: UploadedFile) -> None:

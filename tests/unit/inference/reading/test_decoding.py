@@ -110,3 +110,14 @@ def test_attribute_with_several_values_is_named(tmp_path, keyword):
     image[keyword].value = [16, 16]
     with pytest.raises(Failed, match="several values"):
         decoding.read(write(image, tmp_path / "a.dcm"))
+
+
+def test_a_file_that_is_cut_off_before_its_pixels_is_to_be_copied_again(tmp_path):
+    image = small()
+    image.add_new(0x00321060, "LO", "x" * 64)  # RequestedProcedureDescription
+    content = write(image, tmp_path / "a.dcm").read_bytes()
+    within = content.index(b"x" * 64) + 32
+    for length, words in ((within, "ends too early: copy it again"), (within + 32, "has no pixel data")):
+        (tmp_path / "b.dcm").write_bytes(content[:length])
+        with pytest.raises(Failed, match=words):
+            decoding.read(tmp_path / "b.dcm")

@@ -117,7 +117,7 @@ def test_one_failed_file_makes_exit_code_1_and_does_not_stop_the_others(secondre
     ended = secondread(text, tmp_path / "missing.dcm", image, "--json")
     assert ended.code == 1
     assert [line["status"] for line in ended.lines if "file" in line] == ["failed", "failed", "analysed"]
-    assert "not a DICOM file" in ended.lines[0]["reason"]
+    assert ended.lines[0]["reason"] == "this is no DICOM, PNG or JPEG file"
     assert "No such file" in ended.lines[1]["reason"]
     assert "Traceback" not in ended.err
 
@@ -305,6 +305,13 @@ def test_broken_picture_is_called_that(tmp_path, content):
     assert analyze_files.is_picture(picture)
     with pytest.raises(Failed, match="damaged"):
         pixels.from_image_file(picture)
+
+
+@pytest.mark.parametrize("name", ["empty.dcm", "empty.png"])
+def test_empty_file_is_called_that(secondread, tmp_path, name):
+    (tmp_path / name).touch()
+    (line,) = secondread(tmp_path / name, "--json").lines
+    assert (line["status"], line["reason"]) == ("failed", "the file is empty")
 
 
 def breasts(lines):
