@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -92,18 +93,28 @@ def main() -> None:
                     measured.setdefault((kind, processes), []).append(pair)
     finally:
         cluster.remove()
-    medians = {
-        f"{kind}, {processes} processes": {
-            name: round(statistics.median(values), 1)
-            for name, values in zip(("recorded", "done"), zip(*pairs, strict=True), strict=True)
-        }
+    rates_of = {
+        f"{kind}, {processes} processes": dict(
+            zip(("recorded", "done"), zip(*pairs, strict=True), strict=True)
+        )
         for (kind, processes), pairs in measured.items()
     }
     if words.json:
+        medians = {
+            place: {name: round(statistics.median(values), 1) for name, values in figures.items()}
+            for place, figures in rates_of.items()
+        }
         print(json.dumps(medians))
         return
-    for place, figures in medians.items():
-        print(f"{place:28}{figures['recorded']:8} images recorded/s{figures['done']:8} jobs done/s")
+    for place, figures in rates_of.items():
+        print(
+            f"{place:26}{spread(figures['recorded'])} images recorded/s{spread(figures['done'])} jobs done/s"
+        )
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return median, least and most of ``values``."""
+    return f"{statistics.median(values):6.0f} [{min(values):.0f}-{max(values):.0f}]"
 
 
 if __name__ == "__main__":
