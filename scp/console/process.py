@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import structlog
 import uvicorn
 
 from scp import logs
+from scp.configuration import console as section
 from scp.configuration.settings import Settings
 from scp.console import access, app
 from scp.console.messages import LISTENING, REFUSED, SETTINGS, STOP
@@ -103,7 +105,7 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
         try:
             _check_access(settings, database)
             console = settings.console
-            host, port = console.host, listener.getsockname()[1]
+            port = listener.getsockname()[1]
             config = web.configuration(
                 app.build(settings, database),
                 listener,
@@ -111,8 +113,7 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
                 key=console.key,
                 end_seconds=END_SECONDS,
             )
-            name = f"[{host}]" if ":" in host else host
-            yield Server(config), listener, f"{'https' if console.certificate else 'http'}://{name}:{port}/"
+            yield Server(config), listener, _address(console, port)
         finally:
             database.close()
 
@@ -142,13 +143,22 @@ def _bound(settings: Settings) -> Iterator[Entrance]:
     try:
         listener = web.bind(console.host, console.port)
     except OSError as error:
+        advice = "is the address not this machine's, or the port not for this user?"
+        if error.errno == errno.EADDRINUSE:
+            advice = f"is the node running? Its pages are then at {_address(console, console.port)}"
         raise CommandError(
             f"cannot listen at [console] host = {console.host!r}, port = {console.port} ({error.strerror}): "
-            "is another program there, or the address not this machine's? Choose another port",
+            f"{advice}; another port: [console] port or SECONDREAD_CONSOLE__PORT",
             code=FAILED,
         ) from error
     with listener:
         yield listener
+
+
+def _address(console: section.Console, port: int) -> str:
+    """Return where a browser finds the pages."""
+    name = f"[{console.host}]" if ":" in console.host else console.host
+    return f"{'https' if console.certificate else 'http'}://{name}:{port}/"
 
 
 def _obey(pipe: Connection, server: Server, settings: Settings) -> None:

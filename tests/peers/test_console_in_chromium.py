@@ -363,8 +363,9 @@ def test_bars_of_upload_and_analysis_move(visit):
 def test_a_result_has_label_confidence_and_classes_in_plain_words(visit):
     picture, words, image, _ = visit["analyse"]["results"]
     for result in (picture, image):
-        assert re.search(r"confidence \d{1,3}\.\d\d %", result), result
-        assert len(re.findall(r"\d\.\d\d %", result)) == 5
+        assert re.search(r"Breast: .*flagged.*this image alone: .*confidence \d{1,3}\.\d\d %", result), result
+        assert re.search(r"malignant score \d{1,3}\.\d\d %, flagged from \d{1,3}\.\d\d %", result), result
+        assert len(re.findall(r"\d\.\d\d %", result)) == 7
     assert "left.dcm L CC" in image
     assert "No result: the file could not be analysed." in words
     assert len(visit["analyse"]["classes"]) == 4

@@ -52,7 +52,10 @@ def of(health: Health, alerted: Iterable[Condition], now: datetime) -> list[Alar
     alarms: list[Alarm] = []
     if not health.node.running:
         alarms.append(
-            Alarm(words="The node is not running: nothing is received, analysed or sent. Start it.")
+            Alarm(
+                words="The node is stopped; these pages show what it kept. "
+                "python -m scp (or make serve CONFIG=…) starts it."
+            )
         )
     if not health.disk.accepting:
         alarms.append(

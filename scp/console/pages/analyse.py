@@ -93,7 +93,10 @@ def _no_room() -> Busy:
 
 async def take(store: Uploads, form: FormData, owner: str) -> Upload:
     """Keep the files of ``form`` and begin to read them. Raises HTTPException 400, Busy; then keeps none."""
-    files = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile) and part.filename]
+    parts = [part for part in form.getlist(FIELD) if isinstance(part, UploadFile)]
+    files = [part for part in parts if part.filename]
+    if not parts:
+        raise HTTPException(400, f"no file in the field {FIELD}: send DICOM, PNG or JPEG files there")
     if not files:
         raise HTTPException(400, "no file was chosen: choose a DICOM, PNG or JPEG file")
     if len(files) > uploads.MOST_FILES:

@@ -57,9 +57,8 @@ def openapi(request: Request) -> Response:
 
 def documentation(request: Request) -> Response:
     """Return the description of this interface for people."""
-    host = request.headers.get("host", "127.0.0.1")
     schemas = description(services.of(request).settings.console.upload_mb)["components"]["schemas"]
-    return rendering.page(request, "api.html", {"schemas": schemas, "host": host})
+    return rendering.page(request, "api.html", {"schemas": schemas, "address": request.base_url})
 
 
 def _answer(node: Services, upload: Upload, studies: list[ReadStudy]) -> dict[str, object]:

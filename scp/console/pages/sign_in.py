@@ -31,10 +31,10 @@ async def show(request: Request) -> Response:
     return page(request)
 
 
-def page(request: Request, *, problem: str | None = None, status: int = 200) -> Response:
-    """Return the form, with what went wrong."""
+def page(request: Request, *, problem: str | None = None, status: int = 200, name: str = "") -> Response:
+    """Return the form, with what went wrong and the ``name`` that was given."""
     issuer = services.of(request).settings.openid.issuer
-    context = {"problem": problem, "openid": urlsplit(issuer).hostname}
+    context = {"problem": problem, "name": name, "openid": urlsplit(issuer).hostname}
     return rendering.page(request, "sign_in.html", context, status=status)
 
 
@@ -52,7 +52,7 @@ async def sign_in(request: Request) -> Response:
         await anyio.to_thread.run_sync(check, limiter=_checks)
     except SignInError as error:
         await run_in_threadpool(node.trail.authenticated, name, visitors.address(request), refused=True)
-        return page(request, problem=str(error), status=401)
+        return page(request, problem=str(error), status=401, name=name)
     await run_in_threadpool(node.trail.authenticated, name, visitors.address(request))
     return visitors.with_secret(RedirectResponse("/", 303), secret, secure=node.settings.console.secure)
 

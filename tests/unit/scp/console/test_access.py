@@ -159,7 +159,9 @@ def test_a_stranger_sees_the_sign_in_alone(console):
     assert stranger.post("/predict", files=[("a.png", b"x")], Accept="*/*").status == 401
     assert stranger.get("/healthz").status == 200
     wrong = {"csrf": stranger.csrf("/sign-in"), "name": "vera", "password": "wrong"}
-    assert stranger.post("/sign-in", wrong).status == 401
+    again = stranger.post("/sign-in", wrong)
+    assert again.status == 401
+    assert 'name="name" value="vera"' in again.text
     assert stranger.get("/studies").status == 303
 
 
@@ -200,6 +202,10 @@ def test_a_program_comes_with_a_token(console, capsys):
     bearer = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}", "Accept": "*/*"}
     assert console.browser().get("/metrics", **bearer).status == 200
     assert console.browser().get("/metrics", Authorization="Bearer nonsense", Accept="*/*").status == 401
+    page = signed_in(console, "vera").get("/api")
+    assert 'curl -H "Authorization: Bearer …" -F image=@left-cc.dcm' in page.words
+    assert "python -m scp user token NAME" in page.words
+    assert 'href="/users"' not in page.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import socket
 import ssl
 import sys
 
@@ -77,6 +78,18 @@ def test_a_console_for_others_without_users_does_not_start(tmp_path, monkeypatch
     ended = CommandLine(monkeypatch, capsys)("--config", config, "console")
     assert ended.code == 2
     assert "[console] would let others in, and there are no users: add one" in " ".join(ended.err.split())
+
+
+@pytest.mark.usefixtures("loose_umask")
+def test_a_port_that_is_taken_is_named_with_what_may_be_there(tmp_path, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        port = node.getsockname()[1]
+        config = written(tmp_path, f"port = {port}")
+        ended = CommandLine(monkeypatch, capsys)("--config", config, "console")
+    assert ended.code == 1
+    words = " ".join(ended.err.split())
+    assert f"is the node running? Its pages are then at http://127.0.0.1:{port}/" in words
+    assert words.endswith("another port: [console] port or SECONDREAD_CONSOLE__PORT")
 
 
 async def read_all(_scope, receive, _send):

@@ -146,7 +146,8 @@ def test_the_overview_says_what_needs_a_person(browser):
     page = browser.get("/")
     assert page.status == 200
     assert "1 thing needs a person" in page.words
-    assert "The node is not running" in page.words
+    assert "The node is stopped; these pages show what it kept." in page.words
+    assert "SECONDREAD, port" not in page.words, "it listens nowhere"
     assert "PACS" in page.words
     assert "STRANGER" in page.words
     assert "it is &lt;b&gt;not&lt;/b&gt; configured" in page.text
@@ -305,7 +306,9 @@ def test_an_uploaded_picture_is_analysed_shown_and_forgotten(browser, console, f
         assert time.monotonic() < deadline
         time.sleep(0.2)
     page = browser.get(address)
-    assert re.search(r"confidence \d+\.\d\d %", page.words)
+    verdict = r"Breast: (\w| )+, (not )?flagged this image alone: (\w| )+, confidence \d+\.\d\d %"
+    assert re.search(verdict, page.words)
+    assert re.search(r"malignant score \d+\.\d\d %, flagged from \d+\.\d\d %", page.words)
     assert "No result: the file could not be analysed" in page.words
     assert "too large" in page.words
     for kind in ("preview", "picture", "heatmap"):
@@ -343,7 +346,13 @@ def test_predict_answers_as_analyze_does(browser, tmp_path, folder):
 
 def test_predict_says_what_is_wrong_with_a_request(browser):
     assert browser.request("POST", "/predict", b"").status == 415
-    assert browser.post("/predict").json()["problem"].startswith("no file was chosen")
+    assert browser.post("/predict").json()["problem"].startswith("no file in the field image")
+    assert (
+        browser.post("/predict", {"image": "left.png"}).json()["problem"].startswith("no file in the field")
+    )
+    unchosen = browser.post("/predict", files=[("", b"")])
+    assert unchosen.json()["problem"].startswith("no file was chosen")
+    assert "Authorization" not in browser.get("/api").words
     large = browser.post("/predict", files=[("large.png", bytes(9_000_000))])
     assert (large.status, large.json()) == (
         413,
