@@ -113,7 +113,7 @@ def description(upload_mb: int) -> dict[str, Any]:
                         "403": {"description": "A page of another site has sent it.", **problem},
                         "408": {"description": "The files took too long to come.", **problem},
                         "413": {"description": f"More than {upload_mb} MB.", **problem},
-                        "415": {"description": "No multipart form.", **problem},
+                        "415": {"description": "No multipart form, or its charset is not taken.", **problem},
                         "421": {"description": "The console is not called by this host name.", **problem},
                         "503": {
                             "description": "Too many files wait, or the console ends: come again.",
