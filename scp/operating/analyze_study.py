@@ -19,6 +19,8 @@ from inference.reading import mammogram
 from inference.reading.mammogram import SourceImage
 from scp.operating import analyze_files
 
+ROUNDING: Final = 0.001
+"""By so much two readings of the same pixels may differ: a graphics card adds up in no fixed order."""
 CONTRADICTION: Final = (
     "another of these files has the same SOP Instance UID and other pixels, and counts in its place"
 )
@@ -146,7 +148,9 @@ def _mentioned(files: Sequence[ReadFile]) -> list[MeasuredImage]:
 def _contradiction(file: ReadFile, instances: Mapping[str, ReadFile]) -> Result | None:
     """Return why a file with other scores than the one that counts for its UID has no result; else None."""
     counted = None if file.source is None else instances.get(file.source.sop_instance_uid)
-    if counted is None or not isinstance(file.finding, Measured) or file.finding == counted.finding:
+    if counted is None or not isinstance(file.finding, Measured):
+        return None
+    if abs(_suspicion(file) - _suspicion(counted)) <= ROUNDING:
         return None
     return NotAnalysed(status=AnalysisStatus.NOT_ATTEMPTED, reason=CONTRADICTION)
 
