@@ -270,7 +270,10 @@ def test_the_card_and_its_plots_are_seen(visit, name):
 def test_the_page_for_programs_lists_what_openapi_describes(visit, name):
     record = visit["rounds"][name]["programs"]
     assert (record["heading"], record["home"]) == ("For programs", "Overview")
-    assert re.search(r"curl -F image=@left-cc\.dcm .* http://127\.0\.0\.1:\d+/predict", record["command"])
+    assert re.search(
+        r"curl -H \"Authorization: Bearer …\" -F image=@left-cc\.dcm .* http://127\.0\.0\.1:\d+/predict",
+        record["command"],
+    )
     assert list(record["fields"]) == ["Answer", "File", "Breast", "Problem"]
     assert "/predict" in record["described"]["paths"]
     described = record["described"]["fields"]
