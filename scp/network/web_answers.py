@@ -73,15 +73,17 @@ class LimitedAdapter(HTTPAdapter):
         watch.start()
         answer = None
         try:
-            answer = super().send(request, *more, **{**named, "stream": True})  # type: ignore[arg-type]
-            self._take(answer)
+            head = super().send(request, *more, **{**named, "stream": True})  # type: ignore[arg-type]
+            if not ended.is_set():  # the library takes an end within the headers for that of the headers
+                answer = head
+                self._take(answer)
         except Exception as error:
             if ended.is_set():
                 raise _slow(request, answer) from error
             raise
         else:
-            if ended.is_set():  # the library takes an end within the headers for that of the headers
-                raise _slow(request)
+            if answer is None or ended.is_set():
+                raise _slow(request, answer)
         finally:
             ended.set()
             watch.join()
