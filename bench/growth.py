@@ -208,6 +208,7 @@ class Measured:
         uids = [study.study_uid for study in pages.page(tx, offset=0, limit=PAGE).studies]
         pages.senders(tx, uids)
         pages.patient_digests(tx, uids)
+        pages.flags(tx, uids)
 
     def search(self, tx: Connection, term: Term) -> None:
         """Look for studies as the console's list does."""

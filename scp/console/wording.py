@@ -72,12 +72,21 @@ COMMITMENTS: Final[Mapping[CommitmentState, str]] = MappingProxyType(
         CommitmentState.WAIVED: "nobody asks",
     }
 )
+SIDES: Final[Mapping[str | None, str]] = MappingProxyType(
+    {"R": "right", "L": "left", "B": "both in one image"}
+)
 
 
 def plainly(decision: Decision) -> str:
     """Return what a breast's label means; where it is not flagged also, once, what that does not mean."""
     words = PLAIN[decision.label]
     return words if decision.flagged or NOT_EXCLUDED in words else f"{words} {NOT_EXCLUDED}"
+
+
+def flagged_breasts(flags: Mapping[str | None, bool]) -> str:
+    """Return which breasts are flagged, by laterality, for a narrow column; "" if none is."""
+    sides = [SIDES.get(laterality, "side unknown") for laterality, flagged in flags.items() if flagged]
+    return " and ".join(sides)
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, exists, func, select
+from sqlalchemy import Connection, Integer, Select, cast, exists, func, select
 
 from storage.database import schema
 from storage.overview import search, studies
@@ -94,6 +94,25 @@ def patient_digests(tx: Connection, study_uids: Collection[str]) -> dict[str, st
         .group_by(instances.c.study_uid)
     )
     return {row.study_uid: row.digest for row in tx.execute(query)}
+
+
+def flags(tx: Connection, study_uids: Collection[str]) -> dict[str, dict[str | None, bool]]:
+    """Return by study whether each breast is flagged, by laterality, as its reports in force state it.
+
+    Studies without such a report are left out, as are those with reports of versions before 1.3.
+    """
+    reports, breasts = schema.reports, schema.breast_scores
+    query = (
+        select(reports.c.study_uid, breasts.c.laterality, func.max(cast(breasts.c.flagged, Integer)))
+        .join(breasts, breasts.c.report_id == reports.c.id)
+        .where(reports.c.study_uid.in_(study_uids), reports.c.current)
+        .group_by(reports.c.study_uid, breasts.c.laterality)
+        .order_by(breasts.c.laterality.desc())  # as images hang: right beside left
+    )
+    flagged: dict[str, dict[str | None, bool]] = {}
+    for study_uid, laterality, flag in tx.execute(query):
+        flagged.setdefault(study_uid, {})[laterality] = bool(flag)
+    return flagged
 
 
 def has_patient(tx: Connection, digest: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from inference.reading import digests
-from scp.console import examined, rendering, services, visitors
+from scp.console import examined, rendering, services, visitors, wording
 from scp.console.pages import identities
 from scp.console.services import Services
 from scp.console.visitors import Role
@@ -50,6 +50,10 @@ class StudyLine:
     identity: str | None
     """Who it is, where that was asked for."""
     senders: tuple[str, ...]
+    flagged: bool | None
+    """Whether a breast is; None without a report."""
+    breasts: str
+    """Which breasts are flagged, in words."""
     state: str
     tone: str
     waits: str | None
@@ -150,6 +154,7 @@ def _lines(node: Services, studies: list[StudyOverview]) -> list[StudyLine]:
     with node.database.read() as tx:
         senders = pages.senders(tx, uids)
         patients = pages.patient_digests(tx, uids)
+        flags = pages.flags(tx, uids)
     waits = waiting.of_studies(node.database, node.settings, studies, now=node.now())
     return [
         StudyLine(
@@ -157,6 +162,8 @@ def _lines(node: Services, studies: list[StudyOverview]) -> list[StudyLine]:
             patient=None if (digest := patients[study.study_uid]) is None else node.pseudonyms.of(digest),
             identity=None,
             senders=tuple(senders[study.study_uid]),
+            flagged=any(flags[study.study_uid].values()) if study.study_uid in flags else None,
+            breasts=wording.flagged_breasts(flags.get(study.study_uid, {})),
             state=STATES[study.state],
             tone=TONES[study.state],
             waits=waits.get(study.study_uid),

@@ -134,6 +134,7 @@ def questions(now) -> Iterator:
     yield lambda tx: pages.has_patient(tx, DIGEST)
     yield lambda tx: pages.patient_digests(tx, [STUDY])
     yield lambda tx: pages.senders(tx, [STUDY])
+    yield lambda tx: pages.flags(tx, [STUDY])
     yield lambda tx: studies.overview(tx, limit=20)
     yield lambda tx: studies.kept_as(tx, STUDY)
     yield lambda tx: waiting.of_studies(tx, [STUDY])

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from storage.database import schema
 from storage.overview import deliveries as delivery_ledger
 from storage.overview import pages, recent, search, waiting
 from storage.overview.pages import Choice
 from storage.overview.search import Term
 from storage.queue import deliveries, study_changes
 from storage.records import JobKind
-from tests.unit.storage.making import FAILED, STUDY, arrival
+from tests.unit.storage.making import FAILED, STUDY, arrival, breast
 
 
 def uids(hand, words=None, patients=None, **choice):
@@ -135,3 +137,15 @@ def test_a_study_that_is_analysed_again_is_reported_again_if_something_differs(h
     hand.wait(minutes=3)
     assert hand.ask_for_reports() == 1
     assert hand.claimed().kind is JobKind.REPORT
+
+
+def test_which_breasts_the_report_in_force_flags(hand):
+    first = [breast(0.9, "L"), breast(0.8), breast(0.1)]  # of the right one there are two sizes, read alone
+    hand.answer_study("1.1", document="1.2.9.1", breasts=first)
+    with hand.database.read() as tx:
+        assert pages.flags(tx, [STUDY, "1.2.8"]) == {STUDY: {"R": True, "L": True}}
+        assert list(pages.flags(tx, [STUDY])[STUDY]) == ["R", "L"]
+    with hand.database.write() as tx:
+        tx.execute(update(schema.reports).values(current=False))
+    with hand.database.read() as tx:
+        assert pages.flags(tx, [STUDY]) == {}
