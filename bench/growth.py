@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from prometheus_client import generate_latest
 from sqlalchemy import Connection, select
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,10 @@ from scp import calibration  # noqa: E402
 from scp.configuration.database import DatabaseServer  # noqa: E402
 from scp.configuration.sections import Node, Retention  # noqa: E402
 from scp.configuration.settings import Settings  # noqa: E402
+from scp.console.metrics import NodeCollector  # noqa: E402
+from scp.console.pages import watch  # noqa: E402
+from scp.console.pages.overview import Watch  # noqa: E402
+from scp.console.services import Services  # noqa: E402
 from scp.housekeeping import HousekeepingTasks  # noqa: E402
 from scp.operating import health, waiting  # noqa: E402
 from scp.operating.database import open_for_reading  # noqa: E402
@@ -95,7 +100,8 @@ class Measured:
             self.hand.analyse(job)
         self.jobs.clear()
         figures["forget"] = took(lambda: self.forget(database))
-        figures["calibration"] = took(lambda: calibration.scanners(database))
+        figures["calibration"] = self.look(lambda: calibration.scanners(database))
+        figures["metrics_page"] = self.look(lambda: self.metrics_page(database))
         database.close()
         clean_end.note(self.settings.node.data_dir)
         return figures
@@ -132,9 +138,13 @@ class Measured:
             with database.read() as tx:
                 question(tx)
 
+        return self.look(ask)
+
+    def look(self, action: Callable[[], object]) -> float:
+        """Return the seconds of what only looks, the middle of several."""
         # a file is read by this process alone: then the time is its own, whatever else the machine does
         clock = time.perf_counter if self.settings.database.url else time.process_time
-        return statistics.median(took(ask, clock) for _ in range(REPEATS))
+        return statistics.median(took(action, clock) for _ in range(REPEATS))
 
     def start_after_crash(self) -> None:
         """Start without the mark of an end in order."""
@@ -202,6 +212,12 @@ class Measured:
         deliveries.current_results(tx, self.oldest)
         history.of(tx, self.oldest)
         arrivals.images(tx, self.oldest)
+
+    def metrics_page(self, database: Database) -> None:
+        """Gather all that is given out as metrics."""
+        archive = FolderArchive(self.settings.node.data_dir)
+        node = Services(settings=self.settings, database=database, archive=archive, uploads=None)
+        generate_latest(watch.registry_of(NodeCollector(node, Watch(node))))
 
     def study_list(self, tx: Connection) -> None:
         """Ask for the console's first page of studies."""

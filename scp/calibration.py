@@ -16,7 +16,6 @@ from storage.database.engine import Database
 from storage.records import Report
 from storage.scanners import calibrations, populations, scores
 from storage.scanners.calibrations import Calibration
-from storage.scanners.populations import Examination
 from storage.scanners.scores import BreastScore, Network, Scanner
 
 if TYPE_CHECKING:
@@ -168,23 +167,31 @@ def look(
     """Gather what is known of ``scanner``."""
     with database.read() as tx:
         accepted = calibrations.in_force(tx, scanner, network)
-        count = populations.count(tx, scanner, network, since=None, most=POPULATION)
         latest = populations.last(tx, scanner, network, limit=latest_scores)
+        count = len(latest)
+        if count == latest_scores < POPULATION:
+            count = populations.count(tx, scanner, network, since=None, most=POPULATION)
         if accepted is None:
             since, fresh = count, count - NEEDED
-            reference = _sorted(populations.first(tx, scanner, network, limit=NEEDED))
         else:
             at = accepted.accepted_at
             since = fresh = populations.count(tx, scanner, network, since=at, most=POPULATION)
-            reference = accepted.population
+        drift = None
+        if fresh >= NEEDED:
+            reference = (
+                sorted(populations.first(tx, scanner, network, limit=NEEDED))
+                if accepted is None
+                else accepted.population
+            )
+            drift = scanner_calibration.drift(sorted(latest[:NEEDED]), reference)
     return ScannerPopulation(
         scanner=scanner,
         network=network,
         examinations=count,
         since_calibration=since,
-        population=_sorted(latest),
+        population=tuple(sorted(latest)),
         calibration=accepted,
-        drift=scanner_calibration.drift(_sorted(latest[:NEEDED]), reference) if fresh >= NEEDED else None,
+        drift=drift,
     )
 
 
@@ -210,7 +217,7 @@ def _threshold_in_force(
     return FlagThreshold(
         value=uncalibrated.value if accepted is None else accepted.threshold,
         source=uncalibrated.source if accepted is None else source(accepted),
-        population=Population(scores=_sorted(latest)) if len(latest) >= NEEDED else None,
+        population=Population(scores=tuple(sorted(latest))) if len(latest) >= NEEDED else None,
     )
 
 
@@ -240,7 +247,3 @@ def renew(database: Database, *, flag_rate: float, now: datetime) -> list[Calibr
     if proposals:
         accept(database, proposals)
     return proposals
-
-
-def _sorted(examinations: Sequence[Examination]) -> tuple[float, ...]:
-    return tuple(sorted(examination.score for examination in examinations))

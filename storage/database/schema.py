@@ -297,6 +297,8 @@ breast_scores: Final = Table(
         "network",
         "network_version",
         "reported_at",
+        "report_id",
+        "malignant",
     ),
 )
 

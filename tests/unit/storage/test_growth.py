@@ -148,6 +148,8 @@ def questions(now) -> Iterator:
     yield lambda tx: recent.bytes_a_day(tx, now=now)
     yield populations.scanners
     yield lambda tx: populations.last(tx, SCANNER, NETWORK, limit=5)
+    yield lambda tx: populations.first(tx, SCANNER, NETWORK, limit=5)
+    yield lambda tx: populations.count(tx, SCANNER, NETWORK, since=now, most=5)
     yield from (jobs.counts, outbox.counts, commitments.counts, outbox.oldest_owed, outbox.last_success)
     yield from (attention.delivery_problems, attention.commitment_warnings)
     yield from (attention.parked_jobs, attention.mixed_studies)
@@ -167,3 +169,15 @@ def test_what_people_look_at_reads_no_whole_table(database, statements, monkeypa
         with database.read() as tx:
             ask(tx)
     assert not whole_tables(database, statements)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_scores_of_a_scanner_are_read_from_its_index_as_they_stand_there(database, statements):
+    """What is sorted is read to its end first, however few are wanted. A server sorts what is so little."""
+    with database.read() as tx:
+        populations.last(tx, SCANNER, NETWORK, limit=5)
+        populations.first(tx, SCANNER, NETWORK, limit=5)
+        populations.count(tx, SCANNER, NETWORK, since=START, most=5)
+    for plan in plans(database, statements).values():
+        assert any("COVERING INDEX ix_breast_scores_scanner" in line for line in plan)
+        assert not any("TEMP B-TREE" in line for line in plan)

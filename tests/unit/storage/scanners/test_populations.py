@@ -24,8 +24,7 @@ def examine(hand):
 
 def last(database, limit=10, scanner=SCANNER, network=NETWORK, **choice):
     with database.read() as tx:
-        rows = populations.last(tx, scanner, network, limit=limit, **choice)
-    return [examination.score for examination in rows]
+        return populations.last(tx, scanner, network, limit=limit, **choice)
 
 
 def test_an_examination_has_the_score_of_its_higher_breast(database, examine):
@@ -33,17 +32,18 @@ def test_an_examination_has_the_score_of_its_higher_breast(database, examine):
     assert last(database) == [0.7]
 
 
-def test_the_last_ones_come_latest_first_and_the_first_ones_earliest_first(database, examine):
+def test_the_last_ones_come_latest_first_and_the_first_ones_earliest_first(hand, database, examine):
+    ends = []
     for number in range(5):
         examine(number, breast(number / 10))
+        ends.append(hand.now)
     assert last(database, limit=3) == [0.4, 0.3, 0.2]
     assert last(database, without="1.2.3") == [0.4, 0.2, 0.1, 0.0]
     with database.read() as tx:
-        first = populations.first(tx, SCANNER, NETWORK, limit=2)
-        assert [examination.score for examination in first] == [0.0, 0.1]
+        assert populations.first(tx, SCANNER, NETWORK, limit=2) == [0.0, 0.1]
         assert populations.count(tx, SCANNER, NETWORK, since=None, most=9) == 5
         assert populations.count(tx, SCANNER, NETWORK, since=None, most=4) == 4
-        assert populations.count(tx, SCANNER, NETWORK, since=first[1].reported_at, most=9) == 3
+        assert populations.count(tx, SCANNER, NETWORK, since=ends[1], most=9) == 3
 
 
 def test_scanners_and_networks_are_not_mixed(database, examine):
