@@ -53,6 +53,8 @@ class LimitedAdapter(HTTPAdapter):
         self.answered = False
         """Whether an answer to the last request is there, so that what is wrong is wrong with it."""
         self._line: socket.socket | None = None
+        self._ended = threading.Event()
+        """Whether the last request has been answered, or its time is over."""
         self._received = 0
 
     def send(self, request: PreparedRequest, *more: object, **named: object) -> Response:
@@ -68,7 +70,7 @@ class LimitedAdapter(HTTPAdapter):
             There is none. Its ``response`` has the status where the body alone is of no use.
         """
         self.answered, self._received = False, 0
-        ended = threading.Event()
+        self._ended = ended = threading.Event()
         watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
         watch.start()
         answer = None
@@ -116,6 +118,8 @@ class LimitedAdapter(HTTPAdapter):
             def _new_conn(self) -> socket.socket:
                 connection: socket.socket = super()._new_conn()
                 adapter._note(connection.dup())  # TLS takes the socket itself away
+                if adapter._ended.is_set():  # the time was over before there was a connection
+                    adapter._hang_up()
                 return connection
 
             def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, or what the library makes of them
@@ -141,6 +145,9 @@ class LimitedAdapter(HTTPAdapter):
             if left <= 0:
                 break
         ended.set()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._line is not None:
             with contextlib.suppress(OSError):  # it has hung up itself
                 self._line.shutdown(socket.SHUT_RDWR)

@@ -1,5 +1,6 @@
 """What an OpenID provider or a webhook can answer: nothing of it takes memory or time of the node."""
 
+import socket
 import time
 from datetime import UTC, datetime
 
@@ -48,6 +49,22 @@ def test_headers_that_come_byte_by_byte_end_with_their_time(service, monkeypatch
     with pytest.raises(error, match="no answer came in time, or not all of it"):
         call(service.url)
     assert time.monotonic() - began < 30  # it would never end
+
+
+@pytest.mark.parametrize(("call", "error"), [(ask_provider, ProviderError), (post, ChannelError)])
+def test_time_that_is_over_before_there_is_a_connection_ends_the_call_too(service, monkeypatch, call, error):
+    look_up = socket.getaddrinfo
+
+    def look_up_slowly(*arguments, **named):
+        time.sleep(0.6)
+        return look_up(*arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    monkeypatch.setattr(openid_provider, "SECONDS", 0.2)
+    monkeypatch.setattr(channels, "SECONDS", 0.2)
+    service.answer = lambda: dripping(OK + b"X-Long: ")
+    with pytest.raises(error, match="no answer came in time"):
+        call(service.url)
 
 
 @pytest.fixture
