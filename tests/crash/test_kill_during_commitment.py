@@ -64,6 +64,12 @@ def believed(pacs):
     }
 
 
+def is_answered(pacs, requests):
+    """Tell whether the node has answered a report on one of ``requests``: a slow one asks several times."""
+    reported = {transaction for transaction, _ in pacs.reported}
+    return any(str(request.TransactionUID) in reported for request in requests)
+
+
 def ledger(node, study):
     database = Database.open(node.data_dir)
     try:
@@ -140,7 +146,7 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
     pacs.failing = {}
     request_number = len(pacs.requests)
     node.start()
-    pacs.wait_for(lambda _: len(pacs.requests) > request_number and len(pacs.reported) > request_number)
+    pacs.wait_for(lambda _: is_answered(pacs, pacs.requests[request_number:]))
     assert node.stop() == 0
     assert uids(pacs.requests[-1]) == set(lost)
     assert [str(instance.SOPInstanceUID) for instance in pacs.received[3:]] == lost

@@ -24,7 +24,7 @@ SIDE = 8000
 """Pixels; a constant image of so many squared is a few kilobytes when compressed."""
 LIMITS = sections.Worker.model_construct(
     lease_seconds=60.0,
-    job_timeout_seconds=5.0,  # the configuration allows 10 at least
+    job_timeout_seconds=60.0,
     job_memory_mb=100,
 )
 
@@ -49,7 +49,7 @@ def node(tmp_path):
 @pytest.fixture
 def job_ends(node, monkeypatch, request):
     """What a running supervisor announces: a job is done or parked."""
-    limits = LIMITS.model_copy(update={"batch": getattr(request, "param", 1)})
+    limits = LIMITS.model_copy(update=request.param if hasattr(request, "param") else {})
     monkeypatch.setattr(supervisor, "_begin", begin)
     announced = queue.Queue()
     running = Supervisor(
@@ -78,7 +78,13 @@ def finding_of(node, image):
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", [CRASH, HANG, GREED])
+@pytest.mark.parametrize(
+    ("kind", "job_ends"),
+    # the configuration allows 10 seconds at least
+    [(CRASH, {}), (HANG, {"job_timeout_seconds": 5.0}), (GREED, {})],
+    indirect=["job_ends"],
+    ids=["crash", "hang", "greed"],
+)
 def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, job_ends, kind):
     running, announced = job_ends
     first = poison(kind)
@@ -96,7 +102,7 @@ def test_poison_is_parked_after_two_tries_and_delays_the_others_by_one(node, job
         assert finding_of(node, other_image).analysed_at < parked.finished_at
 
 
-@pytest.mark.parametrize("job_ends", [3], indirect=True)
+@pytest.mark.parametrize("job_ends", [{"batch": 3}], indirect=True)
 def test_of_a_batch_that_kills_its_worker_only_the_culprit_is_parked(node, job_ends):
     running, announced = job_ends
     images = [mammogram("L", "CC", number=2), poison(CRASH), mammogram("R", "MLO", number=3)]

@@ -40,6 +40,7 @@ def node_on(tmp_path, pacs):
 def refused_with_a_sentence(node, images):
     assert [offer(node, image) for image in images] == [0xA700] * len(images)
     assert node.process.poll() is None, "the node ended"
+    node.lines.wait_for(SENTENCE, times=len(images))
     lines = [line for line in node.log.read_text().splitlines() if SENTENCE in line]
     assert len(lines) == len(images)
     assert all(REASON in line for line in lines)

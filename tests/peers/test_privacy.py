@@ -35,7 +35,8 @@ class Run:
         for path in sorted(self.folder.rglob("*")):
             name = str(path.relative_to(self.folder))
             read = path.is_file() and not name.startswith(IMAGES_THEMSELVES)
-            self.written[f"{moment}: {name}"] = path.read_bytes() if read else b""
+            with contextlib.suppress(FileNotFoundError):  # a running node removes files, too
+                self.written[f"{moment}: {name}"] = path.read_bytes() if read else b""
 
     def ask(self, config, *command):
         """Keep what a command prints."""

@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def children(pid):
-    """The process ids of the children of process ``pid``."""
+    """The process ids of the children of process ``pid`` that live."""
     children_found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             continue
-        if int(fields[1]) == pid:
+        if int(fields[1]) == pid and fields[0] != "Z":  # the dead are there until they are waited for
             children_found.append(int(stat.parent.name))
     return children_found
 

@@ -87,7 +87,7 @@ longest_retry_seconds = 2
     def start(self, **environment):
         """Start it and wait until it answers a C-ECHO."""
         self.launch(**environment)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.lines.finish()

@@ -59,7 +59,7 @@ class Console:
 
     def stop(self):
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self.lines.finish()
         return code
 

@@ -26,9 +26,10 @@ def service():
 
 
 @pytest.fixture
-def client(service):
+def client(service, request):
     peer = Peer(ae_title="PACS", url=service.url)
-    delivery = Delivery(connect_timeout_seconds=2, answer_timeout_seconds=1)
+    seconds = getattr(request, "param", 60)
+    delivery = Delivery(connect_timeout_seconds=2, answer_timeout_seconds=seconds)
     connected = WebPeerClient(Settings(peers=(peer,), delivery=delivery), peer)
     yield connected
     connected.release()
@@ -38,6 +39,9 @@ def studies(client):
     return client.call(lambda web: web.search_for_studies())
 
 
+ASK = (studies, lambda client: client.send_c_store(IMAGE))
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -45,9 +49,6 @@ def studies(client):
         (lambda: without_end(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n"), "does not end"),
         (lambda: without_end(b"HTTP/1.1 409 Conflict\r\n"), "does not end"),
         (lambda: whole(gzip.compress(bytes(9_000_000)), OK + b"Content-Encoding: gzip\r\n"), "does not end"),
-        (lambda: dripping(b"HTTP/1.1 200 OK\r\nX: "), "not all of it"),
-        (lambda: dripping(OK + b"Content-Length: 60000\r\n\r\n"), "not all of it"),
-        (lambda: dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n1;"), "not all of it"),
         (lambda: whole(b"[" * 100_000), "its answer cannot be understood"),
         (lambda: whole(b"\xff\xfe{"), "no DICOMweb service"),
         (lambda: [b""], "it hung up"),
@@ -56,8 +57,24 @@ def studies(client):
 def test_answer_that_is_none_ends_with_a_sentence(service, client, monkeypatch, answer, words):
     monkeypatch.setattr(web_answers, "LONGEST_WORDS", 100_000)
     service.answer = answer
-    for ask in (studies, lambda web: web.send_c_store(IMAGE)):
+    for ask in ASK:
         with pytest.raises(Unreachable, match=words):
+            ask(client)
+
+
+@pytest.mark.parametrize("client", [1], indirect=True)
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX: ",
+        OK + b"Content-Length: 60000\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1;",
+    ],
+)
+def test_answer_that_drips_ends_in_time(service, client, head):
+    service.answer = lambda: dripping(head)
+    for ask in ASK:
+        with pytest.raises(Unreachable, match="not all of it"):
             ask(client)
 
 

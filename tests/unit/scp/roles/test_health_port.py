@@ -105,6 +105,7 @@ def test_a_caller_beyond_the_most_is_closed_and_those_that_drip_lose_their_place
             for caller in callers:
                 caller.sendall(b"x")
         time.sleep(0.1)
+    monkeypatch.undo()
     assert probe(port, "/healthz") == (200, {"status": "alive"})
     for caller in callers:
         caller.close()

@@ -179,6 +179,7 @@ def test_it_rests_no_longer_than_it_may_and_not_when_nobody_watches(incoming):
         async with rest.watched(process):
             await until(lambda: rest.going_on)
         await until(lambda: not is_stopped(process))
+        rest.begin()
         async with rest.watched(process):
             await until(lambda: rest.going_on)
             process.kill()

@@ -1,10 +1,14 @@
 """Threads of an association that wait for each other: nothing waits longer than it did, and nobody looks."""
 
+import queue
 import threading
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
-from pynetdicom import AE, evt
+from pynetdicom import AE, dul, evt
+from pynetdicom import association as association_module
 from pynetdicom.presentation import build_context
 
 from scp.network import contexts
@@ -68,11 +72,18 @@ def test_abort_from_outside_goes_out_after_a_moment(port, opened):
     assert aborted.wait(10)
 
 
-def test_idle_association_takes_no_processor_time(port, opened):
+def test_threads_of_an_idle_association_look_once_in_a_moment(port, opened, monkeypatch):
     association = associate(port, ECHO)
-    (own,) = opened
-    pauses = [time.clock_gettime(time.pthread_getcpuclockid(thread.ident)) for thread in (own, own.dul)]
-    time.sleep(1)  # what is measured
-    after = [time.clock_gettime(time.pthread_getcpuclockid(thread.ident)) for thread in (own, own.dul)]
-    assert sum(after) - sum(pauses) < 0.03
+    looks = {thread: queue.Queue() for thread in (*opened, *(own.dul for own in opened))}
+
+    def count(pause, seconds):
+        if (own_looks := looks.get(threading.current_thread())) is not None:
+            own_looks.put(time.monotonic())
+        pause(seconds)
+
+    for module in (dul, association_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=partial(count, module.time.sleep)))
+    for own_looks in looks.values():
+        times = [own_looks.get(timeout=30) for _ in range(15)][5:]  # those of the beginning may be shorter
+        assert times[-1] - times[0] > 9 * 0.8 * waiting.MOMENT
     association.release()

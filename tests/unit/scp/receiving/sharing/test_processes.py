@@ -128,9 +128,9 @@ def test_what_comes_to_the_other_process_is_kept_and_both_are_told(site):
     image = mammogram("R", "CC")
     assert guest.send_c_store(image).Status == 0
     assert row_of(site.database, image) is not None
-    assert site.arrived.wait(10)
+    assert site.arrived.wait(60)
     guest.release()
-    assert site.ended.wait(10)
+    assert site.ended.wait(60)
     host.release()
 
 
@@ -154,7 +154,7 @@ def test_process_that_is_killed_breaks_its_own_associations_alone(site):
     assert echo.send_c_echo().Status == 0
     assert commitment.is_established
     assert row_of(site.database, image) is not None
-    assert site.ended.wait(10)
+    assert site.ended.wait(60)
     assert site.wait_for_receiver(before=receiver)
     assert site.processes.died == 1
 
@@ -187,7 +187,7 @@ def test_other_process_follows_the_settings(site):
 def test_end_waits_for_what_comes_to_the_other_process(site):
     host, guest = site.two()
     with ThreadPoolExecutor(1) as threads:
-        end = threads.submit(site.processes.end_all, [site.server], 10.0)
+        end = threads.submit(site.processes.end_all, [site.server], 60.0)
         until(site.processes._processes[0]._child.stopping.is_set)
         image = mammogram("R", "CC")
         assert guest.send_c_store(image).Status == 0
