@@ -40,6 +40,8 @@ class Child:
         self._pipe: Connection | None = None
         self._process: BaseProcess | None = None
         self._thread: threading.Thread | None = None
+        self._ends_at_once = False
+        """Whether a process that is being started now has no time left to end by itself."""
         self.stopping = threading.Event()
         """Set from the beginning of `stop`."""
 
@@ -90,17 +92,24 @@ class Child:
         """
         self.stopping.set()
         self.send(self._stop_message)
-        process = self._process
+        process = self._process_at_the_end(at_once=unheard)
         if unheard and process is not None:
             process.kill()
         if self._thread is None:
             return True
         self._thread.join(seconds)
+        process = self._process_at_the_end(at_once=True)
         if process is None or not process.is_alive():
             return True
         process.kill()
         self._thread.join()
         return False
+
+    def _process_at_the_end(self, *, at_once: bool) -> BaseProcess | None:
+        """Return the process; one that is being started now, which takes time, is ended ``at_once`` then."""
+        with self._lock:
+            self._ends_at_once = at_once
+            return self._process
 
     def _keep_alive(self, live: Callable[[], int | None]) -> None:
         deaths = 0
@@ -133,6 +142,8 @@ class Child:
         far_end.close()
         with self._lock:
             self._pipe, self._process = pipe, process
+            if self._ends_at_once:
+                process.kill()
         if self.stopping.is_set():
             self.send(self._stop_message)
         try:
