@@ -9,6 +9,7 @@ from pydicom.uid import UID
 from storage.database.engine import Database
 from storage.overview import deliveries
 from storage.states import DeliveryState
+from tests.support import lines
 from tests.support.archive_scp import digest
 from tests.support.committing_archive import CommittingArchive
 from tests.support.mammograms import mammogram
@@ -104,18 +105,18 @@ def test_node_killed_at_every_hand_over_of_a_request_asks_again_until_all_is_com
     dead = killed_at(pacs, node, "called")
     node.start()
     assert [answer.Status for answer in store(node.port, [image])] == [0x0000]
-    assert dead.wait(60), "the node never asked"
+    assert dead.wait(lines.PATIENCE), "the node never asked"
     owed_uids = {str(instance.SOPInstanceUID) for instance in pacs.received}
     assert len(owed_uids) == 3  # report, summary and heatmap
     for moment in ("asked", "answered"):
         dead = killed_at(pacs, node, moment)
         node.start()
-        assert dead.wait(60), f"the node never got so far: {moment}"
+        assert dead.wait(lines.PATIENCE), f"the node never got so far: {moment}"
         assert uids(pacs.requests[-1]) == owed_uids
     pacs.silent = False
     dead = killed_at(pacs, node, "reported")
     node.start()
-    assert dead.wait(60), "the node took no report"
+    assert dead.wait(lines.PATIENCE), "the node took no report"
     assert len(pacs.received) == 3, "nothing was sent again: every store had been recorded"
     request_number = len(pacs.requests)
     node.start()
@@ -141,7 +142,7 @@ def test_object_whose_commitment_failed_is_sent_again_by_the_node_that_was_kille
     dead = killed_at(pacs, node, "reported", next_step=lambda: lost.extend(pacs.failing))
     node.start()
     store(node.port, [image])
-    assert dead.wait(60), "the node took no report"
+    assert dead.wait(lines.PATIENCE), "the node took no report"
     objects = believed(pacs)
     pacs.failing = {}
     request_number = len(pacs.requests)

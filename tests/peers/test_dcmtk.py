@@ -26,7 +26,7 @@ def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, archive):
     with NodeProcess(tmp_path, peers=peer("DCMTK", archive.port)) as node:
         command = [dcmtk("storescu"), "-aet", "DCMTK", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)]
         subprocess.run([*command, *map(str, paths)], check=True)
-        came = archive.wait_for(6, seconds=60)
+        came = archive.wait_for(6)
         assert node.stop() == 0
     objects = [pydicom.dcmread(path) for path in came]
     assert Counter(instance.Modality for instance in objects) == {"OT": 5, "SR": 1}

@@ -92,7 +92,7 @@ def test_eleven_kinds_of_foreign_objects_do_not_stop_the_mammograms(tmp_path, wa
                 command = [dcmtk("movescu"), "-S", "-aet", "ANYBODY", "-aec", "ORTHANC", "-aem", "SECONDREAD"]
                 keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
                 subprocess.run([*command, *keys, "127.0.0.1", str(port)], check=True, timeout=90)
-            node.lines.wait_for("outcome=NEW", times=4 * number, seconds=60)
+            node.lines.wait_for("outcome=NEW", times=4 * number)
             orthanc.wait_until_idle()
             deadline = time.monotonic() + 60
             while not_kept(node) != dict.fromkeys(FOREIGN, number):

@@ -9,6 +9,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 
+from tests.support.lines import PATIENCE
+
 SUMMARY = " - summary "
 """In the Series Description of the page that sums a study up, whichever issue it is."""
 
@@ -46,7 +48,7 @@ class ArchiveSCP:
             self._arrived.notify_all()
         return status
 
-    def wait_for(self, enough: Callable[[list[Dataset]], bool], seconds=60.0):
+    def wait_for(self, enough: Callable[[list[Dataset]], bool], seconds=PATIENCE):
         """Wait until ``enough`` of what was received holds; raises AssertionError after ``seconds``."""
         deadline = time.monotonic() + seconds
         with self._arrived:

@@ -50,7 +50,7 @@ def receivers_of(pid):
     return named
 
 
-def wait_for_worker(node, seconds=30):
+def wait_for_worker(node, seconds=100):
     """The process id of the node's worker, once it has one."""
     deadline = time.monotonic() + seconds
     while (worker := worker_of(node.process.pid, named=node.receiving > 1)) is None:
@@ -59,7 +59,7 @@ def wait_for_worker(node, seconds=30):
     return worker
 
 
-def kill_worker(node, seconds=30):
+def kill_worker(node, seconds=100):
     """Kill the worker alone; the node starts another."""
     os.kill(wait_for_worker(node, seconds), signal.SIGKILL)
 

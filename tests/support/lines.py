@@ -4,6 +4,9 @@ import threading
 import time
 from pathlib import Path
 
+PATIENCE = 200.0
+"""Seconds for what a node does in the end: its workers give way to all others, other tests among them."""
+
 
 class Lines:
     """Reads ``stream``, bytes, to its end in a thread of its own; keeps a ``copy`` where one is wanted."""
@@ -17,7 +20,7 @@ class Lines:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def wait_for(self, *words: str, times=1, seconds=60.0):
+    def wait_for(self, *words: str, times=1, seconds=PATIENCE):
         """Wait until ``words`` were printed, in this order, the first of them so many ``times``."""
         deadline = time.monotonic() + seconds
         with self._changed:

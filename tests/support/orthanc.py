@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.support.lines import PATIENCE
 from tests.support.peers import free_port, require
 
 AUTO_FORWARD = """
@@ -137,7 +138,7 @@ class Orthanc:
             )
         return rows
 
-    def wait_for(self, study_uid, enough, seconds=90):
+    def wait_for(self, study_uid, enough, seconds=PATIENCE):
         """Wait until ``enough`` of the study's instances holds; return them."""
         deadline = time.monotonic() + seconds
         while True:

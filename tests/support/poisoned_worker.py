@@ -37,4 +37,5 @@ class Poisonable(ScriptedAnalyst):
 def begin(settings, number, owner, pipe):
     """Stand in for `scp.working.supervisor._begin`: the same process and loop without loading a network."""
     process.open_analyst = lambda *_, **__: Poisonable()
+    process.NICE = 0  # no test waits for who gives way to all others
     process.main(settings, number, owner, pipe)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from scp import cli, node  # noqa: F401 - forks find it imported
-from scp.working import process, supervisor
+from scp.working import supervisor
 from tests.support import poisoned_worker
 
 CLONE_NEWNET = 0x40000000
@@ -43,14 +43,8 @@ def answer(number):
     sys.stdout.flush()
 
 
-def begin(settings, number, owner, pipe):
-    """Stand in for `scp.working.supervisor._begin`; no test waits for who gives way to all others."""
-    process.NICE = 0
-    poisoned_worker.begin(settings, number, owner, pipe)
-
-
 if __name__ == "__main__":
-    supervisor._begin = begin
+    supervisor._begin = poisoned_worker.begin
     if sys.argv[1:]:
         sys.exit(cli.main())
     for line in sys.stdin:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.dcmtk import dcmtk
-from tests.support.lines import Lines
+from tests.support.lines import PATIENCE, Lines
 from tests.support.peers import free_port
 
 TITLE = "DCMTK"
@@ -30,7 +30,7 @@ class StoreSCP:
             assert time.monotonic() < deadline
             time.sleep(0.1)  # nothing tells when a port opens
 
-    def wait_for(self, objects, seconds):
+    def wait_for(self, objects, seconds=PATIENCE):
         """Return the files of so many objects, once the association is released that brought the last."""
         self._lines.wait_for("storing DICOM file", "Association Release", times=objects, seconds=seconds)
         return list(self.folder.iterdir())
