@@ -6,8 +6,8 @@ import pytest
 
 from tests.support import audit
 from tests.support.archive_scp import ArchiveSCP, digest, heatmaps, reports
-from tests.support.mammograms import mammogram, standard_views
-from tests.support.node_process import NodeProcess, peer
+from tests.support.mammograms import standard_views
+from tests.support.node_process import WHOLE, NodeProcess, peer
 from tests.support.peers import free_port
 from tests.support.scu import store
 
@@ -33,7 +33,7 @@ def kill_at(node, hand_over):
 def test_node_killed_at_each_hand_over_goes_on_where_it_was_and_repeats_no_recorded_success(tmp_path):
     """One study and one node for all: each life has to load its network."""
     port = free_port()
-    with NodeProcess(tmp_path, peers=peer("PACS", port)) as node:
+    with NodeProcess(tmp_path, peers=peer("PACS", port), quiet_seconds=WHOLE) as node:
         assert [answer.Status for answer in store(node.port, standard_views())] == [0] * 4
         for hand_over in BEFORE_DELIVERY:
             kill_at(node, hand_over)
@@ -55,9 +55,9 @@ def _check_that_nothing_is_sent_again(node, pacs):
     before = len(pacs.received)
     node.kill()
     node.start()
-    other_image = mammogram("R", "CC", study="2", number=9)
-    store(node.port, [other_image])
-    other_study = other_image.StudyInstanceUID
+    other_images = standard_views(study="2")
+    store(node.port, other_images)
+    other_study = other_images[0].StudyInstanceUID
     pacs.wait_for(lambda all_: any(report.StudyInstanceUID == other_study for report in reports(all_)))
     again = [instance for instance in pacs.received if instance.StudyInstanceUID != other_study]
     assert len(again) == before

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, standard_views, write
-from tests.support.node_process import NodeProcess, peer
+from tests.support.node_process import WHOLE, NodeProcess, peer
 from tests.support.peers import free_port
 from tests.support.storescp import storescp
 
@@ -23,7 +23,7 @@ def archive(tmp_path):
 
 def test_study_sent_by_storescu_comes_back_to_storescp(tmp_path, archive):
     paths = [write(image, tmp_path / f"{number}.dcm") for number, image in enumerate(standard_views(), 1)]
-    with NodeProcess(tmp_path, peers=peer("DCMTK", archive.port)) as node:
+    with NodeProcess(tmp_path, peers=peer("DCMTK", archive.port), quiet_seconds=WHOLE) as node:
         command = [dcmtk("storescu"), "-aet", "DCMTK", "-aec", "SECONDREAD", "127.0.0.1", str(node.port)]
         subprocess.run([*command, *map(str, paths)], check=True)
         came = archive.wait_for(6)

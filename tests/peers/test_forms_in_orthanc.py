@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from tests.support import results, scu, ungated
 from tests.support.mammograms import standard_views
-from tests.support.node_process import MODEL, NodeProcess, peer
+from tests.support.node_process import MODEL, WHOLE, NodeProcess, peer
 from tests.support.orthanc import Orthanc
 from tests.support.peers import free_port
 
@@ -53,7 +53,10 @@ def received(tmp_path_factory):
         peers.append(peer(title, port, **{key: _toml(value) for key, value in form.items()}))
     model = ungated.copy(MODEL, folder / "model")
     node = NodeProcess(
-        folder / "node", peers="".join(peers), extra=f'[model]\nname = "{model}"\nflag = 0.0001\n'
+        folder / "node",
+        peers="".join(peers),
+        quiet_seconds=WHOLE,
+        extra=f'[model]\nname = "{model}"\nflag = 0.0001\n',
     )
     count = sum(len(VIEWS) if form["objects"] in FOR_EACH_IMAGE else 1 for form in FORMS.values())
     with node, Orthanc(folder / "orthanc", node_port=node.port, port=port) as orthanc:

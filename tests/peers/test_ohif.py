@@ -79,7 +79,7 @@ def node_that_flags_everything(folder, port):
     """Return a node that is not started; Orthanc at ``port`` is its peer."""
     model = ungated.copy(MODEL, folder / "model")
     flagged = f'[model]\nname = "{model}"\nflag = 0.0001\n'
-    return NodeProcess(folder, peers=peer("ORTHANC", port), quiet_seconds=1, extra=flagged)
+    return NodeProcess(folder, peers=peer("ORTHANC", port), quiet_seconds=3, extra=flagged)
 
 
 def reports_on_a_corrected_image(node, orthanc, folder):

@@ -10,7 +10,7 @@ from pydicom.uid import ComprehensiveSRStorage
 
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import mammogram, write
-from tests.support.node_process import ROOT, NodeProcess, peer
+from tests.support.node_process import ROOT, WHOLE, NodeProcess, peer
 from tests.support.orthanc import Orthanc
 from tests.support.peers import free_port
 
@@ -43,7 +43,7 @@ def test_auto_forwarded_study_gets_its_results_in_the_same_study(tmp_path, image
     study_uid, paths = images
     port = free_port()
     with (
-        NodeProcess(tmp_path, peers=peer("ORTHANC", port)) as node,
+        NodeProcess(tmp_path, peers=peer("ORTHANC", port), quiet_seconds=WHOLE) as node,
         Orthanc(tmp_path / "orthanc", node_port=node.port, auto_forward=True, port=port) as orthanc,
     ):
         for path in paths:
@@ -108,7 +108,7 @@ def test_whole_study_with_results_and_a_foreign_report_can_be_stored_again(tmp_p
     study_uid, paths = images
     port = free_port()
     with (
-        NodeProcess(tmp_path, peers=peer("ORTHANC", port)) as node,
+        NodeProcess(tmp_path, peers=peer("ORTHANC", port), quiet_seconds=WHOLE) as node,
         Orthanc(tmp_path / "orthanc", node_port=node.port, port=port) as orthanc,
     ):
         ids = [orthanc.upload(path)["ID"] for path in paths]

@@ -14,7 +14,7 @@ from scp.network.association import Unreachable
 from tests.support.authority import Authority
 from tests.support.dcmtk import dcmtk
 from tests.support.mammograms import standard_views, write
-from tests.support.node_process import NodeProcess, peer
+from tests.support.node_process import WHOLE, NodeProcess, peer
 from tests.support.peers import free_port, require
 from tests.support.storescp import storescp
 
@@ -64,6 +64,7 @@ def test_study_goes_both_ways_over_tls_and_nobody_else_gets_in(tmp_path, authori
     paths = [write(image, tmp_path / f"{number}.dcm") for number, image in enumerate(standard_views(), 1)]
     node = NodeProcess(
         tmp_path,
+        quiet_seconds=WHOLE,
         peers=peer("DCMTK", archive.port, tls="true"),
         extra=section(authority.sign("node"), authority, port),
     )

@@ -19,6 +19,8 @@ from tests.support.peers import free_port
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "document-cnn-1.2.0"
 """The quickest that is shipped; nodes that are to open another say so in their configuration."""
+WHOLE = 60
+"""As ``quiet_seconds``: a study of four views is complete when they are in, however slowly they come."""
 
 
 class NodeProcess:
