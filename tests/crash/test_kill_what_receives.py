@@ -10,11 +10,12 @@ import pytest
 from storage.database.engine import Database
 from storage.queue import arrivals
 from tests.support.kills import kill_listener, receivers_of
+from tests.support.lines import PATIENCE
 from tests.support.node_process import NodeProcess, peer
 from tests.support.peers import free_port
 from tests.support.steady_sender import SteadySender
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def acknowledged(senders):
@@ -23,15 +24,15 @@ def acknowledged(senders):
 
 def wait_for_more(senders, number):
     """Wait until the node has taken so many more images."""
-    enough, deadline = acknowledged(senders) + number, time.monotonic() + 120
+    enough, deadline = acknowledged(senders) + number, time.monotonic() + PATIENCE
     while acknowledged(senders) < enough:
         assert time.monotonic() < deadline
         time.sleep(0.05)  # nothing tells what a sender was answered
 
 
 def killed_receiver(node):
-    """Kill the node's other process that receives, once there is one,."""
-    deadline = time.monotonic() + 60
+    """Kill the node's other process that receives, once there is one."""
+    deadline = time.monotonic() + PATIENCE
     while not (receivers := receivers_of(node.process.pid)):
         assert time.monotonic() < deadline
         time.sleep(0.05)  # nothing tells when a process appears
@@ -42,7 +43,7 @@ def test_what_was_acknowledged_is_there_whichever_process_dies(tmp_path):
     """Its worker never loads a network: it would take both cores, and receives nothing."""
     peers = peer("PACS", free_port())
     node = NodeProcess(tmp_path, peers=peers, module="tests.support.scripted_node", receiving=2)
-    senders = [SteadySender(node.port, "PACS", pause=0.01) for _ in range(3)]
+    senders = [SteadySender(node.port, "PACS", pause=0.05) for _ in range(3)]
     with contextlib.ExitStack() as cleaning:
         cleaning.callback(node.kill)
         node.start()
