@@ -49,9 +49,13 @@ def build(study: Study, series: Series) -> list[Dataset]:
     its own: the Stone viewer reads the first report of a series only.
     """
     maker, predecessor = study.maker, study.predecessor
+    root = _content(study)
+    # highdicom copies a tree whole and searches it three times, half of a report's time, for what
+    # `inference.results.validation` looks at before the report is sent: so it is given the root alone
+    tree, root.ContentSequence = root.ContentSequence, Sequence()
     report: Dataset = _DOCUMENT[maker.options.sr_class](
         evidence=[_evidence(image.source, study.first) for image in study.images],
-        content=_content(study),
+        content=root,
         series_instance_uid=study.report_series_uid,
         series_number=series.number,
         sop_instance_uid=study.report_uid,
@@ -60,6 +64,7 @@ def build(study: Study, series: Series) -> list[Dataset]:
         is_complete=True,
         series_description=series.description,
     )
+    report.ContentSequence = tree
     missing = sum(image.missing is not None for image in study.images)
     if missing:
         report.CompletionFlag = "PARTIAL"
