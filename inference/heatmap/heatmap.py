@@ -9,6 +9,7 @@ A breast without a region stands alone: its legend is beside it, where the pictu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +22,7 @@ from inference.decision import Analysed
 from inference.heatmap import colormap, legend, outline
 from inference.heatmap.layers import TALLEST, Layers
 from inference.heatmap.legend import Strip
+from inference.heatmap.outline import Flags
 from inference.heatmap.text import Fonts
 
 _OPAQUE_AT_MOST: Final = 0.45
@@ -115,10 +117,22 @@ def marked(layers: Layers, finding: Analysed, *, line: float) -> Image.Image:
     """
     picture, level = Image.fromarray(layers.grey).convert("RGB"), layers.level(finding.explained)
     _blend(picture, layers.grey, level)
-    pieces, _ = ndimage.label(level >= _HALF)
-    numbers = {int(pieces[row, column]) for column, row in map(layers.pixel, finding.spots)} - {0}
-    outline.draw(picture, np.isin(pieces, list(numbers)), max(_THINNEST_LINE, line))
+    area = _pieces(level >= _HALF, [layers.pixel(spot) for spot in finding.spots])
+    outline.draw(picture, area, max(_THINNEST_LINE, line))
     return picture
+
+
+def _pieces(hot: Flags, points: Iterable[tuple[int, int]]) -> Flags:
+    """Return those connected pieces of ``hot`` in which one of ``points`` (column, row) lies."""
+    area = np.zeros_like(hot)
+    box = Image.fromarray(hot).getbbox()
+    if box is None:
+        return area
+    left, top, right, bottom = box  # most of a mammogram is cold
+    pieces, _ = ndimage.label(hot[top:bottom, left:right])
+    numbers = [pieces[row - top, column - left] for column, row in points if hot[row, column]]
+    area[top:bottom, left:right] = np.isin(pieces, numbers)
+    return area
 
 
 def _shrunk(picture: Image.Image, share: float) -> Image.Image:

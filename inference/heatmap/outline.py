@@ -21,6 +21,9 @@ HALO: Final = 0.7
 LARGEST_LIMIT: Final = 181
 """Pixels: the sum of two squares of such distances fits into 16 bits. The largest heatmap needs 80."""
 
+_LINES: Final = 128
+"""Rows that are computed at a time: what lies between fits into a cache."""
+
 Flags = NDArray[np.bool_]
 
 
@@ -71,15 +74,26 @@ def squared_distance(flags: Flags, limit: int) -> NDArray[np.uint16]:
     """
     if limit > LARGEST_LIMIT:
         raise ValueError(f"distances are worked out up to {LARGEST_LIMIT} pixels, not to {limit}")
-    down = np.where(flags, np.uint8(limit), np.uint8(0))
-    for row in range(1, len(down)):
-        np.minimum(down[row], down[row - 1] + np.uint8(1), out=down[row])
-    for row in range(len(down) - 2, -1, -1):
-        np.minimum(down[row], down[row + 1] + np.uint8(1), out=down[row])
-    squares = down.astype(np.uint16) ** 2
-    nearest = squares.copy()
-    for away in range(1, min(limit, flags.shape[1])):
-        beside = squares + np.uint16(away * away)
-        np.minimum(nearest[:, away:], beside[:, :-away], out=nearest[:, away:])
-        np.minimum(nearest[:, :-away], beside[:, away:], out=nearest[:, :-away])
-    return np.minimum(nearest, np.uint16(limit * limit), out=nearest)
+    down = _down(flags, limit)
+    nearest = np.empty(flags.shape, np.uint16)
+    for start in range(0, len(flags), _LINES):
+        lines = slice(start, start + _LINES)
+        squares, rows = down[lines] ** 2, nearest[lines]
+        rows[:] = squares
+        beside = np.empty_like(squares)
+        for away in range(1, min(limit, flags.shape[1])):
+            np.add(squares, np.uint16(away * away), out=beside)
+            np.minimum(rows[:, away:], beside[:, :-away], out=rows[:, away:])
+            np.minimum(rows[:, :-away], beside[:, away:], out=rows[:, :-away])
+    return nearest
+
+
+def _down(flags: Flags, limit: int) -> NDArray[np.uint16]:
+    """Return how far the nearest false pixel of its column is from each pixel, ``limit`` at most."""
+    nearest = np.where(flags, np.uint16(limit), np.uint16(0))
+    step = 1
+    while step < min(limit, len(flags)):  # what is known up to a distance is known up to twice that then
+        for before, after in ((nearest[:-step], nearest[step:]), (nearest[step:], nearest[:-step])):
+            np.minimum(after, before + np.uint16(step), out=after)
+        step *= 2
+    return nearest
