@@ -233,6 +233,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of the network")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if "GLIBC_TUNABLES" not in os.environ:  # as the node's children have it: read when a program begins
+        memory.ask_for_huge_pages()
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this very command
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     memory.keep()
     rows = measured(arguments.rounds, arguments.threads).rows()

@@ -69,6 +69,7 @@ def run(settings: Settings, *, stop: End | None = None, path: Path | None = None
     limits.forbid_core_files()
     limits.raise_open_files()
     memory.keep_none()
+    memory.ask_for_huge_pages()
     stop = stop or signals.stop_on_signals()
     try:
         if settings.node.shares:

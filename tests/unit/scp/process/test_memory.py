@@ -1,7 +1,9 @@
 """What a process does with freed memory: a worker keeps it until told otherwise, others return it."""
 
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,28 @@ def test_what_threads_have_freed_is_returned():
         [sys.executable, "-c", SEND], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert int(process.stdout) < 12_000_000, "12 threads had 9 MB each"
+
+
+START = """
+import subprocess, sys
+from scp.process import memory
+
+memory.ask_for_huge_pages()
+subprocess.run([sys.executable, "-c", "print(open('/proc/self/smaps').read())"], check=True)
+"""
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists()
+    or "[madvise]" not in HUGE_PAGES.read_text()
+    or tuple(int(part) for part in (platform.libc_ver()[1] or "0").split(".")) < (2, 35),
+    reason="Linux gives huge pages to all or to none, or the C library does not ask for them",
+)
+def test_processes_that_are_started_ask_for_huge_pages():
+    process = subprocess.run(
+        [sys.executable, "-c", START], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    heap = process.stdout.partition("[heap]")[2]
+    flags = heap.partition("VmFlags:")[2].partition("\n")[0].split()
+    assert "hg" in flags
