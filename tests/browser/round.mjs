@@ -61,9 +61,9 @@ async function readStudies(page, study) {
   await opened(page, page.getByRole("button", { name: "Search" }).click());
   found.needed = await text(page.locator("main > p:not([data-silence])").first());
   await page.getByRole("searchbox").fill("ZZZ");
-  await page.getByRole("button", { name: "Search" }).click();
+  await opened(page, page.getByRole("button", { name: "Search" }).click());
   found.none = await text(page.locator(".empty"));
-  await page.getByRole("link", { name: "Show all" }).click();
+  await opened(page, page.getByRole("link", { name: "Show all" }).click());
   await page.getByRole("searchbox").fill(study.slice(-12));
   await opened(page, page.getByRole("searchbox").press("Enter"));
   found.found = await text(page.locator("main > p:not([data-silence])").first());
@@ -89,7 +89,7 @@ async function readStudy(page) {
   await opened(page, page.getByRole("link", { name: "Show who it is" }).click());
   found.identity = await text(page.locator(".facts").first());
   found.downloads = [await kept(page, page.getByRole("link", { name: "Download results" })), await kept(page, page.locator("td a").first())];
-  await page.getByRole("button", { name: "Retry now" }).click();
+  await opened(page, page.getByRole("button", { name: "Retry now" }).click());
   found.retried = await text(page.getByRole("status"));
   await opened(page, page.getByRole("button", { name: "Analyse again" }).click());
   found.again = await text(page.getByRole("status"));

@@ -51,12 +51,21 @@ async function walk(study) {
   for (let number = 0; number < await rows.count(); number += 1) {
     await rows.nth(number).click();
     await page.waitForFunction(drawnOnOther, marks.at(-1)?.image ?? null);
-    await page.waitForTimeout(1000); // the viewport moves to its place without an event
-    marks.push({ label: await rows.nth(number).innerText(), ...await page.evaluate(drawn) });
+    marks.push({ label: await rows.nth(number).innerText(), ...await settled(page) });
     await picture(`mark-${number + 1}`);
   }
   await page.close();
   return { study, series, current, pictures, report, panel, marks, faults };
+}
+
+// Returns what is drawn once it stays as it is: the viewport moves to its place without an event.
+async function settled(page) {
+  for (let before, now; ; before = now) {
+    now = JSON.stringify(await page.evaluate(drawn));
+    if (now === before) return JSON.parse(now);
+    await page.waitForTimeout(1000);
+    await page.evaluate(() => new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(() => done())); }));
+  }
 }
 
 // Takes a picture of each image of the series that is open; returns the images, their places and OHIF's words on them.

@@ -33,7 +33,7 @@ from tests.support.peers import free_port, missing, require
 from tests.support.scored import examine
 from tests.support.web import Console
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 BROWSER = Path(__file__).parents[1] / "browser"
 PASSWORD = "correct horse battery staple"
@@ -99,7 +99,7 @@ port = 104
             process = subprocess.run(
                 [str(word) for word in words],
                 capture_output=True,
-                timeout=550,
+                timeout=1150,
                 check=False,
                 env=os.environ | environment,
             )
