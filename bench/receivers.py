@@ -20,6 +20,8 @@ from tests.support.node_process import ROOT, NodeProcess, peer
 from tests.support.peers import free_port
 
 MEGABYTE = 1_000_000
+END_SECONDS = 60.0
+"""For a foreign program to end when it is asked to."""
 SAMPLED_SECONDS = 0.02
 AS_FAST_AS_IT_CAN = ("--fork", "+B", "-pdu", "131072")
 """Options of storescp: a process an association, bytes as they come, PDUs of 128 KiB; it syncs nothing."""
@@ -132,7 +134,11 @@ def _peer(
         yield Receiver(port=port, called=called, pid=process.pid)
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # Orthanc whose plugin hangs
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -176,13 +182,17 @@ PYTHON_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
 @contextmanager
 def orthanc_that_reads(folder: Path, configuration: Path, archive: int) -> Iterator[Receiver]:
     """Run Orthanc with the plugin that analyses, and sends its results to the PACS at port ``archive``."""
+    http = free_port()
     environment = {
         **os.environ,
         "OPENBLAS_NUM_THREADS": "1",  # as in the worker
         "PYTHONPATH": os.pathsep.join((str(ROOT), *site.getsitepackages())),
         "SECONDREAD_CONFIGURATION": str(configuration),
+        "ORTHANC_PORT": str(http),
     }
     options = {
+        "HttpServerEnabled": True,
+        "HttpPort": http,
         "DicomModalities": {"PACS": ["PACS", "127.0.0.1", archive]},
         "Plugins": [str(PYTHON_PLUGIN)],
         "PythonScript": str(Path(__file__).with_name("orthanc_plugin.py")),
