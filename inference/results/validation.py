@@ -19,7 +19,7 @@ from highdicom._standard_utils import (
     get_module_attribute_map,
     get_sop_class_iod_map,
 )
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
@@ -96,10 +96,21 @@ def faults(result: Dataset) -> list[str]:
     sop_class = str(result.get("SOPClassUID", ""))
     if sop_class not in get_sop_class_iod_map():
         return ["SOPClassUID names no class of objects"]
+    result = _beside(result)
     sentences = [*_attributes(result, sop_class), *_uids(result), *_pixels(result)]
     if "ContentSequence" in result or str(result.get("Modality", "")) == "SR":
         sentences += _tree_faults(result)
     return sentences
+
+
+def _beside(result: Dataset) -> Dataset:
+    """Return a data set with the elements of ``result``, which stays as it was read.
+
+    pydicom turns an element into Python's values when it is looked at, and then writes it ten times slower.
+    """
+    beside = Dataset({tag: result.get_item(tag) for tag in result.keys()})  # noqa: SIM118 - iteration looks
+    beside.file_meta = getattr(result, "file_meta", FileMetaDataset())
+    return beside
 
 
 @lru_cache

@@ -187,6 +187,7 @@ def _open(
     def prepare(event: evt.Event) -> None:
         opened.append(event)
         timers.use_monotonic_timers(event)
+        connections.send_at_once(event.assoc)
         connections.limit_silence(event.assoc, limits.answer_seconds)
         UnitReader(event.assoc, longest_data=2 * limits.max_pdu, seconds=limits.answer_seconds).install()
 

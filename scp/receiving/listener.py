@@ -150,6 +150,7 @@ class Listener:
         """Prepare an association before its first message."""
         node = self.settings.node
         timers.use_monotonic_timers(event)
+        connections.send_at_once(event.assoc)
         waiting.wait_instead_of_looking(event)
         UnitReader(event.assoc, longest_data=2 * node.max_pdu, seconds=node.network_timeout_seconds).install()
 

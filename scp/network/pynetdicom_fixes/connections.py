@@ -46,6 +46,29 @@ def limit_silence(association: Association, seconds: float) -> None:
             connection.settimeout(seconds)
 
 
+def send_at_once(association: Association) -> None:
+    """Let no unit wait until the peer has acknowledged the one before (TCP_NODELAY, RFC 9293 3.7.4).
+
+    The library hands each unit over whole, so there is nothing to collect.
+    """
+    connection = connection_of(association)
+    if connection is not None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def acknowledge(connection: socket.socket) -> None:
+    """Let Linux acknowledge now what has come (TCP_QUICKACK, tcp(7)); elsewhere that comes when it comes.
+
+    DCMTK, and so Orthanc, writes the head of a unit by itself and keeps the rest until that is acknowledged
+    (RFC 9293 3.7.4). Linux hopes to say so with the next thing that we send, 40 ms long, and we send nothing
+    before we have the rest.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 def hang_up(association: Association) -> None:
     """End the connection of ``association``, whatever its threads are doing."""
     connection = connection_of(association)

@@ -19,7 +19,7 @@ from pynetdicom.association import Association
 
 from scp.network import patience
 from scp.network.pynetdicom_fixes import received_file
-from scp.network.pynetdicom_fixes.connections import connection_of
+from scp.network.pynetdicom_fixes.connections import acknowledge, connection_of
 from scp.network.pynetdicom_fixes.units import (
     CLOSED,
     DATA_TRANSFER,
@@ -184,6 +184,8 @@ class UnitReader:
                     if not received:
                         return False
                     place += received
+                    if place < end <= PIECE:  # of longer ones more comes than the sender may hold
+                        acknowledge(connection)
         except TimeoutError as error:
             raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=CLOSED) from error
         except OSError as error:

@@ -9,6 +9,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -25,10 +26,13 @@ from pynetdicom.presentation import build_context
 
 from scp.network import contexts
 from scp.network.pynetdicom_fixes import connections
+from tests.support import two_pieces
 from tests.support.mammograms import mammogram
 from tests.support.scu import associate
 
 HOUR = 3600
+DELAYED_ACKNOWLEDGEMENT = 0.04
+"""Linux's, in seconds, at the least."""
 HIGH = 1500
 """More than FD_SETSIZE."""
 
@@ -173,6 +177,13 @@ def test_library_waits_for_ever_for_a_peer_that_takes_nothing(tmp_path, monkeypa
         association = associate(port, [build_context(contexts.VERIFICATION)])
         assert association.dul.socket.socket.gettimeout() is None, "limit_silence can go"
         association.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems acknowledge in their own way")
+def test_library_lets_an_answer_in_two_pieces_wait():
+    with two_pieces.verification_scp() as port:
+        seconds = two_pieces.quickest_echo(associate(port, [build_context(contexts.VERIFICATION)]))
+    assert seconds > DELAYED_ACKNOWLEDGEMENT / 2, "acknowledge can go"
 
 
 def test_library_copies_each_fragment_before_it_is_written():
