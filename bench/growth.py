@@ -33,6 +33,7 @@ from scp.configuration.settings import Settings  # noqa: E402
 from scp.console.metrics import NodeCollector  # noqa: E402
 from scp.console.pages import watch  # noqa: E402
 from scp.console.pages.overview import Watch  # noqa: E402
+from scp.console.process import DATABASE_CACHE_KB  # noqa: E402
 from scp.console.services import Services  # noqa: E402
 from scp.housekeeping import HousekeepingTasks  # noqa: E402
 from scp.operating import health, waiting  # noqa: E402
@@ -84,9 +85,10 @@ class Measured:
             self.patient = str(tx.execute(of_latest).one().patient_digest)
             self.oldest = str(tx.execute(of_oldest).scalar_one())
 
-    def opened(self, *, whole: bool = False) -> Database:
+    def opened(self, *, whole: bool = False, cache_kb: int | None = None) -> Database:
         """Return the database, open as the node has it."""
-        return Database.open(self.settings.node.data_dir, url=self.settings.database.server, whole=whole)
+        folder, url = self.settings.node.data_dir, self.settings.database.server
+        return Database.open(folder, url=url, whole=whole, cache_kb=cache_kb)
 
     def figures(self) -> dict[str, float]:
         """Return the seconds that each thing takes now."""
@@ -95,20 +97,21 @@ class Measured:
         database = self.opened()
         self.hand = Hand(database, now=self.now)
         figures |= {"record": took(self.record), "claim": took(self.claim)}
-        figures |= {name: self.read(database, question) for name, question in self.questions()}
+        with contextlib.closing(self.opened(cache_kb=DATABASE_CACHE_KB)) as console:
+            figures |= {name: self.read(console, question) for name, question in self.questions()}
+            figures["calibration"] = self.look(lambda: calibration.scanners(console))
+            figures["metrics_page"] = self.look(lambda: self.metrics_page(console))
         for job in self.jobs:
             self.hand.analyse(job)
         self.jobs.clear()
+        figures["retention"] = self.read(database, self.look_for_old)
         figures["forget"] = took(lambda: self.forget(database))
-        figures["calibration"] = self.look(lambda: calibration.scanners(database))
-        figures["metrics_page"] = self.look(lambda: self.metrics_page(database))
         database.close()
         clean_end.note(self.settings.node.data_dir)
         return figures
 
     def questions(self) -> Iterator[tuple[str, Callable[[Connection], object]]]:
-        """Give what is asked of the rows, by name."""
-        yield "retention", self.look_for_old
+        """Give what the console asks of the rows, by name."""
         yield "console_overview", self.overview
         yield "console_day", lambda tx: recent.hours(tx, now=self.now)
         yield "console_study", self.study

@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 STEPS: Final = 5
 """Of nice(2): who stores an image gets three times the processor of who looks at a page (sched(7)). Pages
 read, and hold no lock that a receiver waits for; for what little the console writes its share is enough."""
+DATABASE_CACHE_KB: Final = 8_000
+"""Of SQLite's file, for each connection. Of a million images lists read more than the usual 2,000 hold, and
+then read that again. Who receives has no use for more."""
 END_SECONDS: Final = 3
 """How long answers under way may take when the console ends."""
 
@@ -101,7 +104,9 @@ def _listening(settings: Settings) -> Iterator[tuple[Server, socket.socket, str]
     limits.raise_open_files()
     memory.keep_none()
     with _held(settings), _bound(settings) as listener:
-        database = Database.open(settings.node.data_dir, url=settings.database.server)
+        database = Database.open(
+            settings.node.data_dir, url=settings.database.server, cache_kb=DATABASE_CACHE_KB
+        )
         try:
             _check_access(settings, database)
             console = settings.console

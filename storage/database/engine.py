@@ -49,6 +49,7 @@ class Database:
         scripts: Path = upgrade.SCRIPTS,
         whole: bool = False,
         company: Company | None = None,
+        cache_kb: int | None = None,
     ) -> Self:
         """Open the database of ``data_dir``, made if there is none, migrated if it is old.
 
@@ -66,6 +67,8 @@ class Database:
             Whether each page of a file is examined first, as after a crash.
         company
             For a node: whom it may meet at a server; a file has `data_dir`'s lock. None: for who helps one.
+        cache_kb
+            How much of a file each connection holds, for who reads much; None: SQLite's 2,000.
 
         Raises
         ------
@@ -81,7 +84,8 @@ class Database:
             ) from error
         waiting = Patience(patience)
         if url is None:
-            return cls(sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole), waiting)
+            file = sqlite.open_for_work(data_dir, waiting, scripts=scripts, whole=whole, cache_kb=cache_kb)
+            return cls(file, waiting)
         # imported here, and below: who has a file starts sooner without
         from storage.database.postgresql import backend as postgresql  # noqa: PLC0415
 

@@ -107,10 +107,13 @@ class File:
         return "\n".join(problems) or "ok"
 
 
-def open_for_work(data_dir: Path, patience: Patience, *, scripts: Path, whole: bool) -> File:
+def open_for_work(
+    data_dir: Path, patience: Patience, *, scripts: Path, whole: bool, cache_kb: int | None = None
+) -> File:
     """Open the file in ``data_dir``, made if there is none, migrated (after a backup) if it is old.
 
-    With ``whole``, each page of it is examined first, as after a crash. Raises DatabaseError where it is
+    With ``whole``, each page of it is examined first, as after a crash. Each connection holds so many
+    ``cache_kb`` of pages; None: SQLite's 2,000. Raises DatabaseError where it is
     damaged, locked, read-only, newer than this program, or missing although the archive holds images. It is
     left as it was; never does an empty one silently take its place.
     """
@@ -126,7 +129,7 @@ def open_for_work(data_dir: Path, patience: Patience, *, scripts: Path, whole: b
     with translated(file):
         creation.examine(file, whole=whole)
     _migrate(file, patience, scripts)
-    return File(file, _engine(file, patience), _place(file))
+    return File(file, _engine(file, patience, cache_kb), _place(file))
 
 
 def open_file(file: Path, patience: Patience) -> File:
@@ -205,7 +208,7 @@ def _place(file: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _engine(file: Path, patience: Patience) -> Engine:
+def _engine(file: Path, patience: Patience, cache_kb: int | None = None) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         creator=lambda: connect(file, "rw", seconds=patience.seconds),
@@ -213,13 +216,16 @@ def _engine(file: Path, patience: Patience) -> Engine:
         # a thread waits for the lock of the database, never for a place in the pool
         max_overflow=-1,
     )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", partial(_prepare, cache_kb=cache_kb))
     event.listen(engine, "begin", partial(_begin, patience=patience))
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+def _prepare(connection: sqlite3.Connection, _record: object, cache_kb: int | None) -> None:
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
+    if cache_kb is not None:
+        pragmas.append(f"cache_size=-{cache_kb}")  # negative: kilobytes, positive: pages
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -80,6 +80,14 @@ def test_an_open_database_survives_a_power_cut(database):
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_who_reads_much_holds_more_of_the_file_and_survives_a_power_cut_too(tmp_path):
+    with closing(Database.open(tmp_path, cache_kb=8_000)) as database, database.read() as tx:
+        pragmas = [
+            tx.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("cache_size", "synchronous")
+        ]
+    assert pragmas == [-8_000, 2]
+
+
 def test_the_directory_is_made_for_its_user_alone(tmp_path):
     Database.open(tmp_path / "a" / "b").close()
     assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
