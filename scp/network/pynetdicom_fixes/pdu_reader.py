@@ -184,7 +184,7 @@ class UnitReader:
                     if not received:
                         return False
                     place += received
-                    if place < end <= PIECE:  # of longer ones more comes than the sender may hold
+                    if 0 < end - place <= PIECE:  # what is longer comes by itself, down to its last piece
                         acknowledge(connection)
         except TimeoutError as error:
             raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=CLOSED) from error
