@@ -74,7 +74,8 @@ def run(folder: Path, studies: int, *, scripted: bool) -> list[dict[str, float]]
             folder,
             peers=peer("PACS", pacs.port),
             quiet_seconds=1,
-            extra="[console]\nenabled = false\n",
+            # of the usual size, the pictures of 10,000 studies take 120 GB
+            extra="[console]\nenabled = false\n[outputs]\nsc_max_side = 512\n",
             module="tests.support.scripted_node" if scripted else "scp",
         )
         pid = stack.enter_context(node).process.pid

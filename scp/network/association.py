@@ -15,7 +15,7 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 from scp.configuration.sections import Peer
 from scp.configuration.settings import Settings
 from scp.network import contexts, tls
-from scp.network.pynetdicom_fixes import connections, timers
+from scp.network.pynetdicom_fixes import checkpoint, connections, timers
 from scp.network.pynetdicom_fixes.pdu_reader import UnitReader
 from scp.network.status import SUCCESS
 
@@ -187,6 +187,7 @@ def _open(
     def prepare(event: evt.Event) -> None:
         opened.append(event)
         timers.use_monotonic_timers(event)
+        checkpoint.install_checkpoint(event)
         connections.send_at_once(event.assoc)
         connections.limit_silence(event.assoc, limits.answer_seconds)
         UnitReader(event.assoc, longest_data=2 * limits.max_pdu, seconds=limits.answer_seconds).install()

@@ -23,6 +23,7 @@ from scp.configuration.settings import Settings
 from scp.network import contexts, status, tls
 from scp.network.pynetdicom_fixes import (
     association_requests,
+    checkpoint,
     connections,
     pdu_reader,
     received_file,
@@ -150,6 +151,7 @@ class Listener:
         """Prepare an association before its first message."""
         node = self.settings.node
         timers.use_monotonic_timers(event)
+        checkpoint.install_checkpoint(event)
         connections.send_at_once(event.assoc)
         waiting.wait_instead_of_looking(event)
         UnitReader(event.assoc, longest_data=2 * node.max_pdu, seconds=node.network_timeout_seconds).install()

@@ -2,15 +2,18 @@
 
 from contextlib import suppress
 
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
+
+from scp.network.pynetdicom_fixes.checkpoint import install_checkpoint
 
 
 def associate(port, contexts, *, calling="PACS", called="SECONDREAD", host="127.0.0.1"):
     """Open an association; the caller looks at ``is_established`` and releases it."""
     entity = AE(ae_title=calling)
     entity.maximum_pdu_size = 131072
-    return entity.associate(host, port, contexts=contexts, ae_title=called)
+    handlers = [(evt.EVT_CONN_OPEN, install_checkpoint)]  # without it, a busy machine loses answers
+    return entity.associate(host, port, contexts=contexts, ae_title=called, evt_handlers=handlers)
 
 
 def store(port, data_sets, *, calling="PACS", called="SECONDREAD"):

@@ -26,6 +26,8 @@ Timers run by the wall clock: setting it ends      `timers.MonotonicTimer`      
 associations, or keeps dead ones
 Both threads of an association look a thousand     `waiting`                       no issue
 times a second whether there is anything to do
+An answer may be taken for a request, and        `checkpoint.Checkpoint`         issue 435, closed: it is
+dropped, while a thread waits for it                                               rarer since
 An answer that the peer writes in two pieces is    `connections.acknowledge`       no issue
 read 40 ms late
 A connection that we open has no timeout: a peer   `connections.limit_silence`     issue 616: the timeout is

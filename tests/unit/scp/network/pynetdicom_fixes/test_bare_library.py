@@ -28,6 +28,7 @@ from scp.network import contexts
 from scp.network.pynetdicom_fixes import connections
 from tests.support import two_pieces
 from tests.support.mammograms import mammogram
+from tests.support.passed_gate import closed_behind
 from tests.support.scu import associate
 
 HOUR = 3600
@@ -177,6 +178,14 @@ def test_library_waits_for_ever_for_a_peer_that_takes_nothing(tmp_path, monkeypa
         association = associate(port, [build_context(contexts.VERIFICATION)])
         assert association.dul.socket.socket.gettimeout() is None, "limit_silence can go"
         association.release()
+
+
+def test_library_lets_a_thread_pass_that_it_notes_as_resting(tmp_path, monkeypatch):
+    with bare_library(tmp_path, monkeypatch) as (port, _):
+        entity = AE(ae_title="PACS")
+        entity.requested_contexts = [build_context(contexts.VERIFICATION)]
+        with closed_behind(entity.associate("127.0.0.1", port)) as noted_as_resting:
+            assert noted_as_resting, "checkpoint can go"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems acknowledge in their own way")
