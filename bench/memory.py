@@ -4,9 +4,10 @@ Studies of one small image go to a whole node in ten parts, and each part is wai
 its results. Resident memory of the listening process and of the worker is read between two parts (proc(5),
 VmRSS, without a page of a file). The first part warms up, so the ratio is the end's to that of its end. The
 worker opens the quickest network that is shipped; ``--scripted``: it says the same of every image and loads
-none, which is several times as fast.
+none, which is several times as fast. ``--small``: heatmaps of 512 pixels and no summary, since the usual ones
+of 10,000 studies take 120 GB.
 
-    python bench/memory.py [--studies 10000] [--scripted] [--json]
+    python bench/memory.py [--studies 10000] [--scripted] [--small] [--json]
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ PARTS = 10
 AT_ONCE = 20
 """Studies over one association."""
 PART_SECONDS = 7200.0
+SMALL = "[outputs]\nsc_max_side = 512\nsummary = false\n"
 
 
 def children(pid: int) -> list[int]:
@@ -66,7 +68,7 @@ def store(port: int, names: range) -> set[str]:
     return {str(image.SOPInstanceUID) for image in images}
 
 
-def run(folder: Path, studies: int, *, scripted: bool) -> list[dict[str, float]]:
+def run(folder: Path, studies: int, *, scripted: bool, small: bool) -> list[dict[str, float]]:
     """Return the memory in MB of each process after each part, and the studies a second of that part."""
     with ExitStack() as stack:
         pacs = stack.enter_context(RememberingArchive())
@@ -74,8 +76,7 @@ def run(folder: Path, studies: int, *, scripted: bool) -> list[dict[str, float]]
             folder,
             peers=peer("PACS", pacs.port),
             quiet_seconds=1,
-            # of the usual size, the pictures of 10,000 studies take 120 GB
-            extra="[console]\nenabled = false\n[outputs]\nsc_max_side = 512\n",
+            extra=f"[console]\nenabled = false\n{SMALL if small else ''}",
             module="tests.support.scripted_node" if scripted else "scp",
         )
         pid = stack.enter_context(node).process.pid
@@ -107,11 +108,12 @@ def main() -> None:
     )
     parser.add_argument("--studies", type=int, default=10_000)
     parser.add_argument("--scripted", action="store_true", help="the worker loads no network")
+    parser.add_argument("--small", action="store_true", help="small heatmaps, no summary")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with tempfile.TemporaryDirectory(prefix="memory-", ignore_cleanup_errors=True) as folder:
-        figures = run(Path(folder), words.studies, scripted=words.scripted)
+        figures = run(Path(folder), words.studies, scripted=words.scripted, small=words.small)
     ratios = {name: round(figures[-1][name] / figures[0][name], 3) for name in figures[0]}
     if words.json:
         print(json.dumps({"studies": words.studies, "ratios": ratios}))
