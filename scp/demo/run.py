@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -18,6 +17,7 @@ from inference.decision import Result, SameForAll
 from inference.options import MeasuredImage
 from inference.reading import mammogram
 from scp import product, terminal
+from scp.configuration.sections import Node, Peer
 from scp.configuration.settings import Settings, load
 from scp.demo import cases
 from scp.demo.archive import DemoArchive, Received
@@ -25,6 +25,8 @@ from scp.demo.cases import DemoStudy
 from scp.demo.node import DemoNode, running, write_config
 from scp.demo.show import against_truth, by_study, lay_out, show, verdict
 from scp.errors import CommandError
+from scp.network import association as calling
+from scp.network.association import Unreachable
 from scp.network.status import SUCCESS
 from scp.operating.database import open_for_reading
 from scp.process import locks
@@ -108,10 +110,14 @@ def _send_and_wait(
 
 def _send(study: DemoStudy, port: int, progress: Progress, task: TaskID) -> dict[str, float]:
     """Store one study over one association, as an archive forwards it."""
-    entity = AE(ae_title=ARCHIVE)
+    settings = Settings(node=Node(ae_title=ARCHIVE))
+    peer = Peer(ae_title=Settings().node.ae_title, host="127.0.0.1", port=port)
     kinds = {(str(image.SOPClassUID), str(image.file_meta.TransferSyntaxUID)) for image in study.images}
     proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(kinds)]
-    association = entity.associate("127.0.0.1", port, contexts=proposed, ae_title=Settings().node.ae_title)
+    try:
+        association = calling.associate(settings, peer, proposed)
+    except Unreachable as error:
+        raise CommandError(f"the node cannot be called, see its log: {error}") from error
     if not association.is_established:
         raise CommandError("the node did not accept the association, see its log")
     stored: dict[str, float] = {}
