@@ -109,6 +109,8 @@ def _beside(result: Dataset) -> Dataset:
     pydicom turns an element into Python's values when it is looked at, and then writes it ten times slower.
     """
     beside = Dataset({tag: result.get_item(tag) for tag in result.keys()})  # noqa: SIM118 - iteration looks
+    implicit_vr, little_endian = result.original_encoding
+    beside.set_original_encoding(implicit_vr, little_endian, result.original_character_set)
     beside.file_meta = getattr(result, "file_meta", FileMetaDataset())
     return beside
 

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-HEAD = 12
-"""Bytes of the first piece."""
+DCMTK_HEAD = 12
+"""Bytes of its first piece: the head of a P-DATA-TF with that of its value."""
 
 
 @contextmanager
-def verification_scp():
-    """Run such a peer; gives its port."""
+def verification_scp(head=DCMTK_HEAD):
+    """Run such a peer, whose first pieces have so many bytes; gives its port."""
     entity = AE(ae_title="PACS")
     entity.add_supported_context(Verification)
     server = entity.start_server(
-        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_CONN_OPEN, _write_in_two_pieces)]
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_CONN_OPEN, _write_in_two_pieces, [head])]
     )
     try:
         yield server.server_address[1]
@@ -38,12 +38,12 @@ def quickest_echo(association):
     return min(seconds[10:])
 
 
-def _write_in_two_pieces(event):
+def _write_in_two_pieces(event, head):
     wrapper = event.assoc.dul.socket
     whole = wrapper.send
 
     def send(unit):
-        whole(unit[:HEAD])
-        whole(unit[HEAD:])
+        whole(unit[:head])
+        whole(unit[head:])
 
     wrapper.send = send

@@ -31,16 +31,29 @@ class Checkpoint:
         """Close the gate; whoever has not passed it by now rests, and is noted as resting."""
         with self._changed:
             self._open = False
+            if threading.current_thread() is self._association:  # its own time-out releases
+                self._association._is_paused = True  # noqa: SLF001 - the library has no other name for it
 
     def wait(self) -> None:
-        """Rest until the gate is open; the association's own thread, noted as resting, calls this."""
+        """Rest until the gate is open; the association's own thread, noted as resting, calls this.
+
+        Of an association that has ended no answer can be lost, and its thread is to go on.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._open)
-            if not self._association._kill:  # noqa: SLF001 - its end lets everybody go on
-                self._association._is_paused = False  # noqa: SLF001 - the library has no other name for it
+            self._changed.wait_for(lambda: self._open or self._association._kill)  # noqa: SLF001
+            self._association._is_paused = False  # noqa: SLF001 - as above
 
 
 def install_checkpoint(event: Event) -> None:
     """Give the association of an EVT_CONN_OPEN such a gate, before its first message."""
-    gate = Checkpoint(event.assoc)
-    setattr(event.assoc, "_reactor_checkpoint", gate)  # noqa: B010 - mypy forbids to assign another type
+    association = event.assoc
+    run = association._run_reactor  # noqa: SLF001 - the only way
+
+    def run_and_rest() -> None:
+        try:
+            run()
+        finally:  # the library leaves who waits for that waiting
+            association._is_paused = True  # noqa: SLF001 - as above
+
+    for name, stand_in in (("_reactor_checkpoint", Checkpoint(association)), ("_run_reactor", run_and_rest)):
+        setattr(association, name, stand_in)

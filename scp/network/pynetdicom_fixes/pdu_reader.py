@@ -176,6 +176,9 @@ class UnitReader:
         try:
             with memoryview(self._unit) as unit:
                 while place < end:
+                    # what is longer comes by itself, down to its last piece
+                    if started and end - place <= PIECE and (place > start or self._association.is_requestor):
+                        acknowledge(connection)
                     # 0 would not wait at all, and say so with another error
                     connection.settimeout(max(0.001, deadline - time.monotonic()))
                     received = connection.recv_into(unit[place:end])
@@ -184,8 +187,6 @@ class UnitReader:
                     if not received:
                         return False
                     place += received
-                    if 0 < end - place <= PIECE:  # what is longer comes by itself, down to its last piece
-                        acknowledge(connection)
         except TimeoutError as error:
             raise BrokenUnit(f"PDU took longer than {self._seconds:g} s", event=CLOSED) from error
         except OSError as error:

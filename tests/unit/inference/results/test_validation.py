@@ -3,8 +3,9 @@ import io
 import pydicom
 import pytest
 from highdicom import _standard_utils
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
 from inference.results import validation
 from inference.results.kinds import KINDS
@@ -55,6 +56,22 @@ def test_a_type_1_attribute_must_have_a_value_and_one_of_type_2_be_there(finishe
         "PatientName is missing (module patient)",
         "Modality is empty (module general-series)",
     ]
+
+
+def test_faults_of_an_object_in_implicit_vr_are_named_too(finished_files):
+    picture = opened(finished_files, "SC")
+    del picture.BitsAllocated
+    file = io.BytesIO()
+    picture.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    pydicom.dcmwrite(file, picture, implicit_vr=True, little_endian=True)
+    file.seek(0)
+    assert any("BitsAllocated is missing" in fault for fault in validation.faults(pydicom.dcmread(file)))
+
+
+def test_an_object_stays_as_it_was_read(finished_files):
+    report = opened(finished_files, "SR")
+    validation.faults(report)
+    assert isinstance(report.get_item("ContentSequence"), RawDataElement), "it would be written slowly"
 
 
 def test_a_type_1_attribute_of_an_item_must_be_there(finished_files):

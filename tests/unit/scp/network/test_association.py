@@ -44,8 +44,9 @@ def test_port_where_nobody_listens_is_told_from_an_abort():
         call("127.0.0.1", free_port())
 
 
-def test_answer_in_two_pieces_is_read_at_once():
-    with two_pieces.verification_scp() as port:
+@pytest.mark.parametrize("head", [6, two_pieces.DCMTK_HEAD])
+def test_answer_in_two_pieces_is_read_at_once(head):
+    with two_pieces.verification_scp(head) as port:
         seconds = two_pieces.quickest_echo(call("127.0.0.1", port, contexts.VERIFICATION))
     assert seconds < 0.03, "the second piece waits 0.04 s for what Linux holds back"
 
