@@ -176,8 +176,8 @@ class UnitReader:
         try:
             with memoryview(self._unit) as unit:
                 while place < end:
-                    # what is longer comes by itself, down to its last piece
-                    if started and end - place <= PIECE and (place > start or self._association.is_requestor):
+                    # not where images come in: they need none, and it would take 2 % of their rate
+                    if started and end - place <= PIECE and self._association.is_requestor:
                         acknowledge(connection)
                     # 0 would not wait at all, and say so with another error
                     connection.settimeout(max(0.001, deadline - time.monotonic()))
