@@ -31,8 +31,10 @@ from storage.database.postgresql.clock import ServerClock
 from storage.database.postgresql.duty import Duty
 from storage.database.postgresql.errors import LOCK_NOT_AVAILABLE, code, translated
 from storage.database.postgresql.guard import Company, Guard
-from storage.errors import DatabaseError
+from storage.errors import DatabaseError, PlaceTaken
 
+FILLING_SECONDS: Final = 120.0
+"""How long a role waits for another one that makes the tables: on a slow machine that took more than 5 s."""
 WRITER: Final = 0x5EC0DD
 """Number of the lock of who writes (PostgreSQL, "Advisory Locks"); it is the database's own."""
 
@@ -188,7 +190,7 @@ def _migrate_alone(opened: Server, data_dir: Path, scripts: Path) -> None:
         raise upgrade.unusable(opened.name, state, revisions[-1])
     alone = Guard(opened.engine, opened.name, Company.NOBODY)
     try:
-        alone.check()
+        _take(alone, opened)
     except DatabaseError as error:
         if (state := _state(opened)) == revisions[-1]:
             return
@@ -202,6 +204,20 @@ def _migrate_alone(opened: Server, data_dir: Path, scripts: Path) -> None:
         _migrate(opened, data_dir, scripts)
     finally:
         alone.close()
+
+
+def _take(alone: Guard, opened: Server) -> None:
+    """Take the lock ``alone``; wait for who makes the tables of an empty database. Raises as its `check`."""
+    patience = Patience(FILLING_SECONDS)
+    end = patience.end()
+    while True:
+        try:
+            alone.check()
+        except PlaceTaken:
+            if _state(opened) is not None or patience.over(end):
+                raise
+        else:
+            return
 
 
 def _refuse(tx: Connection, name: str, data_dir: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest.mock import Mock
 
@@ -298,6 +299,31 @@ def test_role_migrates_alone_and_says_so_only_where_the_tables_are_older(url, tm
     postgresql.shared().execute("UPDATE alembic_version SET version_num = 'moved-1'", database="own")
     with pytest.raises(DatabaseError, match=r"new place in \[database\] url$"):
         Database.open(tmp_path, url=url, company=Company.ROLES)
+
+
+def test_role_waits_for_one_that_makes_the_tables_however_long_that_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "_TAKE", guard._TAKE.replace("5000", "100"))
+    waits, started = threading.Semaphore(0), threading.Event()
+    is_let_go = guard.Guard._is_let_go
+
+    def time_is_over(self):
+        waits.release()
+        return is_let_go(self)
+
+    def fill(opened, *words):
+        if not started.is_set():
+            started.set()
+            assert all(waits.acquire(timeout=20) for _ in range(3)), "the other one has not waited"
+        migrate(opened, *words)
+
+    migrate = backend._migrate
+    monkeypatch.setattr(guard.Guard, "_is_let_go", time_is_over)
+    monkeypatch.setattr(backend, "_migrate", fill)
+    with postgresql.shared().database("empty") as url, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(Database.open, tmp_path, url=url, company=Company.ROLES)
+        assert started.wait(60)
+        Database.open(tmp_path, url=url, company=Company.ROLES).close()
+        first.result(60).close()
 
 
 def test_duty_is_one_session_s_until_it_ends(url, database):
