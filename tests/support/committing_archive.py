@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
+from pynetdicom import AllStoragePresentationContexts, build_role, evt
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from tests.support.archive_scp import ArchiveSCP
+from tests.support.scu import associate
 
 
 class CommittingArchive(ArchiveSCP):
@@ -94,15 +95,9 @@ class CommittingArchive(ArchiveSCP):
 
     def report(self, port, information, *, event_type=None, with_role=True, calling="PACS"):
         """Report over a new association to the node at ``port``; return the status of its answer."""
-        entity = AE(ae_title=calling)
         roles = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
-        association = entity.associate(
-            "127.0.0.1",
-            port,
-            contexts=[build_context(StorageCommitmentPushModel)],
-            ext_neg=roles,
-            ae_title="SECONDREAD",
-        )
+        contexts = [build_context(StorageCommitmentPushModel)]
+        association = associate(port, contexts, calling=calling, roles=roles)
         assert association.is_established
         if not with_role:  # a peer that never heard of roles sends all the same; pynetdicom would not
             association.accepted_contexts[0]._as_scp = True

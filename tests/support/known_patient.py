@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless, SecondaryCaptureImageStorage
-from pynetdicom import AE, _config
+from pynetdicom import _config
 from pynetdicom.presentation import build_context
 
 from tests.support.mammograms import mammogram
+from tests.support.scu import associate
 
 FAMILY, GIVEN_NAME, PHYSICIAN = "QUETZALCOATLOVNA", "Zinfandelina", "Wolperdingerius"
 BIRTH, ACCESSION, PATIENT_ID = "19371104", "AXZ7719QK", "PZ88131XJ"
@@ -145,11 +146,10 @@ def named(data_set):
 def send(port, corpus, monkeypatch):
     """Store the objects byte by byte as they are; return their answers by what they are."""
     monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
-    entity = AE(ae_title="PACS")
     mammograms = str(image(1).SOPClassUID), str(image(1, for_processing=True).SOPClassUID)
     contexts = [build_context(item) for item in (*mammograms, SecondaryCaptureImageStorage)]
     contexts.append(build_context(mammograms[0], JPEGLSLossless))
-    association = entity.associate("127.0.0.1", port, contexts=contexts, ae_title="SECONDREAD")
+    association = associate(port, contexts)
     assert association.is_established
     try:
         return {case.label: association.send_c_store(case.path).get("Status") for case in corpus}

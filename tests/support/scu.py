@@ -8,12 +8,16 @@ from pynetdicom.presentation import build_context
 from scp.network.pynetdicom_fixes.checkpoint import install_checkpoint
 
 
-def associate(port, contexts, *, calling="PACS", called="SECONDREAD", host="127.0.0.1"):
+def associate(
+    port, contexts, *, calling="PACS", called="SECONDREAD", host="127.0.0.1", handlers=(), roles=()
+):
     """Open an association; the caller looks at ``is_established`` and releases it."""
     entity = AE(ae_title=calling)
     entity.maximum_pdu_size = 131072
-    handlers = [(evt.EVT_CONN_OPEN, install_checkpoint)]  # without it, a busy machine loses answers
-    return entity.associate(host, port, contexts=contexts, ae_title=called, evt_handlers=handlers)
+    own = [(evt.EVT_CONN_OPEN, install_checkpoint)]  # without it, a busy machine loses answers
+    return entity.associate(
+        host, port, contexts=contexts, ae_title=called, ext_neg=list(roles), evt_handlers=[*own, *handlers]
+    )
 
 
 def store(port, data_sets, *, calling="PACS", called="SECONDREAD"):

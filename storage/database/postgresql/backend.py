@@ -33,8 +33,6 @@ from storage.database.postgresql.errors import LOCK_NOT_AVAILABLE, code, transla
 from storage.database.postgresql.guard import Company, Guard
 from storage.errors import DatabaseError, PlaceTaken
 
-FILLING_SECONDS: Final = 120.0
-"""How long a role waits for another one that makes the tables: on a slow machine that took more than 5 s."""
 WRITER: Final = 0x5EC0DD
 """Number of the lock of who writes (PostgreSQL, "Advisory Locks"); it is the database's own."""
 
@@ -208,13 +206,12 @@ def _migrate_alone(opened: Server, data_dir: Path, scripts: Path) -> None:
 
 def _take(alone: Guard, opened: Server) -> None:
     """Take the lock ``alone``; wait for who makes the tables of an empty database. Raises as its `check`."""
-    patience = Patience(FILLING_SECONDS)
-    end = patience.end()
+    end = opened.patience.end()
     while True:
         try:
             alone.check()
         except PlaceTaken:
-            if _state(opened) is not None or patience.over(end):
+            if _state(opened) is not None or opened.patience.over(end):
                 raise
         else:
             return

@@ -20,6 +20,7 @@ from scp.delivering.commitment_answer import GIVE_UP
 from storage.queue import arrivals, commitment_questions
 from storage.upkeep import retention
 from tests.support.commitment import MG, DeliveringNode, keep
+from tests.support.scu import associate
 
 CONTEXT = build_context(StorageCommitmentPushModel)
 
@@ -51,10 +52,7 @@ class Modality:
 
     def ask(self, port, items, *, transaction="1.2.3.4", action=1, wait=False):
         """Ask over a new association; return the status, and stay until the report has come if told to."""
-        entity = AE(ae_title="CT1")
-        association = entity.associate(
-            "127.0.0.1", port, contexts=[CONTEXT], ae_title="SECONDREAD", evt_handlers=self.handlers
-        )
+        association = associate(port, [CONTEXT], calling="CT1", handlers=self.handlers)
         assert association.is_established
         answer, _ = association.send_n_action(
             information(transaction, items),
